@@ -1,0 +1,214 @@
+"""Group commit: the only thread and the only asyncio of the log.
+
+The event loop owns the queue, the thread owns the `Log`, and one block at a time goes from one to the other and
+back: whatever queues up during an fsync is the next block, and each block wakes the event loop once.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+from typing import Final
+
+from wal.errors import LogClosed, LogFull, LogPoisoned, RecordTooLarge, WalError
+from wal.format import MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position
+from wal.log import Log
+
+_BLOCK_BYTES: Final = 1 << 20
+"""Where a block stops taking more appends; a single larger append is a block of its own."""
+_WAITING_BYTES: Final = 64 << 20
+_IDLE_SECONDS: Final = 0.1
+
+
+class _Block:
+    """Appends that are committed together, and the future that all of them wait for."""
+
+    __slots__ = ("future", "length", "lines", "records")
+
+    def __init__(self, future: asyncio.Future[None]) -> None:
+        self.future = future
+        self.lines: list[bytes] = []
+        self.length = 0
+        self.records = 0
+
+
+class Committer:
+    """Appends from coroutines to a `Log`. Create it inside the event loop that will use it."""
+
+    def __init__(self, log: Log, *, on_poisoned: Callable[[LogPoisoned], None] | None = None) -> None:
+        """`on_poisoned` is called once, in the event loop, when an fsync has failed and only a restart helps."""
+        self.log = log
+        self.durable: Position = log.end
+        """Every event before this place is fsynced; a reader ships none behind it."""
+        self.next_sequence = log.end.sequence
+        """The sequence of the next event that is appended."""
+        self._on_poisoned = on_poisoned
+        self._loop = asyncio.get_running_loop()
+        self._refusal: WalError | None = None
+        self._waiting: deque[_Block] = deque()
+        self._waiting_bytes = 0
+        self._open: _Block | None = None
+        self._in_flight: _Block | None = None
+        self._is_scheduled = False
+        self._moved: set[asyncio.Future[None]] = set()
+        self._last_commit = self._loop.time()
+        self._tidy_timer: asyncio.TimerHandle | None = None
+        self._jobs: SimpleQueue[tuple[Callable[[], None], _Block] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=f"commit {log.directory}", daemon=True)
+        self._thread.start()
+
+    def append(self, lines: bytes, records: int = 1) -> asyncio.Future[None]:
+        """Queue `records` JSON lines, each ending in LF, for the next block.
+
+        The first of them has the sequence that `next_sequence` had before the call. The future is done when the block
+        is fsynced, or fails with what kept it out of the log. Raises LogFull, LogClosed, LogPoisoned, RecordTooLarge,
+        and ValueError for bytes that are not such lines.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        length = len(lines)
+        _check(lines, records, length)
+        if self._waiting_bytes + length > _WAITING_BYTES:
+            raise LogFull(f"{self.log.directory}: {self._waiting_bytes} bytes wait for the disk; try again later")
+        block = self._open
+        if block is None or block.length + length > _BLOCK_BYTES:
+            block = self._open = _Block(self._loop.create_future())
+            self._waiting.append(block)
+            if self._in_flight is None and not self._is_scheduled:
+                # Not at once: what the event loop has at hand in this turn shares the fsync.
+                self._is_scheduled = True
+                self._loop.call_soon(self._dispatch)
+        block.lines.append(lines)
+        block.length += length
+        block.records += records
+        self._waiting_bytes += length
+        self.next_sequence += records
+        return block.future
+
+    async def wait_beyond(self, position: Position) -> None:
+        """Return once `durable` is beyond `position`, at once if it is."""
+        while self.durable <= position:
+            moved: asyncio.Future[None] = self._loop.create_future()
+            self._moved.add(moved)
+            try:
+                await moved
+            finally:
+                self._moved.discard(moved)
+
+    async def close(self) -> None:
+        """Refuse new appends, commit what waits, prove it durable, close the log and end the thread.
+
+        Idempotent. Raises LogFull where the disk had no room for the proof; what was acknowledged is safe all the same.
+        """
+        if not self._thread.is_alive():
+            return
+        self._refusal = self._refusal or LogClosed(f"{self.log.directory}: this process is stopping")
+        while block := self._in_flight or (self._waiting[-1] if self._waiting else None):
+            await asyncio.wait([block.future])
+        if self._tidy_timer:
+            self._tidy_timer.cancel()
+        last = _Block(self._loop.create_future())
+        self._start(self.log.close, last)
+        try:
+            await last.future
+        finally:
+            self._jobs.put(None)
+            self._thread.join()
+
+    def _dispatch(self) -> None:
+        self._is_scheduled = False
+        if self._in_flight is None and self._waiting:
+            block = self._waiting.popleft()
+            if block is self._open:
+                self._open = None
+            self._start(partial(self._commit, block), block)
+
+    def _start(self, action: Callable[[], None], block: _Block) -> None:
+        self._in_flight = block
+        self._jobs.put((action, block))
+
+    def _commit(self, block: _Block) -> None:
+        self.log.commit(b"".join(block.lines), block.records)
+
+    def _work(self) -> None:
+        while job := self._jobs.get():
+            action, block = job
+            fault: WalError | None = None
+            try:
+                action()
+            except WalError as error:
+                fault = error
+            except Exception as error:
+                fault = LogPoisoned(f"{self.log.directory}: {error!r} in the commit thread; restart to recover")
+            self._loop.call_soon_threadsafe(self._finish, block, fault)
+
+    def _finish(self, block: _Block, fault: WalError | None) -> None:
+        """Back in the event loop, while the thread waits: nobody else looks at the log now."""
+        self._in_flight = None
+        self._waiting_bytes -= block.length
+        self.durable = self.log.end
+        if fault is None:
+            _resolve(block, None)
+            for moved in self._moved:
+                if not moved.done():
+                    moved.set_result(None)
+            self._last_commit = self._loop.time()
+            rotates_in = self.log.rotates_in
+            if block.records:
+                self._tidy_later(_IDLE_SECONDS)
+            elif rotates_in is not None:
+                self._tidy_later(max(rotates_in, _IDLE_SECONDS))
+        else:
+            self._fail(block, fault)
+        self._dispatch()
+
+    def _fail(self, block: _Block, fault: WalError) -> None:
+        """Refuse all that waits too, since its records carry sequences that now stay unused."""
+        _resolve(block, fault)
+        if block.records or isinstance(fault, LogPoisoned):
+            for waiting in self._waiting:
+                _resolve(waiting, fault)
+            self._waiting.clear()
+            self._open = None
+            self._waiting_bytes = 0
+            self.next_sequence = self.durable.sequence
+        if isinstance(fault, LogPoisoned):
+            self._refusal = fault
+            if self._on_poisoned:
+                self._on_poisoned(fault)
+
+    def _tidy_later(self, seconds: float) -> None:
+        if self._tidy_timer is None and self._refusal is None:
+            self._tidy_timer = self._loop.call_later(seconds, self._tidy)
+
+    def _tidy(self) -> None:
+        self._tidy_timer = None
+        quiet = self._loop.time() - self._last_commit
+        if self._in_flight or self._waiting:
+            self._tidy_later(_IDLE_SECONDS)
+        elif quiet < _IDLE_SECONDS:
+            self._tidy_later(_IDLE_SECONDS - quiet)
+        else:
+            self._start(self.log.mark_idle, _Block(self._loop.create_future()))
+
+
+def _resolve(block: _Block, fault: WalError | None) -> None:
+    if block.future.done():  # cancelled with one of the tasks that waited for it
+        return
+    if fault is None:
+        block.future.set_result(None)
+    else:
+        block.future.set_exception(fault)
+        block.future.exception()  # seen, even if nobody waits for this block
+
+
+def _check(lines: bytes, records: int, length: int) -> None:
+    if length > MAX_LINE_BYTES:
+        if length > MAX_BLOCK_BYTES:
+            raise RecordTooLarge(f"{length} bytes in one append, the limit is {MAX_BLOCK_BYTES}")
+        if max(map(len, lines.splitlines())) >= MAX_LINE_BYTES:
+            raise RecordTooLarge(f"a line is over the limit of {MAX_LINE_BYTES} bytes")
+    if lines.count(b"\n") != records or not lines.startswith(b"{") or not lines.endswith(b"}\n"):
+        raise ValueError(f"not {records} lines of a JSON object each: {lines[:60]!r}")

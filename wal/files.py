@@ -1,0 +1,142 @@
+"""The file system as the log uses it: the only caller of fsync, rename, flock and fallocate.
+
+`Files` is passed to whatever touches a disk, so that a test can hand in one that fails or loses power.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+from collections.abc import Sequence
+
+from wal.errors import LogLocked
+
+_KEEP_SIZE = 1
+"""FALLOC_FL_KEEP_SIZE of linux/falloc.h: reserve blocks without growing the file, or `tail` would print NULs."""
+_NO_RESERVATIONS = (errno.EOPNOTSUPP, errno.ENOSYS)
+
+_fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+class Files:
+    """System calls by their purpose. Every method raises OSError as the call does."""
+
+    def make_directory(self, path: str) -> None:
+        """Create `path` and its missing parents, each durable in the directory above it."""
+        if not os.path.isdir(path):
+            parent = os.path.dirname(os.path.abspath(path))
+            self.make_directory(parent)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path)
+            self.sync_directory(parent)
+
+    def names(self, directory: str) -> list[str]:
+        """Names in a directory, sorted; none if it does not exist."""
+        try:
+            return sorted(os.listdir(directory))
+        except FileNotFoundError:
+            return []
+
+    def create(self, path: str) -> int:
+        """A descriptor to write and read a file that is empty from now on."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+
+    def open(self, path: str, *, write: bool = False) -> int:
+        """A descriptor of a file that exists."""
+        return os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+    def size(self, descriptor: int) -> int:
+        return os.fstat(descriptor).st_size
+
+    def read(self, descriptor: int, length: int, offset: int) -> bytes:
+        return os.pread(descriptor, length, offset)
+
+    def write(self, descriptor: int, buffers: Sequence[bytes]) -> int:
+        """Write at the descriptor's place. May write less than all; returns how many bytes."""
+        return os.writev(descriptor, buffers)
+
+    def reserve(self, descriptor: int, offset: int, length: int) -> None:
+        """Hold disk blocks for bytes to come, where the file system can."""
+        if _fallocate(descriptor, _KEEP_SIZE, offset, length) != 0:
+            number = ctypes.get_errno()
+            if number not in _NO_RESERVATIONS:
+                raise OSError(number, os.strerror(number))
+
+    def truncate(self, descriptor: int, length: int) -> None:
+        """Cut to `length`, and give back what was reserved behind it."""
+        os.ftruncate(descriptor, length)
+
+    def sync(self, descriptor: int) -> None:
+        os.fdatasync(descriptor)
+
+    def sync_all(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+
+    def sync_directory(self, path: str) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def forget_cache(self, descriptor: int) -> None:
+        """Make the next read of synced bytes come from the disk."""
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def rename(self, source: str, target: str) -> None:
+        os.rename(source, target)
+
+    def symlink(self, target: str, path: str) -> None:
+        os.symlink(target, path)
+
+    def unlink(self, path: str) -> None:
+        os.unlink(path)
+
+    def lock(self, path: str) -> int:
+        """A descriptor that holds the lock file until it is closed or the process ends. Raises LogLocked."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise LogLocked(f"{path}: held by another process; stop that writer, or use another directory") from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+
+def write_all(files: Files, descriptor: int, buffers: Sequence[bytes]) -> None:
+    """Write every byte, going on after short writes."""
+    written = files.write(descriptor, buffers)
+    total = sum(map(len, buffers))
+    if written < total:
+        rest = b"".join(buffers)
+        while written < total:
+            written += files.write(descriptor, [rest[written:]])
+
+
+def read_file(files: Files, path: str) -> bytes:
+    """The whole of a small file."""
+    descriptor = files.open(path)
+    try:
+        return files.read(descriptor, files.size(descriptor), 0)
+    finally:
+        files.close(descriptor)
+
+
+def write_file(files: Files, path: str, content: bytes) -> None:
+    """Put `content` at `path`, durably; after a crash the old file or the new one is there, whole."""
+    descriptor = files.create(f"{path}.tmp")
+    try:
+        write_all(files, descriptor, [content])
+        files.sync_all(descriptor)
+    finally:
+        files.close(descriptor)
+    files.rename(f"{path}.tmp", path)
+    files.sync_directory(os.path.dirname(path))

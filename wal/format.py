@@ -1,0 +1,133 @@
+"""Format EVW1, pure: header bytes to values and back. FORMAT.md is its page, and a test ties the two together.
+
+Owns every width, limit and checksum of the format; knows nothing of files.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import google_crc32c
+
+HEADER_BYTES: Final = 148
+MAX_LINE_BYTES: Final = 1 << 20
+MAX_BLOCK_BYTES: Final = 8 << 20
+"""Bytes of payload in one block. Writer and reader share these limits, so what one accepts the other does."""
+
+SEGMENT_KIND: Final = b"EVS1"
+BLOCK_KIND: Final = b"EVB1"
+crc32c: Final[Callable[[bytes], int]] = google_crc32c.value
+"""CRC-32C (Castagnoli) of bytes; 0 for none."""
+
+# (field, first byte of its value in the line, width in bytes), in the order of the line.
+FIELDS: Final = (
+    ("kind", 2, 4),
+    ("log_id", 9, 16),
+    ("segment", 27, 10),
+    ("offset", 38, 12),
+    ("sequence", 51, 16),
+    ("records", 68, 7),
+    ("length", 76, 10),
+    ("durable", 87, 12),
+    ("timestamp_ms", 100, 13),
+    ("previous", 115, 8),
+    ("payload_crc", 126, 8),
+    ("header_crc", 137, 8),
+)
+_LINE: Final = b'["%b","%b",%10d,%12d,%16d,%7d,%10d,%12d,%13d,"%08x","%08x","'
+_CHECKED_BYTES: Final = 137
+_SLICES: Final = tuple(slice(first, first + width) for _, first, width in FIELDS)
+_HEXADECIMAL: Final = 9
+"""Index in FIELDS of the first field that is written in base 16."""
+
+
+class Header(NamedTuple):
+    """One header line. Sizes and offsets in bytes, timestamp in Unix milliseconds."""
+
+    kind: bytes
+    log_id: bytes
+    segment: int
+    offset: int
+    sequence: int
+    records: int
+    length: int
+    durable: int
+    timestamp_ms: int
+    previous: int
+    payload_crc: int
+    header_crc: int
+
+    @property
+    def end(self) -> int:
+        """Offset of the first byte behind this header and its payload."""
+        return self.offset + HEADER_BYTES + self.length
+
+
+class Position(NamedTuple):
+    """A place between two blocks, and the sequence of the first event at or behind it. Positions of one log compare."""
+
+    segment: int
+    offset: int
+    sequence: int
+
+
+def encode_header(
+    kind: bytes,
+    log_id: bytes,
+    position: Position,
+    *,
+    records: int,
+    length: int,
+    durable: int,
+    timestamp_ms: int,
+    previous: int,
+    payload_crc: int,
+) -> tuple[bytes, int]:
+    """The header line that stands at `position`, and its own CRC (the `previous` of the next header)."""
+    numbers = (*position, records, length, durable, timestamp_ms, previous, payload_crc)
+    checked = _LINE % (kind, log_id, *numbers)
+    if len(checked) != _CHECKED_BYTES:
+        raise ValueError(f"a header value is wider than its field: {checked!r}")
+    header_crc = crc32c(checked)
+    return b'%b%08x"]\n' % (checked, header_crc), header_crc
+
+
+def decode_header(line: bytes) -> Header | None:
+    """The header in these bytes, or None unless they are, to the byte, what `encode_header` writes."""
+    if len(line) != HEADER_BYTES or line[:2] != b'["':
+        return None
+    kind, log_id, *texts = [line[place] for place in _SLICES]
+    if kind not in (BLOCK_KIND, SEGMENT_KIND):
+        return None
+    try:
+        numbers = [int(text, 16 if at >= _HEXADECIMAL else 10) for at, text in enumerate(texts, 2)]
+        header = Header(kind, log_id, *numbers)
+        if _encode(header) != line:
+            return None
+    except ValueError:
+        return None
+    return header
+
+
+def _encode(header: Header) -> bytes:
+    return encode_header(
+        header.kind,
+        header.log_id,
+        Position(header.segment, header.offset, header.sequence),
+        records=header.records,
+        length=header.length,
+        durable=header.durable,
+        timestamp_ms=header.timestamp_ms,
+        previous=header.previous,
+        payload_crc=header.payload_crc,
+    )[0]
+
+
+def payload_fault(header: Header, payload: bytes) -> str | None:
+    """What makes `payload` not the one that `header` announces, or None."""
+    if len(payload) != header.length:
+        return f"{len(payload)} bytes of payload"
+    if header.payload_crc != crc32c(payload):
+        return "a payload with another CRC"
+    if payload.count(b"\n") != header.records or payload[-1:] not in (b"", b"\n"):
+        return "a payload with another number of lines"
+    return None

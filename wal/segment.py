@@ -1,0 +1,240 @@
+"""One segment file: its name, its writer, and the one decoder of blocks that recovery and the reader share."""
+
+import contextlib
+import os
+import re
+from typing import Final, NamedTuple
+
+from wal.errors import Corrupt
+from wal.files import Files, write_all
+from wal.format import (
+    BLOCK_KIND,
+    HEADER_BYTES,
+    MAX_BLOCK_BYTES,
+    SEGMENT_KIND,
+    Header,
+    Position,
+    crc32c,
+    decode_header,
+    encode_header,
+    payload_fault,
+)
+
+_NAME: Final = re.compile(r"seg-(\d{10})-(\d{16})\.ndjson")
+_RESERVE_BYTES: Final = 16 << 20
+_READ_BYTES: Final = 256 << 10
+_SHOWN_BYTES: Final = 24
+_SYMLINK: Final = "current.ndjson"
+
+
+class SegmentName(NamedTuple):
+    """A segment by number and first sequence; its string is the file's name."""
+
+    number: int
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"seg-{self.number:010d}-{self.sequence:016d}.ndjson"
+
+
+class Block(NamedTuple):
+    """One commit: its header, its payload (`header.records` JSON lines, each ending in LF) and the place behind it."""
+
+    header: Header
+    payload: bytes
+    end: Position
+
+
+def list_segments(files: Files, directory: str) -> list[SegmentName]:
+    """The segments of a log, oldest first."""
+    return [SegmentName(int(m[1]), int(m[2])) for name in files.names(directory) if (m := _NAME.fullmatch(name))]
+
+
+class SegmentWriter:
+    """The file that is being appended to. Every byte below `offset` is fsynced."""
+
+    def __init__(
+        self,
+        files: Files,
+        directory: str,
+        log_id: bytes,
+        name: SegmentName,
+        *,
+        predecessor_end: int,
+        previous: int,
+        timestamp_ms: int,
+    ) -> None:
+        """Create the segment whole, and point `current.ndjson` at it. Raises OSError while there is no such segment.
+
+        It is durable once the caller has synced the directory.
+        """
+        self.name = name
+        self.opened_ms = timestamp_ms
+        self.sequence = name.sequence
+        self.offset = HEADER_BYTES
+        self._files = files
+        self._log_id = log_id
+        self._reserved = 0
+        self._written = (0, 0)
+        self._written_crc = 0
+        header, self.previous = encode_header(
+            SEGMENT_KIND,
+            log_id,
+            Position(name.number, 0, name.sequence),
+            records=0,
+            length=0,
+            durable=predecessor_end,
+            timestamp_ms=timestamp_ms,
+            previous=previous,
+            payload_crc=crc32c(b""),
+        )
+        path = os.path.join(directory, str(name))
+        self._descriptor = files.create(f"{path}.tmp")
+        try:
+            write_all(files, self._descriptor, [header])
+            files.sync_all(self._descriptor)
+            files.rename(f"{path}.tmp", path)
+        except BaseException:
+            files.close(self._descriptor)
+            raise
+        with contextlib.suppress(OSError):  # a convenience for operators, which the next rotation sets again
+            _point_at(files, directory, name)
+
+    @property
+    def end(self) -> Position:
+        """The place of the next block."""
+        return Position(self.name.number, self.offset, self.sequence)
+
+    def reserve(self, length: int) -> None:
+        """Hold room for a block with `length` bytes of payload. Raises OSError; nothing is written then."""
+        need = self.offset + HEADER_BYTES + length
+        if need > self._reserved:
+            goal = need + _RESERVE_BYTES
+            self._files.reserve(self._descriptor, self._reserved, goal - self._reserved)
+            self._reserved = goal
+
+    def write(self, payload: bytes, records: int, timestamp_ms: int) -> None:
+        """Write a block. Raises OSError; the segment is then to be left, as a part of the block may stand in it."""
+        header, self._written_crc = encode_header(
+            BLOCK_KIND,
+            self._log_id,
+            self.end,
+            records=records,
+            length=len(payload),
+            durable=self.offset,
+            timestamp_ms=timestamp_ms,
+            previous=self.previous,
+            payload_crc=crc32c(payload),
+        )
+        self._written = (HEADER_BYTES + len(payload), records)
+        write_all(self._files, self._descriptor, [header, payload])
+
+    def sync(self) -> None:
+        """Make the block that was written durable, and move on behind it. Raises OSError: nothing is known then."""
+        self._files.sync(self._descriptor)
+        length, records = self._written
+        self.offset += length
+        self.sequence += records
+        self.previous = self._written_crc
+        self._written = (0, 0)
+
+    def seal(self) -> None:
+        """Sync what is there and give the rest of the reservation back. Raises OSError."""
+        self._files.sync(self._descriptor)
+        self._files.truncate(self._descriptor, self._files.size(self._descriptor))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._files.close(self._descriptor)
+
+
+class SegmentReader:
+    """Decodes the blocks of one segment, through a buffer of its own. Sees bytes as they are appended."""
+
+    def __init__(self, files: Files, directory: str, log_id: bytes, name: SegmentName, *, write: bool = False) -> None:
+        self.path = os.path.join(directory, str(name))
+        self.name = name
+        self.log_id = log_id
+        self._files = files
+        self._descriptor = files.open(self.path, write=write)
+        self._buffer = b""
+        self._buffer_offset = 0
+
+    def header(self) -> Header:
+        """The segment's own header. Raises Corrupt."""
+        line = self._bytes(0, HEADER_BYTES)
+        header = decode_header(line)
+        if header is None or header.kind != SEGMENT_KIND or not self._is_mine(header, 0):
+            raise Corrupt(self.path, 0, f"the header of segment {self.name.number} of this log", _shown(line))
+        return header
+
+    def block(self, offset: int) -> Block | None:
+        """The block at `offset`, or None where the file ends before it is whole. Raises Corrupt."""
+        line = self._bytes(offset, HEADER_BYTES)
+        if len(line) < HEADER_BYTES:
+            return None
+        header = decode_header(line)
+        if header is None or header.kind != BLOCK_KIND or not self._is_mine(header, offset):
+            raise Corrupt(self.path, offset, "the header of a block of this log", _shown(line))
+        if header.length > MAX_BLOCK_BYTES:
+            raise Corrupt(self.path, offset, f"at most {MAX_BLOCK_BYTES} bytes of payload", str(header.length))
+        payload = self._bytes(offset + HEADER_BYTES, header.length)
+        if len(payload) < header.length:
+            return None
+        if fault := payload_fault(header, payload):
+            raise Corrupt(self.path, offset, f"{header.records} lines in {header.length} bytes", fault)
+        return Block(header, payload, Position(self.name.number, header.end, header.sequence + header.records))
+
+    def check_follows(self, header: Header, place: Position, previous: int) -> None:
+        """Raise Corrupt unless `header` continues the sequence at `place` and the chain of CRCs at `previous`."""
+        if (header.sequence, header.previous) != (place.sequence, previous):
+            raise Corrupt(
+                self.path,
+                header.offset,
+                f"sequence {place.sequence} behind header {previous:08x}",
+                f"sequence {header.sequence} behind header {header.previous:08x}",
+            )
+
+    def raw(self, offset: int, length: int) -> bytes:
+        """Bytes as they are, fewer at the file's end."""
+        return self._files.read(self._descriptor, length, offset)
+
+    def size(self) -> int:
+        """Bytes in the file now."""
+        return self._files.size(self._descriptor)
+
+    def sync_and_forget_cache(self) -> None:
+        """Read what the disk holds from now on, and not what the page cache remembers."""
+        self._files.sync(self._descriptor)
+        self._files.forget_cache(self._descriptor)
+
+    def truncate(self, length: int) -> None:
+        """Cut the file, durably, and give back what was reserved behind it."""
+        self._files.truncate(self._descriptor, length)
+        self._files.sync_all(self._descriptor)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._files.close(self._descriptor)
+
+    def _is_mine(self, header: Header, offset: int) -> bool:
+        return header.log_id == self.log_id and header.segment == self.name.number and header.offset == offset
+
+    def _bytes(self, offset: int, length: int) -> bytes:
+        start = offset - self._buffer_offset
+        if start < 0 or start + length > len(self._buffer):
+            self._buffer = self._files.read(self._descriptor, max(length, _READ_BYTES), offset)
+            self._buffer_offset, start = offset, 0
+        return self._buffer[start : start + length]
+
+
+def _point_at(files: Files, directory: str, name: SegmentName) -> None:
+    temporary = os.path.join(directory, f"{_SYMLINK}.tmp")
+    if f"{_SYMLINK}.tmp" in files.names(directory):
+        files.unlink(temporary)
+    files.symlink(str(name), temporary)
+    files.rename(temporary, os.path.join(directory, _SYMLINK))
+
+
+def _shown(line: bytes) -> str:
+    return repr(line[:_SHOWN_BYTES])[1:] + ("…" if len(line) > _SHOWN_BYTES else "")
