@@ -67,7 +67,7 @@ class Committer:
         and ValueError for bytes that are not such lines.
         """
         if self._refusal is not None:
-            raise self._refusal
+            raise self._refusal.with_traceback(None)
         length = len(lines)
         _check(lines, records, length)
         if self._waiting_bytes + length > _WAITING_BYTES:

@@ -118,7 +118,7 @@ class Log:
 
     def _check_is_open(self) -> None:
         if self._fault is not None:
-            raise self._fault
+            raise self._fault.with_traceback(None)
 
     def _is_due(self) -> bool:
         segment = self._segment

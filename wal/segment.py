@@ -38,11 +38,21 @@ class SegmentName(NamedTuple):
 
 
 class Block(NamedTuple):
-    """One commit: its header, its payload (`header.records` JSON lines, each ending in LF) and the place behind it."""
+    """One commit: its header, and its payload of `header.records` JSON lines, each ending in LF."""
 
     header: Header
     payload: bytes
-    end: Position
+
+    @property
+    def start(self) -> Position:
+        """The place of this block."""
+        return Position(self.header.segment, self.header.offset, self.header.sequence)
+
+    @property
+    def end(self) -> Position:
+        """The place behind this block."""
+        header = self.header
+        return Position(header.segment, header.end, header.sequence + header.records)
 
 
 def list_segments(files: Files, directory: str) -> list[SegmentName]:
@@ -183,7 +193,7 @@ class SegmentReader:
             return None
         if fault := payload_fault(header, payload):
             raise Corrupt(self.path, offset, f"{header.records} lines in {header.length} bytes", fault)
-        return Block(header, payload, Position(self.name.number, header.end, header.sequence + header.records))
+        return Block(header, payload)
 
     def check_follows(self, header: Header, place: Position, previous: int) -> None:
         """Raise Corrupt unless `header` continues the sequence at `place` and the chain of CRCs at `previous`."""

@@ -1,0 +1,87 @@
+"""The composition root: builds one worker's application from the settings. The only module that knows everything."""
+
+import asyncio
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from starlette.routing import Route, Router
+
+from collector.config import Settings
+from collector.ingest.route import EventEndpoint, not_found
+from collector.ingest.session import Sessions
+from collector.registry import Registry
+from collector.secret import load_secret
+from collector.shard import Shard
+from wal.errors import LogPoisoned, WalError
+from wal.log import now_ms
+
+PATHS: Final = ("/event", "/")
+STARTUP_FAILURE: Final = 3
+"""The exit code at which uvicorn stops all workers rather than start this one again: a restart would fail alike."""
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> Router:
+    """Open a shard and build the application on it. Runs inside the worker's event loop.
+
+    Exits with STARTUP_FAILURE, and a line that says why, where the shard can't be opened.
+    """
+    try:
+        shard = Shard(settings, _stop_for_recovery)
+    except (WalError, OSError) as error:
+        logger.critical("%s", error)
+        sys.exit(STARTUP_FAILURE)
+    endpoint = EventEndpoint(
+        registry=Registry(settings.property),
+        committer=shard.committer,
+        dead_letters=shard.dead_letters,
+        sessions=Sessions(load_secret(settings), settings.session.timeout_seconds),
+        limits=settings.limits,
+        clock=now_ms,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        shard.start()
+        _stop_with_parent()
+        gc.collect()
+        gc.freeze()  # what lives for ever is not looked at by each collection
+        try:
+            yield
+        finally:
+            await shard.close()
+
+    routes = [Route(path, endpoint) for path in PATHS]
+    return Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
+
+
+def _stop() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _stop_for_recovery(fault: LogPoisoned) -> None:
+    """End this process; uvicorn raises the signal again at the end, so its exit code is not 0, and starts another."""
+    logger.critical("%s", fault)
+    _stop()
+
+
+def _stop_with_parent() -> None:
+    """A worker whose supervisor was killed would hold its socket and its shard against the next start."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            loop.remove_reader(parent.sentinel)
+            logger.critical("the supervisor is gone, this worker stops too")
+            _stop()
+
+        loop.add_reader(parent.sentinel, stop)

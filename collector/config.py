@@ -1,0 +1,176 @@
+"""`collector.toml` as frozen structs: strict, with every setting's unit, bounds and help beside it."""
+
+import os
+import tomllib
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from collector.errors import BadSettings
+
+EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
+"""Fields that a property can require, and does unless told otherwise."""
+
+Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Identifier = Annotated[int, Meta(ge=1, lt=2**53)]
+FromEnvironment = Annotated[str, Meta(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+class Server(Struct, frozen=True, forbid_unknown_fields=True):
+    """The socket, and the processes behind it."""
+
+    host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="TCP port; 0 takes a free one")] = 8080
+    workers: Annotated[int, Meta(ge=1, le=256, description="processes; default: the number of cores")] = (
+        os.cpu_count() or 1
+    )
+    grace_seconds: Annotated[
+        int, Meta(ge=1, le=3600, description="at a stop, how long requests and then sinks get to finish")
+    ] = 10
+
+
+class Log(Struct, frozen=True, forbid_unknown_fields=True):
+    """The log of events."""
+
+    dir: Annotated[str, Meta(min_length=1, description="folder of the shards 00, 01, …")] = "data/log"
+    segment_bytes: Annotated[
+        int, Meta(ge=1 << 20, le=1 << 30, description="a segment is rotated when it holds this many bytes")
+    ] = 64 << 20
+    segment_seconds: Annotated[Seconds, Meta(description="… or is this old")] = 60.0
+    retain_hours: Annotated[
+        float, Meta(ge=0, description="delivered segments are kept this long, so that they can be replayed")
+    ] = 24.0
+    retain_bytes: Annotated[int, Meta(ge=0, description="… but no more than this many bytes of them in a shard")] = (
+        10 << 30
+    )
+
+
+class DeadLetters(Struct, frozen=True, forbid_unknown_fields=True):
+    """The log of refused events."""
+
+    dir: Annotated[str, Meta(min_length=1, description="folder of the shards 00, 01, …, in the log's format")] = (
+        "data/dead"
+    )
+    bytes_per_hour: Annotated[
+        Positive, Meta(description="a worker keeps no more bytes an hour than this, so that junk can't fill the disk")
+    ] = 64 << 20
+
+
+class Session(Struct, frozen=True, forbid_unknown_fields=True):
+    """Visitors and their sessions."""
+
+    secret: Annotated[
+        FromEnvironment | None,
+        Meta(
+            description="`env:NAME` of the key that signs session tokens, the same on all nodes; generated if not set"
+        ),
+    ] = None
+    timeout_seconds: Annotated[Seconds, Meta(description="a session ends this long after its last hit")] = 1800.0
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one request may be."""
+
+    event_bytes: Annotated[int, Meta(ge=1024, le=512 << 10, description="bytes of one event")] = 64 << 10
+    body_bytes: Annotated[int, Meta(ge=1024, le=6 << 20, description="bytes of a request's body")] = 5 << 20
+    url_bytes: Annotated[int, Meta(ge=1024, le=64 << 10, description="bytes of a URL")] = 20 << 10
+    nesting: Annotated[int, Meta(ge=1, le=256, description="levels of arrays and objects in an event")] = 64
+    body_seconds: Annotated[Seconds, Meta(description="time for the whole body to arrive")] = 10.0
+
+
+class Property(Struct, frozen=True, forbid_unknown_fields=True):
+    """A data source of a portal."""
+
+    portal_id: Annotated[Identifier, Meta(description="the business account")]
+    prop_id: Annotated[Identifier, Meta(description="the data source of that account")]
+    source: Annotated[Name, Meta(description="what kind it is: `web`, `android`, `ios`, `pos`, …")] = "web"
+    origins: Annotated[tuple[str, ...], Meta(description="origins of pages that may send; none listed: any")] = ()
+    redirect_hosts: Annotated[
+        tuple[str, ...], Meta(description="hosts that a click may lead to, `*.example.com` for those below")
+    ] = ()
+    required: Annotated[
+        tuple[Literal["ea", "ec", "sid", "aid", "uid"], ...], Meta(description="fields that an event must have")
+    ] = EVENT_FIELDS
+
+    def __post_init__(self) -> None:
+        for origin in self.origins:
+            parts = urlsplit(origin)
+            if origin != f"{parts.scheme}://{parts.netloc}".lower() or not parts.netloc:
+                raise ValueError(f"origins: expected e.g. https://shop.example.com, found {origin!r}")
+        for host in self.redirect_hosts:
+            name = host.removeprefix("*.")
+            if not name or name != name.lower() or set(name) & set("*/:@ ") or not name.isascii():
+                raise ValueError(f"redirect_hosts: expected e.g. shop.example.com or *.example.com, found {host!r}")
+
+
+class FileSink(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="file"):
+    """Events as compressed files, by date and hour."""
+
+    dir: Annotated[str, Meta(min_length=1, description="folder of date=…/hour=…/*.ndjson.zst")]
+    name: Annotated[Name, Meta(description="names the cursor; set it where two sinks have one type")] = "file"
+    flush_bytes: Annotated[
+        int, Meta(ge=1, le=64 << 20, description="a file is written when this many bytes of events wait")
+    ] = 8 << 20
+    flush_seconds: Annotated[Seconds, Meta(description="… or the oldest of them waits this long")] = 5.0
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of `collector.toml`."""
+
+    server: Server = Server()
+    log: Log = Log()
+    dead_letters: DeadLetters = DeadLetters()
+    session: Session = Session()
+    limits: Limits = Limits()
+    property: tuple[Property, ...] = ()
+    sink: tuple[FileSink, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_twice("property", [(each.portal_id, each.prop_id) for each in self.property])
+        _refuse_twice("sink", [each.name for each in self.sink])
+        if self.limits.event_bytes > self.limits.body_bytes:
+            raise ValueError("limits.event_bytes: expected at most limits.body_bytes")
+
+
+def load_settings(path: str) -> Settings:
+    """The settings in a file; folders in it are relative to the file's own. Raises BadSettings."""
+    try:
+        with open(path, "rb") as file:
+            values = tomllib.load(file)
+        settings = msgspec.convert(values, Settings)
+    except OSError as error:
+        raise BadSettings(f"{path}: {error.strerror}; name a file with --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path}: not TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise BadSettings(f"{path}: {_readable(str(error))}") from None
+    return _resolved(settings, os.path.dirname(os.path.abspath(path)))
+
+
+def _refuse_twice(name: str, keys: list[object]) -> None:
+    for at, key in enumerate(keys):
+        if key in keys[:at]:
+            raise ValueError(f"{name}[{at}]: {key!r} is there twice; expected each once")
+
+
+def _readable(message: str) -> str:
+    """msgspec's "Expected …, got … - at `$.sink[0].dir`" with the path in front."""
+    what, _, path = message.partition(" - at `$")
+    where = path.removesuffix("`").removeprefix(".")
+    return f"{where}: {what}" if where else what
+
+
+def _resolved(settings: Settings, folder: str) -> Settings:
+    def below(path: str) -> str:
+        return os.path.join(folder, path)
+
+    return msgspec.structs.replace(
+        settings,
+        log=msgspec.structs.replace(settings.log, dir=below(settings.log.dir)),
+        dead_letters=msgspec.structs.replace(settings.dead_letters, dir=below(settings.dead_letters.dir)),
+        sink=tuple(msgspec.structs.replace(sink, dir=below(sink.dir)) for sink in settings.sink),
+    )

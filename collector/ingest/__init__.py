@@ -1,0 +1,1 @@
+"""The way in: a request becomes a durable record, and its answer."""

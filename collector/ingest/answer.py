@@ -1,0 +1,107 @@
+"""Answers in four faces, pure: values to status, headers and body."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from collector.errors import Rejected
+from collector.ingest.session import Session
+from collector.ingest.target import Face
+
+Headers = list[tuple[bytes, bytes]]
+
+GIF: Final = (
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00"
+    b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+)
+_TYPES: Final = {
+    Face.JAVASCRIPT: b"text/javascript; charset=utf-8",
+    Face.JSON: b"application/json",
+    Face.PIXEL: b"image/gif",
+}
+_ALWAYS: Final[Headers] = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+_OF_FACE: Final[dict[Face, Headers]] = {face: [(b"content-type", kind), *_ALWAYS] for face, kind in _TYPES.items()}
+_FSYNCED: Final = (b"x-event-ack", b"fsync")
+_RETRY_SECONDS: Final = b"1"
+_UNAVAILABLE: Final = 503
+_NOT_IN_A_SCRIPT: Final = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    (b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2\x80\xa9", b"\\u2029"),
+)
+
+
+class Answer(NamedTuple):
+    """A whole HTTP response; `headers` lack the content length."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def event_answer(face: Face, event_id: bytes, where: bytes | None, body: bytes) -> Answer:
+    """The answer for an event in the log. `body` is what `event_object` gives, `where` is a click's location."""
+    stored = (b"x-event-id", event_id)
+    if face is Face.JSON:
+        return Answer(200, [*_OF_FACE[face], _FSYNCED, stored], body)
+    if face is Face.JAVASCRIPT:
+        return Answer(200, [*_OF_FACE[face], _FSYNCED, stored], b"_event_callback_data(%b);" % _in_script(body))
+    if face is Face.PIXEL:
+        return Answer(200, [*_OF_FACE[face], _FSYNCED, stored], GIF)
+    return Answer(302, [(b"location", where or b""), *_ALWAYS, _FSYNCED, stored], b"")
+
+
+def event_object(session: Session, received_ms: int, aid: str, token: bytes) -> bytes:
+    """The JSON object of an answer, with its members in the contract's order."""
+    return (
+        b'{"dgs":"%d%%3A%d%%3A%d","au_gt":"%d","pv_id":"%d-%d","n_client_id":%d,"session_id":"%b","n_user":%d,'
+        b'"au_id":"%d","type":"event","aid":%b,"client_id":"%d.%d","an_session":"%b"}'
+    ) % (
+        session.start,
+        session.hits,
+        session.is_new,
+        session.au_first_seen,
+        received_ms,
+        session.au_id,
+        session.is_new_client,
+        b"%d" % session.sid if session.sid >= 0 else b"",
+        session.is_new_user,
+        session.au_id,
+        msgspec.json.encode(aid),
+        session.client_au_id,
+        session.client_first_seen,
+        token,
+    )
+
+
+def redirect_answer(where: bytes) -> Answer:
+    """A click goes on although its event was not stored: the header that would say so is missing."""
+    return Answer(302, [(b"location", where), *_ALWAYS], b"")
+
+
+def refusal_answer(status: int, face: Face, error: Exception, allow: bytes | None = None) -> Answer:
+    """The answer for what was not stored: JSON, but for a pixel, which stays a GIF with the same status."""
+    headers = [*_OF_FACE[Face.PIXEL if face is Face.PIXEL else Face.JSON]]
+    if status == _UNAVAILABLE:
+        headers.append((b"retry-after", _RETRY_SECONDS))
+    if allow:
+        headers.append((b"allow", allow))
+    return Answer(status, headers, GIF if face is Face.PIXEL else _refusal_body(error))
+
+
+def _refusal_body(error: Exception) -> bytes:
+    if not isinstance(error, Rejected):
+        return msgspec.json.encode({"message": "the event could not be stored; send it again later"})
+    body: dict[str, object] = {"message": error.message}
+    if error.faults:
+        body["errors"] = [fault._asdict() for fault in error.faults]
+    return msgspec.json.encode(body)
+
+
+def _in_script(body: bytes) -> bytes:
+    for plain, escaped in _NOT_IN_A_SCRIPT:
+        if plain in body:
+            body = body.replace(plain, escaped)
+    return body

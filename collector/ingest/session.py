@@ -1,0 +1,111 @@
+"""Visitors and sessions, pure: the client carries the state in a signed token, and the server none."""
+
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Final, NamedTuple
+
+_VERSION: Final = 1
+# version, au_id, au_first_seen, client_au_id, client_first_seen, sid, start, hits, last_hit: times in Unix seconds
+_STATE: Final = struct.Struct(">B Q I Q I q I I I")
+_MAC_BYTES: Final = 15
+"""Makes a token of 60 bytes, which base64 writes in 80 characters with no padding."""
+_TOKEN_LENGTH: Final = 80
+_AU_IDS: Final = 2**53 - 1
+_NO_SID: Final = -1
+
+
+class Session(NamedTuple):
+    """A visitor's state behind this hit. Ids are positive integers below 2^53, times are Unix seconds."""
+
+    au_id: int
+    au_first_seen: int
+    client_au_id: int
+    client_first_seen: int
+    sid: int
+    """The session id that the client named last; -1 for none."""
+    start: int
+    hits: int
+    is_new: bool
+    is_new_client: bool
+    is_new_user: bool
+
+
+class Sessions:
+    """Holds the keys, and knows what the next hit of a visitor makes of the state in its token."""
+
+    def __init__(self, secret: bytes, timeout_seconds: float) -> None:
+        """`secret` is a key of at most 64 bytes, the same on all nodes."""
+        self._au_hash = blake2b(key=secret, digest_size=8, person=b"tracklog au_id")
+        self._mac = blake2b(key=secret, digest_size=_MAC_BYTES, person=b"tracklog session")
+        self._timeout = timeout_seconds
+
+    def au_id(self, portal_id: int, uid: str) -> int:
+        """The visitor id of a user: the same for every node that shares the secret."""
+        keyed = self._au_hash.copy()
+        keyed.update(b"%d:%b" % (portal_id, uid.encode("utf-8", "surrogatepass")))
+        return int.from_bytes(keyed.digest(), "big") % _AU_IDS + 1
+
+    def next_hit(self, portal_id: int, au_id: int, sid: int | None, token: bytes, now: int) -> tuple[Session, bytes]:
+        """The session that a hit at `now` belongs to, and the token for the answer."""
+        state = self._decode(portal_id, token) if token else None
+        if state is None:
+            named = _NO_SID if sid is None else sid
+            session = Session(au_id, now, au_id, now, named, now, 1, True, True, True)
+        else:
+            session = self._continued(state, au_id, sid, now)
+        return session, self._encode(portal_id, session, now)
+
+    def au_id_of(self, portal_id: int, token: bytes) -> int | None:
+        """The visitor id in a token, or None if it is not one of ours for this portal."""
+        state = self._decode(portal_id, token)
+        return None if state is None else state[1]
+
+    def _continued(self, state: tuple[int, ...], au_id: int, sid: int | None, now: int) -> Session:
+        _, known, known_since, client_au_id, client_first_seen, old_sid, start, hits, last_hit = state
+        is_new = now - last_hit >= self._timeout
+        is_new_user = au_id != known
+        return Session(
+            au_id=au_id,
+            au_first_seen=now if is_new_user else known_since,
+            client_au_id=client_au_id,
+            client_first_seen=client_first_seen,
+            sid=old_sid if sid is None else sid,
+            start=now if is_new else start,
+            hits=1 if is_new else hits + 1,
+            is_new=is_new,
+            is_new_client=False,
+            is_new_user=is_new_user,
+        )
+
+    def _encode(self, portal_id: int, session: Session, now: int) -> bytes:
+        state = _STATE.pack(
+            _VERSION,
+            session.au_id,
+            session.au_first_seen,
+            session.client_au_id,
+            session.client_first_seen,
+            session.sid,
+            session.start,
+            session.hits,
+            now,
+        )
+        return urlsafe_b64encode(state + self._sign(portal_id, state))
+
+    def _decode(self, portal_id: int, token: bytes) -> tuple[int, ...] | None:
+        if len(token) != _TOKEN_LENGTH:
+            return None
+        try:
+            data = urlsafe_b64decode(token)
+        except ValueError:
+            return None
+        state, mac = data[: _STATE.size], data[_STATE.size :]
+        if not compare_digest(mac, self._sign(portal_id, state)) or state[0] != _VERSION:
+            return None
+        return _STATE.unpack(state)
+
+    def _sign(self, portal_id: int, state: bytes) -> bytes:
+        keyed = self._mac.copy()
+        keyed.update(b"%d:%b" % (portal_id, state))
+        return keyed.digest()

@@ -1,0 +1,106 @@
+"""What the query says: which property an event belongs to, and how to answer. Pure but for a bounded cache."""
+
+from enum import Enum
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
+
+from collector.errors import BadRedirect, BadTarget, Fault, NotFound, Rejected
+from collector.ingest.redirect import location
+from collector.registry import Property, Registry
+
+_CACHED_QUERIES: Final = 4096
+_CACHED_BYTES: Final = 256
+_TOKEN_PARAMETER: Final = b"an_session="
+_DIGITS: Final = 19
+
+
+class Face(Enum):
+    """The form of an answer; the values are those of `resp_type`."""
+
+    JAVASCRIPT = "javascript"
+    JSON = "json"
+    REDIRECT = "redirect"
+    PIXEL = "pixel"
+
+
+class Target(NamedTuple):
+    """One query, understood. `fault` is why it is refused; `property` is None where it names none."""
+
+    property: Property | None
+    face: Face
+    is_s2s: bool
+    location: bytes | None
+    fault: Rejected | None
+
+
+class Targets:
+    """Queries to targets, remembering the ones that repeat. Clients choose the queries, so it is bounded."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._cache: dict[bytes, Target] = {}
+
+    def find(self, query: bytes) -> tuple[Target, bytes]:
+        """The target of a query, and the session token in it (empty if none). Never raises."""
+        token = b""
+        if _TOKEN_PARAMETER in query:
+            query, token = _without_token(query)
+        target = self._cache.get(query)
+        if target is None:
+            target = parse_target(query, self._registry)
+            if len(query) <= _CACHED_BYTES:
+                if len(self._cache) >= _CACHED_QUERIES:
+                    self._cache.clear()
+                self._cache[query] = target
+        return target, token
+
+
+def parse_target(query: bytes, registry: Registry) -> Target:
+    """Understand a query string. What is wrong with it is in the target's `fault`."""
+    values: dict[str, str] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        values.setdefault(name, value)
+    faults: list[Fault] = []
+    portal_id, prop_id = (_identifier(values, name, faults) for name in ("portal_id", "prop_id"))
+    face = _choice(values, "resp_type", Face.JAVASCRIPT.value, [face.value for face in Face], faults)
+    is_s2s = _choice(values, "is_s2s", "false", ["true", "false"], faults)
+    prop = registry.get(portal_id, prop_id) if portal_id and prop_id else None
+    where: bytes | None = None
+    fault: Rejected | None = None
+    if faults:
+        fault = BadTarget("the query is not as it must be", tuple(faults))
+    elif prop is None:
+        fault = NotFound()
+    elif face == Face.REDIRECT.value:
+        try:
+            where = location(values.get("redirect_url", ""), prop.redirect_hosts)
+        except BadRedirect as error:
+            fault = BadRedirect(error.message, (Fault("redirect_url", error.message),))
+    return Target(prop, Face(face), is_s2s == "true", where, fault)
+
+
+def _identifier(values: dict[str, str], name: str, faults: list[Fault]) -> int:
+    """The integer >= 1 of a parameter; 0 with a fault otherwise."""
+    text = values.get(name)
+    if text is not None and text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) >= 1:
+        return int(text)
+    faults.append(Fault(name, "missing" if text is None else "expected an integer from 1 on"))
+    return 0
+
+
+def _choice(values: dict[str, str], name: str, default: str, choices: list[str], faults: list[Fault]) -> str:
+    text = values.get(name, default)
+    if text in choices:
+        return text
+    faults.append(Fault(name, f"expected one of {', '.join(choices)}"))
+    return default if name != "resp_type" else Face.JSON.value
+
+
+def _without_token(query: bytes) -> tuple[bytes, bytes]:
+    """The query without its session token, so that it repeats, and the token."""
+    parts = query.split(b"&")
+    tokens = [part for part in parts if part.startswith(_TOKEN_PARAMETER)]
+    if not tokens:
+        return query, b""
+    rest = b"&".join(part for part in parts if not part.startswith(_TOKEN_PARAMETER))
+    return rest, tokens[0].removeprefix(_TOKEN_PARAMETER)

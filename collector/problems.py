@@ -1,0 +1,27 @@
+"""The one table from what can go wrong to an HTTP status."""
+
+from typing import Final
+
+from collector import errors
+from wal.errors import RecordTooLarge, WalError
+
+_STATUS: Final[dict[type[Exception], int]] = {
+    errors.BadTarget: 400,
+    errors.BadEvent: 400,
+    errors.BadRedirect: 400,
+    errors.NotAClick: 400,
+    errors.ForbiddenOrigin: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.SlowBody: 408,
+    errors.TooLarge: 413,
+    RecordTooLarge: 413,
+    errors.UrlTooLong: 414,
+    errors.UnsupportedMedia: 415,
+    WalError: 503,
+}
+
+
+def status_of(error: Exception) -> int:
+    """The status for an error, by its class or the nearest one above it."""
+    return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)

@@ -1,0 +1,45 @@
+"""The key behind session tokens and visitor ids: from the environment, or made once beside the log."""
+
+import contextlib
+import os
+import secrets
+from hashlib import blake2b
+from typing import Final
+
+from collector.config import Settings
+from collector.errors import BadSettings
+
+_FILE_NAME: Final = "session.secret"
+_SHORTEST: Final = 16
+
+
+def load_secret(settings: Settings) -> bytes:
+    """A key of 64 bytes. Raises BadSettings, OSError; no message holds any part of the secret."""
+    if settings.session.secret is None:
+        text = _generated(os.path.join(os.path.dirname(settings.log.dir), _FILE_NAME))
+    else:
+        name = settings.session.secret.removeprefix("env:")
+        text = os.environ.get(name, "")
+        if len(text) < _SHORTEST:
+            raise BadSettings(f"session.secret: expected at least {_SHORTEST} characters in the environment's {name}")
+    return blake2b(text.encode()).digest()
+
+
+def _generated(path: str) -> str:
+    """The secret in a file of mode 0600, which the first to come creates whole: `link` never overwrites."""
+    if not os.path.exists(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        temporary = f"{path}.{os.getpid()}.tmp"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+        os.unlink(temporary)
+    with open(path) as file:
+        text = file.read()
+    if len(text) < _SHORTEST:
+        raise BadSettings(f"{path}: expected at least {_SHORTEST} characters; delete it to have a new one made")
+    return text

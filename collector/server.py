@@ -1,0 +1,73 @@
+"""The processes of `collector serve`: a supervisor that binds the socket, and uvicorn workers that share it."""
+
+import errno
+import socket
+import sys
+from functools import partial
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from collector.app import STARTUP_FAILURE, create_app
+from collector.config import Settings
+from collector.errors import BadSettings
+from collector.secret import load_secret
+
+_BACKLOG: Final = 2048
+_KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than load balancers keep idle connections, so that they are the ones to close."""
+
+LOGGING: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"level": "INFO", "handlers": ["stderr"]},
+    "loggers": {"uvicorn.error": {"level": "WARNING"}},
+}
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises BadSettings."""
+    load_secret(settings)  # made, or refused, before any worker needs it
+    listener = _bind(settings.server.host, settings.server.port)
+    server = uvicorn.Config(
+        partial(create_app, settings),
+        factory=True,
+        workers=settings.server.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=LOGGING,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.server.grace_seconds,
+    )
+    supervisor = Multiprocess(server, [listener])
+    host, port = listener.getsockname()[:2]
+    print(
+        f"collector: serving on http://{f'[{host}]' if ':' in host else host}:{port} with {settings.server.workers} "
+        "workers, Ctrl-C stops",
+        file=sys.stderr,
+        flush=True,
+    )
+    supervisor.run()
+    failed = any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes)
+    return STARTUP_FAILURE if failed else 0
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket that listens already: what connects before the workers are up waits in its backlog."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        advice = "stop the other program, or choose another server.port" if error.errno == errno.EADDRINUSE else ""
+        raise BadSettings(f"can't listen on {host} port {port}: {error.strerror}; {advice}".rstrip("; ")) from None
