@@ -108,7 +108,7 @@ def _fault_of(name: str, raw: msgspec.Raw, decoder: "msgspec.json.Decoder[object
     try:
         value = decoder.decode(raw)
     except msgspec.ValidationError as error:
-        return str(error)
+        return str(error).replace("Expected", "expected", 1)
     if name == "sid" and isinstance(value, str) and not _is_sid(value):
         return "expected an integer from 0 to 2^63 - 1, or its decimal digits"
     return None
