@@ -5,7 +5,7 @@ from typing import Final
 from collector import errors
 from wal.errors import RecordTooLarge, WalError
 
-_STATUS: Final[dict[type[Exception], int]] = {
+STATUS: Final[dict[type[Exception], int]] = {
     errors.BadTarget: 400,
     errors.BadEvent: 400,
     errors.BadRedirect: 400,
@@ -24,4 +24,4 @@ _STATUS: Final[dict[type[Exception], int]] = {
 
 def status_of(error: Exception) -> int:
     """The status for an error, by its class or the nearest one above it."""
-    return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)

@@ -1,6 +1,6 @@
 """The processes of `collector serve`: a supervisor that binds the socket, and uvicorn workers that share it."""
 
-import errno
+import os
 import socket
 import sys
 from functools import partial
@@ -28,6 +28,15 @@ LOGGING: Final[dict[str, Any]] = {
 }
 
 
+class _Supervisor(Multiprocess):
+    """Starts workers again when they die, and at a stop lets go of the socket at once: nobody waits in its backlog."""
+
+    def terminate_all(self) -> None:
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises BadSettings."""
     load_secret(settings)  # made, or refused, before any worker needs it
@@ -50,7 +59,7 @@ def serve(settings: Settings) -> int:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.server.grace_seconds,
     )
-    supervisor = Multiprocess(server, [listener])
+    supervisor = _Supervisor(server, [listener])
     host, port = listener.getsockname()[:2]
     print(
         f"collector: serving on http://{f'[{host}]' if ':' in host else host}:{port} with {settings.server.workers} "
@@ -69,5 +78,5 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        advice = "stop the other program, or choose another server.port" if error.errno == errno.EADDRINUSE else ""
-        raise BadSettings(f"can't listen on {host} port {port}: {error.strerror}; {advice}".rstrip("; ")) from None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise BadSettings(f"can't listen on {host} port {port}: {reason}; see server.host and server.port") from None

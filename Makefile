@@ -1,0 +1,36 @@
+# The verbs of this project. A fresh clone needs no other step than `make run` or `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALL := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
+
+.PHONY: run test lint bench bench-locust torture
+
+run: .venv/run  ## serve the demo configuration, collector.toml
+	@$(BIN)/collector serve --config collector.toml
+
+test: .venv/dev  ## the tests, in a few minutes
+	$(BIN)/pytest
+
+lint: .venv/dev  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+torture: .venv/dev  ## the long tests: kills under full load
+	$(BIN)/pytest -m torture -s
+
+bench: .venv/dev  ## CPU of a request against the bare HTTP server; needs wrk and two cores
+	$(BIN)/python -m bench
+
+bench-locust: .venv/dev  ## 30 s of load on the collector that `make run` serves
+	$(BIN)/locust -f bench/locustfile.py --headless --users 64 --spawn-rate 64 --run-time 30s --host http://127.0.0.1:8080
+
+.venv/run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(INSTALL) -e .
+	@touch $@
+
+.venv/dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(INSTALL) -e '.[dev]'
+	@touch $@

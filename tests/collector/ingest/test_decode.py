@@ -1,0 +1,309 @@
+"""Bodies to events: every rule of every field, and bytes of any kind."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from collector.errors import BadEvent
+from collector.ingest.decode import Event, decode_event
+
+REQUIRED = ("ea", "ec", "sid", "aid", "uid")
+NESTING = 64
+EVENT: dict[str, Any] = {"ea": "view", "ec": "product", "sid": 6320, "aid": "a-1", "uid": "u-1"}
+LONGEST = "é" * 255
+EMOJI = "\U0001f600"
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _with(member: bytes) -> bytes:
+    """A good event, with one more member as it stands."""
+    return b"%b,%b}" % (_json(EVENT)[:-1], member)
+
+
+def _decode(body: bytes, required: tuple[str, ...] = REQUIRED) -> tuple[Event, bytes]:
+    return decode_event(body, required, NESTING)
+
+
+def _refused(body: bytes, required: tuple[str, ...] = REQUIRED) -> BadEvent:
+    with pytest.raises(BadEvent) as caught:
+        _decode(body, required)
+    return caught.value
+
+
+def _fields(error: BadEvent) -> list[str]:
+    return [fault.field for fault in error.faults]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ea", "x"),
+        ("ea", LONGEST),
+        ("ea", EMOJI * 255),
+        ("ea", "\x00"),
+        ("ec", " "),
+        ("ec", LONGEST),
+        ("aid", LONGEST),
+        ("uid", LONGEST),
+        ("context", {}),
+        ("context", {"a": {"b": [1, None, "c"]}}),
+        ("extra", {"ea": 1}),
+        ("dims", {"mg_campaign": {"id": 1}}),
+        ("items", []),
+        ("items", [{}, {"id": 1, "items": [1]}]),
+    ],
+)
+def test_a_field_within_its_rule_is_taken(field: str, value: object) -> None:
+    body = _json({**EVENT, field: value})
+    assert _decode(body)[1] == body
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((field, value) for field in ("ea", "ec") for value in ("", "x" * 256, 1, 1.5, None, True, [], {})),
+        *((field, value) for field in ("aid", "uid") for value in ("", "x" * 256, 1.5, 1e300, None, False, ["x"], {})),
+        *(("sid", value) for value in (-1, 2**63, 2**64, 10**30, 1.5, 1.0, None, True, [1], {})),
+        *(("sid", value) for value in ("", " ", "-1", "+1", "1.0", "0x1", "1e3", " 1", "1\n", "1_0", "abc", "١", "²")),
+        *(("sid", value) for value in (str(2**63), "9" * 5000, "0" * 5000)),
+        *((field, value) for field in ("context", "extra", "dims") for value in ("", "{}", 1, None, [], [{}])),
+        *(("items", value) for value in ("[]", 1, None, {}, [1], [None], [{}, []], [[{}]])),
+    ],
+)
+def test_a_field_that_breaks_its_rule_is_named(field: str, value: object) -> None:
+    error = _refused(_json({**EVENT, field: value}))
+    assert _fields(error) == [field]
+    assert error.faults[0].message.startswith("expected ")
+
+
+@pytest.mark.parametrize("field", REQUIRED)
+def test_a_required_field_that_is_missing_is_named(field: str) -> None:
+    error = _refused(_json({name: value for name, value in EVENT.items() if name != field}))
+    assert [tuple(fault) for fault in error.faults] == [(field, "missing")]
+
+
+def test_all_faults_are_named_at_once() -> None:
+    wrong = {"ea": "", "sid": "x", "uid": 1.5, "context": 1, "extra": [], "dims": "x", "items": {}, "et": 1}
+    error = _refused(_json(wrong))
+    assert _fields(error) == ["ea", "ec", "sid", "aid", "uid", "context", "extra", "dims", "items"]
+    assert dict(map(tuple, error.faults))["ec"] == "missing"
+
+
+def test_a_wrong_field_and_bytes_that_are_no_utf8_are_refused() -> None:
+    assert "not UTF-8" in _refused(b'{"ea":1,"x":"\xff"}').message
+
+
+@pytest.mark.parametrize(
+    "sid", [0, 1, 2**31 - 1, 2**31, 2006252258, 9912312359, 2**53 + 1, 2**63 - 1], ids=lambda sid: str(sid)
+)
+@pytest.mark.parametrize("form", ["%d", '"%d"', '"00%d"'])
+def test_sid_is_an_integer_or_its_digits_and_is_kept_as_sent(sid: int, form: str) -> None:
+    member = f'"sid":{form % sid}'
+    event, line = _decode(f'{{"ea":"a","ec":"c",{member},"aid":"x","uid":"u"}}'.encode())
+    assert event.sid == sid
+    assert member.encode() in line
+
+
+@pytest.mark.parametrize("value", [0, 7, -5, 38400000, 2**53 + 1, 2**64, 10**40])
+@pytest.mark.parametrize("field", ["aid", "uid"])
+def test_an_integer_stands_for_its_decimal_string_and_is_kept_as_sent(field: str, value: int) -> None:
+    event, line = _decode(_json({**EVENT, field: value}))
+    assert str(getattr(event, field)) == str(value)
+    assert json.loads(line)[field] == value
+
+
+@pytest.mark.parametrize(
+    ("required", "event"),
+    [((), {}), (("ea", "ec"), {"ea": "sale", "ec": "till"}), (("uid",), {"uid": 1}), (("sid",), {"sid": "0"})],
+)
+def test_a_property_can_require_less(required: tuple[str, ...], event: dict[str, Any]) -> None:
+    body = _json(event)
+    decoded, line = _decode(body, required)
+    assert line == body
+    assert all((getattr(decoded, name) is UNSET) is (name not in event) for name in REQUIRED)
+
+
+@pytest.mark.parametrize("field", REQUIRED)
+def test_a_field_that_is_not_required_still_obeys_its_rule(field: str) -> None:
+    assert _fields(_refused(_json({field: None}), required=())) == [field]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _with(b'"et":"2020-06-25 22:58:01","en":null,"ev":1.50,"utm_source":["a",{"b":false}]'),
+        _with(b'"n":123456789012345678901234567890,"f":1e400,"g":-0.10E+05,"z":-0'),
+        _with(b'"s":"\\u0041\\/\\b\\ud83d\\ude00","nul":"\\u0000","sep":"\xe2\x80\xa8\xe2\x80\xa9\x7f"'),
+        _with(b'"a":1,"a":2,"":3,"EA":4'),
+        _with(b'"ea":"later"'),
+        _with('"ключ":"значение 😀"'.encode()),
+        b'  { "ea" : "a",\t"ec":"c" ,"sid": 1,"aid":"x","uid":"u" }  ',
+    ],
+)
+def test_an_event_on_one_line_is_kept_to_the_byte(body: bytes) -> None:
+    assert _decode(body)[1] == body
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_a_pretty_printed_event_becomes_one_line_and_is_otherwise_as_sent(line_break: str) -> None:
+    numbers = '"big": 123456789012345678901234567890, "f": 1.50, "e": 1E400, "s": "\\u0041 \\n é  {", "a": 1, "a": 2'
+    pretty = json.dumps({**EVENT, "dims": {"a": [1, {}]}}, indent=2)[:-2] + f",\n{numbers}\n}}\n"
+    _, line = _decode(pretty.replace("\n", line_break).encode())
+    assert not {b"\n"[0], b"\r"[0]} & set(line)
+    assert json.loads(line) == json.loads(pretty)
+    for as_sent in ("123456789012345678901234567890", "1.50", "1E400", '"\\u0041 \\n é  {"', '"a":1,"a":2'):
+        assert as_sent.encode() in line
+
+
+def test_the_last_of_two_members_of_one_name_counts_as_for_other_readers() -> None:
+    event, line = _decode(_with(b'"sid":"7","ea":"later"'))
+    assert (event.sid, event.ea) == (7, "later")
+    assert json.loads(line)["ea"] == "later"
+    assert _fields(_refused(_with(b'"ea":""'))) == ["ea"]
+
+
+@pytest.mark.parametrize("body", [b"[]", b"[{}]", b'"x"', b"1", b"-1.5", b"null", b"true", b" [ ] "])
+def test_what_is_no_object_is_refused(body: bytes) -> None:
+    assert _refused(body).message == "expected one JSON object, the event"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"}",
+        b'{"ea"}',
+        b'{"ea":"view",}',
+        b'{"ea":"view"',
+        b"{'ea':'view'}",
+        b"{ea:1}",
+        b"{}{}",
+        b"{} x",
+        b"\x00",
+        b"{}\x00",
+        b"\xef\xbb\xbf{}",
+        b"ea=view&ec=product",
+        b"<event/>",
+        *(
+            _with(b'"x":' + value)
+            for value in (
+                *(b"", b"tru", b"NaN", b"Infinity", b"-", b"+1", b"01", b"1.", b".5", b"1e", b"0x1", b"[1,]", b"[1 2]"),
+                *(b'"', b'"\x00"', b'"\n"', b'"\t"', b'"\x1f"', b'"\\q"', b'"\\u12"', b'"\\u12g4"', b"\x0b1", b"/**/1"),
+            )
+        ),
+    ],
+)
+def test_malformed_json_is_refused_wherever_it_is_malformed(body: bytes) -> None:
+    error = _refused(body, required=())
+    assert error.message.startswith("the body is not JSON: ")
+    assert error.faults == ()
+
+
+SURROGATES = (b"\\ud800", b"\\udc00", b"\\udc00\\ud800", b"\\ud800 and on", b"\\ud800\\u0041", b"\\uD83D\\uD83D")
+
+
+@pytest.mark.parametrize("text", SURROGATES)
+@pytest.mark.parametrize("place", [b'{"ea":"%b"}', b'{"x":"%b"}', b'{"%b":1}', b'{"items":[{"x":["%b"]}]}'])
+def test_a_surrogate_on_its_own_is_no_text_and_is_refused(place: bytes, text: bytes) -> None:
+    _refused(place % text, required=())
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"\xe9", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"ok \xe2\x82"])
+@pytest.mark.parametrize("place", [b'{"ea":"%b"}', b'{"x":"%b"}', b'{"%b":1}', b'{"dims":{"a":["%b"]}}', b'{"x":1}%b'])
+def test_bytes_that_are_no_utf8_are_refused_in_every_place(place: bytes, text: bytes) -> None:
+    _refused(place % text, required=())
+
+
+@pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")])
+def test_sixty_four_levels_are_taken_and_one_more_is_not(brackets: tuple[bytes, bytes]) -> None:
+    def nested(levels: int) -> bytes:
+        left, right = brackets
+        return b'{"x":' + left * (levels - 1) + b"1" + right * (levels - 1) + b"}"
+
+    for levels in (1, 2, 63, 64):
+        assert _decode(nested(levels), ())[1] == nested(levels)
+    for levels in (65, 66, 500):
+        assert _refused(nested(levels), ()).message == "the event is nested deeper than 64 levels"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"x":' * 100_000 + b"1" + b"}" * 100_000,
+        b'{"x":' * 100_000,
+        b"[" * 100_000,
+        b'{"ea":"' + b"[" * 100_000,
+    ],
+)
+def test_a_hundred_thousand_levels_are_refused(body: bytes) -> None:
+    _refused(body, ())
+
+
+def test_brackets_in_strings_and_side_by_side_are_no_levels() -> None:
+    body = _with(b'"x":"%b \\" {{{","y":[%b{}]' % (b"[" * 200, b"[],{}," * 200))
+    assert _decode(body)[1] == body
+
+
+def test_fewer_levels_can_be_allowed() -> None:
+    assert decode_event(b'{"x":1}', (), 1)[1] == b'{"x":1}'
+    with pytest.raises(BadEvent, match="deeper than 1 levels"):
+        decode_event(b'{"x":{}}', (), 1)
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+_NAMES = st.sampled_from([*REQUIRED, "context", "extra", "dims", "items"]) | st.text(max_size=8)
+_OBJECTS = st.builds(dict.__or__, st.sampled_from([{}, EVENT]), st.dictionaries(_NAMES, _VALUES, max_size=6))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    value=_OBJECTS,
+    indent=st.sampled_from([None, 0, 2]),
+    is_ascii=st.booleans(),
+    required=st.sampled_from([(), REQUIRED]),
+)
+def test_any_object_is_refused_or_kept_as_the_same_value_on_one_line(
+    value: dict[str, Any], indent: int | None, is_ascii: bool, required: tuple[str, ...]
+) -> None:
+    body = json.dumps(value, indent=indent, ensure_ascii=is_ascii).encode()
+    try:
+        _, line = _decode(body, required)
+    except BadEvent:
+        return
+    assert json.loads(line) == value
+    assert b"\n" not in line
+    assert b"\r" not in line
+
+
+@settings(deadline=None, max_examples=300)
+@given(value=st.dictionaries(st.text(max_size=8), _VALUES, max_size=6))
+def test_any_unknown_fields_beside_a_good_event_are_taken(value: dict[str, Any]) -> None:
+    body = _json({**value, **EVENT})
+    rules = {"context", "extra", "dims", "items"} & set(value)
+    if not rules:
+        assert _decode(body)[1] == body
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary() | st.binary().map(lambda raw: b'{"x":"%b"}' % raw))
+def test_arbitrary_bytes_are_taken_as_json_or_refused(body: bytes) -> None:
+    try:
+        _, line = _decode(body, ())
+    except BadEvent:
+        return
+    assert json.loads(line) == json.loads(body)
+    assert b"\n" not in line

@@ -1,0 +1,195 @@
+"""Queries: which property an event belongs to, how to answer, and what is wrong with a query."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector import config
+from collector.errors import BadRedirect, BadTarget, NotFound
+from collector.ingest.target import Face, Target, Targets, parse_target
+from collector.registry import Property, Registry
+
+PROPERTIES = [config.Property(33167, 2, redirect_hosts=("shop.example.com",)), config.Property(1, 1)]
+REGISTRY = Registry(PROPERTIES)
+PAIR = b"portal_id=33167&prop_id=2"
+
+
+def _faults(target: Target) -> list[str]:
+    return [] if target.fault is None else [fault.field for fault in target.fault.faults]
+
+
+class CountingRegistry(Registry):
+    """Counts how often a query was understood anew."""
+
+    def __init__(self) -> None:
+        super().__init__(PROPERTIES)
+        self.asked = 0
+
+    def get(self, portal_id: int, prop_id: int) -> Property | None:
+        self.asked += 1
+        return super().get(portal_id, prop_id)
+
+
+@pytest.mark.parametrize(
+    ("query", "face", "is_s2s"),
+    [
+        (b"portal_id=33167&prop_id=2", Face.JAVASCRIPT, False),
+        (b"prop_id=2&portal_id=33167", Face.JAVASCRIPT, False),
+        (b"&&portal_id=33167&&prop_id=2&", Face.JAVASCRIPT, False),
+        (PAIR + b"&resp_type=javascript", Face.JAVASCRIPT, False),
+        (PAIR + b"&resp_type=json", Face.JSON, False),
+        (PAIR + b"&resp_type=pixel", Face.PIXEL, False),
+        (PAIR + b"&is_s2s=true", Face.JAVASCRIPT, True),
+        (PAIR + b"&is_s2s=false&resp_type=json", Face.JSON, False),
+        (b"portal%5Fid=%33%33167&prop_id=2&resp_type=js%6Fn", Face.JSON, False),
+        (PAIR + b"&resp_type=json&resp_type=pixel", Face.JSON, False),
+        (PAIR + b"&portal_id=1&prop_id=1&is_s2s=true&is_s2s=false", Face.JAVASCRIPT, True),
+        (PAIR + b"&ea=click&dims={%22a%22:1}&x=100%&%zz=%&\xff=\xe9&;;", Face.JAVASCRIPT, False),
+        (PAIR + b"&redirect_url=javascript:alert(1)", Face.JAVASCRIPT, False),
+    ],
+)
+def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, face: Face, is_s2s: bool) -> None:
+    target = parse_target(query, REGISTRY)
+    assert target == (REGISTRY.get(33167, 2), face, is_s2s, None, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        (b"", ["portal_id", "prop_id"]),
+        (b"prop_id=2", ["portal_id"]),
+        (b"portal_id=33167", ["prop_id"]),
+        (b"Portal_Id=33167&prop_id=2", ["portal_id"]),
+        (b"portal_id=&prop_id=2", ["portal_id"]),
+        (b"portal_id&prop_id=2", ["portal_id"]),
+        (b"portal_id=0&prop_id=2", ["portal_id"]),
+        (b"portal_id=-1&prop_id=2", ["portal_id"]),
+        (b"portal_id=1.0&prop_id=2", ["portal_id"]),
+        (b"portal_id=+33167&prop_id=2", ["portal_id"]),
+        (b"portal_id=33167%00&prop_id=2", ["portal_id"]),
+        (b"portal_id=%D9%A1&prop_id=%C2%B2", ["portal_id", "prop_id"]),
+        (b"portal_id=" + b"9" * 20 + b"&prop_id=" + b"9" * 10_000, ["portal_id", "prop_id"]),
+        (b"portal_id=%&prop_id=%3", ["portal_id", "prop_id"]),
+        (PAIR + b"&resp_type=", ["resp_type"]),
+        (PAIR + b"&resp_type=JSON", ["resp_type"]),
+        (PAIR + b"&resp_type=xml&is_s2s=1", ["resp_type", "is_s2s"]),
+        (b"portal_id=a&prop_id=b&resp_type=c&is_s2s=d", ["portal_id", "prop_id", "resp_type", "is_s2s"]),
+    ],
+)
+def test_all_that_is_wrong_with_a_query_is_named_at_once(query: bytes, fields: list[str]) -> None:
+    target = parse_target(query, REGISTRY)
+    assert isinstance(target.fault, BadTarget)
+    assert _faults(target) == fields
+
+
+def test_a_missing_parameter_is_called_missing() -> None:
+    fault = parse_target(b"portal_id=x", REGISTRY).fault
+    assert fault is not None
+    assert [tuple(each) for each in fault.faults] == [
+        ("portal_id", "expected an integer from 1 on"),
+        ("prop_id", "missing"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "query", [b"portal_id=33167&prop_id=3", b"portal_id=2&prop_id=33167", b"portal_id=9&prop_id=9"]
+)
+def test_an_unknown_pair_is_not_found(query: bytes) -> None:
+    target = parse_target(query, REGISTRY)
+    assert target.property is None
+    assert isinstance(target.fault, NotFound)
+
+
+def test_a_bad_answer_type_is_refused_as_json_and_its_property_is_still_known() -> None:
+    target = parse_target(PAIR + b"&resp_type=xml", REGISTRY)
+    assert (target.face, target.property) == (Face.JSON, REGISTRY.get(33167, 2))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://shop.example.com/p?a=b&c=d#e", "http://shop.example.com", "https://shop.example.com/%C3%A9%2F?q=%2B"],
+)
+def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
+    target = parse_target(PAIR + b"&resp_type=redirect&redirect_url=" + quote(url, safe="").encode(), REGISTRY)
+    assert target == (REGISTRY.get(33167, 2), Face.REDIRECT, False, url.encode(), None)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        PAIR + b"&resp_type=redirect",
+        PAIR + b"&resp_type=redirect&redirect_url=",
+        PAIR + b"&resp_type=redirect&redirect_url=https://evil.example.net",
+        PAIR + b"&resp_type=redirect&redirect_url=https://evil.net&redirect_url=https://shop.example.com",
+        PAIR + b"&resp_type=redirect&redirect_url=%0d%0ahttps://shop.example.com",
+        b"portal_id=1&prop_id=1&resp_type=redirect&redirect_url=https://shop.example.com",
+    ],
+)
+def test_a_redirect_to_elsewhere_is_refused_and_has_no_location(query: bytes) -> None:
+    target = parse_target(query, REGISTRY)
+    assert isinstance(target.fault, BadRedirect)
+    assert _faults(target) == ["redirect_url"]
+    assert target.location is None
+
+
+@pytest.mark.parametrize(
+    ("query", "token"),
+    [
+        (PAIR, b""),
+        (PAIR + b"&an_session=abc-_9", b"abc-_9"),
+        (b"an_session=abc&" + PAIR, b"abc"),
+        (PAIR + b"&an_session=", b""),
+        (PAIR + b"&an_session=first&an_session=second", b"first"),
+        (PAIR + b"&an_session=a%20b\xff", b"a%20b\xff"),
+        (PAIR + b"&x_an_session=abc", b""),
+        (PAIR + b"&x=an_session=abc", b""),
+    ],
+)
+def test_the_session_token_is_taken_out_of_the_query(query: bytes, token: bytes) -> None:
+    target, found = Targets(REGISTRY).find(query)
+    assert found == token
+    assert target == parse_target(PAIR, REGISTRY)
+
+
+def test_queries_that_differ_in_their_token_alone_are_understood_once() -> None:
+    registry = CountingRegistry()
+    targets = Targets(registry)
+    assert {targets.find(PAIR + b"&an_session=%d" % number)[0] for number in range(100)} == {targets.find(PAIR)[0]}
+    assert registry.asked == 1
+
+
+def test_the_cache_forgets_under_ten_thousand_distinct_queries() -> None:
+    registry = CountingRegistry()
+    targets = Targets(registry)
+    first = targets.find(PAIR + b"&n=0")
+    for number in range(1, 10_000):
+        targets.find(PAIR + b"&n=%d" % number)
+    assert registry.asked == 10_000
+    assert targets.find(PAIR + b"&n=9999") == first
+    assert registry.asked == 10_000, "the last query is remembered"
+    assert targets.find(PAIR + b"&n=0") == first
+    assert registry.asked == 10_001, "the first one is not"
+
+
+def test_a_long_query_is_never_kept() -> None:
+    registry = CountingRegistry()
+    targets = Targets(registry)
+    query = PAIR + b"&dims=" + b"x" * 1000
+    assert targets.find(query) == targets.find(query)
+    assert registry.asked == 2
+
+
+_PIECES = st.sampled_from(
+    [b"portal_id=33167", b"prop_id=2", b"resp_type=redirect", b"redirect_url=", b"an_session=", b"&", b"%", b"="]
+)
+
+
+@settings(deadline=None)
+@given(st.one_of(st.binary(), st.lists(_PIECES | st.binary(max_size=8)).map(b"".join)))
+def test_no_query_raises(query: bytes) -> None:
+    target, token = Targets(REGISTRY).find(query)
+    assert isinstance(target.face, Face)
+    assert (target.property is None) <= (target.fault is not None)
+    assert token in query

@@ -1,0 +1,63 @@
+"""The table from errors to statuses leaves none out."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from collector import errors
+from collector.problems import status_of
+from wal.errors import Corrupt, LogClosed, LogFull, LogLocked, LogPoisoned, RecordTooLarge, WalError
+
+
+def _below(kind: type[Exception]) -> Iterator[type[Exception]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
+def _status(kind: type[Exception]) -> int:
+    return status_of(kind.__new__(kind))
+
+
+@pytest.mark.parametrize("kind", sorted(_below(errors.Rejected), key=lambda kind: kind.__name__))
+def test_every_rejection_is_the_clients_fault(kind: type[Exception]) -> None:
+    assert 400 <= _status(kind) < 500
+
+
+@pytest.mark.parametrize("kind", [WalError, LogClosed, LogFull, LogPoisoned, LogLocked, Corrupt])
+def test_a_log_that_cannot_take_an_event_is_unavailable(kind: type[Exception]) -> None:
+    assert _status(kind) == 503
+
+
+def test_every_error_of_the_log_has_a_status() -> None:
+    assert {kind.__name__: _status(kind) for kind in _below(WalError) if _status(kind) != 503} == {
+        "RecordTooLarge": 413
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (errors.BadTarget, 400),
+        (errors.BadEvent, 400),
+        (errors.BadRedirect, 400),
+        (errors.NotAClick, 400),
+        (errors.ForbiddenOrigin, 403),
+        (errors.NotFound, 404),
+        (errors.MethodNotAllowed, 405),
+        (errors.SlowBody, 408),
+        (errors.TooLarge, 413),
+        (RecordTooLarge, 413),
+        (errors.UrlTooLong, 414),
+        (errors.UnsupportedMedia, 415),
+    ],
+)
+def test_statuses_are_those_of_the_contract(kind: type[Exception], status: int) -> None:
+    assert _status(kind) == status
+
+
+def test_an_error_below_a_known_one_has_its_status() -> None:
+    class DiskOnFire(LogFull):
+        """A kind that the table does not name."""
+
+    assert status_of(DiskOnFire("hot")) == 503

@@ -1,0 +1,89 @@
+"""The key behind tokens and visitor ids: made once, or from the environment, and never shown."""
+
+import stat
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from collector.config import Log, Session, Settings
+from collector.errors import BadSettings
+from collector.secret import load_secret
+
+NAME = "TRACKLOG_TEST_SECRET"
+
+
+def _settings(folder: Path, secret: str | None = None) -> Settings:
+    return Settings(log=Log(dir=str(folder / "data" / "log")), session=Session(secret=secret))
+
+
+def test_a_secret_is_made_once_and_stays_the_same(tmp_path: Path) -> None:
+    first = load_secret(_settings(tmp_path))
+    assert len(first) == 64
+    assert load_secret(_settings(tmp_path)) == first
+
+
+def test_two_folders_get_two_secrets(tmp_path: Path) -> None:
+    assert load_secret(_settings(tmp_path / "a")) != load_secret(_settings(tmp_path / "b"))
+
+
+def test_the_secret_lies_beside_the_log_for_its_owner_alone(tmp_path: Path) -> None:
+    load_secret(_settings(tmp_path))
+    (path,) = (tmp_path / "data").iterdir()
+    assert path.name == "session.secret"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_secret_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "session.secret"
+    path.parent.mkdir()
+    path.write_text("0123456789abcdef")
+    load_secret(_settings(tmp_path))
+    assert path.read_text() == "0123456789abcdef"
+
+
+def test_workers_that_start_at_once_agree_on_the_secret(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        secrets = set(pool.map(load_secret, [_settings(tmp_path)] * 4))
+    assert len(secrets) == 1
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["session.secret"]
+
+
+@pytest.mark.parametrize("text", ["", "too short"])
+def test_a_damaged_secret_file_is_refused_with_its_path(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "data" / "session.secret"
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(BadSettings, match=r"session\.secret: expected at least 16 characters; delete it"):
+        load_secret(_settings(tmp_path))
+
+
+def test_a_secret_of_the_environment_is_the_same_on_every_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, "shared by all of the nodes")
+    secrets = {load_secret(_settings(tmp_path / node, f"env:{NAME}")) for node in ("a", "b")}
+    assert len(secrets) == 1
+    assert not list(tmp_path.rglob("session.secret"))
+
+
+def test_another_secret_of_the_environment_gives_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = set()
+    for text in ("the first of the secrets", "the other of the secrets"):
+        monkeypatch.setenv(NAME, text)
+        keys.add(load_secret(_settings(tmp_path, f"env:{NAME}")))
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("value", [None, "", "hunter2", "fifteen-letters"])
+def test_a_short_or_missing_secret_is_refused_by_its_name_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    monkeypatch.delenv(NAME, raising=False)
+    if value is not None:
+        monkeypatch.setenv(NAME, value)
+    with pytest.raises(BadSettings) as caught:
+        load_secret(_settings(tmp_path, f"env:{NAME}"))
+    message = str(caught.value)
+    assert message.startswith("session.secret: expected at least 16 characters")
+    assert NAME in message
+    assert not value or value not in message

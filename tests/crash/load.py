@@ -1,0 +1,73 @@
+"""A load of distinct events over keep-alive connections that remembers what was sent and what was acknowledged."""
+
+import asyncio
+import contextlib
+import json
+import random
+from itertools import count
+
+from tests.running import read_response
+
+_TARGET = "/event?portal_id=33167&prop_id=564990801&resp_type=json"
+_REPOSE_SECONDS = 0.01
+
+
+class Load:
+    """Posts events until `events` of them are acknowledged; an event whose answer is lost is never sent again."""
+
+    def __init__(self, port: int, events: int, connections: int) -> None:
+        self.sent: set[str] = set()
+        self.acknowledged: set[str] = set()
+        self._port = port
+        self._events = events
+        self._connections = connections
+        self._numbers = count(1)
+        self._random = random.Random(events)
+
+    async def run(self) -> None:
+        """Use all connections at once."""
+        await asyncio.gather(*(self._client() for _ in range(self._connections)))
+
+    async def reached(self, acknowledged: int) -> None:
+        """Return once that many are acknowledged."""
+        while len(self.acknowledged) < acknowledged:
+            await asyncio.sleep(_REPOSE_SECONDS)
+
+    async def _client(self) -> None:
+        while len(self.acknowledged) < self._events:
+            with contextlib.suppress(OSError, EOFError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                try:
+                    await self._post_all(reader, writer)
+                finally:
+                    writer.close()
+            await asyncio.sleep(_REPOSE_SECONDS)
+
+    async def _post_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while len(self.acknowledged) < self._events:
+            uid = f"u-{next(self._numbers)}"
+            body = json.dumps(self._event(uid)).encode()
+            head = f"POST {_TARGET} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+            self.sent.add(uid)
+            writer.write(head.encode() + body)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            lines = iter(answer.splitlines(keepends=True))
+            status, headers, _ = read_response(lambda lines=lines: next(lines), lambda _: b"")
+            await reader.readexactly(int(headers["content-length"]))
+            if status == 200:
+                self.acknowledged.add(uid)
+
+    def _event(self, uid: str) -> dict[str, object]:
+        """Shaped and sized like a real one, about 0.5 KB."""
+        price = self._random.randrange(10_000, 90_000_000)
+        return {
+            "ea": self._random.choice(["view", "add_to_cart", "click", "purchase"]),
+            "ec": "product",
+            "sid": self._random.randrange(2**31),
+            "aid": "38400000-8cf0-11bd-b23e-10b96e40000d",
+            "uid": uid,
+            "context": {"app": {"name": "Shop", "version": "4.34.1"}, "locale": "vi_VN"},
+            "extra": {"location_url": f"https://shop.example.com/p/{price}", "title": 'Tivi 4K Samsung 43"'},
+            "dims": {"category": {"id": "tv", "name": "Điện tử - Điện lạnh/Tivi"}},
+            "items": [{"type": "product", "id": str(price), "brand": "Samsung", "price": price, "quantity": 1}],
+        }

@@ -1,0 +1,99 @@
+"""The README says what is so: its settings, statuses and commands are read from it and tried."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import duckdb
+import msgspec
+import pytest
+
+from collector import config
+from collector.problems import STATUS
+from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
+
+_ROOT = Path(__file__).parents[2]
+_README = (_ROOT / "README.md").read_text()
+_DEMO = (_ROOT / "collector.toml").read_text().replace("8080", "{port}").replace("workers = 2", "workers = {workers}")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", _README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    """The demo configuration, on a port of its own, with one event from the README's curl."""
+    with running(tmp_path_factory.mktemp("demo"), settings=_DEMO) as collector:
+        command = next(block for block in _blocks("sh") if "curl" in block).replace("8080", str(collector.port))
+        printed = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stdout
+        assert re.fullmatch(r'_event_callback_data\(\{"dgs":.*\}\);', printed)
+        yield collector
+
+
+def test_the_event_of_the_curl_command_is_printed_by_wal_cat(demo: Collector) -> None:
+    printed = _sh(demo, f"{PROGRAMS}/wal cat data/log")
+    assert '"uid":"u-8812"' in printed
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="jq is not installed; .ci/run installs it")
+def test_the_live_segment_can_be_followed_with_tail_and_jq(demo: Collector) -> None:
+    command = next(line for block in _blocks("sh") for line in block.splitlines() if line.startswith("tail"))
+    assert "current.ndjson" in command
+    once = command.partition("#")[0].replace("-qF", "-q -n +1")
+    assert '"uid":"u-8812"' in _sh(demo, once)
+
+
+def test_the_query_reads_what_the_file_sink_wrote(demo: Collector) -> None:
+    eventually(demo.shipped, "the event is in the files")
+    query = _blocks("sql")[0].replace("data/events", str(demo.folder / "data/events"))
+    assert duckdb.sql(query).fetchall() == [("view", 1, 1)]
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    section = _README.partition("## Settings")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]*)` \| (.*?) \| (.*) \|$", section, re.MULTILINE)
+    assert rows == settings_table()
+
+
+def test_the_readme_names_every_status_that_is_answered() -> None:
+    table = _README.partition("| status | when |")[2].partition("\n\n")[0]
+    assert {str(status) for status in STATUS.values()} <= set(re.findall(r"\b\d{3}\b", table))
+
+
+def settings_table() -> list[tuple[str, str, str]]:
+    """The rows that the README must have: name, default, meaning."""
+    return [row for name, group in _groups() for row in _rows(name, group)]
+
+
+def _groups() -> Iterator[tuple[str, type[msgspec.Struct]]]:
+    for field in msgspec.structs.fields(config.Settings):
+        kind = field.type if isinstance(field.type, type) and not get_args(field.type) else get_args(field.type)[0]
+        yield (field.name if kind is field.type else f"{field.name}[]"), kind
+
+
+def _rows(group: str, kind: type[msgspec.Struct]) -> Iterator[tuple[str, str, str]]:
+    hints = get_type_hints(kind, include_extras=True)
+    if tag := kind.__struct_config__.tag:
+        yield f"{group}.type", f'`"{tag}"`', (kind.__doc__ or "").strip()
+    for field in msgspec.structs.fields(kind):
+        meta = next(each for each in reversed(get_args(hints[field.name])) if isinstance(each, msgspec.Meta))
+        yield f"{group}.{field.name}", _shown(field), meta.description or ""
+
+
+def _shown(field: Any) -> str:
+    if field.name == "workers":
+        return "cores"
+    if field.required:
+        return "required"
+    return "none" if field.default in (None, ()) else f"`{msgspec.json.encode(field.default).decode()}`"
+
+
+def _sh(demo: Collector, command: str) -> str:
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=demo.folder, check=True, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
+    return done.stdout

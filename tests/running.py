@@ -1,0 +1,206 @@
+"""A collector as its users run it: the real program in its own process group, with its own folder."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import zstandard
+
+from wal.files import Files
+from wal.identity import read_log_id
+from wal.reader import Reader, oldest
+
+PATIENCE_SECONDS = 30.0
+PROGRAMS = Path(sys.executable).parent
+_SETTINGS = """
+[server]
+port = {port}
+workers = {workers}
+grace_seconds = 5
+[limits]
+body_seconds = 1
+[[property]]
+portal_id = 33167
+prop_id = 564990801
+origins = ["https://shop.example.com"]
+redirect_hosts = ["shop.example.com"]
+[[property]]
+portal_id = 33167
+prop_id = 2
+source = "pos"
+required = ["ea", "ec"]
+[[sink]]
+type = "file"
+dir = "data/events"
+flush_seconds = 0.2
+flush_bytes = 65536
+"""
+
+
+class Response(NamedTuple):
+    """An HTTP answer; header names are lower-case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Collector:
+    """`collector serve` in `folder`. Use `running` to have it stopped at the end."""
+
+    def __init__(self, folder: Path, workers: int = 2, settings: str = _SETTINGS) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        (folder / "collector.toml").write_text(settings.format(port=self.port, workers=workers))
+        self._workers = workers
+        self._log = folder / "stderr.log"
+
+    def start(self) -> None:
+        """Start, and return once all workers serve."""
+        with self._log.open("ab") as log:
+            command = [str(PROGRAMS / "collector"), "serve", "--config", str(self.folder / "collector.toml")]
+            self.process = subprocess.Popen(command, stderr=log, cwd="/", start_new_session=True)
+        eventually(self._is_up, "the collector is up")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to end, and return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL for the supervisor and all workers at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE_SECONDS)
+        eventually(lambda: not is_connectable(self.port), "the killed collector's socket is gone")
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes that live now."""
+        return [each for each in psutil.Process(self.process.pid).children() if _is_worker(each)]
+
+    @property
+    def said(self) -> str:
+        """All that it printed."""
+        return self._log.read_text()
+
+    def send(self, method: str, target: str, body: bytes = b"", **headers: str) -> Response:
+        """One request on a connection of its own; `content_type="…"` becomes the header content-type."""
+        lines = [f"{method} {target} HTTP/1.1", "host: collector.example.com", "connection: close"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        if body or method == "POST":
+            lines.append(f"content-length: {len(body)}")
+        return self.exchange("\r\n".join([*lines, "", ""]).encode() + body)
+
+    def exchange(self, request: bytes) -> Response:
+        """Send bytes as they are and read one whole answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS) as connection:
+            connection.sendall(request)
+            with connection.makefile("rb") as stream:
+                return read_response(stream.readline, stream.read)
+
+    def post(self, event: object, query: str = "resp_type=json", **headers: str) -> Response:
+        """Post one event to the web property."""
+        headers.setdefault("content_type", "application/json")
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        return self.send("POST", f"/event?portal_id=33167&prop_id=564990801&{query}", body, **headers)
+
+    def stored(self) -> list[dict[str, Any]]:
+        """Every record of the log, shard after shard."""
+        return read_log(self.folder / "data/log")
+
+    def dead(self) -> list[dict[str, Any]]:
+        """Every dead letter."""
+        return read_log(self.folder / "data/dead")
+
+    def shipped(self) -> list[dict[str, Any]]:
+        """Every event in the sink's files."""
+        lines: list[dict[str, Any]] = []
+        for path in sorted((self.folder / "data/events").rglob("*.ndjson.zst")):
+            text = zstandard.ZstdDecompressor().decompress(path.read_bytes())
+            lines += [json.loads(line) for line in text.splitlines()]
+        return lines
+
+    def _is_up(self) -> bool:
+        assert self.process.poll() is None, self.said
+        shards = list((self.folder / "data/log").glob("*/current.ndjson"))
+        return len(shards) >= self._workers and len(self.workers()) == self._workers and self._answers()
+
+    def _answers(self) -> bool:
+        return self.send("GET", "/is-it-up").status == 404
+
+
+@contextmanager
+def running(folder: Path, workers: int = 2, settings: str = _SETTINGS) -> Iterator[Collector]:
+    """A collector that serves, and is killed at the end if it still lives."""
+    collector = Collector(folder, workers, settings)
+    collector.start()
+    try:
+        yield collector
+    finally:
+        if collector.process.poll() is None:
+            collector.kill()
+
+
+def read_log(directory: Path) -> list[dict[str, Any]]:
+    """Every record of the logs below `directory`, through the reader of the log itself."""
+    records: list[dict[str, Any]] = []
+    files = Files()
+    for shard in sorted(str(path) for path in directory.glob("*")):
+        start = oldest(files, shard)
+        assert start is not None
+        reader = Reader(files, shard, read_log_id(files, shard), start)
+        while block := reader.next():
+            records += [json.loads(line) for line in block.payload.splitlines()]
+        reader.close()
+    return records
+
+
+def read_response(readline: Any, read: Any) -> Response:
+    """Parse one HTTP/1.1 answer with a content length."""
+    status = re.match(rb"HTTP/1\.1 (\d{3}) ", readline())
+    assert status, "no answer"
+    headers: dict[str, str] = {}
+    while (line := readline().rstrip()) != b"":
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.lower()] = value.strip()
+    return Response(int(status[1]), headers, read(int(headers["content-length"])))
+
+
+def eventually(holds: Any, what: str) -> None:
+    """Return once `holds()` is true; fail with `what` if it never becomes so."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.02)
+
+
+def _is_worker(child: psutil.Process) -> bool:
+    """The supervisor's other child is multiprocessing's resource tracker; one that was killed may not be reaped yet."""
+    try:
+        return "spawn_main" in " ".join(child.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def is_connectable(port: int) -> bool:
+    """Whether anything listens on the port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
