@@ -50,7 +50,8 @@ def test_the_live_segment_can_be_followed_with_tail_and_jq(demo: Collector) -> N
 def test_the_query_reads_what_the_file_sink_wrote(demo: Collector) -> None:
     eventually(demo.shipped, "the event is in the files")
     query = _blocks("sql")[0].replace("data/events", str(demo.folder / "data/events"))
-    assert duckdb.sql(query).fetchall() == [("view", 1, 1)]
+    with duckdb.connect() as connection:
+        assert connection.execute(query).fetchall() == [("view", 1, 1)]
 
 
 def test_the_table_of_settings_is_that_of_the_code() -> None:
