@@ -1,0 +1,165 @@
+"""The four faces of an answer: status, headers and body, for what is stored and for what is refused."""
+
+import json
+from typing import Any
+
+import pytest
+
+from collector.errors import BadEvent, BadTarget, Fault, MethodNotAllowed, NotFound, Rejected
+from collector.ingest.answer import GIF, event_answer, event_object, redirect_answer, refusal_answer
+from collector.ingest.session import Session
+from collector.ingest.target import Face
+from wal.errors import LogFull, WalError
+
+SESSION = Session(
+    au_id=7,
+    au_first_seen=1_576_000_000,
+    client_au_id=9,
+    client_first_seen=1_575_000_000,
+    sid=6320,
+    start=1_576_222_588,
+    hits=3,
+    is_new=False,
+    is_new_client=False,
+    is_new_user=False,
+)
+ALWAYS = {b"cache-control": b"no-store", b"x-content-type-options": b"nosniff"}
+STORED = {b"x-event-ack": b"fsync", b"x-event-id": b"0123456789abcdef-42"}
+OBJECT = b'{"aid":"a-1"}'
+WHERE = b"https://shop.example.com/p"
+TYPES = {Face.JAVASCRIPT: b"text/javascript; charset=utf-8", Face.JSON: b"application/json", Face.PIXEL: b"image/gif"}
+
+
+def _object(session: Session = SESSION, aid: str = "a-1") -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(event_object(session, 1_576_222_602_123, aid, b"tok-en_"))
+    return value
+
+
+@pytest.mark.parametrize(
+    ("face", "body"),
+    [(Face.JAVASCRIPT, b'_event_callback_data({"aid":"a-1"});'), (Face.JSON, OBJECT), (Face.PIXEL, GIF)],
+)
+def test_a_stored_event_is_answered_200_in_its_face(face: Face, body: bytes) -> None:
+    status, headers, sent = event_answer(face, b"0123456789abcdef-42", None, OBJECT)
+    assert (status, sent) == (200, body)
+    assert dict(headers) == {b"content-type": TYPES[face], **ALWAYS, **STORED}
+    assert len(headers) == len(dict(headers))
+
+
+def test_a_stored_click_is_sent_to_its_location() -> None:
+    status, headers, body = event_answer(Face.REDIRECT, b"0123456789abcdef-42", WHERE, OBJECT)
+    assert (status, body) == (302, b"")
+    assert dict(headers) == {b"location": WHERE, **ALWAYS, **STORED}
+
+
+def test_a_click_that_was_not_stored_goes_on_and_claims_nothing() -> None:
+    assert redirect_answer(WHERE) == (302, [(b"location", WHERE), *ALWAYS.items()], b"")
+
+
+def test_the_members_of_the_object_are_in_the_order_and_of_the_types_of_the_contract() -> None:
+    assert list(_object().items()) == [
+        ("dgs", "1576222588%3A3%3A0"),
+        ("au_gt", "1576000000"),
+        ("pv_id", "1576222602123-7"),
+        ("n_client_id", 0),
+        ("session_id", "6320"),
+        ("n_user", 0),
+        ("au_id", "7"),
+        ("type", "event"),
+        ("aid", "a-1"),
+        ("client_id", "9.1575000000"),
+        ("an_session", "tok-en_"),
+    ]
+
+
+def test_a_first_hit_is_marked_new_with_integers() -> None:
+    value = _object(SESSION._replace(is_new=True, is_new_client=True, is_new_user=True, hits=1))
+    assert (value["dgs"], value["n_client_id"], value["n_user"]) == ("1576222588%3A1%3A1", 1, 1)
+    assert type(value["n_client_id"]) is type(value["n_user"]) is int
+
+
+@pytest.mark.parametrize(("sid", "shown"), [(-1, ""), (0, "0"), (2**63 - 1, "9223372036854775807")])
+def test_the_session_id_is_a_string_and_empty_where_none_is_known(sid: int, shown: str) -> None:
+    assert _object(SESSION._replace(sid=sid))["session_id"] == shown
+
+
+@pytest.mark.parametrize("aid", ["", 'a"b\\c', "\x00\n\u2028", "</script>", "%s%b%%", "é\U0001f600"])
+def test_any_aid_comes_back_as_sent(aid: str) -> None:
+    assert _object(aid=aid)["aid"] == aid
+
+
+@pytest.mark.parametrize("aid", ["</script><script>alert(1)//", "<!--", "]]>", "&lt;", "\u2028\u2029", "é <\u2028> &"])
+def test_nothing_breaks_out_of_the_script(aid: str) -> None:
+    body = event_answer(Face.JAVASCRIPT, b"x-1", None, event_object(SESSION, 0, aid, b"")).body
+    assert not set(b"<>&") & set(body)
+    assert not {"\u2028", "\u2029"} & set(body.decode())
+    value = json.loads(body.removeprefix(b"_event_callback_data(").removesuffix(b");"))
+    assert value["aid"] == aid
+
+
+def test_json_is_not_escaped_as_a_script_is() -> None:
+    assert event_answer(Face.JSON, b"x-1", None, b'{"aid":"<&>"}').body == b'{"aid":"<&>"}'
+
+
+def test_the_pixel_is_a_transparent_gif_of_one_pixel_in_43_bytes() -> None:
+    assert len(GIF) == 43
+    assert GIF[:6] == b"GIF89a"
+    assert (GIF[6:8], GIF[8:10]) == (b"\x01\x00", b"\x01\x00")
+    assert GIF[19:24] == b"!\xf9\x04\x01\x00", "a graphic control extension with the transparency flag"
+    assert GIF[-1:] == b";"
+
+
+@pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON, Face.REDIRECT])
+def test_a_refusal_is_json_with_the_faults_of_fields(face: Face) -> None:
+    error = BadEvent('not "as" it must be', (Fault("ea", "missing"), Fault("sid", "expected `int` >= 0")))
+    status, headers, body = refusal_answer(400, face, error)
+    assert status == 400
+    assert dict(headers) == {b"content-type": b"application/json", **ALWAYS}
+    assert list(json.loads(body).items()) == [
+        ("message", 'not "as" it must be'),
+        ("errors", [{"field": "ea", "message": "missing"}, {"field": "sid", "message": "expected `int` >= 0"}]),
+    ]
+
+
+@pytest.mark.parametrize(("status", "error"), [(400, BadTarget("x")), (404, NotFound()), (503, LogFull("x"))])
+def test_a_refused_pixel_stays_a_gif_with_the_status(status: int, error: Exception) -> None:
+    answer = refusal_answer(status, Face.PIXEL, error)
+    assert (answer.status, answer.body) == (status, GIF)
+    assert dict(answer.headers)[b"content-type"] == b"image/gif"
+
+
+@pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON, Face.REDIRECT])
+def test_not_found_is_exactly_its_message(face: Face) -> None:
+    assert json.loads(refusal_answer(404, face, NotFound()).body) == {"message": "404 not found"}
+
+
+def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
+    headers = dict(refusal_answer(405, Face.JSON, MethodNotAllowed("expected POST"), b"POST").headers)
+    assert headers[b"allow"] == b"POST"
+
+
+@pytest.mark.parametrize("face", list(Face))
+def test_what_may_be_sent_again_says_when(face: Face) -> None:
+    headers = dict(refusal_answer(503, face, LogFull("x")).headers)
+    assert int(headers[b"retry-after"]) >= 1
+    assert b"retry-after" not in dict(refusal_answer(400, face, BadEvent("x")).headers)
+
+
+def test_a_fault_of_ours_shows_no_path_of_ours() -> None:
+    body = refusal_answer(503, Face.JSON, LogFull("/var/lib/collector/00: no room")).body
+    assert list(json.loads(body)) == ["message"]
+    assert b"/var" not in body
+
+
+@pytest.mark.parametrize("error", [Rejected("x"), BadEvent("x"), WalError("x"), NotFound()])
+@pytest.mark.parametrize("face", list(Face))
+def test_no_refusal_claims_that_an_event_is_stored(face: Face, error: Exception) -> None:
+    assert not {b"x-event-ack", b"x-event-id"} & set(dict(refusal_answer(400, face, error).headers))
+
+
+def test_answers_do_not_share_their_headers() -> None:
+    refusal_answer(405, Face.JSON, MethodNotAllowed("x"), b"POST").headers.append((b"x", b"y"))
+    assert dict(refusal_answer(400, Face.JSON, BadEvent("x")).headers) == {
+        b"content-type": b"application/json",
+        **ALWAYS,
+    }

@@ -1,0 +1,227 @@
+"""Redirects: the long table of where a click may lead, and of the tricks that lead elsewhere."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from collector.errors import BadRedirect
+from collector.ingest.redirect import is_listed, location
+
+HOSTS = frozenset({"shop.example.com", "*.example.org", "xn--mnchen-3ya.example", "127.0.0.1"})
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://shop.example.com", None),
+        ("http://shop.example.com", None),
+        ("https://shop.example.com/", None),
+        ("https://shop.example.com/p/1?a=b&c=d#e", None),
+        ("https://shop.example.com?a=b", None),
+        ("https://shop.example.com#e", None),
+        ("https://shop.example.com:8443/p", None),
+        ("https://shop.example.com:65535", None),
+        ("HTTPS://SHOP.Example.COM/Path?Q=1", "https://shop.example.com/Path?Q=1"),
+        ("hTTp://shop.example.COM:80/", "http://shop.example.com:80/"),
+        ("https://a.example.org", None),
+        ("https://a.b.example.org/x", None),
+        ("https://A.EXAMPLE.org/x", "https://a.example.org/x"),
+        ("https://xn--mnchen-3ya.example/", None),
+        ("https://127.0.0.1:8080/", None),
+        ("https://shop.example.com/%2F%2Fevil.example.net", None),
+        ("https://shop.example.com//evil.example.net/..", None),
+        ("https://shop.example.com/a%0d%0aset-cookie:x", None),
+        ("https://shop.example.com/100%", None),
+        ("https://shop.example.com/?next=https://evil.example.net", None),
+        ("https://shop.example.com?@evil.example.net", None),
+        ("https://shop.example.com#@evil.example.net", None),
+        ("https://shop.example.com/@evil.example.net:80", None),
+        ("https://shop.example.com/(a)[b]!$'*+,;=:@-._~|", None),
+        ("https://shop.example.com/é?é#é", "https://shop.example.com/%C3%A9?%C3%A9#%C3%A9"),
+        ('https://shop.example.com/"<>{}^`', "https://shop.example.com/%22%3C%3E%7B%7D%5E%60"),
+        ("https://shop.example.com/\x85\xa0\u2028", "https://shop.example.com/%C2%85%C2%A0%E2%80%A8"),
+    ],
+)
+def test_a_listed_host_is_where_a_click_may_lead(url: str, sent: str | None) -> None:
+    assert location(url, HOSTS) == (sent or url).encode()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://",
+        "http:",
+        "https",
+        "shop.example.com",
+        "/p/1",
+        "?a=b",
+        pytest.param("https://evil.example.net", id="another host"),
+        pytest.param("https://example.com", id="the host above"),
+        pytest.param("https://x.shop.example.com", id="a host below, without a wildcard"),
+        pytest.param("https://shop.example.com.evil.example.net", id="a listed name in front"),
+        pytest.param("https://evil-shop.example.com", id="a listed name behind"),
+        pytest.param("https://example.org", id="the apex of a wildcard"),
+        pytest.param("https://evilexample.org", id="a wildcard without its dot"),
+        pytest.param("https://.example.org", id="a wildcard's empty label"),
+        pytest.param("https://a..example.org", id="an empty label"),
+        pytest.param("https://*.example.org", id="the wildcard itself"),
+        pytest.param("https://shop.example.com.", id="a trailing dot"),
+        pytest.param("https://a.example.org.", id="a trailing dot below a wildcard"),
+        pytest.param("https://u@shop.example.com", id="a user"),
+        pytest.param("https://u:p@shop.example.com", id="a user and a password"),
+        pytest.param("https://@shop.example.com", id="an empty user"),
+        pytest.param("https://shop.example.com@evil.example.net", id="a listed name as user"),
+        pytest.param("https://shop.example.com:443@evil.example.net", id="a listed name and a port as user"),
+        pytest.param("https://evil.example.net#@shop.example.com", id="a listed name behind the fragment"),
+        pytest.param("https://evil.example.net?@shop.example.com", id="a listed name in the query"),
+        pytest.param("https://evil.example.net/shop.example.com", id="a listed name in the path"),
+        pytest.param("https:\\\\shop.example.com", id="backslashes for slashes"),
+        pytest.param("https://evil.example.net\\@shop.example.com", id="a backslash before the user"),
+        pytest.param("https://shop.example.com\\.evil.example.net", id="a backslash behind the host"),
+        pytest.param("https://shop.example.com/\\evil.example.net", id="a backslash in the path"),
+        pytest.param("//shop.example.com", id="scheme-relative"),
+        pytest.param("///shop.example.com", id="three slashes"),
+        pytest.param("https:///shop.example.com", id="no host and a path"),
+        pytest.param("https:shop.example.com", id="no slashes"),
+        pytest.param("https:/shop.example.com", id="one slash"),
+        pytest.param("://shop.example.com", id="no scheme"),
+        pytest.param("javascript:alert(1)", id="a script"),
+        pytest.param("javascript://shop.example.com/%0aalert(1)", id="a script with a host"),
+        pytest.param("JavaScript://shop.example.com", id="a script in capitals"),
+        pytest.param("data:text/html,<script>alert(1)</script>", id="data"),
+        pytest.param("vbscript://shop.example.com", id="another script"),
+        pytest.param("ftp://shop.example.com", id="ftp"),
+        pytest.param("file://shop.example.com/etc/passwd", id="a file"),
+        pytest.param("https+x://shop.example.com", id="a scheme that begins alike"),
+        pytest.param("http\u017f://shop.example.com", id="a long s in the scheme"),
+        pytest.param("https://sh\u043ep.example.com", id="a Cyrillic o"),
+        pytest.param("https://\u017fhop.example.com", id="a long s"),
+        pytest.param("https://shop\u3002example.com", id="an ideographic full stop"),
+        pytest.param("https://shop.example.com\uff0f.evil.example.net", id="a full-width slash"),
+        pytest.param("https://sho\uff50.example.com", id="a full-width p"),
+        pytest.param("https://evil.example.net\u2100shop.example.com", id="a character that normalizes to a/c"),
+        pytest.param("https://münchen.example", id="a name that is listed as punycode"),
+        pytest.param("https://xn--shp-jma.example.com", id="punycode that is not listed"),
+        pytest.param("https://shop.example.com%2f.evil.example.net", id="an encoded slash in the host"),
+        pytest.param("https://shop.example.com%40evil.example.net", id="an encoded user"),
+        pytest.param("https://shop%2eexample.com", id="an encoded dot"),
+        pytest.param("https://shop.example.com;.evil.example.net", id="a semicolon"),
+        pytest.param("https://shop.example.com&.evil.example.net", id="an ampersand"),
+        pytest.param("https://shop.example.com,evil.example.net", id="a comma"),
+        pytest.param("https://shop.example.com:", id="an empty port"),
+        pytest.param("https://shop.example.com:65536", id="a port too high"),
+        pytest.param("https://shop.example.com:-1", id="a negative port"),
+        pytest.param("https://shop.example.com:http", id="a port by name"),
+        pytest.param("https://shop.example.com:0443", id="a port with a leading zero"),
+        pytest.param("https://shop.example.com:\uff14\uff14\uff13", id="a full-width port"),
+        pytest.param("https://shop.example.com:443:443", id="two ports"),
+        pytest.param("https://shop.example.com:443.evil.example.net", id="a port that is a name"),
+        pytest.param("https://[::1]/", id="IPv6"),
+        pytest.param("https://[::ffff:127.0.0.1]/", id="IPv6 around a listed address"),
+        pytest.param("https://[::1", id="half of IPv6"),
+        pytest.param("https://[shop.example.com]/", id="a name in brackets"),
+        pytest.param("https://shop.example.com[evil.example.net]", id="brackets behind a name"),
+        pytest.param("https://127.1/", id="a short address"),
+        pytest.param("https://2130706433/", id="an address as one number"),
+        pytest.param("https://0x7f.0.0.1/", id="an address in hexadecimal"),
+        pytest.param("https://shop.example.com/\r\nset-cookie: x=y", id="a second header"),
+        pytest.param("https://shop.example.com\r\n", id="a line break behind"),
+        pytest.param("\r\nhttps://shop.example.com", id="a line break in front"),
+        pytest.param("https://shop.exam\tple.com", id="a tab inside the host"),
+        pytest.param("ht\ntps://shop.example.com", id="a line break inside the scheme"),
+        pytest.param("java\tscript:alert(1)", id="a tab inside a script"),
+        pytest.param("https://shop.example.com/\x00", id="NUL"),
+        pytest.param("\x01https://shop.example.com", id="a control character in front"),
+        pytest.param("https://shop.example.com/\x7f", id="DEL"),
+        pytest.param("https://shop.example.com\x1b[0m", id="an escape sequence"),
+        pytest.param(" javascript:alert(1)", id="a space before a script"),
+    ],
+)
+def test_nothing_else_is(url: str) -> None:
+    with pytest.raises(BadRedirect, match=r"^redirect_url "):
+        location(url, HOSTS)
+
+
+def test_no_host_is_listed_in_an_empty_list() -> None:
+    with pytest.raises(BadRedirect):
+        location("https://shop.example.com", frozenset())
+
+
+@pytest.mark.parametrize(
+    ("host", "is_there"),
+    [
+        ("shop.example.com", True),
+        ("a.example.org", True),
+        ("a.b.c.example.org", True),
+        ("example.org", False),
+        ("org", False),
+        ("example.com", False),
+        ("a.shop.example.com", False),
+        ("", False),
+    ],
+)
+def test_a_wildcard_stands_for_one_or_more_labels(host: str, is_there: bool) -> None:
+    assert is_listed(host, HOSTS) is is_there
+
+
+def test_a_wildcard_beside_its_apex_covers_both() -> None:
+    hosts = frozenset({"example.org", "*.example.org"})
+    assert is_listed("example.org", hosts)
+    assert is_listed("a.example.org", hosts)
+
+
+_PIECES = st.sampled_from(
+    [
+        *(
+            "https",
+            "http",
+            "HTTP",
+            "javascript",
+            ":",
+            "/",
+            "//",
+            "\\",
+            "@",
+            "?",
+            "#",
+            ".",
+            ";",
+            "%2f",
+            "%00",
+            ":80",
+            "[",
+            "]",
+        ),
+        *("shop.example.com", "Shop.Example.com", "example.org", "a.example.org", "evil.example.net", "127.0.0.1"),
+    ]
+)
+_URLS = st.one_of(
+    st.text(),
+    st.lists(_PIECES | st.text(max_size=2), max_size=10).map("".join),
+    st.tuples(
+        st.sampled_from(["https://", "http://"]), _PIECES, st.lists(_PIECES | st.text(max_size=2), max_size=4)
+    ).map(lambda parts: parts[0] + parts[1] + "".join(parts[2])),
+)
+
+
+@settings(deadline=None, max_examples=1000)
+@given(_URLS)
+@example("https://shop.example.com/é")
+@example("HTTPS://a.b.EXAMPLE.org:8443?\u2028#@")
+def test_whatever_passes_leads_to_a_listed_host_over_http(url: str) -> None:
+    try:
+        sent = location(url, HOSTS)
+    except BadRedirect:
+        return
+    parts = urlsplit(sent.decode("ascii"))
+    assert parts.scheme in ("http", "https")
+    assert parts.username is None
+    assert parts.password is None
+    assert parts.hostname is not None
+    assert is_listed(parts.hostname, HOSTS)
+    assert parts.netloc == (parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}")
+    assert all(0x20 < byte < 0x7F for byte in sent)
+    assert b"\\" not in sent

@@ -1,0 +1,202 @@
+"""Sessions: what a hit makes of the token it carries, and which tokens are ours."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.ingest.session import Session, Sessions
+
+TIMEOUT = 1800
+NOW = 1_576_222_588
+PORTAL = 33167
+AU_ID = 7
+SECRET = b"s" * 64
+SESSIONS = Sessions(SECRET, TIMEOUT)
+URL_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def _hit(token: bytes = b"", now: int = NOW, au_id: int = AU_ID, sid: int | None = 6320) -> tuple[Session, bytes]:
+    return SESSIONS.next_hit(PORTAL, au_id, sid, token, now)
+
+
+def _first(now: int = NOW, au_id: int = AU_ID, sid: int = 6320) -> Session:
+    return Session(au_id, now, au_id, now, sid, now, 1, True, True, True)
+
+
+def test_a_first_hit_opens_a_session_of_a_new_client_and_user() -> None:
+    assert _hit()[0] == Session(
+        au_id=AU_ID,
+        au_first_seen=NOW,
+        client_au_id=AU_ID,
+        client_first_seen=NOW,
+        sid=6320,
+        start=NOW,
+        hits=1,
+        is_new=True,
+        is_new_client=True,
+        is_new_user=True,
+    )
+
+
+def test_next_hits_are_counted_in_the_same_session() -> None:
+    _, token = _hit()
+    for hits in range(2, 6):
+        session, token = _hit(token, NOW + 60 * hits)
+        assert session == Session(AU_ID, NOW, AU_ID, NOW, 6320, NOW, hits, False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_new"), [(0, False), (1799, False), (1800, True), (1801, True), (10**8, True), (-5, False)]
+)
+def test_a_session_ends_thirty_minutes_after_its_last_hit(seconds: int, is_new: bool) -> None:
+    _, token = _hit()
+    _, token = _hit(token, NOW + 1000)
+    session, _ = _hit(token, NOW + 1000 + seconds)
+    assert session.is_new is is_new
+    assert (session.start, session.hits) == ((NOW + 1000 + seconds, 1) if is_new else (NOW, 3))
+    assert (session.au_first_seen, session.client_first_seen) == (NOW, NOW)
+    assert not session.is_new_client
+    assert not session.is_new_user
+
+
+def test_another_timeout_can_be_set() -> None:
+    sessions = Sessions(SECRET, 0.5)
+    _, token = sessions.next_hit(PORTAL, AU_ID, None, b"", NOW)
+    assert not sessions.next_hit(PORTAL, AU_ID, None, token, NOW)[0].is_new
+    assert sessions.next_hit(PORTAL, AU_ID, None, token, NOW + 1)[0].is_new
+
+
+def test_a_change_of_user_keeps_the_client_and_the_session() -> None:
+    _, token = _hit()
+    session, token = _hit(token, NOW + 10, au_id=8)
+    assert session == Session(8, NOW + 10, AU_ID, NOW, 6320, NOW, 2, False, False, True)
+    session, token = _hit(token, NOW + 20, au_id=8)
+    assert session == Session(8, NOW + 10, AU_ID, NOW, 6320, NOW, 3, False, False, False)
+    session, _ = _hit(token, NOW + 30)
+    assert session == Session(AU_ID, NOW + 30, AU_ID, NOW, 6320, NOW, 4, False, False, True)
+
+
+def test_a_hit_without_a_session_id_keeps_the_one_named_last() -> None:
+    session, token = _hit(sid=None)
+    assert session.sid == -1
+    session, token = _hit(token, sid=2**63 - 1)
+    assert session.sid == 2**63 - 1
+    session, token = _hit(token, sid=None)
+    assert (session.sid, session.hits) == (2**63 - 1, 3)
+    assert _hit(token, sid=0)[0].sid == 0
+
+
+@settings(deadline=None)
+@given(
+    au_id=st.integers(1, 2**53 - 1), sid=st.none() | st.integers(0, 2**63 - 1), now=st.integers(0, 2**32 - 1 - TIMEOUT)
+)
+def test_every_state_survives_its_token(au_id: int, sid: int | None, now: int) -> None:
+    session, token = _hit(b"", now, au_id, sid)
+    again, _ = _hit(token, now + TIMEOUT - 1, au_id, None)
+    assert again == session._replace(hits=2, is_new=False, is_new_client=False, is_new_user=False)
+
+
+def test_a_token_goes_into_a_url_and_a_cookie_as_it_is() -> None:
+    _, token = _hit()
+    assert set(token) <= set(URL_SAFE)
+    assert len(token) == 80
+
+
+def test_a_token_damaged_at_any_byte_counts_as_none() -> None:
+    _, token = _hit()
+    for at in range(len(token)):
+        for byte in {*URL_SAFE, 0, 0xFF} - {token[at]}:
+            damaged = token[:at] + bytes([byte]) + token[at + 1 :]
+            assert _hit(damaged)[0] == _first(), damaged
+
+
+@pytest.mark.parametrize("length", [0, 1, 40, 79])
+def test_a_token_cut_short_counts_as_none(length: int) -> None:
+    _, token = _hit()
+    assert _hit(token[:length], NOW + 5)[0] == _first(NOW + 5)
+    assert _hit(token[length:][:79], NOW + 5)[0] == _first(NOW + 5)
+
+
+@pytest.mark.parametrize("junk", [b"!", b"!!!!", b"\n", b" ", b"AAAA", b"===="])
+def test_a_token_with_more_behind_before_or_inside_counts_as_none(junk: bytes) -> None:
+    _, token = _hit()
+    for longer in (token + junk, junk + token, token[:40] + junk + token[40:]):
+        assert _hit(longer)[0] == _first()
+
+
+def test_a_token_of_another_portal_counts_as_none() -> None:
+    _, token = SESSIONS.next_hit(PORTAL + 1, AU_ID, 6320, b"", NOW)
+    assert _hit(token, NOW + 5)[0] == _first(NOW + 5)
+    assert SESSIONS.au_id_of(PORTAL, token) is None
+
+
+def test_a_token_signed_with_another_secret_counts_as_none() -> None:
+    _, token = Sessions(b"t" * 64, TIMEOUT).next_hit(PORTAL, AU_ID, 6320, b"", NOW)
+    assert _hit(token, NOW + 5)[0] == _first(NOW + 5)
+    assert SESSIONS.au_id_of(PORTAL, token) is None
+
+
+def test_a_token_of_another_node_with_the_same_secret_is_known() -> None:
+    _, token = Sessions(SECRET, TIMEOUT).next_hit(PORTAL, AU_ID, 6320, b"", NOW)
+    assert _hit(token)[0].hits == 2
+
+
+def test_a_state_with_the_signature_of_another_counts_as_no_token() -> None:
+    mine, other = (urlsafe_b64decode(_hit(au_id=au_id)[1]) for au_id in (1, 2))
+    assert SESSIONS.au_id_of(PORTAL, urlsafe_b64encode(mine[:-15] + other[-15:])) is None
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        b"6320|7|1576222588|3|1576222602",
+        b"A" * 80,
+        b"=" * 80,
+        b"\xff" * 80,
+        b" " * 80,
+        b"%2D" * 26 + b"AA",
+        b"A" * 10**6,
+    ],
+)
+def test_garbage_counts_as_no_token(token: bytes) -> None:
+    assert _hit(token)[0] == _first()
+    assert SESSIONS.au_id_of(PORTAL, token) is None
+
+
+@settings(deadline=None)
+@given(st.binary() | st.binary(min_size=80, max_size=80) | st.text(URL_SAFE.decode(), min_size=80, max_size=80))
+def test_no_token_raises_or_passes_by_chance(token: bytes | str) -> None:
+    raw = token if isinstance(token, bytes) else token.encode()
+    assert _hit(raw)[0] == _first()
+
+
+def test_the_visitor_in_a_token_is_found() -> None:
+    _, token = _hit(au_id=2**53 - 1)
+    assert SESSIONS.au_id_of(PORTAL, token) == 2**53 - 1
+    assert SESSIONS.au_id_of(PORTAL, b"") is None
+
+
+@settings(deadline=None)
+@given(portal_id=st.integers(1, 2**53 - 1), uid=st.text(st.characters(codec=None), min_size=1, max_size=255))
+def test_a_visitor_id_is_a_stable_positive_integer_below_2_to_the_53(portal_id: int, uid: str) -> None:
+    au_id = SESSIONS.au_id(portal_id, uid)
+    assert 0 < au_id < 2**53
+    assert Sessions(SECRET, 1).au_id(portal_id, uid) == au_id
+
+
+def test_a_visitor_id_stays_the_same_from_version_to_version() -> None:
+    assert SESSIONS.au_id(33167, "u-1") == 1624255944238589
+
+
+def test_a_visitor_id_differs_by_user_portal_and_secret() -> None:
+    ids = [
+        SESSIONS.au_id(33167, "u-1"),
+        SESSIONS.au_id(33167, "u-2"),
+        SESSIONS.au_id(33167, "U-1"),
+        SESSIONS.au_id(3316, "7u-1"),
+        SESSIONS.au_id(33168, "u-1"),
+        Sessions(b"t" * 64, TIMEOUT).au_id(33167, "u-1"),
+    ]
+    assert len(set(ids)) == len(ids)

@@ -1,0 +1,70 @@
+"""Batches: bounds and token follow from the blocks, and from nothing else."""
+
+from pathlib import Path
+
+from collector.ship.batch import Batch, Part, cut
+from wal.cursor import Intent
+from wal.files import Files
+from wal.format import HEADER_BYTES, Position
+from wal.log import Log
+from wal.reader import Reader
+from wal.segment import Block
+
+NOW_MS = 1_576_222_602_123
+
+
+def _blocks(folder: Path, *payloads: bytes, segment_bytes: int = 64 << 20) -> tuple[bytes, list[Block]]:
+    """A log of these payloads, and its blocks with lines."""
+    log = Log(str(folder), segment_bytes=segment_bytes, clock=lambda: NOW_MS)
+    start = log.end
+    for payload in payloads:
+        log.commit(payload, payload.count(b"\n"))
+    log.close()
+    reader = Reader(Files(), str(folder), log.log_id, start)
+    blocks = []
+    while block := reader.next():
+        if block.header.records:
+            blocks.append(block)
+    reader.close()
+    return log.log_id, blocks
+
+
+def test_a_batch_holds_each_block_with_its_time_sequences_and_lines(tmp_path: Path) -> None:
+    log_id, blocks = _blocks(tmp_path, b'{"n":1}\n', b'{"n":2}\n{"n":3}\n', b'{"n":4}\n')
+    batch, _ = cut(log_id, blocks)
+    assert batch.log_id == log_id.decode()
+    assert batch.parts == (
+        Part(NOW_MS, 1, 1, b'{"n":1}\n'),
+        Part(NOW_MS, 2, 3, b'{"n":2}\n{"n":3}\n'),
+        Part(NOW_MS, 4, 4, b'{"n":4}\n'),
+    )
+
+
+def test_an_intent_reaches_from_the_first_block_to_behind_the_last(tmp_path: Path) -> None:
+    log_id, blocks = _blocks(tmp_path, b'{"n":1}\n', b'{"n":2}\n', b'{"n":3}\n')
+    length = HEADER_BYTES + len(b'{"n":1}\n')
+    batch, intent = cut(log_id, blocks[1:])
+    first, last = HEADER_BYTES + length, HEADER_BYTES + 3 * length
+    crc = f"{blocks[2].header.header_crc:08x}"
+    assert batch.token == f"{log_id.decode()}:1:{first}-1:{last}:{crc}"
+    assert intent == Intent(Position(1, first, 2), Position(1, last, 4), batch.token)
+
+
+def test_a_batch_can_reach_across_segments(tmp_path: Path) -> None:
+    log_id, blocks = _blocks(tmp_path, b'{"n":1}\n', b'{"n":2}\n', segment_bytes=1)
+    batch, intent = cut(log_id, blocks)
+    assert (intent.first.segment, intent.last.segment) == (1, 2)
+    assert [part.first for part in batch.parts] == [1, 2]
+
+
+def test_the_same_blocks_give_the_same_batch_and_others_another_token(tmp_path: Path) -> None:
+    log_id, blocks = _blocks(tmp_path, *[b'{"n":1}\n'] * 4)
+    ranges = [blocks[first:last] for first in range(4) for last in range(first + 1, 5)]
+    batches: list[Batch] = [cut(log_id, each)[0] for each in ranges]
+    assert [cut(log_id, list(each))[0] for each in ranges] == batches
+    assert len({batch.token for batch in batches}) == len(ranges)
+
+
+def test_two_logs_of_the_same_lines_give_two_tokens(tmp_path: Path) -> None:
+    tokens = {cut(*_blocks(tmp_path / name, b'{"n":1}\n'))[0].token for name in ("a", "b")}
+    assert len(tokens) == 2

@@ -1,0 +1,99 @@
+"""A file system with planned faults, a record of its calls, and a gate in front of fdatasync."""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from tests.running import PATIENCE_SECONDS
+from wal.files import Files
+
+
+class FaultyFiles(Files):
+    """Real files. A call that is planned to fail does so before it does anything."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        """Names of the calls that change something or sync, in order."""
+        self.longest_write: int | None = None
+        """Bytes that one write takes at most."""
+        self.gate = threading.Event()
+        """While it is cleared, an fdatasync waits."""
+        self.gate.set()
+        self.at_gate = threading.Event()
+        """An fdatasync has come to the gate."""
+        self.on_names: Callable[[], None] | None = None
+        """Is called once, when a directory is listed next: what another thread might do just then."""
+        self._plans: dict[str, deque[Exception | None]] = {}
+
+    def fail(self, call: str, fault: int | Exception, *, after: int = 0, times: int = 1) -> None:
+        """Let `after` calls of that name pass and the next `times` of them raise: an errno, or that exception."""
+        error = OSError(fault, os.strerror(fault)) if isinstance(fault, int) else fault
+        self._plans[call] = deque([*[None] * after, *[error] * times])
+
+    def heal(self) -> None:
+        """Forget what was planned."""
+        self._plans.clear()
+        self.longest_write = None
+
+    def _meet(self, call: str) -> None:
+        self.calls.append(call)
+        plan = self._plans.get(call)
+        if plan and (fault := plan.popleft()):
+            raise fault
+
+    def names(self, directory: str) -> list[str]:
+        if hook := self.on_names:
+            self.on_names = None
+            hook()
+        return super().names(directory)
+
+    def create(self, path: str) -> int:
+        self._meet("create")
+        return super().create(path)
+
+    def read(self, descriptor: int, length: int, offset: int) -> bytes:
+        plan = self._plans.get("read")
+        if plan and (fault := plan.popleft()):
+            raise fault
+        return super().read(descriptor, length, offset)
+
+    def write(self, descriptor: int, buffers: Sequence[bytes]) -> int:
+        self._meet("write")
+        if self.longest_write is not None:
+            buffers = [b"".join(buffers)[: self.longest_write]]
+        return super().write(descriptor, buffers)
+
+    def reserve(self, descriptor: int, offset: int, length: int) -> None:
+        self._meet("reserve")
+        super().reserve(descriptor, offset, length)
+
+    def truncate(self, descriptor: int, length: int) -> None:
+        self._meet("truncate")
+        super().truncate(descriptor, length)
+
+    def sync(self, descriptor: int) -> None:
+        self.at_gate.set()
+        assert self.gate.wait(PATIENCE_SECONDS), "a test left the gate shut"
+        self._meet("sync")
+        super().sync(descriptor)
+
+    def sync_all(self, descriptor: int) -> None:
+        self._meet("sync_all")
+        super().sync_all(descriptor)
+
+    def sync_directory(self, path: str) -> None:
+        self._meet("sync_directory")
+        super().sync_directory(path)
+
+    def rename(self, source: str, target: str) -> None:
+        self._meet("rename")
+        super().rename(source, target)
+
+    def symlink(self, target: str, path: str) -> None:
+        self._meet("symlink")
+        super().symlink(target, path)
+
+    def unlink(self, path: str) -> None:
+        self._meet("unlink")
+        super().unlink(path)

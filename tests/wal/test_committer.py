@@ -1,0 +1,454 @@
+"""Group commit: who waits with whom, who is refused when, and which sequences result."""
+
+import asyncio
+import errno
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.running import PATIENCE_SECONDS
+from tests.wal.faulty_files import FaultyFiles
+from tests.wal.logs import events, line, lines, numbers, read_blocks
+from wal.committer import Committer
+from wal.errors import LogClosed, LogFull, LogPoisoned, RecordTooLarge
+from wal.format import HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position
+from wal.log import Log
+from wal.reader import Reader
+
+_MIB = 1 << 20
+
+
+@asynccontextmanager
+async def _committing(directory: str, files: FaultyFiles, segment_seconds: float = 60) -> AsyncIterator[Committer]:
+    """A committer that is closed at the end; no wait in here is without an end."""
+    committer = Committer(Log(directory, files=files, segment_bytes=64 << 10, segment_seconds=segment_seconds))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        try:
+            yield committer
+        finally:
+            files.gate.set()
+            await committer.close()
+
+
+async def _blocked(committer: Committer, files: FaultyFiles, number: int) -> asyncio.Future[None]:
+    """Event `number`, in a block whose fsync waits for the gate. What is appended from now on is in later blocks."""
+    files.gate.clear()
+    files.at_gate.clear()
+    future = committer.append(line(number))
+    assert await asyncio.to_thread(files.at_gate.wait, PATIENCE_SECONDS)
+    return future
+
+
+async def _outcomes(futures: Sequence[asyncio.Future[None]]) -> list[BaseException | None]:
+    return list(await asyncio.gather(*futures, return_exceptions=True))
+
+
+def _sizes(directory: str) -> list[int]:
+    """Events in each block that has any."""
+    return [block.header.records for block in read_blocks(directory) if block.header.records]
+
+
+def _event(length: int) -> bytes:
+    """One event whose line has that many bytes."""
+    return b'{"n":0,"x":"%b"}\n' % (b"x" * (length - 15))
+
+
+# Grouping
+
+
+def test_appends_of_one_turn_share_a_block(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            await asyncio.gather(*(committer.append(line(number)) for number in range(1, 101)))
+            assert files.calls.count("sync") == 1
+            assert events(directory) == list(range(1, 101))
+
+    asyncio.run(run())
+    assert _sizes(directory) == [100]
+
+
+def test_all_that_queues_up_during_an_fsync_is_the_next_block(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            first = await _blocked(committer, files, 1)
+            rest = []
+            for number in range(2, 50):
+                rest.append(committer.append(line(number)))
+                await asyncio.sleep(0)
+            assert not first.done()
+            files.gate.set()
+            await asyncio.gather(first, *rest)
+
+    asyncio.run(run())
+    assert _sizes(directory) == [1, 48]
+    assert events(directory) == list(range(1, 50))
+
+
+def test_an_append_is_done_when_its_block_is_fsynced_and_not_before(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            start = committer.durable
+            first = await _blocked(committer, files, 1)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not first.done()
+            assert committer.durable == start
+            files.gate.set()
+            await first
+            assert committer.durable == Position(1, HEADER_BYTES * 2 + len(line(1)), 2)
+            assert numbers(read_blocks(directory, limit=committer.durable)) == [1]
+
+    asyncio.run(run())
+
+
+def test_a_block_takes_about_a_mebibyte(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            await asyncio.gather(*(committer.append(_event(_MIB // 4)) for _ in range(10)))
+
+    asyncio.run(run())
+    assert _sizes(directory) == [4, 4, 2]
+
+
+def test_several_records_in_one_append_stay_together_with_their_sequences(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            for first, last in ((1, 3), (4, 4), (5, 9)):
+                assert committer.next_sequence == first
+                await committer.append(lines(range(first, last + 1)), last + 1 - first)
+
+    asyncio.run(run())
+    blocks = [block for block in read_blocks(directory) if block.header.records]
+    assert [(block.header.sequence, numbers([block])) for block in blocks] == [
+        (1, [1, 2, 3]),
+        (4, [4]),
+        (5, [5, 6, 7, 8, 9]),
+    ]
+
+
+def test_the_sequence_of_every_append_is_the_one_in_the_log(directory: str, files: FaultyFiles) -> None:
+    expected: dict[int, int] = {}
+
+    async def client(committer: Committer, number: int) -> None:
+        for step in range(20):
+            event = number * 100 + step
+            expected[committer.next_sequence] = event
+            await committer.append(line(event))
+
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            await asyncio.gather(*(client(committer, number) for number in range(40)))
+
+    asyncio.run(run())
+    assert dict(enumerate(events(directory), 1)) == dict(sorted(expected.items()))
+    assert len(expected) == 800
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("content", "records"),
+    [
+        (b"", 0),
+        (b"", 1),
+        (b"{}", 1),
+        (b"[1]\n", 1),
+        (b" {}\n", 1),
+        (b"{}\n", 2),
+        (b"{}\n{}\n", 1),
+        (b"{}\n\n", 2),
+        (b"{}\r\n", 1),
+        (b'{"a":\n1}\n', 1),
+    ],
+)
+def test_bytes_that_are_not_the_announced_lines_are_refused(
+    directory: str, files: FaultyFiles, content: bytes, records: int
+) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            with pytest.raises(ValueError, match=f"not {records} lines of a JSON object"):
+                committer.append(content, records)
+            assert committer.next_sequence == 1
+
+    asyncio.run(run())
+    assert events(directory) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "records"),
+    [
+        (_event(MAX_LINE_BYTES + 1), 1),
+        (_event(MAX_LINE_BYTES + 1) + line(1), 2),
+        (line(1) + _event(MAX_LINE_BYTES + 1), 2),
+        (_event(MAX_LINE_BYTES) * 8 + b"{}\n", 9),
+    ],
+)
+def test_what_is_over_the_limits_of_the_format_is_refused(
+    directory: str, files: FaultyFiles, content: bytes, records: int
+) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            with pytest.raises(RecordTooLarge, match="limit"):
+                committer.append(content, records)
+            await committer.append(line(1))
+
+    asyncio.run(run())
+    assert events(directory) == [1]
+
+
+def test_what_is_just_within_the_limits_is_read_back(directory: str, files: FaultyFiles) -> None:
+    full_line, full_block = _event(MAX_LINE_BYTES), _event(MAX_LINE_BYTES) * 8
+    assert (len(full_line), len(full_block)) == (MAX_LINE_BYTES, MAX_BLOCK_BYTES)
+
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            await asyncio.gather(committer.append(full_line), committer.append(full_block, 8))
+
+    asyncio.run(run())
+    assert [block.payload for block in read_blocks(directory) if block.header.records] == [full_line, full_block]
+    Log(directory).close()
+
+
+def test_appends_are_refused_while_too_much_waits_for_the_disk(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            first = await _blocked(committer, files, 1)
+            waiting = [committer.append(_event(MAX_LINE_BYTES) * 8, 8) for _ in range(7)]
+            with pytest.raises(LogFull, match="try again later"):
+                committer.append(_event(MAX_LINE_BYTES) * 8, 8)
+            assert committer.next_sequence == 2 + 7 * 8
+            files.fail("write", errno.ENOSPC)  # they need not get to the disk for this test
+            files.gate.set()
+            assert [type(outcome) for outcome in await _outcomes([first, *waiting])] == [type(None), *[LogFull] * 7]
+            await committer.append(_event(MAX_LINE_BYTES) * 8, 8)
+
+    asyncio.run(run())
+    assert _sizes(directory) == [1, 8]
+
+
+# Faults
+
+
+def test_a_full_disk_refuses_all_that_wait_and_their_sequences_are_used_again(
+    directory: str, files: FaultyFiles
+) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            first = await _blocked(committer, files, 1)
+            large = _event(MAX_LINE_BYTES)
+            waiting = [committer.append(large), committer.append(large), committer.append(line(0))]
+            assert committer.next_sequence == 5
+            files.fail("write", errno.ENOSPC)
+            files.gate.set()
+            assert [type(outcome) for outcome in await _outcomes([first, *waiting])] == [type(None), *[LogFull] * 3]
+            assert committer.next_sequence == committer.durable.sequence == 2
+            await asyncio.gather(*(committer.append(line(number)) for number in (2, 3)))
+            assert committer.next_sequence == 4
+
+    asyncio.run(run())
+    assert events(directory) == [1, 2, 3]
+    assert [block.header.sequence for block in read_blocks(directory) if block.header.records] == [1, 2]
+
+
+def test_appends_right_after_a_refusal_are_taken(directory: str, files: FaultyFiles) -> None:
+    async def client(committer: Committer, number: int) -> int:
+        refusals = 0
+        while True:
+            try:
+                await committer.append(line(number))
+            except LogFull:
+                refusals += 1
+            else:
+                return refusals
+
+    async def run() -> int:
+        async with _committing(directory, files) as committer:
+            files.fail("write", errno.ENOSPC, times=3)
+            return sum(await asyncio.gather(*(client(committer, number) for number in range(1, 51))))
+
+    assert asyncio.run(run()) == 150
+    assert sorted(events(directory)) == list(range(1, 51))
+
+
+def test_a_failed_fsync_refuses_all_that_wait_and_every_later_append(directory: str, files: FaultyFiles) -> None:
+    told: list[LogPoisoned] = []
+
+    async def run() -> None:
+        log = Log(directory, files=files)
+        committer = Committer(log, on_poisoned=told.append)
+        files.fail("sync", errno.EIO)
+        first = await _blocked(committer, files, 1)
+        waiting = [committer.append(line(number)) for number in (2, 3)]
+        files.gate.set()
+        outcomes = await _outcomes([first, *waiting])
+        assert [type(outcome) for outcome in outcomes] == [LogPoisoned] * 3
+        assert told == outcomes[:1]
+        for _ in range(2):
+            with pytest.raises(LogPoisoned, match="restart to recover"):
+                committer.append(line(4))
+        assert committer.next_sequence == 1
+        await committer.close()
+        assert len(told) == 1
+
+    asyncio.run(run())
+    assert files.calls.count("sync") == 1
+    Log(directory).close()
+    assert events(directory) in ([], [1])
+
+
+def test_an_error_that_nobody_foresaw_refuses_too_and_says_what_it_was(directory: str, files: FaultyFiles) -> None:
+    told: list[LogPoisoned] = []
+
+    async def run() -> None:
+        committer = Committer(Log(directory, files=files), on_poisoned=told.append)
+        files.fail("reserve", MemoryError("no more"))
+        with pytest.raises(LogPoisoned, match=r"MemoryError\('no more'\) in the commit thread"):
+            await committer.append(line(1))
+        with pytest.raises(LogPoisoned):
+            committer.append(line(2))
+        await committer.close()
+
+    asyncio.run(run())
+    assert len(told) == 1
+    assert events(directory) == []
+
+
+def test_a_cancelled_waiter_neither_keeps_its_event_out_nor_stops_the_thread(
+    directory: str, files: FaultyFiles
+) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            future = await _blocked(committer, files, 1)
+            waiter = asyncio.ensure_future(asyncio.wait_for(future, None))
+            await asyncio.sleep(0)
+            waiter.cancel()
+            files.gate.set()
+            with pytest.raises(asyncio.CancelledError):
+                await waiter
+            await committer.append(line(2))
+
+    asyncio.run(run())
+    assert events(directory) == [1, 2]
+
+
+# Closing
+
+
+def test_close_commits_what_waits_and_refuses_what_comes_later(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            first = await _blocked(committer, files, 1)
+            waiting = [committer.append(_event(MAX_LINE_BYTES)), committer.append(line(0))]
+            closing = asyncio.create_task(committer.close())
+            await asyncio.sleep(0)
+            with pytest.raises(LogClosed, match="stopping"):
+                committer.append(line(4))
+            assert not closing.done()
+            files.gate.set()
+            await closing
+            assert await _outcomes([first, *waiting]) == [None] * 3
+            await committer.close()
+            with pytest.raises(LogClosed):
+                committer.append(line(4))
+
+    asyncio.run(run())
+    assert events(directory) == [1, 0, 0]
+    assert read_blocks(directory)[-1].header.records == 0
+    assert not [thread for thread in threading.enumerate() if directory in thread.name]
+
+
+def test_close_right_after_an_append_commits_it(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            committer.append(line(1))
+
+    asyncio.run(run())
+    assert events(directory) == [1]
+
+
+def test_close_on_a_full_disk_says_so_and_keeps_what_was_acknowledged(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            await committer.append(line(1))
+            files.fail("write", errno.ENOSPC)
+            with pytest.raises(LogFull):
+                await committer.close()
+
+    asyncio.run(run())
+    Log(directory).close()
+    assert events(directory) == [1]
+
+
+# Following
+
+
+def test_followers_see_every_event_and_miss_no_wake_up(directory: str, files: FaultyFiles) -> None:
+    last = 400
+
+    async def follow(committer: Committer) -> list[int]:
+        reader = Reader(files, directory, committer.log.log_id, committer.durable)
+        seen: list[int] = []
+        while len(seen) < last:
+            await committer.wait_beyond(reader.position)
+            while block := reader.next(committer.durable):
+                seen += numbers([block])
+            assert reader.position <= committer.durable
+        reader.close()
+        return seen
+
+    async def write(committer: Committer) -> None:
+        for number in range(1, last + 1):
+            future = committer.append(line(number))
+            if number % 3:
+                await future
+
+    async def run() -> list[list[int]]:
+        async with _committing(directory, files) as committer:
+            followers = [asyncio.create_task(follow(committer)) for _ in range(5)]
+            await asyncio.gather(write(committer), *followers)
+            return [follower.result() for follower in followers]
+
+    assert asyncio.run(run()) == [list(range(1, last + 1))] * 5
+
+
+def test_a_follower_that_gives_up_does_not_disturb_the_others(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            start = committer.durable
+            patient, other = (asyncio.create_task(committer.wait_beyond(start)) for _ in range(2))
+            await asyncio.sleep(0)
+            other.cancel()
+            await committer.append(line(1))
+            await patient
+            await committer.wait_beyond(start)  # at once, as it is so
+            assert other.cancelled()
+
+    asyncio.run(run())
+
+
+def test_a_pause_writes_one_idle_block_that_proves_the_last_event(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            for number in (1, 2):
+                await committer.append(line(number))
+            await committer.wait_beyond(committer.durable)
+
+    asyncio.run(run())
+    blocks = read_blocks(directory)
+    assert [block.header.records for block in blocks] == [1, 1, 0]
+    assert blocks[-1].header.durable == blocks[-1].header.offset
+
+
+def test_a_quiet_log_leaves_its_segment_when_it_is_old(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files, segment_seconds=0.15) as committer:
+            await committer.append(line(1))
+            while committer.durable.segment == 1:
+                await committer.wait_beyond(committer.durable)
+            assert committer.durable == Position(2, HEADER_BYTES, 2)
+
+    asyncio.run(run())
+    assert events(directory) == [1]

@@ -1,0 +1,121 @@
+"""Cursors: saved whole or not at all, and never read when a byte of them is wrong."""
+
+import errno
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.wal.faulty_files import FaultyFiles
+from tests.wal.logs import FILES
+from wal.cursor import Cursor, Intent, consumers, load_cursor, save_cursor
+from wal.errors import Corrupt
+from wal.format import Position, crc32c
+
+_ID = b"3f9c2a7100112233"
+_OLD = Cursor(Position(1, 148, 1))
+_NEW = Cursor(Position(1, 148, 1), Intent(Position(1, 148, 1), Position(2, 9000, 77), 'a "token" of ü'))
+
+_places = st.builds(Position, st.integers(1, 10**10), st.integers(0, 10**12), st.integers(1, 2**53))
+_cursors = st.builds(Cursor, _places, st.none() | st.builds(Intent, _places, _places, st.text()))
+
+
+@pytest.fixture
+def path(directory: str) -> Path:
+    """The file of the cursor of `file`, which is _NEW."""
+    save_cursor(FILES, directory, _ID, "file", _NEW)
+    return Path(directory, "cursors", "file.json")
+
+
+def _load(path: Path, log_id: bytes = _ID) -> Cursor | None:
+    return load_cursor(FILES, str(path.parents[1]), log_id, path.stem)
+
+
+@settings(deadline=None, max_examples=50)
+@given(_cursors)
+def test_a_cursor_loads_as_it_was_saved(cursor: Cursor) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        for saved in (_OLD, cursor):
+            save_cursor(FILES, directory, _ID, "file", saved)
+            assert load_cursor(FILES, directory, _ID, "file") == saved
+
+
+def test_a_consumer_without_a_cursor_has_none(directory: str, path: Path) -> None:
+    assert load_cursor(FILES, directory, _ID, "other") is None
+    assert load_cursor(FILES, f"{directory}/nowhere", _ID, "file") is None
+
+
+def test_a_cursor_is_one_line_of_json_that_ends_in_its_crc(path: Path) -> None:
+    content = path.read_bytes()
+    assert content.index(b"\n") == len(content) - 1
+    value = json.loads(content)
+    assert list(value) == ["v", "log_id", "consumer", "acked", "inflight", "crc"]
+    assert value["acked"] == {"seg": 1, "off": 148, "seq": 1}
+    assert value["inflight"]["to"] == {"seg": 2, "off": 9000, "seq": 77}
+    assert int(value["crc"], 16) == crc32c(content[: content.index(b',"crc"')])
+
+
+def test_a_cursor_with_any_bit_flipped_is_corrupt(path: Path) -> None:
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for bit in range(8):
+            changed = bytearray(content)
+            changed[place] ^= 1 << bit
+            path.write_bytes(changed)
+            with pytest.raises(Corrupt, match=str(path)):
+                _load(path)
+
+
+def test_a_cursor_that_is_cut_or_has_bytes_behind_it_is_corrupt(path: Path) -> None:
+    content = path.read_bytes()
+    for changed in [*(content[:length] for length in range(len(content))), content + b"\n", bytes(len(content))]:
+        path.write_bytes(changed)
+        with pytest.raises(Corrupt, match="a cursor with its CRC"):
+            _load(path)
+
+
+def test_a_cursor_of_another_log_consumer_or_version_is_corrupt(path: Path) -> None:
+    with pytest.raises(Corrupt, match="on log 0000000000000000, found one of 3f9c2a7100112233"):
+        _load(path, b"0" * 16)
+    with pytest.raises(Corrupt, match="a cursor of other"):
+        _load(path.rename(path.with_stem("other")))
+    text = path.with_stem("other").read_bytes().rpartition(b',"crc"')[0].replace(b'"v":1', b'"v":2')
+    path.write_bytes(b'%b,"crc":"%08x"}\n' % (text, crc32c(text)))
+    with pytest.raises(Corrupt):
+        _load(path)
+
+
+@pytest.mark.parametrize("call", ["create", "write", "sync_all", "rename"])
+def test_a_save_that_fails_leaves_the_cursor_as_it_was(
+    directory: str, path: Path, files: FaultyFiles, call: str
+) -> None:
+    files.fail(call, errno.ENOSPC)
+    with pytest.raises(OSError, match="No space left"):
+        save_cursor(files, directory, _ID, "file", _OLD)
+    assert _load(path) == _NEW
+    save_cursor(files, directory, _ID, "file", _OLD)
+    assert _load(path) == _OLD
+
+
+def test_a_save_is_durable_before_it_returns(directory: str, path: Path, files: FaultyFiles) -> None:
+    save_cursor(files, directory, _ID, "file", _OLD)
+    assert files.calls == ["create", "write", "sync_all", "rename", "sync_directory"]
+
+
+def test_short_writes_lose_nothing_of_a_cursor(directory: str, path: Path, files: FaultyFiles) -> None:
+    files.longest_write = 3
+    save_cursor(files, directory, _ID, "file", _OLD)
+    assert _load(path) == _OLD
+
+
+def test_consumers_are_those_with_a_cursor(directory: str, path: Path) -> None:
+    save_cursor(FILES, directory, _ID, "a.b", _OLD)
+    for name in ("file.json.tmp", "notes.txt"):
+        path.with_name(name).touch()
+    assert consumers(FILES, directory) == ["a.b", "file"]
+    assert consumers(FILES, f"{directory}/nowhere") == []
+    assert sorted(os.listdir(path.parent)) == ["a.b.json", "file.json", "file.json.tmp", "notes.txt"]

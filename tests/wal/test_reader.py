@@ -1,0 +1,226 @@
+"""The reader across segments: follows a live log, begins anywhere, skips what is void, and stops at damage."""
+
+import errno
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import pairwise
+
+import pytest
+
+from tests.running import PATIENCE_SECONDS
+from tests.wal.faulty_files import FaultyFiles
+from tests.wal.logs import FILES, FOREVER, Clock, damage, events, line, lines, numbers, read_blocks, segments
+from wal.errors import Corrupt, LogFull
+from wal.format import HEADER_BYTES, Position
+from wal.log import Log
+from wal.reader import Reader, oldest
+
+_START = Position(1, HEADER_BYTES, 1)
+_SMALL = 500
+"""Bytes of a segment that holds two or three of these blocks."""
+
+
+@pytest.fixture
+def log(directory: str, files: FaultyFiles, clock: Clock) -> Iterator[Log]:
+    with closing(Log(directory, files=files, clock=clock, segment_bytes=_SMALL)) as log:
+        yield log
+
+
+@pytest.fixture
+def reader(log: Log) -> Iterator[Reader]:
+    with closing(Reader(log.files, log.directory, log.log_id, _START)) as reader:
+        yield reader
+
+
+def _fill(log: Log, *, until: int) -> None:
+    """Blocks of one, two and three events, over several segments."""
+    while (first := log.end.sequence) < until:
+        last = min(first + first % 3, until - 1)
+        log.commit(lines(range(first, last + 1)), last + 1 - first)
+
+
+def test_the_oldest_place_is_the_start_of_the_first_segment_that_is_left(log: Log, directory: str) -> None:
+    assert oldest(FILES, f"{directory}/nowhere") is None
+    assert oldest(FILES, directory) == _START
+    _fill(log, until=20)
+    segments(directory)[0].unlink()
+    second = oldest(FILES, directory)
+    assert second is not None
+    assert (second.segment, second.offset) == (2, HEADER_BYTES)
+    assert events(directory) == list(range(second.sequence, 20))
+
+
+def test_a_reader_sees_every_block_right_after_its_commit_across_rotations(log: Log, reader: Reader) -> None:
+    assert reader.next() is None
+    for number in range(1, 30):
+        log.commit(line(number), 1)
+        block = reader.next()
+        assert block is not None
+        assert numbers([block]) == [number]
+        assert reader.position == block.end == log.end
+        assert reader.next() is None
+    assert reader.position.segment > 5
+
+
+def test_a_reader_honours_its_limit_wherever_it_is(log: Log, reader: Reader) -> None:
+    places = [log.end]
+    for number in range(1, 12):
+        log.commit(line(number), 1)
+        places.append(log.end)
+    for at, limit in enumerate(places):
+        seen = numbers(read_blocks(log.directory, limit=limit))
+        assert seen == list(range(1, at + 1))
+        assert reader.next(places[0]) is None
+    assert numbers(iter(lambda: reader.next(places[4]), None)) == [1, 2, 3, 4]
+    assert reader.next(places[4]) is None
+    assert numbers(iter(lambda: reader.next(FOREVER), None)) == list(range(5, 12))
+
+
+def test_a_reader_begins_at_any_place_between_two_blocks(log: Log) -> None:
+    _fill(log, until=40)
+    blocks = read_blocks(log.directory)
+    assert blocks[-1].header.segment > 3
+    for before, after in pairwise(blocks):
+        for place in {before.end, after.start}:  # they differ where a segment ends
+            rest = read_blocks(log.directory, place)
+            assert numbers(rest) == list(range(place.sequence, 40))
+    assert read_blocks(log.directory, blocks[-1].end) == []
+
+
+def test_a_reader_follows_a_log_that_another_thread_writes(directory: str) -> None:
+    log = Log(directory, segment_bytes=_SMALL)
+    writer = threading.Thread(target=lambda: _fill(log, until=1500))
+    seen: list[int] = []
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with closing(log), closing(Reader(FILES, directory, log.log_id, _START)) as reader:
+        writer.start()
+        while len(seen) < 1499 and time.monotonic() < deadline:
+            if block := reader.next():
+                seen += numbers([block])
+        writer.join()
+    assert seen == list(range(1, 1500))
+
+
+def test_a_block_and_a_rotation_that_come_between_two_looks_are_not_missed(directory: str, files: FaultyFiles) -> None:
+    """The reader sees no block, then the writer adds one and rotates, then the reader sees a successor."""
+    with (
+        closing(Log(directory, segment_bytes=_SMALL)) as log,
+        closing(Reader(files, directory, log.log_id, _START)) as reader,
+    ):
+        assert reader.next() is None
+        files.on_names = lambda: _fill(log, until=20)
+        assert numbers(iter(reader.next, None)) == list(range(1, 20))
+        assert reader.position == log.end
+
+
+@pytest.mark.parametrize("written", [1, HEADER_BYTES, HEADER_BYTES + 3])
+def test_what_a_failed_write_left_in_a_segment_is_skipped(
+    log: Log, reader: Reader, files: FaultyFiles, written: int
+) -> None:
+    log.commit(line(1), 1)
+    files.longest_write = written
+    files.fail("write", errno.ENOSPC, after=1)
+    with pytest.raises(LogFull):
+        log.commit(line(0), 1)
+    files.heal()
+    assert numbers(iter(reader.next, None)) == [1]
+    log.commit(line(2), 1)
+    assert numbers(iter(reader.next, None)) == [2]
+    assert events(log.directory) == [1, 2]
+
+
+def test_bytes_that_are_no_block_are_skipped_once_a_successor_says_that_they_are_void(log: Log, clock: Clock) -> None:
+    log.commit(line(1), 1)
+    clock.ms += 60_000
+    log.commit(line(2), 1)
+    for path, is_void in zip(segments(log.directory), (True, False), strict=True):
+        with path.open("ab") as file:
+            file.write(bytes(1000))
+        if is_void:
+            assert events(log.directory) == [1, 2]
+        else:
+            assert f"{path}: at byte {log.end.offset}" in _read_all(log)
+
+
+# Damage
+
+
+def _read_all(log: Log) -> str:
+    """What a reader from the start says of the damage."""
+    with pytest.raises(Corrupt) as caught:
+        events(log.directory)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("place", [0, 60, 90, 120, 137, 147, HEADER_BYTES, HEADER_BYTES + 6])
+@pytest.mark.parametrize("at", [0, 1, -1])
+def test_a_flipped_bit_in_a_block_is_corrupt_and_named(log: Log, place: int, at: int) -> None:
+    _fill(log, until=20)
+    block = read_blocks(log.directory)[at]
+    path = segments(log.directory)[block.header.segment - 1]
+    damage(path, block.header.offset + place)
+    assert f"{path}: at byte {block.header.offset}: expected " in _read_all(log)
+
+
+@pytest.mark.parametrize("place", [0, 60, 90, 120, 147])
+def test_a_flipped_bit_in_the_header_of_a_successor_is_corrupt_and_named(log: Log, place: int) -> None:
+    _fill(log, until=20)
+    path = segments(log.directory)[1]
+    damage(path, place)
+    assert f"{path}: at byte 0: expected the header of segment 2" in _read_all(log)
+
+
+def test_blocks_that_a_sealed_segment_has_lost_are_corrupt_and_named(log: Log) -> None:
+    _fill(log, until=20)
+    first = [block for block in read_blocks(log.directory) if block.header.segment == 1]
+    path = segments(log.directory)[0]
+    for end in (HEADER_BYTES, first[-1].header.offset, first[-1].header.offset + 10, first[-1].header.end - 1):
+        with path.open("r+b") as file:
+            content = file.read()
+            file.truncate(end)
+        lost = first[0].header.offset if end == HEADER_BYTES else first[-1].header.offset
+        assert f"{path}: at byte {lost}: expected blocks up to {first[-1].header.end}, found the end" in _read_all(log)
+        path.write_bytes(content)
+
+
+def test_a_lost_segment_is_corrupt_for_who_was_in_it(log: Log) -> None:
+    _fill(log, until=20)
+    place = next(block.start for block in read_blocks(log.directory) if block.header.segment == 2)
+    segments(log.directory)[1].unlink()
+    with pytest.raises(Corrupt, match="expected segment 2, found no such file"):
+        read_blocks(log.directory, place)
+
+
+def _twin(log: Log, clock: Clock, events_: Iterable[int]) -> str:
+    """Fill `log` with events 1 to 8, and a log of the same identity, numbers, sizes and times with these others."""
+    directory = f"{log.directory}-twin"
+    os.mkdir(directory)
+    shutil.copy(f"{log.directory}/log.json", directory)
+    with closing(Log(directory, clock=clock, segment_bytes=_SMALL)) as twin:
+        for mine, other in zip(range(1, 9), events_, strict=True):
+            log.commit(line(mine), 1)
+            twin.commit(line(other), 1)
+    return directory
+
+
+def test_the_same_events_at_the_same_times_make_the_same_bytes(log: Log, clock: Clock) -> None:
+    twin = _twin(log, clock, range(1, 9))
+    for path, other in zip(segments(log.directory)[:-1], segments(twin), strict=False):
+        assert path.read_bytes() == other.read_bytes()
+
+
+def test_a_swapped_segment_breaks_the_chain(log: Log, clock: Clock) -> None:
+    twin = _twin(log, clock, range(9, 1, -1))
+    shutil.copy(segments(twin)[1], segments(log.directory)[1])
+    assert "at byte 0: expected sequence 4 behind header" in _read_all(log)
+
+
+def test_a_swapped_block_breaks_the_chain_at_the_place_where_it_was_put(log: Log, clock: Clock) -> None:
+    twin = _twin(log, clock, range(9, 1, -1))
+    start, end = (block.header.offset for block in read_blocks(twin)[1:3])
+    damage(segments(log.directory)[0], start, segments(twin)[0].read_bytes()[start:end])
+    assert f"at byte {start}: expected sequence 2 behind header" in _read_all(log)

@@ -1,0 +1,115 @@
+"""Unlinking: what retention lets go leaves the disk, and the rest of the log goes on as if nothing were."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.wal.faulty_files import FaultyFiles
+from tests.wal.logs import FILES, START_MS, Clock, damage, events, line, read_blocks, segments
+from wal.cursor import Cursor, save_cursor
+from wal.errors import Corrupt
+from wal.format import HEADER_BYTES, Position
+from wal.log import Log, now_ms
+from wal.sealed import drop_segments
+
+
+@pytest.fixture
+def log(directory: str, clock: Clock) -> Iterator[Log]:
+    """Events 1 to 5, each in a segment of its own, the last in the active one. Sealed a minute apart, long ago."""
+    with closing(Log(directory, clock=clock)) as log:
+        for number in range(1, 6):
+            log.commit(line(number), 1)
+            clock.ms += 60_000
+        yield log
+
+
+def _save(log: Log, consumer: str, segment: int) -> None:
+    save_cursor(FILES, log.directory, log.log_id, consumer, Cursor(Position(segment, HEADER_BYTES, segment)))
+
+
+def _drop(
+    log: Log, *expected: str, keep_ms: int = 0, keep_bytes: int = 0, files: FaultyFiles | None = None
+) -> list[int]:
+    names = drop_segments(
+        files or FILES, log.directory, log.log_id, expected=expected, keep_ms=keep_ms, keep_bytes=keep_bytes
+    )
+    return [name.number for name in names]
+
+
+def test_what_every_consumer_has_passed_is_unlinked_and_the_rest_can_be_read(log: Log, files: FaultyFiles) -> None:
+    _save(log, "fast", 5)
+    _save(log, "slow", 3)
+    assert _drop(log, "fast", "slow", files=files) == [1, 2]
+    assert files.calls == ["unlink", "unlink", "sync_directory"]
+    assert [path.name[:14] for path in segments(log.directory)] == [f"seg-{number:010d}" for number in (3, 4, 5)]
+    assert events(log.directory) == [3, 4, 5]
+    assert _drop(log, "fast", "slow") == []
+
+
+def test_the_active_segment_never_goes(log: Log) -> None:
+    _save(log, "ahead", 9)
+    assert _drop(log) == [1, 2, 3, 4]
+    log.commit(line(6), 1)
+    assert events(log.directory) == [5, 6]
+
+
+def test_nothing_goes_until_every_expected_consumer_has_a_cursor(log: Log, files: FaultyFiles) -> None:
+    assert _drop(log, files=files) == []
+    _save(log, "file", 5)
+    assert _drop(log, "file", "new", files=files) == []
+    assert files.calls == []
+    _save(log, "new", 2)
+    assert _drop(log, "file", "new", files=files) == [1]
+
+
+def test_a_cursor_of_a_consumer_that_is_not_expected_any_more_still_counts(log: Log) -> None:
+    _save(log, "file", 5)
+    _save(log, "retired", 2)
+    assert _drop(log, "file") == [1]
+
+
+def test_a_segment_is_as_old_as_its_successor(log: Log) -> None:
+    _save(log, "file", 5)
+    age_of_2 = now_ms() - (START_MS + 120_000)
+    assert _drop(log, "file", keep_ms=age_of_2 - 30_000, keep_bytes=1 << 40) == [1, 2]
+
+
+def test_bytes_to_keep_are_bytes_of_sealed_segments(log: Log) -> None:
+    _save(log, "file", 5)
+    size = segments(log.directory)[0].stat().st_size
+    assert _drop(log, "file", keep_ms=now_ms(), keep_bytes=2 * size) == [1, 2]
+
+
+def test_a_log_without_its_oldest_segments_opens_and_goes_on(log: Log, directory: str) -> None:
+    _save(log, "file", 4)
+    _drop(log, "file")
+    log.close()
+    with closing(Log(directory)) as again:
+        again.commit(line(6), 1)
+        assert events(directory) == [4, 5, 6]
+        assert read_blocks(directory)[0].header.sequence == 4
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_an_unlink_that_fails_leaves_no_gap(log: Log, files: FaultyFiles, after: int) -> None:
+    _save(log, "file", 5)
+    files.fail("unlink", errno.EIO, after=after)
+    with pytest.raises(OSError, match="Input/output"):
+        _drop(log, files=files)
+    assert events(log.directory) == list(range(1 + after, 6))
+    assert _drop(log) == list(range(1 + after, 5))
+
+
+def test_a_damaged_header_or_cursor_lets_nothing_go(log: Log, directory: str) -> None:
+    _save(log, "file", 5)
+    damage(segments(directory)[2], 50)
+    with pytest.raises(Corrupt):
+        _drop(log)
+    damage(segments(directory)[2], 50)
+    _save(log, "other", 5)
+    damage(segments(directory)[0].parent / "cursors/other.json", 10)
+    with pytest.raises(Corrupt):
+        _drop(log)
+    assert events(directory) == [1, 2, 3, 4, 5]
