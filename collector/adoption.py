@@ -26,7 +26,7 @@ async def adopt_orphans(settings: config.Settings) -> None:
     free_before: set[str] = set()
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        free = await asyncio.to_thread(_free_with_events, settings)
+        free = await asyncio.to_thread(orphans, settings)
         for directory in sorted(free & free_before):
             await _drain(settings, directory)
         free_before = free
@@ -45,7 +45,7 @@ async def _drain(settings: config.Settings, directory: str) -> None:
     await shard.close(grace_seconds=None)
 
 
-def _free_with_events(settings: config.Settings) -> set[str]:
+def orphans(settings: config.Settings) -> set[str]:
     """The shards that nobody holds and that some sink has not all of; drops old segments of free shards on the way."""
     files = Files()
     found = set()
