@@ -1,6 +1,7 @@
 """The composition root: builds one worker's application from the settings. The only module that knows everything."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import multiprocessing
@@ -13,12 +14,15 @@ from typing import Final
 
 from starlette.routing import Route, Router
 
+from collector.adoption import adopt_orphans
 from collector.config import Settings
+from collector.dead_letters import DeadLetters
 from collector.ingest.route import EventEndpoint, not_found
 from collector.ingest.session import Sessions
 from collector.registry import Registry
 from collector.secret import load_secret
-from collector.shard import Shard
+from collector.shard import Shard, first_free, open_log
+from wal.committer import Committer
 from wal.errors import LogPoisoned, WalError
 from wal.log import now_ms
 
@@ -35,14 +39,17 @@ def create_app(settings: Settings) -> Router:
     Exits with STARTUP_FAILURE, and a line that says why, where the shard can't be opened.
     """
     try:
-        shard = Shard(settings, _stop_for_recovery)
+        name, log = first_free(settings)
+        dead_log = open_log(settings, os.path.join(settings.dead_letters.dir, name))
     except (WalError, OSError) as error:
         logger.critical("%s", error)
         sys.exit(STARTUP_FAILURE)
+    shard = Shard(settings, log, _stop_for_recovery)
+    dead_committer = Committer(dead_log)
     endpoint = EventEndpoint(
         registry=Registry(settings.property),
         committer=shard.committer,
-        dead_letters=shard.dead_letters,
+        dead_letters=DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, now_ms),
         sessions=Sessions(load_secret(settings), settings.session.timeout_seconds),
         limits=settings.limits,
         clock=now_ms,
@@ -51,16 +58,29 @@ def create_app(settings: Settings) -> Router:
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         shard.start()
+        adoption = asyncio.create_task(adopt_orphans(settings))
         _stop_with_parent()
         gc.collect()
         gc.freeze()  # what lives for ever is not looked at by each collection
         try:
             yield
         finally:
-            await shard.close()
+            adoption.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await adoption
+            await shard.close(settings.server.grace_seconds)
+            await _close(dead_committer)
 
     routes = [Route(path, endpoint) for path in PATHS]
     return Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
+
+
+async def _close(committer: Committer) -> None:
+    try:
+        await committer.close()
+    except WalError as error:
+        logger.warning("at the close of a log: %s", error)
+    committer.log.close()
 
 
 def _stop() -> None:

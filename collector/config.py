@@ -41,6 +41,13 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1 << 20, le=1 << 30, description="a segment is rotated when it holds this many bytes")
     ] = 64 << 20
     segment_seconds: Annotated[Seconds, Meta(description="… or is this old")] = 60.0
+    stall_seconds: Annotated[
+        Seconds, Meta(description="while a commit takes longer than this, new requests are shed with 503")
+    ] = 1.0
+    warn_free_bytes: Annotated[int, Meta(ge=0, description="less room than this on the disk is warned of")] = 2 << 30
+    min_free_bytes: Annotated[
+        int, Meta(ge=0, description="… and with less than this requests are shed; the rest is for cursors and deletion")
+    ] = 512 << 20
     retain_hours: Annotated[
         float, Meta(ge=0, description="delivered segments are kept this long, so that they can be replayed")
     ] = 24.0

@@ -1,94 +1,92 @@
-"""A shard: one writer's log and dead letters, with a shipper for each sink. A worker holds one."""
+"""A shard: one writer's log, with a shipper for each sink. A worker takes one, and may adopt others."""
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from collector import config
-from collector.dead_letters import DeadLetters
 from collector.ship.shipper import Shipper
 from collector.ship.sinks.file import FileSink
 from wal.committer import Committer
 from wal.errors import LogLocked, LogPoisoned, WalError
-from wal.log import Log, now_ms
+from wal.files import Files
+from wal.log import Log
 from wal.sealed import drop_segments
 
-_RETENTION_SECONDS = 60
+_RETENTION_SECONDS: Final = 60
 
 logger = logging.getLogger(__name__)
 
 
 class Shard:
-    """The first shard that no other process holds, recovered and open. Create it inside the event loop."""
+    """A log that this process has locked, and its way to the sinks. Create it inside the event loop."""
 
-    def __init__(self, settings: config.Settings, on_poisoned: Callable[[LogPoisoned], None]) -> None:
-        """`on_poisoned` is called when only a restart helps. Raises WalError, OSError."""
+    def __init__(
+        self, settings: config.Settings, log: Log, on_poisoned: Callable[[LogPoisoned], None] | None = None
+    ) -> None:
+        """`on_poisoned` is called when only a restart helps."""
+        self.committer = Committer(log, stall_seconds=settings.log.stall_seconds, on_poisoned=on_poisoned)
         self._settings = settings
-        number, log = _first_free(settings)
-        dead_log = _open(settings, os.path.join(settings.dead_letters.dir, number))
-        self.committer = Committer(log, on_poisoned=on_poisoned)
-        self._dead_committer = Committer(dead_log)
-        self.dead_letters = DeadLetters(self._dead_committer, settings.dead_letters.bytes_per_hour, now_ms)
+        self._log = log
         self._shippers = [_shipper(sink, self.committer) for sink in settings.sink]
         self._tasks: list[asyncio.Task[None]] = []
+        self._retention: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to ship, and to drop what is delivered and need not be kept."""
         self._tasks = [asyncio.create_task(_reported(shipper)) for shipper in self._shippers]
         self._retention = asyncio.create_task(self._drop_forever())
 
-    async def close(self) -> None:
-        """Commit what waits, ship what can be shipped within the grace time, and let go of the shard."""
-        for committer in (self.committer, self._dead_committer):
-            try:
-                await committer.close()
-            except WalError as error:
-                logger.warning("at the close of a log: %s", error)
-        self._retention.cancel()
-        for shipper in self._shippers:
-            shipper.drain()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=self._settings.server.grace_seconds)
+    async def close(self, grace_seconds: float | None) -> None:
+        """Commit what waits, ship what can be shipped in time (None: all), and let go of the shard."""
+        try:
+            with _warned("at the close of a log"):
+                await self.committer.close()
+            for shipper in self._shippers:
+                shipper.drain()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=grace_seconds)
+        finally:
+            late = [task for task in self._tasks if not task.done()]
             if late:
-                logger.warning("%d sinks are not up to date; the next start goes on where they are", len(late))
-            for task in late:
+                logger.warning("%s: %d sinks are behind; the next start goes on there", self._log.directory, len(late))
+            for task in (*late, *([self._retention] if self._retention else [])):
                 task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            self._log.close()
 
     async def _drop_forever(self) -> None:
-        settings, log = self._settings.log, self.committer.log
         while True:
             await asyncio.sleep(_RETENTION_SECONDS)
-            try:
-                await asyncio.to_thread(
-                    drop_segments,
-                    log.files,
-                    log.directory,
-                    log.log_id,
-                    expected=[shipper.name for shipper in self._shippers],
-                    keep_ms=int(settings.retain_hours * 3_600_000),
-                    keep_bytes=settings.retain_bytes,
-                )
-            except (WalError, OSError) as error:
-                logger.warning("no segment was dropped: %s", error)
+            await asyncio.to_thread(drop, self._settings, self._log.files, self._log.directory, self._log.log_id)
 
 
-def _first_free(settings: config.Settings) -> tuple[str, Log]:
+def first_free(settings: config.Settings) -> tuple[str, Log]:
+    """The name and the log, recovered and open, of the first shard that nobody holds. Raises WalError, OSError."""
     number = 0
     while True:
         name = f"{number:02d}"
         try:
-            return name, _open(settings, os.path.join(settings.log.dir, name))
+            return name, open_log(settings, os.path.join(settings.log.dir, name))
         except LogLocked:
             number += 1
 
 
-def _open(settings: config.Settings, directory: str) -> Log:
+def open_log(settings: config.Settings, directory: str) -> Log:
+    """Lock, recover and open one log, and say what recovery found. Raises WalError, OSError."""
     log = Log(
         directory,
         segment_bytes=settings.log.segment_bytes,
         segment_seconds=settings.log.segment_seconds,
+        warn_free_bytes=settings.log.warn_free_bytes,
+        min_free_bytes=settings.log.min_free_bytes,
     )
+    for damage in log.damages:
+        logger.error("%s: %s; see damage.ndjson there", directory, damage)
     if torn := log.torn:
         logger.warning(
             "%s: a crash left a torn write of %d bytes at byte %d, of which nobody was told that it is stored; "
@@ -99,6 +97,19 @@ def _open(settings: config.Settings, directory: str) -> Log:
             torn.kept_at,
         )
     return log
+
+
+def drop(settings: config.Settings, files: Files, directory: str, log_id: bytes) -> None:
+    """Drop the segments of a shard that every sink has and that need not be kept."""
+    with _warned(f"{directory}: no segment was dropped"):
+        drop_segments(
+            files,
+            directory,
+            log_id,
+            expected=[sink.name for sink in settings.sink],
+            keep_ms=int(settings.log.retain_hours * 3_600_000),
+            keep_bytes=settings.log.retain_bytes,
+        )
 
 
 def _shipper(settings: config.FileSink, committer: Committer) -> Shipper:
@@ -119,3 +130,11 @@ async def _reported(shipper: Shipper) -> None:
         logger.critical("sink %s stopped: %s", shipper.name, error)
     except Exception:
         logger.exception("sink %s stopped", shipper.name)
+
+
+@contextlib.contextmanager
+def _warned(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (WalError, OSError) as error:
+        logger.warning("%s: %s", what, error)

@@ -16,6 +16,7 @@ from wal.errors import LogClosed, LogFull, LogPoisoned, RecordTooLarge, WalError
 from wal.format import MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position
 from wal.log import Log
 
+STALL_SECONDS: Final = 1.0
 _BLOCK_BYTES: Final = 1 << 20
 """Where a block stops taking more appends; a single larger append is a block of its own."""
 _WAITING_BYTES: Final = 64 << 20
@@ -37,13 +38,23 @@ class _Block:
 class Committer:
     """Appends from coroutines to a `Log`. Create it inside the event loop that will use it."""
 
-    def __init__(self, log: Log, *, on_poisoned: Callable[[LogPoisoned], None] | None = None) -> None:
-        """`on_poisoned` is called once, in the event loop, when an fsync has failed and only a restart helps."""
+    def __init__(
+        self,
+        log: Log,
+        *,
+        stall_seconds: float = STALL_SECONDS,
+        on_poisoned: Callable[[LogPoisoned], None] | None = None,
+    ) -> None:
+        """While a commit takes longer than `stall_seconds`, new appends are refused; those that wait go on waiting.
+
+        `on_poisoned` is called once, in the event loop, when an fsync has failed and only a restart helps.
+        """
         self.log = log
         self.durable: Position = log.end
         """Every event before this place is fsynced; a reader ships none behind it."""
         self.next_sequence = log.end.sequence
         """The sequence of the next event that is appended."""
+        self._stall_seconds = stall_seconds
         self._on_poisoned = on_poisoned
         self._loop = asyncio.get_running_loop()
         self._refusal: WalError | None = None
@@ -53,7 +64,7 @@ class Committer:
         self._in_flight: _Block | None = None
         self._is_scheduled = False
         self._moved: set[asyncio.Future[None]] = set()
-        self._last_commit = self._loop.time()
+        self._last_commit = self._started = self._loop.time()
         self._tidy_timer: asyncio.TimerHandle | None = None
         self._jobs: SimpleQueue[tuple[Callable[[], None], _Block] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=f"commit {log.directory}", daemon=True)
@@ -70,6 +81,8 @@ class Committer:
             raise self._refusal.with_traceback(None)
         length = len(lines)
         _check(lines, records, length)
+        if self._in_flight is not None and (waited := self._loop.time() - self._started) > self._stall_seconds:
+            raise LogFull(f"{self.log.directory}: the disk has not answered for {waited:.1f} s; try again later")
         if self._waiting_bytes + length > _WAITING_BYTES:
             raise LogFull(f"{self.log.directory}: {self._waiting_bytes} bytes wait for the disk; try again later")
         block = self._open
@@ -98,7 +111,7 @@ class Committer:
                 self._moved.discard(moved)
 
     async def close(self) -> None:
-        """Refuse new appends, commit what waits, prove it durable, close the log and end the thread.
+        """Refuse new appends, commit what waits, seal the log and end the thread. The log stays locked.
 
         Idempotent. Raises LogFull where the disk had no room for the proof; what was acknowledged is safe all the same.
         """
@@ -110,7 +123,7 @@ class Committer:
         if self._tidy_timer:
             self._tidy_timer.cancel()
         last = _Block(self._loop.create_future())
-        self._start(self.log.close, last)
+        self._start(self.log.seal, last)
         try:
             await last.future
         finally:
@@ -127,6 +140,7 @@ class Committer:
 
     def _start(self, action: Callable[[], None], block: _Block) -> None:
         self._in_flight = block
+        self._started = self._loop.time()
         self._jobs.put((action, block))
 
     def _commit(self, block: _Block) -> None:

@@ -34,3 +34,15 @@ class Corrupt(WalError):
         self.offset = offset
         self.expected = expected
         self.found = found
+
+
+class Broken(Corrupt):
+    """Whole blocks or segments that do not follow one another: one is lost, swapped or copied in. A person decides."""
+
+
+class ForeignLog(Broken):
+    """A segment that another log wrote."""
+
+
+class Unreadable(WalError):
+    """The disk can't give bytes back. Nothing is cut off or gone past for that: a copy may still have them."""

@@ -14,6 +14,7 @@ from wal.errors import LogLocked
 
 _KEEP_SIZE = 1
 """FALLOC_FL_KEEP_SIZE of linux/falloc.h: reserve blocks without growing the file, or `tail` would print NULs."""
+_COPY_BYTES = 1 << 20
 _NO_RESERVATIONS = (errno.EOPNOTSUPP, errno.ENOSYS)
 
 _fallocate = ctypes.CDLL(None, use_errno=True).fallocate
@@ -60,6 +61,11 @@ class Files:
         """Write at the descriptor's place. May write less than all; returns how many bytes."""
         return os.writev(descriptor, buffers)
 
+    def free_bytes(self, path: str) -> int:
+        """Bytes that a process without privileges can still write on the file system of `path`."""
+        status = os.statvfs(path)
+        return status.f_bavail * status.f_frsize
+
     def reserve(self, descriptor: int, offset: int, length: int) -> None:
         """Hold disk blocks for bytes to come, where the file system can."""
         if _fallocate(descriptor, _KEEP_SIZE, offset, length) != 0:
@@ -90,6 +96,9 @@ class Files:
 
     def rename(self, source: str, target: str) -> None:
         os.rename(source, target)
+
+    def link(self, source: str, target: str) -> None:
+        os.link(source, target)
 
     def symlink(self, target: str, path: str) -> None:
         os.symlink(target, path)
@@ -128,6 +137,20 @@ def read_file(files: Files, path: str) -> bytes:
         return files.read(descriptor, files.size(descriptor), 0)
     finally:
         files.close(descriptor)
+
+
+def copy_range(files: Files, source: str, target: str, offset: int, length: int) -> None:
+    """Put a range of one file's bytes, fewer at its end, into a new file, and sync that; not its directory."""
+    reading, writing = files.open(source), files.create(target)
+    try:
+        while length > 0 and (part := files.read(reading, min(length, _COPY_BYTES), offset)):
+            write_all(files, writing, [part])
+            offset += len(part)
+            length -= len(part)
+        files.sync_all(writing)
+    finally:
+        files.close(reading)
+        files.close(writing)
 
 
 def write_file(files: Files, path: str, content: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from wal.errors import Corrupt
 from wal.files import Files, read_file, write_file
+from wal.format import HEADER_BYTES, decode_header
 from wal.segment import list_segments
 
 FILE_NAME: Final = "log.json"
@@ -27,15 +28,32 @@ def read_log_id(files: Files, directory: str) -> bytes:
 
 
 def ensure_log_id(files: Files, directory: str) -> bytes:
-    """The log's id; a new one where the directory has no log yet. Raises Corrupt, OSError."""
+    """The log's id: a new one where there is no log yet, and that of its segments where `log.json` is lost or damaged.
+
+    Raises Corrupt where neither tells it, OSError.
+    """
     try:
         return read_log_id(files, directory)
-    except FileNotFoundError:
-        pass
-    if segments := list_segments(files, directory):
-        raise Corrupt(
-            os.path.join(directory, FILE_NAME), 0, "the file", f"none, though {segments[0]} is there; restore it"
-        )
-    log_id = os.urandom(8).hex()
-    write_file(files, os.path.join(directory, FILE_NAME), b'{"v":1,"log_id":"%b"}\n' % log_id.encode())
-    return log_id.encode()
+    except (FileNotFoundError, Corrupt) as fault:
+        log_id = _told_by_segments(files, directory)
+        if log_id is None:
+            if list_segments(files, directory):
+                raise Corrupt(
+                    os.path.join(directory, FILE_NAME), 0, "the log's id", "none there, and no header of a segment"
+                ) from fault
+            log_id = os.urandom(8).hex().encode()
+    write_file(files, os.path.join(directory, FILE_NAME), b'{"v":1,"log_id":"%b"}\n' % log_id)
+    return log_id
+
+
+def _told_by_segments(files: Files, directory: str) -> bytes | None:
+    """The id in the newest whole segment header."""
+    for name in reversed(list_segments(files, directory)):
+        descriptor = files.open(os.path.join(directory, str(name)))
+        try:
+            header = decode_header(files.read(descriptor, HEADER_BYTES, 0))
+        finally:
+            files.close(descriptor)
+        if header:
+            return header.log_id
+    return None

@@ -4,11 +4,14 @@ A commit is one block: reserve, write, fdatasync. Only then does `end`, the dura
 """
 
 import errno
+import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Final
 
+from wal.damage import Damage
 from wal.errors import LogClosed, LogFull, LogPoisoned, WalError
 from wal.files import Files
 from wal.format import Position
@@ -18,7 +21,10 @@ from wal.segment import SegmentName, SegmentWriter
 
 SEGMENT_BYTES: Final = 64 << 20
 SEGMENT_SECONDS: Final = 60
+_ROOM_CHECK_MS: Final = 200
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+logger = logging.getLogger(__name__)
 
 
 def now_ms() -> int:
@@ -35,14 +41,25 @@ class Log:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         segment_seconds: float = SEGMENT_SECONDS,
+        warn_free_bytes: int = 0,
+        min_free_bytes: int = 0,
         files: Files | None = None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
-        """Lock the directory, recover what is there and open a new segment. Raises LogLocked, Corrupt, OSError."""
+        """Lock the directory, recover what is there and open a new segment.
+
+        Below `warn_free_bytes` on the disk there is a warning, below `min_free_bytes` no commit, so that cursors and
+        the deletion of segments always have room. Raises LogLocked, Corrupt, Unreadable, OSError.
+        """
         self.directory = directory
         self.files = files or Files()
         self._segment_bytes = segment_bytes
         self._segment_ms = int(segment_seconds * 1000)
+        self._warn_free_bytes = warn_free_bytes
+        self._min_free_bytes = min_free_bytes
+        self._free_bytes = sys.maxsize
+        self._is_warned = False
+        self._room_checked_ms = 0
         self._clock = clock
         self._fault: WalError | None = None
         self._is_abandoned = False
@@ -53,6 +70,7 @@ class Log:
             self.log_id = ensure_log_id(self.files, directory)
             recovered = recover(self.files, directory, self.log_id)
             self.torn: TornTail | None = recovered.torn
+            self.damages: list[Damage] = recovered.damages
             self._segment = self._create(
                 recovered.segment, recovered.sequence, recovered.predecessor_end, recovered.previous
             )
@@ -71,14 +89,18 @@ class Log:
         Raises LogFull (nothing is kept, and a later commit may succeed), LogPoisoned, LogClosed.
         """
         self._check_is_open()
-        if self._is_due() or self._is_abandoned:
+        now = self._clock()
+        if records:
+            self._check_room(now)
+        if self._is_abandoned or self._is_due(now):
             self._rotate()
         try:
             self._segment.reserve(len(payload))
         except OSError as error:
+            self._is_abandoned = error.errno == errno.EFBIG  # another file may still have room
             raise self._refusal(error) from error
         try:
-            self._segment.write(payload, records, self._clock())
+            self._segment.write(payload, records, now)
         except OSError as error:
             self._is_abandoned = True
             raise self._refusal(error) from error
@@ -93,7 +115,7 @@ class Log:
         self._check_is_open()
         if not self._is_idle:
             self.commit(b"", 0)
-        if self._is_due():
+        if self._is_due(self._clock()):
             self._rotate()
 
     @property
@@ -103,28 +125,51 @@ class Log:
             return None
         return max(0.0, (self._segment.opened_ms + self._segment_ms - self._clock()) / 1000)
 
-    def close(self) -> None:
-        """Prove the last block durable, seal the segment and let go of the directory. Idempotent."""
-        if isinstance(self._fault, LogClosed):
+    def seal(self) -> None:
+        """Take no more commits, and prove the last one durable. The directory stays locked. Idempotent.
+
+        Raises LogFull where there is no room for the proof; what was committed is safe all the same.
+        """
+        if self._fault is not None:
             return
         try:
-            if self._fault is None and not self._is_abandoned:
+            if not self._is_abandoned:
                 self.mark_idle()
                 self._segment.seal()
+        except OSError as error:
+            raise self._refusal(error) from error
         finally:
             self._fault = LogClosed(f"{self.directory}: the log is closed")
-            self._segment.close()
-            self.files.close(self._lock)
+
+    def close(self) -> None:
+        """Let go of the directory; whoever still reads or moves a cursor must be done."""
+        self._segment.close()
+        self.files.close(self._lock)
 
     def _check_is_open(self) -> None:
         if self._fault is not None:
             raise self._fault.with_traceback(None)
 
-    def _is_due(self) -> bool:
+    def _is_due(self, now: int) -> bool:
         segment = self._segment
         if segment.sequence == segment.name.sequence:
             return False
-        return segment.offset >= self._segment_bytes or self._clock() - segment.opened_ms >= self._segment_ms
+        return segment.offset >= self._segment_bytes or now - segment.opened_ms >= self._segment_ms
+
+    def _check_room(self, now: int) -> None:
+        """Raise LogFull below the watermark; the disk is asked a few times a second, not at each commit."""
+        if not 0 <= now - self._room_checked_ms < _ROOM_CHECK_MS:
+            self._room_checked_ms = now
+            self._free_bytes = self.files.free_bytes(self.directory)
+            is_low = self._free_bytes < self._warn_free_bytes
+            if is_low and not self._is_warned:
+                logger.warning("%s: only %d bytes are free on this disk", self.directory, self._free_bytes)
+            self._is_warned = is_low
+        if self._free_bytes < self._min_free_bytes:
+            raise LogFull(
+                f"{self.directory}: {self._free_bytes} bytes are free, under the {self._min_free_bytes} that are kept "
+                "for cursors and deletion; make room on the disk"
+            )
 
     def _rotate(self) -> None:
         old = self._segment

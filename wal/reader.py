@@ -1,15 +1,23 @@
-"""The one reader across segments: the shipper, the command line and the tests follow a live log with it."""
+"""The one reader across segments: recovery, the shipper, the command line and the tests read a log with it."""
 
-from wal.errors import Corrupt
+from collections.abc import Iterator
+
+from wal.damage import Damage, Kind, examine, missing_segments
+from wal.errors import Broken, Corrupt
 from wal.files import Files
 from wal.format import HEADER_BYTES, Position
-from wal.segment import Block, SegmentReader, list_segments
+from wal.segment import Block, SegmentName, SegmentReader, list_segments
+
+
+def start_of(name: SegmentName) -> Position:
+    """The place of a segment's first block."""
+    return Position(name.number, HEADER_BYTES, name.sequence)
 
 
 def oldest(files: Files, directory: str) -> Position | None:
     """The first place of a log, or None where it has no segment."""
     names = list_segments(files, directory)
-    return Position(names[0].number, HEADER_BYTES, names[0].sequence) if names else None
+    return start_of(names[0]) if names else None
 
 
 class Reader:
@@ -18,28 +26,31 @@ class Reader:
     def __init__(self, files: Files, directory: str, log_id: bytes, start: Position) -> None:
         """`start` is a place between two blocks, as `oldest` or a cursor gives it."""
         self.position = start
+        self.previous: int | None = None
+        """The CRC of the header before `position`; None where reading began, and behind damage."""
         self._files = files
         self._directory = directory
         self._log_id = log_id
         self._segment: SegmentReader | None = None
-        self._previous: int | None = None
+        self._end: Position | None = None
 
-    def next(self, limit: Position | None = None) -> Block | None:
-        """The next block, or None where there is none yet before `limit`. Raises Corrupt, FileNotFoundError."""
+    def next(self, limit: Position | None = None) -> Block | Damage | None:
+        """The next block, or the damage in its place, and go on behind it; None where there is nothing yet.
+
+        `limit` is a place up to which all bytes are durable, and which is not passed. Without it, bytes at the end of
+        the log that are no whole block count as still being written. Raises Broken, Unreadable, OSError.
+        """
         while limit is None or self.position < limit:
-            segment = self._segment or self._open()
-            try:
-                block = segment.block(self.position.offset)
-                fault = None
-            except Corrupt as error:
-                block, fault = None, error
-            if block is None:
-                if not self._go_to_successor(segment, fault):
+            if self._segment is None:
+                step: Block | Damage | None = self._enter(self._name(self.position.segment))
+            elif self._end is not None and self.position.offset >= self._end.offset:
+                step = self._leave(self._end)
+            else:
+                step = self._read(self._segment, limit)
+                if step is None and self._end is None:
                     return None
-                continue
-            segment.check_follows(block.header, self.position, self._known_previous(block.header.previous))
-            self.position, self._previous = block.end, block.header.header_crc
-            return block
+            if step is not None:
+                return step
         return None
 
     def close(self) -> None:
@@ -48,39 +59,112 @@ class Reader:
             self._segment.close()
             self._segment = None
 
-    def _open(self) -> SegmentReader:
-        names = list_segments(self._files, self._directory)
-        name = next((name for name in names if name.number == self.position.segment), None)
-        if name is None:
-            raise Corrupt(self._directory, 0, f"segment {self.position.segment}", "no such file")
-        self._segment = SegmentReader(self._files, self._directory, self._log_id, name)
-        return self._segment
+    def _read(self, segment: SegmentReader, limit: Position | None) -> Block | Damage | None:
+        """What stands at the position. None: either nothing yet, or `_end` is known now and it is to be tried again."""
+        block, cause = self._block(segment)
+        if block is not None:
+            return block
+        if self._end is None:
+            self._end = self._find_end(segment)
+            if self._end is not None:
+                return None
+        proven = self._end or (limit if limit and limit.segment == self.position.segment else None)
+        damage = examine(segment, self.position, proven, cause)
+        if damage is None:
+            return None
+        segment.forget()
+        block, cause = self._block(segment)  # it may have been written since it was looked for
+        if block is not None:
+            return block
+        self.position, self.previous = damage.end, None
+        return damage
 
-    def _go_to_successor(self, segment: SegmentReader, fault: Corrupt | None) -> bool:
-        """Move to the next segment if this one ends here. Raises the fault, or Corrupt, if blocks are missing."""
-        names = list_segments(self._files, self._directory)
-        name = next((name for name in names if name.number == segment.name.number + 1), None)
+    def _block(self, segment: SegmentReader) -> tuple[Block | None, str]:
+        """The whole block at the position, going behind it; or None and why there is none."""
+        try:
+            block = segment.block(self.position.offset)
+            if block is not None:
+                segment.check_follows(block.header, self.position.sequence, self.previous)
+                self.position, self.previous = block.end, block.header.header_crc
+        except Broken:
+            raise
+        except Corrupt as fault:
+            return None, fault.found
+        return block, "a part of a block"
+
+    def _find_end(self, segment: SegmentReader) -> Position | None:
+        """Where this segment ends, as its successor tells; None while it has none."""
+        name = self._successor()
         if name is None:
-            if fault:
-                raise fault
-            return False
+            return None
         successor = SegmentReader(self._files, self._directory, self._log_id, name)
         try:
             header = successor.header()
-            if self.position.offset < header.durable:
-                if fault is None and segment.block(self.position.offset):  # written since it was looked for
-                    successor.close()
-                    return True
-                raise fault or Corrupt(segment.path, self.position.offset, f"blocks up to {header.durable}", "the end")
-            successor.check_follows(header, self.position, self._known_previous(header.previous))
-        except Corrupt:
-            successor.close()
+        except Broken:
             raise
-        segment.close()
-        self._segment = successor
-        self.position, self._previous = Position(name.number, HEADER_BYTES, header.sequence), header.header_crc
-        return True
+        except Corrupt:
+            is_whole = name.sequence == self.position.sequence
+            return Position(segment.name.number, self.position.offset if is_whole else segment.size(), name.sequence)
+        finally:
+            successor.close()
+        return Position(segment.name.number, header.durable, header.sequence)
 
-    def _known_previous(self, claimed: int) -> int:
-        """The CRC of the header before, as read; at the place where reading began there is only the claim."""
-        return claimed if self._previous is None else self._previous
+    def _leave(self, end: Position) -> Damage | None:
+        """Go to the next segment; what is missing up to `end` is damage."""
+        if self.position.sequence < end.sequence:
+            damage = Damage(Kind.CORRUPT, self.position, end, "the end of the segment")
+            self.position, self.previous = end, None
+            return damage
+        name = self._successor()
+        if name is None:
+            raise Broken(self._directory, 0, f"segment {self.position.segment + 1}", "no such file")
+        if name.number > self.position.segment + 1:
+            damage = Damage(
+                Kind.MISSING, Position(self.position.segment + 1, 0, end.sequence), start_of(name), "no file"
+            )
+            self.close()
+            self.position, self.previous, self._end = damage.end, None, None
+            return damage
+        self.close()
+        self.position = start_of(name)
+        return self._enter(name)
+
+    def _enter(self, name: SegmentName) -> Damage | None:
+        """Open a segment, and check its header if this is its beginning."""
+        self._segment = SegmentReader(self._files, self._directory, self._log_id, name)
+        self._end = None
+        if self.position.offset != HEADER_BYTES:
+            return None
+        try:
+            header = self._segment.header()
+            self._segment.check_follows(header, self.position.sequence, self.previous)
+            self.previous = header.header_crc
+        except Broken:
+            raise
+        except Corrupt as fault:
+            self.previous = None
+            return Damage(Kind.CORRUPT, self.position._replace(offset=0), self.position, fault.found)
+        return None
+
+    def _successor(self) -> SegmentName | None:
+        """The segment behind this one; a gap in the numbers is passed only where it is on the account of damage."""
+        number = self.position.segment
+        behind = [name for name in list_segments(self._files, self._directory) if name.number > number]
+        if not behind:
+            return None
+        gap = range(number + 1, behind[0].number)
+        if gap and not set(gap) <= missing_segments(self._files, self._directory):
+            raise Broken(self._directory, 0, f"segment {number + 1}", "no such file; restore it, or see `wal repair`")
+        return behind[0]
+
+    def _name(self, number: int) -> SegmentName:
+        for name in list_segments(self._files, self._directory):
+            if name.number == number:
+                return name
+        raise Broken(self._directory, 0, f"segment {number}", "no such file; restore it, or see `wal repair`")
+
+
+def read_all(reader: Reader, limit: Position | None = None) -> Iterator[Block | Damage]:
+    """Everything that there is now."""
+    while (step := reader.next(limit)) is not None:
+        yield step

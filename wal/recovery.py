@@ -1,20 +1,21 @@
-"""What a start does with what a stop left behind: reads the last segment from the disk and cuts its torn tail off.
+"""What a start does with what a stop left behind: reads the last segment from the disk, and cuts its torn tail off.
 
 Memory stays bounded, whatever the size of the log. Recovery never appends to a segment: its caller opens a new one.
 """
 
+import logging
 import os
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from wal.cursor import Cursor, consumers, load_cursor
-from wal.errors import Corrupt
-from wal.files import Files, write_all
-from wal.format import BLOCK_KIND, HEADER_BYTES, Header, Position, decode_header
-from wal.segment import SegmentName, SegmentReader, list_segments
+from wal.damage import QUARANTINE, Damage, Kind, keep, missing_segments, next_sequence, record
+from wal.errors import Broken, Corrupt
+from wal.files import Files, copy_range
+from wal.format import Position
+from wal.reader import Reader, read_all, start_of
+from wal.segment import SegmentName, list_segments
 
-_QUARANTINE: Final = "quarantine"
-_QUARANTINE_BYTES: Final = 64 << 20
-_CHUNK_BYTES: Final = 1 << 20
+logger = logging.getLogger(__name__)
 
 
 class TornTail(NamedTuple):
@@ -34,108 +35,118 @@ class Recovered(NamedTuple):
     predecessor_end: int
     previous: int
     torn: TornTail | None
+    damages: list[Damage]
 
 
 def recover(files: Files, directory: str, log_id: bytes) -> Recovered:
-    """Repair the log in `directory`, whose lock the caller holds. Raises Corrupt where only a person can decide."""
-    _drop_temporaries(files, directory)
-    segments = list_segments(files, directory)
-    cursors = _load_cursors(files, directory, log_id)
-    _check_none_is_missing(directory, segments, cursors)
-    if not segments:
-        return Recovered(1, 1, 0, 0, None)
-    reader = SegmentReader(files, directory, log_id, segments[-1], write=True)
-    try:
-        reader.sync_and_forget_cache()
-        end, previous, fault = _scan(reader)
-        torn = None
-        if end.offset < reader.size():
-            _check_is_torn(reader, end, fault, cursors)
-            torn = _cut(files, directory, reader, end.offset)
-        reader.truncate(end.offset)
-        files.sync_directory(directory)
-    finally:
-        reader.close()
-    return Recovered(end.segment + 1, end.sequence, end.offset, previous, torn)
+    """Repair the log in `directory`, whose lock the caller holds.
 
-
-def _drop_temporaries(files: Files, directory: str) -> None:
+    Raises Broken where only a person can decide, Unreadable where the disk fails, OSError.
+    """
     for folder in (directory, os.path.join(directory, "cursors")):
         for name in files.names(folder):
             if name.endswith(".tmp"):
                 files.unlink(os.path.join(folder, name))
+    names = list_segments(files, directory)
+    cursors = load_cursors(files, directory, log_id)
+    if missing := missing_numbers(files, directory, names, cursors):
+        raise Broken(directory, 0, f"segment {missing[0]}", "no such file; restore it, or see `wal repair`")
+    if not names:
+        return Recovered(1, 1, 0, 0, None, [])
+    _read_from_disk(files, os.path.join(directory, str(names[-1])))
+    end, previous, damages = scan_last(files, directory, log_id, names[-1], cursors)
+    for damage in damages:
+        record(files, directory, damage)
+    if damages and damages[-1].kind is Kind.SHIFTED:
+        torn = None
+        _set_aside(files, directory, names[-1], end.offset)
+    else:
+        torn = _cut_tail(files, directory, names[-1], end)
+    # What an earlier start recorded as lost stays lost, although it may have crashed before its new segment.
+    sequence = max(end.sequence, next_sequence(files, directory))
+    return Recovered(end.segment + 1, sequence, end.offset, previous, torn, damages)
 
 
-def _load_cursors(files: Files, directory: str, log_id: bytes) -> list[Cursor]:
-    loaded = (load_cursor(files, directory, log_id, name) for name in consumers(files, directory))
-    return [cursor for cursor in loaded if cursor]
+def load_cursors(files: Files, directory: str, log_id: bytes) -> list[Cursor]:
+    """All cursors that can be read; a damaged one stops its own consumer, and no other."""
+    loaded = []
+    for name in consumers(files, directory):
+        try:
+            if cursor := load_cursor(files, directory, log_id, name):
+                loaded.append(cursor)
+        except Corrupt as fault:
+            logger.warning("%s", fault)
+    return loaded
 
 
-def _check_none_is_missing(directory: str, segments: list[SegmentName], cursors: list[Cursor]) -> None:
-    present = [name.number for name in segments]
-    first = present[0] if present else 1
-    last = max([*present, *(cursor.acked.segment for cursor in cursors)], default=0)
-    if missing := sorted(set(range(first, last + 1)) - set(present)):
-        raise Corrupt(directory, 0, f"segment {missing[0]}", "no such file; restore it, or move this log aside")
+def missing_numbers(files: Files, directory: str, names: list[SegmentName], cursors: list[Cursor]) -> list[int]:
+    """The segments that must be there and are not, unless that is on the account of damage already."""
+    present = {name.number for name in names}
+    needed = {cursor.acked.segment for cursor in cursors} | present
+    if not needed:
+        return []
+    return sorted(set(range(min(needed), max(needed) + 1)) - present - missing_segments(files, directory))
 
 
-def _scan(reader: SegmentReader) -> tuple[Position, int, Corrupt | None]:
-    """Where the whole blocks end, the last header's CRC, and what is wrong there, if bytes are."""
-    header = reader.header()
-    place, previous = Position(reader.name.number, HEADER_BYTES, header.sequence), header.header_crc
+def scan_last(
+    files: Files, directory: str, log_id: bytes, name: SegmentName, cursors: list[Cursor]
+) -> tuple[Position, int, list[Damage]]:
+    """Where the last segment of a log ends, the CRC of its last whole header, and what is damaged before that.
+
+    That a cursor has passed a place proves that it was durable. Raises Broken, Unreadable.
+    """
+    reader = Reader(files, directory, log_id, start_of(name))
+    proven = max((cursor.acked for cursor in cursors if cursor.acked.segment == name.number), default=None)
+    damages: list[Damage] = []
+    previous = 0
     try:
-        while block := reader.block(place.offset):
-            reader.check_follows(block.header, place, previous)
-            place, previous = block.end, block.header.header_crc
-    except Corrupt as fault:
-        return place, previous, fault
-    return place, previous, None
-
-
-def _check_is_torn(reader: SegmentReader, end: Position, fault: Corrupt | None, cursors: list[Cursor]) -> None:
-    """Raise Corrupt unless the bytes from `end` on can only be what a crash leaves of one write."""
-    cause = fault or Corrupt(reader.path, end.offset, "a whole block", "a part of one")
-    if any(cursor.acked > end and cursor.acked.segment == end.segment for cursor in cursors):
-        raise _damage(cause, "a cursor is beyond it")
-    for place, header in _headers_behind(reader, end.offset):
-        if header.offset != place:
-            raise _damage(cause, f"a header written for byte {header.offset} stands at byte {place}")
-        if header.durable > end.offset:
-            raise _damage(cause, f"the block at byte {place} says that these bytes were fsynced")
-
-
-def _damage(cause: Corrupt, why: str) -> Corrupt:
-    found = f"{cause.found}; this is damage and not a torn write, since {why}. Move this log aside to start without it"
-    return Corrupt(cause.path, cause.offset, cause.expected, found)
-
-
-def _headers_behind(reader: SegmentReader, offset: int) -> list[tuple[int, Header]]:
-    """Whole block headers of this log anywhere behind `offset`, with the byte that each stands at."""
-    magic = b'["%b","%b",' % (BLOCK_KIND, reader.log_id)
-    found = []
-    size = reader.size()
-    for start in range(offset, size, _CHUNK_BYTES):
-        chunk = reader.raw(start, _CHUNK_BYTES + HEADER_BYTES - 1)
-        at = chunk.find(magic)
-        while 0 <= at < _CHUNK_BYTES:
-            if header := decode_header(chunk[at : at + HEADER_BYTES]):
-                found.append((start + at, header))
-            at = chunk.find(magic, at + 1)
-    return found
-
-
-def _cut(files: Files, directory: str, reader: SegmentReader, offset: int) -> TornTail:
-    """Copy the tail into quarantine, at most _QUARANTINE_BYTES of it, durably."""
-    folder = os.path.join(directory, _QUARANTINE)
-    files.make_directory(folder)
-    kept_at = os.path.join(folder, f"{reader.name}.{offset}")
-    length = reader.size() - offset
-    target = files.create(kept_at)
-    try:
-        for start in range(offset, offset + min(length, _QUARANTINE_BYTES), _CHUNK_BYTES):
-            write_all(files, target, [reader.raw(start, _CHUNK_BYTES)])
-        files.sync_all(target)
+        for limit in (proven or reader.position, None):
+            for step in read_all(reader, limit):
+                previous = reader.previous or previous
+                if isinstance(step, Damage):
+                    damages.append(step)
+        end, previous = reader.position, reader.previous or previous
     finally:
-        files.close(target)
-    files.sync_directory(folder)
-    return TornTail(reader.path, offset, length, kept_at)
+        reader.close()
+    if damages and damages[-1].kind is Kind.SHIFTED:
+        end = end._replace(offset=damages[-1].start.offset)
+    return end, previous, damages
+
+
+def _read_from_disk(files: Files, path: str) -> None:
+    """See to it that what is read next is what the disk holds, and not what the page cache remembers."""
+    descriptor = files.open(path, write=True)
+    try:
+        files.sync(descriptor)
+        files.forget_cache(descriptor)
+    finally:
+        files.close(descriptor)
+
+
+def _cut_tail(files: Files, directory: str, name: SegmentName, end: Position) -> TornTail | None:
+    """Cut off what is behind `end`, once it is in quarantine, and give back what was reserved."""
+    path = os.path.join(directory, str(name))
+    descriptor = files.open(path, write=True)
+    try:
+        size = files.size(descriptor)
+        torn = None
+        if end.offset < size:
+            torn = TornTail(path, end.offset, size - end.offset, keep(files, directory, end, size))
+        files.truncate(descriptor, min(size, end.offset))
+        files.sync_all(descriptor)
+    finally:
+        files.close(descriptor)
+    files.sync_directory(directory)
+    return torn
+
+
+def _set_aside(files: Files, directory: str, name: SegmentName, end: int) -> None:
+    """Move the segment whole into quarantine, and leave a copy of what is good of it in its place."""
+    path, folder = os.path.join(directory, str(name)), os.path.join(directory, QUARANTINE)
+    files.make_directory(folder)
+    if str(name) not in files.names(folder):
+        files.link(path, os.path.join(folder, str(name)))
+        files.sync_directory(folder)
+    copy_range(files, path, f"{path}.tmp", 0, end)
+    files.rename(f"{path}.tmp", path)
+    files.sync_directory(directory)

@@ -5,7 +5,7 @@ import os
 import re
 from typing import Final, NamedTuple
 
-from wal.errors import Corrupt
+from wal.errors import Broken, Corrupt, ForeignLog, Unreadable
 from wal.files import Files, write_all
 from wal.format import (
     BLOCK_KIND,
@@ -119,9 +119,14 @@ class SegmentWriter:
         """Hold room for a block with `length` bytes of payload. Raises OSError; nothing is written then."""
         need = self.offset + HEADER_BYTES + length
         if need > self._reserved:
-            goal = need + _RESERVE_BYTES
-            self._files.reserve(self._descriptor, self._reserved, goal - self._reserved)
-            self._reserved = goal
+            try:
+                self._reserve_to(need + _RESERVE_BYTES)
+            except OSError:
+                self._reserve_to(need)  # near the end of the disk every block is worth its try
+
+    def _reserve_to(self, goal: int) -> None:
+        self._files.reserve(self._descriptor, self._reserved, goal - self._reserved)
+        self._reserved = goal
 
     def write(self, payload: bytes, records: int, timestamp_ms: int) -> None:
         """Write a block. Raises OSError; the segment is then to be left, as a part of the block may stand in it."""
@@ -161,30 +166,32 @@ class SegmentWriter:
 class SegmentReader:
     """Decodes the blocks of one segment, through a buffer of its own. Sees bytes as they are appended."""
 
-    def __init__(self, files: Files, directory: str, log_id: bytes, name: SegmentName, *, write: bool = False) -> None:
+    def __init__(self, files: Files, directory: str, log_id: bytes, name: SegmentName) -> None:
         self.path = os.path.join(directory, str(name))
         self.name = name
         self.log_id = log_id
         self._files = files
-        self._descriptor = files.open(self.path, write=write)
+        self._descriptor = files.open(self.path)
         self._buffer = b""
         self._buffer_offset = 0
 
     def header(self) -> Header:
-        """The segment's own header. Raises Corrupt."""
+        """The segment's own header. Raises Corrupt, and ForeignLog where it is one of another log."""
         line = self._bytes(0, HEADER_BYTES)
         header = decode_header(line)
+        if header is not None and header.log_id != self.log_id:
+            raise ForeignLog(self.path, 0, f"a segment of log {self.log_id!r}", f"one of log {header.log_id!r}")
         if header is None or header.kind != SEGMENT_KIND or not self._is_mine(header, 0):
             raise Corrupt(self.path, 0, f"the header of segment {self.name.number} of this log", _shown(line))
         return header
 
     def block(self, offset: int) -> Block | None:
         """The block at `offset`, or None where the file ends before it is whole. Raises Corrupt."""
-        line = self._bytes(offset, HEADER_BYTES)
-        if len(line) < HEADER_BYTES:
-            return None
-        header = decode_header(line)
-        if header is None or header.kind != BLOCK_KIND or not self._is_mine(header, offset):
+        header = self.block_header(offset)
+        if header is None:
+            line = self._bytes(offset, HEADER_BYTES)
+            if len(line) < HEADER_BYTES:
+                return None
             raise Corrupt(self.path, offset, "the header of a block of this log", _shown(line))
         if header.length > MAX_BLOCK_BYTES:
             raise Corrupt(self.path, offset, f"at most {MAX_BLOCK_BYTES} bytes of payload", str(header.length))
@@ -195,33 +202,37 @@ class SegmentReader:
             raise Corrupt(self.path, offset, f"{header.records} lines in {header.length} bytes", fault)
         return Block(header, payload)
 
-    def check_follows(self, header: Header, place: Position, previous: int) -> None:
-        """Raise Corrupt unless `header` continues the sequence at `place` and the chain of CRCs at `previous`."""
-        if (header.sequence, header.previous) != (place.sequence, previous):
-            raise Corrupt(
+    def block_header(self, offset: int) -> Header | None:
+        """The header of a block at `offset`, whatever follows it; None if there is no such header."""
+        header = decode_header(self._bytes(offset, HEADER_BYTES))
+        return header if header and header.kind == BLOCK_KIND and self._is_mine(header, offset) else None
+
+    def check_follows(self, header: Header, sequence: int, previous: int | None) -> None:
+        """Raise Broken unless `header` continues the sequence, and the chain of CRCs if `previous` is known."""
+        if header.sequence != sequence or previous not in (None, header.previous):
+            raise Broken(
                 self.path,
                 header.offset,
-                f"sequence {place.sequence} behind header {previous:08x}",
+                f"sequence {sequence} behind header {previous or header.previous:08x}",
                 f"sequence {header.sequence} behind header {header.previous:08x}",
             )
 
+    def forget(self) -> None:
+        """Drop what was read ahead, so that the next look sees the file as it is now."""
+        self._buffer = b""
+
     def raw(self, offset: int, length: int) -> bytes:
-        """Bytes as they are, fewer at the file's end."""
-        return self._files.read(self._descriptor, length, offset)
+        """Bytes as they are, fewer at the file's end. Raises Unreadable."""
+        try:
+            return self._files.read(self._descriptor, length, offset)
+        except OSError as error:
+            raise Unreadable(
+                f"{self.path}: at byte {offset}: {error.strerror}; the disk is failing, copy this log to another one"
+            ) from error
 
     def size(self) -> int:
         """Bytes in the file now."""
         return self._files.size(self._descriptor)
-
-    def sync_and_forget_cache(self) -> None:
-        """Read what the disk holds from now on, and not what the page cache remembers."""
-        self._files.sync(self._descriptor)
-        self._files.forget_cache(self._descriptor)
-
-    def truncate(self, length: int) -> None:
-        """Cut the file, durably, and give back what was reserved behind it."""
-        self._files.truncate(self._descriptor, length)
-        self._files.sync_all(self._descriptor)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -233,7 +244,7 @@ class SegmentReader:
     def _bytes(self, offset: int, length: int) -> bytes:
         start = offset - self._buffer_offset
         if start < 0 or start + length > len(self._buffer):
-            self._buffer = self._files.read(self._descriptor, max(length, _READ_BYTES), offset)
+            self._buffer = self.raw(offset, max(length, _READ_BYTES))
             self._buffer_offset, start = offset, 0
         return self._buffer[start : start + length]
 

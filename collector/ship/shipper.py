@@ -15,7 +15,7 @@ from collector.ship.batch import Batch, cut
 from collector.ship.sinks import Sink
 from wal.committer import Committer
 from wal.cursor import Cursor, Intent, load_cursor, save_cursor
-from wal.errors import Corrupt
+from wal.damage import Damage, record
 from wal.format import Position
 from wal.reader import Reader, oldest
 from wal.segment import Block
@@ -48,12 +48,12 @@ class Shipper:
         self._draining.set()
 
     async def run(self) -> None:
-        """Deliver until drained. Raises Corrupt where the log can't be read."""
+        """Deliver until drained. Raises Corrupt and Unreadable where the log or the cursor can't be read."""
         await self._retried(self._sink.open)
         try:
             cursor = self._load()
-            if cursor.intent:
-                cursor = await self._deliver(cursor.acked, *self._again(cursor.intent))
+            if intent := cursor.intent:
+                cursor = await self._deliver(cursor.acked, await self._again(intent), intent)
             reader = self._reader(cursor.acked)
             try:
                 while blocks := await self._next_blocks(reader):
@@ -64,9 +64,10 @@ class Shipper:
         finally:
             await self._sink.close()
 
-    async def _deliver(self, acked: Position, batch: Batch, intent: Intent) -> Cursor:
+    async def _deliver(self, acked: Position, batch: Batch | None, intent: Intent) -> Cursor:
         await self._save(Cursor(acked, intent))
-        await self._retried(lambda: self._sink.deliver(batch))
+        if batch is not None:
+            await self._retried(lambda: self._sink.deliver(batch))
         delivered = Cursor(intent.last)
         await self._save(delivered)
         return delivered
@@ -89,7 +90,9 @@ class Shipper:
         due = float("inf")
         while length < self._flush_bytes:
             block = reader.next(self._committer.durable)
-            if block is not None:
+            if isinstance(block, Damage):
+                await self._account(block)
+            elif block is not None:
                 if block.header.records:
                     blocks.append(block)
                     length += block.header.length
@@ -114,20 +117,26 @@ class Shipper:
             for task in tasks:
                 task.cancel()
 
-    def _again(self, intent: Intent) -> tuple[Batch, Intent]:
-        """The batch of an intent, from the log. Raises Corrupt if the log no longer holds the same bytes."""
+    async def _again(self, intent: Intent) -> Batch | None:
+        """The batch of an intent, from the log; None if damage has taken all of it since.
+
+        Where damage has taken a part, the rest goes under the same token: a sink that has the batch already has all.
+        """
         reader = self._reader(intent.first)
         blocks = []
         try:
-            while block := reader.next(intent.last):
-                if block.header.records:
-                    blocks.append(block)
+            while (step := reader.next(intent.last)) is not None:
+                if isinstance(step, Damage):
+                    await self._account(step)
+                elif step.header.records:
+                    blocks.append(step)
         finally:
             reader.close()
-        batch, found = cut(self._log.log_id, blocks) if blocks else (None, None)
-        if batch is None or found != intent:
-            raise Corrupt(self._log.directory, intent.first.offset, f"the batch {intent.token}", "other bytes")
-        return batch, intent
+        return cut(self._log.log_id, blocks)[0]._replace(token=intent.token) if blocks else None
+
+    async def _account(self, damage: Damage) -> None:
+        logger.error("%s: %s; see damage.ndjson there", self._log.directory, damage)
+        await asyncio.to_thread(record, self._log.files, self._log.directory, damage)
 
     def _load(self) -> Cursor:
         log = self._log

@@ -1,0 +1,83 @@
+"""Orphans: shards that no worker holds any more, as when there are fewer workers than yesterday; a worker drains them."""
+
+import asyncio
+import logging
+import os
+from typing import Final
+
+from collector import config
+from collector.shard import Shard, drop, open_log
+from wal.cursor import load_cursor
+from wal.damage import Damage
+from wal.errors import LogLocked, WalError
+from wal.files import Files
+from wal.format import Position
+from wal.identity import FILE_NAME, read_log_id
+from wal.reader import Reader, oldest, read_all
+
+_LOOK_SECONDS: Final = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+async def adopt_orphans(settings: config.Settings) -> None:
+    """Look for orphans until cancelled. One that waits for its own worker to restart is left alone: it must have been
+    free the time before too."""
+    free_before: set[str] = set()
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        free = await asyncio.to_thread(orphans, settings)
+        for directory in sorted(free & free_before):
+            await _drain(settings, directory)
+        free_before = free
+
+
+async def _drain(settings: config.Settings, directory: str) -> None:
+    try:
+        shard = Shard(settings, open_log(settings, directory))
+    except LogLocked:
+        return
+    except (WalError, OSError) as error:
+        logger.critical("an orphaned shard can't be shipped: %s", error)
+        return
+    logger.info("%s: adopted, its worker is gone", directory)
+    shard.start()
+    await shard.close(grace_seconds=None)
+
+
+def orphans(settings: config.Settings) -> set[str]:
+    """The shards that nobody holds and that some sink has not all of; drops old segments of free shards on the way."""
+    files = Files()
+    found = set()
+    for name in files.names(settings.log.dir):
+        directory = os.path.join(settings.log.dir, name)
+        if FILE_NAME in files.names(directory):
+            try:
+                lock = files.lock(os.path.join(directory, "LOCK"))
+            except LogLocked:
+                continue
+            try:
+                log_id = read_log_id(files, directory)
+                drop(settings, files, directory, log_id)
+                if any(_is_behind(files, directory, log_id, sink.name) for sink in settings.sink):
+                    found.add(directory)
+            except (WalError, OSError) as error:
+                logger.warning("%s: nobody holds this shard, and it can't be read: %s", directory, error)
+            finally:
+                files.close(lock)
+    return found
+
+
+def _is_behind(files: Files, directory: str, log_id: bytes, consumer: str) -> bool:
+    """Whether there is an event that the consumer does not have for sure."""
+    cursor = load_cursor(files, directory, log_id, consumer)
+    if cursor and cursor.intent:
+        return True
+    start: Position | None = cursor.acked if cursor else oldest(files, directory)
+    if start is None:
+        return False
+    reader = Reader(files, directory, log_id, start)
+    try:
+        return any(isinstance(step, Damage) or step.header.records for step in read_all(reader))
+    finally:
+        reader.close()

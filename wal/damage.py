@@ -1,0 +1,142 @@
+"""Damage: durable bytes that can't be read as blocks any more. Finds where reading can go on, and keeps account.
+
+`damage.ndjson` in the log's directory has a line for each place; the bytes, as they are, go to `quarantine/`.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from wal.files import Files, copy_range, read_file, write_file
+from wal.format import BLOCK_KIND, HEADER_BYTES, Header, Position, decode_header
+from wal.segment import SegmentReader, list_segments
+
+FILE_NAME: Final = "damage.ndjson"
+QUARANTINE: Final = "quarantine"
+_QUARANTINE_BYTES: Final = 64 << 20
+"""Of one place, no more than a segment holds by default."""
+_CHUNK_BYTES: Final = 1 << 20
+
+
+class Kind(StrEnum):
+    """What became of the bytes."""
+
+    CORRUPT = "corrupt"
+    SHIFTED = "shifted"
+    MISSING = "missing"
+
+
+class Damage(NamedTuple):
+    """Bytes and events that are lost: those from `start` on, up to and not including `end`, where reading goes on."""
+
+    kind: Kind
+    start: Position
+    end: Position
+    cause: str
+
+    @property
+    def lost(self) -> int:
+        """How many events are lost."""
+        return self.end.sequence - self.start.sequence
+
+    def __str__(self) -> str:
+        start, end = self.start, self.end
+        events = f"events {start.sequence} to {end.sequence - 1} are lost" if self.lost else "no event is lost"
+        return f"segment {start.segment} from byte {start.offset} on is {self.kind}: {events} ({self.cause})"
+
+
+def examine(reader: SegmentReader, place: Position, proven: Position | None, cause: str) -> Damage | None:
+    """The damage at `place`, where no whole block stands; None if it may be what a crash leaves of a last write.
+
+    `proven` is a place up to which this segment is known to have been durable, if something outside of it says so.
+    """
+    if proven is not None and proven.offset <= place.offset:
+        proven = None
+    own = reader.block_header(place.offset)
+    shifted_end = place.sequence
+    for at, header in _headers_behind(reader, place.offset):
+        if at != header.offset:
+            shifted_end = max(shifted_end, header.sequence + header.records)
+        elif header.sequence >= place.sequence and (proven or header.durable > place.offset):
+            return Damage(
+                Kind.CORRUPT, place, _resume(own, Position(place.segment, header.offset, header.sequence)), cause
+            )
+    if proven is not None:
+        return Damage(Kind.CORRUPT, place, _resume(own, proven), cause)
+    if shifted_end > place.sequence:
+        return Damage(Kind.SHIFTED, place, Position(place.segment, reader.size(), shifted_end), cause)
+    return None
+
+
+def _resume(own: Header | None, good: Position) -> Position:
+    """Where reading goes on: right behind the damaged block if its own header is whole, else at the next good place."""
+    if own is not None and own.end <= good.offset:
+        return Position(good.segment, own.end, own.sequence + own.records)
+    return good
+
+
+def _headers_behind(reader: SegmentReader, offset: int) -> Iterator[tuple[int, Header]]:
+    """Block headers of this log and segment anywhere behind `offset`, each with the byte that it stands at."""
+    magic = b'["%b","%b",' % (BLOCK_KIND, reader.log_id)
+    for start in range(offset + 1, reader.size(), _CHUNK_BYTES):
+        chunk = reader.raw(start, _CHUNK_BYTES + HEADER_BYTES - 1)
+        at = chunk.find(magic)
+        while 0 <= at < _CHUNK_BYTES:
+            header = decode_header(chunk[at : at + HEADER_BYTES])
+            if header and header.segment == reader.name.number:
+                yield start + at, header
+            at = chunk.find(magic, at + 1)
+
+
+def record(files: Files, directory: str, damage: Damage) -> None:
+    """Put damage on the account, durably, and its bytes into quarantine. Twice is once. Raises OSError, Unreadable."""
+    known = _lines(files, directory)
+    if any((line["seg"], line["from"]["off"]) == (damage.start.segment, damage.start.offset) for line in known):
+        return
+    kept_at = None
+    if damage.kind is not Kind.MISSING:
+        kept_at = keep(files, directory, damage.start, damage.end.offset)
+    line = {
+        "v": 1,
+        "kind": damage.kind,
+        "seg": damage.start.segment,
+        "from": {"off": damage.start.offset, "seq": damage.start.sequence},
+        "to": {"off": damage.end.offset, "seq": damage.end.sequence},
+        "lost": damage.lost,
+        "cause": damage.cause,
+        "kept_at": kept_at,
+    }
+    content = b"".join(json.dumps(each, separators=(",", ":")).encode() + b"\n" for each in (*known, line))
+    write_file(files, os.path.join(directory, FILE_NAME), content)
+
+
+def keep(files: Files, directory: str, start: Position, end: int) -> str:
+    """Copy bytes of a segment into quarantine, at most _QUARANTINE_BYTES, durably; returns the copy's path."""
+    name = next(name for name in list_segments(files, directory) if name.number == start.segment)
+    folder = os.path.join(directory, QUARANTINE)
+    files.make_directory(folder)
+    path = os.path.join(folder, f"{name}.{start.offset}")
+    length = min(end - start.offset, _QUARANTINE_BYTES)
+    copy_range(files, os.path.join(directory, str(name)), path, start.offset, length)
+    files.sync_directory(folder)
+    return path
+
+
+def missing_segments(files: Files, directory: str) -> set[int]:
+    """The segments whose absence is on the account, so that it halts nobody any more."""
+    return {line["seg"] for line in _lines(files, directory) if line["kind"] == Kind.MISSING}
+
+
+def next_sequence(files: Files, directory: str) -> int:
+    """The first sequence behind all damage on the account; 1 if there is none."""
+    return max((line["to"]["seq"] for line in _lines(files, directory)), default=1)
+
+
+def _lines(files: Files, directory: str) -> list[dict[str, Any]]:
+    try:
+        content = read_file(files, os.path.join(directory, FILE_NAME))
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in content.splitlines()]
