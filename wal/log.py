@@ -65,7 +65,7 @@ class Log:
         self._is_abandoned = False
         self._is_idle = True
         self.files.make_directory(directory)
-        self._lock = self.files.lock(os.path.join(directory, "LOCK"))
+        self._lock: int | None = self.files.lock(os.path.join(directory, "LOCK"))
         try:
             self.log_id = ensure_log_id(self.files, directory)
             recovered = recover(self.files, directory, self.log_id)
@@ -75,7 +75,7 @@ class Log:
                 recovered.segment, recovered.sequence, recovered.predecessor_end, recovered.previous
             )
         except BaseException:
-            self.files.close(self._lock)
+            self._unlock()
             raise
 
     @property
@@ -142,9 +142,18 @@ class Log:
             self._fault = LogClosed(f"{self.directory}: the log is closed")
 
     def close(self) -> None:
-        """Let go of the directory; whoever still reads or moves a cursor must be done."""
-        self._segment.close()
-        self.files.close(self._lock)
+        """Seal, and let go of the directory; whoever still reads or moves a cursor must be done. Idempotent."""
+        try:
+            self.seal()
+        finally:
+            if self._lock is not None:
+                self._segment.close()
+            self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self.files.close(self._lock)
+            self._lock = None
 
     def _check_is_open(self) -> None:
         if self._fault is not None:
