@@ -1,4 +1,4 @@
-"""Orphans: shards that no worker holds any more, as when there are fewer workers than yesterday; a worker drains them."""
+"""Orphans: shards that no worker holds any more, as when there are fewer workers than yesterday. One drains them."""
 
 import asyncio
 import logging

@@ -16,8 +16,8 @@ EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Identifier = Annotated[int, Meta(ge=1, lt=2**53)]
-FromEnvironment = Annotated[str, Meta(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+FromEnvironment = Annotated[str, Meta(pattern=r"\Aenv:[A-Za-z_][A-Za-z0-9_]*\Z")]
+Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9_-]{0,63}\Z")]
 
 
 class Server(Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +49,7 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, description="… and with less than this requests are shed; the rest is for cursors and deletion")
     ] = 512 << 20
     retain_hours: Annotated[
-        float, Meta(ge=0, description="delivered segments are kept this long, so that they can be replayed")
+        float, Meta(ge=0, le=100_000, description="delivered segments are kept this long, so that they can be replayed")
     ] = 24.0
     retain_bytes: Annotated[int, Meta(ge=0, description="… but no more than this many bytes of them in a shard")] = (
         10 << 30
@@ -82,7 +82,7 @@ class Session(Struct, frozen=True, forbid_unknown_fields=True):
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """What one request may be."""
 
-    event_bytes: Annotated[int, Meta(ge=1024, le=512 << 10, description="bytes of one event")] = 64 << 10
+    event_bytes: Annotated[int, Meta(ge=1024, le=128 << 10, description="bytes of one event")] = 64 << 10
     body_bytes: Annotated[int, Meta(ge=1024, le=6 << 20, description="bytes of a request's body")] = 5 << 20
     url_bytes: Annotated[int, Meta(ge=1024, le=64 << 10, description="bytes of a URL")] = 20 << 10
     nesting: Annotated[int, Meta(ge=1, le=256, description="levels of arrays and objects in an event")] = 64
@@ -95,7 +95,9 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
     portal_id: Annotated[Identifier, Meta(description="the business account")]
     prop_id: Annotated[Identifier, Meta(description="the data source of that account")]
     source: Annotated[Name, Meta(description="what kind it is: `web`, `android`, `ios`, `pos`, …")] = "web"
-    origins: Annotated[tuple[str, ...], Meta(description="origins of pages that may send; none listed: any")] = ()
+    origins: Annotated[
+        tuple[str, ...], Meta(description="origins of pages that may send, `*` or none listed: any")
+    ] = ()
     redirect_hosts: Annotated[
         tuple[str, ...], Meta(description="hosts that a click may lead to, `*.example.com` for those below")
     ] = ()
@@ -106,7 +108,7 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for origin in self.origins:
             parts = urlsplit(origin)
-            if origin != f"{parts.scheme}://{parts.netloc}".lower() or not parts.netloc:
+            if origin != "*" and (origin != f"{parts.scheme}://{parts.netloc}".lower() or not parts.netloc):
                 raise ValueError(f"origins: expected e.g. https://shop.example.com, found {origin!r}")
         for host in self.redirect_hosts:
             name = host.removeprefix("*.")
@@ -148,6 +150,7 @@ def load_settings(path: str) -> Settings:
     try:
         with open(path, "rb") as file:
             values = tomllib.load(file)
+        _check_sink_types(values.get("sink"))
         settings = msgspec.convert(values, Settings)
     except OSError as error:
         raise BadSettings(f"{path}: {error.strerror}; name a file with --config") from None
@@ -156,6 +159,13 @@ def load_settings(path: str) -> Settings:
     except msgspec.ValidationError as error:
         raise BadSettings(f"{path}: {_readable(str(error))}") from None
     return _resolved(settings, os.path.dirname(os.path.abspath(path)))
+
+
+def _check_sink_types(sinks: object) -> None:
+    """A type is always named, so that a file stays right when there are more of them."""
+    for at, sink in enumerate(sinks if isinstance(sinks, list) else []):
+        if isinstance(sink, dict) and sink.get("type") != "file":
+            raise msgspec.ValidationError(f"expected `file`, got {sink.get('type')!r} - at `$.sink[{at}].type`")
 
 
 def _refuse_twice(name: str, keys: list[object]) -> None:

@@ -30,6 +30,7 @@ class DeadLetters:
         self._clock = clock
         self._hour = 0
         self._left = 0
+        self._is_over = False
 
     async def put(self, prop: Property, error: Rejected, raw: bytes) -> bool:
         """Keep `raw`, durably, and say so; False, with a line in the program's log, where that can't be done."""
@@ -47,11 +48,11 @@ class DeadLetters:
     def _is_in_budget(self, now_ms: int, length: int) -> bool:
         hour = now_ms // _HOUR_MS
         if hour != self._hour:
-            self._hour, self._left = hour, self._bytes_per_hour
-        if length > self._left:
-            if self._left:
-                logger.warning("dead letters are over their %d bytes for this hour, the rest is not kept", self._left)
-            self._left = 0
+            self._hour, self._left, self._is_over = hour, self._bytes_per_hour, False
+        if self._is_over or length > self._left:
+            if not self._is_over:
+                logger.warning("dead letters are over %d bytes this hour, the rest is not kept", self._bytes_per_hour)
+            self._is_over = True
             return False
         self._left -= length
         return True

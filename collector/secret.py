@@ -8,6 +8,7 @@ from typing import Final
 
 from collector.config import Settings
 from collector.errors import BadSettings
+from wal.files import Files
 
 _FILE_NAME: Final = "session.secret"
 _SHORTEST: Final = 16
@@ -16,13 +17,13 @@ _SHORTEST: Final = 16
 def load_secret(settings: Settings) -> bytes:
     """A key of 64 bytes. Raises BadSettings, OSError; no message holds any part of the secret."""
     if settings.session.secret is None:
-        text = _generated(os.path.join(os.path.dirname(settings.log.dir), _FILE_NAME))
+        text = _generated(os.path.join(os.path.dirname(os.path.normpath(settings.log.dir)), _FILE_NAME))
     else:
         name = settings.session.secret.removeprefix("env:")
         text = os.environ.get(name, "")
         if len(text) < _SHORTEST:
             raise BadSettings(f"session.secret: expected at least {_SHORTEST} characters in the environment's {name}")
-    return blake2b(text.encode()).digest()
+    return blake2b(os.fsencode(text)).digest()
 
 
 def _generated(path: str) -> str:
@@ -38,7 +39,8 @@ def _generated(path: str) -> str:
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
         os.unlink(temporary)
-    with open(path) as file:
+        Files().sync_directory(os.path.dirname(path))  # after a power cut it must be the same
+    with open(path, encoding="ascii") as file:
         text = file.read()
     if len(text) < _SHORTEST:
         raise BadSettings(f"{path}: expected at least {_SHORTEST} characters; delete it to have a new one made")

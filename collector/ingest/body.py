@@ -22,7 +22,7 @@ def check_media(headers: dict[bytes, bytes]) -> None:
     kind = headers.get(b"content-type", b"")
     if kind not in JSON_TYPES and kind.partition(b";")[0].strip().lower() not in JSON_TYPES:
         raise UnsupportedMedia("expected content-type application/json or text/plain")
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+    if headers.get(b"content-encoding", b"").lower() not in (b"", b"identity"):
         raise UnsupportedMedia("expected no content-encoding")
 
 

@@ -12,7 +12,11 @@ _MAX_SID: Final = 2**63 - 1
 _Text = Annotated[str, Meta(min_length=1, max_length=255)]
 _Sid = Annotated[int, Meta(ge=0, le=_MAX_SID)]
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_SID_TEXT_LENGTH: Final = 255
+_CURLY_TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_LONGEST: Final = 255
+_NAMES: Final = range(-(10 ** (_LONGEST - 1)) + 1, 10**_LONGEST)
+"""Integers whose decimal string has at most 255 characters, the sign counted."""
 
 
 class _AnyObject(Struct):
@@ -53,7 +57,7 @@ def decode_event(body: bytes, required: tuple[str, ...], nesting: int) -> tuple[
     if not body.isascii():
         _check_utf8(body)
     # as many brackets as levels allowed are never too deep, and nearly every event has fewer
-    if body.count(b"{") + body.count(b"[") > nesting and _depth(body) > nesting:
+    if body.count(b"{") + body.count(b"[") > nesting and _is_deeper(body, nesting):
         raise BadEvent(f"the event is nested deeper than {nesting} levels")
     for name in required:
         if getattr(event, name) is UNSET:
@@ -62,13 +66,20 @@ def decode_event(body: bytes, required: tuple[str, ...], nesting: int) -> tuple[
         if not _is_sid(event.sid):
             raise _all_faults(body, required)
         event.sid = int(event.sid)
+    if not (_is_name(event.aid) and _is_name(event.uid)):
+        raise _all_faults(body, required)
     if b"\n" in body or b"\r" in body:
         body = msgspec.json.format(body, indent=-1)
     return event, body
 
 
 def _is_sid(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _SID_TEXT_LENGTH and int(text) <= _MAX_SID
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST and int(text) <= _MAX_SID
+
+
+def _is_name(value: object) -> bool:
+    """Whether an `aid` or `uid`, if it is an integer, is no longer than its string may be."""
+    return type(value) is not int or value in _NAMES
 
 
 def _check_utf8(body: bytes) -> None:
@@ -94,6 +105,8 @@ def _all_faults(body: bytes, required: tuple[str, ...]) -> BadEvent:
         return BadEvent("expected one JSON object, the event")
     except BadEvent as error:
         return error
+    except (msgspec.DecodeError, RecursionError) as error:  # behind the wrong field the first decode stopped at
+        return _malformed(error)
     faults = []
     for name, decoder in _FIELD_DECODERS.items():
         if name in members:
@@ -111,16 +124,14 @@ def _fault_of(name: str, raw: msgspec.Raw, decoder: "msgspec.json.Decoder[object
         return str(error).replace("Expected", "expected", 1)
     if name == "sid" and isinstance(value, str) and not _is_sid(value):
         return "expected an integer from 0 to 2^63 - 1, or its decimal digits"
+    if name in ("aid", "uid") and not _is_name(value):
+        return f"expected at most {_LONGEST} digits"
     return None
 
 
-def _depth(body: bytes) -> int:
-    """Levels of arrays and objects in valid JSON."""
-    deepest = level = 0
-    for byte in _STRINGS.sub(b"", body):
-        if byte in b"{[":
-            level += 1
-            deepest = max(deepest, level)
-        elif byte in b"}]":
-            level -= 1
-    return deepest
+def _is_deeper(body: bytes, nesting: int) -> bool:
+    """Whether valid JSON has more levels: some are left when the innermost brackets were taken away so often."""
+    brackets = _STRINGS.sub(b"", body).translate(_CURLY_TO_SQUARE, _NO_BRACKETS)
+    for _ in range(nesting):
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)

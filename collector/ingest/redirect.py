@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 from collector.errors import BadRedirect
 
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
-_NEVER_IN_A_URL: Final = re.compile(r"[\x00-\x20\x7f\\]")
+_NEVER_IN_A_URL: Final = re.compile(r"[\x00-\x1f\x7f\\]|^ | $")
 _DEFAULT_SAFE: Final = "/?#[]@!$&'()*+,;=:%-._~|"
 
 
@@ -25,7 +25,7 @@ def location(url: str, hosts: frozenset[str]) -> bytes:
     host = parts.netloc.lower() if port is None else parts.netloc.lower().removesuffix(f":{port}")
     if not _HOST.fullmatch(host) or not is_listed(host, hosts):
         raise BadRedirect("redirect_url leads to a host that this property does not list")
-    rest = url[url.index(parts.netloc) + len(parts.netloc) :]
+    rest = url[len(parts.scheme) + len("://") + len(parts.netloc) :]
     authority = host if port is None else f"{host}:{port}"
     return f"{parts.scheme}://{authority}{quote(rest, safe=_DEFAULT_SAFE)}".encode("ascii")
 

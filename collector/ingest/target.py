@@ -58,7 +58,7 @@ class Targets:
 def parse_target(query: bytes, registry: Registry) -> Target:
     """Understand a query string. What is wrong with it is in the target's `fault`."""
     values: dict[str, str] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+    for name, value in parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True):
         values.setdefault(name, value)
     faults: list[Fault] = []
     portal_id, prop_id = (_identifier(values, name, faults) for name in ("portal_id", "prop_id"))

@@ -144,8 +144,16 @@ class Shipper:
         return cursor or Cursor(oldest(log.files, log.directory) or log.end)
 
     async def _save(self, cursor: Cursor) -> None:
+        """Move the cursor, durably; a full disk under it is waited for like a sink that is away."""
         log = self._log
-        await asyncio.to_thread(save_cursor, log.files, log.directory, log.log_id, self.name, cursor)
+
+        async def attempt() -> None:
+            try:
+                await asyncio.to_thread(save_cursor, log.files, log.directory, log.log_id, self.name, cursor)
+            except OSError as error:
+                raise SinkError(f"{log.directory}: the cursor can't be moved: {error.strerror}") from error
+
+        await self._retried(attempt)
 
     def _reader(self, start: Position) -> Reader:
         return Reader(self._log.files, self._log.directory, self._log.log_id, start)

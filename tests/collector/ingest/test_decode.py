@@ -319,3 +319,41 @@ def test_arbitrary_bytes_are_taken_as_json_or_refused(body: bytes) -> None:
         return
     assert json.loads(line) == json.loads(body)
     assert b"\n" not in line
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b",", b",b}", b"}x", b"}{}", b' "x"}', b',"x":"\\ud800"}', b',"x":"\n"}', b',"x":tru}', b',"x":' + b"[" * 100_000],
+)
+def test_a_wrong_field_in_front_of_malformed_json_is_refused(rest: bytes) -> None:
+    with pytest.raises(BadEvent):
+        decode_event(b'{"ea":1' + rest, (), 64)
+
+
+_SOUND = b'{"ea":"a","ec":"c","sid":1,"aid":"x","uid":"u","items":[{"a":[1.5,"\\u00e9"]}],"dims":{"b":null}}'
+_PIECES = st.sampled_from([b"", b'"', b"1", b",", b"\xff", b"\\", b"[", b"}", b"\n"])
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(_SOUND)), st.integers(0, 2), _PIECES), min_size=1, max_size=4))
+def test_an_event_damaged_anywhere_is_taken_as_json_or_refused(cuts: list[tuple[int, int, bytes]]) -> None:
+    body = _SOUND
+    for at, length, piece in cuts:
+        body = body[:at] + piece + body[at + length :]
+    try:
+        _, line = decode_event(body, (), 64)
+    except BadEvent:
+        return
+    assert json.loads(line) == json.loads(body)
+    assert b"\n" not in line
+
+
+@pytest.mark.parametrize(("value", "is_taken"), [(10**255 - 1, True), (10**255, False), (-(10**254), False)])
+def test_an_integer_name_is_no_longer_than_a_string(value: int, is_taken: bool) -> None:
+    body = b'{"uid":%d}' % value
+    if is_taken:
+        assert decode_event(body, (), 64)[0].uid == value
+    else:
+        with pytest.raises(BadEvent) as refused:
+            decode_event(body, (), 64)
+        assert [fault.field for fault in refused.value.faults] == ["uid"]

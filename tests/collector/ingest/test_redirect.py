@@ -225,3 +225,11 @@ def test_whatever_passes_leads_to_a_listed_host_over_http(url: str) -> None:
     assert parts.netloc == (parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}")
     assert all(0x20 < byte < 0x7F for byte in sent)
     assert b"\\" not in sent
+
+
+def test_a_host_that_is_a_part_of_the_scheme_is_no_way_out() -> None:
+    assert location("https://p/x", frozenset({"p"})) == b"https://p/x"
+
+
+def test_a_space_of_a_half_encoded_link_is_encoded() -> None:
+    assert location("https://a.example/p q?x=y z", frozenset({"a.example"})) == b"https://a.example/p%20q?x=y%20z"
