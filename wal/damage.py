@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from wal.errors import Broken
 from wal.files import Files, copy_range, read_file, write_file
 from wal.format import BLOCK_KIND, HEADER_BYTES, Header, Position, decode_header
 from wal.segment import SegmentReader, list_segments
@@ -135,8 +136,12 @@ def next_sequence(files: Files, directory: str) -> int:
 
 
 def _lines(files: Files, directory: str) -> list[dict[str, Any]]:
+    path = os.path.join(directory, FILE_NAME)
     try:
-        content = read_file(files, os.path.join(directory, FILE_NAME))
+        return [json.loads(line) for line in read_file(files, path).splitlines()]
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in content.splitlines()]
+    except ValueError:
+        raise Broken(
+            path, 0, "a JSON object a line", "something else; move the file aside, and run `wal verify`"
+        ) from None

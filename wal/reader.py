@@ -42,7 +42,7 @@ class Reader:
         """
         while limit is None or self.position < limit:
             if self._segment is None:
-                step: Block | Damage | None = self._enter(self._name(self.position.segment))
+                step: Block | Damage | None = self._begin()
             elif self._end is not None and self.position.offset >= self._end.offset:
                 step = self._leave(self._end)
             else:
@@ -117,7 +117,7 @@ class Reader:
             return damage
         name = self._successor()
         if name is None:
-            raise Broken(self._directory, 0, f"segment {self.position.segment + 1}", "no such file")
+            raise self._missing(self.position.segment + 1)
         if name.number > self.position.segment + 1:
             damage = Damage(
                 Kind.MISSING, Position(self.position.segment + 1, 0, end.sequence), start_of(name), "no file"
@@ -154,14 +154,22 @@ class Reader:
             return None
         gap = range(number + 1, behind[0].number)
         if gap and not set(gap) <= missing_segments(self._files, self._directory):
-            raise Broken(self._directory, 0, f"segment {number + 1}", "no such file; restore it, or see `wal repair`")
+            raise self._missing(number + 1)
         return behind[0]
 
-    def _name(self, number: int) -> SegmentName:
-        for name in list_segments(self._files, self._directory):
-            if name.number == number:
-                return name
-        raise Broken(self._directory, 0, f"segment {number}", "no such file; restore it, or see `wal repair`")
+    def _begin(self) -> Damage | None:
+        """Open the segment of the position, or, where its absence is on the account, the next one."""
+        behind = [name for name in list_segments(self._files, self._directory) if name.number >= self.position.segment]
+        if behind and behind[0].number == self.position.segment:
+            return self._enter(behind[0])
+        if not behind or self.position.segment not in missing_segments(self._files, self._directory):
+            raise self._missing(self.position.segment)
+        damage = Damage(Kind.MISSING, self.position, start_of(behind[0]), "no such file")
+        self.position = damage.end
+        return damage
+
+    def _missing(self, number: int) -> Broken:
+        return Broken(self._directory, 0, f"segment {number}", "no such file; restore it, or see `wal repair`")
 
 
 def read_all(reader: Reader, limit: Position | None = None) -> Iterator[Block | Damage]:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from collector.errors import SinkError
@@ -135,8 +136,9 @@ class Shipper:
         return cut(self._log.log_id, blocks)[0]._replace(token=intent.token) if blocks else None
 
     async def _account(self, damage: Damage) -> None:
-        logger.error("%s: %s; see damage.ndjson there", self._log.directory, damage)
-        await asyncio.to_thread(record, self._log.files, self._log.directory, damage)
+        log = self._log
+        logger.error("%s: %s; see damage.ndjson there", log.directory, damage)
+        await self._durably(partial(record, log.files, log.directory, damage))
 
     def _load(self) -> Cursor:
         log = self._log
@@ -144,14 +146,17 @@ class Shipper:
         return cursor or Cursor(oldest(log.files, log.directory) or log.end)
 
     async def _save(self, cursor: Cursor) -> None:
-        """Move the cursor, durably; a full disk under it is waited for like a sink that is away."""
         log = self._log
+        await self._durably(partial(save_cursor, log.files, log.directory, log.log_id, self.name, cursor))
+
+    async def _durably(self, write: Callable[[], None]) -> None:
+        """Write to the log's directory; a full disk there is waited for like a sink that is away."""
 
         async def attempt() -> None:
             try:
-                await asyncio.to_thread(save_cursor, log.files, log.directory, log.log_id, self.name, cursor)
+                await asyncio.to_thread(write)
             except OSError as error:
-                raise SinkError(f"{log.directory}: the cursor can't be moved: {error.strerror}") from error
+                raise SinkError(f"{error.filename or self._log.directory}: {error.strerror}") from error
 
         await self._retried(attempt)
 
