@@ -143,5 +143,5 @@ def _lines(files: Files, directory: str) -> list[dict[str, Any]]:
         return []
     except ValueError:
         raise Broken(
-            path, 0, "a JSON object a line", "something else; move the file aside, and run `wal verify`"
+            path, 0, "a JSON object a line", "something else; move it aside, then `wal verify`"
         ) from None
