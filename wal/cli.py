@@ -1,33 +1,40 @@
-"""`wal`: look inside a log, also while it is being written. Reads only."""
+"""`wal`: look inside a log, also while it is being written; and mend one that is not."""
 
 import argparse
+import json
 import os
 import signal
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final, TypeVar
 
-from wal.cursor import consumers, load_cursor
 from wal.errors import WalError
 from wal.files import Files
-from wal.format import HEADER_BYTES, Position
-from wal.identity import FILE_NAME, read_log_id
-from wal.reader import Reader, oldest
-from wal.segment import Block, SegmentName, SegmentReader, list_segments
+from wal.follow import Follower, logs
+from wal.listing import listing
+from wal.log import now_ms
+from wal.repair import plan
+from wal.segment import Block, list_segments
+from wal.select import Selection, parse_condition, parse_time
+from wal.verify import Finding, verify
 
-_FILES = Files()
-_POLL_SECONDS = 0.1
+_FILES: Final = Files()
+_POLL_SECONDS: Final = 0.1
+_BAR_WIDTH: Final = 30
+
+Run = Callable[[argparse.Namespace], int]
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 for a damaged log, 2 for a wrong call, 130 for Ctrl-C."""
+    """Run the command line; returns the exit code: 0, 1 for damage, 2 for a wrong call, 130 for Ctrl-C."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `wal cat … | head` ends without a word
     options = _parser().parse_args(arguments)
-    run: Callable[[list[str], argparse.Namespace], None] = options.run
+    run: Run = options.run
     try:
-        run(_logs(options.directory), options)
+        return run(options)
     except KeyboardInterrupt:
         return 130
     except FileNotFoundError as error:
@@ -36,114 +43,155 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (WalError, OSError) as error:
         print(f"wal: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="wal", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[list[str], argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text)
+    def command(name: str, run: Run, text: str, example: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, epilog=f"example: wal {name} {example}")
         added.add_argument("directory", metavar="DIR", help="a log, or a folder of logs such as data/log")
         added.set_defaults(run=run)
         return added
 
-    command("ls", _ls, "list segments and cursors")
-    command("cat", _cat, "print every event, one JSON object a line, log after log")
-    tail = command("tail", _tail, "print the last events, one JSON object a line")
-    tail.add_argument("-n", type=int, default=10, metavar="N", help="how many events of each log to begin with (10)")
+    command("ls", _ls, "list segments, cursors and damage", "data/log")
+    cat = command("cat", _cat, "print events in order of time, one JSON object a line", "--where ea=click data/log")
+    tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log")
+    for each in (cat, tail):
+        _add_selection(each)
+    cat.add_argument("-n", type=int, metavar="N", help="at most so many events")
+    tail.add_argument("-n", type=int, default=10, metavar="N", help="how many events to begin with (10)")
     tail.add_argument("-f", "--follow", action="store_true", help="go on with new events until Ctrl-C")
+    check = command("verify", _verify, "read everything, and say what is damaged and where", "--json data/log")
+    check.add_argument("--json", action="store_true", help="print one JSON object a line")
+    mend = command("repair", _repair, "say what would make a damaged log open again, or do it", "--apply data/log/00")
+    mend.add_argument("--apply", action="store_true", help="do it; without this nothing is changed")
     return parser
 
 
-def _logs(directory: str) -> list[str]:
-    """The log at `directory`, or the logs right below it. Raises FileNotFoundError."""
-    below = [os.path.join(directory, name) for name in _FILES.names(directory)]
-    logs = [path for path in (directory, *below) if os.path.exists(os.path.join(path, FILE_NAME))]
-    if not logs:
-        raise FileNotFoundError(f"{directory}: no log here, nor in a folder of it; expected a {FILE_NAME}")
-    return logs
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    moment = _argument(lambda text: parse_time(text, now_ms()))
+    parser.add_argument("--since", type=moment, default=0, metavar="T", help="2026-01-31T03:00, or 10m ago")
+    parser.add_argument("--until", type=moment, default=10**13, metavar="T", help="up to, not including")
+    parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="from this sequence of each log on")
+    parser.add_argument(
+        "--where",
+        type=_argument(parse_condition),
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="only such events",
+    )
+    parser.add_argument(
+        "--field", action="append", default=[], metavar="PATH", help="print this value alone; repeat it for more"
+    )
+    parser.add_argument("--raw", action="store_true", help="as stored, without colours")
 
 
-def _ls(logs: list[str], _options: argparse.Namespace) -> None:
-    for directory in logs:
-        log_id = read_log_id(_FILES, directory)
-        names = list_segments(_FILES, directory)
-        print(f"{directory}  log {log_id.decode()}")
-        print(f"  {'segment':>10}  {'first seq':>16}  {'events':>10}  {'bytes':>12}  opened")
-        end = _print_segments(directory, log_id, names)
-        for consumer in consumers(_FILES, directory):
-            if end and (cursor := load_cursor(_FILES, directory, log_id, consumer)):
-                sequence = cursor.acked.sequence
-                print(f"  cursor {consumer}: next seq {sequence}, {end.sequence - sequence} events behind")
+def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A parser of one argument whose own words reach the user."""
 
-
-def _print_segments(directory: str, log_id: bytes, names: list[SegmentName]) -> Position | None:
-    """A line each; returns the end of the log."""
-    end = None
-    for name, successor in zip(names, [*names[1:], None], strict=True):
-        segment = SegmentReader(_FILES, directory, log_id, name)
+    def checked(text: str) -> T:
         try:
-            header, length = segment.header(), segment.size()
-        finally:
-            segment.close()
-        if successor:
-            next_sequence = successor.sequence
-        else:
-            end = _end_of(directory, log_id, Position(name.number, HEADER_BYTES, name.sequence))
-            next_sequence = end.sequence
-        opened = datetime.fromtimestamp(header.timestamp_ms / 1000, UTC).isoformat(timespec="seconds")
-        events = next_sequence - name.sequence
-        print(f"  {name.number:>10}  {name.sequence:>16}  {events:>10}  {length:>12}  {opened}")
-    return end
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
 
 
-def _end_of(directory: str, log_id: bytes, start: Position) -> Position:
-    reader = Reader(_FILES, directory, log_id, start)
-    for _ in _blocks(reader):
-        continue
-    return reader.position
+def _ls(options: argparse.Namespace) -> int:
+    for directory in logs(_FILES, options.directory):
+        for line in listing(_FILES, directory):
+            print(line)
+    return 0
 
 
-def _cat(logs: list[str], _options: argparse.Namespace) -> None:
-    for directory in logs:
-        if start := oldest(_FILES, directory):
-            for block in _blocks(Reader(_FILES, directory, read_log_id(_FILES, directory), start)):
-                sys.stdout.buffer.write(block.payload)
-    sys.stdout.flush()
+def _cat(options: argparse.Namespace) -> int:
+    follower = _follower(options)
+    follower.show(islice(follower.new_lines(), options.n))
+    return int(follower.is_damaged)
 
 
-def _tail(logs: list[str], options: argparse.Namespace) -> None:
-    readers = []
-    for directory in logs:
-        lines, reader = _last_lines(directory, options.n)
-        sys.stdout.buffer.writelines(lines)
-        if reader:
-            readers.append(reader)
-    sys.stdout.flush()
+def _tail(options: argparse.Namespace) -> int:
+    follower = _follower(options)
+    follower.show(follower.last_lines(options.n))
     while options.follow:
-        for reader in readers:
-            for block in _blocks(reader):
-                sys.stdout.buffer.write(block.payload)
-        sys.stdout.flush()
+        follower.show(follower.new_lines())
         time.sleep(_POLL_SECONDS)
+    return int(follower.is_damaged)
 
 
-def _last_lines(directory: str, wanted: int) -> tuple[deque[bytes], Reader | None]:
-    """The last lines of a log, and a reader that stands behind them."""
-    lines: deque[bytes] = deque(maxlen=wanted)
-    log_id, reader = read_log_id(_FILES, directory), None
-    for name in reversed(list_segments(_FILES, directory)):
-        lines.clear()
-        reader = Reader(_FILES, directory, log_id, Position(name.number, HEADER_BYTES, name.sequence))
-        for block in _blocks(reader):
-            lines.extend(block.payload.splitlines(keepends=True))
-        if len(lines) == wanted:
-            break
-    return lines, reader
+def _follower(options: argparse.Namespace) -> Follower:
+    where, fields = tuple(options.where), tuple(options.field)
+    selection = Selection(options.since, options.until, options.from_seq, where, fields)
+    return Follower(_FILES, options.directory, selection, is_raw=options.raw)
 
 
-def _blocks(reader: Reader) -> Iterator[Block]:
-    while block := reader.next():
-        yield block
+def _verify(options: argparse.Namespace) -> int:
+    is_damaged = False
+    for directory in logs(_FILES, options.directory):
+        bar = _Bar(directory)
+        for result in verify(_FILES, directory, bar.move):
+            bar.clear()
+            if isinstance(result, Finding):
+                is_damaged = is_damaged or result.kind != "torn"
+                _tell(
+                    options, {"type": result.kind, "log": directory, "path": result.path, "lost": result.lost}, result
+                )
+            else:
+                _tell(options, {"type": "summary", "log": directory, **result._asdict()}, None)
+                if not options.json:
+                    print(f"{directory}: {result.segments} segments, {result.events} events, {result.bytes} bytes read")
+    return int(is_damaged)
+
+
+def _tell(options: argparse.Namespace, members: dict[str, object], finding: Finding | None) -> None:
+    if options.json:
+        print(json.dumps(members | ({"message": finding.message} if finding else {})))
+    elif finding:
+        print(f"{finding.kind}: {finding.path}: {finding.message}")
+
+
+class _Bar:
+    """Progress on a terminal, by bytes of the log."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._all = sum(
+            os.path.getsize(os.path.join(directory, str(name))) for name in list_segments(_FILES, directory)
+        )
+        self._done = self._shown = 0
+        self._is_shown = sys.stderr.isatty()
+
+    def move(self, block: Block) -> None:
+        """Count a block that was read."""
+        self._done += block.header.end - block.header.offset
+        share = min(self._done * _BAR_WIDTH // max(self._all, 1), _BAR_WIDTH)
+        if self._is_shown and share != self._shown:
+            self._shown = share
+            print(f"\r{self._directory} [{'#' * share:{_BAR_WIDTH}}]", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Take the bar away, for a line of text."""
+        if self._is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _repair(options: argparse.Namespace) -> int:
+    for directory in logs(_FILES, options.directory):
+        lock = _FILES.lock(os.path.join(directory, "LOCK"))
+        try:
+            steps = plan(_FILES, directory)
+            for step in steps:
+                print(f"{directory}: {step.text}")
+                if options.apply:
+                    step.apply()
+            if not steps:
+                print(f"{directory}: nothing to repair")
+        finally:
+            _FILES.close(lock)
+    if not options.apply:
+        print("nothing was changed; --apply does it")
+    return 0

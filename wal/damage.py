@@ -93,8 +93,8 @@ def _headers_behind(reader: SegmentReader, offset: int) -> Iterator[tuple[int, H
 
 def record(files: Files, directory: str, damage: Damage) -> None:
     """Put damage on the account, durably, and its bytes into quarantine. Twice is once. Raises OSError, Unreadable."""
-    known = _lines(files, directory)
-    if any((line["seg"], line["from"]["off"]) == (damage.start.segment, damage.start.offset) for line in known):
+    known = account(files, directory)
+    if is_on(known, damage):
         return
     kept_at = None
     if damage.kind is not Kind.MISSING:
@@ -127,21 +127,25 @@ def keep(files: Files, directory: str, start: Position, end: int) -> str:
 
 def missing_segments(files: Files, directory: str) -> set[int]:
     """The segments whose absence is on the account, so that it halts nobody any more."""
-    return {line["seg"] for line in _lines(files, directory) if line["kind"] == Kind.MISSING}
+    return {line["seg"] for line in account(files, directory) if line["kind"] == Kind.MISSING}
 
 
 def next_sequence(files: Files, directory: str) -> int:
     """The first sequence behind all damage on the account; 1 if there is none."""
-    return max((line["to"]["seq"] for line in _lines(files, directory)), default=1)
+    return max((line["to"]["seq"] for line in account(files, directory)), default=1)
 
 
-def _lines(files: Files, directory: str) -> list[dict[str, Any]]:
+def is_on(lines: list[dict[str, Any]], damage: Damage) -> bool:
+    """Whether damage at this place is on an account."""
+    return any((line["seg"], line["from"]["off"]) == (damage.start.segment, damage.start.offset) for line in lines)
+
+
+def account(files: Files, directory: str) -> list[dict[str, Any]]:
+    """The lines of `damage.ndjson`, oldest first. Raises Broken."""
     path = os.path.join(directory, FILE_NAME)
     try:
         return [json.loads(line) for line in read_file(files, path).splitlines()]
     except FileNotFoundError:
         return []
     except ValueError:
-        raise Broken(
-            path, 0, "a JSON object a line", "something else; move it aside, then `wal verify`"
-        ) from None
+        raise Broken(path, 0, "a JSON object a line", "something else; move it aside, then `wal verify`") from None

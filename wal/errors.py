@@ -40,6 +40,10 @@ class Broken(Corrupt):
     """Whole blocks or segments that do not follow one another: one is lost, swapped or copied in. A person decides."""
 
 
+class MissingSegment(Broken):
+    """A segment that must be there and is not."""
+
+
 class ForeignLog(Broken):
     """A segment that another log wrote."""
 

@@ -35,7 +35,7 @@ def ensure_log_id(files: Files, directory: str) -> bytes:
     try:
         return read_log_id(files, directory)
     except (FileNotFoundError, Corrupt) as fault:
-        log_id = _told_by_segments(files, directory)
+        log_id = told_by_segments(files, directory)
         if log_id is None:
             if list_segments(files, directory):
                 raise Corrupt(
@@ -46,7 +46,7 @@ def ensure_log_id(files: Files, directory: str) -> bytes:
     return log_id
 
 
-def _told_by_segments(files: Files, directory: str) -> bytes | None:
+def told_by_segments(files: Files, directory: str) -> bytes | None:
     """The id in the newest whole segment header."""
     for name in reversed(list_segments(files, directory)):
         descriptor = files.open(os.path.join(directory, str(name)))

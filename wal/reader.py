@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from wal.damage import Damage, Kind, examine, missing_segments
-from wal.errors import Broken, Corrupt
+from wal.errors import Broken, Corrupt, MissingSegment
 from wal.files import Files
 from wal.format import HEADER_BYTES, Position
 from wal.segment import Block, SegmentName, SegmentReader, list_segments
@@ -53,6 +53,11 @@ class Reader:
                 return step
         return None
 
+    def go_to(self, place: Position) -> None:
+        """Read on from another place between two blocks."""
+        self.close()
+        self.position, self.previous, self._end = place, None, None
+
     def close(self) -> None:
         """Let go of the open segment."""
         if self._segment:
@@ -71,7 +76,7 @@ class Reader:
         proven = self._end or (limit if limit and limit.segment == self.position.segment else None)
         damage = examine(segment, self.position, proven, cause)
         if damage is None:
-            return None
+            return self._over_gap()
         segment.forget()
         block, cause = self._block(segment)  # it may have been written since it was looked for
         if block is not None:
@@ -93,9 +98,9 @@ class Reader:
         return block, "a part of a block"
 
     def _find_end(self, segment: SegmentReader) -> Position | None:
-        """Where this segment ends, as its successor tells; None while it has none."""
+        """Where this segment ends, as its successor tells; None while it has none, or that one is lost."""
         name = self._successor()
-        if name is None:
+        if name is None or name.number > segment.name.number + 1:
             return None
         successor = SegmentReader(self._files, self._directory, self._log_id, name)
         try:
@@ -118,16 +123,20 @@ class Reader:
         name = self._successor()
         if name is None:
             raise self._missing(self.position.segment + 1)
-        if name.number > self.position.segment + 1:
-            damage = Damage(
-                Kind.MISSING, Position(self.position.segment + 1, 0, end.sequence), start_of(name), "no file"
-            )
-            self.close()
-            self.position, self.previous, self._end = damage.end, None, None
-            return damage
         self.close()
         self.position = start_of(name)
         return self._enter(name)
+
+    def _over_gap(self) -> Damage | None:
+        """Go behind segments whose loss is on the account; None where there is no such gap."""
+        name = self._successor()
+        if name is None:
+            return None
+        damage = Damage(
+            Kind.MISSING, Position(self.position.segment + 1, 0, self.position.sequence), start_of(name), "no such file"
+        )
+        self.go_to(damage.end)
+        return damage
 
     def _enter(self, name: SegmentName) -> Damage | None:
         """Open a segment, and check its header if this is its beginning."""
@@ -168,8 +177,8 @@ class Reader:
         self.position = damage.end
         return damage
 
-    def _missing(self, number: int) -> Broken:
-        return Broken(self._directory, 0, f"segment {number}", "no such file; restore it, or see `wal repair`")
+    def _missing(self, number: int) -> MissingSegment:
+        return MissingSegment(self._directory, 0, f"segment {number}", "no such file; restore it, or see `wal repair`")
 
 
 def read_all(reader: Reader, limit: Position | None = None) -> Iterator[Block | Damage]:

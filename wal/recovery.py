@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from wal.cursor import Cursor, consumers, load_cursor
 from wal.damage import QUARANTINE, Damage, Kind, keep, missing_segments, next_sequence, record
-from wal.errors import Broken, Corrupt
+from wal.errors import Corrupt, MissingSegment
 from wal.files import Files, copy_range
 from wal.format import Position
 from wal.reader import Reader, read_all, start_of
@@ -50,7 +50,7 @@ def recover(files: Files, directory: str, log_id: bytes) -> Recovered:
     names = list_segments(files, directory)
     cursors = load_cursors(files, directory, log_id)
     if missing := missing_numbers(files, directory, names, cursors):
-        raise Broken(directory, 0, f"segment {missing[0]}", "no such file; restore it, or see `wal repair`")
+        raise MissingSegment(directory, 0, f"segment {missing[0]}", "no such file; restore it, or see `wal repair`")
     if not names:
         return Recovered(1, 1, 0, 0, None, [])
     _read_from_disk(files, os.path.join(directory, str(names[-1])))

@@ -1,0 +1,113 @@
+"""`wal cat` and `wal tail`: the events of several logs in order of time."""
+
+import heapq
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from wal.files import Files
+from wal.format import Position
+from wal.identity import FILE_NAME, read_log_id
+from wal.listing import opened
+from wal.reader import Reader, start_of
+from wal.segment import list_segments
+from wal.select import Selection, coloured
+from wal.verify import Finding, read_on
+
+_Line = tuple[int, int, bytes]
+"""When a line was committed (Unix ms), the place of its log among the logs, and the line."""
+
+
+def logs(files: Files, directory: str) -> list[str]:
+    """The log at `directory`, or the logs right below it. Raises FileNotFoundError."""
+    below = [os.path.join(directory, name) for name in files.names(directory)]
+    logs = [path for path in (directory, *below) if _is_log(files, path)]
+    if not logs:
+        raise FileNotFoundError(f"{directory}: no log here, nor in a folder of it; expected a {FILE_NAME}")
+    return logs
+
+
+def _is_log(files: Files, path: str) -> bool:
+    return os.path.isdir(path) and (os.path.exists(os.path.join(path, FILE_NAME)) or bool(list_segments(files, path)))
+
+
+class Follower:
+    """Prints events of some logs in order of time, and remembers how far it came in each."""
+
+    def __init__(self, files: Files, directory: str, selection: Selection, *, is_raw: bool) -> None:
+        """`is_raw` forbids the colours that a terminal gets."""
+        self.is_damaged = False
+        self._files = files
+        self._directory = directory
+        self._selection = selection
+        self._is_coloured = sys.stdout.isatty() and not is_raw and "NO_COLOR" not in os.environ
+        self._readers: dict[str, Reader] = {}
+        self._told: set[str] = set()
+
+    def new_lines(self) -> Iterator[bytes]:
+        """All lines that have come since the last call, of all logs, in order of time."""
+        return (line for _, _, line in heapq.merge(*(self._lines(at, path) for at, path in enumerate(self._paths()))))
+
+    def last_lines(self, wanted: int) -> list[bytes]:
+        """The last lines of all logs, in order of time; going on from there is `new_lines`."""
+        found: list[_Line] = []
+        for at, path in enumerate(self._paths()):
+            lines: list[_Line] = []
+            for name in reversed(list_segments(self._files, path)):
+                reader = Reader(self._files, path, read_log_id(self._files, path), start_of(name))
+                last = deque(self._read(reader, at, path, name.number), maxlen=wanted)
+                lines = [*last, *lines][-wanted:] if wanted else []
+                self._readers.setdefault(path, reader)
+                if len(lines) == wanted:
+                    break
+            found += lines
+        return [line for _, _, line in sorted(found, key=lambda line: line[:2])[-wanted:]] if wanted else []
+
+    def show(self, lines: Iterable[bytes]) -> None:
+        """Print lines at once."""
+        for line in lines:
+            sys.stdout.buffer.write(coloured(line) if self._is_coloured else line)
+        sys.stdout.flush()
+
+    def _paths(self) -> list[str]:
+        return logs(self._files, self._directory)
+
+    def _lines(self, at: int, path: str) -> Iterator[_Line]:
+        """What has come in one log since the last call."""
+        reader = self._readers.get(path)
+        if reader is None:
+            start = _start(self._files, path, self._selection)
+            if start is None:
+                return
+            reader = self._readers[path] = Reader(self._files, path, read_log_id(self._files, path), start)
+        yield from self._read(reader, at, path, None)
+
+    def _read(self, reader: Reader, at: int, path: str, segment: int | None) -> Iterator[_Line]:
+        """The chosen lines from the reader's place on, up to the end of `segment` or of the log."""
+        for step in read_on(self._files, path, reader):
+            if isinstance(step, Finding):
+                self._tell(step)
+                continue
+            if segment is not None and step.header.segment != segment:
+                return
+            for line in self._selection.lines(step):
+                yield (step.header.timestamp_ms, at, line)
+
+    def _tell(self, finding: Finding) -> None:
+        if finding.message not in self._told:
+            self._told.add(finding.message)
+            print(f"wal: {finding.path}: {finding.message}", file=sys.stderr)
+        self.is_damaged = True
+
+
+def _start(files: Files, directory: str, selection: Selection) -> Position | None:
+    """The first place that can hold what is asked for: segments that end before it are not read."""
+    log_id, names = read_log_id(files, directory), list_segments(files, directory)
+    for name, behind in pairwise(names):
+        behind_opened = opened(files, directory, log_id, behind)
+        is_old = behind_opened is not None and behind_opened < selection.since_ms
+        if not is_old and behind.sequence > selection.from_sequence:
+            return start_of(name)
+    return start_of(names[-1]) if names else None

@@ -1,0 +1,103 @@
+"""`wal ls`: a log at a glance. Reads headers, and of the segments only the last one as a whole."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from wal.cursor import consumers, load_cursor
+from wal.damage import account, missing_segments
+from wal.errors import Corrupt
+from wal.files import Files
+from wal.format import Position
+from wal.identity import read_log_id
+from wal.reader import Reader, read_all, start_of
+from wal.segment import Block, SegmentName, SegmentReader, list_segments
+from wal.verify import is_held
+
+
+def listing(files: Files, directory: str) -> Iterator[str]:
+    """The lines that describe a log: its segments, cursors and damage. Raises Broken, OSError."""
+    log_id, held = read_log_id(files, directory), is_held(files, directory)
+    yield f"{directory}  log {log_id.decode()}  {'held by a writer' if held else 'not held'}"
+    yield f"  {'segment':>10} {'first seq':>16} {'events':>10} {'bytes':>12}  {'opened':20}  {'last commit':20}  state"
+    end = None
+    names = list_segments(files, directory)
+    for name, behind in zip(names, [*names[1:], None], strict=True):
+        if behind is None:
+            end, last = _end_of(files, directory, log_id, name)
+            state = "active" if held else "closed"
+        else:
+            end, last, state = start_of(behind), opened(files, directory, log_id, behind), "sealed"
+        yield _row(files, directory, log_id, name, end, last, state)
+        yield from _gap(files, directory, name, behind)
+    for consumer in consumers(files, directory):
+        yield f"  cursor {consumer}: {_cursor(files, directory, log_id, consumer, end)}"
+    if lines := account(files, directory):
+        yield f"  damage.ndjson: {len(lines)} places, {sum(line['lost'] for line in lines)} events lost"
+
+
+def opened(files: Files, directory: str, log_id: bytes, name: SegmentName) -> int | None:
+    """When a segment was opened, in Unix ms; None if its header can't be read."""
+    segment = SegmentReader(files, directory, log_id, name)
+    try:
+        return segment.header().timestamp_ms
+    except Corrupt:
+        return None
+    finally:
+        segment.close()
+
+
+def _row(
+    files: Files, directory: str, log_id: bytes, name: SegmentName, end: Position, last: int | None, state: str
+) -> str:
+    length = os.path.getsize(os.path.join(directory, str(name)))
+    if any(line["seg"] == name.number for line in account(files, directory)):
+        state = "damaged"
+    elif state == "closed" and end.offset < length:
+        state = "torn"
+    times = f"{_time(opened(files, directory, log_id, name)):20}  {_time(last):20}"
+    return f"  {name.number:>10} {name.sequence:>16} {end.sequence - name.sequence:>10} {length:>12}  {times}  {state}"
+
+
+def _gap(files: Files, directory: str, name: SegmentName, behind: SegmentName | None) -> Iterator[str]:
+    known = missing_segments(files, directory)
+    for number in range(name.number + 1, behind.number if behind else 0):
+        yield f"  {number:>10} missing{', and on the account of damage' if number in known else ''}"
+
+
+def _end_of(files: Files, directory: str, log_id: bytes, name: SegmentName) -> tuple[Position, int | None]:
+    """Where the last segment ends, and when its last block was committed."""
+    reader, last = Reader(files, directory, log_id, start_of(name)), None
+    try:
+        for step in read_all(reader):
+            if isinstance(step, Block):
+                last = step.header.timestamp_ms
+    finally:
+        reader.close()
+    return reader.position, last
+
+
+def _cursor(files: Files, directory: str, log_id: bytes, consumer: str, end: Position | None) -> str:
+    try:
+        cursor = load_cursor(files, directory, log_id, consumer)
+    except Corrupt as fault:
+        return f"damaged: {fault}"
+    if cursor is None or end is None:
+        return "gone"
+    events, length = end.sequence - cursor.acked.sequence, _bytes_behind(files, directory, cursor.acked, end)
+    under_way = f", batch {cursor.intent.token} under way" if cursor.intent else ""
+    return f"next seq {cursor.acked.sequence}, {events} events and {length} bytes behind{under_way}"
+
+
+def _bytes_behind(files: Files, directory: str, place: Position, end: Position) -> int:
+    """Bytes of segments between two places, framing counted."""
+    if place.segment == end.segment:
+        return end.offset - place.offset
+    names = [name for name in list_segments(files, directory) if place.segment <= name.number < end.segment]
+    return sum(os.path.getsize(os.path.join(directory, str(name))) for name in names) - place.offset + end.offset
+
+
+def _time(unix_ms: int | None) -> str:
+    if unix_ms is None:
+        return "?"
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,120 @@
+"""Read all of a log and tell what is wrong with it. Changes nothing, and may run while the log is written."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from wal.cursor import consumers, load_cursor
+from wal.damage import Damage
+from wal.errors import Broken, Corrupt, ForeignLog, LogLocked, MissingSegment, WalError
+from wal.files import Files
+from wal.format import Position
+from wal.identity import read_log_id, told_by_segments
+from wal.reader import Reader, read_all, start_of
+from wal.segment import Block, SegmentName, list_segments
+
+_KINDS: Final = {MissingSegment: "missing", ForeignLog: "foreign"}
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong. `lost` counts events; a torn tail is what a crash leaves, and no damage."""
+
+    kind: str
+    path: str
+    message: str
+    lost: int = 0
+    damage: Damage | None = None
+
+
+class Summary(NamedTuple):
+    """What was read: segments, blocks, events and bytes of payload."""
+
+    segments: int
+    blocks: int
+    events: int
+    bytes: int
+
+
+def is_held(files: Files, directory: str) -> bool:
+    """Whether a writer holds the log now."""
+    try:
+        files.close(files.lock(os.path.join(directory, "LOCK")))
+    except LogLocked:
+        return True
+    return False
+
+
+def verify(
+    files: Files, directory: str, on_block: Callable[[Block], None] = lambda _: None
+) -> Iterator[Finding | Summary]:
+    """Every finding as it is made, and what was read at the end. Raises Unreadable, OSError."""
+    held = is_held(files, directory)
+    try:
+        log_id = read_log_id(files, directory)
+    except (Corrupt, FileNotFoundError) as fault:
+        yield Finding("identity", directory, f"log.json: {fault}")
+        told = told_by_segments(files, directory)
+        if told is None:
+            return
+        log_id = told
+    names = list_segments(files, directory)
+    total = Summary(len(names), 0, 0, 0)
+    if names:
+        reader = Reader(files, directory, log_id, start_of(names[0]))
+        for step in read_on(files, directory, reader):
+            if isinstance(step, Finding):
+                yield step
+            else:
+                total = _added(total, step)
+                on_block(step)
+        reader.close()
+        if not held:
+            yield from _torn(directory, reader.position, names[-1])
+    yield from _cursors(files, directory, log_id, names)
+    yield total
+
+
+def read_on(files: Files, directory: str, reader: Reader) -> Iterator[Finding | Block]:
+    """All that the reader can read and, in the place of what it can't, a finding; then on with the next segment."""
+    while True:
+        try:
+            for step in read_all(reader):
+                yield _finding(directory, step) if isinstance(step, Damage) else step
+        except Broken as fault:
+            yield Finding(_KINDS.get(type(fault), "broken"), fault.path, str(fault))
+            behind = [name for name in list_segments(files, directory) if name.number > reader.position.segment]
+            if behind:
+                reader.go_to(start_of(behind[0]))
+                continue
+        return
+
+
+def _finding(directory: str, damage: Damage) -> Finding:
+    return Finding(str(damage.kind), directory, str(damage), damage.lost, damage)
+
+
+def _added(total: Summary, block: Block) -> Summary:
+    header = block.header
+    return total._replace(
+        blocks=total.blocks + 1, events=total.events + header.records, bytes=total.bytes + header.length
+    )
+
+
+def _torn(directory: str, end: Position, last: SegmentName) -> Iterator[Finding]:
+    """Bytes behind the last whole block of a log that nobody writes."""
+    path = os.path.join(directory, str(last))
+    left = os.path.getsize(path) - end.offset
+    if end.segment == last.number and left > 0:
+        yield Finding("torn", path, f"{left} bytes behind byte {end.offset}; the next start cuts them off")
+
+
+def _cursors(files: Files, directory: str, log_id: bytes, names: list[SegmentName]) -> Iterator[Finding]:
+    for consumer in consumers(files, directory):
+        path = os.path.join(directory, "cursors", f"{consumer}.json")
+        try:
+            cursor = load_cursor(files, directory, log_id, consumer)
+        except WalError as fault:
+            yield Finding("cursor", path, str(fault))
+            continue
+        if cursor and cursor.acked.segment not in {name.number for name in names}:
+            yield Finding("cursor", path, f"it is in segment {cursor.acked.segment}, which is not there")
