@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from wal.damage import Damage
 from wal.files import Files
 from wal.format import Position
 from wal.identity import read_log_id
-from wal.reader import Reader, oldest
+from wal.reader import Reader, oldest, read_all
 from wal.segment import Block, list_segments
 
 FILES = Files()
@@ -38,25 +39,43 @@ def lines(numbers: Iterable[int]) -> bytes:
     return b"".join(map(line, numbers))
 
 
-def numbers(blocks: Iterable[Block]) -> list[int]:
-    """The events of blocks."""
-    return [json.loads(text)["n"] for block in blocks for text in block.payload.splitlines()]
+def numbers(steps: Iterable[Block | Damage]) -> list[int]:
+    """The events of blocks, and in the place of each that is lost, 0."""
+    found: list[int] = []
+    for step in steps:
+        if isinstance(step, Damage):
+            found += [0] * step.lost
+        else:
+            found += [json.loads(text)["n"] for text in step.payload.splitlines()]
+    return found
 
 
-def read_blocks(directory: str, start: Position | None = None, limit: Position | None = None) -> list[Block]:
-    """All blocks from `start`, or from the oldest, up to the end or to `limit`."""
+def read_steps(directory: str, start: Position | None = None, limit: Position | None = None) -> list[Block | Damage]:
+    """All blocks and all damage from `start`, or from the oldest, up to the end or to `limit`."""
     start = start or oldest(FILES, directory)
     assert start, "no log"
     reader = Reader(FILES, directory, read_log_id(FILES, directory), start)
     try:
-        return list(iter(lambda: reader.next(limit), None))
+        return list(read_all(reader, limit))
     finally:
         reader.close()
 
 
+def read_blocks(directory: str, start: Position | None = None, limit: Position | None = None) -> list[Block]:
+    """All blocks of a log that is not damaged."""
+    steps = read_steps(directory, start, limit)
+    assert damages(steps) == []
+    return [step for step in steps if isinstance(step, Block)]
+
+
+def damages(steps: Iterable[Block | Damage]) -> list[Damage]:
+    """The damage among what was read."""
+    return [step for step in steps if isinstance(step, Damage)]
+
+
 def events(directory: str) -> list[int]:
-    """All events of a log."""
-    return numbers(read_blocks(directory))
+    """All events of a log, 0 for each that is lost."""
+    return numbers(read_steps(directory))
 
 
 def segments(directory: str) -> list[Path]:

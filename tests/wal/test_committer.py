@@ -229,6 +229,20 @@ def test_appends_are_refused_while_too_much_waits_for_the_disk(directory: str, f
     assert _sizes(directory) == [1, 8]
 
 
+def test_what_is_committed_does_not_wait_any_more(directory: str) -> None:
+    class Swallowing(FaultyFiles):
+        def write(self, descriptor: int, buffers: Sequence[bytes]) -> int:
+            return sum(map(len, buffers))
+
+    async def run() -> None:
+        async with _committing(directory, Swallowing()) as committer:
+            for _ in range(10):
+                await committer.append(_event(MAX_LINE_BYTES) * 8, 8)
+            assert committer.durable.sequence == 81
+
+    asyncio.run(run())
+
+
 # Faults
 
 
