@@ -19,3 +19,4 @@ async def live_log(
         yield committer
     finally:
         await committer.close()
+        committer.log.close()

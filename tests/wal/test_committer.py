@@ -29,7 +29,10 @@ async def _committing(directory: str, files: FaultyFiles, segment_seconds: float
             yield committer
         finally:
             files.gate.set()
-            await committer.close()
+            try:
+                await committer.close()
+            finally:
+                committer.log.close()
 
 
 async def _blocked(committer: Committer, files: FaultyFiles, number: int) -> asyncio.Future[None]:
@@ -305,6 +308,7 @@ def test_a_failed_fsync_refuses_all_that_wait_and_every_later_append(directory: 
                 committer.append(line(4))
         assert committer.next_sequence == 1
         await committer.close()
+        log.close()
         assert len(told) == 1
 
     asyncio.run(run())
@@ -466,3 +470,32 @@ def test_a_quiet_log_leaves_its_segment_when_it_is_old(directory: str, files: Fa
 
     asyncio.run(run())
     assert events(directory) == [1]
+
+
+def test_while_the_disk_stalls_new_appends_are_refused_and_those_that_wait_are_served(
+    directory: str, files: FaultyFiles
+) -> None:
+    async def run() -> None:
+        log = Log(directory, files=files)
+        committer = Committer(log, stall_seconds=0.05)
+        stalled = await _blocked(committer, files, 1)
+        waiting = committer.append(line(2))
+        while not committer_refuses(committer):
+            await asyncio.sleep(0.01)
+        files.gate.set()
+        await asyncio.gather(stalled, waiting)
+        sequence = committer.next_sequence
+        await committer.append(line(sequence))
+        await committer.close()
+        log.close()
+
+    def committer_refuses(committer: Committer) -> bool:
+        try:
+            committer.append(line(committer.next_sequence))
+        except LogFull as refusal:
+            assert "the disk has not answered for" in str(refusal)
+            return True
+        return False
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))
+    assert events(directory) == list(range(1, len(events(directory)) + 1))

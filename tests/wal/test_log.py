@@ -29,6 +29,7 @@ class _Fault(NamedTuple):
 
     call: str
     after: int = 0
+    times: int = 1
     is_due: bool = True
 
 
@@ -231,7 +232,7 @@ def test_an_open_that_fails_lets_go_of_the_lock_and_can_be_repeated(
         pytest.param(_Fault("write"), id="at the header of a segment"),
         pytest.param(_Fault("sync_all"), id="at the sync of that header"),
         pytest.param(_Fault("rename"), id="at its rename"),
-        pytest.param(_Fault("reserve"), id="at its first reservation"),
+        pytest.param(_Fault("reserve", times=2), id="at its first reservation"),
         pytest.param(_Fault("write", after=1), id="at its first block"),
     ],
 )
@@ -239,7 +240,7 @@ def test_a_full_disk_refuses_the_commit_and_no_later_one(
     log: Log, files: FaultyFiles, clock: Clock, number: int, fault: _Fault
 ) -> None:
     clock.ms += 60_000 * fault.is_due
-    files.fail(fault.call, number, after=fault.after)
+    files.fail(fault.call, number, after=fault.after, times=fault.times)
     with pytest.raises(LogFull, match="make room on the disk"):
         log.commit(line(0), 1)
     assert log.end.sequence == 2
@@ -277,10 +278,10 @@ def test_a_part_of_a_block_is_void_and_the_next_commit_is_in_a_new_segment(
 def test_a_failed_reservation_writes_nothing_and_the_segment_stays_in_use(directory: str, files: FaultyFiles) -> None:
     with closing(Log(directory, files=files)) as log:
         files.calls.clear()
-        files.fail("reserve", errno.ENOSPC)
+        files.fail("reserve", errno.ENOSPC, times=2)
         with pytest.raises(LogFull):
             log.commit(line(0), 1)
-        assert files.calls == ["reserve"]
+        assert files.calls == ["reserve", "reserve"]
         _commit(log, 1)
     assert len(segments(directory)) == 1
     assert events(directory) == [1]
@@ -323,7 +324,7 @@ def test_failed_fsync_poisons_the_log_until_restart(
     log: Log, files: FaultyFiles, clock: Clock, number: int, fault: _Fault
 ) -> None:
     clock.ms += 60_000 * fault.is_due
-    files.fail(fault.call, number, after=fault.after)
+    files.fail(fault.call, number, after=fault.after, times=fault.times)
     with pytest.raises(LogPoisoned, match="restart to recover"):
         log.commit(line(0), 1)
     files.calls.clear()
@@ -357,3 +358,52 @@ def test_an_error_names_the_log_and_the_reason(log: Log, directory: str, files: 
     files.fail("sync", errno.EIO)
     with pytest.raises(LogPoisoned, match=f"{directory}: fsync failed .Input/output error.; .* restart to recover"):
         log.commit(line(0), 1)
+
+
+# Room on the disk, and who holds the log
+
+
+class _Disk(FaultyFiles):
+    """A disk with so many bytes free."""
+
+    free = 1000
+
+    def free_bytes(self, path: str) -> int:
+        return self.free
+
+
+def test_below_the_watermark_commits_are_refused_until_there_is_room(
+    directory: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = _Disk()
+    with closing(Log(directory, files=disk, clock=clock, warn_free_bytes=900, min_free_bytes=500)) as log:
+        _commit(log, 1)
+        disk.free = 800
+        clock.ms += 200
+        _commit(log, 2)
+        assert caplog.messages == [f"{directory}: only 800 bytes are free on this disk"]
+        disk.free = 499
+        clock.ms += 200
+        with pytest.raises(LogFull, match="499 bytes are free, under the 500"):
+            log.commit(line(0), 1)
+        log.mark_idle()  # what proves the last event durable has its room from the rest
+        disk.free = 500
+        clock.ms += 200
+        _commit(log, 3)
+    assert events(directory) == [1, 2, 3]
+    assert len(caplog.records) == 1
+
+
+def test_a_sealed_log_stays_locked_until_it_is_closed(directory: str) -> None:
+    log = Log(directory)
+    log.commit(line(1), 1)
+    for _ in range(2):
+        log.seal()
+        with pytest.raises(LogClosed):
+            log.commit(line(2), 1)
+        with pytest.raises(LogLocked):
+            Log(directory)
+    for _ in range(2):
+        log.close()
+    Log(directory).close()
+    assert events(directory) == [1]
