@@ -18,7 +18,8 @@ import zstandard
 
 from wal.files import Files
 from wal.identity import read_log_id
-from wal.reader import Reader, oldest
+from wal.reader import Reader, oldest, read_all
+from wal.segment import Block
 
 PATIENCE_SECONDS = 30.0
 PROGRAMS = Path(sys.executable).parent
@@ -161,7 +162,8 @@ def read_log(directory: Path) -> list[dict[str, Any]]:
         start = oldest(files, shard)
         assert start is not None
         reader = Reader(files, shard, read_log_id(files, shard), start)
-        while block := reader.next():
+        for block in read_all(reader):
+            assert isinstance(block, Block), block
             records += [json.loads(line) for line in block.payload.splitlines()]
         reader.close()
     return records

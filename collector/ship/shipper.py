@@ -17,8 +17,9 @@ from collector.ship.sinks import Sink
 from wal.committer import Committer
 from wal.cursor import Cursor, Intent, load_cursor, save_cursor
 from wal.damage import Damage, record
+from wal.errors import Broken
 from wal.format import Position
-from wal.reader import Reader, oldest
+from wal.reader import Reader, oldest, read_all
 from wal.segment import Block
 
 _LINGER_SECONDS: Final = 0.25
@@ -122,18 +123,23 @@ class Shipper:
         """The batch of an intent, from the log; None if damage has taken all of it since.
 
         Where damage has taken a part, the rest goes under the same token: a sink that has the batch already has all.
+        Raises Broken where the log is not damaged, and yet not the one that the intent was cut from.
         """
-        reader = self._reader(intent.first)
+        reader, is_damaged = self._reader(intent.first), False
         blocks = []
         try:
-            while (step := reader.next(intent.last)) is not None:
+            for step in read_all(reader, intent.last):
                 if isinstance(step, Damage):
+                    is_damaged = True
                     await self._account(step)
                 elif step.header.records:
                     blocks.append(step)
         finally:
             reader.close()
-        return cut(self._log.log_id, blocks)[0]._replace(token=intent.token) if blocks else None
+        batch, found = cut(self._log.log_id, blocks) if blocks else (None, None)
+        if found != intent and not is_damaged:
+            raise Broken(self._log.directory, intent.first.offset, f"the batch {intent.token}", "other bytes")
+        return batch and batch._replace(token=intent.token)
 
     async def _account(self, damage: Damage) -> None:
         log = self._log

@@ -493,8 +493,7 @@ def test_while_the_disk_stalls_new_appends_are_refused_and_those_that_wait_are_s
         try:
             committer.append(line(committer.next_sequence))
         except LogFull as refusal:
-            assert "the disk has not answered for" in str(refusal)
-            return True
+            return "the disk has not answered for" in str(refusal)
         return False
 
     asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))

@@ -7,7 +7,7 @@ from wal.cursor import Intent
 from wal.files import Files
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log
-from wal.reader import Reader
+from wal.reader import Reader, read_all
 from wal.segment import Block
 
 NOW_MS = 1_576_222_602_123
@@ -21,10 +21,7 @@ def _blocks(folder: Path, *payloads: bytes, segment_bytes: int = 64 << 20) -> tu
         log.commit(payload, payload.count(b"\n"))
     log.close()
     reader = Reader(Files(), str(folder), log.log_id, start)
-    blocks = []
-    while block := reader.next():
-        if block.header.records:
-            blocks.append(block)
+    blocks = [step for step in read_all(reader) if isinstance(step, Block) and step.header.records]
     reader.close()
     return log.log_id, blocks
 

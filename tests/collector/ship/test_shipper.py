@@ -1,6 +1,7 @@
 """The shipper: every event once and in order, whatever crashes and whatever the sink does."""
 
 import asyncio
+import errno
 import json
 import random
 import threading
@@ -16,7 +17,8 @@ from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
 from wal.committer import Committer
 from wal.cursor import Cursor, Intent, load_cursor, save_cursor
-from wal.errors import Corrupt
+from wal.damage import account
+from wal.errors import Broken
 from wal.files import Files
 from wal.format import HEADER_BYTES, Position
 from wal.reader import oldest
@@ -459,46 +461,61 @@ FIRST_PAYLOAD = 2 * HEADER_BYTES + 3
 
 @pytest.mark.parametrize("segment_bytes", [1, 64 << 20])
 @pytest.mark.parametrize("offset", [HEADER_BYTES + 60, FIRST_PAYLOAD])
-def test_a_damaged_block_raises_corrupt_and_is_not_shipped(tmp_path: Path, segment_bytes: int, offset: int) -> None:
-    async def ship() -> Recording:
+def test_a_damaged_block_is_accounted_for_and_the_rest_is_shipped(
+    tmp_path: Path, segment_bytes: int, offset: int
+) -> None:
+    async def ship() -> list[int]:
         sink = Recording()
         async with live_log(tmp_path, segment_bytes=segment_bytes) as committer:
             await _append(committer, 1, 3)
             _flip(tmp_path, offset)
-            with pytest.raises(Corrupt):
-                await _drain(_shipper(sink, committer), committer)
-        return sink
-
-    sink = asyncio.run(ship())
-    assert (sink.attempts, sink.closed) == ([], 1)
-
-
-def test_what_lies_before_the_damage_is_shipped(tmp_path: Path) -> None:
-    async def ship() -> list[int]:
-        sink = Recording()
-        async with live_log(tmp_path) as committer:
-            await _append(committer, 1, 3)
-            _flip(tmp_path, FIRST_PAYLOAD + 2 * (HEADER_BYTES + LINE_BYTES))
-            with pytest.raises(Corrupt):
-                await _drain(_shipper(sink, committer), committer)
+            await _drain(_shipper(sink, committer), committer)
         return _numbers(sink.arrived)
 
-    assert asyncio.run(ship()) == [1, 2]
+    assert asyncio.run(ship()) == [2, 3]
+    (line,) = account(Files(), str(tmp_path))
+    assert (line["kind"], line["lost"], line["from"]["seq"]) == ("corrupt", 1, 1)
 
 
-def test_an_intent_whose_bytes_are_damaged_is_not_sent_again(tmp_path: Path) -> None:
-    async def ship() -> Recording:
+@pytest.mark.parametrize(("damaged", "left"), [([0], [2, 3]), ([0, 1, 2], [])])
+def test_an_intent_goes_on_with_what_damage_has_left_of_it(tmp_path: Path, damaged: list[int], left: list[int]) -> None:
+    async def ship() -> tuple[list[Batch], list[Batch]]:
+        sink, again = Recording(before=[PowerCut()]), Recording()
         async with live_log(tmp_path) as committer:
             await _append(committer, 1, 3)
             with pytest.raises(PowerCut):
-                await _drain(_shipper(Recording(before=[PowerCut()]), committer), committer)
-            _flip(tmp_path, FIRST_PAYLOAD)
-            sink = Recording()
-            with pytest.raises(Corrupt):
-                await _drain(_shipper(sink, committer), committer)
-        return sink
+                await _drain(_shipper(sink, committer, flush_bytes=1 << 20), committer)
+            for at in damaged:
+                _flip(tmp_path, FIRST_PAYLOAD + at * (HEADER_BYTES + LINE_BYTES))
+            await _drain(_shipper(again, committer, flush_bytes=1 << 20), committer)
+        return sink.attempts, again.attempts
 
-    assert asyncio.run(ship()).attempts == []
+    first, second = asyncio.run(ship())
+    assert _numbers(second) == left
+    assert [batch.token for batch in second] == [batch.token for batch in first][: len(second)]
+
+
+class FullOnce(Files):
+    """A disk that has no room for a cursor once."""
+
+    is_full = True
+
+    def rename(self, source: str, target: str) -> None:
+        if "/cursors/" in target and self.is_full:
+            self.is_full = False
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().rename(source, target)
+
+
+def test_a_full_disk_under_the_cursor_does_not_end_shipping(tmp_path: Path) -> None:
+    async def ship() -> list[int]:
+        sink = Recording()
+        async with live_log(tmp_path, files=FullOnce()) as committer:
+            await _append(committer, 1, 3)
+            await _drain(_shipper(sink, committer), committer)
+        return _numbers(sink.arrived)
+
+    assert asyncio.run(ship()) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("token", ["another", ""])
@@ -512,7 +529,7 @@ def test_an_intent_that_the_log_does_not_bear_out_is_not_sent(tmp_path: Path, to
             assert first is not None
             last = Position(first.segment, first.offset + HEADER_BYTES + LINE_BYTES, first.sequence + 1)
             save_cursor(log.files, log.directory, log.log_id, NAME, Cursor(first, Intent(first, last, token)))
-            with pytest.raises(Corrupt, match="the batch"):
+            with pytest.raises(Broken, match="the batch"):
                 await _drain(_shipper(sink, committer), committer)
         return sink
 
