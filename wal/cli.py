@@ -18,7 +18,7 @@ from wal.log import now_ms
 from wal.repair import plan
 from wal.segment import Block, list_segments
 from wal.select import Selection, parse_condition, parse_time
-from wal.verify import Finding, verify
+from wal.verify import Finding, Summary, verify
 
 _FILES: Final = Files()
 _POLL_SECONDS: Final = 0.1
@@ -137,21 +137,21 @@ def _verify(options: argparse.Namespace) -> int:
             bar.clear()
             if isinstance(result, Finding):
                 is_damaged = is_damaged or result.kind != "torn"
-                _tell(
-                    options, {"type": result.kind, "log": directory, "path": result.path, "lost": result.lost}, result
-                )
-            else:
-                _tell(options, {"type": "summary", "log": directory, **result._asdict()}, None)
-                if not options.json:
-                    print(f"{directory}: {result.segments} segments, {result.events} events, {result.bytes} bytes read")
+            print(_as_json(directory, result) if options.json else _as_text(directory, result))
     return int(is_damaged)
 
 
-def _tell(options: argparse.Namespace, members: dict[str, object], finding: Finding | None) -> None:
-    if options.json:
-        print(json.dumps(members | ({"message": finding.message} if finding else {})))
-    elif finding:
-        print(f"{finding.kind}: {finding.path}: {finding.message}")
+def _as_json(directory: str, result: Finding | Summary) -> str:
+    if isinstance(result, Summary):
+        return json.dumps({"type": "summary", "log": directory, **result._asdict()})
+    told = {"path": result.path, "lost": result.lost, "message": result.message}
+    return json.dumps({"type": result.kind, "log": directory, **told})
+
+
+def _as_text(directory: str, result: Finding | Summary) -> str:
+    if isinstance(result, Summary):
+        return f"{directory}: {result.segments} segments, {result.events} events and {result.bytes} bytes can be read"
+    return f"{result.kind}: {result.path}: {result.message}"
 
 
 class _Bar:

@@ -1,5 +1,9 @@
 """`wal`: what it prints and how it ends, as an operator runs it."""
 
+import json
+import os
+import pty
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,8 +14,10 @@ from typing import Final
 import pytest
 
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
-from tests.wal.logs import FILES, Clock, damage, line, lines, read_blocks, segments
+from tests.wal.logs import FILES, Clock, damage, events, line, lines, segments
 from wal.cursor import Cursor, save_cursor
+from wal.damage import Damage, Kind, account, record
+from wal.errors import MissingSegment
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log
 
@@ -78,10 +84,91 @@ def test_cat_prints_every_event_verbatim_while_the_log_is_written(log: Log, dire
     assert _printed("cat", directory).endswith('{"n": 6,  "x":"đ\\u0111"}\n')
 
 
-def test_cat_of_a_folder_of_logs_prints_one_after_the_other(log: Log, directory: str, tmp_path: Path) -> None:
-    with closing(Log(f"{directory}-2")) as other, closing(Log(f"{directory}-3")):
+def test_cat_of_a_folder_of_logs_is_in_order_of_time(log: Log, directory: str, clock: Clock, tmp_path: Path) -> None:
+    between = Clock()
+    between.ms += 1
+    with closing(Log(f"{directory}-2", clock=between)) as other, closing(Log(f"{directory}-3")):
+        other.commit(line(8), 1)
+        between.ms = clock.ms + 1
         other.commit(line(9), 1)
-        assert _printed("cat", str(tmp_path)) == lines([1, 2, 3, 4, 5, 9]).decode()
+        assert _printed("cat", str(tmp_path)) == lines([1, 2, 3, 8, 4, 5, 9]).decode()
+        assert _printed("tail", "-n", "3", str(tmp_path)) == lines([4, 5, 9]).decode()
+
+
+@pytest.fixture
+def shop(directory: str, clock: Clock) -> str:
+    """A log of four records, a minute and a segment apart."""
+    with closing(Log(directory, clock=clock)) as log:
+        for number, action in enumerate(["view", "click", "view", "click"], 1):
+            log.commit(_RECORD % (number, action.encode(), number), 1)
+            clock.ms += 60_000
+    return directory
+
+
+_RECORD: Final = (
+    b'{"id":"a-%d","session":{"hits":1},"event":{"ea":"%b","items":[{"id":"p%d"}],"flag":true,"none":null}}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--where", "ea=click"], [2, 4]),
+        (["--where", "event.ea=view", "--where", "items.0.id=p3"], [3]),
+        (["--where", "session.hits=1", "--where", "flag=true", "--where", "none=null"], [1, 2, 3, 4]),
+        (["--where", "items.9.id=p3"], []),
+        (["--where", "ea=cl=ick"], []),
+        (["--from-seq", "3"], [3, 4]),
+        (["--since", "2023-11-14T22:14:20"], [2, 3, 4]),
+        (["--since", "2023-11-14T22:14:20Z", "--until", "2023-11-14T23:16:20+01:00"], [2, 3]),
+        (["--since", "1d"], []),
+        (["--until", "1.5h", "-n", "3"], [1, 2, 3]),
+        (["-n", "0"], []),
+    ],
+)
+def test_cat_prints_what_is_asked_for(shop: str, options: list[str], expected: list[int]) -> None:
+    assert _printed("cat", *options, "--field", "id", shop).split() == [f"a-{number}" for number in expected]
+
+
+def test_tail_counts_what_is_asked_for(shop: str) -> None:
+    assert _printed("tail", "-n", "1", "--where", "ea=view", "--field", "id", shop) == "a-3\n"
+
+
+def test_fields_are_printed_side_by_side(shop: str) -> None:
+    printed = _printed("cat", "-n", "1", "--field", "id", "--field", "items", "--field", "flag", "--field", "no", shop)
+    assert printed == 'a-1\t[{"id":"p1"}]\ttrue\tnull\n'
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--since", "yesterday"], "'yesterday' is no time; expected e.g. 2026-01-31T03:00 or 10m"),
+        (["--where", "ea"], "'ea' is no condition; expected e.g. ea=click"),
+        (["--where", "=x"], "'=x' is no condition"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_explained(shop: str, options: list[str], message: str) -> None:
+    done = _run("cat", *options, shop)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "is_coloured"),
+    [([], {}, True), (["--raw"], {}, False), ([], {"NO_COLOR": "1"}, False)],
+)
+def test_colour_is_for_a_terminal_that_wants_it(
+    shop: str, options: list[str], environment: dict[str, str], is_coloured: bool
+) -> None:
+    ours, theirs = pty.openpty()
+    command = [_WAL, "cat", "-n", "1", *options, shop]
+    with subprocess.Popen(command, stdout=theirs, env={**os.environ, "TERM": "xterm", **environment}) as process:
+        assert process.wait(PATIENCE_SECONDS) == 0
+    os.close(theirs)
+    printed = os.read(ours, 4096)
+    os.close(ours)
+    assert (b"\x1b[" in printed) == is_coloured
+    assert re.sub(rb"\x1b\[\d*m", b"", printed).replace(b"\r\n", b"\n") == _RECORD % (1, b"view", 1)
 
 
 def test_cat_changes_nothing(log: Log, directory: str) -> None:
@@ -106,19 +193,36 @@ def test_a_pipe_that_closes_ends_cat_without_a_word(log: Log, directory: str) ->
 # ls
 
 
-def test_ls_prints_segments_and_cursors(log: Log, directory: str) -> None:
+def test_ls_prints_segments_cursors_and_damage(log: Log, directory: str) -> None:
     save_cursor(FILES, directory, log.log_id, "file", Cursor(Position(1, HEADER_BYTES, 1)))
     save_cursor(FILES, directory, log.log_id, "other", Cursor(log.end))
+    save_cursor(FILES, directory, log.log_id, "third", Cursor(log.end))
+    damage(Path(directory, "cursors/third.json"), 30)
+    record(FILES, directory, Damage(Kind.CORRUPT, Position(1, 148, 1), Position(1, 200, 2), "a test"))
     first, second = (path.stat().st_size for path in segments(directory))
     title, names, *rows = _printed("ls", directory).splitlines()
-    assert title == f"{directory}  log {log.log_id.decode()}"
-    assert names.split() == ["segment", "first", "seq", "events", "bytes", "opened"]
-    assert [" ".join(row.split()) for row in rows] == [
-        f"1 1 3 {first} 2023-11-14T22:13:20+00:00",
-        f"2 4 2 {second} 2023-11-14T22:14:20+00:00",
-        "cursor file: next seq 1, 5 events behind",
-        "cursor other: next seq 6, 0 events behind",
+    assert title == f"{directory}  log {log.log_id.decode()}  held by a writer"
+    assert names.split() == ["segment", "first", "seq", "events", "bytes", "opened", "last", "commit", "state"]
+    rows = [" ".join(row.split()) for row in rows]
+    assert rows[:4] == [
+        f"1 1 3 {first} 2023-11-14T22:13:20Z 2023-11-14T22:14:20Z damaged",
+        f"2 4 2 {second} 2023-11-14T22:14:20Z 2023-11-14T22:14:20Z active",
+        f"cursor file: next seq 1, 5 events and {first - HEADER_BYTES + second} bytes behind",
+        "cursor other: next seq 6, 0 events and 0 bytes behind",
     ]
+    assert rows[4].startswith("cursor third: damaged: ")
+    assert rows[5] == "damage.ndjson: 1 places, 1 events lost"
+
+
+def test_ls_names_what_is_torn_and_what_is_missing(log: Log, directory: str, clock: Clock) -> None:
+    clock.ms += 60_000
+    log.commit(line(6), 1)
+    log.close()
+    segments(directory)[1].unlink()
+    with segments(directory)[-1].open("ab") as file:
+        file.write(b"torn")
+    states = [row.split()[-1] for row in _printed("ls", directory).splitlines()[2:]]
+    assert states == ["sealed", "missing", "torn"]
 
 
 # tail
@@ -133,10 +237,10 @@ def test_tail_prints_the_last_events_across_segments(
     assert _printed("tail", "-n", str(wanted), directory) == lines(expected).decode()
 
 
-def test_tail_prints_ten_events_of_each_log(log: Log, directory: str, tmp_path: Path) -> None:
-    with closing(Log(f"{directory}-2")) as other:
+def test_tail_prints_the_last_ten_events_of_all_logs(log: Log, directory: str, tmp_path: Path) -> None:
+    with closing(Log(f"{directory}-2", clock=Clock())) as other:
         other.commit(lines(range(20, 40)), 20)
-        assert _printed("tail", str(tmp_path)) == lines([1, 2, 3, 4, 5, *range(30, 40)]).decode()
+        assert _printed("tail", str(tmp_path)) == lines([*range(32, 40), 4, 5]).decode()
 
 
 def test_tail_follows_a_log_across_rotations(log: Log, directory: str, clock: Clock, tmp_path: Path) -> None:
@@ -165,6 +269,9 @@ def test_tail_follows_every_log_of_a_folder(log: Log, directory: str, tmp_path: 
         follower.expect(5, 6)
         log.commit(line(7), 1)
         follower.expect(5, 6, 7)
+        with closing(Log(f"{directory}-3")) as later:
+            later.commit(line(8), 1)
+            follower.expect(5, 6, 7, 8)
 
 
 def test_ctrl_c_ends_tail_with_its_usual_exit_code(log: Log, directory: str, tmp_path: Path) -> None:
@@ -177,7 +284,7 @@ def test_ctrl_c_ends_tail_with_its_usual_exit_code(log: Log, directory: str, tmp
 # What is wrong
 
 
-@pytest.mark.parametrize("command", ["ls", "cat", "tail"])
+@pytest.mark.parametrize("command", ["ls", "cat", "tail", "verify", "repair"])
 def test_a_folder_without_a_log_is_a_wrong_call(tmp_path: Path, command: str) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         done = _run(command, str(folder))
@@ -193,19 +300,129 @@ def test_a_call_without_a_command_or_with_a_wrong_one_prints_the_usage() -> None
 
 
 def test_help_names_every_command() -> None:
-    assert all(f"\n    {command} " in _printed("--help") for command in ("ls", "cat", "tail"))
+    assert all(f"\n    {command} " in _printed("--help") for command in ("ls", "cat", "tail", "verify", "repair"))
 
 
-def test_a_damaged_log_ends_with_1_and_says_where(log: Log, directory: str) -> None:
-    block = read_blocks(directory)[1]
-    path = segments(directory)[1]
-    damage(path, block.header.offset + HEADER_BYTES + 2)
-    for command in ("ls", "cat", "tail"):
-        done = _run(command, directory)
-        assert done.returncode == 1
-        assert done.stderr.startswith(f"wal: {path}: at byte {block.header.offset}: expected 2 lines in ")
-        assert done.stderr.count("\n") == 1
-    assert _run("cat", directory).stdout == lines([1, 2, 3]).decode()
+@pytest.fixture
+def damaged(directory: str, clock: Clock) -> str:
+    """Events 1 to 3 are damaged, 4 can be read, the segment of 5 is lost, 6 can be read, and its segment is torn."""
+    with closing(Log(directory, clock=clock)) as log:
+        for first, count, pause in ((1, 3, 0), (4, 1, 60_000), (5, 1, 60_000), (6, 1, 0)):
+            log.commit(lines(range(first, first + count)), count)
+            clock.ms += pause
+    damage(segments(directory)[0], 2 * HEADER_BYTES + 2)
+    segments(directory)[1].unlink()
+    with segments(directory)[-1].open("ab") as file:
+        file.write(b"torn")
+    return directory
+
+
+def test_damage_never_hides_other_events(damaged: str) -> None:
+    for command in ("cat", "tail"):
+        done = _run(command, damaged)
+        assert (done.returncode, done.stdout) == (1, lines([4, 6]).decode())
+        corrupt, missing = done.stderr.splitlines()
+        assert "segment 1 from byte 148 on is corrupt: events 1 to 3 are lost (a payload with another CRC)" in corrupt
+        assert "expected segment 2, found no such file; restore it, or see `wal repair`" in missing
+
+
+def test_verify_says_what_is_damaged_and_where(damaged: str) -> None:
+    done = _run("verify", damaged)
+    assert done.returncode == 1
+    assert [each.partition(":")[0] for each in done.stdout.splitlines()] == ["corrupt", "missing", "torn", damaged]
+    found = [json.loads(each) for each in _run("verify", "--json", damaged).stdout.splitlines()]
+    assert [(each["type"], each.get("lost")) for each in found] == [
+        ("corrupt", 3),
+        ("missing", 0),
+        ("torn", 0),
+        ("summary", None),
+    ]
+    assert (found[-1]["segments"], found[-1]["events"]) == (2, 2)
+
+
+def test_verify_finds_nothing_in_a_log_that_is_written(log: Log, directory: str) -> None:
+    assert _printed("verify", directory).startswith(f"{directory}: 2 segments, 5 events and ")
+
+
+def test_verify_finds_a_damaged_cursor_and_one_that_leads_nowhere(log: Log, directory: str) -> None:
+    save_cursor(FILES, directory, log.log_id, "a", Cursor(Position(9, HEADER_BYTES, 1)))
+    save_cursor(FILES, directory, log.log_id, "b", Cursor(log.end))
+    damage(Path(directory, "cursors/b.json"), 30)
+    lost, bad, _ = _run("verify", directory).stdout.splitlines()
+    assert lost.startswith("cursor: ")
+    assert lost.endswith("cursors/a.json: it is in segment 9, which is not there")
+    assert "expected a cursor with its CRC" in bad
+
+
+def test_a_torn_tail_alone_is_no_damage(log: Log, directory: str) -> None:
+    log.close()
+    with segments(directory)[-1].open("ab") as file:
+        file.write(b"torn")
+    assert _printed("verify", directory).startswith("torn: ")
+
+
+def test_verify_shows_its_progress_on_a_terminal(log: Log, directory: str) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([_WAL, "verify", directory], stdout=subprocess.DEVNULL, stderr=theirs) as process:
+        assert process.wait(PATIENCE_SECONDS) == 0
+    os.close(theirs)
+    assert b"#" in os.read(ours, 4096)
+    os.close(ours)
+
+
+# repair
+
+
+def _tree(directory: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path(directory).rglob("*") if path.is_file()}
+
+
+def test_repair_prints_a_plan_and_changes_nothing(damaged: str) -> None:
+    Path(damaged, "log.json").unlink()
+    Path(damaged, "left.tmp").touch()
+    before = _tree(damaged)
+    *steps, last = _printed("repair", damaged).splitlines()
+    texts = [
+        "remove ",
+        "restore log.json",
+        "segment 2 from byte 0 on is missing",
+        "segment 1 from byte 148 on",
+        "4 bytes",
+    ]
+    assert [text for text, step in zip(texts, steps, strict=True) if text in step] == texts
+    assert last == "nothing was changed; --apply does it"
+    assert _tree(damaged) == before
+
+
+def test_repair_makes_a_log_open_again(damaged: str) -> None:
+    with pytest.raises(MissingSegment):
+        Log(damaged)
+    Path(damaged, "log.json").unlink()
+    _printed("repair", "--apply", damaged)
+    assert [each["lost"] for each in account(FILES, damaged)] == [1, 3]
+    with closing(Log(damaged)) as log:
+        log.commit(line(7), 1)
+    assert events(damaged) == [0, 0, 0, 4, 0, 6, 7]
+    assert _printed("repair", damaged).splitlines()[0] == f"{damaged}: nothing to repair"
+
+
+def test_repair_refuses_while_a_writer_holds_the_log(log: Log, directory: str) -> None:
+    for options in ([], ["--apply"]):
+        done = _run("repair", *options, directory)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "LOCK: held by another process" in done.stderr
+
+
+def test_a_segment_of_another_log_is_not_repaired_but_explained(log: Log, directory: str) -> None:
+    log.close()
+    with closing(Log(f"{directory}-2")) as other:
+        other.commit(line(9), 1)
+    name = segments(directory)[-1]
+    name.with_name("seg-0000000003-0000000000000006.ndjson").write_bytes(segments(f"{directory}-2")[0].read_bytes())
+    done = _run("repair", "--apply", directory)
+    assert done.returncode == 1
+    assert "move this log aside" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_damaged_identity_ends_with_1(log: Log, directory: str) -> None:
