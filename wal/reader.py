@@ -99,8 +99,8 @@ class Reader:
 
     def _find_end(self, segment: SegmentReader) -> Position | None:
         """Where this segment ends, as its successor tells; None while it has none, or that one is lost."""
-        name = self._successor()
-        if name is None or name.number > segment.name.number + 1:
+        name = next((name for name in self._behind() if name.number == segment.name.number + 1), None)
+        if name is None:
             return None
         successor = SegmentReader(self._files, self._directory, self._log_id, name)
         try:
@@ -130,7 +130,7 @@ class Reader:
     def _over_gap(self) -> Damage | None:
         """Go behind segments whose loss is on the account; None where there is no such gap."""
         name = self._successor()
-        if name is None:
+        if name is None or name.number == self.position.segment + 1:  # it may have come since `_find_end` looked
             return None
         damage = Damage(
             Kind.MISSING, Position(self.position.segment + 1, 0, self.position.sequence), start_of(name), "no such file"
@@ -155,10 +155,12 @@ class Reader:
             return Damage(Kind.CORRUPT, self.position._replace(offset=0), self.position, fault.found)
         return None
 
+    def _behind(self) -> list[SegmentName]:
+        return [name for name in list_segments(self._files, self._directory) if name.number > self.position.segment]
+
     def _successor(self) -> SegmentName | None:
-        """The segment behind this one; a gap in the numbers is passed only where it is on the account of damage."""
-        number = self.position.segment
-        behind = [name for name in list_segments(self._files, self._directory) if name.number > number]
+        """The next segment there is; a gap in the numbers is passed only where it is on the account of damage."""
+        number, behind = self.position.segment, self._behind()
         if not behind:
             return None
         gap = range(number + 1, behind[0].number)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.wal.logs import FILES, Clock, read_blocks
+from tests.wal.logs import FILES, Clock, damage, read_blocks
 from wal import format as wal_format
 from wal.cursor import Cursor, Intent, load_cursor
+from wal.damage import Kind
 from wal.format import FIELDS, HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position, crc32c
 from wal.log import SEGMENT_BYTES, SEGMENT_SECONDS, Log
 from wal.segment import SegmentReader, list_segments
@@ -78,3 +79,18 @@ def test_the_cursor_of_the_page_loads(identified: str) -> None:
     Path(identified, "cursors", "file.json").write_bytes(_block("json"))
     start, end = Position(1, 148, 1), Position(1, 312, 3)
     assert load_cursor(FILES, identified, _LOG_ID, "file") == Cursor(start, Intent(start, end, "t-1"))
+
+
+def test_the_account_of_damage_is_what_the_code_writes(identified: str, clock: Clock) -> None:
+    with closing(Log(identified, clock=clock)) as log:
+        log.commit(b'{"a":1}\n{"a":2}\n', 2)
+    damage(Path(identified, "current.ndjson"), HEADER_BYTES * 2 + 5)
+    Log(identified).close()
+    written = Path(identified, "damage.ndjson").read_bytes()
+    assert written.replace(identified.encode(), b"data/log/00") == _block("jsonl")
+
+
+def test_the_page_names_every_kind_of_damage() -> None:
+    found = re.search(r"`kind` is `(\w+)`, `(\w+)` or `(\w+)`", _PAGE)
+    assert found
+    assert list(found.groups()) == list(Kind)
