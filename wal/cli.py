@@ -60,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log")
     for each in (cat, tail):
         _add_selection(each)
-    cat.add_argument("-n", type=int, metavar="N", help="at most so many events")
-    tail.add_argument("-n", type=int, default=10, metavar="N", help="how many events to begin with (10)")
+    cat.add_argument("-n", type=_argument(_count), metavar="N", help="at most so many events")
+    tail.add_argument("-n", type=_argument(_count), default=10, metavar="N", help="how many events to begin with (10)")
     tail.add_argument("-f", "--follow", action="store_true", help="go on with new events until Ctrl-C")
     check = command("verify", _verify, "read everything, and say what is damaged and where", "--json data/log")
     check.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -87,6 +87,12 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         "--field", action="append", default=[], metavar="PATH", help="print this value alone; repeat it for more"
     )
     parser.add_argument("--raw", action="store_true", help="as stored, without colours")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is no number of events")
+    return int(text)
 
 
 def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:

@@ -23,6 +23,13 @@ _WAITING_BYTES: Final = 64 << 20
 _IDLE_SECONDS: Final = 0.1
 
 
+class _Shared(asyncio.Future[None]):
+    """What all appends of a block wait for: one of them that is cancelled does not take it from the others."""
+
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002
+        return False
+
+
 class _Block:
     """Appends that are committed together, and the future that all of them wait for."""
 
@@ -66,6 +73,7 @@ class Committer:
         self._moved: set[asyncio.Future[None]] = set()
         self._last_commit = self._started = self._loop.time()
         self._tidy_timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Future[None] | None = None
         self._jobs: SimpleQueue[tuple[Callable[[], None], _Block] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=f"commit {log.directory}", daemon=True)
         self._thread.start()
@@ -87,7 +95,7 @@ class Committer:
             raise LogFull(f"{self.log.directory}: {self._waiting_bytes} bytes wait for the disk; try again later")
         block = self._open
         if block is None or block.length + length > _BLOCK_BYTES:
-            block = self._open = _Block(self._loop.create_future())
+            block = self._open = _Block(_Shared(loop=self._loop))
             self._waiting.append(block)
             if self._in_flight is None and not self._is_scheduled:
                 # Not at once: what the event loop has at hand in this turn shares the fsync.
@@ -115,14 +123,19 @@ class Committer:
 
         Idempotent. Raises LogFull where the disk had no room for the proof; what was acknowledged is safe all the same.
         """
-        if not self._thread.is_alive():
-            return
         self._refusal = self._refusal or LogClosed(f"{self.log.directory}: this process is stopping")
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+            await self._closing
+        else:
+            await asyncio.wait([self._closing])
+
+    async def _close(self) -> None:
         while block := self._in_flight or (self._waiting[-1] if self._waiting else None):
             await asyncio.wait([block.future])
         if self._tidy_timer:
             self._tidy_timer.cancel()
-        last = _Block(self._loop.create_future())
+        last = _Block(_Shared(loop=self._loop))
         self._start(self.log.seal, last)
         try:
             await last.future
@@ -189,13 +202,20 @@ class Committer:
             self._waiting_bytes = 0
             self.next_sequence = self.durable.sequence
         if isinstance(fault, LogPoisoned):
+            is_told = isinstance(self._refusal, LogPoisoned)
             self._refusal = fault
-            if self._on_poisoned:
+            if self._on_poisoned and not is_told:
                 self._on_poisoned(fault)
+        elif not block.records:
+            self._tidy_later(_IDLE_SECONDS)  # the proof that found no room is tried again
 
     def _tidy_later(self, seconds: float) -> None:
-        if self._tidy_timer is None and self._refusal is None:
-            self._tidy_timer = self._loop.call_later(seconds, self._tidy)
+        """Tidy then, or earlier if that is planned already."""
+        when = self._loop.time() + seconds
+        if self._refusal is None and (self._tidy_timer is None or when < self._tidy_timer.when()):
+            if self._tidy_timer:
+                self._tidy_timer.cancel()
+            self._tidy_timer = self._loop.call_at(when, self._tidy)
 
     def _tidy(self) -> None:
         self._tidy_timer = None
@@ -205,7 +225,7 @@ class Committer:
         elif quiet < _IDLE_SECONDS:
             self._tidy_later(_IDLE_SECONDS - quiet)
         else:
-            self._start(self.log.mark_idle, _Block(self._loop.create_future()))
+            self._start(self.log.mark_idle, _Block(_Shared(loop=self._loop)))
 
 
 def _resolve(block: _Block, fault: WalError | None) -> None:
@@ -222,7 +242,9 @@ def _check(lines: bytes, records: int, length: int) -> None:
     if length > MAX_LINE_BYTES:
         if length > MAX_BLOCK_BYTES:
             raise RecordTooLarge(f"{length} bytes in one append, the limit is {MAX_BLOCK_BYTES}")
-        if max(map(len, lines.splitlines())) >= MAX_LINE_BYTES:
+        if max(map(len, lines.split(b"\n"))) >= MAX_LINE_BYTES:
             raise RecordTooLarge(f"a line is over the limit of {MAX_LINE_BYTES} bytes")
-    if lines.count(b"\n") != records or not lines.startswith(b"{") or not lines.endswith(b"}\n"):
+    if not (lines.startswith(b"{") and lines.endswith(b"}\n")) or not (
+        records == lines.count(b"\n") == lines.count(b"}\n{") + 1
+    ):
         raise ValueError(f"not {records} lines of a JSON object each: {lines[:60]!r}")

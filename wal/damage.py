@@ -5,6 +5,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,8 @@ QUARANTINE: Final = "quarantine"
 _QUARANTINE_BYTES: Final = 64 << 20
 """Of one place, no more than a segment holds by default."""
 _CHUNK_BYTES: Final = 1 << 20
+_ACCOUNTING: Final = threading.Lock()
+"""Shippers of one log may meet damage at the same time, each in a thread of its own."""
 
 
 class Kind(StrEnum):
@@ -58,6 +61,8 @@ def examine(reader: SegmentReader, place: Position, proven: Position | None, cau
     own = reader.block_header(place.offset)
     shifted_end = place.sequence
     for at, header in _headers_behind(reader, place.offset):
+        if proven is not None and at >= proven.offset:
+            break
         if at != header.offset:
             shifted_end = max(shifted_end, header.sequence + header.records)
         elif header.sequence >= place.sequence and (proven or header.durable > place.offset):
@@ -93,13 +98,18 @@ def _headers_behind(reader: SegmentReader, offset: int) -> Iterator[tuple[int, H
 
 def record(files: Files, directory: str, damage: Damage) -> None:
     """Put damage on the account, durably, and its bytes into quarantine. Twice is once. Raises OSError, Unreadable."""
-    known = account(files, directory)
-    if is_on(known, damage):
-        return
+    with _ACCOUNTING:
+        known = account(files, directory)
+        if new := [_line(files, directory, part) for part in unaccounted(known, damage)]:
+            content = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in (*known, *new))
+            write_file(files, os.path.join(directory, FILE_NAME), content)
+
+
+def _line(files: Files, directory: str, damage: Damage) -> dict[str, Any]:
     kept_at = None
     if damage.kind is not Kind.MISSING:
         kept_at = keep(files, directory, damage.start, damage.end.offset)
-    line = {
+    return {
         "v": 1,
         "kind": damage.kind,
         "seg": damage.start.segment,
@@ -109,8 +119,6 @@ def record(files: Files, directory: str, damage: Damage) -> None:
         "cause": damage.cause,
         "kept_at": kept_at,
     }
-    content = b"".join(json.dumps(each, separators=(",", ":")).encode() + b"\n" for each in (*known, line))
-    write_file(files, os.path.join(directory, FILE_NAME), content)
 
 
 def keep(files: Files, directory: str, start: Position, end: int) -> str:
@@ -135,9 +143,23 @@ def next_sequence(files: Files, directory: str) -> int:
     return max((line["to"]["seq"] for line in account(files, directory)), default=1)
 
 
-def is_on(lines: list[dict[str, Any]], damage: Damage) -> bool:
-    """Whether damage at this place is on an account."""
-    return any((line["seg"], line["from"]["off"]) == (damage.start.segment, damage.start.offset) for line in lines)
+def unaccounted(lines: list[dict[str, Any]], damage: Damage) -> list[Damage]:
+    """The parts of damage that are not on an account yet. What is next to known damage may be damaged later."""
+    places = [
+        (Position(line["seg"], line["from"]["off"], line["from"]["seq"]), line["to"]["off"], line["to"]["seq"])
+        for line in lines
+    ]
+    if damage.lost == 0:
+        return [] if any(first[:2] == damage.start[:2] for first, _, _ in places) else [damage]
+    parts, start = [], damage.start
+    for first, offset, sequence in sorted(places, key=lambda place: place[0].sequence):
+        if start.sequence < sequence and first.sequence < damage.end.sequence:
+            if start.sequence < first.sequence:
+                parts.append(damage._replace(start=start, end=first))
+            start = Position(start.segment, offset, sequence)
+    if start.sequence < damage.end.sequence:
+        parts.append(damage._replace(start=start))
+    return parts
 
 
 def account(files: Files, directory: str) -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ def decode_header(line: bytes) -> Header | None:
     try:
         numbers = [int(text, 16 if at >= _HEXADECIMAL else 10) for at, text in enumerate(texts, 2)]
         header = Header(kind, log_id, *numbers)
-        if _encode(header) != line:
+        if min(numbers) < 0 or _encode(header) != line:
             return None
     except ValueError:
         return None

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import zip_longest
 
 from wal.cursor import consumers, load_cursor
 from wal.damage import account, missing_segments
@@ -22,7 +23,7 @@ def listing(files: Files, directory: str) -> Iterator[str]:
     yield f"  {'segment':>10} {'first seq':>16} {'events':>10} {'bytes':>12}  {'opened':20}  {'last commit':20}  state"
     end = None
     names = list_segments(files, directory)
-    for name, behind in zip(names, [*names[1:], None], strict=True):
+    for name, behind in zip_longest(names, names[1:]):
         if behind is None:
             end, last = _end_of(files, directory, log_id, name)
             state = "active" if held else "closed"

@@ -14,7 +14,7 @@ from typing import Final
 from wal.damage import Damage
 from wal.errors import LogClosed, LogFull, LogPoisoned, WalError
 from wal.files import Files
-from wal.format import Position
+from wal.format import MAX_BLOCK_BYTES, Position
 from wal.identity import ensure_log_id
 from wal.recovery import TornTail, recover
 from wal.segment import SegmentName, SegmentWriter
@@ -89,6 +89,8 @@ class Log:
         Raises LogFull (nothing is kept, and a later commit may succeed), LogPoisoned, LogClosed.
         """
         self._check_is_open()
+        if len(payload) > MAX_BLOCK_BYTES or payload.count(b"\n") != records:
+            raise ValueError(f"not {records} lines in at most {MAX_BLOCK_BYTES} bytes, but {len(payload)} bytes")
         now = self._clock()
         if records:
             self._check_room(now)

@@ -73,7 +73,8 @@ class Reader:
             self._end = self._find_end(segment)
             if self._end is not None:
                 return None
-        proven = self._end or (limit if limit and limit.segment == self.position.segment else None)
+        here = [place for place in (self._end, limit) if place and place.segment == self.position.segment]
+        proven = min(here, default=None)
         damage = examine(segment, self.position, proven, cause)
         if damage is None:
             return self._over_gap()

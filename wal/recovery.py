@@ -52,7 +52,7 @@ def recover(files: Files, directory: str, log_id: bytes) -> Recovered:
     if missing := missing_numbers(files, directory, names, cursors):
         raise MissingSegment(directory, 0, f"segment {missing[0]}", "no such file; restore it, or see `wal repair`")
     if not names:
-        return Recovered(1, 1, 0, 0, None, [])
+        return Recovered(1, next_sequence(files, directory), 0, 0, None, [])
     _read_from_disk(files, os.path.join(directory, str(names[-1])))
     end, previous, damages = scan_last(files, directory, log_id, names[-1], cursors)
     for damage in damages:

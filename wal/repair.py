@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from wal.cursor import Cursor
-from wal.damage import Damage, Kind, account, is_on, record
+from wal.damage import Damage, Kind, account, record, unaccounted
 from wal.errors import Broken, Corrupt, MissingSegment
 from wal.files import Files
 from wal.format import Position
@@ -90,7 +90,7 @@ def _sealed(files: Files, directory: str, log_id: bytes, names: list[SegmentName
                 step.path, 0, "a log whose segments follow one another", f"{step.message}; move this log aside"
             )
         damage = step.damage
-        if damage and damage.start.segment < names[-1].number and not is_on(known, damage):
+        if damage and damage.start.segment < names[-1].number and unaccounted(known, damage):
             yield _accounting(files, directory, damage)
 
 
@@ -98,7 +98,7 @@ def _last(files: Files, directory: str, log_id: bytes, name: SegmentName, cursor
     """What the next start would do anyway."""
     end, _, damages = scan_last(files, directory, log_id, name, cursors)
     known = account(files, directory)
-    texts = [f"put on the account of damage: {damage}" for damage in damages if not is_on(known, damage)]
+    texts = [f"put on the account of damage: {damage}" for damage in damages if unaccounted(known, damage)]
     size = os.path.getsize(os.path.join(directory, str(name)))
     if end.offset < size:
         texts.append(f"move {size - end.offset} bytes behind byte {end.offset} of {name} to quarantine")

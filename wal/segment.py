@@ -154,9 +154,10 @@ class SegmentWriter:
         self._written = (0, 0)
 
     def seal(self) -> None:
-        """Sync what is there and give the rest of the reservation back. Raises OSError."""
+        """Sync what is there, and give the rest of the reservation back if that can be done. Raises OSError."""
         self._files.sync(self._descriptor)
-        self._files.truncate(self._descriptor, self._files.size(self._descriptor))
+        with contextlib.suppress(OSError):  # room that stays reserved costs no event
+            self._files.truncate(self._descriptor, self._files.size(self._descriptor))
 
     def close(self) -> None:
         """Let go of the file."""

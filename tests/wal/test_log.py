@@ -364,11 +364,13 @@ def test_an_error_names_the_log_and_the_reason(log: Log, directory: str, files: 
 
 
 class _Disk(FaultyFiles):
-    """A disk with so many bytes free."""
+    """A disk with so many bytes free, which counts how often it is asked for them."""
 
     free = 1000
+    asked = 0
 
     def free_bytes(self, path: str) -> int:
+        self.asked += 1
         return self.free
 
 
@@ -392,6 +394,66 @@ def test_below_the_watermark_commits_are_refused_until_there_is_room(
         _commit(log, 3)
     assert events(directory) == [1, 2, 3]
     assert len(caplog.records) == 1
+
+
+def test_the_disk_is_asked_for_its_room_every_200_ms_and_not_at_each_commit(directory: str, clock: Clock) -> None:
+    disk = _Disk()
+    with closing(Log(directory, files=disk, clock=clock, min_free_bytes=500)) as log:
+        _commit(log, 1)
+        disk.free = 499
+        clock.ms += 199
+        _commit(log, 2)
+        assert disk.asked == 1
+        clock.ms += 1
+        for _ in range(3):
+            with pytest.raises(LogFull, match="are kept for cursors and deletion; make room on the disk"):
+                log.commit(line(0), 1)
+        assert disk.asked == 2
+        disk.free = 500
+        clock.ms -= 60_000  # a clock that is set back does not keep the log shut
+        _commit(log, 3)
+    assert events(directory) == [1, 2, 3]
+
+
+def test_each_time_that_room_gets_low_there_is_one_warning(
+    directory: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = _Disk()
+    with closing(Log(directory, files=disk, clock=clock, warn_free_bytes=900)) as log:
+        for number, disk.free in enumerate((900, 899, 898, 900, 897), 1):
+            clock.ms += 200
+            _commit(log, number)
+    assert [message.split()[-7] for message in caplog.messages] == ["899", "897"]
+
+
+def test_a_segment_that_may_not_grow_is_left_for_another(directory: str, files: FaultyFiles) -> None:
+    with closing(Log(directory, files=files)) as log:
+        filler = b"x" * (7 << 20)
+        for number in range(1, 4):  # as many as the first reservation holds
+            log.commit(b'{"n":%d,"x":"%b"}\n' % (number, filler), 1)
+        files.fail("reserve", errno.EFBIG, times=2)
+        with pytest.raises(LogFull, match="File too large; nothing was kept"):
+            log.commit(b'{"n":0,"x":"%b"}\n' % filler, 1)
+        _commit(log, 4)
+        assert log.end.segment == 2
+    assert events(directory) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_log_whose_proof_found_no_room_is_sealed_and_closed_all_the_same(
+    directory: str, files: FaultyFiles, is_full: bool
+) -> None:
+    log = Log(directory, files=files)
+    _commit(log, 1)
+    if is_full:
+        files.fail("write", errno.ENOSPC)
+        with pytest.raises(LogFull):
+            log.seal()
+    log.seal()
+    log.close()
+    assert [block.header.records for block in read_blocks(directory)] == ([1] if is_full else [1, 0])
+    Log(directory).close()
+    assert events(directory) == [1]
 
 
 def test_a_sealed_log_stays_locked_until_it_is_closed(directory: str) -> None:

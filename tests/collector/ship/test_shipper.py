@@ -477,7 +477,7 @@ def test_a_damaged_block_is_accounted_for_and_the_rest_is_shipped(
     assert (line["kind"], line["lost"], line["from"]["seq"]) == ("corrupt", 1, 1)
 
 
-@pytest.mark.parametrize(("damaged", "left"), [([0], [2, 3]), ([0, 1, 2], [])])
+@pytest.mark.parametrize(("damaged", "left"), [([0], [2, 3]), ([1], [1, 3]), ([0, 2], [2]), ([0, 1, 2], [])])
 def test_an_intent_goes_on_with_what_damage_has_left_of_it(tmp_path: Path, damaged: list[int], left: list[int]) -> None:
     async def ship() -> tuple[list[Batch], list[Batch]]:
         sink, again = Recording(before=[PowerCut()]), Recording()
@@ -493,6 +493,7 @@ def test_an_intent_goes_on_with_what_damage_has_left_of_it(tmp_path: Path, damag
     first, second = asyncio.run(ship())
     assert _numbers(second) == left
     assert [batch.token for batch in second] == [batch.token for batch in first][: len(second)]
+    assert [line["from"]["seq"] for line in account(Files(), str(tmp_path))] == [at + 1 for at in damaged]
 
 
 class FullOnce(Files):
