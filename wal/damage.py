@@ -60,7 +60,10 @@ def examine(reader: SegmentReader, place: Position, proven: Position | None, cau
         proven = None
     own = reader.block_header(place.offset)
     shifted_end = place.sequence
-    for at, header in _headers_behind(reader, place.offset):
+    # A cut in the segment's own header moves the first block's before its place.
+    for at, header in _headers_from(reader, 0 if place.offset == HEADER_BYTES else place.offset):
+        if at == place.offset == header.offset:
+            continue
         if proven is not None and at >= proven.offset:
             break
         if at != header.offset:
@@ -83,10 +86,10 @@ def _resume(own: Header | None, good: Position) -> Position:
     return good
 
 
-def _headers_behind(reader: SegmentReader, offset: int) -> Iterator[tuple[int, Header]]:
-    """Block headers of this log and segment anywhere behind `offset`, each with the byte that it stands at."""
+def _headers_from(reader: SegmentReader, offset: int) -> Iterator[tuple[int, Header]]:
+    """Block headers of this log and segment anywhere from `offset` on, each with the byte that it stands at."""
     magic = b'["%b","%b",' % (BLOCK_KIND, reader.log_id)
-    for start in range(offset + 1, reader.size(), _CHUNK_BYTES):
+    for start in range(offset, reader.size(), _CHUNK_BYTES):
         chunk = reader.raw(start, _CHUNK_BYTES + HEADER_BYTES - 1)
         at = chunk.find(magic)
         while 0 <= at < _CHUNK_BYTES:

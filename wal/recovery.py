@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from wal.cursor import Cursor, consumers, load_cursor
 from wal.damage import QUARANTINE, Damage, Kind, keep, missing_segments, next_sequence, record
-from wal.errors import Corrupt, MissingSegment
+from wal.errors import Broken, Corrupt, MissingSegment
 from wal.files import Files, copy_range
-from wal.format import Position
+from wal.format import HEADER_BYTES, Position, decode_header
 from wal.reader import Reader, read_all, start_of
-from wal.segment import SegmentName, list_segments
+from wal.segment import SegmentName, SegmentReader, list_segments
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +95,7 @@ def scan_last(
 
     That a cursor has passed a place proves that it was durable. Raises Broken, Unreadable.
     """
+    _check_is_in_place(files, directory, log_id, name)
     reader = Reader(files, directory, log_id, start_of(name))
     proven = max((cursor.acked for cursor in cursors if cursor.acked.segment == name.number), default=None)
     damages: list[Damage] = []
@@ -111,6 +112,18 @@ def scan_last(
     if damages and damages[-1].kind is Kind.SHIFTED:
         end = end._replace(offset=damages[-1].start.offset)
     return end, previous, damages
+
+
+def _check_is_in_place(files: Files, directory: str, log_id: bytes, name: SegmentName) -> None:
+    """Raise Broken where the file holds another segment: nothing in it would prove that it is not torn."""
+    reader = SegmentReader(files, directory, log_id, name)
+    try:
+        header = decode_header(reader.raw(0, HEADER_BYTES))
+    finally:
+        reader.close()
+    if header and header.log_id == log_id and header.segment != name.number:
+        found = f"segment {header.segment}; one was moved or copied here: put them back, or move this log aside"
+        raise Broken(reader.path, 0, f"segment {name.number}", found)
 
 
 def _read_from_disk(files: Files, path: str) -> None:
