@@ -51,27 +51,26 @@ class Damage(NamedTuple):
         return f"segment {start.segment} from byte {start.offset} on is {self.kind}: {events} ({self.cause})"
 
 
-def examine(reader: SegmentReader, place: Position, proven: Position | None, cause: str) -> Damage | None:
+def examine(
+    reader: SegmentReader, place: Position, proven: Position | None, cause: str, *, whole: int
+) -> Damage | None:
     """The damage at `place`, where no whole block stands; None if it may be what a crash leaves of a last write.
 
     `proven` is a place up to which this segment is known to have been durable, if something outside of it says so.
+    `whole` is the byte up to which all could be read: a cut behind it moves headers before their places.
     """
     if proven is not None and proven.offset <= place.offset:
         proven = None
     own = reader.block_header(place.offset)
     shifted_end = place.sequence
-    # A cut in the segment's own header moves the first block's before its place.
-    for at, header in _headers_from(reader, 0 if place.offset == HEADER_BYTES else place.offset):
-        if at == place.offset == header.offset:
-            continue
+    for at, header in _headers_from(reader, whole):
         if proven is not None and at >= proven.offset:
             break
         if at != header.offset:
             shifted_end = max(shifted_end, header.sequence + header.records)
-        elif header.sequence >= place.sequence and (proven or header.durable > place.offset):
-            return Damage(
-                Kind.CORRUPT, place, _resume(own, Position(place.segment, header.offset, header.sequence)), cause
-            )
+        elif at > place.offset and header.sequence >= place.sequence and (proven or header.durable > place.offset):
+            good = Position(place.segment, at, header.sequence)
+            return Damage(Kind.CORRUPT, place, _resume(own, good), cause)
     if proven is not None:
         return Damage(Kind.CORRUPT, place, _resume(own, proven), cause)
     if shifted_end > place.sequence:
@@ -169,8 +168,16 @@ def account(files: Files, directory: str) -> list[dict[str, Any]]:
     """The lines of `damage.ndjson`, oldest first. Raises Broken."""
     path = os.path.join(directory, FILE_NAME)
     try:
-        return [json.loads(line) for line in read_file(files, path).splitlines()]
+        return [_checked(json.loads(line)) for line in read_file(files, path).splitlines()]
     except FileNotFoundError:
         return []
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         raise Broken(path, 0, "a JSON object a line", "something else; move it aside, then `wal verify`") from None
+
+
+def _checked(line: dict[str, Any]) -> dict[str, Any]:
+    """The line, if its numbers are. Raises KeyError, TypeError, ValueError."""
+    numbers = (line["seg"], line["lost"], *(line[end][name] for end in ("from", "to") for name in ("off", "seq")))
+    if not all(type(number) is int for number in numbers):
+        raise TypeError(line)
+    return line | {"kind": Kind(line["kind"])}

@@ -33,6 +33,7 @@ class Reader:
         self._log_id = log_id
         self._segment: SegmentReader | None = None
         self._end: Position | None = None
+        self._whole = 0
 
     def next(self, limit: Position | None = None) -> Block | Damage | None:
         """The next block, or the damage in its place, and go on behind it; None where there is nothing yet.
@@ -75,7 +76,7 @@ class Reader:
                 return None
         here = [place for place in (self._end, limit) if place and place.segment == self.position.segment]
         proven = min(here, default=None)
-        damage = examine(segment, self.position, proven, cause)
+        damage = examine(segment, self.position, proven, cause, whole=self._whole)
         if damage is None:
             return self._over_gap()
         segment.forget()
@@ -92,6 +93,7 @@ class Reader:
             if block is not None:
                 segment.check_follows(block.header, self.position.sequence, self.previous)
                 self.position, self.previous = block.end, block.header.header_crc
+                self._whole = block.end.offset
         except Broken:
             raise
         except Corrupt as fault:
@@ -143,6 +145,7 @@ class Reader:
         """Open a segment, and check its header if this is its beginning."""
         self._segment = SegmentReader(self._files, self._directory, self._log_id, name)
         self._end = None
+        self._whole = self.position.offset
         if self.position.offset != HEADER_BYTES:
             return None
         try:
@@ -153,6 +156,7 @@ class Reader:
             raise
         except Corrupt as fault:
             self.previous = None
+            self._whole = 0
             return Damage(Kind.CORRUPT, self.position._replace(offset=0), self.position, fault.found)
         return None
 

@@ -54,6 +54,8 @@ def recover(files: Files, directory: str, log_id: bytes) -> Recovered:
     if not names:
         return Recovered(1, next_sequence(files, directory), 0, 0, None, [])
     _read_from_disk(files, os.path.join(directory, str(names[-1])))
+    for segment in names:
+        _check_is_in_place(files, directory, log_id, segment)
     end, previous, damages = scan_last(files, directory, log_id, names[-1], cursors)
     for damage in damages:
         record(files, directory, damage)
@@ -95,7 +97,6 @@ def scan_last(
 
     That a cursor has passed a place proves that it was durable. Raises Broken, Unreadable.
     """
-    _check_is_in_place(files, directory, log_id, name)
     reader = Reader(files, directory, log_id, start_of(name))
     proven = max((cursor.acked for cursor in cursors if cursor.acked.segment == name.number), default=None)
     damages: list[Damage] = []
@@ -115,7 +116,7 @@ def scan_last(
 
 
 def _check_is_in_place(files: Files, directory: str, log_id: bytes, name: SegmentName) -> None:
-    """Raise Broken where the file holds another segment: nothing in it would prove that it is not torn."""
+    """Raise Broken where the file holds another segment, whose events would be taken for lost, or for torn."""
     reader = SegmentReader(files, directory, log_id, name)
     try:
         header = decode_header(reader.raw(0, HEADER_BYTES))

@@ -106,7 +106,8 @@ def test_the_last_segment_is_read_from_the_disk_and_not_from_the_cache(crashed: 
 
     files = Watched()
     recover(files, crashed, read_log_id(FILES, crashed))
-    assert files.calls[:3] == ["sync", "forget_cache", f"read {_last(crashed).name}"]
+    read = f"read {_last(crashed).name}"
+    assert [call for call in files.calls if call in ("sync", "forget_cache", read)][:3] == ["sync", "forget_cache", read]
 
 
 # The torn tail
