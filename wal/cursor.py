@@ -66,6 +66,11 @@ def save_cursor(files: Files, directory: str, log_id: bytes, consumer: str, curs
     write_file(files, _path(directory, consumer), b'%b,"crc":"%08x"}\n' % (text, crc32c(text)))
 
 
+def sync_cursors(files: Files, directory: str) -> None:
+    """Make the cursors that can be read durable. Raises OSError."""
+    files.sync_directory(os.path.join(directory, _DIRECTORY))
+
+
 def consumers(files: Files, directory: str) -> list[str]:
     """The names that have a cursor on this log."""
     names = files.names(os.path.join(directory, _DIRECTORY))

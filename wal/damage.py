@@ -146,19 +146,32 @@ def next_sequence(files: Files, directory: str) -> int:
 
 
 def unaccounted(lines: list[dict[str, Any]], damage: Damage) -> list[Damage]:
-    """The parts of damage that are not on an account yet. What is next to known damage may be damaged later."""
-    places = [
-        (Position(line["seg"], line["from"]["off"], line["from"]["seq"]), line["to"]["off"], line["to"]["seq"])
-        for line in lines
-    ]
-    if damage.lost == 0:
-        return [] if any(first[:2] == damage.start[:2] for first, _, _ in places) else [damage]
+    """The parts of damage that are not on an account yet. What is next to known damage may be damaged later.
+
+    A segment's absence has a line of its own, also where all its events were lost before.
+    """
+    parts = _lost_anew(lines, damage)
+    if parts:
+        return parts
+    start = damage.start
+    is_missing = damage.kind is Kind.MISSING
+    known = [line for line in lines if line["seg"] == start.segment and (line["kind"] == Kind.MISSING) == is_missing]
+    if is_missing and not known:
+        return [damage._replace(start=start._replace(sequence=damage.end.sequence))]
+    if damage.lost or any(line["from"]["off"] == start.offset for line in known):
+        return []
+    return [damage]
+
+
+def _lost_anew(lines: list[dict[str, Any]], damage: Damage) -> list[Damage]:
+    """The parts with events that no line has."""
     parts, start = [], damage.start
-    for first, offset, sequence in sorted(places, key=lambda place: place[0].sequence):
-        if start.sequence < sequence and first.sequence < damage.end.sequence:
-            if start.sequence < first.sequence:
-                parts.append(damage._replace(start=start, end=first))
-            start = Position(start.segment, offset, sequence)
+    for line in sorted(lines, key=lambda line: line["from"]["seq"]):
+        first, end = line["from"], line["to"]
+        if start.sequence < end["seq"] and first["seq"] < min(end["seq"], damage.end.sequence):
+            if start.sequence < first["seq"]:
+                parts.append(damage._replace(start=start, end=Position(line["seg"], first["off"], first["seq"])))
+            start = Position(start.segment, end["off"], end["seq"])
     if start.sequence < damage.end.sequence:
         parts.append(damage._replace(start=start))
     return parts

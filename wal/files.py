@@ -25,13 +25,16 @@ class Files:
     """System calls by their purpose. Every method raises OSError as the call does."""
 
     def make_directory(self, path: str) -> None:
-        """Create `path` and its missing parents, each durable in the directory above it."""
+        """Create `path` and its missing parents, each durable in the directory above it.
+
+        One that is there is synced too: who made it may have ended before that.
+        """
+        parent = os.path.dirname(os.path.abspath(path))
         if not os.path.isdir(path):
-            parent = os.path.dirname(os.path.abspath(path))
             self.make_directory(parent)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(path)
-            self.sync_directory(parent)
+        self.sync_directory(parent)
 
     def names(self, directory: str) -> list[str]:
         """Names in a directory, sorted; none if it does not exist."""

@@ -171,7 +171,10 @@ class Log:
         """Raise LogFull below the watermark; the disk is asked a few times a second, not at each commit."""
         if not 0 <= now - self._room_checked_ms < _ROOM_CHECK_MS:
             self._room_checked_ms = now
-            self._free_bytes = self.files.free_bytes(self.directory)
+            try:
+                self._free_bytes = self.files.free_bytes(self.directory)
+            except OSError as error:
+                raise self._refusal(error) from error
             is_low = self._free_bytes < self._warn_free_bytes
             if is_low and not self._is_warned:
                 logger.warning("%s: only %d bytes are free on this disk", self.directory, self._free_bytes)

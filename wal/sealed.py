@@ -1,9 +1,11 @@
 """Sealed segments on the disk: what there is, and unlinking what retention lets go."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 
-from wal.cursor import consumers, load_cursor
+from wal.cursor import consumers, load_cursor, sync_cursors
+from wal.errors import Corrupt
 from wal.files import Files
 from wal.log import now_ms
 from wal.retention import SealedSegment, droppable
@@ -24,22 +26,25 @@ def drop_segments(
     names = droppable(
         _sealed(files, directory, log_id), places, now_ms=now_ms(), keep_ms=keep_ms, keep_bytes=keep_bytes
     )
+    if names:  # a cursor that was read may not be durable yet: who wrote it may have ended before that
+        sync_cursors(files, directory)
     for name in names:
         files.unlink(os.path.join(directory, str(name)))
-    if names:
-        files.sync_directory(directory)
+        files.sync_directory(directory)  # one after the other, or a power cut could leave a gap
     return names
 
 
 def _sealed(files: Files, directory: str, log_id: bytes) -> list[SealedSegment]:
-    """All segments but the active one; each is as old as its successor's header."""
-    names = list_segments(files, directory)
-    sizes, opened = [], []
-    for name in names:
+    """All segments but the active one; each is as old as its successor's header, or as the next that can be read."""
+    found: list[SealedSegment] = []
+    sealed_ms = 0
+    for at, name in enumerate(reversed(list_segments(files, directory))):
         reader = SegmentReader(files, directory, log_id, name)
         try:
-            sizes.append(reader.size())
-            opened.append(reader.header().timestamp_ms)
+            if at:
+                found.append(SealedSegment(name, reader.size(), sealed_ms or now_ms()))
+            with contextlib.suppress(Corrupt):
+                sealed_ms = reader.header().timestamp_ms
         finally:
             reader.close()
-    return [SealedSegment(*each) for each in zip(names[:-1], sizes[:-1], opened[1:], strict=True)]
+    return found[::-1]

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import json
 import random
+from collections.abc import Callable
 from itertools import count
 
-from tests.running import read_response
+from tests.running import Collector, Response, read_response
 
 _TARGET = "/event?portal_id=33167&prop_id=564990801&resp_type=json"
 _REPOSE_SECONDS = 0.01
@@ -18,6 +19,7 @@ class Load:
     def __init__(self, port: int, events: int, connections: int) -> None:
         self.sent: set[str] = set()
         self.acknowledged: set[str] = set()
+        self.refused: set[str] = set()
         self._port = port
         self._events = events
         self._connections = connections
@@ -32,6 +34,10 @@ class Load:
         """Return once that many are acknowledged."""
         while len(self.acknowledged) < acknowledged:
             await asyncio.sleep(_REPOSE_SECONDS)
+
+    def finish(self) -> None:
+        """Have `run` return after the requests that are under way."""
+        self._events = 0
 
     async def _client(self) -> None:
         while len(self.acknowledged) < self._events:
@@ -52,10 +58,18 @@ class Load:
             writer.write(head.encode() + body)
             answer = await reader.readuntil(b"\r\n\r\n")
             lines = iter(answer.splitlines(keepends=True))
-            status, headers, _ = read_response(lambda lines=lines: next(lines), lambda _: b"")
-            await reader.readexactly(int(headers["content-length"]))
-            if status == 200:
-                self.acknowledged.add(uid)
+            response = read_response(lambda lines=lines: next(lines), lambda _: b"")
+            await reader.readexactly(int(response.headers["content-length"]))
+            if not self._is_taken(uid, response):
+                await asyncio.sleep(_REPOSE_SECONDS)
+
+    def _is_taken(self, uid: str, response: Response) -> bool:
+        if response.status == 200:
+            self.acknowledged.add(uid)
+            return True
+        assert (response.status, "retry-after" in response.headers) == (503, True), response
+        self.refused.add(uid)
+        return False
 
     def _event(self, uid: str) -> dict[str, object]:
         """Shaped and sized like a real one, about 0.5 KB."""
@@ -71,3 +85,16 @@ class Load:
             "dims": {"category": {"id": "tv", "name": "Điện tử - Điện lạnh/Tivi"}},
             "items": [{"type": "product", "id": str(price), "brand": "Samsung", "price": price, "quantity": 1}],
         }
+
+
+async def load_and_crash(
+    collector: Collector, events: int, crashes: int, connections: int, crash: Callable[[Collector], None]
+) -> Load:
+    """Have so many events acknowledged, with some crashes on the way; `crash` leaves a collector that serves."""
+    load = Load(collector.port, events, connections)
+    running_load = asyncio.create_task(load.run())
+    for number in range(1, crashes + 1):
+        await load.reached(events * number // (crashes + 1))
+        await asyncio.to_thread(crash, collector)
+    await running_load
+    return load

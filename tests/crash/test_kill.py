@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.load import Load
+from tests.crash.load import Load, load_and_crash
+from tests.crash.oracle import check_delivery
+from tests.crash.tally import Tally
 from tests.running import Collector, eventually, running
 
 _KILLS = 5
@@ -37,38 +39,12 @@ def _kill_the_supervisor(collector: Collector) -> None:
 @pytest.mark.parametrize("events", [2_000, pytest.param(10_000, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("kill", [_kill_all, _kill_a_worker, _kill_the_supervisor])
 def test_every_acknowledged_event_is_in_the_files_exactly_once(
-    tmp_path: Path, kill: Callable[[Collector], None], events: int
+    tmp_path: Path, kill: Callable[[Collector], None], events: int, tally: Tally
 ) -> None:
     with running(tmp_path) as collector:
-        load = asyncio.run(_load_and_kill(collector, events, kill))
-        eventually(lambda: len(collector.shipped()) == len(collector.stored()), "all of the log is in the files")
-        assert collector.stop() == 0, collector.said
-        shipped = Counter(record["event"]["uid"] for record in collector.shipped())
-        _report(load, shipped, kill.__name__)
+        load = asyncio.run(load_and_crash(collector, events, _KILLS, _CONNECTIONS, kill))
+        check_delivery(collector, load, tally, faults=_KILLS)
         assert len(load.acknowledged) >= events
-        assert load.acknowledged - set(shipped) == set(), "lost"
-        assert [uid for uid, times in shipped.items() if times > 1] == [], "duplicated"
-        assert set(shipped) - load.sent == set(), "never sent"
-        stored = [record["id"] for record in collector.stored()]
-        assert len(stored) == len(set(stored)), "an id names two records"
-
-
-async def _load_and_kill(collector: Collector, events: int, kill: Callable[[Collector], None]) -> Load:
-    load = Load(collector.port, events, _CONNECTIONS)
-    running_load = asyncio.create_task(load.run())
-    for number in range(1, _KILLS + 1):
-        await load.reached(events * number // (_KILLS + 1))
-        await asyncio.to_thread(kill, collector)
-    await running_load
-    return load
-
-
-def _report(load: Load, shipped: Counter[str], how: str) -> None:
-    lost, duplicated = len(load.acknowledged - set(shipped)), sum(times - 1 for times in shipped.values())
-    print(
-        f"{how}: {_KILLS} kills, {len(load.sent)} sent, {len(load.acknowledged)} acknowledged, "
-        f"{len(shipped)} in the files, {lost} lost, {duplicated} duplicated"
-    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -103,7 +103,7 @@ def test_a_save_that_fails_leaves_the_cursor_as_it_was(
 
 def test_a_save_is_durable_before_it_returns(directory: str, path: Path, files: FaultyFiles) -> None:
     save_cursor(files, directory, _ID, "file", _OLD)
-    assert files.calls == ["create", "write", "sync_all", "rename", "sync_directory"]
+    assert files.calls == ["sync_directory", "create", "write", "sync_all", "rename", "sync_directory"]
 
 
 def test_short_writes_lose_nothing_of_a_cursor(directory: str, path: Path, files: FaultyFiles) -> None:

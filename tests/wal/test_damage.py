@@ -212,7 +212,7 @@ def test_the_bytes_are_kept_before_the_account_says_so(single: str, files: Fault
     os.mkdir(f"{single}/quarantine")
     record(files, single, found)
     assert files.calls == [
-        *("create", "write", "sync_all", "sync_directory"),  # of the quarantine
+        *("sync_directory", "create", "write", "sync_all", "sync_directory"),  # of the quarantine
         *("create", "write", "sync_all", "rename", "sync_directory"),  # of the account
     ]
 

@@ -107,7 +107,11 @@ def test_the_last_segment_is_read_from_the_disk_and_not_from_the_cache(crashed: 
     files = Watched()
     recover(files, crashed, read_log_id(FILES, crashed))
     read = f"read {_last(crashed).name}"
-    assert [call for call in files.calls if call in ("sync", "forget_cache", read)][:3] == ["sync", "forget_cache", read]
+    assert [call for call in files.calls if call in ("sync", "forget_cache", read)][:3] == [
+        "sync",
+        "forget_cache",
+        read,
+    ]
 
 
 # The torn tail
@@ -183,7 +187,7 @@ def test_the_kept_bytes_are_on_the_disk_before_the_tail_is_cut(crashed: str, fil
     recover(files, crashed, read_log_id(FILES, crashed))
     assert files.calls == [
         "sync",
-        *("create", "write", "sync_all", "sync_directory"),  # of the quarantine
+        *("sync_directory", "create", "write", "sync_all", "sync_directory"),  # of the quarantine
         *("truncate", "sync_all", "sync_directory"),  # of the segment
     ]
 

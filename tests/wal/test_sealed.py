@@ -42,7 +42,7 @@ def test_what_every_consumer_has_passed_is_unlinked_and_the_rest_can_be_read(log
     _save(log, "fast", 5)
     _save(log, "slow", 3)
     assert _drop(log, "fast", "slow", files=files) == [1, 2]
-    assert files.calls == ["unlink", "unlink", "sync_directory"]
+    assert files.calls == ["sync_directory", *["unlink", "sync_directory"] * 2]  # the cursors first
     assert [path.name[:14] for path in segments(log.directory)] == [f"seg-{number:010d}" for number in (3, 4, 5)]
     assert events(log.directory) == [3, 4, 5]
     assert _drop(log, "fast", "slow") == []
@@ -102,12 +102,8 @@ def test_an_unlink_that_fails_leaves_no_gap(log: Log, files: FaultyFiles, after:
     assert _drop(log) == list(range(1 + after, 5))
 
 
-def test_a_damaged_header_or_cursor_lets_nothing_go(log: Log, directory: str) -> None:
+def test_a_damaged_cursor_lets_nothing_go(log: Log, directory: str) -> None:
     _save(log, "file", 5)
-    damage(segments(directory)[2], 50)
-    with pytest.raises(Corrupt):
-        _drop(log)
-    damage(segments(directory)[2], 50)
     _save(log, "other", 5)
     damage(segments(directory)[0].parent / "cursors/other.json", 10)
     with pytest.raises(Corrupt):
