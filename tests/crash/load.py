@@ -25,14 +25,18 @@ class Load:
         self._connections = connections
         self._numbers = count(1)
         self._random = random.Random(events)
+        self._clients: asyncio.Future[list[None]] | None = None
 
     async def run(self) -> None:
         """Use all connections at once."""
-        await asyncio.gather(*(self._client() for _ in range(self._connections)))
+        self._clients = asyncio.gather(*(self._client() for _ in range(self._connections)))
+        await self._clients
 
     async def reached(self, acknowledged: int) -> None:
-        """Return once that many are acknowledged."""
+        """Return once that many are acknowledged. Raises what stopped the load."""
         while len(self.acknowledged) < acknowledged:
+            if self._clients and self._clients.done():
+                self._clients.result()
             await asyncio.sleep(_REPOSE_SECONDS)
 
     def finish(self) -> None:

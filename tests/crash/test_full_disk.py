@@ -11,29 +11,13 @@ import pytest
 from tests.crash.load import Load
 from tests.crash.oracle import check_delivery
 from tests.crash.tally import Tally
-from tests.crash.volume import Volume, filled, memory, volume
+from tests.crash.volume import Volume, filled, memory, settings, volume
 from tests.running import Collector, Response, running
 
 _DISK_BYTES: Final = 64 << 20
-_SETTINGS: Final = """
-[server]
-port = {{port}}
-workers = {{workers}}
-[log]
-segment_bytes = 1048576
-stall_seconds = {stall_seconds}
-min_free_bytes = {min_free_bytes}
-warn_free_bytes = 8388608
-[[property]]
-portal_id = 33167
-prop_id = 564990801
-[[sink]]
-type = "file"
-dir = "data/events"
-flush_seconds = 0.2
-"""
 _CONNECTIONS: Final = 32
 _EVENTS: Final = 300
+_STALL_SECONDS: Final = 0.5
 _NO_END: Final = 10**9
 _SHED: Final = (503, "1")
 _POLL_SECONDS: Final = 0.01
@@ -46,10 +30,9 @@ _PROBE_SECONDS: Final = 0.1
 def test_a_full_disk_means_503_until_there_is_room_without_a_restart(
     tmp_path: Path, min_free_bytes: int, times: int, tally: Tally
 ) -> None:
-    settings = _SETTINGS.format(min_free_bytes=min_free_bytes, stall_seconds=5)
     with memory(tmp_path / "data", _DISK_BYTES):
         _put_the_sink_elsewhere(tmp_path)
-        with running(tmp_path, settings=settings) as collector:
+        with running(tmp_path, settings=settings(min_free_bytes=min_free_bytes)) as collector:
             workers = collector.workers()
             load = asyncio.run(_fill_and_empty(collector, times))
             assert collector.workers() == workers, collector.said
@@ -62,10 +45,10 @@ def test_a_full_disk_means_503_until_there_is_room_without_a_restart(
 def test_a_disk_that_stands_still_sheds_new_requests_and_answers_those_that_wait(
     tmp_path: Path, kind: str, tally: Tally
 ) -> None:
-    settings = _SETTINGS.format(min_free_bytes=0, stall_seconds=0.5)
     with volume(tmp_path / "data", kind, tmp_path / "image") as disk:
         _put_the_sink_elsewhere(tmp_path)
-        with running(tmp_path, settings=settings) as collector, ThreadPoolExecutor(_PROBES) as pool:
+        impatient = settings(stall_seconds=_STALL_SECONDS)
+        with running(tmp_path, settings=impatient) as collector, ThreadPoolExecutor(_PROBES) as pool:
             load = asyncio.run(_freeze_and_thaw(collector, disk, pool))
             check_delivery(collector, load, tally, faults=1)
 

@@ -35,7 +35,7 @@ _FAULTS: Final = {
     "unlink": ("error=EIO", _KILL),
     "symlink": ("error=ENOSPC", _KILL),
     "mkdir": ("error=ENOSPC", _KILL),
-    "openat": ("error=ENOSPC", "error=EMFILE", _KILL),
+    "openat": ("error=EMFILE", _KILL),
     "pread64": ("error=EIO", _KILL),
     "fadvise64": (_KILL,),
 }
@@ -89,7 +89,10 @@ class _Bench:
         """The numbers of all calls of that name, from 1 on."""
         run = self._run(["-e", f"trace={name}"])[1]
         assert run.code == writer.FINISHED
-        return list(range(1, _calls(run.calls)[name] + 1))
+        calls = _calls(run.calls)
+        if name not in calls:
+            pytest.skip(f"{name} is not called in this scene")
+        return list(range(1, calls[name] + 1))
 
     def sweep(self, call: str, fault: str, places: Iterable[int], times: int = 1) -> None:
         """Inject at each place, and judge each time."""
@@ -136,7 +139,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("killed")
     for number in count(40):
         run = _write(folder, ["--files=short"], ["-e", "trace=writev", "-e", f"inject=writev:{_KILL}:when={number}"])
-        if not max((folder / "log").glob("seg-*")).read_bytes().endswith(b"\n"):
+        if not max((folder / "log").glob("seg-*.ndjson")).read_bytes().endswith(b"\n"):
             break
         shutil.rmtree(folder / "log")
     (folder / "log/seg-0000000099-0000000000000099.ndjson.tmp").write_bytes(b"unfinished")

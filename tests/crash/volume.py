@@ -26,9 +26,31 @@ _MAKE: Final = {
     "ext4": ["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
     "xfs": ["mkfs.xfs", "-q"],
 }
+_SETTINGS: Final = """
+[server]
+port = {{port}}
+workers = {{workers}}
+[log]
+segment_bytes = 1048576
+stall_seconds = {stall_seconds}
+min_free_bytes = {min_free_bytes}
+warn_free_bytes = 8388608
+[[property]]
+portal_id = 33167
+prop_id = 564990801
+[[sink]]
+type = "file"
+dir = "data/events"
+flush_seconds = 0.2
+"""
 _FILLER_BYTES: Final = (1 << 20, 4096)
 VOLUME_BYTES: Final = 512 << 20
 """Of a sparse file. XFS takes no less than 300 MB."""
+
+
+def settings(*, min_free_bytes: int = 0, stall_seconds: float = 5) -> str:
+    """For a collector that has its data on a disk as small as these."""
+    return _SETTINGS.format(min_free_bytes=min_free_bytes, stall_seconds=stall_seconds)
 
 
 class Volume:
