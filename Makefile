@@ -16,7 +16,7 @@ lint: .venv/dev  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-torture: .venv/dev  ## the long tests: kills under full load
+torture: .venv/dev  ## the long tests: crashes, faults and power cuts; ends in a table of what was lost (0)
 	$(BIN)/pytest -m torture -s
 
 bench: .venv/dev  ## CPU of a request against the bare HTTP server, and of recovery; needs wrk and two cores
