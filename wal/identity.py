@@ -39,7 +39,10 @@ def ensure_log_id(files: Files, directory: str) -> bytes:
         if log_id is None:
             if list_segments(files, directory):
                 raise Corrupt(
-                    os.path.join(directory, FILE_NAME), 0, "the log's id", "none there, and no header of a segment"
+                    os.path.join(directory, FILE_NAME),
+                    0,
+                    "the log's id",
+                    "none, and no one id in the headers of all segments; restore it",
                 ) from fault
             log_id = os.urandom(8).hex().encode()
     write_file(files, os.path.join(directory, FILE_NAME), b'{"v":1,"log_id":"%b"}\n' % log_id)
@@ -47,13 +50,14 @@ def ensure_log_id(files: Files, directory: str) -> bytes:
 
 
 def told_by_segments(files: Files, directory: str) -> bytes | None:
-    """The id in the newest whole segment header."""
-    for name in reversed(list_segments(files, directory)):
+    """The id that all whole segment headers agree on; None if they do not, or there is none."""
+    found = set()
+    for name in list_segments(files, directory):
         descriptor = files.open(os.path.join(directory, str(name)))
         try:
             header = decode_header(files.read(descriptor, HEADER_BYTES, 0))
         finally:
             files.close(descriptor)
         if header:
-            return header.log_id
-    return None
+            found.add(header.log_id)
+    return found.pop() if len(found) == 1 else None

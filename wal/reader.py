@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from wal.damage import Damage, Kind, examine, missing_segments
-from wal.errors import Broken, Corrupt, MissingSegment
+from wal.errors import Broken, Corrupt, ForeignLog, MissingSegment
 from wal.files import Files
 from wal.format import HEADER_BYTES, Position
 from wal.segment import Block, SegmentName, SegmentReader, list_segments
@@ -70,14 +70,20 @@ class Reader:
         block, cause = self._block(segment)
         if block is not None:
             return block
+        foreign = None
         if self._end is None:
-            self._end = self._find_end(segment)
+            try:
+                self._end = self._find_end(segment)
+            except ForeignLog as fault:  # it hides nothing of this segment
+                foreign = fault
             if self._end is not None:
                 return None
         here = [place for place in (self._end, limit) if place and place.segment == self.position.segment]
         proven = min(here, default=None)
         damage = examine(segment, self.position, proven, cause, whole=self._whole)
         if damage is None:
+            if foreign:
+                raise foreign
             return self._over_gap()
         segment.forget()
         block, cause = self._block(segment)  # it may have been written since it was looked for

@@ -8,7 +8,7 @@ import os
 from typing import NamedTuple
 
 from wal.cursor import Cursor, consumers, load_cursor
-from wal.damage import QUARANTINE, Damage, Kind, keep, missing_segments, next_sequence, record
+from wal.damage import QUARANTINE, Damage, Kind, account, keep, missing_segments, next_sequence, record
 from wal.errors import Broken, Corrupt, MissingSegment
 from wal.files import Files, copy_range
 from wal.format import HEADER_BYTES, Position, decode_header
@@ -95,10 +95,17 @@ def scan_last(
 ) -> tuple[Position, int, list[Damage]]:
     """Where the last segment of a log ends, the CRC of its last whole header, and what is damaged before that.
 
-    That a cursor has passed a place proves that it was durable. Raises Broken, Unreadable.
+    That a cursor has passed a place, or that an earlier start put it on the account, proves that it was durable: the
+    header which proved it then may have been that of the torn write. Raises Broken, Unreadable.
     """
     reader = Reader(files, directory, log_id, start_of(name))
-    proven = max((cursor.acked for cursor in cursors if cursor.acked.segment == name.number), default=None)
+    accounted = [
+        Position(line["seg"], line["to"]["off"], line["to"]["seq"])
+        for line in account(files, directory)
+        if line["kind"] == Kind.CORRUPT
+    ]
+    places = [place for place in (*(cursor.acked for cursor in cursors), *accounted) if place.segment == name.number]
+    proven = max(places, default=None)
     damages: list[Damage] = []
     previous = 0
     try:

@@ -224,12 +224,19 @@ class SegmentReader:
 
     def raw(self, offset: int, length: int) -> bytes:
         """Bytes as they are, fewer at the file's end. Raises Unreadable."""
+        data = b""
         try:
-            return self._files.read(self._descriptor, length, offset)
+            # In front of a bad sector a read is short, as at the file's end: only the next one tells which it was.
+            while len(data) < length:
+                part = self._files.read(self._descriptor, length - len(data), offset + len(data))
+                if not part:
+                    break
+                data += part
         except OSError as error:
             raise Unreadable(
                 f"{self.path}: at byte {offset}: {error.strerror}; the disk is failing, copy this log to another one"
             ) from error
+        return data
 
     def size(self) -> int:
         """Bytes in the file now."""

@@ -28,9 +28,10 @@ class Selection(NamedTuple):
         header = block.header
         if not self.since_ms <= header.timestamp_ms < self.until_ms:
             return
-        for sequence, line in enumerate(block.payload.splitlines(keepends=True), header.sequence):
+        # Not splitlines, to which a CR between two members is the end of a line.
+        for sequence, line in enumerate(block.payload.split(b"\n")[:-1], header.sequence):
             if sequence >= self.from_sequence:
-                yield from self._chosen(line)
+                yield from self._chosen(line + b"\n")
 
     def _chosen(self, line: bytes) -> Iterator[bytes]:
         if not (self.where or self.fields):

@@ -365,7 +365,7 @@ def test_without_a_segment_a_lost_identity_is_a_new_one(directory: str) -> None:
     assert events(directory) == [1]
 
 
-def test_the_identity_is_told_by_the_newest_whole_header(sealed: str) -> None:
+def test_a_lost_identity_is_told_by_the_headers_that_are_whole(sealed: str) -> None:
     log_id = read_log_id(FILES, sealed)
     os.unlink(f"{sealed}/log.json")
     for segment in segments(sealed)[1:]:
@@ -374,7 +374,7 @@ def test_the_identity_is_told_by_the_newest_whole_header(sealed: str) -> None:
     os.unlink(f"{sealed}/log.json")
     damage(segments(sealed)[0], 30)
     before = _tree(sealed)
-    with pytest.raises(Corrupt, match=r"log\.json: .* expected the log's id, found none there, and no header"):
+    with pytest.raises(Corrupt, match=r"log\.json: .* expected the log's id, found none, and no one id in the headers"):
         Log(sealed)
     assert _tree(sealed) == before
 
