@@ -24,11 +24,13 @@ from collector.secret import load_secret
 from collector.shard import Shard, first_free, open_log
 from wal.committer import Committer
 from wal.errors import LogPoisoned, WalError
-from wal.log import now_ms
+from wal.log import NO_ROOM, now_ms
 
 PATHS: Final = ("/event", "/")
 STARTUP_FAILURE: Final = 3
 """The exit code at which uvicorn stops all workers rather than start this one again: a restart would fail alike."""
+FULL_DISK: Final = 1
+"""The exit code at which the supervisor tries again until there is room, while the other workers go on."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +38,16 @@ logger = logging.getLogger(__name__)
 def create_app(settings: Settings) -> Router:
     """Open a shard and build the application on it. Runs inside the worker's event loop.
 
-    Exits with STARTUP_FAILURE, and a line that says why, where the shard can't be opened.
+    Exits with a line that says why where the shard can't be opened: with FULL_DISK, to be tried again, or with
+    STARTUP_FAILURE.
     """
     try:
         name, log = first_free(settings)
         dead_log = open_log(settings, os.path.join(settings.dead_letters.dir, name))
     except (WalError, OSError) as error:
         logger.critical("%s", error)
-        sys.exit(STARTUP_FAILURE)
+        is_full = isinstance(error, OSError) and error.errno in NO_ROOM
+        sys.exit(FULL_DISK if is_full else STARTUP_FAILURE)
     shard = Shard(settings, log, _stop_for_recovery)
     dead_committer = Committer(dead_log)
     endpoint = EventEndpoint(

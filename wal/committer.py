@@ -121,7 +121,8 @@ class Committer:
     async def close(self) -> None:
         """Refuse new appends, commit what waits, seal the log and end the thread. The log stays locked.
 
-        Idempotent. Raises LogFull where the disk had no room for the proof; what was acknowledged is safe all the same.
+        Idempotent. Raises LogFull where the disk had no room for the proof and LogPoisoned where an fsync failed; what
+        was acknowledged is safe all the same.
         """
         self._refusal = self._refusal or LogClosed(f"{self.log.directory}: this process is stopping")
         if self._closing is None:

@@ -22,7 +22,8 @@ from wal.segment import SegmentName, SegmentWriter
 SEGMENT_BYTES: Final = 64 << 20
 SEGMENT_SECONDS: Final = 60
 _ROOM_CHECK_MS: Final = 200
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors that end once somebody makes room."""
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,8 @@ class Log:
         try:
             self._segment.reserve(len(payload))
         except OSError as error:
-            self._is_abandoned = error.errno == errno.EFBIG  # another file may still have room
+            # A file at its limit is left for another, and a disk that fails shows at the sync that begins a rotation.
+            self._is_abandoned = error.errno not in (errno.ENOSPC, errno.EDQUOT)
             raise self._refusal(error) from error
         try:
             self._segment.write(payload, records, now)
@@ -130,16 +132,15 @@ class Log:
     def seal(self) -> None:
         """Take no more commits, and prove the last one durable. The directory stays locked. Idempotent.
 
-        Raises LogFull where there is no room for the proof; what was committed is safe all the same.
+        Raises LogFull where there is no room for the proof, and LogPoisoned where an fsync fails; what was committed is
+        safe all the same.
         """
         if self._fault is not None:
             return
         try:
             if not self._is_abandoned:
                 self.mark_idle()
-                self._segment.seal()
-        except OSError as error:
-            raise self._refusal(error) from error
+                self._seal_segment()
         finally:
             self._fault = LogClosed(f"{self.directory}: the log is closed")
 
@@ -187,15 +188,18 @@ class Log:
 
     def _rotate(self) -> None:
         old = self._segment
-        try:
-            old.seal()
-        except OSError as error:
-            raise self._poison(error) from error
+        self._seal_segment()
         try:
             self._segment = self._create(old.name.number + 1, old.sequence, old.offset, old.previous)
         except OSError as error:
-            raise (self._refusal(error) if error.errno in _NO_ROOM else self._poison(error)) from error
+            raise (self._refusal(error) if error.errno in NO_ROOM else self._poison(error)) from error
         old.close()
+
+    def _seal_segment(self) -> None:
+        try:
+            self._segment.seal()
+        except OSError as error:
+            raise self._poison(error) from error
 
     def _create(self, number: int, sequence: int, predecessor_end: int, previous: int) -> SegmentWriter:
         segment = SegmentWriter(
@@ -217,7 +221,7 @@ class Log:
 
     def _refusal(self, error: OSError) -> WalError:
         reason = f"{self.directory}: {error.strerror}"
-        advice = "make room on the disk" if error.errno in _NO_ROOM else "see the disk's own messages"
+        advice = "make room on the disk" if error.errno in NO_ROOM else "see the disk's own messages"
         return LogFull(f"{reason}; nothing was kept of this block, {advice}")
 
     def _poison(self, error: OSError) -> LogPoisoned:

@@ -12,12 +12,13 @@ from tests.crash.load import Load
 from tests.crash.oracle import check_delivery
 from tests.crash.tally import Tally
 from tests.crash.volume import Volume, filled, memory, settings, volume
-from tests.running import Collector, Response, running
+from tests.running import Collector, Response, eventually, running
 
 _DISK_BYTES: Final = 64 << 20
 _CONNECTIONS: Final = 32
 _EVENTS: Final = 300
 _STALL_SECONDS: Final = 0.5
+_EVENT: Final = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
 _NO_END: Final = 10**9
 _SHED: Final = (503, "1")
 _POLL_SECONDS: Final = 0.01
@@ -51,6 +52,31 @@ def test_a_disk_that_stands_still_sheds_new_requests_and_answers_those_that_wait
         with running(tmp_path, settings=impatient) as collector, ThreadPoolExecutor(_PROBES) as pool:
             load = asyncio.run(_freeze_and_thaw(collector, disk, pool))
             check_delivery(collector, load, tally, faults=1)
+
+
+def test_a_worker_that_dies_on_a_full_disk_is_tried_again_until_there_is_room(tmp_path: Path) -> None:
+    with memory(tmp_path / "data", _DISK_BYTES):
+        _put_the_sink_elsewhere(tmp_path)
+        with running(tmp_path, settings=settings(min_free_bytes=0)) as collector:
+            victim, survivor = collector.workers()
+            stored = collector.post(_EVENT).headers["x-event-id"]
+            with filled(collector.folder / "data") as fill:
+                fill()
+                victim.kill()
+                eventually(lambda: "No space left on device" in collector.said, "a start finds no room")
+                fill()
+                assert collector.process.poll() is None
+                assert survivor.is_running()
+            eventually(lambda: _serves_with(collector, 2), "both workers serve")
+            assert survivor in collector.workers()
+            eventually(lambda: stored in {record["id"] for record in collector.shipped()}, "what was stored is shipped")
+
+
+def _serves_with(collector: Collector, workers: int) -> bool:
+    """Whether so many shards have taken an event since the call."""
+    statuses = [collector.post(_EVENT) for _ in range(20)]
+    stored = {each.headers["x-event-id"].partition("-")[0] for each in statuses if each.status == 200}
+    return len(stored) == workers == len(collector.workers())
 
 
 async def _fill_and_empty(collector: Collector, times: int) -> Load:

@@ -24,6 +24,7 @@ from tests.running import PATIENCE_SECONDS
 
 _KILL: Final = "signal=SIGKILL"
 _NO_ROOM: Final = ("error=ENOSPC", "error=EDQUOT", "error=EFBIG")
+_GONE: Final = ("error=EIO", "error=EROFS")
 _FAULTS: Final = {
     "fdatasync": ("error=EIO", "error=ENOSPC", _KILL),
     "fsync": ("error=EIO", "error=EDQUOT", _KILL),
@@ -171,6 +172,24 @@ def test_a_log_outlives_every_failed_or_fatal_system_call(
         bench.sweep(call, fault, calls)
         if call == "fallocate" and fault != _KILL:
             bench.sweep(call, fault, calls, _ROOM_TRIES)
+
+
+@pytest.mark.parametrize("fault", _GONE)
+def test_a_disk_that_fails_for_good_while_room_is_reserved_ends_the_writer(
+    tmp_path: Path, fault: str, tally: Tally
+) -> None:
+    calls = re.findall(r"^\d+ +(\w+)\(", _write(tmp_path, [], ["-e", "trace=fallocate,fdatasync"]).calls, re.MULTILINE)
+    second = calls.index("fallocate", calls.index("fallocate") + 1)
+    synced = calls[:second].count("fdatasync")
+    shutil.rmtree(tmp_path / "log")
+    tracing = ["-e", "trace=fallocate,fdatasync", "-e", f"inject=fallocate:{fault}:when=2+"]
+    run = _write(tmp_path, [], [*tracing, "-e", f"inject=fdatasync:{fault}:when={synced + 1}+"])
+    account = Account()
+    account.read(run.report)
+    assert run.code == writer.POISONED
+    recovered = reopen(tmp_path / "log")
+    tally.add(account.kept, recovered, run.injected)
+    account.check(recovered)
 
 
 @pytest.mark.parametrize(

@@ -469,3 +469,14 @@ def test_a_sealed_log_stays_locked_until_it_is_closed(directory: str) -> None:
         log.close()
     Log(directory).close()
     assert events(directory) == [1]
+
+
+def test_a_failed_fsync_at_the_seal_is_told_as_what_it_is(directory: str, files: FaultyFiles) -> None:
+    log = Log(directory, files=files)
+    _commit(log, 1)
+    log.mark_idle()
+    files.fail("sync", errno.EIO)
+    with pytest.raises(LogPoisoned, match="fsync failed"):
+        log.seal()
+    log.close()
+    assert events(directory) == [1]
