@@ -1,5 +1,6 @@
 """`collector.toml` as frozen structs: strict, with every setting's unit, bounds and help beside it."""
 
+import ipaddress
 import os
 import tomllib
 from typing import Annotated, Final, Literal
@@ -12,6 +13,9 @@ from collector.errors import BadSettings
 
 EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
 """Fields that a property can require, and does unless told otherwise."""
+EVENT_PATHS: Final = ("/event", "/")
+OPENAPI_PATH: Final = "/openapi.json"
+TAKEN_PATHS: Final = (*EVENT_PATHS, OPENAPI_PATH)
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -31,6 +35,26 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     grace_seconds: Annotated[
         int, Meta(ge=1, le=3600, description="at a stop, how long requests and then sinks get to finish")
     ] = 10
+    alias: Annotated[
+        str | None,
+        Meta(
+            pattern=r"\A/[A-Za-z0-9._~/-]{1,255}\Z",
+            description="a further path for events, since ad blockers know `/event`",
+        ),
+    ] = None
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="networks, as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` is believed"),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        if self.alias in TAKEN_PATHS:
+            raise ValueError(f"alias: {self.alias} has its meaning already; expected another path")
+        for network in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"trusted_proxies: {error}; expected e.g. 10.0.0.0/8 or ::1") from None
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +81,7 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeadLetters(Struct, frozen=True, forbid_unknown_fields=True):
-    """The log of refused events."""
+    """The log of refused events; retained segments are dropped by age and by size."""
 
     dir: Annotated[str, Meta(min_length=1, description="folder of the shards 00, 01, …, in the log's format")] = (
         "data/dead"
@@ -65,6 +89,10 @@ class DeadLetters(Struct, frozen=True, forbid_unknown_fields=True):
     bytes_per_hour: Annotated[
         Positive, Meta(description="a worker keeps no more bytes an hour than this, so that junk can't fill the disk")
     ] = 64 << 20
+    retain_hours: Annotated[float, Meta(ge=0, le=100_000, description="dead letters are kept this long")] = 720.0
+    retain_bytes: Annotated[int, Meta(ge=0, description="… but no more than this many bytes of them in a shard")] = (
+        1 << 30
+    )
 
 
 class Session(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +101,8 @@ class Session(Struct, frozen=True, forbid_unknown_fields=True):
     secret: Annotated[
         FromEnvironment | None,
         Meta(
-            description="`env:NAME` of the key that signs session tokens, the same on all nodes; generated if not set"
+            description="`env:NAME` of the key behind session tokens, visitor ids and redirect signatures, the same on "
+            "all nodes; generated if not set"
         ),
     ] = None
     timeout_seconds: Annotated[Seconds, Meta(description="a session ends this long after its last hit")] = 1800.0
@@ -83,10 +112,18 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """What one request may be."""
 
     event_bytes: Annotated[int, Meta(ge=1024, le=128 << 10, description="bytes of one event")] = 64 << 10
-    body_bytes: Annotated[int, Meta(ge=1024, le=6 << 20, description="bytes of a request's body")] = 5 << 20
+    body_bytes: Annotated[int, Meta(ge=1024, le=6 << 20, description="bytes of a body, also when inflated")] = 5 << 20
+    batch_events: Annotated[int, Meta(ge=1, le=10_000, description="events in one body")] = 1000
     url_bytes: Annotated[int, Meta(ge=1024, le=64 << 10, description="bytes of a URL")] = 20 << 10
     nesting: Annotated[int, Meta(ge=1, le=256, description="levels of arrays and objects in an event")] = 64
-    body_seconds: Annotated[Seconds, Meta(description="time for the whole body to arrive")] = 10.0
+    header_seconds: Annotated[Seconds, Meta(description="time for all headers to arrive")] = 10.0
+    body_seconds: Annotated[Seconds, Meta(description="time for the whole body to arrive, and for an answer to leave")] = (
+        10.0
+    )
+    connections: Annotated[Positive, Meta(description="connections that a worker holds open")] = 10_000
+    in_flight_bytes: Annotated[
+        int, Meta(ge=8 << 20, description="bytes of bodies that a worker holds at a time; above, requests are shed")
+    ] = 256 << 20
 
 
 class Property(Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +141,20 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
     required: Annotated[
         tuple[Literal["ea", "ec", "sid", "aid", "uid"], ...], Meta(description="fields that an event must have")
     ] = EVENT_FIELDS
+    write_keys: Annotated[
+        tuple[FromEnvironment, ...],
+        Meta(description="`env:NAME` of keys, one of which a request must show; several are for their rotation"),
+    ] = ()
+    events_per_second: Annotated[
+        float, Meta(ge=0, le=1e9, description="above this rate requests get 429; each worker allows its share; 0: none")
+    ] = 0.0
+    ip: Annotated[
+        Literal["full", "truncate", "drop"], Meta(description="what is stored of an address: `truncate` to /24 or /48")
+    ] = "full"
+    user_agent: Annotated[Literal["full", "drop"], Meta(description="whether the user agent is stored")] = "full"
+    cookies: Annotated[
+        bool, Meta(description="whether a `web` property keeps the session in a cookie, where the visitor allows it")
+    ] = True
 
     def __post_init__(self) -> None:
         for origin in self.origins:
@@ -143,6 +194,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         _refuse_twice("sink", [each.name for each in self.sink])
         if self.limits.event_bytes > self.limits.body_bytes:
             raise ValueError("limits.event_bytes: expected at most limits.body_bytes")
+        if self.limits.in_flight_bytes < self.limits.body_bytes:
+            raise ValueError("limits.in_flight_bytes: expected at least limits.body_bytes")
 
 
 def load_settings(path: str) -> Settings:

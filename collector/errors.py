@@ -30,16 +30,40 @@ class NotFound(Rejected):
         super().__init__("404 not found")
 
 
-class ForbiddenOrigin(Rejected):
-    """A page of an origin that the property does not list."""
+class Forbidden(Rejected):
+    """A page of an origin that the property does not list, or a request without one of its write keys."""
 
 
 class MethodNotAllowed(Rejected):
-    """A method that the path does not serve."""
+    """A method that the path does not serve; `allowed` are those that it does."""
+
+    def __init__(self, allowed: bytes) -> None:
+        super().__init__(f"expected {allowed.decode()}")
+        self.allowed = allowed
+
+
+class BadRequest(Rejected):
+    """Bytes that are no HTTP request."""
+
+
+class SlowHeaders(Rejected):
+    """The headers did not arrive in time."""
+
+
+class HeadersTooLarge(Rejected):
+    """The headers are over their limit."""
 
 
 class SlowBody(Rejected):
     """The body did not arrive in time."""
+
+
+class TooFast(Rejected):
+    """A property sends more than its rate; after `retry_seconds` there is room again."""
+
+    def __init__(self, retry_seconds: int) -> None:
+        super().__init__(f"this property sends more events than it may; come again in {retry_seconds} s")
+        self.retry_seconds = retry_seconds
 
 
 class TooLarge(Rejected):
@@ -64,6 +88,10 @@ class BadRedirect(Rejected):
 
 class NotAClick(Rejected):
     """A redirect is asked for, and the event is no click."""
+
+
+class Overloaded(Exception):
+    """Ours, not the client's: there is no room for this request now."""
 
 
 class BadSettings(Exception):

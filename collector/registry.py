@@ -1,11 +1,18 @@
 """Which portals and properties there are, in the form that a request needs them."""
 
+import os
 from collections.abc import Iterable
-from typing import NamedTuple
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from collector import config
+from collector.errors import BadSettings
+from collector.ingest.rate import Rate
+
+_SHORTEST_KEY: Final = 16
 
 
 class Property(NamedTuple):
@@ -16,21 +23,33 @@ class Property(NamedTuple):
     origins: frozenset[bytes]
     redirect_hosts: frozenset[str]
     required: tuple[str, ...]
+    key_digests: tuple[bytes, ...]
+    rate: Rate | None
+    ip: Literal["full", "truncate", "drop"]
+    has_user_agent: bool
+    has_cookies: bool
     members: bytes
 
 
 class Registry:
     """All properties by portal and property id."""
 
-    def __init__(self, properties: Iterable[config.Property]) -> None:
-        self._properties = {(each.portal_id, each.prop_id): _prepared(each) for each in properties}
+    def __init__(self, properties: Iterable[config.Property], workers: int = 1) -> None:
+        """Each of `workers` allows its share of a property's rate. Raises BadSettings for a key that is not set."""
+        self._properties = {(each.portal_id, each.prop_id): _prepared(each, workers) for each in properties}
 
     def get(self, portal_id: int, prop_id: int) -> Property | None:
         """The property, or None if there is no such pair."""
         return self._properties.get((portal_id, prop_id))
 
 
-def _prepared(settings: config.Property) -> Property:
+def is_key(key: bytes, digests: tuple[bytes, ...]) -> bool:
+    """Whether a write key is one of those with these digests, in a time that tells nothing of them."""
+    digest = blake2b(key).digest()
+    return any([compare_digest(digest, each) for each in digests])  # a list, so that all are compared
+
+
+def _prepared(settings: config.Property, workers: int) -> Property:
     source = msgspec.json.encode(settings.source)
     return Property(
         portal_id=settings.portal_id,
@@ -38,5 +57,18 @@ def _prepared(settings: config.Property) -> Property:
         origins=frozenset(origin.encode() for origin in settings.origins),
         redirect_hosts=frozenset(settings.redirect_hosts),
         required=settings.required,
+        key_digests=tuple(_digest(settings, key.removeprefix("env:")) for key in settings.write_keys),
+        rate=Rate(settings.events_per_second / workers) if settings.events_per_second else None,
+        ip=settings.ip,
+        has_user_agent=settings.user_agent == "full",
+        has_cookies=settings.cookies and settings.source == "web",
         members=b'"portal_id":%d,"prop_id":%d,"source":%b' % (settings.portal_id, settings.prop_id, source),
     )
+
+
+def _digest(settings: config.Property, name: str) -> bytes:
+    key = os.environ.get(name, "")
+    if len(key) < _SHORTEST_KEY:
+        where = f"write_keys of property {settings.portal_id}/{settings.prop_id}"
+        raise BadSettings(f"{where}: expected at least {_SHORTEST_KEY} characters in the environment's {name}")
+    return blake2b(os.fsencode(key)).digest()

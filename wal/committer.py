@@ -108,6 +108,14 @@ class Committer:
         self.next_sequence += records
         return block.future
 
+    @property
+    def fullness(self) -> float:
+        """How close the next append is to being refused, from 0 to 1: by waiting bytes, a slow disk or a full one."""
+        fullness = max(self._waiting_bytes / _WAITING_BYTES, self.log.fullness)
+        if self._in_flight is not None:
+            fullness = max(fullness, (self._loop.time() - self._started) / self._stall_seconds)
+        return fullness
+
     async def wait_beyond(self, position: Position) -> None:
         """Return once `durable` is beyond `position`, at once if it is."""
         while self.durable <= position:

@@ -84,6 +84,11 @@ class Log:
         """The durable place: every event before it survives a crash, and the next one gets its sequence."""
         return self._segment.end
 
+    @property
+    def fullness(self) -> float:
+        """The bytes that must stay free, as a share of those that are: 1 is where commits are refused."""
+        return self._min_free_bytes / max(self._free_bytes, 1)
+
     def commit(self, payload: bytes, records: int) -> None:
         """Write `records` JSON lines, each ending in LF, as one durable block.
 

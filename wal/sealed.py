@@ -7,22 +7,31 @@ from collections.abc import Iterable
 from wal.cursor import consumers, load_cursor, sync_cursors
 from wal.errors import Corrupt
 from wal.files import Files
+from wal.format import Position
 from wal.log import now_ms
 from wal.retention import SealedSegment, droppable
 from wal.segment import SegmentName, SegmentReader, list_segments
 
 
 def drop_segments(
-    files: Files, directory: str, log_id: bytes, *, expected: Iterable[str], keep_ms: int, keep_bytes: int
+    files: Files,
+    directory: str,
+    log_id: bytes,
+    *,
+    expected: Iterable[str],
+    keep_ms: int,
+    keep_bytes: int,
+    passed: Position | None = None,
 ) -> list[SegmentName]:
     """Unlink the segments that every consumer has passed and that need not be kept; returns their names.
 
-    `expected` are consumers that may not have a cursor yet; until they do, nothing goes. Raises Corrupt, OSError.
+    `expected` are consumers that may not have a cursor yet; until they do, nothing goes. `passed` stands for the cursor
+    of a log that has no consumer. Raises Corrupt, OSError.
     """
     cursors = {name: load_cursor(files, directory, log_id, name) for name in consumers(files, directory)}
     if not set(expected) <= set(cursors):
         return []
-    places = [cursor.acked for cursor in cursors.values() if cursor]
+    places = [cursor.acked for cursor in cursors.values() if cursor] + ([passed] if passed else [])
     names = droppable(
         _sealed(files, directory, log_id), places, now_ms=now_ms(), keep_ms=keep_ms, keep_bytes=keep_bytes
     )

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from collector.errors import Rejected
+from collector.errors import Fault, MethodNotAllowed, Rejected, SlowBody, TooFast, TooLarge
 from collector.ingest.session import Session
 from collector.ingest.target import Face
 
@@ -21,9 +21,10 @@ _TYPES: Final = {
 }
 _ALWAYS: Final[Headers] = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _OF_FACE: Final[dict[Face, Headers]] = {face: [(b"content-type", kind), *_ALWAYS] for face, kind in _TYPES.items()}
-_FSYNCED: Final = (b"x-event-ack", b"fsync")
+_NONE: Final[Headers] = []
+FSYNCED: Final = (b"x-event-ack", b"fsync")
+METHODS: Final = b"GET, HEAD, OPTIONS, POST"
 _RETRY_SECONDS: Final = b"1"
-_UNAVAILABLE: Final = 503
 _NOT_IN_A_SCRIPT: Final = (
     (b"<", b"\\u003c"),
     (b">", b"\\u003e"),
@@ -41,16 +42,34 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def event_answer(face: Face, event_id: bytes, where: bytes | None, body: bytes) -> Answer:
-    """The answer for an event in the log. `body` is what `event_object` gives, `where` is a click's location."""
-    stored = (b"x-event-id", event_id)
+def event_answer(face: Face, where: bytes | None, body: bytes, extra: Headers) -> Answer:
+    """The answer for an event. `body` is what `event_object` gives, `where` is a click's location."""
     if face is Face.JSON:
-        return Answer(200, [*_OF_FACE[face], _FSYNCED, stored], body)
+        return Answer(200, [*_OF_FACE[face], *extra], body)
     if face is Face.JAVASCRIPT:
-        return Answer(200, [*_OF_FACE[face], _FSYNCED, stored], b"_event_callback_data(%b);" % _in_script(body))
+        return Answer(200, [*_OF_FACE[face], *extra], b"_event_callback_data(%b);" % _in_script(body))
     if face is Face.PIXEL:
-        return Answer(200, [*_OF_FACE[face], _FSYNCED, stored], GIF)
-    return Answer(302, [(b"location", where or b""), *_ALWAYS, _FSYNCED, stored], b"")
+        return Answer(200, [*_OF_FACE[face], *extra], GIF)
+    return redirect_answer(where or b"", extra)
+
+
+def stored_headers(event_id: bytes | None) -> Headers:
+    """What says that events are fsynced; a batch has no single id."""
+    return [FSYNCED] if event_id is None else [FSYNCED, (b"x-event-id", event_id)]
+
+
+def batch_answer(face: Face, ids: list[str], rejected: list[tuple[int, Rejected]], extra: Headers) -> Answer:
+    """The verdicts of a batch: a 400, in JSON or as a pixel, where no event of it was good."""
+    verdicts = [
+        {"index": index, "field": fault.field, "message": fault.message}
+        for index, error in rejected
+        for fault in error.faults or (Fault("", error.message),)
+    ]
+    body: dict[str, object] = {"type": "batch", "accepted": len(ids), "rejected": verdicts, "ids": ids}
+    if ids:
+        return event_answer(face, None, msgspec.json.encode(body), extra)
+    body["message"] = "no event of the batch is as it must be"
+    return _refusal(400, face, msgspec.json.encode(body), extra)
 
 
 def event_object(session: Session, received_ms: int, aid: str, token: bytes) -> bytes:
@@ -76,19 +95,38 @@ def event_object(session: Session, received_ms: int, aid: str, token: bytes) -> 
     )
 
 
-def redirect_answer(where: bytes) -> Answer:
-    """A click goes on although its event was not stored: the header that would say so is missing."""
-    return Answer(302, [(b"location", where), *_ALWAYS], b"")
+def redirect_answer(where: bytes, extra: Headers) -> Answer:
+    """A click goes on; where its event was not stored, the headers that would say so are missing."""
+    return Answer(302, [(b"location", where), *_ALWAYS, *extra], b"")
 
 
-def refusal_answer(status: int, face: Face, error: Exception, allow: bytes | None = None) -> Answer:
+def preflight_answer(extra: Headers) -> Answer:
+    """The answer to `OPTIONS`."""
+    return Answer(204, [*_ALWAYS, (b"allow", METHODS), *extra], b"")
+
+
+def refusal_answer(status: int, face: Face, error: Exception, extra: Headers = _NONE) -> Answer:
     """The answer for what was not stored: JSON, but for a pixel, which stays a GIF with the same status."""
-    headers = [*_OF_FACE[Face.PIXEL if face is Face.PIXEL else Face.JSON]]
-    if status == _UNAVAILABLE:
+    headers = list(extra)
+    if isinstance(error, TooFast):
+        headers.append((b"retry-after", b"%d" % error.retry_seconds))
+    elif not isinstance(error, Rejected):
         headers.append((b"retry-after", _RETRY_SECONDS))
-    if allow:
-        headers.append((b"allow", allow))
-    return Answer(status, headers, GIF if face is Face.PIXEL else _refusal_body(error))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.allowed))
+    if isinstance(error, SlowBody | TooLarge):  # what is left of the body is not waited for
+        headers.append((b"connection", b"close"))
+    return _refusal(status, face, _refusal_body(error), headers)
+
+
+def document_answer(body: bytes) -> Answer:
+    """The answer for a JSON document of the collector's own, which any page may read."""
+    return Answer(200, [*_OF_FACE[Face.JSON], (b"access-control-allow-origin", b"*")], body)
+
+
+def _refusal(status: int, face: Face, body: bytes, extra: Headers) -> Answer:
+    shown = Face.PIXEL if face is Face.PIXEL else Face.JSON
+    return Answer(status, [*_OF_FACE[shown], *extra], GIF if face is Face.PIXEL else body)
 
 
 def _refusal_body(error: Exception) -> bytes:

@@ -1,80 +1,85 @@
-"""The body of a request: of a kind that is read, whole, within its limits of bytes and time."""
+"""The body of a request: of a kind that is read, whole, and within its limits."""
 
-import asyncio
-from typing import Final, cast
+from typing import Final
 
-from starlette.types import Receive
+from starlette.types import Message, Receive, Scope
 
 from collector.config import Limits
-from collector.errors import SlowBody, TooLarge, UnsupportedMedia
+from collector.errors import Overloaded, SlowBody, TooLarge, UnsupportedMedia
+from collector.ingest.connection import IS_LATE
+from collector.ingest.inflate import inflate
 
-JSON_TYPES: Final = frozenset((b"application/json", b"text/plain", b""))
+JSON: Final = frozenset((b"application/json", b"text/plain", b""))
 """`sendBeacon` sends text/plain, and careless clients send no type at all."""
-_SWEEP_SECONDS: Final = 1.0
+NDJSON: Final = b"application/x-ndjson"
+FORM: Final = b"application/x-www-form-urlencoded"
+_READ: Final = JSON | {NDJSON, FORM}
 
 
 class ClientGone(Exception):
     """The connection ended before the body did: there is nobody to answer."""
 
 
-def check_media(headers: dict[bytes, bytes]) -> None:
-    """Raise UnsupportedMedia unless the headers announce plain JSON."""
+def has_body(headers: dict[bytes, bytes]) -> bool:
+    """Whether a request announces a body."""
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+
+
+def media_of(headers: dict[bytes, bytes]) -> bytes:
+    """The content type without its parameters. Raises UnsupportedMedia for one that is not read."""
     kind = headers.get(b"content-type", b"")
-    if kind not in JSON_TYPES and kind.partition(b";")[0].strip().lower() not in JSON_TYPES:
-        raise UnsupportedMedia("expected content-type application/json or text/plain")
-    if headers.get(b"content-encoding", b"").lower() not in (b"", b"identity"):
-        raise UnsupportedMedia("expected no content-encoding")
+    if kind in _READ:
+        return kind
+    kind = kind.partition(b";")[0].strip().lower()
+    if kind in _READ:
+        return kind
+    raise UnsupportedMedia(
+        "expected content-type application/json, text/plain, application/x-ndjson or application/x-www-form-urlencoded"
+    )
 
 
 class BodyReader:
-    """Reads bodies, and cancels those that are late: one sweep a second, not a timer a request."""
+    """Reads bodies, and knows how much of unfinished ones is in memory."""
 
     def __init__(self, limits: Limits) -> None:
-        """Create it inside the event loop."""
         self._limit = limits.body_bytes
-        self._seconds = limits.body_seconds
-        self._loop = asyncio.get_running_loop()
-        self._deadlines: dict[asyncio.Task[None], float] = {}
-        self._late: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._most_in_flight = limits.in_flight_bytes
+        self._in_flight = 0
 
-    async def read(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-        """The whole body. Raises TooLarge, SlowBody, ClientGone."""
+    async def read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+        """The whole body, inflated. Raises TooLarge, SlowBody, Overloaded, ClientGone, and what `inflate` does."""
         announced = headers.get(b"content-length")
         if announced is not None and int(announced) > self._limit:
             raise TooLarge(f"the body is over the limit of {self._limit} bytes")
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        self._deadlines[task] = self._loop.time() + self._seconds
-        if self._timer is None:
-            self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
-        try:
-            return await self._read(receive)
-        except asyncio.CancelledError:
-            if task in self._late and task.uncancel() == 0:
-                raise SlowBody(f"the body did not arrive within {self._seconds:g} s") from None
-            raise
-        finally:
-            del self._deadlines[task]
-            self._late.discard(task)
-
-    async def _read(self, receive: Receive) -> bytes:
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            part: bytes = message["body"]
-            more = message["more_body"]
-            if len(body) + len(part) > self._limit:
+        message = await receive()
+        if message["type"] == "http.request" and not message["more_body"]:
+            body: bytes = message["body"]
+            if len(body) > self._limit:
                 raise TooLarge(f"the body is over the limit of {self._limit} bytes")
-            body = body + part if body else part
-        return body
+        else:
+            body = await self._joined(scope, receive, message)
+        encoding = headers.get(b"content-encoding")
+        return inflate(body, encoding.strip().lower(), self._limit) if encoding else body
 
-    def _sweep(self) -> None:
-        self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep) if self._deadlines else None
-        now = self._loop.time()
-        for task, deadline in self._deadlines.items():
-            if deadline < now and task not in self._late:
-                self._late.add(task)
-                task.cancel()
+    async def _joined(self, scope: Scope, receive: Receive, message: Message) -> bytes:
+        parts: list[bytes] = []
+        length = 0
+        try:
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                part: bytes = message["body"]
+                parts.append(part)
+                length += len(part)
+                self._in_flight += len(part)
+                if length > self._limit:
+                    raise TooLarge(f"the body is over the limit of {self._limit} bytes")
+                if not message["more_body"]:
+                    return b"".join(parts)
+                if IS_LATE in scope:
+                    raise SlowBody("the body did not arrive in time")
+                if self._in_flight > self._most_in_flight:
+                    raise Overloaded("too many bodies are arriving at once")
+                message = await receive()
+        finally:
+            self._in_flight -= length

@@ -1,14 +1,41 @@
-"""Which pages may send to a property, pure."""
+"""Which pages may send to a property and read its answers, pure."""
 
 from typing import Final
 
-from collector.errors import ForbiddenOrigin
+from collector.errors import Forbidden
 from collector.registry import Property
 
+Headers = list[tuple[bytes, bytes]]
+
 _ANY: Final = b"*"
+_VARY: Final = (b"vary", b"origin")
+_EXPOSED: Final = (b"access-control-expose-headers", b"x-event-ack, x-event-id, retry-after")
+_FOR_ANY: Final[Headers] = [(b"access-control-allow-origin", _ANY), _EXPOSED]
+_PREFLIGHT: Final[Headers] = [
+    (b"access-control-allow-methods", b"GET, HEAD, POST"),
+    (b"access-control-allow-headers", b"authorization, content-encoding, content-type, x-write-key"),
+    (b"access-control-max-age", b"86400"),
+]
 
 
 def check_origin(prop: Property, origin: bytes | None) -> None:
-    """Raise ForbiddenOrigin where the property lists origins and the request comes from another one."""
+    """Raise Forbidden where the property lists origins and the request comes from another one."""
     if origin is not None and prop.origins and origin not in prop.origins and _ANY not in prop.origins:
-        raise ForbiddenOrigin("this origin may not send to this property")
+        raise Forbidden("this origin may not send to this property")
+
+
+def cors_headers(prop: Property | None, origin: bytes | None, *, is_s2s: bool) -> Headers:
+    """What lets a page of `origin` read an answer. Without a property the answer is the same for all pages."""
+    if is_s2s or (origin is None and (prop is None or not prop.origins)):
+        return []
+    if prop is None or not prop.origins:
+        return _FOR_ANY
+    if origin is not None and origin in prop.origins:
+        allowed = (b"access-control-allow-origin", origin)
+        return [allowed, (b"access-control-allow-credentials", b"true"), _VARY, _EXPOSED]
+    return [*_FOR_ANY, _VARY] if origin is not None and _ANY in prop.origins else [_VARY]
+
+
+def preflight_headers(prop: Property, origin: bytes | None) -> Headers:
+    """The answer to `OPTIONS`: what a page of `origin` may send, for a day."""
+    return [*cors_headers(prop, origin, is_s2s=False), *(_PREFLIGHT if origin is not None else [])]

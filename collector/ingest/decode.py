@@ -1,12 +1,13 @@
 """A body to an event, pure: one typed decode that stores nothing it need not, and a slow way that names all faults."""
 
 import re
+from itertools import islice
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from collector.errors import BadEvent, Fault
+from collector.errors import BadEvent, Fault, TooLarge
 
 _MAX_SID: Final = 2**63 - 1
 _Text = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -38,6 +39,9 @@ class Event(Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(Event).decode
+_decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_LINES: Final = re.compile(rb"[^ \t\r\n][^\n]*")
+_SPACE: Final = b" \t\r\n"
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _FIELD_DECODERS: Final = {field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(Event)}
 
@@ -71,6 +75,28 @@ def decode_event(body: bytes, required: tuple[str, ...], nesting: int) -> tuple[
     if b"\n" in body or b"\r" in body:
         body = msgspec.json.format(body, indent=-1)
     return event, body
+
+
+def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> list[bytes] | None:
+    """The events of a JSON array, or of one a line, each yet to be decoded; None if the body is a single event.
+
+    Raises BadEvent, and TooLarge for more than `limit` events.
+    """
+    if is_ndjson:
+        parts = [line[0] for line in islice(_LINES.finditer(body), limit + 1)]
+    elif body.lstrip(_SPACE)[:1] == b"[":
+        try:
+            _check_utf8(body)
+            parts = [bytes(raw) for raw in _decode_array(body)]
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise _malformed(error) from None
+    else:
+        return None
+    if len(parts) > limit:
+        raise TooLarge(f"the batch is over the limit of {limit} events")
+    if not parts:
+        raise BadEvent("the batch carries no event")
+    return parts
 
 
 def _is_sid(text: str) -> bool:

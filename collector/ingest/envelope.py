@@ -1,6 +1,6 @@
 """The stored record, pure: the client's event as sent, inside what the collector knows of it."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -8,34 +8,36 @@ from collector.ingest.session import Session
 from collector.registry import Property
 
 _NOTHING: Final = b"null"
+_NO_WARNINGS: Final = b"[]"
 _encode: Final = msgspec.json.encode
 
 
-def envelope(
-    *,
-    log_id: bytes,
-    sequence: int,
-    received_ms: int,
-    prop: Property,
-    ip: str | None,
-    user_agent: bytes | None,
-    referer: bytes | None,
-    is_s2s: bool,
-    session: Session,
-    event: bytes,
-) -> bytes:
-    """One line of the log. `event` is valid JSON without a line break; header values are bytes of Latin-1."""
+class Visit(NamedTuple):
+    """What is known of a request beside its event, as far as the property lets it be stored."""
+
+    prop: Property
+    received_ms: int
+    ip: str | None
+    user_agent: str | None
+    referer: str | None
+    is_s2s: bool
+    warnings: list[str]
+
+
+def envelope(log_id: bytes, sequence: int, visit: Visit, session: Session, event: bytes) -> bytes:
+    """One line of the log. `event` is valid JSON without a line break."""
+    prop, received_ms, ip, user_agent, referer, is_s2s, warnings = visit
     return (
         b'{"id":"%b-%d","received_at":%d,%b,"ip":%b,"user_agent":%b,"referer":%b,"s2s":%b,"au_id":"%d",'
-        b'"client_id":"%d.%d","session":{"id":%b,"start":%d,"hits":%d,"new":%b},"warnings":[],"event":%b}\n'
+        b'"client_id":"%d.%d","session":{"id":%b,"start":%d,"hits":%d,"new":%b},"warnings":%b,"event":%b}\n'
     ) % (
         log_id,
         sequence,
         received_ms,
         prop.members,
         _NOTHING if ip is None else _encode(ip),
-        _text(user_agent),
-        _text(referer),
+        _NOTHING if user_agent is None else _encode(user_agent),
+        _NOTHING if referer is None else _encode(referer),
         b"true" if is_s2s else b"false",
         session.au_id,
         session.client_au_id,
@@ -44,9 +46,6 @@ def envelope(
         session.start,
         session.hits,
         b"true" if session.is_new else b"false",
+        _encode(warnings) if warnings else _NO_WARNINGS,
         event,
     )
-
-
-def _text(header: bytes | None) -> bytes:
-    return _NOTHING if header is None else _encode(header.decode("latin-1"))

@@ -1,148 +1,163 @@
-"""The endpoint: one request from its scope to its answer. Knows the order of the steps, and none of their rules."""
+"""The endpoint: one request from its scope to its events, and the answer. Knows the order of the checks, and none of
+their rules."""
 
-import secrets
-from collections.abc import Callable
-from typing import Final, NamedTuple
+import time
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from collector.config import Limits
-from collector.dead_letters import DeadLetters
-from collector.errors import (
-    BadEvent,
-    ForbiddenOrigin,
-    MethodNotAllowed,
-    NotAClick,
-    NotFound,
-    Rejected,
-    TooLarge,
-    UrlTooLong,
+from collector.dead_letters import Form
+from collector.errors import Forbidden, MethodNotAllowed, NotAClick, NotFound, Overloaded, Rejected, TooFast, UrlTooLong
+from collector.ingest.admission import can_be_resent, is_admitted
+from collector.ingest.answer import (
+    METHODS,
+    Answer,
+    Headers,
+    document_answer,
+    preflight_answer,
+    redirect_answer,
+    refusal_answer,
 )
-from collector.ingest.answer import Answer, event_answer, event_object, redirect_answer, refusal_answer
-from collector.ingest.body import BodyReader, ClientGone, check_media
-from collector.ingest.cors import check_origin
-from collector.ingest.decode import Event, decode_event
-from collector.ingest.envelope import envelope
-from collector.ingest.session import Sessions
+from collector.ingest.body import FORM, NDJSON, BodyReader, ClientGone, has_body, media_of
+from collector.ingest.client import Networks, client_of, kept_address
+from collector.ingest.cookie import has_cookies, token_in
+from collector.ingest.cors import check_origin, cors_headers, preflight_headers
+from collector.ingest.envelope import Visit
+from collector.ingest.intake import Intake, Request
+from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of, without
 from collector.ingest.target import Face, Target, Targets
 from collector.problems import status_of
-from collector.registry import Property, Registry
-from wal.committer import Committer
+from collector.registry import Property, is_key
 from wal.errors import WalError
 
-_METHODS: Final = "POST"
-_AU_IDS: Final = 2**53 - 1
-
-
-class _Request(NamedTuple):
-    """What is known of a request once its body is read."""
-
-    client: tuple[str, int] | None
-    headers: dict[bytes, bytes]
-    target: Target
-    prop: Property
-    token: bytes
+_METHODS: Final = frozenset(METHODS.decode().split(", "))
+_DOCUMENT_METHODS: Final = b"GET, HEAD"
+_BEARER: Final = b"bearer "
+_MOST_USER_AGENT: Final = 1024
+_MOST_REFERER: Final = 4096
+_NO_WARNINGS: Final[list[str]] = []
 
 
 class EventEndpoint:
     """An ASGI application for the paths that take events."""
 
-    def __init__(
-        self,
-        *,
-        registry: Registry,
-        committer: Committer,
-        dead_letters: DeadLetters,
-        sessions: Sessions,
-        limits: Limits,
-        clock: Callable[[], int],
-    ) -> None:
-        """`clock` gives Unix milliseconds. Create it inside the event loop."""
-        self._targets = Targets(registry)
+    def __init__(self, *, targets: Targets, intake: Intake, limits: Limits, trusted_proxies: Networks) -> None:
+        self._targets = targets
+        self._intake = intake
         self._bodies = BodyReader(limits)
-        self._committer = committer
-        self._dead_letters = dead_letters
-        self._sessions = sessions
-        self._limits = limits
-        self._clock = clock
+        self._url_bytes = limits.url_bytes
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; whatever happens, it is answered from here."""
-        query: bytes = scope["query_string"]
-        target, token = self._targets.find(query)
+        headers = dict(scope["headers"])
+        pairs: Pairs | None = None
+        if has_body(headers):
+            target, token = self._targets.find(scope["query_string"])
+        else:
+            pairs = parse_pairs(scope["query_string"])
+            target, token = self._targets.parse(pairs), pairs.values.get("an_session", "").encode()
+        cors = cors_headers(target.property, headers.get(b"origin"), is_s2s=target.is_s2s)
         try:
-            if scope["method"] != _METHODS:
-                raise MethodNotAllowed(f"expected {_METHODS}")
-            if len(query) + len(scope["raw_path"]) > self._limits.url_bytes:
-                raise UrlTooLong(f"the URL is over the limit of {self._limits.url_bytes} bytes")
-            answer = await self._take(scope, receive, target, token)
+            prop = self._admitted(scope, headers, target)
+            if scope["method"] == "OPTIONS":
+                answer = preflight_answer(preflight_headers(prop, headers.get(b"origin")))
+            else:
+                request = self._request(scope, headers, target, prop, token, cors)
+                if pairs is None:
+                    answer = await self._take_body(request, scope, receive, headers)
+                else:
+                    answer = await self._take_query(request, scope["query_string"], pairs)
         except ClientGone:
             return
-        except (Rejected, WalError) as error:
-            answer = _refused(target, error)
+        except (Rejected, Overloaded, WalError) as error:
+            answer = self._refused(target, error, cors)
         await send_answer(send, answer)
 
-    async def _take(self, scope: Scope, receive: Receive, target: Target, token: bytes) -> Answer:
+    def _admitted(self, scope: Scope, headers: dict[bytes, bytes], target: Target) -> Property:
+        """The property, if this request may send to it."""
+        method = scope["method"]
+        if method not in _METHODS:
+            raise MethodNotAllowed(METHODS)
+        if len(scope["query_string"]) + len(scope["raw_path"]) > self._url_bytes:
+            raise UrlTooLong(f"the URL is over the limit of {self._url_bytes} bytes")
         prop = target.property
         if prop is None:
-            return _refused(target, target.fault or NotFound())
-        headers = dict(scope["headers"])
+            raise target.fault or NotFound()
         check_origin(prop, headers.get(b"origin"))
-        check_media(headers)
-        body = await self._bodies.read(receive, headers)
-        if len(body) > self._limits.event_bytes:
-            raise TooLarge(f"the event is over the limit of {self._limits.event_bytes} bytes")
-        fault = target.fault
-        if fault is None:
-            try:
-                event, line = self._decode(body, prop, target.face)
-            except (BadEvent, NotAClick) as error:
-                fault = error
-        if fault is not None:
-            if body:
-                await self._dead_letters.put(prop, fault, body)
-            return _refused(target, fault)
-        return await self._store(_Request(scope["client"], headers, target, prop, token), event, line)
+        if method != "OPTIONS":
+            if prop.key_digests and not is_key(_key_in(headers), prop.key_digests):
+                raise Forbidden("this property needs a write key, as authorization: Bearer or x-write-key")
+            if prop.rate and (wait := prop.rate.wait_seconds(time.monotonic())):
+                raise TooFast(wait)
+        return prop
 
-    def _decode(self, body: bytes, prop: Property, face: Face) -> tuple[Event, bytes]:
-        if not body:
-            raise BadEvent("the request carries no event")
-        event, line = decode_event(body, prop.required, self._limits.nesting)
-        if face is Face.REDIRECT and "click" not in (event.ea, event.ec):
-            raise NotAClick("a redirect needs a click event: ea or ec must be click")
-        return event, line
-
-    async def _store(self, request: _Request, event: Event, line: bytes) -> Answer:
-        client, headers, target, prop, token = request
-        committer = self._committer
-        received_ms = self._clock()
-        sid = event.sid if type(event.sid) is int else None
-        au_id = self._au_id(prop.portal_id, event, token)
-        session, token = self._sessions.next_hit(prop.portal_id, au_id, sid, token, received_ms // 1000)
-        sequence = committer.next_sequence
-        record = envelope(
-            log_id=committer.log.log_id,
-            sequence=sequence,
-            received_ms=received_ms,
+    def _request(
+        self, scope: Scope, headers: dict[bytes, bytes], target: Target, prop: Property, token: bytes, cors: Headers
+    ) -> Request:
+        peer = scope["client"]
+        client = client_of(peer[0] if peer else None, scope["scheme"], scope["headers"], self._trusted_proxies)
+        is_s2s = target.is_s2s
+        with_cookie = has_cookies(prop, headers, is_s2s=is_s2s)
+        if with_cookie and not token and b"cookie" in headers:
+            token = token_in(headers[b"cookie"])
+        visit = Visit(
             prop=prop,
-            ip=None if target.is_s2s or not client else client[0],
-            user_agent=None if target.is_s2s else headers.get(b"user-agent"),
-            referer=headers.get(b"referer"),
-            is_s2s=target.is_s2s,
-            session=session,
-            event=line,
+            received_ms=self._intake.clock(),
+            ip=None if is_s2s else kept_address(client.ip, prop.ip),
+            user_agent=_text(headers.get(b"user-agent"), _MOST_USER_AGENT)
+            if prop.has_user_agent and not is_s2s
+            else None,
+            referer=_text(headers.get(b"referer"), _MOST_REFERER),
+            is_s2s=is_s2s,
+            warnings=_NO_WARNINGS,
         )
-        await committer.append(record)
-        event_id = b"%b-%d" % (committer.log.log_id, sequence)
-        aid = str(event.aid) if type(event.aid) in (str, int) else ""
-        return event_answer(target.face, event_id, target.location, event_object(session, received_ms, aid, token))
+        return Request(target, visit, token, cors, with_cookie, client.is_https, scope["method"] != "HEAD")
 
-    def _au_id(self, portal_id: int, event: Event, token: bytes) -> int:
-        """Who this is: by user, else by device, else by token, else somebody new."""
-        for name in (event.uid, event.aid):
-            if type(name) in (str, int):
-                return self._sessions.au_id(portal_id, str(name))
-        return self._sessions.au_id_of(portal_id, token) or secrets.randbelow(_AU_IDS) + 1
+    async def _take_body(
+        self, request: Request, scope: Scope, receive: Receive, headers: dict[bytes, bytes]
+    ) -> Answer:
+        media = media_of(headers)
+        self._check_room(request.target, media)
+        body = await self._bodies.read(scope, receive, headers)
+        if media == FORM:
+            return await self._take_query(request, body, parse_pairs(body))
+        return await self._intake.take_body(request, body, is_ndjson=media == NDJSON)
+
+    async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
+        self._check_room(request.target, b"")
+        event = event_of(pairs)
+        raw = without(query, b"an_session", b"redirect_sig") if event else b""
+        if warnings := warnings_of(pairs):
+            request = request._replace(visit=request.visit._replace(warnings=warnings))
+        return await self._intake.take(request, event, raw, Form.QUERY)
+
+    def _check_room(self, target: Target, media: bytes) -> None:
+        fullness = self._intake.fullness
+        if not is_admitted(fullness, can_be_resent=can_be_resent(target.face, media, is_s2s=target.is_s2s)):
+            raise Overloaded("the log is close to its limits")
+
+    def _refused(self, target: Target, error: Rejected | Overloaded | WalError, cors: Headers) -> Answer:
+        """The person comes first: an allowed click goes on, whatever became of its event."""
+        if target.location and not isinstance(error, NotAClick | Forbidden | MethodNotAllowed):
+            self._intake.count_lost_click()
+            return redirect_answer(target.location, cors)
+        return refusal_answer(status_of(error), target.face, error, cors)
+
+
+class Document:
+    """An ASGI application for one JSON document."""
+
+    def __init__(self, body: bytes) -> None:
+        self._answer = document_answer(body)
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Serve it."""
+        if scope["method"] in ("GET", "HEAD"):
+            await send_answer(send, self._answer)
+        else:
+            await send_answer(send, refusal_answer(405, Face.JSON, MethodNotAllowed(_DOCUMENT_METHODS)))
 
 
 async def not_found(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -152,14 +167,19 @@ async def not_found(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 async def send_answer(send: Send, answer: Answer) -> None:
     """Send a whole answer."""
-    length = (b"content-length", b"%d" % len(answer.body))
-    await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, length]})
-    await send({"type": "http.response.body", "body": answer.body})
+    status, headers, body = answer
+    if status != 204:  # noqa: PLR2004 - No Content has no length either
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
-def _refused(target: Target, error: Rejected | WalError) -> Answer:
-    """The person comes first: an allowed click goes on, whatever became of its event."""
-    if target.location and not isinstance(error, NotAClick | ForbiddenOrigin | MethodNotAllowed):
-        return redirect_answer(target.location)
-    allow = _METHODS.encode() if isinstance(error, MethodNotAllowed) else None
-    return refusal_answer(status_of(error), target.face, error, allow)
+def _key_in(headers: dict[bytes, bytes]) -> bytes:
+    authorization = headers.get(b"authorization", b"")
+    if authorization[: len(_BEARER)].lower() == _BEARER:
+        return authorization[len(_BEARER) :].strip()
+    return headers.get(b"x-write-key", b"").strip()
+
+
+def _text(header: bytes | None, most: int) -> str | None:
+    return None if header is None else header[:most].decode("latin-1")

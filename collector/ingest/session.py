@@ -12,12 +12,15 @@ _STATE: Final = struct.Struct(">B Q I Q I q I I I")
 _MAC_BYTES: Final = 15
 """Makes a token of 60 bytes, which base64 writes in 80 characters with no padding."""
 _TOKEN_LENGTH: Final = 80
-_AU_IDS: Final = 2**53 - 1
+AU_IDS: Final = 2**53 - 1
+"""Visitor ids go from 1 to this."""
+_IN_TOKEN: Final = 8
+"""How many members of a session its token carries, from the first on."""
 _NO_SID: Final = -1
 
 
 class Session(NamedTuple):
-    """A visitor's state behind this hit. Ids are positive integers below 2^53, times are Unix seconds."""
+    """A visitor's state behind a hit. Ids are positive integers below 2^53, times are Unix seconds."""
 
     au_id: int
     au_first_seen: int
@@ -27,6 +30,7 @@ class Session(NamedTuple):
     """The session id that the client named last; -1 for none."""
     start: int
     hits: int
+    last_hit: int
     is_new: bool
     is_new_client: bool
     is_new_user: bool
@@ -45,55 +49,35 @@ class Sessions:
         """The visitor id of a user: the same for every node that shares the secret."""
         keyed = self._au_hash.copy()
         keyed.update(b"%d:%b" % (portal_id, uid.encode("utf-8", "surrogatepass")))
-        return int.from_bytes(keyed.digest(), "big") % _AU_IDS + 1
+        return int.from_bytes(keyed.digest(), "big") % AU_IDS + 1
 
-    def next_hit(self, portal_id: int, au_id: int, sid: int | None, token: bytes, now: int) -> tuple[Session, bytes]:
-        """The session that a hit at `now` belongs to, and the token for the answer."""
-        state = self._decode(portal_id, token) if token else None
-        if state is None:
-            named = _NO_SID if sid is None else sid
-            session = Session(au_id, now, au_id, now, named, now, 1, True, True, True)
-        else:
-            session = self._continued(state, au_id, sid, now)
-        return session, self._encode(portal_id, session, now)
-
-    def au_id_of(self, portal_id: int, token: bytes) -> int | None:
-        """The visitor id in a token, or None if it is not one of ours for this portal."""
-        state = self._decode(portal_id, token)
-        return None if state is None else state[1]
-
-    def _continued(self, state: tuple[int, ...], au_id: int, sid: int | None, now: int) -> Session:
-        _, known, known_since, client_au_id, client_first_seen, old_sid, start, hits, last_hit = state
-        is_new = now - last_hit >= self._timeout
-        is_new_user = au_id != known
+    def next_hit(self, last: Session | None, au_id: int, sid: int | None, now: int) -> Session:
+        """The session that a hit at `now` belongs to, after the one of the visitor's last hit, if that is known."""
+        if last is None:
+            return Session(au_id, now, au_id, now, _NO_SID if sid is None else sid, now, 1, now, True, True, True)
+        is_new = now - last.last_hit >= self._timeout
+        is_new_user = au_id != last.au_id
         return Session(
             au_id=au_id,
-            au_first_seen=now if is_new_user else known_since,
-            client_au_id=client_au_id,
-            client_first_seen=client_first_seen,
-            sid=old_sid if sid is None else sid,
-            start=now if is_new else start,
-            hits=1 if is_new else hits + 1,
+            au_first_seen=now if is_new_user else last.au_first_seen,
+            client_au_id=last.client_au_id,
+            client_first_seen=last.client_first_seen,
+            sid=last.sid if sid is None else sid,
+            start=now if is_new else last.start,
+            hits=1 if is_new else last.hits + 1,
+            last_hit=now,
             is_new=is_new,
             is_new_client=False,
             is_new_user=is_new_user,
         )
 
-    def _encode(self, portal_id: int, session: Session, now: int) -> bytes:
-        state = _STATE.pack(
-            _VERSION,
-            session.au_id,
-            session.au_first_seen,
-            session.client_au_id,
-            session.client_first_seen,
-            session.sid,
-            session.start,
-            session.hits,
-            now,
-        )
+    def token(self, portal_id: int, session: Session) -> bytes:
+        """The session as the client carries it, for `read` to take back."""
+        state = _STATE.pack(_VERSION, *session[:_IN_TOKEN])
         return urlsafe_b64encode(state + self._sign(portal_id, state))
 
-    def _decode(self, portal_id: int, token: bytes) -> tuple[int, ...] | None:
+    def read(self, portal_id: int, token: bytes) -> Session | None:
+        """The session in a token, or None if it is not one of ours for this portal."""
         if len(token) != _TOKEN_LENGTH:
             return None
         try:
@@ -103,7 +87,7 @@ class Sessions:
         state, mac = data[: _STATE.size], data[_STATE.size :]
         if not compare_digest(mac, self._sign(portal_id, state)) or state[0] != _VERSION:
             return None
-        return _STATE.unpack(state)
+        return Session(*_STATE.unpack(state)[1:], is_new=False, is_new_client=False, is_new_user=False)
 
     def _sign(self, portal_id: int, state: bytes) -> bytes:
         keyed = self._mac.copy()

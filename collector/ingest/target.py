@@ -2,10 +2,10 @@
 
 from enum import Enum
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
 
 from collector.errors import BadRedirect, BadTarget, Fault, NotFound, Rejected
-from collector.ingest.redirect import location
+from collector.ingest.query import Pairs, parse_pairs
+from collector.ingest.redirect import Signer, location
 from collector.registry import Property, Registry
 
 _CACHED_QUERIES: Final = 4096
@@ -36,8 +36,9 @@ class Target(NamedTuple):
 class Targets:
     """Queries to targets, remembering the ones that repeat. Clients choose the queries, so it is bounded."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, signer: Signer) -> None:
         self._registry = registry
+        self._signer = signer
         self._cache: dict[bytes, Target] = {}
 
     def find(self, query: bytes) -> tuple[Target, bytes]:
@@ -47,19 +48,21 @@ class Targets:
             query, token = _without_token(query)
         target = self._cache.get(query)
         if target is None:
-            target = parse_target(query, self._registry)
+            target = self.parse(parse_pairs(query))
             if len(query) <= _CACHED_BYTES:
                 if len(self._cache) >= _CACHED_QUERIES:
                     self._cache.clear()
                 self._cache[query] = target
         return target, token
 
+    def parse(self, pairs: Pairs) -> Target:
+        """The target of a query that will hardly come again. Never raises."""
+        return parse_target(pairs, self._registry, self._signer)
 
-def parse_target(query: bytes, registry: Registry) -> Target:
-    """Understand a query string. What is wrong with it is in the target's `fault`."""
-    values: dict[str, str] = {}
-    for name, value in parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True):
-        values.setdefault(name, value)
+
+def parse_target(pairs: Pairs, registry: Registry, signer: Signer) -> Target:
+    """Understand a query. What is wrong with it is in the target's `fault`."""
+    values = pairs.values
     faults: list[Fault] = []
     portal_id, prop_id = (_identifier(values, name, faults) for name in ("portal_id", "prop_id"))
     face = _choice(values, "resp_type", Face.JAVASCRIPT.value, [face.value for face in Face], faults)
@@ -67,13 +70,17 @@ def parse_target(query: bytes, registry: Registry) -> Target:
     prop = registry.get(portal_id, prop_id) if portal_id and prop_id else None
     where: bytes | None = None
     fault: Rejected | None = None
-    if faults:
+    if pairs.is_cut:
+        fault = BadTarget("the query has too many parameters")
+    elif faults:
         fault = BadTarget("the query is not as it must be", tuple(faults))
     elif prop is None:
         fault = NotFound()
     elif face == Face.REDIRECT.value:
         try:
-            where = location(values.get("redirect_url", ""), prop.redirect_hosts)
+            url = values.get("redirect_url", "")
+            is_signed = signer.is_signed(url, values.get("redirect_sig", ""))
+            where = location(url, prop.redirect_hosts, is_signed=is_signed)
         except BadRedirect as error:
             fault = BadRedirect(error.message, (Fault("redirect_url", error.message),))
     return Target(prop, Face(face), is_s2s == "true", where, fault)

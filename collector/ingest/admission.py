@@ -1,0 +1,20 @@
+"""Who is let in when the log is close to its limits, pure: those who can send again make room for those who can't."""
+
+from typing import Final
+
+from collector.ingest.target import Face
+
+_RESERVE_FROM: Final = 0.75
+"""From this share of a limit on, what is left is for requests that nobody will send again."""
+_RESENT: Final = (b"application/json", b"application/x-ndjson")
+"""What programs send that look at the answer; `sendBeacon` sends text/plain, forms or nothing."""
+
+
+def can_be_resent(face: Face, media: bytes, *, is_s2s: bool) -> bool:
+    """Whether the caller of a request can be expected to read a 503 and to come back. `media` is b"" for no body."""
+    return is_s2s or (media in _RESENT and face in (Face.JAVASCRIPT, Face.JSON))
+
+
+def is_admitted(fullness: float, *, can_be_resent: bool) -> bool:
+    """Whether a request is let in at this share of the log's nearest limit; from 1 on the log itself refuses."""
+    return not can_be_resent or fullness < _RESERVE_FROM

@@ -1,0 +1,100 @@
+"""Who is at the other end, pure: the client behind trusted proxies, and what may be stored of its address."""
+
+import re
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, Literal, NamedTuple
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+_CACHED_ADDRESSES: Final = 4096
+_ADDRESS: Final = re.compile(r'"?(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)|([0-9a-fA-F:]+:[0-9a-fA-F:.]+))(?::\d{1,5})?"?')
+"""An address as proxies write it: bare, quoted, an IPv6 one in brackets or not, with or without a port."""
+_V4_BITS: Final = 24
+_V6_BITS: Final = 48
+
+
+class Client(NamedTuple):
+    """The address, if it is known, and whether the client itself came over HTTPS."""
+
+    ip: str | None
+    is_https: bool
+
+
+def client_of(peer: str | None, scheme: str, headers: list[tuple[bytes, bytes]], trusted: Networks) -> Client:
+    """The client that sent a request with these headers over a connection from `peer`.
+
+    Only what a trusted proxy says is believed: from the right, the first address that is no trusted proxy's. Headers
+    that can't be read are ignored, and so are two that contradict each other, since one of them was not the proxy's.
+    """
+    if peer is None or not trusted or not _is_trusted(peer, trusted):
+        return Client(peer, scheme == "https")
+    forwarded = [_pairs(element) for element in _elements(headers, b"forwarded")]
+    listed = _elements(headers, b"x-forwarded-for")
+    said = {
+        address
+        for hops in ([pairs.get("for", "") for pairs in forwarded], listed)
+        if hops and (address := _first_untrusted(hops, trusted))
+    }
+    protocols = [pairs["proto"] for pairs in forwarded if "proto" in pairs] or _elements(headers, b"x-forwarded-proto")
+    is_https = protocols[-1].strip('"').lower() == "https" if protocols else scheme == "https"
+    return Client(said.pop() if len(said) == 1 else peer, is_https)
+
+
+def kept_address(ip: str | None, rule: Literal["full", "truncate", "drop"]) -> str | None:
+    """What the property allows to be stored of an address."""
+    if ip is None or rule == "drop":
+        return None
+    return ip if rule == "full" else _truncated(ip)
+
+
+@lru_cache(_CACHED_ADDRESSES)
+def _truncated(ip: str) -> str | None:
+    try:
+        address = _address(ip)
+    except ValueError:
+        return None
+    bits = _V4_BITS if address.version == 4 else _V6_BITS  # noqa: PLR2004 - IPv4
+    return str(ip_network((address, bits), strict=False).network_address)
+
+
+@lru_cache(_CACHED_ADDRESSES)
+def _is_trusted(ip: str, trusted: Networks) -> bool:
+    try:
+        address = _address(ip)
+    except ValueError:
+        return False
+    return any(address in network for network in trusted)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address:
+    address = ip_address(text)
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _first_untrusted(hops: list[str], trusted: Networks) -> str | None:
+    """The last hop that is no trusted proxy; the first of all where every one is trusted; None if one can't be read."""
+    text = ""
+    for hop in reversed(hops):
+        found = _ADDRESS.fullmatch(hop)
+        if not found:
+            return None
+        try:
+            text = str(_address(found[1] or found[2] or found[3]))
+        except ValueError:
+            return None
+        if not _is_trusted(text, trusted):
+            return text
+    return text
+
+
+def _elements(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    """The elements of a header that may be there several times, each a list."""
+    values = [value.decode("latin-1") for each, value in headers if each == name]
+    return [element.strip() for element in ",".join(values).split(",")] if values else []
+
+
+def _pairs(element: str) -> dict[str, str]:
+    """The `name=value` pairs of one element of `Forwarded`."""
+    pairs = (pair.partition("=") for pair in element.split(";"))
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}

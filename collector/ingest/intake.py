@@ -1,0 +1,189 @@
+"""From decoded events to durable records: sessions, envelopes, the log, and dead letters for what is refused."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from collector.config import Limits
+from collector.dead_letters import DeadLetters, Form, Refused, Sender
+from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, Rejected, TooLarge
+from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
+from collector.ingest.cookie import set_cookie
+from collector.ingest.decode import Event, batch_in, decode_event
+from collector.ingest.envelope import Visit, envelope
+from collector.ingest.session import AU_IDS, Session, Sessions
+from collector.ingest.target import Face, Target
+from wal.committer import Committer
+from wal.errors import RecordTooLarge
+
+_LOST_CLICKS_MS: Final = 60_000
+
+logger = logging.getLogger(__name__)
+
+
+class Request(NamedTuple):
+    """A request to a property that may send."""
+
+    target: Target
+    visit: Visit
+    token: bytes
+    headers: Headers
+    """What every answer to it carries."""
+    with_cookie: bool
+    is_https: bool
+    is_stored: bool
+    """False for HEAD, which is answered as GET would be, and leaves nothing behind."""
+
+
+class Intake:
+    """Takes events into the log, and what is wrong with them into the dead letters."""
+
+    def __init__(
+        self,
+        *,
+        committer: Committer,
+        dead_letters: DeadLetters,
+        sessions: Sessions,
+        limits: Limits,
+        clock: Callable[[], int],
+    ) -> None:
+        """`clock` gives Unix milliseconds."""
+        self.clock = clock
+        self._committer = committer
+        self._dead_letters = dead_letters
+        self._sessions = sessions
+        self._limits = limits
+        self._lost_clicks = 0
+        self._lost_clicks_told_ms = 0
+
+    @property
+    def fullness(self) -> float:
+        """How close the log is to its nearest limit, from 0 to 1."""
+        return self._committer.fullness
+
+    async def take_body(self, request: Request, body: bytes, *, is_ndjson: bool) -> Answer:
+        """Take the event, or the events, in a body. Raises Rejected, WalError."""
+        if not is_ndjson and body[:1] == b"{":
+            return await self.take(request, body, body, Form.JSON)
+        try:
+            events = batch_in(body, self._limits.batch_events, is_ndjson=is_ndjson)
+            if events is not None and request.target.face is Face.REDIRECT:
+                raise NotAClick("a redirect needs one click event, not a batch")
+        except (BadEvent, NotAClick) as error:
+            await self._refuse(request, [Refused(error, Form.JSON, body)])
+            raise
+        if events is None:
+            return await self.take(request, body, body, Form.JSON)
+        return await self._take_batch(request, events)
+
+    async def take(self, request: Request, event: bytes, raw: bytes, form: Form) -> Answer:
+        """Take one event, which came as `raw`. Raises Rejected, WalError."""
+        target, visit = request.target, request.visit
+        if visit.prop.rate:
+            visit.prop.rate.take(1)
+        try:
+            if target.fault is not None:
+                raise target.fault
+            if not event:
+                raise BadEvent("the request carries no event")
+            decoded, line = self._decode(visit, event)
+            if target.face is Face.REDIRECT and "click" not in (decoded.ea, decoded.ec):
+                raise NotAClick("a redirect needs a click event: ea or ec must be click")
+        except (BadEvent, BadRedirect, BadTarget, NotAClick) as error:
+            if raw:
+                await self._refuse(request, [Refused(error, form, raw)])
+            raise
+        return await self._store(request, decoded, line)
+
+    def count_lost_click(self) -> None:
+        """Count a click that was sent on although its event was not stored, and say so once a minute."""
+        self._lost_clicks += 1
+        now = self.clock()
+        if now - self._lost_clicks_told_ms >= _LOST_CLICKS_MS:
+            logger.warning("%d clicks were redirected although their events were not stored", self._lost_clicks)
+            self._lost_clicks, self._lost_clicks_told_ms = 0, now
+
+    def _decode(self, visit: Visit, event: bytes) -> tuple[Event, bytes]:
+        if len(event) > self._limits.event_bytes:
+            raise TooLarge(f"the event is over the limit of {self._limits.event_bytes} bytes")
+        return decode_event(event, visit.prop.required, self._limits.nesting)
+
+    async def _store(self, request: Request, event: Event, line: bytes) -> Answer:
+        target, visit, token, headers, with_cookie, is_https, is_stored = request
+        portal_id = visit.prop.portal_id
+        last = self._sessions.read(portal_id, token) if token else None
+        session = next_session(self._sessions, visit, event, last)
+        token = self._sessions.token(portal_id, session)
+        if is_stored:
+            committer = self._committer
+            log_id, sequence = committer.log.log_id, committer.next_sequence
+            await committer.append(envelope(log_id, sequence, visit, session, line))
+            headers = [*headers, *stored_headers(b"%b-%d" % (log_id, sequence))]
+            if with_cookie:
+                headers.append(set_cookie(token, is_https=is_https))
+        aid = str(event.aid) if type(event.aid) in (str, int) else ""
+        body = event_object(session, visit.received_ms, aid, token)
+        return event_answer(target.face, target.location, body, headers)
+
+    async def _take_batch(self, request: Request, events: list[bytes]) -> Answer:
+        """One bad event does not sink the others; those that are good go into the log together, or none of them."""
+        target, visit, token, headers, with_cookie, is_https, is_stored = request
+        prop = visit.prop
+        if prop.rate:
+            prop.rate.take(len(events))
+        if target.fault is not None:
+            await self._refuse(request, [Refused(target.fault, Form.JSON, event) for event in events])
+            raise target.fault
+        known = session = self._sessions.read(prop.portal_id, token) if token else None
+        last: dict[int, Session] = {}
+        records: list[bytes] = []
+        rejected: list[tuple[int, Rejected]] = []
+        log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
+        for index, each in enumerate(events):
+            try:
+                event, line = self._decode(visit, each)
+            except (BadEvent, TooLarge) as error:
+                rejected.append((index, error))
+                continue
+            session = next_session(self._sessions, visit, event, known, last)
+            last[session.au_id] = session
+            records.append(envelope(log_id, sequence + len(records), visit, session, line))
+        if records and is_stored:
+            try:
+                await self._committer.append(b"".join(records), len(records))
+            except RecordTooLarge:
+                raise TooLarge("the events are too large together; send fewer at a time") from None
+            headers = [*headers, *stored_headers(None)]
+            if with_cookie and session:
+                headers.append(set_cookie(self._sessions.token(prop.portal_id, session), is_https=is_https))
+        if rejected:
+            await self._refuse(request, [Refused(error, Form.JSON, events[index]) for index, error in rejected])
+        ids = [f"{log_id.decode()}-{sequence + at}" for at in range(len(records))]
+        return batch_answer(target.face, ids, rejected, headers)
+
+    async def _refuse(self, request: Request, refused: list[Refused]) -> None:
+        visit = request.visit
+        if request.is_stored:
+            prop = visit.prop
+            known = (visit.received_ms, visit.ip, visit.user_agent, visit.referer, visit.is_s2s)
+            await self._dead_letters.put(Sender(prop.portal_id, prop.prop_id, *known), refused)
+
+
+def next_session(
+    sessions: Sessions, visit: Visit, event: Event, known: Session | None, last: dict[int, Session] | None = None
+) -> Session:
+    """The session of an event: by user, else by device, else by token, else of somebody new.
+
+    `known` is what the token says, `last` are the sessions that earlier events of the same batch belong to.
+    """
+    au_id = 0
+    for name in (event.uid, event.aid):
+        if type(name) in (str, int):
+            au_id = sessions.au_id(visit.prop.portal_id, str(name))
+            break
+    if au_id == 0:
+        au_id = known.au_id if known else secrets.randbelow(AU_IDS) + 1
+    sid = event.sid if type(event.sid) is int else None
+    before = last.get(au_id, known) if last else known
+    return sessions.next_hit(before, au_id, sid, visit.received_ms // 1000)

@@ -1,0 +1,97 @@
+"""Queries and forms, pure: percent-encoded pairs to values, and those that are event fields to the event's JSON.
+
+Nothing here fails: what is no valid escape is taken literally, and what is no JSON is left to the rules of the fields.
+"""
+
+import codecs
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+PARAMETERS: Final = frozenset(
+    ("portal_id", "prop_id", "resp_type", "redirect_url", "is_s2s", "redirect_sig", "an_session")
+)
+"""What a query says of itself; every other parameter is a field of the event."""
+_JSON_FIELDS: Final = frozenset(("context", "extra", "dims", "items"))
+_MOST_PAIRS: Final = 1000
+_LONGEST_SID: Final = 255
+
+
+class Pairs(NamedTuple):
+    """The first value of each name, the names that came again, and whether there were more than are read."""
+
+    values: dict[str, str]
+    repeated: tuple[str, ...]
+    is_cut: bool
+
+
+def parse_pairs(query: bytes) -> Pairs:
+    """Read `name=value&…`. An escape that is malformed, or is not of UTF-8, stays as it was written."""
+    parts = query.split(b"&", _MOST_PAIRS)
+    is_cut = len(parts) > _MOST_PAIRS
+    values: dict[str, str] = {}
+    repeated: dict[str, None] = {}
+    for part in parts[:_MOST_PAIRS]:
+        if part:
+            name, _, value = part.partition(b"=")
+            key = _unquoted(name)
+            if key in values:
+                repeated[key] = None
+            else:
+                values[key] = _unquoted(value)
+    return Pairs(values, tuple(repeated), is_cut)
+
+
+def event_of(pairs: Pairs) -> bytes:
+    """The event in a query or form as JSON; empty if it has no field of an event."""
+    members = [_member(name, value) for name, value in pairs.values.items() if name not in PARAMETERS]
+    members = [member for member in members if member]
+    return b"{%b}" % b",".join(members) if members else b""
+
+
+def warnings_of(pairs: Pairs) -> list[str]:
+    """What a reader of the stored event should know: values that a second one of the same name was dropped for."""
+    return [f"only the first {name} of the query was read" for name in pairs.repeated if name not in PARAMETERS]
+
+
+def without(query: bytes, *names: bytes) -> bytes:
+    """The query without these parameters."""
+    return b"&".join(part for part in query.split(b"&") if part.partition(b"=")[0] not in names)
+
+
+def _member(name: str, value: str) -> bytes:
+    if name in _JSON_FIELDS:
+        if not value.strip():
+            return b""
+        raw = value.encode()
+        return b"%b:%b" % (_text(name), raw if _is_json(raw) else _text(value))
+    if name == "sid" and value.isascii() and value.isdigit() and len(value) <= _LONGEST_SID:
+        return b'"sid":%d' % int(value)
+    return b"%b:%b" % (_text(name), _text(value))
+
+
+def _is_json(raw: bytes) -> bool:
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _unquoted(text: bytes) -> str:
+    if b"+" in text:
+        text = text.replace(b"+", b" ")
+    if b"%" in text:
+        text = unquote_to_bytes(text)
+    return text.decode("utf-8", _LITERAL)
+
+
+def _literal(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end
+
+
+_text: Final = msgspec.json.encode
+_LITERAL: Final = "tracklog.literal"
+codecs.register_error(_LITERAL, _literal)
