@@ -8,25 +8,30 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from ipaddress import ip_network
+from typing import Any, Final
 
 from starlette.routing import Route, Router
 
 from collector.adoption import adopt_orphans
-from collector.config import Settings
+from collector.config import EVENT_PATHS, OPENAPI_PATH, Settings
 from collector.dead_letters import DeadLetters
-from collector.ingest.route import EventEndpoint, not_found
+from collector.ingest.connection import STATE, Connections
+from collector.ingest.intake import Intake
+from collector.ingest.openapi import openapi
+from collector.ingest.redirect import Signer
+from collector.ingest.route import Document, EventEndpoint, not_found
 from collector.ingest.session import Sessions
+from collector.ingest.target import Targets
 from collector.registry import Registry
 from collector.secret import load_secret
-from collector.shard import Shard, first_free, open_log
+from collector.shard import Shard, drop_dead_letters_forever, first_free, open_log
 from wal.committer import Committer
 from wal.errors import LogPoisoned, WalError
 from wal.log import NO_ROOM, now_ms
 
-PATHS: Final = ("/event", "/")
 STARTUP_FAILURE: Final = 3
 """The exit code at which uvicorn stops all workers rather than start this one again: a restart would fail alike."""
 FULL_DISK: Final = 1
@@ -35,8 +40,8 @@ FULL_DISK: Final = 1
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings) -> Router:
-    """Open a shard and build the application on it. Runs inside the worker's event loop.
+def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Router:
+    """Open a shard and build the application on it. Runs inside the worker's event loop; `clock` gives Unix ms.
 
     Exits with a line that says why where the shard can't be opened: with FULL_DISK, to be tried again, or with
     STARTUP_FAILURE.
@@ -50,32 +55,45 @@ def create_app(settings: Settings) -> Router:
         sys.exit(FULL_DISK if is_full else STARTUP_FAILURE)
     shard = Shard(settings, log, _stop_for_recovery)
     dead_committer = Committer(dead_log)
+    secret = load_secret(settings)
+    paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
     endpoint = EventEndpoint(
-        registry=Registry(settings.property),
-        committer=shard.committer,
-        dead_letters=DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, now_ms),
-        sessions=Sessions(load_secret(settings), settings.session.timeout_seconds),
+        targets=Targets(Registry(settings.property, settings.server.workers), Signer(secret)),
+        intake=Intake(
+            committer=shard.committer,
+            dead_letters=DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, clock),
+            sessions=Sessions(secret, settings.session.timeout_seconds),
+            limits=settings.limits,
+            clock=clock,
+        ),
         limits=settings.limits,
-        clock=now_ms,
+        trusted_proxies=tuple(ip_network(network) for network in settings.server.trusted_proxies),
     )
 
     @asynccontextmanager
-    async def lifespan(_: object) -> AsyncIterator[None]:
+    async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
         shard.start()
-        adoption = asyncio.create_task(adopt_orphans(settings))
+        tasks = [
+            asyncio.create_task(adopt_orphans(settings)),
+            asyncio.create_task(drop_dead_letters_forever(settings, dead_committer)),
+        ]
+        connections = Connections(settings.limits)
         _stop_with_parent()
         gc.collect()
         gc.freeze()  # what lives for ever is not looked at by each collection
         try:
-            yield
+            yield {STATE: connections}
         finally:
-            adoption.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await adoption
+            connections.close()
+            for task in tasks:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await shard.close(settings.server.grace_seconds)
             await _close(dead_committer)
 
-    routes = [Route(path, endpoint) for path in PATHS]
+    routes = [Route(path, endpoint) for path in paths]
+    routes.append(Route(OPENAPI_PATH, Document(openapi(paths, settings))))
     return Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
 
 

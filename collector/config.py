@@ -21,6 +21,7 @@ Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Identifier = Annotated[int, Meta(ge=1, lt=2**53)]
 FromEnvironment = Annotated[str, Meta(pattern=r"\Aenv:[A-Za-z_][A-Za-z0-9_]*\Z")]
+Path = Annotated[str, Meta(pattern=r"\A/[A-Za-z0-9._~/-]{1,255}\Z")]
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9_-]{0,63}\Z")]
 
 
@@ -35,13 +36,7 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     grace_seconds: Annotated[
         int, Meta(ge=1, le=3600, description="at a stop, how long requests and then sinks get to finish")
     ] = 10
-    alias: Annotated[
-        str | None,
-        Meta(
-            pattern=r"\A/[A-Za-z0-9._~/-]{1,255}\Z",
-            description="a further path for events, since ad blockers know `/event`",
-        ),
-    ] = None
+    alias: Annotated[Path | None, Meta(description="a further path for events, since ad blockers know `/event`")] = None
     trusted_proxies: Annotated[
         tuple[str, ...],
         Meta(description="networks, as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` is believed"),
@@ -117,7 +112,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     url_bytes: Annotated[int, Meta(ge=1024, le=64 << 10, description="bytes of a URL")] = 20 << 10
     nesting: Annotated[int, Meta(ge=1, le=256, description="levels of arrays and objects in an event")] = 64
     header_seconds: Annotated[Seconds, Meta(description="time for all headers to arrive")] = 10.0
-    body_seconds: Annotated[Seconds, Meta(description="time for the whole body to arrive, and for an answer to leave")] = (
+    body_seconds: Annotated[Seconds, Meta(description="time for the whole body to arrive, or an answer to leave")] = (
         10.0
     )
     connections: Annotated[Positive, Meta(description="connections that a worker holds open")] = 10_000

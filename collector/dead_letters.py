@@ -63,7 +63,7 @@ class DeadLetters:
 
     async def put(self, sender: Sender, refused: list[Refused]) -> bool:
         """Keep these events, durably, and say so; False, with a line in the program's log, where that can't be done."""
-        lines = []
+        lines: list[bytes] = []
         for each in refused:
             for part in _parts(each):
                 line = _record(self._committer, len(lines), sender, each, part)

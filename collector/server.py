@@ -1,6 +1,7 @@
 """The processes of `collector serve`: a supervisor that binds the socket, and uvicorn workers that share it."""
 
 import os
+import resource
 import socket
 import sys
 from functools import partial
@@ -12,9 +13,12 @@ from uvicorn.supervisors import Multiprocess
 from collector.app import STARTUP_FAILURE, create_app
 from collector.config import Settings
 from collector.errors import BadSettings
+from collector.ingest.connection import Connection
+from collector.registry import Registry
 from collector.secret import load_secret
 
 _BACKLOG: Final = 2048
+_OTHER_FILES: Final = 256
 _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than load balancers keep idle connections, so that they are the ones to close."""
 
@@ -24,7 +28,8 @@ LOGGING: Final[dict[str, Any]] = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"level": "INFO", "handlers": ["stderr"]},
-    "loggers": {"uvicorn.error": {"level": "WARNING"}},
+    # its warnings are of clients that send no HTTP: anybody could fill a disk with them
+    "loggers": {"uvicorn.error": {"level": "ERROR"}},
 }
 
 
@@ -40,13 +45,15 @@ class _Supervisor(Multiprocess):
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises BadSettings."""
     load_secret(settings)  # made, or refused, before any worker needs it
+    Registry(settings.property)  # the keys too
+    _allow_files(settings.limits.connections)
     listener = _bind(settings.server.host, settings.server.port)
     server = uvicorn.Config(
         partial(create_app, settings),
         factory=True,
         workers=settings.server.workers,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         interface="asgi3",
@@ -70,6 +77,16 @@ def serve(settings: Settings) -> int:
     supervisor.run()
     failed = any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes)
     return STARTUP_FAILURE if failed else 0
+
+
+def _allow_files(connections: int) -> None:
+    """Have the system allow as many open files as there may be connections, as far as it does without asking."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -112,6 +112,24 @@ def drop(settings: config.Settings, files: Files, directory: str, log_id: bytes)
         )
 
 
+async def drop_dead_letters_forever(settings: config.Settings, committer: Committer) -> None:
+    """Drop what is over the age or the bytes that dead letters are kept to. No cursor counts: they have no consumer."""
+    while True:
+        await asyncio.sleep(_RETENTION_SECONDS)
+        log = committer.log
+        with _warned(f"{log.directory}: no segment was dropped"):
+            await asyncio.to_thread(
+                drop_segments,
+                log.files,
+                log.directory,
+                log.log_id,
+                expected=(),
+                keep_ms=int(settings.dead_letters.retain_hours * 3_600_000),
+                keep_bytes=settings.dead_letters.retain_bytes,
+                passed=committer.durable,
+            )
+
+
 def _shipper(settings: config.FileSink, committer: Committer) -> Shipper:
     return Shipper(
         settings.name,

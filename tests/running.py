@@ -177,7 +177,7 @@ def read_response(readline: Any, read: Any) -> Response:
     while (line := readline().rstrip()) != b"":
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.lower()] = value.strip()
-    return Response(int(status[1]), headers, read(int(headers["content-length"])))
+    return Response(int(status[1]), headers, read(int(headers.get("content-length", "0"))))
 
 
 def eventually(holds: Any, what: str) -> None:

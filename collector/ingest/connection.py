@@ -116,7 +116,7 @@ class Connection(HttpToolsProtocol):
             cycle.scope[IS_LATE] = True  # type: ignore[typeddict-unknown-key]
             cycle.message_event.set()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - ours names no parser
         """Answer what is no HTTP."""
         self._refuse(BadRequest("this is no HTTP request that can be read"))
 

@@ -88,7 +88,8 @@ def _unquoted(text: bytes) -> str:
 
 
 def _literal(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
     return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end
 
 

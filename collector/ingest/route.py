@@ -115,9 +115,7 @@ class EventEndpoint:
         )
         return Request(target, visit, token, cors, with_cookie, client.is_https, scope["method"] != "HEAD")
 
-    async def _take_body(
-        self, request: Request, scope: Scope, receive: Receive, headers: dict[bytes, bytes]
-    ) -> Answer:
+    async def _take_body(self, request: Request, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Answer:
         media = media_of(headers)
         self._check_room(request.target, media)
         body = await self._bodies.read(scope, receive, headers)

@@ -87,7 +87,7 @@ class Sessions:
         state, mac = data[: _STATE.size], data[_STATE.size :]
         if not compare_digest(mac, self._sign(portal_id, state)) or state[0] != _VERSION:
             return None
-        return Session(*_STATE.unpack(state)[1:], is_new=False, is_new_client=False, is_new_user=False)
+        return Session._make((*_STATE.unpack(state)[1:], False, False, False))
 
     def _sign(self, portal_id: int, state: bytes) -> bytes:
         keyed = self._mac.copy()

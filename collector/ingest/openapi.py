@@ -1,0 +1,231 @@
+"""The OpenAPI document of this collector: what it takes and answers, with the limits it was started with."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from collector.config import Settings
+
+_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 255}
+_NAME: Final = {"anyOf": [_TEXT, {"type": "integer"}]}
+_EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "What happened. Fields beyond these are kept as sent.",
+    "required": ["ea", "ec", "sid", "aid", "uid"],
+    "properties": {
+        "ea": {**_TEXT, "description": "event action"},
+        "ec": {**_TEXT, "description": "event category"},
+        "sid": {
+            "description": "session id, or its decimal digits",
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+                {"type": "string", "pattern": "^[0-9]{1,18}$"},
+            ],
+        },
+        "aid": {**_NAME, "description": "device; an integer stands for its digits"},
+        "uid": {**_NAME, "description": "user, may be anonymous; an integer stands for its digits"},
+        "context": {"type": "object"},
+        "extra": {"type": "object"},
+        "dims": {"type": "object"},
+        "items": {"type": "array", "items": {"type": "object"}},
+    },
+    "additionalProperties": True,
+}
+_OBJECT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": [
+        *("dgs", "au_gt", "pv_id", "n_client_id", "session_id", "n_user"),
+        *("au_id", "type", "aid", "client_id", "an_session"),
+    ],
+    "properties": {
+        "dgs": {"type": "string", "description": "URL-encoded `start:hits:new` of the session"},
+        "au_gt": {"type": "string", "description": "Unix s when this visitor was first seen"},
+        "pv_id": {"type": "string"},
+        "n_client_id": {"enum": [0, 1], "description": "1: this client is new"},
+        "session_id": {"type": "string"},
+        "n_user": {"enum": [0, 1], "description": "1: the token did not know this visitor"},
+        "au_id": {"type": "string", "description": "visitor id"},
+        "type": {"const": "event"},
+        "aid": {"type": "string"},
+        "client_id": {"type": "string"},
+        "an_session": {"type": "string", "description": "the session token, to be sent with the next event"},
+    },
+}
+_BATCH: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["type", "accepted", "rejected", "ids"],
+    "properties": {
+        "type": {"const": "batch"},
+        "accepted": {"type": "integer"},
+        "rejected": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["index", "field", "message"],
+                "properties": {
+                    "index": {"type": "integer"},
+                    "field": {"type": "string"},
+                    "message": {"type": "string"},
+                },
+            },
+        },
+        "ids": {"type": "array", "items": {"type": "string"}},
+        "message": {"type": "string"},
+    },
+}
+_REFUSAL: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["message"],
+    "properties": {
+        "message": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+_REFUSALS: Final = {
+    "400": "the query or the event is wrong; every field that is at fault is named",
+    "403": "a page of an origin that the property does not list, or no valid write key",
+    "404": "no such property",
+    "408": "the request did not arrive in time",
+    "413": "the body or an event in it is over its limit",
+    "414": "the URL is over its limit",
+    "415": "a content type or encoding that is not read",
+    "429": "the property is over its rate",
+    "431": "the headers are over their limit",
+    "503": "the log can't take it now",
+}
+_RETRY: Final = {"retry-after": {"schema": {"type": "integer"}, "description": "seconds"}}
+
+
+def openapi(paths: Sequence[str], settings: Settings) -> bytes:
+    """The document, as JSON, for the paths that take events."""
+    document = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tracklog",
+            "version": "1",
+            "description": "A 200 means: the event is fsynced in the log, and arrives downstream exactly once.",
+        },
+        "paths": {path: _operations(settings) for path in paths},
+        "components": {
+            "schemas": {"Event": _EVENT, "Answer": _OBJECT, "BatchAnswer": _BATCH, "Refusal": _REFUSAL},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "writeKey": {"type": "apiKey", "in": "header", "name": "x-write-key"},
+            },
+        },
+        "security": [{}, {"bearer": []}, {"writeKey": []}],
+    }
+    return msgspec.json.encode(document)
+
+
+def _operations(settings: Settings) -> dict[str, Any]:
+    target = _parameters(with_event=False)
+    return {
+        "post": {
+            "summary": "Store the event, or the events, of a body",
+            "parameters": target,
+            "requestBody": {"required": True, "content": _bodies(settings)},
+            "responses": _responses(),
+        },
+        "get": {
+            "summary": "Store the event of a query",
+            "parameters": [*target, *_parameters(with_event=True)],
+            "responses": _responses(),
+        },
+        "head": {
+            "summary": "Answer as GET would, and store nothing",
+            "parameters": [*target, *_parameters(with_event=True)],
+            "responses": _responses(),
+        },
+        "options": {
+            "summary": "CORS preflight",
+            "parameters": target,
+            "responses": {"204": {"description": "what a page may send"}, **_refusals()},
+        },
+    }
+
+
+def _parameters(*, with_event: bool) -> list[dict[str, Any]]:
+    identifier = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
+    if with_event:
+        return [
+            _parameter("ea", _TEXT, required=True),
+            _parameter("ec", _TEXT, required=True),
+            _parameter("sid", {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}, required=True),
+            _parameter("aid", _TEXT, required=True),
+            _parameter("uid", _TEXT, required=True),
+        ]
+    return [
+        _parameter("portal_id", identifier, required=True),
+        _parameter("prop_id", identifier, required=True),
+        _parameter("resp_type", {"enum": ["javascript", "json", "redirect", "pixel"], "default": "javascript"}),
+        _parameter("is_s2s", {"enum": ["true", "false"], "default": "false"}),
+        _parameter("redirect_url", {"type": "string"}),
+        _parameter("redirect_sig", {"type": "string"}),
+        _parameter("an_session", {"type": "string"}),
+    ]
+
+
+def _parameter(name: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": required, "schema": schema}
+
+
+def _bodies(settings: Settings) -> dict[str, Any]:
+    event = {"$ref": "#/components/schemas/Event"}
+    batch = {"type": "array", "minItems": 1, "maxItems": settings.limits.batch_events, "items": event}
+    return {
+        "application/json": {"schema": {"anyOf": [event, batch]}},
+        "text/plain": {"schema": {"type": "string", "description": "JSON as `navigator.sendBeacon` sends it"}},
+        "application/x-ndjson": {"schema": {"type": "string", "description": "an event a line"}},
+        "application/x-www-form-urlencoded": {"schema": event},
+    }
+
+
+def _responses() -> dict[str, Any]:
+    answer = {"anyOf": [{"$ref": "#/components/schemas/Answer"}, {"$ref": "#/components/schemas/BatchAnswer"}]}
+    return {
+        "200": {
+            "description": "stored and fsynced, or would have been (HEAD)",
+            "headers": {
+                "x-event-ack": {"schema": {"enum": ["fsync"]}},
+                "x-event-id": {"schema": {"type": "string"}},
+            },
+            "content": {
+                "application/json": {"schema": answer},
+                "text/javascript": {"schema": {"type": "string"}},
+                "image/gif": {"schema": {"type": "string", "contentMediaType": "image/gif"}},
+            },
+        },
+        "302": {
+            "description": "a click goes on; without x-event-id its event was not stored",
+            "headers": {"location": {"schema": {"type": "string"}}},
+        },
+        **_refusals(),
+    }
+
+
+def _refusals() -> dict[str, Any]:
+    content = {
+        "application/json": {
+            "schema": {
+                "anyOf": [{"$ref": "#/components/schemas/Refusal"}, {"$ref": "#/components/schemas/BatchAnswer"}]
+            }
+        },
+        "image/gif": {"schema": {"type": "string", "contentMediaType": "image/gif"}},
+    }
+    return {
+        status: {
+            "description": text,
+            "content": content,
+            **({"headers": _RETRY} if status in ("429", "503") else {}),
+        }
+        for status, text in _REFUSALS.items()
+    }
