@@ -1,8 +1,9 @@
 """The stored record, pure: the client's event as sent, inside what the collector knows of it."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from collector.ingest.session import Session
 from collector.registry import Property
@@ -12,7 +13,7 @@ _NO_WARNINGS: Final = b"[]"
 _encode: Final = msgspec.json.encode
 
 
-class Visit(NamedTuple):
+class Visit(Struct, frozen=True, gc=False):  # made in 0.1 us, a tuple in 0.3
     """What is known of a request beside its event, as far as the property lets it be stored."""
 
     prop: Property
@@ -26,19 +27,19 @@ class Visit(NamedTuple):
 
 def envelope(log_id: bytes, sequence: int, visit: Visit, session: Session, event: bytes) -> bytes:
     """One line of the log. `event` is valid JSON without a line break."""
-    prop, received_ms, ip, user_agent, referer, is_s2s, warnings = visit
+    ip, user_agent, referer, warnings = visit.ip, visit.user_agent, visit.referer, visit.warnings
     return (
         b'{"id":"%b-%d","received_at":%d,%b,"ip":%b,"user_agent":%b,"referer":%b,"s2s":%b,"au_id":"%d",'
         b'"client_id":"%d.%d","session":{"id":%b,"start":%d,"hits":%d,"new":%b},"warnings":%b,"event":%b}\n'
     ) % (
         log_id,
         sequence,
-        received_ms,
-        prop.members,
+        visit.received_ms,
+        visit.prop.members,
         _NOTHING if ip is None else _encode(ip),
         _NOTHING if user_agent is None else _encode(user_agent),
         _NOTHING if referer is None else _encode(referer),
-        b"true" if is_s2s else b"false",
+        b"true" if visit.is_s2s else b"false",
         session.au_id,
         session.client_au_id,
         session.client_first_seen,

@@ -3,7 +3,9 @@
 import logging
 import secrets
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from collector.config import Limits
 from collector.dead_letters import DeadLetters, Form, Refused, Sender
@@ -22,7 +24,7 @@ _LOST_CLICKS_MS: Final = 60_000
 logger = logging.getLogger(__name__)
 
 
-class Request(NamedTuple):
+class Request(Struct, frozen=True, gc=False):
     """A request to a property that may send."""
 
     target: Target
@@ -110,25 +112,25 @@ class Intake:
         return decode_event(event, visit.prop.required, self._limits.nesting)
 
     async def _store(self, request: Request, event: Event, line: bytes) -> Answer:
-        target, visit, token, headers, with_cookie, is_https, is_stored = request
+        target, visit, token, headers = request.target, request.visit, request.token, request.headers
         portal_id = visit.prop.portal_id
         last = self._sessions.read(portal_id, token) if token else None
         session = next_session(self._sessions, visit, event, last)
         token = self._sessions.token(portal_id, session)
-        if is_stored:
+        if request.is_stored:
             committer = self._committer
             log_id, sequence = committer.log.log_id, committer.next_sequence
             await committer.append(envelope(log_id, sequence, visit, session, line))
             headers = [*headers, *stored_headers(b"%b-%d" % (log_id, sequence))]
-            if with_cookie:
-                headers.append(set_cookie(token, is_https=is_https))
+            if request.with_cookie:
+                headers.append(set_cookie(token, is_https=request.is_https))
         aid = str(event.aid) if type(event.aid) in (str, int) else ""
         body = event_object(session, visit.received_ms, aid, token)
         return event_answer(target.face, target.location, body, headers)
 
     async def _take_batch(self, request: Request, events: list[bytes]) -> Answer:
         """One bad event does not sink the others; those that are good go into the log together, or none of them."""
-        target, visit, token, headers, with_cookie, is_https, is_stored = request
+        target, visit, token, headers = request.target, request.visit, request.token, request.headers
         prop = visit.prop
         if prop.rate:
             prop.rate.take(len(events))
@@ -149,14 +151,14 @@ class Intake:
             session = next_session(self._sessions, visit, event, known, last)
             last[session.au_id] = session
             records.append(envelope(log_id, sequence + len(records), visit, session, line))
-        if records and is_stored:
+        if records and request.is_stored:
             try:
                 await self._committer.append(b"".join(records), len(records))
             except RecordTooLarge:
                 raise TooLarge("the events are too large together; send fewer at a time") from None
             headers = [*headers, *stored_headers(None)]
-            if with_cookie and session:
-                headers.append(set_cookie(self._sessions.token(prop.portal_id, session), is_https=is_https))
+            if request.with_cookie and session:
+                headers.append(set_cookie(self._sessions.token(prop.portal_id, session), is_https=request.is_https))
         if rejected:
             await self._refuse(request, [Refused(error, Form.JSON, events[index]) for index, error in rejected])
         ids = [f"{log_id.decode()}-{sequence + at}" for at in range(len(records))]

@@ -4,6 +4,7 @@ their rules."""
 import time
 from typing import Final
 
+from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from collector.config import Limits
@@ -102,13 +103,12 @@ class EventEndpoint:
         with_cookie = has_cookies(prop, headers, is_s2s=is_s2s)
         if with_cookie and not token and b"cookie" in headers:
             token = token_in(headers[b"cookie"])
+        has_agent = prop.has_user_agent and not is_s2s
         visit = Visit(
             prop=prop,
             received_ms=self._intake.clock(),
             ip=None if is_s2s else kept_address(client.ip, prop.ip),
-            user_agent=_text(headers.get(b"user-agent"), _MOST_USER_AGENT)
-            if prop.has_user_agent and not is_s2s
-            else None,
+            user_agent=_text(headers.get(b"user-agent"), _MOST_USER_AGENT) if has_agent else None,
             referer=_text(headers.get(b"referer"), _MOST_REFERER),
             is_s2s=is_s2s,
             warnings=_NO_WARNINGS,
@@ -128,7 +128,7 @@ class EventEndpoint:
         event = event_of(pairs)
         raw = without(query, b"an_session", b"redirect_sig") if event else b""
         if warnings := warnings_of(pairs):
-            request = request._replace(visit=request.visit._replace(warnings=warnings))
+            request = replace(request, visit=replace(request.visit, warnings=warnings))
         return await self._intake.take(request, event, raw, Form.QUERY)
 
     def _check_room(self, target: Target, media: bytes) -> None:

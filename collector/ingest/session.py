@@ -4,7 +4,9 @@ import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 _VERSION: Final = 1
 # version, au_id, au_first_seen, client_au_id, client_first_seen, sid, start, hits, last_hit: times in Unix seconds
@@ -14,12 +16,10 @@ _MAC_BYTES: Final = 15
 _TOKEN_LENGTH: Final = 80
 AU_IDS: Final = 2**53 - 1
 """Visitor ids go from 1 to this."""
-_IN_TOKEN: Final = 8
-"""How many members of a session its token carries, from the first on."""
 _NO_SID: Final = -1
 
 
-class Session(NamedTuple):
+class Session(Struct, frozen=True, gc=False):  # made in 0.1 us, a tuple in 0.4
     """A visitor's state behind a hit. Ids are positive integers below 2^53, times are Unix seconds."""
 
     au_id: int
@@ -73,7 +73,17 @@ class Sessions:
 
     def token(self, portal_id: int, session: Session) -> bytes:
         """The session as the client carries it, for `read` to take back."""
-        state = _STATE.pack(_VERSION, *session[:_IN_TOKEN])
+        state = _STATE.pack(
+            _VERSION,
+            session.au_id,
+            session.au_first_seen,
+            session.client_au_id,
+            session.client_first_seen,
+            session.sid,
+            session.start,
+            session.hits,
+            session.last_hit,
+        )
         return urlsafe_b64encode(state + self._sign(portal_id, state))
 
     def read(self, portal_id: int, token: bytes) -> Session | None:
@@ -87,7 +97,9 @@ class Sessions:
         state, mac = data[: _STATE.size], data[_STATE.size :]
         if not compare_digest(mac, self._sign(portal_id, state)) or state[0] != _VERSION:
             return None
-        return Session._make((*_STATE.unpack(state)[1:], False, False, False))
+        _, au_id, au_first_seen, client_au_id, client_first_seen, sid, start, hits, last_hit = _STATE.unpack(state)
+        known = (au_id, au_first_seen, client_au_id, client_first_seen, sid, start, hits, last_hit)
+        return Session(*known, is_new=False, is_new_client=False, is_new_user=False)
 
     def _sign(self, portal_id: int, state: bytes) -> bytes:
         keyed = self._mac.copy()
