@@ -1,10 +1,9 @@
 """`collector dead` and `collector redrive`: what was refused is seen, and gets another chance exactly once."""
 
 import json
-import random
+import shutil
 import signal
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -143,19 +142,24 @@ def test_a_plan_that_was_never_carried_out_does_not_hide_its_letters(folder: Pat
         assert (report.redriven, report.earlier) == expected
 
 
-def test_however_often_it_is_killed_each_letter_is_stored_once(folder: Path) -> None:
-    _bury(folder, *(_letter(number, json.dumps({"ea": "a", "ec": "c", "n": number})) for number in range(4000)))
-    _bury(folder, *(_letter(number, json.dumps({"ea": "a", "ec": "c", "n": number})) for number in range(4000, 8000)))
-    command = [str(PROGRAMS / "collector"), "redrive", "--config", str(folder / "collector.toml")]
-    random.seed(7)
-    for _ in range(8):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        time.sleep(random.uniform(0.15, 0.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait(PATIENCE_SECONDS)
-    assert _run(folder, "redrive").returncode == 0
-    found = Counter(record["event"]["n"] for record in read_log(folder / "data/log"))
-    assert found == Counter(range(8000))
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_wherever_it_is_killed_the_next_run_stores_each_letter_once(folder: Path) -> None:
+    """Kills it at its first sync of the disk, at the second, and so on until it lives to its end."""
+    _bury(folder, *(_letter(number, json.dumps({"ea": "a", "ec": "c", "n": number})) for number in range(3)))
+    killed = 0
+    while _is_killed_at_sync(folder, killed + 1):
+        killed += 1
+        assert _run(folder, "redrive").returncode == 0
+        assert Counter(record["event"]["n"] for record in _redriven(folder)) == Counter(range(3)), killed
+        shutil.rmtree(folder / "data/log")
+    assert killed > 5
+
+
+def _is_killed_at_sync(folder: Path, number: int) -> bool:
+    inject = f"inject=fdatasync,fsync:signal=SIGKILL:when={number}"
+    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", inject]
+    program = [str(PROGRAMS / "collector"), "redrive", "--config", str(folder / "collector.toml")]
+    return subprocess.run([*strace, *program], stdout=subprocess.DEVNULL, check=False).returncode == -signal.SIGKILL
 
 
 def test_a_running_collector_ships_what_was_redriven_once(tmp_path: Path) -> None:
