@@ -13,6 +13,7 @@ from collector.ingest.answer import Answer, Headers, batch_answer, event_answer,
 from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import Event, batch_in, decode_event
 from collector.ingest.envelope import Visit, envelope
+from collector.ingest.inflate import inflate
 from collector.ingest.session import Session, Sessions, next_session
 from collector.ingest.target import Face, Target
 from wal.committer import Committer
@@ -62,6 +63,14 @@ class Intake:
     def fullness(self) -> float:
         """How close the log is to its nearest limit, from 0 to 1."""
         return self._committer.fullness
+
+    async def inflate(self, request: Request, body: bytes, encoding: bytes) -> bytes:
+        """The body without its content encoding. Raises Rejected."""
+        try:
+            return inflate(body, encoding.strip().lower(), self._limits.body_bytes)
+        except BadEvent as error:
+            await self._refuse(request, [Refused(error, Form.JSON, body)])
+            raise
 
     async def take_body(self, request: Request, body: bytes, *, is_ndjson: bool) -> Answer:
         """Take the event, or the events, in a body. Raises Rejected, WalError."""
