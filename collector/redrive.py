@@ -22,7 +22,8 @@ from collector.ingest.client import kept_address
 from collector.ingest.decode import Event, batch_in, decode_event
 from collector.ingest.envelope import Visit, envelope
 from collector.ingest.query import event_of, parse_pairs
-from collector.ingest.session import Sessions, next_session
+from collector.ingest.session import Sessions
+from collector.ingest.visitor import next_session
 from collector.letters import Whole, read_letters
 from collector.registry import Property, Registry
 from collector.secret import load_secret

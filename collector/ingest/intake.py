@@ -14,8 +14,9 @@ from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import Event, batch_in, decode_event
 from collector.ingest.envelope import Visit, envelope
 from collector.ingest.inflate import inflate
-from collector.ingest.session import Session, Sessions, next_session
+from collector.ingest.session import Session, Sessions
 from collector.ingest.target import Face, Target
+from collector.ingest.visitor import next_session
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
 

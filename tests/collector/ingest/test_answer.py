@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from collector.errors import (
     BadEvent,
@@ -97,14 +98,14 @@ def test_the_members_of_the_object_are_in_the_order_and_of_the_types_of_the_cont
 
 
 def test_a_first_hit_is_marked_new_with_integers() -> None:
-    value = _object(SESSION._replace(is_new=True, is_new_client=True, is_new_user=True, hits=1))
+    value = _object(replace(SESSION, is_new=True, is_new_client=True, is_new_user=True, hits=1))
     assert (value["dgs"], value["n_client_id"], value["n_user"]) == ("1576222588%3A1%3A1", 1, 1)
     assert type(value["n_client_id"]) is type(value["n_user"]) is int
 
 
 @pytest.mark.parametrize(("sid", "shown"), [(-1, ""), (0, "0"), (2**63 - 1, "9223372036854775807")])
 def test_the_session_id_is_a_string_and_empty_where_none_is_known(sid: int, shown: str) -> None:
-    assert _object(SESSION._replace(sid=sid))["session_id"] == shown
+    assert _object(replace(SESSION, sid=sid))["session_id"] == shown
 
 
 @pytest.mark.parametrize("aid", ["", 'a"b\\c', "\x00\n\u2028", "</script>", "%s%b%%", "é\U0001f600"])

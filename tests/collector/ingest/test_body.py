@@ -1,7 +1,6 @@
 """Bodies: of a kind that is read, whole, within limits of bytes and time."""
 
 import asyncio
-import gzip
 from collections.abc import Iterable
 
 import pytest
@@ -98,30 +97,6 @@ def test_other_kinds_are_refused_with_those_that_are_read(kind: bytes) -> None:
 )
 def test_a_body_is_there_where_it_is_announced(headers: dict[bytes, bytes], is_there: bool) -> None:
     assert has_body(headers) is is_there
-
-
-@pytest.mark.parametrize("encoding", [b"identity", b"Identity", b"", b" identity "])
-def test_a_body_that_is_not_compressed_is_read_as_it_is(encoding: bytes) -> None:
-    assert _read(_parts(b"{}"), {b"content-encoding": encoding}) == b"{}"
-
-
-@pytest.mark.parametrize("encoding", [b"gzip", b"GZip", b" x-gzip "])
-def test_a_compressed_body_is_inflated(encoding: bytes) -> None:
-    limits = Limits(body_bytes=1024)
-
-    async def read() -> bytes:
-        packed = gzip.compress(b"{}" * 500)
-        return await BodyReader(limits).read(
-            {}, _receive(_parts(packed[:9], packed[9:])), {b"content-encoding": encoding}
-        )
-
-    assert asyncio.run(read()) == b"{}" * 500
-
-
-@pytest.mark.parametrize("encoding", [b"br", b"compress", b"x", b"identity, br"])
-def test_other_encodings_are_refused(encoding: bytes) -> None:
-    with pytest.raises(UnsupportedMedia, match="content-encoding"):
-        _read(_parts(b"{}"), {b"content-encoding": encoding})
 
 
 @pytest.mark.parametrize(

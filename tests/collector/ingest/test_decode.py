@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from collector.errors import BadEvent
+from collector.errors import BadEvent, Fault
 from collector.ingest.decode import Event, decode_event
 
 REQUIRED = ("ea", "ec", "sid", "aid", "uid")
@@ -93,7 +93,7 @@ def test_a_field_that_breaks_its_rule_is_named(field: str, value: object) -> Non
 @pytest.mark.parametrize("field", REQUIRED)
 def test_a_required_field_that_is_missing_is_named(field: str) -> None:
     error = _refused(_json({name: value for name, value in EVENT.items() if name != field}))
-    assert [tuple(fault) for fault in error.faults] == [(field, "missing")]
+    assert error.faults == (Fault(field, "missing"),)
 
 
 def test_all_faults_are_named_at_once() -> None:

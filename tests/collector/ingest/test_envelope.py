@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector.ingest.envelope import Visit, envelope
 from collector.ingest.session import Session
@@ -26,7 +27,7 @@ EVENT = b'{"ea":"view", "n":1.50}'
 
 def _line(session: Session = SESSION, **known: Any) -> bytes:
     """The record of a visit of which other things are known."""
-    return envelope(b"0123456789abcdef", 42, VISIT._replace(**known), session, EVENT)
+    return envelope(b"0123456789abcdef", 42, replace(VISIT, **known), session, EVENT)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
@@ -60,19 +61,19 @@ def test_the_event_is_there_to_the_byte() -> None:
 
 
 def test_what_is_not_known_is_null() -> None:
-    record = _parsed(_line(SESSION._replace(sid=-1), ip=None, user_agent=None, referer=None))
+    record = _parsed(_line(replace(SESSION, sid=-1), ip=None, user_agent=None, referer=None))
     assert (record["ip"], record["user_agent"], record["referer"], record["session"]["id"]) == (None,) * 4
 
 
 def test_a_server_call_and_a_first_hit_are_marked() -> None:
-    record = _parsed(_line(SESSION._replace(is_new=True, hits=1), is_s2s=True))
+    record = _parsed(_line(replace(SESSION, is_new=True, hits=1), is_s2s=True))
     assert record["s2s"] is True
     assert record["session"]["new"] is True
 
 
 @pytest.mark.parametrize("sid", [0, 2**63 - 1])
 def test_the_session_id_is_a_string(sid: int) -> None:
-    assert _parsed(_line(SESSION._replace(sid=sid)))["session"]["id"] == str(sid)
+    assert _parsed(_line(replace(SESSION, sid=sid)))["session"]["id"] == str(sid)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from collector.ingest.session import Session, Sessions
 
@@ -105,8 +106,8 @@ def test_a_hit_without_a_session_id_keeps_the_one_named_last() -> None:
 def test_every_state_survives_its_token(au_id: int, sid: int | None, now: int) -> None:
     session, token = _hit(b"", now, au_id, sid)
     again, _ = _hit(token, now + TIMEOUT - 1, au_id, None)
-    assert again == session._replace(
-        hits=2, last_hit=now + TIMEOUT - 1, is_new=False, is_new_client=False, is_new_user=False
+    assert again == replace(
+        session, hits=2, last_hit=now + TIMEOUT - 1, is_new=False, is_new_client=False, is_new_user=False
     )
 
 
@@ -186,7 +187,7 @@ def test_no_token_raises_or_passes_by_chance(token: bytes | str) -> None:
 
 def test_the_state_in_a_token_is_read_back_without_what_was_new_in_its_hit() -> None:
     session, token = _hit(au_id=2**53 - 1)
-    assert SESSIONS.read(PORTAL, token) == session._replace(is_new=False, is_new_client=False, is_new_user=False)
+    assert SESSIONS.read(PORTAL, token) == replace(session, is_new=False, is_new_client=False, is_new_user=False)
     assert SESSIONS.read(PORTAL, b"") is None
 
 

@@ -94,7 +94,7 @@ def test_all_that_is_wrong_with_a_query_is_named_at_once(query: bytes, fields: l
 def test_a_missing_parameter_is_called_missing() -> None:
     fault = _target(b"portal_id=x").fault
     assert fault is not None
-    assert [tuple(each) for each in fault.faults] == [
+    assert [(each.field, each.message) for each in fault.faults] == [
         ("portal_id", "expected an integer from 1 on"),
         ("prop_id", "missing"),
     ]
