@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from collector.cli import main
+from tests.running import running
 
 GOOD = """
 [server]
@@ -81,3 +82,51 @@ def test_a_wrong_call_is_exit_code_2(capsys: pytest.CaptureFixture[str], argumen
         main(arguments)
     assert ended.value.code == 2
     assert "usage: collector" in capsys.readouterr().err
+
+
+def test_a_link_that_is_signed_leads_to_a_host_that_is_not_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(tmp_path, workers=1) as collector:
+        assert (
+            main(["sign-url", "--config", str(tmp_path / "collector.toml"), "https://a.example.net/x?b=ü&c=d e"]) == 0
+        )
+        link = capsys.readouterr().out.strip()
+        target = "/event?portal_id=33167&prop_id=564990801&ea=click&ec=ad&sid=1&aid=a&uid=u&"
+        response = collector.send("GET", target + link)
+        assert (response.status, response.headers["location"]) == (302, "https://a.example.net/x?b=%C3%BC&c=d%20e")
+        assert response.headers["x-event-id"]
+        changed = link.replace("a.example.net", "b.example.net")
+        assert collector.send("GET", target + changed).status == 400
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "//a.example.net", "https://u@a.example.net", "a.example.net"])
+def test_what_would_not_be_followed_is_not_signed(tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(GOOD)
+    assert main(["sign-url", "--config", str(path), url]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("collector: redirect_url ")
+
+
+@pytest.mark.parametrize("value", [None, "short"])
+def test_a_write_key_that_is_not_set_is_told_without_the_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(GOOD.replace("prop_id = 3", 'prop_id = 3\nwrite_keys = ["env:TRACKLOG_TEST_SHORT"]'))
+    if value:
+        monkeypatch.setenv("TRACKLOG_TEST_SHORT", value)
+    assert main(["check", "--config", str(path)]) == 1
+    err = capsys.readouterr().err
+    assert "write_keys of property 1/3: expected at least 16 characters in the environment's TRACKLOG_TEST_SHORT" in err
+    assert "short" not in err
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["check"], ["sign-url"], ["dead"], ["dead", "ls"], ["redrive"]])
+def test_help_is_there_for_every_command(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: collector {' '.join(command)}".strip() in capsys.readouterr().out
