@@ -1,0 +1,29 @@
+"""Input that is small to send and would be dear to read: refused, before it takes the time or the memory."""
+
+import gzip
+import zlib
+from collections.abc import Callable
+
+import pytest
+import zstandard
+
+from collector.errors import TooLarge
+from collector.ingest.inflate import inflate
+
+_LIMIT = 5 << 20
+_ZLIB = zlib.compress(b"")
+_DEFLATE = b"\x03\x00"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "empty"),
+    [(b"gzip", gzip.compress(b"")), (b"deflate", _ZLIB), (b"deflate", _DEFLATE), (b"zstd", zstandard.compress(b""))],
+)
+def test_a_body_of_very_many_empty_streams_is_refused(encoding: bytes, empty: bytes) -> None:
+    with pytest.raises(TooLarge):
+        inflate(empty * (_LIMIT // len(empty)), encoding, _LIMIT)
+
+
+@pytest.mark.parametrize(("encoding", "compress"), [(b"gzip", gzip.compress), (b"zstd", zstandard.compress)])
+def test_a_body_of_some_streams_is_read_whole(encoding: bytes, compress: Callable[[bytes], bytes]) -> None:
+    assert inflate(compress(b"ab") * 99, encoding, _LIMIT) == b"ab" * 99
