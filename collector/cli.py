@@ -1,23 +1,43 @@
-"""`collector`: serve, and check the settings."""
+"""`collector`: serve, check the settings, sign links, and look after dead letters."""
 
 import argparse
+import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from urllib.parse import urlencode
+
+import msgspec
 
 from collector.config import Settings, load_settings
-from collector.errors import BadSettings
+from collector.errors import BadRedirect, BadSettings
+from collector.ingest.redirect import Signer, location
+from collector.letters import Whole, read_letters
+from collector.redrive import Report, redrive
+from collector.registry import Registry
+from collector.secret import load_secret
 from collector.server import serve
+from wal.cli import add_selection, selection_of
+from wal.errors import LogLocked, WalError
+from wal.select import Selection
 
 _DEFAULT_CONFIG = "collector.toml"
 
+Run = Callable[[Settings, argparse.Namespace], int]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 for what went wrong, 2 for a wrong call, 3 for a bad shard."""
+    """Run the command line; returns the exit code: 0, 1 for what went wrong, 2 for a wrong call, 3 for a bad shard,
+    130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
-    run: Callable[[Settings], int] = options.run
+    run: Run = options.run
     try:
-        return run(load_settings(options.config))
-    except (BadSettings, OSError) as error:
+        return run(load_settings(options.config), options)
+    except KeyboardInterrupt:
+        return 130
+    except (BadSettings, WalError, OSError) as error:
         print(f"collector: {error}", file=sys.stderr)
         return 1
 
@@ -27,18 +47,98 @@ def _parser() -> argparse.ArgumentParser:
         prog="collector", description="Takes events over HTTP, fsyncs each before its 200, and ships them exactly once."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, run, text in (
-        ("serve", serve, "serve until SIGTERM or Ctrl-C"),
-        ("check", _check, "check the settings file, and say what is wrong in it"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument(
-            "--config", metavar="FILE", default=_DEFAULT_CONFIG, help=f"the settings ({_DEFAULT_CONFIG})"
-        )
-        command.set_defaults(run=run)
+    _command(commands, "serve", _serve, "serve until SIGTERM or Ctrl-C")
+    _command(commands, "check", _check, "check the settings file, and say what is wrong in it")
+    sign = _command(commands, "sign-url", _sign_url, "sign where a redirect leads, so that its host need not be listed")
+    sign.add_argument("url", metavar="URL", help="where the click shall lead, as it is: not percent-encoded once more")
+    dead = commands.add_parser("dead", help="look at dead letters", description="Look at what was refused, and why.")
+    letters = dead.add_subparsers(required=True, metavar="COMMAND")
+    listed = _command(letters, "ls", _dead_ls, "list dead letters, a line each, in order of time")
+    listed.add_argument("-n", type=int, metavar="N", help="at most so many")
+    shown = _command(letters, "show", _dead_show, "print one dead letter, and what came byte by byte")
+    shown.add_argument("id", metavar="ID", help="as `collector dead ls` prints it")
+    again = _command(commands, "redrive", _redrive, "run dead letters through today's rules, each that passes once")
+    for each in (listed, again):
+        add_selection(each)
     return parser
 
 
-def _check(settings: Settings) -> int:
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, run: Run, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--config", metavar="FILE", default=_DEFAULT_CONFIG, help=f"the settings ({_DEFAULT_CONFIG})")
+    command.set_defaults(run=run)
+    return command
+
+
+def _serve(settings: Settings, _options: argparse.Namespace) -> int:
+    return serve(settings)
+
+
+def _check(settings: Settings, _options: argparse.Namespace) -> int:
+    Registry(settings.property)  # its keys are in the environment
     print(f"ok: {len(settings.property)} properties, {len(settings.sink)} sinks, {settings.server.workers} workers")
+    return 0
+
+
+def _sign_url(settings: Settings, options: argparse.Namespace) -> int:
+    try:
+        location(options.url, frozenset(), is_signed=True)
+    except BadRedirect as error:
+        print(f"collector: {error.message}; nothing is signed that would not be followed", file=sys.stderr)
+        return 2
+    signature = Signer(load_secret(settings)).sign(options.url)
+    print(urlencode({"resp_type": "redirect", "redirect_url": options.url, "redirect_sig": signature}))
+    return 0
+
+
+def _dead_ls(settings: Settings, options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends without a word
+    for whole in islice(read_letters(settings.dead_letters.dir, selection_of(options)), options.n):
+        letter = whole.letter
+        time = datetime.fromtimestamp(letter.received_at / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00")
+        fields = ",".join(fault.field for fault in letter.errors)
+        where = f"{letter.portal_id}/{letter.prop_id}"
+        print(f"{letter.id}  {time}  {where:24} {len(whole.body):>8} bytes  {letter.reason} {fields}".rstrip())
+    return 0
+
+
+def _dead_show(settings: Settings, options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for whole in read_letters(settings.dead_letters.dir, Selection()):
+        if whole.letter.id == options.id:
+            _show(whole)
+            return 0
+    raise BadSettings(f"no dead letter {options.id} in {settings.dead_letters.dir}; `collector dead ls` lists them")
+
+
+def _show(whole: Whole) -> None:
+    known = msgspec.to_builtins(whole.letter)
+    for name in ("encoding", "raw", "part", "of"):
+        del known[name]
+    print(json.dumps(known, ensure_ascii=False, indent=2), flush=True)
+    sys.stdout.buffer.write(whole.body + b"\n")
+
+
+def _redrive(settings: Settings, options: argparse.Namespace) -> int:
+    is_shown = sys.stderr.isatty()
+
+    def told(report: Report) -> None:
+        if is_shown:
+            print(f"\r{report.letters} dead letters", end="", file=sys.stderr, flush=True)
+
+    try:
+        report = redrive(settings, selection_of(options), told)
+    except LogLocked as error:
+        raise BadSettings(f"{error}; another redrive runs, or a collector ships what it wrote: try again") from None
+    finally:
+        if is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    print(f"redriven: {report.redriven} dead letters, {report.events} events")
+    print(f"redriven earlier: {report.earlier}")
+    print(f"of no property any more: {report.unknown}")
+    print(f"still refused: {report.refused.total()}")
+    for reason, count in report.refused.most_common():
+        print(f"  {count}: {reason}")
     return 0

@@ -3,6 +3,7 @@
 It stands beside both ways that data goes, since either may refuse.
 """
 
+import contextlib
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from wal.errors import WalError
 _HOUR_MS: Final = 3_600_000
 _PART_BYTES: Final = 256 << 10
 """What is longer is kept in parts, since a line of the log is bounded."""
+_TEXT_BYTES: Final = 512 << 10
+"""What is longer as JSON goes into base64: JSON writes a control character in six bytes, and a line is bounded."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,20 +65,28 @@ class DeadLetters:
         self._is_over = False
 
     async def put(self, sender: Sender, refused: list[Refused]) -> bool:
-        """Keep these events, durably, and say so; False, with a line in the program's log, where that can't be done."""
-        lines: list[bytes] = []
-        for each in refused:
-            for part in _parts(each):
-                line = _record(self._committer, len(lines), sender, each, part)
-                if not self._is_in_budget(len(line)):
-                    return False
-                lines.append(line)
+        """Keep these events, durably, as far as the budget goes.
+
+        False, with a line in the program's log, where that could not be done for all of them.
+        """
         try:
-            await self._committer.append(b"".join(lines), len(lines))
+            kept = {self._committer.append(line) for line in self._lines(sender, refused)}
+            is_whole = not self._is_over
+            for each in kept:
+                await each
         except WalError as fault:
             logger.warning("a dead letter was not kept: %s", fault)
             return False
-        return True
+        return is_whole
+
+    def _lines(self, sender: Sender, refused: list[Refused]) -> Iterator[bytes]:
+        """Each to be appended before the next is asked for, since its id is its place in the log."""
+        for each in refused:
+            for part in _parts(each):
+                line = _record(self._committer, sender, each, part)
+                if not self._is_in_budget(len(line)):
+                    return
+                yield line
 
     def _is_in_budget(self, length: int) -> bool:
         hour = self._clock() // _HOUR_MS
@@ -102,13 +113,9 @@ def _parts(refused: Refused) -> Iterator[_Part]:
         yield _Part(number + 1, count, refused.raw[number * _PART_BYTES : (number + 1) * _PART_BYTES])
 
 
-def _record(committer: Committer, offset: int, sender: Sender, refused: Refused, part: _Part) -> bytes:
-    try:
-        body = {"encoding": "utf-8", "raw": part.raw.decode()}
-    except UnicodeDecodeError:
-        body = {"encoding": "base64", "raw": b64encode(part.raw).decode()}
+def _record(committer: Committer, sender: Sender, refused: Refused, part: _Part) -> bytes:
     record = {
-        "id": f"{committer.log.log_id.decode()}-{committer.next_sequence + offset}",
+        "id": f"{committer.log.log_id.decode()}-{committer.next_sequence}",
         "received_at": sender.received_ms,
         "portal_id": sender.portal_id,
         "prop_id": sender.prop_id,
@@ -117,9 +124,17 @@ def _record(committer: Committer, offset: int, sender: Sender, refused: Refused,
         "referer": sender.referer,
         "s2s": sender.is_s2s,
         "reason": refused.error.message,
-        "errors": [fault._asdict() for fault in refused.error.faults],
+        "errors": refused.error.faults,
         "form": refused.form.value,
         **({"part": part.number, "of": part.of} if part.of > 1 else {}),
-        **body,
+        **_as_json(part.raw),
     }
     return msgspec.json.encode(record) + b"\n"
+
+
+def _as_json(raw: bytes) -> dict[str, str | msgspec.Raw]:
+    with contextlib.suppress(UnicodeDecodeError):
+        text = msgspec.json.encode(raw.decode())
+        if len(text) <= _TEXT_BYTES:
+            return {"encoding": "utf-8", "raw": msgspec.Raw(text)}
+    return {"encoding": "base64", "raw": b64encode(raw).decode()}

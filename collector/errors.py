@@ -1,9 +1,9 @@
 """What can go wrong outside the log, as types. `problems.py` alone gives them HTTP statuses."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 
-class Fault(NamedTuple):
+class Fault(Struct, frozen=True):
     """One field of a request that is wrong."""
 
     field: str

@@ -22,13 +22,20 @@ from wal.reader import Reader, oldest, read_all
 from wal.segment import Block
 
 PATIENCE_SECONDS = 30.0
+WRITE_KEYS = {
+    "TRACKLOG_TEST_KEY_A": "key-a-0123456789abcdef",
+    "TRACKLOG_TEST_KEY_B": "key-b-0123456789abcdef",
+}
 PROGRAMS = Path(sys.executable).parent
 _SETTINGS = """
 [server]
 port = {port}
 workers = {workers}
 grace_seconds = 5
+alias = "/c/hello"
+trusted_proxies = ["127.0.0.0/8"]
 [limits]
+header_seconds = 1
 body_seconds = 1
 [[property]]
 portal_id = 33167
@@ -40,6 +47,22 @@ portal_id = 33167
 prop_id = 2
 source = "pos"
 required = ["ea", "ec"]
+[[property]]
+portal_id = 33167
+prop_id = 3
+source = "android"
+write_keys = ["env:TRACKLOG_TEST_KEY_A", "env:TRACKLOG_TEST_KEY_B"]
+[[property]]
+portal_id = 33167
+prop_id = 4
+ip = "truncate"
+user_agent = "drop"
+cookies = false
+[[property]]
+portal_id = 33167
+prop_id = 5
+events_per_second = 0.1
+redirect_hosts = ["shop.example.com"]
 [[sink]]
 type = "file"
 dir = "data/events"
@@ -73,7 +96,8 @@ class Collector:
         """Start, and return once all workers serve."""
         with self._log.open("ab") as log:
             command = [str(PROGRAMS / "collector"), "serve", "--config", str(self.folder / "collector.toml")]
-            self.process = subprocess.Popen(command, stderr=log, cwd="/", start_new_session=True)
+            environment = os.environ | WRITE_KEYS
+            self.process = subprocess.Popen(command, stderr=log, cwd="/", env=environment, start_new_session=True)
         eventually(self._is_up, "the collector is up")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -109,7 +133,7 @@ class Collector:
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(request)
             with connection.makefile("rb") as stream:
-                return read_response(stream.readline, stream.read)
+                return read_response(stream.readline, stream.read, has_body=not request.startswith(b"HEAD"))
 
     def post(self, event: object, query: str = "resp_type=json", **headers: str) -> Response:
         """Post one event to the web property."""
@@ -169,7 +193,7 @@ def read_log(directory: Path) -> list[dict[str, Any]]:
     return records
 
 
-def read_response(readline: Any, read: Any) -> Response:
+def read_response(readline: Any, read: Any, *, has_body: bool = True) -> Response:
     """Parse one HTTP/1.1 answer with a content length."""
     status = re.match(rb"HTTP/1\.1 (\d{3}) ", readline())
     assert status, "no answer"
@@ -177,7 +201,7 @@ def read_response(readline: Any, read: Any) -> Response:
     while (line := readline().rstrip()) != b"":
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.lower()] = value.strip()
-    return Response(int(status[1]), headers, read(int(headers.get("content-length", "0"))))
+    return Response(int(status[1]), headers, read(int(headers.get("content-length", "0")) if has_body else 0))
 
 
 def eventually(holds: Any, what: str) -> None:

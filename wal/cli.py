@@ -59,7 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     cat = command("cat", _cat, "print events in order of time, one JSON object a line", "--where ea=click data/log")
     tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log")
     for each in (cat, tail):
-        _add_selection(each)
+        add_selection(each)
+        each.add_argument(
+            "--field", action="append", default=[], metavar="PATH", help="print this value alone; repeat it for more"
+        )
+        each.add_argument("--raw", action="store_true", help="as stored, without colours")
     cat.add_argument("-n", type=_argument(_count), metavar="N", help="at most so many events")
     tail.add_argument("-n", type=_argument(_count), default=10, metavar="N", help="how many events to begin with (10)")
     tail.add_argument("-f", "--follow", action="store_true", help="go on with new events until Ctrl-C")
@@ -70,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_selection(parser: argparse.ArgumentParser) -> None:
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Arguments that choose lines of a log, for `selection_of`."""
     moment = _argument(lambda text: parse_time(text, now_ms()))
     parser.add_argument("--since", type=moment, default=0, metavar="T", help="2026-01-31T03:00, or 10m ago")
     parser.add_argument("--until", type=moment, default=10**13, metavar="T", help="up to, not including")
@@ -83,10 +88,11 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         metavar="PATH=VALUE",
         help="only such events",
     )
-    parser.add_argument(
-        "--field", action="append", default=[], metavar="PATH", help="print this value alone; repeat it for more"
-    )
-    parser.add_argument("--raw", action="store_true", help="as stored, without colours")
+
+
+def selection_of(options: argparse.Namespace, fields: Sequence[str] = ()) -> Selection:
+    """What the arguments of `add_selection` ask for."""
+    return Selection(options.since, options.until, options.from_seq, tuple(options.where), tuple(fields))
 
 
 def _count(text: str) -> int:
@@ -130,9 +136,7 @@ def _tail(options: argparse.Namespace) -> int:
 
 
 def _follower(options: argparse.Namespace) -> Follower:
-    where, fields = tuple(options.where), tuple(options.field)
-    selection = Selection(options.since, options.until, options.from_seq, where, fields)
-    return Follower(_FILES, options.directory, selection, is_raw=options.raw)
+    return Follower(_FILES, options.directory, selection_of(options, options.field), is_raw=options.raw)
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -134,7 +134,7 @@ def _refusal_body(error: Exception) -> bytes:
         return msgspec.json.encode({"message": "the event could not be stored; send it again later"})
     body: dict[str, object] = {"message": error.message}
     if error.faults:
-        body["errors"] = [fault._asdict() for fault in error.faults]
+        body["errors"] = error.faults
     return msgspec.json.encode(body)
 
 

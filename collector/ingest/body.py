@@ -7,7 +7,6 @@ from starlette.types import Message, Receive, Scope
 from collector.config import Limits
 from collector.errors import Overloaded, SlowBody, TooLarge, UnsupportedMedia
 from collector.ingest.connection import IS_LATE
-from collector.ingest.inflate import inflate
 
 JSON: Final = frozenset((b"application/json", b"text/plain", b""))
 """`sendBeacon` sends text/plain, and careless clients send no type at all."""
@@ -49,7 +48,7 @@ class BodyReader:
         self._in_flight = 0
 
     async def read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-        """The whole body, inflated. Raises TooLarge, SlowBody, Overloaded, ClientGone, and what `inflate` does."""
+        """The whole body, as it came. Raises TooLarge, SlowBody, Overloaded, ClientGone."""
         announced = headers.get(b"content-length")
         if announced is not None and (len(announced) > _LENGTH_DIGITS or int(announced) > self._limit):
             raise TooLarge(f"the body is over the limit of {self._limit} bytes")
@@ -60,8 +59,7 @@ class BodyReader:
                 raise TooLarge(f"the body is over the limit of {self._limit} bytes")
         else:
             body = await self._joined(scope, receive, message)
-        encoding = headers.get(b"content-encoding")
-        return inflate(body, encoding.strip().lower(), self._limit) if encoding else body
+        return body
 
     async def _joined(self, scope: Scope, receive: Receive, message: Message) -> bytes:
         parts: list[bytes] = []

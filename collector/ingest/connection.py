@@ -55,7 +55,7 @@ _WHOLE: Final = 3  # nothing: it ended in the bytes at hand
 
 
 class Connection(HttpToolsProtocol):
-    """A connection whose `deadline` is when what it awaits is due: a request, headers, a body, that answers are read."""
+    """A connection; by its `deadline` what it awaits is due: a request, its headers or body, that answers are read."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

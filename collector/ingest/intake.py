@@ -1,7 +1,6 @@
 """From decoded events to durable records: sessions, envelopes, the log, and dead letters for what is refused."""
 
 import logging
-import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -14,7 +13,8 @@ from collector.ingest.answer import Answer, Headers, batch_answer, event_answer,
 from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import Event, batch_in, decode_event
 from collector.ingest.envelope import Visit, envelope
-from collector.ingest.session import AU_IDS, Session, Sessions
+from collector.ingest.inflate import inflate
+from collector.ingest.session import Session, Sessions, next_session
 from collector.ingest.target import Face, Target
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
@@ -63,6 +63,14 @@ class Intake:
     def fullness(self) -> float:
         """How close the log is to its nearest limit, from 0 to 1."""
         return self._committer.fullness
+
+    async def inflate(self, request: Request, body: bytes, encoding: bytes) -> bytes:
+        """The body without its content encoding. Raises Rejected."""
+        try:
+            return inflate(body, encoding.strip().lower(), self._limits.body_bytes)
+        except BadEvent as error:
+            await self._refuse(request, [Refused(error, Form.JSON, body)])
+            raise
 
     async def take_body(self, request: Request, body: bytes, *, is_ndjson: bool) -> Answer:
         """Take the event, or the events, in a body. Raises Rejected, WalError."""
@@ -115,7 +123,7 @@ class Intake:
         target, visit, token, headers = request.target, request.visit, request.token, request.headers
         portal_id = visit.prop.portal_id
         last = self._sessions.read(portal_id, token) if token else None
-        session = next_session(self._sessions, visit, event, last)
+        session = next_session(self._sessions, portal_id, event, last, visit.received_ms // 1000)
         token = self._sessions.token(portal_id, session)
         if request.is_stored:
             committer = self._committer
@@ -148,7 +156,7 @@ class Intake:
             except (BadEvent, TooLarge) as error:
                 rejected.append((index, error))
                 continue
-            session = next_session(self._sessions, visit, event, known, last)
+            session = next_session(self._sessions, prop.portal_id, event, known, visit.received_ms // 1000, last)
             last[session.au_id] = session
             records.append(envelope(log_id, sequence + len(records), visit, session, line))
         if records and request.is_stored:
@@ -170,22 +178,3 @@ class Intake:
             prop = visit.prop
             known = (visit.received_ms, visit.ip, visit.user_agent, visit.referer, visit.is_s2s)
             await self._dead_letters.put(Sender(prop.portal_id, prop.prop_id, *known), refused)
-
-
-def next_session(
-    sessions: Sessions, visit: Visit, event: Event, known: Session | None, last: dict[int, Session] | None = None
-) -> Session:
-    """The session of an event: by user, else by device, else by token, else of somebody new.
-
-    `known` is what the token says, `last` are the sessions that earlier events of the same batch belong to.
-    """
-    au_id = 0
-    for name in (event.uid, event.aid):
-        if type(name) in (str, int):
-            au_id = sessions.au_id(visit.prop.portal_id, str(name))
-            break
-    if au_id == 0:
-        au_id = known.au_id if known else secrets.randbelow(AU_IDS) + 1
-    sid = event.sid if type(event.sid) is int else None
-    before = last.get(au_id, known) if last else known
-    return sessions.next_hit(before, au_id, sid, visit.received_ms // 1000)

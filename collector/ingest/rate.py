@@ -7,7 +7,7 @@ _BURST_SECONDS: Final = 1.0
 
 
 class Rate:
-    """A bucket of one second's events. It may go into debt once, so that a batch larger than itself passes."""
+    """A bucket of one second's events. A batch larger than what is in it passes once, and is paid for by waiting."""
 
     def __init__(self, events_per_second: float) -> None:
         self._per_second = events_per_second
@@ -19,7 +19,7 @@ class Rate:
         """0 if there is room for a request at `now` (monotonic seconds), else when to come again: whole seconds."""
         self._level = min(self._most, self._level + (now - self._at) * self._per_second)
         self._at = now
-        return 0 if self._level > 0 else math.floor(-self._level / self._per_second) + 1
+        return 0 if self._level >= 1 else math.ceil((1 - self._level) / self._per_second)
 
     def take(self, events: int) -> None:
         """Count the events of a request that was let in."""

@@ -119,6 +119,8 @@ class EventEndpoint:
         media = media_of(headers)
         self._check_room(request.target, media)
         body = await self._bodies.read(scope, receive, headers)
+        if b"content-encoding" in headers:
+            body = await self._intake.inflate(request, body, headers[b"content-encoding"])
         if media == FORM:
             return await self._take_query(request, body, parse_pairs(body))
         return await self._intake.take_body(request, body, is_ndjson=media == NDJSON)

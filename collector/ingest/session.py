@@ -1,5 +1,6 @@
 """Visitors and sessions, pure: the client carries the state in a signed token, and the server none."""
 
+import secrets
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
@@ -8,14 +9,15 @@ from typing import Final
 
 from msgspec import Struct
 
+from collector.ingest.decode import Event
+
 _VERSION: Final = 1
 # version, au_id, au_first_seen, client_au_id, client_first_seen, sid, start, hits, last_hit: times in Unix seconds
 _STATE: Final = struct.Struct(">B Q I Q I q I I I")
 _MAC_BYTES: Final = 15
 """Makes a token of 60 bytes, which base64 writes in 80 characters with no padding."""
 _TOKEN_LENGTH: Final = 80
-AU_IDS: Final = 2**53 - 1
-"""Visitor ids go from 1 to this."""
+_AU_IDS: Final = 2**53 - 1
 _NO_SID: Final = -1
 
 
@@ -49,7 +51,7 @@ class Sessions:
         """The visitor id of a user: the same for every node that shares the secret."""
         keyed = self._au_hash.copy()
         keyed.update(b"%d:%b" % (portal_id, uid.encode("utf-8", "surrogatepass")))
-        return int.from_bytes(keyed.digest(), "big") % AU_IDS + 1
+        return int.from_bytes(keyed.digest(), "big") % _AU_IDS + 1
 
     def next_hit(self, last: Session | None, au_id: int, sid: int | None, now: int) -> Session:
         """The session that a hit at `now` belongs to, after the one of the visitor's last hit, if that is known."""
@@ -105,3 +107,26 @@ class Sessions:
         keyed = self._mac.copy()
         keyed.update(b"%d:%b" % (portal_id, state))
         return keyed.digest()
+
+
+def next_session(
+    sessions: Sessions,
+    portal_id: int,
+    event: Event,
+    known: Session | None,
+    now: int,
+    last: dict[int, Session] | None = None,
+) -> Session:
+    """The session of an event: by user, else by device, else by token, else of somebody new. `now` is Unix seconds.
+
+    `known` is what the token says, `last` are the sessions, by visitor, of earlier events of the same batch.
+    """
+    au_id = 0
+    for name in (event.uid, event.aid):
+        if type(name) in (str, int):
+            au_id = sessions.au_id(portal_id, str(name))
+            break
+    if au_id == 0:
+        au_id = known.au_id if known else secrets.randbelow(_AU_IDS) + 1
+    sid = event.sid if type(event.sid) is int else None
+    return sessions.next_hit(last.get(au_id, known) if last else known, au_id, sid, now)

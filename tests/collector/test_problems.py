@@ -38,18 +38,23 @@ def test_every_error_of_the_log_has_a_status() -> None:
 @pytest.mark.parametrize(
     ("kind", "status"),
     [
+        (errors.BadRequest, 400),
         (errors.BadTarget, 400),
         (errors.BadEvent, 400),
         (errors.BadRedirect, 400),
         (errors.NotAClick, 400),
-        (errors.ForbiddenOrigin, 403),
+        (errors.Forbidden, 403),
         (errors.NotFound, 404),
         (errors.MethodNotAllowed, 405),
+        (errors.SlowHeaders, 408),
         (errors.SlowBody, 408),
         (errors.TooLarge, 413),
         (RecordTooLarge, 413),
         (errors.UrlTooLong, 414),
         (errors.UnsupportedMedia, 415),
+        (errors.TooFast, 429),
+        (errors.HeadersTooLarge, 431),
+        (errors.Overloaded, 503),
     ],
 )
 def test_statuses_are_those_of_the_contract(kind: type[Exception], status: int) -> None:

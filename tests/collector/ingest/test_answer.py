@@ -5,8 +5,29 @@ from typing import Any
 
 import pytest
 
-from collector.errors import BadEvent, BadTarget, Fault, MethodNotAllowed, NotFound, Rejected
-from collector.ingest.answer import GIF, event_answer, event_object, redirect_answer, refusal_answer
+from collector.errors import (
+    BadEvent,
+    BadTarget,
+    Fault,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    Rejected,
+    SlowBody,
+    TooFast,
+    TooLarge,
+)
+from collector.ingest.answer import (
+    GIF,
+    batch_answer,
+    document_answer,
+    event_answer,
+    event_object,
+    preflight_answer,
+    redirect_answer,
+    refusal_answer,
+    stored_headers,
+)
 from collector.ingest.session import Session
 from collector.ingest.target import Face
 from wal.errors import LogFull, WalError
@@ -19,12 +40,15 @@ SESSION = Session(
     sid=6320,
     start=1_576_222_588,
     hits=3,
+    last_hit=1_576_222_602,
     is_new=False,
     is_new_client=False,
     is_new_user=False,
 )
 ALWAYS = {b"cache-control": b"no-store", b"x-content-type-options": b"nosniff"}
+COOKIE = (b"set-cookie", b"an_session=x")
 STORED = {b"x-event-ack": b"fsync", b"x-event-id": b"0123456789abcdef-42"}
+EXTRA = [*STORED.items(), COOKIE]
 OBJECT = b'{"aid":"a-1"}'
 WHERE = b"https://shop.example.com/p"
 TYPES = {Face.JAVASCRIPT: b"text/javascript; charset=utf-8", Face.JSON: b"application/json", Face.PIXEL: b"image/gif"}
@@ -40,20 +64,20 @@ def _object(session: Session = SESSION, aid: str = "a-1") -> dict[str, Any]:
     [(Face.JAVASCRIPT, b'_event_callback_data({"aid":"a-1"});'), (Face.JSON, OBJECT), (Face.PIXEL, GIF)],
 )
 def test_a_stored_event_is_answered_200_in_its_face(face: Face, body: bytes) -> None:
-    status, headers, sent = event_answer(face, b"0123456789abcdef-42", None, OBJECT)
+    status, headers, sent = event_answer(face, None, OBJECT, EXTRA)
     assert (status, sent) == (200, body)
-    assert dict(headers) == {b"content-type": TYPES[face], **ALWAYS, **STORED}
+    assert dict(headers) == {b"content-type": TYPES[face], **ALWAYS, **dict(EXTRA)}
     assert len(headers) == len(dict(headers))
 
 
 def test_a_stored_click_is_sent_to_its_location() -> None:
-    status, headers, body = event_answer(Face.REDIRECT, b"0123456789abcdef-42", WHERE, OBJECT)
+    status, headers, body = event_answer(Face.REDIRECT, WHERE, OBJECT, EXTRA)
     assert (status, body) == (302, b"")
-    assert dict(headers) == {b"location": WHERE, **ALWAYS, **STORED}
+    assert dict(headers) == {b"location": WHERE, **ALWAYS, **dict(EXTRA)}
 
 
 def test_a_click_that_was_not_stored_goes_on_and_claims_nothing() -> None:
-    assert redirect_answer(WHERE) == (302, [(b"location", WHERE), *ALWAYS.items()], b"")
+    assert redirect_answer(WHERE, []) == (302, [(b"location", WHERE), *ALWAYS.items()], b"")
 
 
 def test_the_members_of_the_object_are_in_the_order_and_of_the_types_of_the_contract() -> None:
@@ -90,7 +114,7 @@ def test_any_aid_comes_back_as_sent(aid: str) -> None:
 
 @pytest.mark.parametrize("aid", ["</script><script>alert(1)//", "<!--", "]]>", "&lt;", "\u2028\u2029", "é <\u2028> &"])
 def test_nothing_breaks_out_of_the_script(aid: str) -> None:
-    body = event_answer(Face.JAVASCRIPT, b"x-1", None, event_object(SESSION, 0, aid, b"")).body
+    body = event_answer(Face.JAVASCRIPT, None, event_object(SESSION, 0, aid, b""), []).body
     assert not set(b"<>&") & set(body)
     assert not {"\u2028", "\u2029"} & set(body.decode())
     value = json.loads(body.removeprefix(b"_event_callback_data(").removesuffix(b");"))
@@ -98,7 +122,7 @@ def test_nothing_breaks_out_of_the_script(aid: str) -> None:
 
 
 def test_json_is_not_escaped_as_a_script_is() -> None:
-    assert event_answer(Face.JSON, b"x-1", None, b'{"aid":"<&>"}').body == b'{"aid":"<&>"}'
+    assert event_answer(Face.JSON, None, b'{"aid":"<&>"}', []).body == b'{"aid":"<&>"}'
 
 
 def test_the_pixel_is_a_transparent_gif_of_one_pixel_in_43_bytes() -> None:
@@ -134,15 +158,38 @@ def test_not_found_is_exactly_its_message(face: Face) -> None:
 
 
 def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
-    headers = dict(refusal_answer(405, Face.JSON, MethodNotAllowed("expected POST"), b"POST").headers)
-    assert headers[b"allow"] == b"POST"
+    headers = dict(refusal_answer(405, Face.JSON, MethodNotAllowed(b"GET, HEAD")).headers)
+    assert headers[b"allow"] == b"GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (LogFull("x"), b"1"),
+        (Overloaded("x"), b"1"),
+        (TooFast(7), b"7"),
+        (BadEvent("x"), None),
+        (NotFound(), None),
+        (SlowBody("x"), None),
+    ],
+)
+@pytest.mark.parametrize("face", list(Face))
+def test_what_may_be_sent_again_says_when(face: Face, error: Exception, seconds: bytes | None) -> None:
+    assert dict(refusal_answer(503, face, error).headers).get(b"retry-after") == seconds
+
+
+@pytest.mark.parametrize(
+    ("error", "is_closed"),
+    [(SlowBody("x"), True), (TooLarge("x"), True), (BadEvent("x"), False), (TooFast(1), False), (LogFull("x"), False)],
+)
+@pytest.mark.parametrize("face", list(Face))
+def test_a_connection_ends_where_a_body_is_not_waited_for(face: Face, error: Exception, is_closed: bool) -> None:
+    assert (dict(refusal_answer(400, face, error).headers).get(b"connection") == b"close") is is_closed
 
 
 @pytest.mark.parametrize("face", list(Face))
-def test_what_may_be_sent_again_says_when(face: Face) -> None:
-    headers = dict(refusal_answer(503, face, LogFull("x")).headers)
-    assert int(headers[b"retry-after"]) >= 1
-    assert b"retry-after" not in dict(refusal_answer(400, face, BadEvent("x")).headers)
+def test_a_refusal_carries_the_headers_that_every_answer_does(face: Face) -> None:
+    assert COOKIE in refusal_answer(400, face, BadEvent("x"), [COOKIE]).headers
 
 
 def test_a_fault_of_ours_shows_no_path_of_ours() -> None:
@@ -158,8 +205,70 @@ def test_no_refusal_claims_that_an_event_is_stored(face: Face, error: Exception)
 
 
 def test_answers_do_not_share_their_headers() -> None:
-    refusal_answer(405, Face.JSON, MethodNotAllowed("x"), b"POST").headers.append((b"x", b"y"))
+    extra = [COOKIE]
+    refusal_answer(405, Face.JSON, MethodNotAllowed(b"POST"), extra).headers.append((b"x", b"y"))
+    assert extra == [COOKIE]
     assert dict(refusal_answer(400, Face.JSON, BadEvent("x")).headers) == {
         b"content-type": b"application/json",
         **ALWAYS,
     }
+
+
+REJECTED: list[tuple[int, Rejected]] = [
+    (1, BadEvent("not as it must be", (Fault("ea", "missing"), Fault("sid", "expected `int`")))),
+    (3, TooLarge("too long")),
+]
+VERDICTS = [
+    {"index": 1, "field": "ea", "message": "missing"},
+    {"index": 1, "field": "sid", "message": "expected `int`"},
+    {"index": 3, "field": "", "message": "too long"},
+]
+
+
+def test_a_batch_is_answered_with_the_verdict_on_each_of_its_events() -> None:
+    status, headers, body = batch_answer(Face.JSON, ["x-4", "x-5"], REJECTED, [COOKIE])
+    assert (status, dict(headers)) == (200, dict([(b"content-type", b"application/json"), *ALWAYS.items(), COOKIE]))
+    assert list(json.loads(body).items()) == [
+        ("type", "batch"),
+        ("accepted", 2),
+        ("rejected", VERDICTS),
+        ("ids", ["x-4", "x-5"]),
+    ]
+
+
+def test_a_batch_is_answered_in_its_face() -> None:
+    script = batch_answer(Face.JAVASCRIPT, ["x-4"], [(0, BadEvent("<b>"))], [])
+    assert script.body.startswith(b'_event_callback_data({"type":"batch","accepted":1,')
+    assert b"<b>" not in script.body
+    assert batch_answer(Face.PIXEL, ["x-4"], REJECTED, [])[::2] == (200, GIF)
+
+
+@pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON])
+def test_a_batch_without_a_good_event_is_refused_in_json(face: Face) -> None:
+    status, headers, body = batch_answer(face, [], REJECTED, [COOKIE])
+    value = json.loads(body)
+    assert (status, dict(headers)[b"content-type"]) == (400, b"application/json")
+    assert (value["accepted"], value["rejected"], value["ids"]) == (0, VERDICTS, [])
+    assert value["message"]
+    assert COOKIE in headers
+
+
+def test_a_batch_without_a_good_event_is_a_pixel_where_one_is_asked_for() -> None:
+    assert batch_answer(Face.PIXEL, [], REJECTED, [])[::2] == (400, GIF)
+
+
+def test_one_event_is_named_by_its_id_and_a_batch_is_only_acknowledged() -> None:
+    assert stored_headers(b"x-4") == [(b"x-event-ack", b"fsync"), (b"x-event-id", b"x-4")]
+    assert stored_headers(None) == [(b"x-event-ack", b"fsync")]
+
+
+def test_a_preflight_is_answered_without_a_body_and_with_the_methods() -> None:
+    status, headers, body = preflight_answer([COOKIE])
+    assert (status, body, dict(headers)[b"allow"]) == (204, b"", b"GET, HEAD, OPTIONS, POST")
+    assert COOKIE in headers
+
+
+def test_a_document_may_be_read_by_any_page() -> None:
+    status, headers, body = document_answer(b"{}")
+    assert (status, body) == (200, b"{}")
+    assert dict(headers)[b"access-control-allow-origin"] == b"*"

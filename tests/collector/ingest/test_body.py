@@ -1,14 +1,16 @@
 """Bodies: of a kind that is read, whole, within limits of bytes and time."""
 
 import asyncio
+import gzip
 from collections.abc import Iterable
 
 import pytest
 from starlette.types import Message, Receive
 
 from collector.config import Limits
-from collector.errors import SlowBody, TooLarge, UnsupportedMedia
-from collector.ingest.body import BodyReader, ClientGone, check_media
+from collector.errors import Overloaded, SlowBody, TooLarge, UnsupportedMedia
+from collector.ingest.body import BodyReader, ClientGone, has_body, media_of
+from collector.ingest.connection import IS_LATE
 
 LIMIT = 10
 
@@ -32,28 +34,44 @@ def _receive(messages: Iterable[Message]) -> Receive:
     return receive
 
 
-def _read(messages: Iterable[Message], headers: dict[bytes, bytes] | None = None) -> bytes:
+def _begun(*parts: bytes) -> list[Message]:
+    """Parts with more behind them."""
+    return [{**message, "more_body": True} for message in _parts(*parts)]
+
+
+def _read(messages: Iterable[Message], headers: dict[bytes, bytes] | None = None, *, is_late: bool = False) -> bytes:
+    scope = {IS_LATE: True} if is_late else {}
+
     async def read() -> bytes:
-        return await BodyReader(Limits(body_bytes=LIMIT)).read(_receive(messages), headers or {})
+        return await BodyReader(Limits(body_bytes=LIMIT)).read(scope, _receive(messages), headers or {})
 
     return asyncio.run(read())
 
 
 @pytest.mark.parametrize(
-    "kind",
+    ("sent", "kind"),
     [
-        *(b"application/json", b"application/json; charset=utf-8", b"application/json;charset=UTF-8"),
-        *(b"Application/JSON", b" application/json ", b"text/plain", b"text/plain;charset=UTF-8", b""),
+        (b"application/json", b"application/json"),
+        (b"application/json; charset=utf-8", b"application/json"),
+        (b"application/json;charset=UTF-8", b"application/json"),
+        (b"Application/JSON", b"application/json"),
+        (b" application/json ", b"application/json"),
+        (b"text/plain", b"text/plain"),
+        (b"text/plain;charset=UTF-8", b"text/plain"),
+        (b"", b""),
+        (b"application/x-ndjson", b"application/x-ndjson"),
+        (b"Application/X-NDJSON; charset=utf-8", b"application/x-ndjson"),
+        (b"application/x-www-form-urlencoded", b"application/x-www-form-urlencoded"),
+        (b"application/x-www-form-urlencoded;charset=utf-8", b"application/x-www-form-urlencoded"),
     ],
 )
-@pytest.mark.parametrize("encoding", [None, b"identity", b"Identity"])
-def test_plain_json_is_read_under_each_of_its_names(kind: bytes, encoding: bytes | None) -> None:
-    check_media({b"content-type": kind} | ({} if encoding is None else {b"content-encoding": encoding}))
+def test_a_kind_that_is_read_is_known_under_each_of_its_names(sent: bytes, kind: bytes) -> None:
+    assert media_of({b"content-type": sent}) == kind
 
 
 def test_a_body_of_no_type_is_read() -> None:
-    check_media({})
-    check_media({b"content-length": b"2", b"user-agent": b"x"})
+    assert media_of({}) == b""
+    assert media_of({b"content-length": b"2", b"user-agent": b"x"}) == b""
 
 
 @pytest.mark.parametrize(
@@ -65,13 +83,45 @@ def test_a_body_of_no_type_is_read() -> None:
 )
 def test_other_kinds_are_refused_with_those_that_are_read(kind: bytes) -> None:
     with pytest.raises(UnsupportedMedia, match="application/json"):
-        check_media({b"content-type": kind})
+        media_of({b"content-type": kind})
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_there"),
+    [
+        ({}, False),
+        ({b"content-length": b"0"}, False),
+        ({b"content-length": b"2"}, True),
+        ({b"transfer-encoding": b"chunked"}, True),
+        ({b"content-type": b"application/json"}, False),
+    ],
+)
+def test_a_body_is_there_where_it_is_announced(headers: dict[bytes, bytes], is_there: bool) -> None:
+    assert has_body(headers) is is_there
+
+
+@pytest.mark.parametrize("encoding", [b"identity", b"Identity", b"", b" identity "])
+def test_a_body_that_is_not_compressed_is_read_as_it_is(encoding: bytes) -> None:
+    assert _read(_parts(b"{}"), {b"content-encoding": encoding}) == b"{}"
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"GZip", b" x-gzip "])
+def test_a_compressed_body_is_inflated(encoding: bytes) -> None:
+    limits = Limits(body_bytes=1024)
+
+    async def read() -> bytes:
+        packed = gzip.compress(b"{}" * 500)
+        return await BodyReader(limits).read(
+            {}, _receive(_parts(packed[:9], packed[9:])), {b"content-encoding": encoding}
+        )
+
+    assert asyncio.run(read()) == b"{}" * 500
 
 
 @pytest.mark.parametrize("encoding", [b"br", b"compress", b"x", b"identity, br"])
 def test_other_encodings_are_refused(encoding: bytes) -> None:
     with pytest.raises(UnsupportedMedia, match="content-encoding"):
-        check_media({b"content-type": b"application/json", b"content-encoding": encoding})
+        _read(_parts(b"{}"), {b"content-encoding": encoding})
 
 
 @pytest.mark.parametrize(
@@ -98,59 +148,28 @@ def test_a_body_that_announces_the_limit_is_read() -> None:
 
 @pytest.mark.parametrize("parts", [[b"0123456789a"], [b"0123456789", b"a"], [b"012345", b"6789a", b"bcdef"]])
 def test_a_body_that_brings_too_much_is_refused_at_once(parts: list[bytes]) -> None:
-    endless = [{**message, "more_body": True} for message in _parts(*parts)]
     with pytest.raises(TooLarge, match="10 bytes"):
-        _read(endless)
+        _read(_begun(*parts))
 
 
 @pytest.mark.parametrize("before", [[], [b"{"], [b"{", b'"ea"']])
 def test_a_client_that_goes_away_is_not_answered(before: list[bytes]) -> None:
-    gone: list[Message] = [{**message, "more_body": True} for message in _parts(*before)]
     with pytest.raises(ClientGone):
-        _read([*gone, {"type": "http.disconnect"}])
+        _read([*_begun(*before), {"type": "http.disconnect"}])
 
 
-def test_late_bodies_are_given_up_and_their_tasks_live_on() -> None:
-    async def late_then_quick(bodies: BodyReader, first: list[Message]) -> bytes:
-        with pytest.raises(SlowBody, match=r"within 1\.1 s"):
-            await bodies.read(_receive(first), {})
-        task = asyncio.current_task()
-        assert task is not None
-        assert task.cancelling() == 0
-        await asyncio.sleep(0)
-        return await bodies.read(_receive(_parts(b"next")), {})
-
-    async def read() -> list[bytes]:
-        bodies = BodyReader(Limits(body_bytes=LIMIT, body_seconds=1.1))
-        begun: list[Message] = [{"type": "http.request", "body": b"{", "more_body": True}]
-        return [*await asyncio.gather(late_then_quick(bodies, []), late_then_quick(bodies, begun))]
-
-    assert asyncio.run(read()) == [b"next", b"next"]
+def test_a_body_that_is_late_is_given_up() -> None:
+    with pytest.raises(SlowBody):
+        _read(_begun(b"{"), is_late=True)
 
 
-def test_a_task_whose_body_has_arrived_is_left_alone() -> None:
-    async def read() -> bytes:
-        bodies = BodyReader(Limits(body_bytes=LIMIT, body_seconds=0.01))
-        swept = asyncio.Event()
-
-        async def read_then_work() -> bytes:
-            body = await bodies.read(_receive(_parts(b"there")), {})
-            await swept.wait()
-            return body
-
-        working = asyncio.create_task(read_then_work())
-        with pytest.raises(SlowBody):
-            await bodies.read(_receive([]), {})
-        swept.set()
-        return await working
-
-    assert asyncio.run(read()) == b"there"
+def test_a_body_that_is_whole_though_late_is_taken() -> None:
+    assert _read(_parts(b"{}"), is_late=True) == b"{}"
 
 
 def test_a_cancellation_from_outside_stays_one() -> None:
     async def read() -> None:
-        bodies = BodyReader(Limits(body_bytes=LIMIT, body_seconds=1000))
-        task = asyncio.create_task(bodies.read(_receive([]), {}))
+        task = asyncio.create_task(BodyReader(Limits()).read({}, _receive([]), {}))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
@@ -159,21 +178,25 @@ def test_a_cancellation_from_outside_stays_one() -> None:
     asyncio.run(read())
 
 
-def test_a_cancellation_from_outside_stays_one_though_the_body_is_late_too() -> None:
-    async def receive() -> Message:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            assert task is not None
-            task.cancel()
-            raise
-        raise AssertionError
+_MIB = 1 << 20
 
-    async def read() -> None:
-        bodies = BodyReader(Limits(body_bytes=LIMIT, body_seconds=0.01))
-        task = asyncio.create_task(bodies.read(receive, {}))
-        await asyncio.wait([task])
-        assert task.cancelled()
 
-    asyncio.run(read())
+def test_bodies_over_the_memory_for_all_are_shed_and_give_their_share_back() -> None:
+    bodies = BodyReader(Limits(body_bytes=6 * _MIB, in_flight_bytes=8 * _MIB))
+    half = b"x" * (5 * _MIB)
+
+    async def read(messages: list[Message]) -> bytes:
+        return await bodies.read({}, _receive(messages), {})
+
+    async def run() -> None:
+        first = asyncio.create_task(read(_begun(half)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await read(_begun(half))
+        assert await read(_parts(b"{", b"}")) == b"{}"
+        first.cancel()
+        await asyncio.wait([first])
+        assert await read(_parts(half, b"}")) == half + b"}"
+
+    asyncio.run(run())

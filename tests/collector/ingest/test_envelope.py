@@ -7,36 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.ingest.envelope import envelope
+from collector.ingest.envelope import Visit, envelope
 from collector.ingest.session import Session
-from collector.registry import Property
+from tests.collector.properties import prepared
 
-PROPERTY = Property(33167, 2, frozenset(), frozenset(), (), b'"portal_id":33167,"prop_id":2,"source":"pos"')
-SESSION = Session(7, 1_576_000_000, 9, 1_575_000_000, 6320, 1_576_222_588, 3, False, False, False)
+VISIT = Visit(
+    prop=prepared(source="pos"),
+    received_ms=1_576_222_602_123,
+    ip="127.0.0.1",
+    user_agent="agent/1",
+    referer="https://shop.example.com/",
+    is_s2s=False,
+    warnings=[],
+)
+SESSION = Session(7, 1_576_000_000, 9, 1_575_000_000, 6320, 1_576_222_588, 3, 1_576_222_602, False, False, False)
 EVENT = b'{"ea":"view", "n":1.50}'
 
 
-def _line(
-    *,
-    ip: str | None = "127.0.0.1",
-    user_agent: bytes | None = b"agent/1",
-    referer: bytes | None = b"https://shop.example.com/",
-    is_s2s: bool = False,
-    session: Session = SESSION,
-    event: bytes = EVENT,
-) -> bytes:
-    return envelope(
-        log_id=b"0123456789abcdef",
-        sequence=42,
-        received_ms=1_576_222_602_123,
-        prop=PROPERTY,
-        ip=ip,
-        user_agent=user_agent,
-        referer=referer,
-        is_s2s=is_s2s,
-        session=session,
-        event=event,
-    )
+def _line(session: Session = SESSION, **known: Any) -> bytes:
+    """The record of a visit of which other things are known."""
+    return envelope(b"0123456789abcdef", 42, VISIT._replace(**known), session, EVENT)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
@@ -70,34 +60,35 @@ def test_the_event_is_there_to_the_byte() -> None:
 
 
 def test_what_is_not_known_is_null() -> None:
-    record = _parsed(_line(ip=None, user_agent=None, referer=None, session=SESSION._replace(sid=-1)))
+    record = _parsed(_line(SESSION._replace(sid=-1), ip=None, user_agent=None, referer=None))
     assert (record["ip"], record["user_agent"], record["referer"], record["session"]["id"]) == (None,) * 4
 
 
 def test_a_server_call_and_a_first_hit_are_marked() -> None:
-    record = _parsed(_line(is_s2s=True, session=SESSION._replace(is_new=True, hits=1)))
+    record = _parsed(_line(SESSION._replace(is_new=True, hits=1), is_s2s=True))
     assert record["s2s"] is True
     assert record["session"]["new"] is True
 
 
 @pytest.mark.parametrize("sid", [0, 2**63 - 1])
 def test_the_session_id_is_a_string(sid: int) -> None:
-    assert _parsed(_line(session=SESSION._replace(sid=sid)))["session"]["id"] == str(sid)
+    assert _parsed(_line(SESSION._replace(sid=sid)))["session"]["id"] == str(sid)
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b'"', b'","ip":"0.0.0.0', b"\\", b"a\r\nb", b"\x00\x1b\x7f", b"%s %b %d %", bytes(range(256))]
+    "value",
+    ["", '"', '","ip":"0.0.0.0', "\\", "a\r\nb", "\x00\x1b\x7f", "%s %b %d %", bytes(range(256)).decode("latin-1")],
 )
-def test_no_header_value_breaks_the_line(value: bytes) -> None:
-    record = _parsed(_line(user_agent=value, referer=value))
-    assert record["user_agent"] == record["referer"] == value.decode("latin-1")
+def test_no_text_breaks_the_line(value: str) -> None:
+    record = _parsed(_line(user_agent=value, referer=value, warnings=[value]))
+    assert record["user_agent"] == record["referer"] == value
+    assert record["warnings"] == [value]
     assert record["ip"] == "127.0.0.1"
 
 
 @settings(deadline=None)
-@given(user_agent=st.binary(), referer=st.none() | st.binary(), ip=st.text())
-def test_arbitrary_header_values_are_kept(user_agent: bytes, referer: bytes | None, ip: str) -> None:
-    record = _parsed(_line(user_agent=user_agent, referer=referer, ip=ip))
-    assert record["user_agent"].encode("latin-1") == user_agent
-    assert record["referer"] == (None if referer is None else referer.decode("latin-1"))
-    assert record["ip"] == ip
+@given(user_agent=st.text(), referer=st.none() | st.text(), ip=st.text(), warnings=st.lists(st.text(), max_size=3))
+def test_arbitrary_texts_are_kept(user_agent: str, referer: str | None, ip: str, warnings: list[str]) -> None:
+    record = _parsed(_line(user_agent=user_agent, referer=referer, ip=ip, warnings=warnings))
+    assert (record["user_agent"], record["referer"], record["ip"]) == (user_agent, referer, ip)
+    assert record["warnings"] == warnings

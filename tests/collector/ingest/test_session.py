@@ -17,12 +17,21 @@ SESSIONS = Sessions(SECRET, TIMEOUT)
 URL_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
-def _hit(token: bytes = b"", now: int = NOW, au_id: int = AU_ID, sid: int | None = 6320) -> tuple[Session, bytes]:
-    return SESSIONS.next_hit(PORTAL, au_id, sid, token, now)
+def _hit(
+    token: bytes = b"",
+    now: int = NOW,
+    au_id: int = AU_ID,
+    sid: int | None = 6320,
+    sessions: Sessions = SESSIONS,
+    portal_id: int = PORTAL,
+) -> tuple[Session, bytes]:
+    """The session of a hit that carries a token, and the token that it is answered with."""
+    session = sessions.next_hit(sessions.read(portal_id, token), au_id, sid, now)
+    return session, sessions.token(portal_id, session)
 
 
 def _first(now: int = NOW, au_id: int = AU_ID, sid: int = 6320) -> Session:
-    return Session(au_id, now, au_id, now, sid, now, 1, True, True, True)
+    return Session(au_id, now, au_id, now, sid, now, 1, now, True, True, True)
 
 
 def test_a_first_hit_opens_a_session_of_a_new_client_and_user() -> None:
@@ -34,6 +43,7 @@ def test_a_first_hit_opens_a_session_of_a_new_client_and_user() -> None:
         sid=6320,
         start=NOW,
         hits=1,
+        last_hit=NOW,
         is_new=True,
         is_new_client=True,
         is_new_user=True,
@@ -44,7 +54,7 @@ def test_next_hits_are_counted_in_the_same_session() -> None:
     _, token = _hit()
     for hits in range(2, 6):
         session, token = _hit(token, NOW + 60 * hits)
-        assert session == Session(AU_ID, NOW, AU_ID, NOW, 6320, NOW, hits, False, False, False)
+        assert session == Session(AU_ID, NOW, AU_ID, NOW, 6320, NOW, hits, NOW + 60 * hits, False, False, False)
 
 
 @pytest.mark.parametrize(
@@ -63,19 +73,19 @@ def test_a_session_ends_thirty_minutes_after_its_last_hit(seconds: int, is_new: 
 
 def test_another_timeout_can_be_set() -> None:
     sessions = Sessions(SECRET, 0.5)
-    _, token = sessions.next_hit(PORTAL, AU_ID, None, b"", NOW)
-    assert not sessions.next_hit(PORTAL, AU_ID, None, token, NOW)[0].is_new
-    assert sessions.next_hit(PORTAL, AU_ID, None, token, NOW + 1)[0].is_new
+    _, token = _hit(sessions=sessions)
+    assert not _hit(token, sessions=sessions)[0].is_new
+    assert _hit(token, NOW + 1, sessions=sessions)[0].is_new
 
 
 def test_a_change_of_user_keeps_the_client_and_the_session() -> None:
     _, token = _hit()
     session, token = _hit(token, NOW + 10, au_id=8)
-    assert session == Session(8, NOW + 10, AU_ID, NOW, 6320, NOW, 2, False, False, True)
+    assert session == Session(8, NOW + 10, AU_ID, NOW, 6320, NOW, 2, NOW + 10, False, False, True)
     session, token = _hit(token, NOW + 20, au_id=8)
-    assert session == Session(8, NOW + 10, AU_ID, NOW, 6320, NOW, 3, False, False, False)
+    assert session == Session(8, NOW + 10, AU_ID, NOW, 6320, NOW, 3, NOW + 20, False, False, False)
     session, _ = _hit(token, NOW + 30)
-    assert session == Session(AU_ID, NOW + 30, AU_ID, NOW, 6320, NOW, 4, False, False, True)
+    assert session == Session(AU_ID, NOW + 30, AU_ID, NOW, 6320, NOW, 4, NOW + 30, False, False, True)
 
 
 def test_a_hit_without_a_session_id_keeps_the_one_named_last() -> None:
@@ -95,7 +105,9 @@ def test_a_hit_without_a_session_id_keeps_the_one_named_last() -> None:
 def test_every_state_survives_its_token(au_id: int, sid: int | None, now: int) -> None:
     session, token = _hit(b"", now, au_id, sid)
     again, _ = _hit(token, now + TIMEOUT - 1, au_id, None)
-    assert again == session._replace(hits=2, is_new=False, is_new_client=False, is_new_user=False)
+    assert again == session._replace(
+        hits=2, last_hit=now + TIMEOUT - 1, is_new=False, is_new_client=False, is_new_user=False
+    )
 
 
 def test_a_token_goes_into_a_url_and_a_cookie_as_it_is() -> None:
@@ -127,25 +139,25 @@ def test_a_token_with_more_behind_before_or_inside_counts_as_none(junk: bytes) -
 
 
 def test_a_token_of_another_portal_counts_as_none() -> None:
-    _, token = SESSIONS.next_hit(PORTAL + 1, AU_ID, 6320, b"", NOW)
+    _, token = _hit(portal_id=PORTAL + 1)
     assert _hit(token, NOW + 5)[0] == _first(NOW + 5)
-    assert SESSIONS.au_id_of(PORTAL, token) is None
+    assert SESSIONS.read(PORTAL, token) is None
 
 
 def test_a_token_signed_with_another_secret_counts_as_none() -> None:
-    _, token = Sessions(b"t" * 64, TIMEOUT).next_hit(PORTAL, AU_ID, 6320, b"", NOW)
+    _, token = _hit(sessions=Sessions(b"t" * 64, TIMEOUT))
     assert _hit(token, NOW + 5)[0] == _first(NOW + 5)
-    assert SESSIONS.au_id_of(PORTAL, token) is None
+    assert SESSIONS.read(PORTAL, token) is None
 
 
 def test_a_token_of_another_node_with_the_same_secret_is_known() -> None:
-    _, token = Sessions(SECRET, TIMEOUT).next_hit(PORTAL, AU_ID, 6320, b"", NOW)
+    _, token = _hit(sessions=Sessions(SECRET, TIMEOUT))
     assert _hit(token)[0].hits == 2
 
 
 def test_a_state_with_the_signature_of_another_counts_as_no_token() -> None:
     mine, other = (urlsafe_b64decode(_hit(au_id=au_id)[1]) for au_id in (1, 2))
-    assert SESSIONS.au_id_of(PORTAL, urlsafe_b64encode(mine[:-15] + other[-15:])) is None
+    assert SESSIONS.read(PORTAL, urlsafe_b64encode(mine[:-15] + other[-15:])) is None
 
 
 @pytest.mark.parametrize(
@@ -162,7 +174,7 @@ def test_a_state_with_the_signature_of_another_counts_as_no_token() -> None:
 )
 def test_garbage_counts_as_no_token(token: bytes) -> None:
     assert _hit(token)[0] == _first()
-    assert SESSIONS.au_id_of(PORTAL, token) is None
+    assert SESSIONS.read(PORTAL, token) is None
 
 
 @settings(deadline=None)
@@ -172,10 +184,10 @@ def test_no_token_raises_or_passes_by_chance(token: bytes | str) -> None:
     assert _hit(raw)[0] == _first()
 
 
-def test_the_visitor_in_a_token_is_found() -> None:
-    _, token = _hit(au_id=2**53 - 1)
-    assert SESSIONS.au_id_of(PORTAL, token) == 2**53 - 1
-    assert SESSIONS.au_id_of(PORTAL, b"") is None
+def test_the_state_in_a_token_is_read_back_without_what_was_new_in_its_hit() -> None:
+    session, token = _hit(au_id=2**53 - 1)
+    assert SESSIONS.read(PORTAL, token) == session._replace(is_new=False, is_new_client=False, is_new_user=False)
+    assert SESSIONS.read(PORTAL, b"") is None
 
 
 @settings(deadline=None)

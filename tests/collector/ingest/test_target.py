@@ -8,12 +8,19 @@ from hypothesis import strategies as st
 
 from collector import config
 from collector.errors import BadRedirect, BadTarget, NotFound
+from collector.ingest.query import parse_pairs
+from collector.ingest.redirect import Signer
 from collector.ingest.target import Face, Target, Targets, parse_target
 from collector.registry import Property, Registry
 
 PROPERTIES = [config.Property(33167, 2, redirect_hosts=("shop.example.com",)), config.Property(1, 1)]
 REGISTRY = Registry(PROPERTIES)
+SIGNER = Signer(b"s" * 64)
 PAIR = b"portal_id=33167&prop_id=2"
+
+
+def _target(query: bytes) -> Target:
+    return parse_target(parse_pairs(query), REGISTRY, SIGNER)
 
 
 def _faults(target: Target) -> list[str]:
@@ -51,7 +58,7 @@ class CountingRegistry(Registry):
     ],
 )
 def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, face: Face, is_s2s: bool) -> None:
-    target = parse_target(query, REGISTRY)
+    target = _target(query)
     assert target == (REGISTRY.get(33167, 2), face, is_s2s, None, None)
 
 
@@ -79,13 +86,13 @@ def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, fac
     ],
 )
 def test_all_that_is_wrong_with_a_query_is_named_at_once(query: bytes, fields: list[str]) -> None:
-    target = parse_target(query, REGISTRY)
+    target = _target(query)
     assert isinstance(target.fault, BadTarget)
     assert _faults(target) == fields
 
 
 def test_a_missing_parameter_is_called_missing() -> None:
-    fault = parse_target(b"portal_id=x", REGISTRY).fault
+    fault = _target(b"portal_id=x").fault
     assert fault is not None
     assert [tuple(each) for each in fault.faults] == [
         ("portal_id", "expected an integer from 1 on"),
@@ -97,13 +104,13 @@ def test_a_missing_parameter_is_called_missing() -> None:
     "query", [b"portal_id=33167&prop_id=3", b"portal_id=2&prop_id=33167", b"portal_id=9&prop_id=9"]
 )
 def test_an_unknown_pair_is_not_found(query: bytes) -> None:
-    target = parse_target(query, REGISTRY)
+    target = _target(query)
     assert target.property is None
     assert isinstance(target.fault, NotFound)
 
 
 def test_a_bad_answer_type_is_refused_as_json_and_its_property_is_still_known() -> None:
-    target = parse_target(PAIR + b"&resp_type=xml", REGISTRY)
+    target = _target(PAIR + b"&resp_type=xml")
     assert (target.face, target.property) == (Face.JSON, REGISTRY.get(33167, 2))
 
 
@@ -112,7 +119,7 @@ def test_a_bad_answer_type_is_refused_as_json_and_its_property_is_still_known() 
     ["https://shop.example.com/p?a=b&c=d#e", "http://shop.example.com", "https://shop.example.com/%C3%A9%2F?q=%2B"],
 )
 def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
-    target = parse_target(PAIR + b"&resp_type=redirect&redirect_url=" + quote(url, safe="").encode(), REGISTRY)
+    target = _target(PAIR + b"&resp_type=redirect&redirect_url=" + quote(url, safe="").encode())
     assert target == (REGISTRY.get(33167, 2), Face.REDIRECT, False, url.encode(), None)
 
 
@@ -128,7 +135,7 @@ def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
     ],
 )
 def test_a_redirect_to_elsewhere_is_refused_and_has_no_location(query: bytes) -> None:
-    target = parse_target(query, REGISTRY)
+    target = _target(query)
     assert isinstance(target.fault, BadRedirect)
     assert _faults(target) == ["redirect_url"]
     assert target.location is None
@@ -148,21 +155,21 @@ def test_a_redirect_to_elsewhere_is_refused_and_has_no_location(query: bytes) ->
     ],
 )
 def test_the_session_token_is_taken_out_of_the_query(query: bytes, token: bytes) -> None:
-    target, found = Targets(REGISTRY).find(query)
+    target, found = Targets(REGISTRY, SIGNER).find(query)
     assert found == token
-    assert target == parse_target(PAIR, REGISTRY)
+    assert target == _target(PAIR)
 
 
 def test_queries_that_differ_in_their_token_alone_are_understood_once() -> None:
     registry = CountingRegistry()
-    targets = Targets(registry)
+    targets = Targets(registry, SIGNER)
     assert {targets.find(PAIR + b"&an_session=%d" % number)[0] for number in range(100)} == {targets.find(PAIR)[0]}
     assert registry.asked == 1
 
 
 def test_the_cache_forgets_under_ten_thousand_distinct_queries() -> None:
     registry = CountingRegistry()
-    targets = Targets(registry)
+    targets = Targets(registry, SIGNER)
     first = targets.find(PAIR + b"&n=0")
     for number in range(1, 10_000):
         targets.find(PAIR + b"&n=%d" % number)
@@ -175,7 +182,7 @@ def test_the_cache_forgets_under_ten_thousand_distinct_queries() -> None:
 
 def test_a_long_query_is_never_kept() -> None:
     registry = CountingRegistry()
-    targets = Targets(registry)
+    targets = Targets(registry, SIGNER)
     query = PAIR + b"&dims=" + b"x" * 1000
     assert targets.find(query) == targets.find(query)
     assert registry.asked == 2
@@ -189,7 +196,7 @@ _PIECES = st.sampled_from(
 @settings(deadline=None)
 @given(st.one_of(st.binary(), st.lists(_PIECES | st.binary(max_size=8)).map(b"".join)))
 def test_no_query_raises(query: bytes) -> None:
-    target, token = Targets(REGISTRY).find(query)
+    target, token = Targets(REGISTRY, SIGNER).find(query)
     assert isinstance(target.face, Face)
     assert (target.property is None) <= (target.fault is not None)
     assert token in query

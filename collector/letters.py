@@ -1,0 +1,63 @@
+"""Dead letters as they are read again: `collector dead` shows them, `collector redrive` gives them another chance."""
+
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from collector.dead_letters import Form
+from collector.errors import Fault
+from wal.files import Files
+from wal.follow import Follower
+from wal.select import Selection
+
+
+class Letter(Struct, frozen=True):
+    """One line of the log of dead letters, or several that were one event."""
+
+    id: str
+    received_at: int
+    portal_id: int
+    prop_id: int
+    reason: str
+    errors: tuple[Fault, ...]
+    form: Form
+    encoding: Literal["utf-8", "base64"]
+    raw: str
+    ip: str | None = None
+    user_agent: str | None = None
+    referer: str | None = None
+    s2s: bool = False
+    part: int = 1
+    of: int = 1
+
+    @property
+    def body(self) -> bytes:
+        """What came, byte by byte."""
+        return b64decode(self.raw) if self.encoding == "base64" else self.raw.encode()
+
+
+class Whole(Struct, frozen=True):
+    """A dead letter with all its parts: `letter` is the first of them, `body` what all hold."""
+
+    letter: Letter
+    body: bytes
+
+
+_decode: Final = msgspec.json.Decoder(Letter).decode
+
+
+def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
+    """The dead letters below `directory` that are asked for, in order of time; without those that lack a part.
+
+    Damage is told on stderr and passed over. Raises Broken, OSError.
+    """
+    parts: list[Letter] = []
+    for line in Follower(Files(), directory, selection, is_raw=True).new_lines():
+        letter = _decode(line)
+        parts = [*parts, letter] if letter.part == len(parts) + 1 else [letter]
+        if letter.part == letter.of == len(parts):
+            yield Whole(parts[0], b"".join(part.body for part in parts))
+            parts = []

@@ -1,0 +1,208 @@
+"""`collector redrive`: dead letters through today's rules, each at most once, also when it is killed on the way.
+
+What passes is written to a log of its own, `redrive` beside the shards, which a running collector ships like any shard
+that no worker holds. Before each block the ledger, a log too, says which letters it is of and where it will stand: on
+the next run the place tells whether it was written.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from collector.config import Settings
+from collector.dead_letters import Form
+from collector.errors import BadEvent, Rejected, TooLarge
+from collector.ingest.client import kept_address
+from collector.ingest.decode import Event, batch_in, decode_event
+from collector.ingest.envelope import Visit, envelope
+from collector.ingest.query import event_of, parse_pairs
+from collector.ingest.session import Sessions, next_session
+from collector.letters import Whole, read_letters
+from collector.registry import Property, Registry
+from collector.secret import load_secret
+from collector.shard import open_log
+from wal.damage import Damage
+from wal.errors import Broken, LogLocked
+from wal.format import MAX_BLOCK_BYTES
+from wal.log import Log
+from wal.reader import Reader, oldest, read_all
+from wal.select import Selection
+
+_NAME: Final = "redrive"
+_LEDGER: Final = "ledger"
+_BLOCK_BYTES: Final = 1 << 20
+_ENVELOPE_BYTES: Final = 1024
+"""More than an envelope has beside the event, the user agent and the referer."""
+_LOCK_SECONDS: Final = 60.0
+_LOCK_POLL_SECONDS: Final = 0.2
+
+
+class Report(Struct):
+    """What became of the letters: how many in each of these, and why some are still refused."""
+
+    redriven: int = 0
+    events: int = 0
+    earlier: int = 0
+    unknown: int = 0
+    refused: Counter[str] = msgspec.field(default_factory=Counter)
+
+    @property
+    def letters(self) -> int:
+        """All letters that were looked at."""
+        return self.redriven + self.earlier + self.unknown + self.refused.total()
+
+
+class _Plan(Struct):
+    """A line of the ledger: these letters are to stand in the log of this id from this sequence on."""
+
+    log_id: str
+    sequence: int
+    letters: list[str]
+
+
+class _Passed(Struct):
+    """A letter that today's rules let through."""
+
+    id: str
+    visit: Visit
+    events: list[tuple[Event, bytes]]
+    length: int
+
+
+def redrive(settings: Settings, selection: Selection, told: Callable[[Report], None]) -> Report:
+    """Run the selected dead letters through today's rules; `told` hears of the progress.
+
+    Raises LogLocked while another redrive runs, LogFull, Broken, OSError, BadSettings.
+    """
+    report = Report()
+    sessions = Sessions(load_secret(settings), settings.session.timeout_seconds)
+    log = _opened(settings)
+    try:
+        ledger = Log(os.path.join(log.directory, _LEDGER))
+        try:
+            done = _done(log, ledger)
+            for block in _blocks(settings, selection, done, report):
+                _write(log, ledger, sessions, block)
+                report.redriven += len(block)
+                report.events += sum(len(each.events) for each in block)
+                told(report)
+        finally:
+            ledger.close()
+    finally:
+        log.close()
+    return report
+
+
+def _opened(settings: Settings) -> Log:
+    """The log of redriven events; waits a while for a collector that ships what an earlier run left."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            return open_log(settings, os.path.join(settings.log.dir, _NAME))
+        except LogLocked:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_LOCK_POLL_SECONDS)
+
+
+def _done(log: Log, ledger: Log) -> set[str]:
+    """The letters that are in the log: of two plans for one place, the earlier was never carried out."""
+    plans = {(plan.log_id, plan.sequence): plan.letters for plan in _plans(ledger)}
+    return {
+        letter
+        for (log_id, sequence), letters in plans.items()
+        if log_id != log.log_id.decode() or sequence < log.end.sequence
+        for letter in letters
+    }
+
+
+def _plans(ledger: Log) -> Iterator[_Plan]:
+    start = oldest(ledger.files, ledger.directory)
+    if start is None:
+        return
+    decode = msgspec.json.Decoder(_Plan).decode
+    reader = Reader(ledger.files, ledger.directory, ledger.log_id, start)
+    try:
+        for step in read_all(reader, ledger.end):
+            if isinstance(step, Damage):
+                raise Broken(ledger.directory, step.start.offset, "which letters were redriven", "damage")
+            yield from map(decode, step.payload.splitlines())
+    finally:
+        reader.close()
+
+
+def _blocks(settings: Settings, selection: Selection, done: set[str], report: Report) -> Iterator[list[_Passed]]:
+    """The letters that pass, in handfuls of about a MiB; the others are counted."""
+    registry = Registry(replace(each, write_keys=()) for each in settings.property)  # who sent them had a key
+    block: list[_Passed] = []
+    for whole in read_letters(settings.dead_letters.dir, selection):
+        prop = registry.get(whole.letter.portal_id, whole.letter.prop_id)
+        if whole.letter.id in done:
+            report.earlier += 1
+        elif prop is None:
+            report.unknown += 1
+        elif passed := _passed(settings, whole, prop, report):
+            if block and sum(each.length for each in block) + passed.length > _BLOCK_BYTES:
+                yield block
+                block = []
+            block.append(passed)
+    if block:
+        yield block
+
+
+def _passed(settings: Settings, whole: Whole, prop: Property, report: Report) -> _Passed | None:
+    """A letter as today's rules have it, or None, with a count, where they refuse it or any event of it."""
+    limits = settings.limits
+    visit = _visit(whole, prop)
+    try:
+        body = event_of(parse_pairs(whole.body)) if whole.letter.form is Form.QUERY else whole.body
+        split = batch_in(body, limits.batch_events, is_ndjson=False)
+        events = [_checked(settings, prop, event) for event in ([body] if split is None else split)]
+        around = _ENVELOPE_BYTES + len(visit.user_agent or "") * 2 + len(visit.referer or "") * 2
+        length = sum(len(line) + around for _, line in events)
+        if length > MAX_BLOCK_BYTES:
+            raise TooLarge("the events are too large together")
+    except Rejected as error:
+        fields = ", ".join(f"{fault.field}: {fault.message}" for fault in error.faults)
+        report.refused[f"{error.message} ({fields})" if fields else error.message] += 1
+        return None
+    return _Passed(whole.letter.id, visit, events, length)
+
+
+def _checked(settings: Settings, prop: Property, event: bytes) -> tuple[Event, bytes]:
+    if not event:
+        raise BadEvent("the request carries no event")
+    if len(event) > settings.limits.event_bytes:
+        raise TooLarge(f"the event is over the limit of {settings.limits.event_bytes} bytes")
+    return decode_event(event, prop.required, settings.limits.nesting)
+
+
+def _visit(whole: Whole, prop: Property) -> Visit:
+    letter = whole.letter
+    return Visit(
+        prop=prop,
+        received_ms=letter.received_at,
+        ip=kept_address(letter.ip, prop.ip),
+        user_agent=letter.user_agent if prop.has_user_agent else None,
+        referer=letter.referer,
+        is_s2s=letter.s2s,
+        warnings=[f"redriven from dead letter {letter.id}"],
+    )
+
+
+def _write(log: Log, ledger: Log, sessions: Sessions, block: list[_Passed]) -> None:
+    first = log.end.sequence
+    plan = _Plan(log.log_id.decode(), first, [each.id for each in block])
+    ledger.commit(msgspec.json.encode(plan) + b"\n", 1)
+    records: list[bytes] = []
+    for passed in block:
+        for event, line in passed.events:
+            session = next_session(sessions, passed.visit.prop.portal_id, event, None, passed.visit.received_ms // 1000)
+            records.append(envelope(log.log_id, first + len(records), passed.visit, session, line))
+    log.commit(b"".join(records), len(records))

@@ -1,0 +1,192 @@
+"""`collector dead` and `collector redrive`: what was refused is seen, and gets another chance exactly once."""
+
+import json
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.config import load_settings
+from collector.redrive import redrive
+from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, read_log, running
+from wal.log import Log
+from wal.select import Selection
+
+SETTINGS = """
+[server]
+port = {port}
+workers = {workers}
+[[property]]
+portal_id = 33167
+prop_id = 564990801
+required = {required}
+[[property]]
+portal_id = 33167
+prop_id = 2
+ip = "drop"
+user_agent = "drop"
+[[sink]]
+type = "file"
+dir = "data/events"
+flush_seconds = 0.2
+"""
+
+
+def _settings(required: str = '["ea", "ec"]') -> str:
+    return SETTINGS.replace("{required}", required)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with settings that are laxer than those that filled its dead letters."""
+    Collector(tmp_path, workers=1, settings=_settings())
+    return tmp_path
+
+
+def _letter(number: int, body: str, **members: object) -> bytes:
+    known = {"id": f"dead-{number}", "received_at": 1_700_000_000_000 + number, "portal_id": 33167, "form": "json"}
+    text = {"reason": "was wrong", "errors": [], "encoding": "utf-8", "raw": body, "prop_id": 564990801}
+    return json.dumps({**known, **text, **members}).encode() + b"\n"
+
+
+def _bury(folder: Path, *letters: bytes) -> None:
+    log = Log(str(folder / "data/dead/00"))
+    log.commit(b"".join(letters), len(letters))
+    log.close()
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(PROGRAMS / "collector"), *arguments, "--config", str(folder / "collector.toml")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+
+
+def _redriven(folder: Path) -> list[dict[str, Any]]:
+    return read_log(folder / "data/log")
+
+
+def test_a_letter_that_passes_today_is_stored_as_it_came_with_what_was_known_of_it(folder: Path) -> None:
+    known = {"ip": "192.0.2.7", "user_agent": "till/1", "referer": "https://shop.example.com/", "s2s": True}
+    _bury(folder, _letter(1, '{"ea":"sale","ec":"till","n":1.50}', **known))
+    assert _run(folder, "redrive").stdout.startswith("redriven: 1 dead letters, 1 events\n")
+    (record,) = _redriven(folder)
+    assert {name: record[name] for name in known} == known
+    assert record["received_at"] == 1_700_000_000_001
+    assert record["warnings"] == ["redriven from dead letter dead-1"]
+    assert record["event"] == {"ea": "sale", "ec": "till", "n": 1.5}
+
+
+def test_privacy_of_today_is_applied(folder: Path) -> None:
+    event = '{"ea":"a","ec":"c","sid":1,"aid":"a","uid":"u"}'
+    _bury(folder, _letter(1, event, prop_id=2, ip="192.0.2.7", user_agent="till/1"))
+    _run(folder, "redrive")
+    (record,) = _redriven(folder)
+    assert (record["ip"], record["user_agent"]) == (None, None)
+
+
+def test_a_second_run_stores_nothing_again(folder: Path) -> None:
+    _bury(folder, _letter(1, '{"ea":"a","ec":"c"}'), _letter(2, "{"))
+    first, second = _run(folder, "redrive"), _run(folder, "redrive")
+    assert first.stdout.splitlines()[:2] == ["redriven: 1 dead letters, 1 events", "redriven earlier: 0"]
+    assert second.stdout.splitlines()[:2] == ["redriven: 0 dead letters, 0 events", "redriven earlier: 1"]
+    assert len(_redriven(folder)) == 1
+
+
+def test_the_report_says_why_letters_are_still_refused_and_what_has_no_property(folder: Path) -> None:
+    _bury(folder, _letter(1, "{"), _letter(2, '{"ea":"a"}'), _letter(3, '{"ea":"a"}'), _letter(4, "{}", prop_id=9))
+    printed = _run(folder, "redrive").stdout.splitlines()
+    assert printed[2:] == [
+        "of no property any more: 1",
+        "still refused: 3",
+        "  2: the event is not as it must be (ec: missing)",
+        "  1: the body is not JSON: Input data was truncated",
+    ]
+
+
+def test_only_letters_that_are_asked_for_are_redriven(folder: Path) -> None:
+    _bury(folder, *(_letter(number, '{"ea":"a","ec":"c"}', reason=f"reason {number % 2}") for number in range(4)))
+    printed = _run(folder, "redrive", "--where", "reason=reason 1").stdout
+    assert printed.startswith("redriven: 2 dead letters")
+    assert [record["received_at"] for record in _redriven(folder)] == [1_700_000_000_001, 1_700_000_000_003]
+
+
+def test_queries_bytes_and_letters_in_parts_are_read_again(folder: Path) -> None:
+    event = json.dumps({"ea": "a", "ec": "long", "x": "y" * 1000})
+    _bury(
+        folder,
+        _letter(1, "ea=open&ec=mail&dims={%22a%22:1}&portal_id=1", form="query"),
+        _letter(2, "eyJlYSI6ImEiLCJlYyI6ImJhc2U2NCJ9", encoding="base64"),
+        _letter(3, event[:700], part=1, of=2),
+        _letter(4, event[700:], part=2, of=2),
+        _letter(5, '[{"ea":"a","ec":"1"},{"ea":"a","ec":"2"}]'),
+    )
+    assert _run(folder, "redrive").stdout.startswith("redriven: 4 dead letters, 5 events\n")
+    events = [record["event"] for record in _redriven(folder)]
+    assert events[0] == {"ea": "open", "ec": "mail", "dims": {"a": 1}}
+    assert [event["ec"] for event in events] == ["mail", "base64", "long", "1", "2"]
+
+
+def test_a_plan_that_was_never_carried_out_does_not_hide_its_letters(folder: Path) -> None:
+    _bury(folder, _letter(1, '{"ea":"a","ec":"c"}'))
+    settings = load_settings(str(folder / "collector.toml"))
+    log = Log(str(folder / "data/log/redrive"))
+    ledger = Log(str(folder / "data/log/redrive/ledger"))
+    ledger.commit(b'{"log_id":"%b","sequence":1,"letters":["dead-1"]}\n' % log.log_id, 1)
+    ledger.close()
+    log.close()
+    for expected in ((1, 0), (0, 1)):
+        report = redrive(settings, Selection(), lambda _: None)
+        assert (report.redriven, report.earlier) == expected
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.parametrize("call", ["fdatasync", "rename"])
+def test_wherever_it_is_killed_the_next_run_stores_each_letter_once(folder: Path, call: str) -> None:
+    """Kills it at its first call of this kind, at the second, and so on until it lives to its end."""
+    _bury(folder, *(_letter(number, json.dumps({"ea": "a", "ec": "c", "n": number})) for number in range(3)))
+    killed = 0
+    while _is_killed_at(folder, call, killed + 1):
+        killed += 1
+        assert _run(folder, "redrive").returncode == 0
+        assert Counter(record["event"]["n"] for record in _redriven(folder)) == Counter(range(3)), killed
+        shutil.rmtree(folder / "data/log")
+    assert killed > 1
+
+
+def _is_killed_at(folder: Path, call: str, number: int) -> bool:
+    inject = f"inject={call}:signal=SIGKILL:when={number}"
+    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
+    program = [str(PROGRAMS / "collector"), "redrive", "--config", str(folder / "collector.toml")]
+    return subprocess.run([*strace, *program], stdout=subprocess.DEVNULL, check=False).returncode == -signal.SIGKILL
+
+
+def test_a_running_collector_ships_what_was_redriven_once(tmp_path: Path) -> None:
+    with running(tmp_path, workers=1, settings=_settings('["ea", "ec", "sid"]')) as collector:
+        assert collector.post({"ea": "a", "ec": "till"}).status == 400
+        Collector(tmp_path, workers=1, settings=_settings())
+        assert _run(tmp_path, "redrive").stdout.startswith("redriven: 1 dead letters")
+        eventually(collector.shipped, "the event is shipped")
+        collector.stop()
+        assert [record["event"] for record in collector.shipped()] == [{"ea": "a", "ec": "till"}]
+
+
+def test_the_list_names_each_letter_and_show_prints_it_whole(folder: Path) -> None:
+    fault = [{"field": "sid", "message": "missing"}]
+    _bury(folder, _letter(1, '{"ea":1}', errors=fault), _letter(2, "x", reason="other"))
+    assert _run(folder, "dead", "ls", "--where", "reason=other").stdout.split()[0] == "dead-2"
+    listed = _run(folder, "dead", "ls").stdout.splitlines()
+    assert listed[0] == "dead-1  2023-11-14 22:13:20  33167/564990801                 8 bytes  was wrong sid"
+    assert len(_run(folder, "dead", "ls", "-n", "1").stdout.splitlines()) == 1
+    shown = _run(folder, "dead", "show", "dead-1").stdout
+    assert json.loads(shown[: shown.rindex("}\n{") + 1])["errors"] == fault
+    assert shown.endswith('\n{"ea":1}\n')
+
+
+def test_a_letter_that_is_not_there_is_an_error_that_says_so(folder: Path) -> None:
+    _bury(folder, _letter(1, "{}"))
+    ended = _run(folder, "dead", "show", "dead-9")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "no dead letter dead-9" in ended.stderr
