@@ -3,11 +3,13 @@
 import gzip
 import zlib
 from collections.abc import Callable
+from ipaddress import ip_network
 
 import pytest
 import zstandard
 
 from collector.errors import TooLarge
+from collector.ingest.client import client_of
 from collector.ingest.inflate import inflate
 
 _LIMIT = 5 << 20
@@ -27,3 +29,11 @@ def test_a_body_of_very_many_empty_streams_is_refused(encoding: bytes, empty: by
 @pytest.mark.parametrize(("encoding", "compress"), [(b"gzip", gzip.compress), (b"zstd", zstandard.compress)])
 def test_a_body_of_some_streams_is_read_whole(encoding: bytes, compress: Callable[[bytes], bytes]) -> None:
     assert inflate(compress(b"ab") * 99, encoding, _LIMIT) == b"ab" * 99
+
+
+@pytest.mark.parametrize("hop", [":" * 30_000 + "x", "1:" * 15_000 + "x", "[" * 30_000, '"' + "1." * 15_000])
+@pytest.mark.parametrize("header", [(b"forwarded", b"for="), (b"x-forwarded-for", b"")])
+def test_a_hop_that_is_far_longer_than_an_address_is_not_looked_at(hop: str, header: tuple[bytes, bytes]) -> None:
+    trusted = (ip_network("10.0.0.0/8"),)
+    headers = [(header[0], header[1] + hop.encode())]
+    assert client_of("10.0.0.1", "http", headers, trusted).ip == "10.0.0.1"
