@@ -8,9 +8,13 @@ from ipaddress import ip_network
 import pytest
 import zstandard
 
+from collector.config import Property
 from collector.errors import TooLarge
 from collector.ingest.client import client_of
 from collector.ingest.inflate import inflate
+from collector.ingest.redirect import Signer
+from collector.ingest.target import Targets
+from collector.registry import Registry
 
 _LIMIT = 5 << 20
 _ZLIB = zlib.compress(b"")
@@ -37,3 +41,9 @@ def test_a_hop_that_is_far_longer_than_an_address_is_not_looked_at(hop: str, hea
     trusted = (ip_network("10.0.0.0/8"),)
     headers = [(header[0], header[1] + hop.encode())]
     assert client_of("10.0.0.1", "http", headers, trusted).ip == "10.0.0.1"
+
+
+def test_a_fault_is_raised_once_and_holds_on_to_no_request() -> None:
+    targets = Targets(Registry([Property(1, 1)]), Signer(b"s" * 64))
+    faults = [targets.find(b"portal_id=1&prop_id=1&resp_type=x")[0].fault for _ in range(2)]
+    assert faults[0] is not faults[1]
