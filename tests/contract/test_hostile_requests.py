@@ -39,3 +39,16 @@ def _statuses(answers: Iterable[Response]) -> list[int]:
 def test_a_content_length_of_many_digits_is_no_error_of_ours(collector: Collector, zeros: int) -> None:
     answers = _answers(collector, _request(f"content-length: {'0' * zeros}{len(_EVENT)}", body=_EVENT), _LAST)
     assert _statuses(answers) in ([200, 404], [413])
+
+
+@pytest.mark.parametrize("form", [b"x=" + b"%ff" * 1_500_000, b"x=" + b"\xff" * 5_000_000, b"&" * 1001 + b"ea=a"])
+def test_a_form_that_is_too_long_or_of_too_many_fields_is_refused_before_it_is_read(
+    collector: Collector, form: bytes
+) -> None:
+    response = collector.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded")
+    assert response.status == 413
+
+
+def test_a_form_of_a_whole_event_in_escapes_is_taken(collector: Collector) -> None:
+    form = b"ea=a&ec=c&sid=1&aid=x&uid=forms&note=" + b"%61" * 60_000
+    assert collector.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded").status == 200
