@@ -13,6 +13,8 @@ JSON: Final = frozenset((b"application/json", b"text/plain", b""))
 NDJSON: Final = b"application/x-ndjson"
 FORM: Final = b"application/x-www-form-urlencoded"
 _READ: Final = JSON | {NDJSON, FORM}
+_LENGTH_DIGITS: Final = 20
+"""What 64 bits need; leading zeros may make it more, and `int` raises for thousands of them."""
 
 
 class ClientGone(Exception):
@@ -48,7 +50,7 @@ class BodyReader:
     async def read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
         """The whole body, as it came. Raises TooLarge, SlowBody, Overloaded, ClientGone."""
         announced = headers.get(b"content-length")
-        if announced is not None and int(announced) > self._limit:
+        if announced is not None and (len(announced) > _LENGTH_DIGITS or int(announced) > self._limit):
             raise TooLarge(f"the body is over the limit of {self._limit} bytes")
         message = await receive()
         if message["type"] == "http.request" and not message["more_body"]:

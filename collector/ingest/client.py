@@ -10,6 +10,8 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 _CACHED_ADDRESSES: Final = 4096
 _ADDRESS: Final = re.compile(r'"?(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)|([0-9a-fA-F:]+:[0-9a-fA-F:.]+))(?::\d{1,5})?"?')
 """An address as proxies write it: bare, quoted, an IPv6 one in brackets or not, with or without a port."""
+_LONGEST_HOP: Final = 64
+"""Longer than any address; what is longer would take the pattern a time that grows with its square."""
 _V4_BITS: Final = 24
 _V6_BITS: Final = 48
 
@@ -76,7 +78,7 @@ def _first_untrusted(hops: list[str], trusted: Networks) -> str | None:
     """The last hop that is no trusted proxy; the first of all where every one is trusted; None if one can't be read."""
     text = ""
     for hop in reversed(hops):
-        found = _ADDRESS.fullmatch(hop)
+        found = _ADDRESS.fullmatch(hop) if len(hop) <= _LONGEST_HOP else None
         if not found:
             return None
         try:

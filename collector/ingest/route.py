@@ -9,7 +9,17 @@ from starlette.types import Receive, Scope, Send
 
 from collector.config import Limits
 from collector.dead_letters import Form
-from collector.errors import Forbidden, MethodNotAllowed, NotAClick, NotFound, Overloaded, Rejected, TooFast, UrlTooLong
+from collector.errors import (
+    Forbidden,
+    MethodNotAllowed,
+    NotAClick,
+    NotFound,
+    Overloaded,
+    Rejected,
+    TooFast,
+    TooLarge,
+    UrlTooLong,
+)
 from collector.ingest.admission import can_be_resent, is_admitted
 from collector.ingest.answer import (
     METHODS,
@@ -37,6 +47,8 @@ _DOCUMENT_METHODS: Final = b"GET, HEAD"
 _BEARER: Final = b"bearer "
 _MOST_USER_AGENT: Final = 1024
 _MOST_REFERER: Final = 4096
+_ESCAPED: Final = 4
+"""A form is at most so many times as long as its event, which an escape makes three times as long."""
 _NO_WARNINGS: Final[list[str]] = []
 
 
@@ -48,6 +60,7 @@ class EventEndpoint:
         self._intake = intake
         self._bodies = BodyReader(limits)
         self._url_bytes = limits.url_bytes
+        self._form_bytes = _ESCAPED * limits.event_bytes
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,8 +135,16 @@ class EventEndpoint:
         if b"content-encoding" in headers:
             body = await self._intake.inflate(request, body, headers[b"content-encoding"])
         if media == FORM:
-            return await self._take_query(request, body, parse_pairs(body))
+            return await self._take_form(request, body)
         return await self._intake.take_body(request, body, is_ndjson=media == NDJSON)
+
+    async def _take_form(self, request: Request, body: bytes) -> Answer:
+        if len(body) > self._form_bytes:
+            raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
+        pairs = parse_pairs(body)
+        if pairs.is_cut:
+            raise TooLarge("the form has too many fields")
+        return await self._take_query(request, body, pairs)
 
     async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
         self._check_room(request.target, b"")

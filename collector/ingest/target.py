@@ -49,7 +49,7 @@ class Targets:
         target = self._cache.get(query)
         if target is None:
             target = self.parse(parse_pairs(query))
-            if len(query) <= _CACHED_BYTES:
+            if target.fault is None and len(query) <= _CACHED_BYTES:  # a raised fault holds its frames
                 if len(self._cache) >= _CACHED_QUERIES:
                     self._cache.clear()
                 self._cache[query] = target

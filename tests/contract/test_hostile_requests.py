@@ -1,0 +1,54 @@
+"""Requests that are made to break a server: each is answered, or its connection closed, and the next one is served."""
+
+import socket
+from collections.abc import Iterable
+
+import pytest
+
+from tests.running import PATIENCE_SECONDS, Collector, Response, read_response
+
+_TARGET = "/event?portal_id=33167&prop_id=564990801&resp_type=json"
+_EVENT = b'{"ea":"a","ec":"c","sid":1,"aid":"x","uid":"u"}'
+
+
+def _request(*headers: str, method: str = "POST", target: str = _TARGET, body: bytes = b"") -> bytes:
+    return "\r\n".join([f"{method} {target} HTTP/1.1", "host: x", *headers, "", ""]).encode() + body
+
+
+_WHOLE = _request(f"content-length: {len(_EVENT)}", body=_EVENT)
+_LAST = _request("connection: close", method="GET", target="/is-it-up")
+
+
+def _answers(collector: Collector, *parts: bytes) -> list[Response]:
+    """Every answer to these bytes, up to the end of the connection."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_SECONDS) as connection:
+        for part in parts:
+            connection.sendall(part)
+        with connection.makefile("rb") as stream:
+            answers = []
+            while stream.peek(1):
+                answers.append(read_response(stream.readline, stream.read))
+            return answers
+
+
+def _statuses(answers: Iterable[Response]) -> list[int]:
+    return [answer.status for answer in answers]
+
+
+@pytest.mark.parametrize("zeros", [1, 15, 100, 5000])
+def test_a_content_length_of_many_digits_is_no_error_of_ours(collector: Collector, zeros: int) -> None:
+    answers = _answers(collector, _request(f"content-length: {'0' * zeros}{len(_EVENT)}", body=_EVENT), _LAST)
+    assert _statuses(answers) in ([200, 404], [413])
+
+
+@pytest.mark.parametrize("form", [b"x=" + b"%ff" * 1_500_000, b"x=" + b"\xff" * 5_000_000, b"&" * 1001 + b"ea=a"])
+def test_a_form_that_is_too_long_or_of_too_many_fields_is_refused_before_it_is_read(
+    collector: Collector, form: bytes
+) -> None:
+    response = collector.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded")
+    assert response.status == 413
+
+
+def test_a_form_of_a_whole_event_in_escapes_is_taken(collector: Collector) -> None:
+    form = b"ea=a&ec=c&sid=1&aid=x&uid=forms&note=" + b"%61" * 60_000
+    assert collector.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded").status == 200
