@@ -9,7 +9,8 @@ from collections import deque
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from collector.config import Limits
 from collector.errors import BadRequest, HeadersTooLarge, Overloaded, Rejected, SlowHeaders
@@ -25,6 +26,7 @@ _SWEEP_SECONDS: Final = 1.0
 _HEADER_BYTES: Final = 32 << 10
 """What all headers together may have beside the URL."""
 _DROPPED: Final[Any] = deque(maxlen=0)
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
 
 
 class Connections:
@@ -43,7 +45,7 @@ class Connections:
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         now = self._loop.time()
-        for connection in [each for each in self.open if each.deadline < now]:
+        for connection in [each for each in self.open if each.is_late(now)]:
             connection.expire()
 
 
@@ -61,13 +63,16 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._all: Connections = self.app_state[STATE]
         self._limits = self._all.limits
+        self._most_head_bytes = self._limits.url_bytes + _HEADER_BYTES
         self._head_bytes = 0
+        self._data_bytes = 0
         self._phase = self._timed = _IDLE
+        self._is_declining = False
+        self._unanswered: deque[RequestResponseCycle] = deque()
         self.deadline = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._phase = _HEAD
         self._wait_for_more(0)
         if len(self._all.open) < self._limits.connections:
             self._all.open.add(self)
@@ -76,12 +81,21 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._all.open.discard(self)
+        for cycle in self._unanswered:  # uvicorn tells the last one only, and the others would write to nobody
+            cycle.disconnected = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        if self.parser is None or self.transport.is_closing():
+            return
+        self._data_bytes = len(data)
+        try:
+            self._parse(data)
+        except HttpParserError as error:
+            reason = error.__context__
+            self._refuse(reason if isinstance(reason, HeadersTooLarge) else BadRequest("this is no HTTP request"))
         if self._phase is _WHOLE:  # nearly always, in one piece: nothing is timed
-            self._phase = self._timed = _IDLE
+            self._phase = _IDLE
             self.deadline = math.inf
             if self.cycle.response_complete:
                 self._keep_alive()
@@ -89,20 +103,32 @@ class Connection(HttpToolsProtocol):
             self._wait_for_more(len(data))
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._phase = _HEAD
+        if not self._is_declining:
+            super().on_message_begin()
+            # behind another request in these bytes, they count for that one
+            self._head_bytes = -self._data_bytes if self._phase is _WHOLE else 0
+            self._phase = _HEAD
 
     def on_headers_complete(self) -> None:
+        if self._is_declining:
+            return
+        most = self._most_head_bytes
+        if max(self._head_bytes, 0) + self._data_bytes > most and _length(self.url, self.headers) > most:
+            raise _too_large()
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
         self.headers = _DROPPED  # trailers of a chunked body are nothing that a request may be told by
         self._phase = _BODY
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._phase = _WHOLE
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+            self._phase = _WHOLE
+            self._timed = _IDLE
 
     def on_response_complete(self) -> None:
         """As uvicorn does, but that the sweep and no timer ends a connection that is kept alive (1 us a request)."""
+        self._unanswered.popleft()
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
         else:
@@ -119,45 +145,81 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         self.deadline = math.inf
 
+    def is_late(self, now: float) -> bool:
+        """Whether its deadline has passed. One that is closing gets one too: its client may not read what is left."""
+        if self.deadline == math.inf and self.transport.is_closing():
+            self.deadline = now + self._limits.body_seconds
+        return self.deadline < now
+
     def expire(self) -> None:
         """Answer, and close, a connection that is late."""
         self.deadline = math.inf
         cycle = self.cycle
-        if self._phase is _HEAD:
+        if self.transport.is_closing() or self.flow.write_paused:
+            self.transport.abort()
+        elif self._phase is _HEAD:
             self._refuse(SlowHeaders("the headers did not arrive in time"))
-        elif self._phase is _BODY and cycle and not cycle.response_started:
+        elif self._phase is _BODY and not cycle.response_started:
             cycle.keep_alive = False  # the application waits for the body: it answers
             cycle.scope[IS_LATE] = True  # type: ignore[typeddict-unknown-key]
             cycle.message_event.set()
         else:
-            self.transport.abort()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - ours names no parser
-        """Answer what is no HTTP."""
-        self._refuse(BadRequest("this is no HTTP request that can be read"))
+            self.transport.close()
 
     def _wait_for_more(self, arrived: int) -> None:
         """Give what is not whole yet its deadline, once for each phase, and bound the headers in bytes."""
-        if self._phase is _IDLE:  # empty lines between requests
+        if self._phase is _IDLE:  # a new connection, or empty lines between requests
             self._phase = _HEAD
         if self._phase is not self._timed:
-            is_head = self._phase is _HEAD
-            self._timed, self._head_bytes = self._phase, 0
-            self.deadline = self.loop.time() + (self._limits.header_seconds if is_head else self._limits.body_seconds)
+            self._timed = self._phase
+            seconds = self._limits.header_seconds if self._phase is _HEAD else self._limits.body_seconds
+            self.deadline = self.loop.time() + seconds
         if self._phase is _HEAD:
             self._head_bytes += arrived
-            if self._head_bytes > self._limits.url_bytes + _HEADER_BYTES and not self.transport.is_closing():
-                self._refuse(HeadersTooLarge("the headers are over their limit"))
+            if self._head_bytes > self._most_head_bytes:
+                self._refuse(_too_large())
 
     def _keep_alive(self) -> None:
         self.deadline = self.loop.time() + self.timeout_keep_alive
 
+    def _parse(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+                data = b""
+            except HttpParserUpgrade as offer:
+                data = data[offer.args[0] :]
+                self._decline()
+
+    def _decline(self) -> None:
+        """Stay with HTTP/1.1 where a client offers another protocol, as Java's does with every request.
+
+        The parser takes the body for that protocol's, so another one, which has not seen the offer, reads it.
+        """
+        framing = [b"%b: %b\r\n" % header for header in self.scope["headers"] if header[0] in _FRAMING]
+        self.parser = HttpRequestParser(self)
+        self._is_declining = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+        self._is_declining = False
+
     def _refuse(self, error: Rejected | Overloaded) -> None:
-        """Answer where no request has come as far as the application, and close."""
-        if self.cycle is None or self.cycle.response_complete:
+        """Answer what no application will, and close, behind the answers to requests that are whole."""
+        whole = [cycle for cycle in self._unanswered if not cycle.more_body]
+        if whole:
+            whole[-1].keep_alive = False
+            return
+        if not any(cycle.response_started for cycle in self._unanswered):
             status, headers, body = refusal_answer(status_of(error), Face.JSON, error)
             all_headers = [*headers, (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
             lines = [b"HTTP/1.1 %d %b" % (status, HTTPStatus(status).phrase.encode())]
             lines += [b"%b: %b" % header for header in all_headers]
             self.transport.write(b"\r\n".join([*lines, b"", body]))
         self.transport.close()
+
+
+def _too_large() -> HeadersTooLarge:
+    return HeadersTooLarge("the headers are over their limit")
+
+
+def _length(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    return len(url) + sum(len(name) + len(value) for name, value in headers)

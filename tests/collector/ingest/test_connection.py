@@ -1,0 +1,398 @@
+"""Connections over real sockets: what a slow, loud, greedy or old-fashioned client gets."""
+
+import contextlib
+import json
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO, NamedTuple
+
+import pytest
+
+from tests.running import PATIENCE_SECONDS, Collector, Response, eventually, read_response, running
+
+MOST_CONNECTIONS = 16
+URL_BYTES = 1024
+MOST_HEAD = URL_BYTES + (32 << 10)
+LATE_SECONDS = 2.5
+"""Longer than the collector of these tests waits for headers or bodies."""
+SETTINGS = """
+[server]
+port = {port}
+workers = {workers}
+grace_seconds = 1
+[limits]
+header_seconds = 1
+body_seconds = 1
+url_bytes = 1024
+event_bytes = 131072
+body_bytes = 262144
+connections = 16
+[[property]]
+portal_id = 33167
+prop_id = 564990801
+origins = ["https://shop.example.com"]
+redirect_hosts = ["shop.example.com"]
+"""
+TARGET = b"/event?portal_id=33167&prop_id=564990801&resp_type="
+EVENT = b'{"ea":"view","ec":"product","sid":6320,"aid":"a-1","uid":"%b"}'
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    """A collector with one worker and little patience."""
+    with running(tmp_path_factory.mktemp("connections"), workers=1, settings=SETTINGS) as collector:
+        yield collector
+
+
+class Wire(NamedTuple):
+    """A connection, and the stream of what comes back on it."""
+
+    socket: socket.socket
+    stream: BinaryIO
+
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        self.socket.sendall(data)
+
+    def read(self) -> Response:
+        """The next answer."""
+        return read_response(self.stream.readline, self.stream.read)
+
+    def ask(self, data: bytes) -> Response:
+        """The answer to a request."""
+        self.send(data)
+        return self.read()
+
+    @property
+    def is_closed(self) -> bool:
+        """Wait until the other side has closed, with nothing more to read."""
+        return self.stream.read(1) == b""
+
+
+@contextmanager
+def _wire(collector: Collector) -> Iterator[Wire]:
+    with (
+        socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_SECONDS) as connection,
+        connection.makefile("rb") as stream,
+    ):
+        yield Wire(connection, stream)
+
+
+def _post(
+    uid: bytes = b"u-1",
+    *headers: bytes,
+    face: bytes = b"json",
+    version: bytes = b"1.1",
+    length: int | None = None,
+    body: bytes | None = None,
+) -> bytes:
+    """A whole request, unless more than its body is announced."""
+    body = EVENT % uid if body is None else body
+    lines = [b"POST %b%b HTTP/%b" % (TARGET, face, version), b"host: x", *headers]
+    lines.append(b"content-length: %d" % (len(body) if length is None else length))
+    return b"\r\n".join([*lines, b"", body])
+
+
+def _chunked(uid: bytes, *trailers: bytes) -> bytes:
+    body = EVENT % uid
+    head = [b"POST %bjson HTTP/1.1" % TARGET, b"host: x", b"transfer-encoding: chunked", b"", b""]
+    return b"\r\n".join([*head[:-1], b"%x" % len(body), body, b"0", *trailers, b"", b""])
+
+
+def _uids(collector: Collector) -> list[str]:
+    return [record["event"]["uid"] for record in collector.stored()]
+
+
+# Slow
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"P", b"POST /event", b"\r\n\r\n", b"POST / HTTP/1.1\r\nhost: x\r\n", b"POST / HTTP/1.1\r\nhost: x\r\n\r"],
+)
+def test_headers_that_do_not_arrive_in_time_are_answered_408(collector: Collector, sent: bytes) -> None:
+    with _wire(collector) as wire:
+        wire.send(sent)
+        response = wire.read()
+        assert (response.status, response.headers["connection"]) == (408, "close")
+        assert list(response.json()) == ["message"]
+        assert response.headers["cache-control"] == "no-store"
+        assert wire.is_closed
+
+
+@pytest.mark.parametrize("drop", [b"\r\n", b"x"])
+def test_headers_that_come_drop_by_drop_are_late_all_the_same(collector: Collector, drop: bytes) -> None:
+    with _wire(collector) as wire:
+        while not select.select([wire.socket], [], [], 0.1)[0]:
+            wire.send(drop)
+        assert wire.read().status in (400, 408)
+
+
+def test_line_breaks_alone_do_not_keep_a_used_connection(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        assert wire.ask(_post()).status == 200
+        wire.send(b"\r\n")
+        assert wire.read().status == 408
+        assert wire.is_closed
+
+
+@pytest.mark.parametrize(
+    ("face", "kind"), [(b"json", "application/json"), (b"javascript", "application/json"), (b"pixel", "image/gif")]
+)
+@pytest.mark.parametrize("body", [b"", b"{"])
+def test_a_body_that_does_not_arrive_in_time_is_answered_408_in_its_face(
+    collector: Collector, face: bytes, kind: str, body: bytes
+) -> None:
+    with _wire(collector) as wire:
+        response = wire.ask(_post(face=face, body=body, length=100))
+        assert (response.status, response.headers["content-type"]) == (408, kind)
+        assert response.headers["connection"] == "close"
+        assert wire.is_closed
+
+
+def test_a_click_whose_body_is_late_goes_on(collector: Collector) -> None:
+    face = b"redirect&redirect_url=https%3A%2F%2Fshop.example.com%2F"
+    with _wire(collector) as wire:
+        response = wire.ask(_post(face=face, body=b"{", length=100))
+        assert (response.status, response.headers["location"]) == (302, "https://shop.example.com/")
+        assert wire.is_closed
+
+
+def test_a_body_that_comes_drop_by_drop_is_late_all_the_same(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        wire.send(_post(body=b"{", length=10_000))
+        while not select.select([wire.socket], [], [], 0.1)[0]:
+            wire.send(b" ")
+        assert wire.read().status == 408
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(_post() * 100_000, id="endless requests"),
+        pytest.param(_post(b"", b"connection: close", body=b"[%b]" % b",".join([b"{}"] * 1000)), id="one last request"),
+    ],
+)
+def test_a_client_that_reads_no_answers_is_cut(collector: Collector, sent: bytes) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", collector.port))
+        eventually(lambda: _is_held(collector, connection), "the connection is accepted")
+        _send_until_stuck(connection, sent)
+        eventually(lambda: not _is_held(collector, connection), "the connection is cut")
+
+
+def _send_until_stuck(connection: socket.socket, data: bytes) -> None:
+    connection.settimeout(0.2)
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        connection.sendall(data)
+
+
+def _is_held(collector: Collector, connection: socket.socket) -> bool:
+    """Whether the worker still has its side: what the system keeps for a client that is away is no matter of ours."""
+    (worker,) = collector.workers()
+    return connection.getsockname() in [each.raddr for each in worker.net_connections("tcp")]
+
+
+# Loud
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([b"x: " + b"y" * MOST_HEAD], id="one"),
+        pytest.param([b"x-%d: %b" % (number, b"y" * 100) for number in range(400)], id="many"),
+    ],
+)
+@pytest.mark.parametrize("size", [1000, 1 << 20], ids=["in pieces", "at once"])
+def test_headers_over_their_limit_are_answered_431(collector: Collector, headers: list[bytes], size: int) -> None:
+    request = _post(b"loud", *headers)
+    with _wire(collector) as wire:
+        for at in range(0, len(request), size):
+            wire.send(request[at : at + size])
+        response = wire.read()
+        assert (response.status, response.headers["connection"]) == (431, "close")
+        assert list(response.json()) == ["message"]
+    assert "loud" not in _uids(collector)
+
+
+def test_headers_within_their_limit_are_read(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        assert wire.ask(_post(b"u-1", *[b"x-%d: %b" % (number, b"y" * 100) for number in range(280)])).status == 200
+
+
+def test_headers_without_an_end_are_answered_431_before_they_fill_the_memory(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        wire.send(b"POST / HTTP/1.1\r\nx: ")
+        for _ in range(60):
+            wire.send(b"y" * 1000)
+            if select.select([wire.socket], [], [], 0.01)[0]:
+                break
+        assert wire.read().status == 431
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"hello\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / FTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\nx : y\r\n\r\n",
+        b"GET nowhere HTTP/1.1\r\n\r\n",
+        b"CONNECT example.com:443 HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: ten\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nten\r\n",
+    ],
+)
+def test_what_is_no_http_is_answered_400_in_json(collector: Collector, sent: bytes) -> None:
+    with _wire(collector) as wire:
+        response = wire.ask(sent)
+        assert (response.status, response.headers["content-type"]) == (400, "application/json")
+        assert list(response.json()) == ["message"]
+        assert wire.is_closed
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [b"transfer-encoding: chunked"],
+        [b"content-length: 1"],
+        [b"transfer-encoding: identity"],
+        [b"transfer-encoding: chunked, identity"],
+        [b"transfer-encoding : chunked"],
+        [b"transfer-encoding: xchunked"],
+    ],
+)
+def test_a_body_whose_length_is_said_twice_is_refused(collector: Collector, headers: list[bytes]) -> None:
+    with _wire(collector) as wire:
+        assert wire.ask(_post(b"smuggled", *headers)).status == 400
+        assert wire.is_closed
+    assert "smuggled" not in _uids(collector)
+
+
+def test_trailers_are_no_headers(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        sent = _chunked(
+            b"trailed", b"origin: https://evil.example.net", b"user-agent: trailer", b"content-encoding: br"
+        )
+        assert wire.ask(sent).status == 200
+        assert wire.ask(_post(b"behind-trailers")).status == 200
+    record = next(each for each in collector.stored() if each["event"]["uid"] == "trailed")
+    assert record["user_agent"] is None
+
+
+# Greedy
+
+
+def test_a_connection_over_the_limit_is_answered_503_and_there_is_room_again(collector: Collector) -> None:
+    with ExitStack() as stack:
+        wires = [stack.enter_context(_wire(collector)) for _ in range(MOST_CONNECTIONS)]
+        for wire in wires:
+            assert wire.ask(_post()).status == 200
+        refused = stack.enter_context(_wire(collector))
+        response = refused.read()
+        assert (response.status, response.headers["retry-after"], response.headers["connection"]) == (503, "1", "close")
+        assert refused.is_closed
+        assert wires[0].ask(_post()).status == 200, "those that are there stay"
+    eventually(lambda: collector.post(json.loads(EVENT % b"u-1")).status == 200, "there is room again")
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 1000], ids=["head alone", "with a part of the body"])
+def test_a_connection_ends_behind_a_body_that_is_too_large(collector: Collector, body: bytes) -> None:
+    with _wire(collector) as wire:
+        response = wire.ask(_post(body=body, length=1 << 20))
+        assert (response.status, response.headers["connection"]) == (413, "close")
+        assert wire.is_closed
+
+
+# Proper, and old-fashioned
+
+
+def test_a_connection_that_was_idle_for_longer_than_headers_may_take_goes_on(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        assert wire.ask(_post()).status == 200
+        time.sleep(LATE_SECONDS)
+        assert wire.ask(_post()).status == 200
+
+
+def test_pipelined_requests_are_all_answered_in_order(collector: Collector) -> None:
+    uids = [b"pipelined-%d" % number for number in range(100)]
+    with _wire(collector) as wire:
+        wire.send(b"".join(_chunked(uid) if number % 3 == 0 else _post(uid) for number, uid in enumerate(uids)))
+        ids = [wire.read().headers["x-event-id"] for _ in uids]
+    stored = {record["id"]: record["event"]["uid"] for record in collector.stored()}
+    assert [stored[each] for each in ids] == [uid.decode() for uid in uids]
+
+
+def test_pipelined_requests_with_large_bodies_are_all_answered(collector: Collector) -> None:
+    body = EVENT % b"large" + b" " * 60_000
+    with _wire(collector) as wire:
+        wire.send(_post(body=body) * 8)
+        assert [wire.read().status for _ in range(8)] == [200] * 8
+
+
+def test_a_request_in_front_of_what_is_no_http_is_still_answered(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        assert wire.ask(_post(b"in-front") + b"hello\r\n\r\n").status == 200
+        assert wire.is_closed
+    assert "in-front" in _uids(collector)
+
+
+def test_a_client_that_waits_for_100_continue_gets_it(collector: Collector) -> None:
+    request = _post(b"expected", b"expect: 100-continue")
+    head, _, body = request.partition(b"\r\n\r\n")
+    with _wire(collector) as wire:
+        wire.send(head + b"\r\n\r\n")
+        assert wire.stream.readline() == b"HTTP/1.1 100 Continue\r\n"
+        assert wire.stream.readline() == b"\r\n"
+        assert wire.ask(body).status == 200
+    assert "expected" in _uids(collector)
+
+
+def test_a_client_that_waits_for_100_continue_is_refused_before_it_sends(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        assert wire.ask(_post(b"", b"expect: 100-continue", body=b"", length=1 << 20)).status == 413
+
+
+@pytest.mark.parametrize("headers", [[], [b"connection: keep-alive"]])
+def test_http_1_0_is_answered_and_closed(collector: Collector, headers: list[bytes]) -> None:
+    with _wire(collector) as wire:
+        response = wire.ask(_post(b"old", *headers, version=b"1.0"))
+        assert (response.status, response.headers["connection"]) == (200, "close")
+        assert int(response.headers["content-length"]) == len(response.body)
+        assert wire.is_closed
+
+
+def test_a_client_that_asks_for_the_end_of_the_connection_gets_it(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        response = wire.ask(_post(b"u-1", b"connection: close"))
+        assert (response.status, response.headers["connection"]) == (200, "close")
+        assert wire.is_closed
+
+
+def test_a_client_that_offers_http_2_is_served_as_one_that_does_not(collector: Collector) -> None:
+    """Java's client does, on every request over plain HTTP."""
+    offer = [
+        b"connection: Upgrade, HTTP2-Settings",
+        b"upgrade: h2c",
+        b"http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+    ]
+    with _wire(collector) as wire:
+        for uid in (b"java-1", b"java-2"):
+            assert wire.ask(_post(uid, *offer)).status == 200
+    assert {"java-1", "java-2"} <= set(_uids(collector))
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_nothing(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        wire.send(_post(b"left", length=200))
+    with _wire(collector) as wire:
+        assert wire.ask(_post(b"stayed")).status == 200
+    assert "left" not in _uids(collector)
