@@ -82,7 +82,8 @@ class Intake:
             if events is not None and request.target.face is Face.REDIRECT:
                 raise NotAClick("a redirect needs one click event, not a batch")
         except (BadEvent, NotAClick) as error:
-            await self._refuse(request, [Refused(error, Form.JSON, body)])
+            if body:
+                await self._refuse(request, [Refused(error, Form.JSON, body)])
             raise
         if events is None:
             return await self.take(request, body, body, Form.JSON)
