@@ -8,7 +8,18 @@ from starlette.types import Receive, Scope, Send
 
 from collector.config import Limits
 from collector.dead_letters import Form
-from collector.errors import Forbidden, MethodNotAllowed, NotAClick, NotFound, Overloaded, Rejected, TooFast, UrlTooLong
+from collector.errors import (
+    BadTarget,
+    Forbidden,
+    MethodNotAllowed,
+    NotAClick,
+    NotFound,
+    Overloaded,
+    Rejected,
+    TooFast,
+    TooLarge,
+    UrlTooLong,
+)
 from collector.ingest.admission import can_be_resent, is_admitted
 from collector.ingest.answer import (
     METHODS,
@@ -31,6 +42,8 @@ from collector.problems import status_of
 from collector.registry import Property, is_key
 from wal.errors import WalError
 
+_ESCAPE_BYTES: Final = 3
+"""What a form may write one byte of its event as."""
 _METHODS: Final = frozenset(METHODS.decode().split(", "))
 _DOCUMENT_METHODS: Final = b"GET, HEAD"
 _BEARER: Final = b"bearer "
@@ -47,6 +60,7 @@ class EventEndpoint:
         self._intake = intake
         self._bodies = BodyReader(limits)
         self._url_bytes = limits.url_bytes
+        self._form_bytes = _ESCAPE_BYTES * limits.event_bytes
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,13 +134,18 @@ class EventEndpoint:
         self._check_room(request.target, media)
         body = await self._bodies.read(scope, receive, headers)
         if media == FORM:
+            if len(body) > self._form_bytes:
+                raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
             return await self._take_query(request, body, parse_pairs(body))
         return await self._intake.take_body(request, body, is_ndjson=media == NDJSON)
 
     async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
         self._check_room(request.target, b"")
         event = event_of(pairs)
-        raw = without(query, b"an_session", b"redirect_sig") if event else b""
+        raw = without(query, "an_session", "redirect_sig") if event else b""
+        if pairs.is_cut:
+            fault = BadTarget("the query or the form has too many parameters")
+            request = request._replace(target=request.target._replace(fault=fault))
         if warnings := warnings_of(pairs):
             request = request._replace(visit=request.visit._replace(warnings=warnings))
         return await self._intake.take(request, event, raw, Form.QUERY)
