@@ -35,7 +35,7 @@ def drop_segments(
     names = droppable(
         _sealed(files, directory, log_id), places, now_ms=now_ms(), keep_ms=keep_ms, keep_bytes=keep_bytes
     )
-    if names:  # a cursor that was read may not be durable yet: who wrote it may have ended before that
+    if names and cursors:  # one that was read may not be durable yet: who wrote it may have ended before that
         sync_cursors(files, directory)
     for name in names:
         files.unlink(os.path.join(directory, str(name)))

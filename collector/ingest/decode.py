@@ -83,11 +83,11 @@ def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> list[bytes] | None:
     Raises BadEvent, and TooLarge for more than `limit` events.
     """
     if is_ndjson:
-        parts = [line[0] for line in islice(_LINES.finditer(body), limit + 1)]
+        parts: list[bytes] | list[msgspec.Raw] = [line[0] for line in islice(_LINES.finditer(body), limit + 1)]
     elif body.lstrip(_SPACE)[:1] == b"[":
         try:
             _check_utf8(body)
-            parts = [bytes(raw) for raw in _decode_array(body)]
+            parts = _decode_array(body)
         except (msgspec.DecodeError, RecursionError) as error:
             raise _malformed(error) from None
     else:
@@ -96,7 +96,7 @@ def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> list[bytes] | None:
         raise TooLarge(f"the batch is over the limit of {limit} events")
     if not parts:
         raise BadEvent("the batch carries no event")
-    return parts
+    return [bytes(part) for part in parts]
 
 
 def _is_sid(text: str) -> bool:

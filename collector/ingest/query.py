@@ -55,9 +55,9 @@ def warnings_of(pairs: Pairs) -> list[str]:
     return [f"only the first {name} of the query was read" for name in pairs.repeated if name not in PARAMETERS]
 
 
-def without(query: bytes, *names: bytes) -> bytes:
+def without(query: bytes, *names: str) -> bytes:
     """The query without these parameters."""
-    return b"&".join(part for part in query.split(b"&") if part.partition(b"=")[0] not in names)
+    return b"&".join(part for part in query.split(b"&") if _unquoted(part.partition(b"=")[0]) not in names)
 
 
 def _member(name: str, value: str) -> bytes:

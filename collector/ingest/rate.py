@@ -4,6 +4,8 @@ import math
 from typing import Final
 
 _BURST_SECONDS: Final = 1.0
+_ROUNDING: Final = 1e-6
+"""What sums of fractions may lack of an event, so that who waits as told is let in."""
 
 
 class Rate:
@@ -19,7 +21,8 @@ class Rate:
         """0 if there is room for a request at `now` (monotonic seconds), else when to come again: whole seconds."""
         self._level = min(self._most, self._level + (now - self._at) * self._per_second)
         self._at = now
-        return 0 if self._level >= 1 else math.ceil((1 - self._level) / self._per_second)
+        missing = 1 - self._level
+        return 0 if missing <= _ROUNDING else math.ceil(missing / self._per_second)
 
     def take(self, events: int) -> None:
         """Count the events of a request that was let in."""

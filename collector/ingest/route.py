@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from collector.config import Limits
 from collector.dead_letters import Form
 from collector.errors import (
+    BadTarget,
     Forbidden,
     MethodNotAllowed,
     NotAClick,
@@ -42,13 +43,13 @@ from collector.problems import status_of
 from collector.registry import Property, is_key
 from wal.errors import WalError
 
+_ESCAPE_BYTES: Final = 3
+"""What a form may write one byte of its event as."""
 _METHODS: Final = frozenset(METHODS.decode().split(", "))
 _DOCUMENT_METHODS: Final = b"GET, HEAD"
 _BEARER: Final = b"bearer "
 _MOST_USER_AGENT: Final = 1024
 _MOST_REFERER: Final = 4096
-_ESCAPED: Final = 4
-"""A form is at most so many times as long as its event, which an escape makes three times as long."""
 _NO_WARNINGS: Final[list[str]] = []
 
 
@@ -60,7 +61,7 @@ class EventEndpoint:
         self._intake = intake
         self._bodies = BodyReader(limits)
         self._url_bytes = limits.url_bytes
-        self._form_bytes = _ESCAPED * limits.event_bytes
+        self._form_bytes = _ESCAPE_BYTES * limits.event_bytes
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,21 +136,18 @@ class EventEndpoint:
         if b"content-encoding" in headers:
             body = await self._intake.inflate(request, body, headers[b"content-encoding"])
         if media == FORM:
-            return await self._take_form(request, body)
+            if len(body) > self._form_bytes:
+                raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
+            return await self._take_query(request, body, parse_pairs(body))
         return await self._intake.take_body(request, body, is_ndjson=media == NDJSON)
-
-    async def _take_form(self, request: Request, body: bytes) -> Answer:
-        if len(body) > self._form_bytes:
-            raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
-        pairs = parse_pairs(body)
-        if pairs.is_cut:
-            raise TooLarge("the form has too many fields")
-        return await self._take_query(request, body, pairs)
 
     async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
         self._check_room(request.target, b"")
         event = event_of(pairs)
-        raw = without(query, b"an_session", b"redirect_sig") if event else b""
+        raw = without(query, "an_session", "redirect_sig") if event else b""
+        if pairs.is_cut:
+            fault = BadTarget("the query or the form has too many parameters")
+            request = replace(request, target=request.target._replace(fault=fault))
         if warnings := warnings_of(pairs):
             request = replace(request, visit=replace(request.visit, warnings=warnings))
         return await self._intake.take(request, event, raw, Form.QUERY)

@@ -30,10 +30,21 @@ def _save(log: Log, consumer: str, segment: int) -> None:
 
 
 def _drop(
-    log: Log, *expected: str, keep_ms: int = 0, keep_bytes: int = 0, files: FaultyFiles | None = None
+    log: Log,
+    *expected: str,
+    keep_ms: int = 0,
+    keep_bytes: int = 0,
+    files: FaultyFiles | None = None,
+    passed: Position | None = None,
 ) -> list[int]:
     names = drop_segments(
-        files or FILES, log.directory, log.log_id, expected=expected, keep_ms=keep_ms, keep_bytes=keep_bytes
+        files or FILES,
+        log.directory,
+        log.log_id,
+        expected=expected,
+        keep_ms=keep_ms,
+        keep_bytes=keep_bytes,
+        passed=passed,
     )
     return [name.number for name in names]
 
@@ -109,3 +120,23 @@ def test_a_damaged_cursor_lets_nothing_go(log: Log, directory: str) -> None:
     with pytest.raises(Corrupt):
         _drop(log)
     assert events(directory) == [1, 2, 3, 4, 5]
+
+
+def test_a_log_without_consumers_keeps_all_unless_a_place_stands_for_them(log: Log) -> None:
+    assert _drop(log) == []
+    assert _drop(log, passed=Position(3, HEADER_BYTES, 3)) == [1, 2]
+    assert _drop(log, passed=log.end) == [3, 4]
+    assert events(log.directory) == [5]
+
+
+def test_a_log_without_consumers_keeps_what_is_young_or_few_enough(log: Log) -> None:
+    age_of_2 = now_ms() - (START_MS + 120_000)
+    size = segments(log.directory)[0].stat().st_size
+    assert _drop(log, keep_ms=now_ms(), keep_bytes=1 << 40, passed=log.end) == []
+    assert _drop(log, keep_ms=age_of_2 - 30_000, keep_bytes=1 << 40, passed=log.end) == [1, 2]
+    assert _drop(log, keep_ms=now_ms(), keep_bytes=size, passed=log.end) == [3]
+
+
+def test_a_place_beside_a_consumer_does_not_let_go_what_it_has_not_passed(log: Log) -> None:
+    _save(log, "slow", 2)
+    assert _drop(log, passed=log.end) == [1]

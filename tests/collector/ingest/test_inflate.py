@@ -1,0 +1,171 @@
+"""Compressed bodies: every encoding in every form that clients send, and what hides in one."""
+
+import gzip
+import zlib
+from collections.abc import Callable
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.errors import BadEvent, Rejected, TooLarge, UnsupportedMedia
+from collector.ingest.inflate import inflate
+
+LIMIT = 100_000
+TEXT = b'{"ea":"view","ec":"product"}' * 300
+
+
+def _raw_deflate(text: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(text) + packer.flush()
+
+
+def _zstd(text: bytes, window_log: int = 20) -> bytes:
+    """A frame that does not say how long its content is, as streaming clients write it."""
+    parameters = zstandard.ZstdCompressionParameters(window_log=window_log, write_content_size=False)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return packer.compress(text) + packer.flush()
+
+
+PACKERS: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {
+    "gzip": (b"gzip", gzip.compress),
+    "x-gzip": (b"x-gzip", gzip.compress),
+    "zlib": (b"deflate", zlib.compress),
+    "raw deflate": (b"deflate", _raw_deflate),
+    "zstd": (b"zstd", zstandard.compress),
+    "streamed zstd": (b"zstd", _zstd),
+}
+every_packer = pytest.mark.parametrize("form", PACKERS)
+
+
+def _pack(form: str, text: bytes) -> tuple[bytes, bytes]:
+    """The encoding's name, and the text in it."""
+    encoding, pack = PACKERS[form]
+    return encoding, pack(text)
+
+
+def _inflate(form: str, *texts: bytes, cut: int | None = None, behind: bytes = b"") -> bytes:
+    """What comes out of these texts, each compressed, one behind the other, cut short or with more behind them."""
+    encoding, _ = PACKERS[form]
+    body = b"".join(_pack(form, text)[1] for text in texts)
+    return inflate(body[:cut] + behind, encoding, LIMIT)
+
+
+@pytest.mark.parametrize("encoding", [b"", b"identity"])
+def test_what_is_not_compressed_stays_as_it_is(encoding: bytes) -> None:
+    assert inflate(b"\x1f\x8b not gzip", encoding, 1) == b"\x1f\x8b not gzip"
+
+
+@every_packer
+@pytest.mark.parametrize("text", [b"", b"{", TEXT, bytes(range(256)) * 300], ids=["empty", "byte", "text", "bytes"])
+def test_what_was_compressed_comes_out(form: str, text: bytes) -> None:
+    assert _inflate(form, text) == text
+
+
+@every_packer
+def test_several_members_are_one_body(form: str) -> None:
+    texts = [b"{", b"", TEXT, b"}"]
+    assert _inflate(form, *texts) == b"".join(texts)
+
+
+@every_packer
+def test_as_many_members_as_there_are_events_in_a_large_batch_are_read(form: str) -> None:
+    assert _inflate(form, *[b"{}\n"] * 1000) == b"{}\n" * 1000
+
+
+@every_packer
+def test_a_body_of_countless_empty_members_is_refused_before_it_takes_seconds(form: str) -> None:
+    encoding, member = _pack(form, b"")
+    with pytest.raises(TooLarge, match="members"):
+        inflate(member * (1 << 18), encoding, LIMIT)
+
+
+def test_zstd_frames_that_are_to_be_skipped_are_skipped() -> None:
+    skipped = b"\x50\x2a\x4d\x18\x04\x00\x00\x00skip"
+    assert inflate(skipped + _zstd(TEXT) + skipped, b"zstd", LIMIT) == TEXT
+
+
+@every_packer
+def test_a_body_cut_at_any_byte_is_refused(form: str) -> None:
+    whole = len(_pack(form, b'{"ea":"view"}')[1])
+    for length in range(whole):
+        with pytest.raises(BadEvent):
+            _inflate(form, b'{"ea":"view"}', cut=length)
+
+
+@every_packer
+def test_a_second_member_that_is_cut_is_refused(form: str) -> None:
+    with pytest.raises(BadEvent):
+        _inflate(form, TEXT, TEXT, cut=-3)
+
+
+@every_packer
+@pytest.mark.parametrize("behind", [b"\xff\xff\xff\xff", b"garbage", b"{}"])
+def test_what_is_not_compressed_behind_a_member_is_refused(form: str, behind: bytes) -> None:
+    with pytest.raises(BadEvent):
+        _inflate(form, TEXT, behind=behind)
+
+
+@every_packer
+def test_a_body_that_is_not_what_its_header_says_is_refused_by_name(form: str) -> None:
+    encoding, _ = PACKERS[form]
+    with pytest.raises(BadEvent, match=encoding.decode().removeprefix("x-")):
+        inflate(b'{"ea":"view"}', encoding, LIMIT)
+
+
+@every_packer
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+def test_a_damaged_member_is_refused_or_comes_out_whole(form: str, at: float) -> None:
+    encoding, body = _pack(form, TEXT)
+    place = int(len(body) * at)
+    try:
+        inflated = inflate(body[:place] + bytes([body[place] ^ 0x40]) + body[place + 1 :], encoding, LIMIT)
+    except Rejected:
+        return
+    assert inflated == TEXT or form in ("raw deflate", "zstd", "streamed zstd"), "these carry no checksum"
+
+
+@every_packer
+def test_a_body_at_the_limit_is_read_and_one_byte_more_is_not(form: str) -> None:
+    encoding, body = _pack(form, b"x" * LIMIT)
+    assert len(inflate(body, encoding, LIMIT)) == LIMIT
+    with pytest.raises(TooLarge, match=f"limit of {LIMIT - 1} bytes"):
+        inflate(body, encoding, LIMIT - 1)
+
+
+@every_packer
+def test_members_count_together(form: str) -> None:
+    half = b"x" * (LIMIT // 2)
+    assert len(_inflate(form, half, half)) == LIMIT
+    with pytest.raises(TooLarge):
+        _inflate(form, half, half, b"x")
+
+
+@every_packer
+def test_a_bomb_ends_at_the_limit(form: str) -> None:
+    encoding, body = _pack(form, b"\x00" * (64 << 20))
+    assert len(body) < 100_000
+    with pytest.raises(TooLarge):
+        inflate(body, encoding, LIMIT)
+
+
+def test_a_zstd_window_of_eight_mebibytes_is_read_and_a_larger_one_is_refused() -> None:
+    assert inflate(_zstd(TEXT, 23), b"zstd", LIMIT) == TEXT
+    with pytest.raises(BadEvent, match="zstd"):
+        inflate(_zstd(TEXT, 24), b"zstd", LIMIT)
+
+
+@pytest.mark.parametrize("encoding", [b"br", b"compress", b"gzip, gzip", b"identity, gzip", b"zst", b"\xff", b"*"])
+def test_another_encoding_is_refused_with_those_that_are_read(encoding: bytes) -> None:
+    with pytest.raises(UnsupportedMedia, match="gzip, deflate, zstd"):
+        inflate(b"{}", encoding, LIMIT)
+
+
+@settings(deadline=None)
+@given(body=st.binary(max_size=200), encoding=st.sampled_from([b"gzip", b"deflate", b"zstd"]))
+def test_arbitrary_bytes_are_inflated_or_refused(body: bytes, encoding: bytes) -> None:
+    try:
+        assert len(inflate(body, encoding, 50)) <= 50
+    except Rejected:
+        return

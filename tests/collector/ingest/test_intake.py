@@ -1,0 +1,354 @@
+"""From decoded events to records: sessions within a batch, what HEAD leaves, and what is refused together."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from collector.config import Limits
+from collector.dead_letters import Form
+from collector.errors import BadEvent, BadTarget, NotAClick, Rejected, TooFast, TooLarge
+from collector.ingest.answer import Answer
+from collector.ingest.envelope import Visit
+from collector.ingest.intake import Request
+from collector.ingest.session import Session
+from collector.ingest.target import Face, Target
+from collector.registry import Property
+from tests.collector.live_intake import NOW_MS, SESSIONS, Logs, live_intake
+from tests.collector.properties import prepared
+
+NOW = NOW_MS // 1000
+PORTAL = 33167
+PROPERTY = prepared(PORTAL, 2, required=("ea",))
+
+
+def _request(
+    prop: Property = PROPERTY,
+    *,
+    face: Face = Face.JSON,
+    fault: Rejected | None = None,
+    user_agent: str | None = None,
+    **members: Any,
+) -> Request:
+    """A request to a property, which may differ from the plainest in what a test names."""
+    visit = Visit(prop, NOW_MS, "203.0.113.7", user_agent, None, is_s2s=False, warnings=[])
+    where = b"https://shop.example.com/" if face is Face.REDIRECT else None
+    target = Target(prop, face, is_s2s=False, location=where, fault=fault)
+    plain = Request(target, visit, b"", [], with_cookie=False, is_https=False, is_stored=True)
+    return replace(plain, **members)
+
+
+def _run(folder: Path, use: Callable[[Logs], Awaitable[None]], limits: Limits | None = None) -> None:
+    async def run() -> None:
+        async with live_intake(folder, limits) as logs:
+            await use(logs)
+
+    asyncio.run(run())
+
+
+def _batch(*events: object) -> bytes:
+    return json.dumps(events).encode()
+
+
+def _event(uid: str | None = None, **members: object) -> dict[str, object]:
+    return {"ea": "view", **({} if uid is None else {"uid": uid}), **members}
+
+
+def _known(uid: str, hits: int = 4) -> Session:
+    """The session of a visitor who was here a minute ago."""
+    au_id = SESSIONS.au_id(PORTAL, uid)
+    return Session(au_id, NOW - 900, au_id, NOW - 900, 77, NOW - 600, hits, NOW - 60, False, False, False)
+
+
+def _token(session: Session) -> bytes:
+    return SESSIONS.token(PORTAL, session)
+
+
+def _hits(records: list[dict[str, Any]]) -> list[tuple[int, bool]]:
+    return [(record["session"]["hits"], record["session"]["new"]) for record in records]
+
+
+def _cookie(answer: Answer) -> Session | None:
+    token = dict(answer.headers)[b"set-cookie"].partition(b"=")[2].partition(b";")[0]
+    return SESSIONS.read(PORTAL, token)
+
+
+# One event
+
+
+def test_one_event_is_stored_as_it_came_and_named_in_the_answer(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        body = b'{"ea":"view","n":1.50}'
+        status, headers, _ = await logs.intake.take_body(_request(), body, is_ndjson=False)
+        (record,) = logs.stored
+        assert (status, dict(headers)[b"x-event-id"].decode()) == (200, record["id"])
+        assert (record["event"], record["received_at"], record["ip"]) == (
+            {"ea": "view", "n": 1.5},
+            NOW_MS,
+            "203.0.113.7",
+        )
+        assert logs.dead == []
+
+    _run(tmp_path, use)
+
+
+def test_one_event_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        request = _request(token=_token(_known("u")), with_cookie=True)
+        answer = await logs.intake.take_body(request, json.dumps(_event("u")).encode(), is_ndjson=False)
+        assert _hits(logs.stored) == [(5, False)]
+        assert logs.stored[0]["session"]["id"] == "77"
+        assert _cookie(answer) == replace(_known("u", 5), last_hit=NOW)
+
+    _run(tmp_path, use)
+
+
+@pytest.mark.parametrize(
+    ("event", "known", "visitor"),
+    [
+        ({"uid": "u", "aid": "a"}, "k", "u"),
+        ({"uid": 7, "aid": "a"}, "k", "7"),
+        ({"aid": "a"}, "k", "a"),
+        ({"aid": 7}, None, "7"),
+        ({}, "k", "k"),
+    ],
+)
+def test_a_visitor_is_known_by_user_else_by_device_else_by_token(
+    tmp_path: Path, event: dict[str, object], known: str | None, visitor: str
+) -> None:
+    async def use(logs: Logs) -> None:
+        request = _request(token=_token(_known(known)) if known else b"")
+        await logs.intake.take_body(request, json.dumps({"ea": "view", **event}).encode(), is_ndjson=False)
+        assert logs.stored[0]["au_id"] == str(SESSIONS.au_id(PORTAL, visitor))
+
+    _run(tmp_path, use)
+
+
+def test_visitors_of_whom_nothing_is_known_are_not_one(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        for _ in range(5):
+            await logs.intake.take_body(_request(), b'{"ea":"view"}', is_ndjson=False)
+        assert len({record["au_id"] for record in logs.stored}) == 5
+
+    _run(tmp_path, use)
+
+
+async def _refused(logs: Logs, request: Request, body: bytes, *, is_ndjson: bool = False) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        await logs.intake.take_body(request, body, is_ndjson=is_ndjson)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("body", "is_ndjson", "request_", "kind"),
+    [
+        (b'{"ec":"x"}', False, _request(), BadEvent),
+        (b"{", False, _request(), BadEvent),
+        (b"[", False, _request(), BadEvent),
+        (b"[]", False, _request(), BadEvent),
+        (b" 7", False, _request(), BadEvent),
+        (b"\n\n", True, _request(), BadEvent),
+        (b'{"ea":"view"}', False, _request(face=Face.REDIRECT), NotAClick),
+        (b'[{"ea":"click"}]', False, _request(face=Face.REDIRECT), NotAClick),
+        (b'{"ea":"view"}', False, _request(fault=BadTarget("x")), BadTarget),
+    ],
+)
+def test_what_is_refused_for_its_content_is_a_dead_letter_and_no_record(
+    tmp_path: Path, body: bytes, is_ndjson: bool, request_: Request, kind: type[Rejected]
+) -> None:
+    async def use(logs: Logs) -> None:
+        error = await _refused(logs, request_, body, is_ndjson=is_ndjson)
+        assert type(error) is kind
+        assert [(letter["raw"].encode(), letter["reason"]) for letter in logs.dead] == [(body, error.message)]
+        assert logs.stored == []
+
+    _run(tmp_path, use)
+
+
+def test_an_event_over_its_limit_is_refused(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        exact = b'{"ea":"view","x":"%b"}' % (b"x" * (2048 - 20))
+        await logs.intake.take_body(_request(), exact, is_ndjson=False)
+        assert type(await _refused(logs, _request(), exact + b" ")) is TooLarge
+        assert len(logs.stored) == 1
+
+    _run(tmp_path, use, Limits(event_bytes=2048))
+
+
+def test_a_query_without_an_event_is_refused_and_leaves_no_empty_letter(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        with pytest.raises(BadEvent, match="no event"):
+            await logs.intake.take(_request(), b"", b"", Form.QUERY)
+        assert logs.dead == []
+
+    _run(tmp_path, use)
+
+
+# Batches
+
+
+@pytest.mark.parametrize("is_ndjson", [False, True])
+def test_a_batch_is_stored_in_its_order_with_consecutive_ids(tmp_path: Path, is_ndjson: bool) -> None:
+    events = [_event(f"u-{number}", n=number) for number in range(20)]
+    body = b"\r\n".join(json.dumps(event).encode() for event in events) if is_ndjson else _batch(*events)
+
+    async def use(logs: Logs) -> None:
+        answer = await logs.intake.take_body(_request(), body, is_ndjson=is_ndjson)
+        stored = logs.stored
+        assert [record["event"] for record in stored] == events
+        assert json.loads(answer.body) == {
+            "type": "batch",
+            "accepted": 20,
+            "rejected": [],
+            "ids": [record["id"] for record in stored],
+        }
+        assert dict(answer.headers)[b"x-event-ack"] == b"fsync"
+        assert b"x-event-id" not in dict(answer.headers)
+
+    _run(tmp_path, use)
+
+
+def test_within_a_batch_each_visitor_goes_on_with_a_session_of_its_own(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        body = _batch(_event("a"), _event("b"), _event("a"), _event("b"), _event("a"))
+        answer = await logs.intake.take_body(_request(with_cookie=True), body, is_ndjson=False)
+        assert _hits(logs.stored) == [(1, True), (1, True), (2, False), (2, False), (3, False)]
+        last = _cookie(answer)
+        assert last
+        assert (last.au_id, last.hits) == (SESSIONS.au_id(PORTAL, "a"), 3)
+
+    _run(tmp_path, use)
+
+
+def test_a_batch_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        request = _request(token=_token(_known("a")), with_cookie=True)
+        answer = await logs.intake.take_body(request, _batch(_event("a"), _event(), _event("a")), is_ndjson=False)
+        assert _hits(logs.stored) == [(5, False), (6, False), (7, False)]
+        assert _cookie(answer) == replace(_known("a", 7), last_hit=NOW)
+
+    _run(tmp_path, use)
+
+
+def test_one_bad_event_does_not_sink_the_others_and_is_a_dead_letter(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        body = b'[{"ea":"a"},7,{"ea":"b"},{"ec":"x"},{"ea":"c"}]'
+        status, _, answer = await logs.intake.take_body(_request(), body, is_ndjson=False)
+        assert status == 200
+        assert [verdict["index"] for verdict in json.loads(answer)["rejected"]] == [1, 3]
+        assert json.loads(answer)["ids"] == [record["id"] for record in logs.stored]
+        assert [record["event"]["ea"] for record in logs.stored] == ["a", "b", "c"]
+        assert [letter["raw"] for letter in logs.dead] == ["7", '{"ec":"x"}']
+
+    _run(tmp_path, use)
+
+
+def test_a_line_of_other_bytes_does_not_sink_the_others(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        body = b'{"ea":"a"}\n{"ea":"\xff"}\n{"ea":"b"\n{"ea":"c"}'
+        answer = await logs.intake.take_body(_request(), body, is_ndjson=True)
+        assert [verdict["index"] for verdict in json.loads(answer.body)["rejected"]] == [1, 2]
+        assert [record["event"]["ea"] for record in logs.stored] == ["a", "c"]
+
+    _run(tmp_path, use)
+
+
+def test_a_batch_without_a_good_event_is_400_and_all_dead_letters(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        request = _request(with_cookie=True)
+        status, headers, _ = await logs.intake.take_body(request, b"[{},{},7]", is_ndjson=False)
+        assert status == 400
+        assert not {b"x-event-ack", b"set-cookie"} & set(dict(headers))
+        assert (len(logs.stored), len(logs.dead)) == (0, 3)
+
+    _run(tmp_path, use)
+
+
+def test_a_batch_whose_query_is_wrong_is_refused_whole_and_every_event_a_dead_letter(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        error = await _refused(logs, _request(fault=BadTarget("the query is wrong")), b'[{"ea":"a"},{"ea":"b"}]')
+        assert isinstance(error, BadTarget)
+        assert [letter["raw"] for letter in logs.dead] == ['{"ea":"a"}', '{"ea":"b"}']
+
+    _run(tmp_path, use)
+
+
+def test_a_batch_of_too_many_events_is_refused_whole(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        await logs.intake.take_body(_request(), _batch(*[_event()] * 3), is_ndjson=False)
+        assert type(await _refused(logs, _request(), _batch(*[_event()] * 4))) is TooLarge
+        assert len(logs.stored) == 3
+
+    _run(tmp_path, use, Limits(batch_events=3))
+
+
+def test_a_batch_that_is_too_large_for_one_append_is_413_and_nothing_of_it_is_stored(tmp_path: Path) -> None:
+    async def use(logs: Logs) -> None:
+        request = _request(user_agent="\x01" * 1024)
+        error = await _refused(logs, request, _batch(*[_event(x="x" * 4000)] * 1000))
+        assert type(error) is TooLarge
+        assert "fewer" in error.message
+        await logs.intake.take_body(request, _batch(_event(), _event()), is_ndjson=False)
+        assert [record["id"].partition("-")[2] for record in logs.stored] == ["1", "2"]
+
+    _run(tmp_path, use)
+
+
+def test_every_event_of_a_batch_counts_against_the_rate(tmp_path: Path) -> None:
+    prop = prepared(required=("ea",), events_per_second=5)
+
+    async def use(logs: Logs) -> None:
+        assert prop.rate
+        assert prop.rate.wait_seconds(0) == 0
+        await logs.intake.take_body(_request(prop), _batch(*[_event()] * 9), is_ndjson=False)
+        await logs.intake.take_body(_request(prop), b'{"ea":"view"}', is_ndjson=False)
+        assert TooFast(prop.rate.wait_seconds(0)).retry_seconds == 2
+
+    _run(tmp_path, use)
+
+
+# HEAD
+
+
+@pytest.mark.parametrize("body", [b'{"ea":"view"}', b'[{"ea":"view"},{}]'])
+def test_head_is_answered_and_leaves_nothing(tmp_path: Path, body: bytes) -> None:
+    async def use(logs: Logs) -> None:
+        request = _request(is_stored=False, with_cookie=True)
+        status, headers, _ = await logs.intake.take_body(request, body, is_ndjson=False)
+        assert status == 200
+        assert not {b"x-event-ack", b"x-event-id", b"set-cookie"} & set(dict(headers))
+        assert (logs.stored, logs.dead) == ([], [])
+
+    _run(tmp_path, use)
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"ec":"x"}', b"[", b"[{}]"])
+def test_head_of_what_is_refused_leaves_no_dead_letter(tmp_path: Path, body: bytes) -> None:
+    async def use(logs: Logs) -> None:
+        try:
+            answer = await logs.intake.take_body(_request(is_stored=False), body, is_ndjson=False)
+        except BadEvent:
+            pass
+        else:
+            assert answer.status == 400
+        assert (logs.stored, logs.dead) == ([], [])
+
+    _run(tmp_path, use)
+
+
+# Clicks that were lost
+
+
+def test_lost_clicks_are_counted_and_told_once_a_minute(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def use(logs: Logs) -> None:
+        times = iter((NOW_MS, NOW_MS + 1, NOW_MS + 59_999, NOW_MS + 60_000))
+        logs.intake.clock = lambda: next(times)
+        for _ in range(4):
+            logs.intake.count_lost_click()
+
+    _run(tmp_path, use)
+    assert [record.getMessage().partition(" ")[0] for record in caplog.records] == ["1", "3"]

@@ -1,0 +1,78 @@
+"""How many events a property may send: a bucket that fills by the second, on a clock of the test's own."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.ingest.rate import Rate
+
+NOW = 1000.0
+
+
+def _let_in(rate: Rate, now: float, events: int = 1) -> bool:
+    """Send a request; whether it was let in."""
+    if rate.wait_seconds(now):
+        return False
+    rate.take(events)
+    return True
+
+
+def test_a_second_of_events_is_let_in_at_once_and_no_more() -> None:
+    rate = Rate(5)
+    assert [_let_in(rate, NOW) for _ in range(8)] == [True] * 5 + [False] * 3
+
+
+def test_there_is_room_again_as_time_goes_by() -> None:
+    rate = Rate(2)
+    assert [_let_in(rate, NOW + at) for at in (0, 0, 0, 0.5, 0.5, 1.0, 3.0, 3.0, 3.0)] == [
+        *(True, True, False),
+        *(True, False),
+        True,
+        *(True, True, False),
+    ]
+
+
+def test_unused_time_is_saved_for_one_second_only() -> None:
+    rate = Rate(3)
+    rate.take(3)
+    assert sum(_let_in(rate, NOW + 3600) for _ in range(10)) == 3
+
+
+@pytest.mark.parametrize(
+    ("per_second", "events", "wait"),
+    [(10, 10, 1), (10, 19, 1), (10, 20, 2), (10, 1000, 100), (0.5, 1, 2), (0.1, 1, 10)],
+)
+def test_a_batch_larger_than_a_second_is_let_in_and_paid_for_afterwards(
+    per_second: float, events: int, wait: int
+) -> None:
+    rate = Rate(per_second)
+    assert rate.wait_seconds(NOW) == 0
+    rate.take(events)
+    assert rate.wait_seconds(NOW) == wait
+    assert rate.wait_seconds(NOW + wait) == 0, "whoever waits as told is let in"
+
+
+def test_a_rate_below_one_a_second_lets_one_in_at_a_time() -> None:
+    rate = Rate(0.1)
+    assert [_let_in(rate, NOW + at) for at in (0, 1, 9, 11, 12)] == [True, False, False, True, False]
+
+
+def test_asking_costs_nothing() -> None:
+    rate = Rate(1)
+    assert [rate.wait_seconds(NOW) for _ in range(100)] == [0] * 100
+
+
+@settings(deadline=None)
+@given(
+    per_second=st.floats(0.01, 1e6),
+    requests=st.lists(st.tuples(st.floats(0, 100), st.integers(1, 1000)), max_size=30),
+)
+def test_who_waits_as_told_is_let_in_and_nobody_waits_below_the_rate(
+    per_second: float, requests: list[tuple[float, int]]
+) -> None:
+    rate, now = Rate(per_second), NOW
+    for pause, events in requests:
+        now += pause
+        now += rate.wait_seconds(now)
+        assert rate.wait_seconds(now) == 0
+        rate.take(events)

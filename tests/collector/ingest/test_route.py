@@ -1,0 +1,218 @@
+"""The endpoint: which check comes before which, and forms, keys and rates on their way through it."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from collector.config import Limits, Property
+from collector.ingest.answer import Answer
+from collector.ingest.redirect import Signer
+from tests.collector.live_intake import SECRET, Logs, ask, endpoint, live_intake
+
+PAIR = "portal_id=1&prop_id=2&resp_type=json"
+FORM = "application/x-www-form-urlencoded"
+WEB = Property(1, 2, required=("ea",), origins=("https://shop.example.com",), redirect_hosts=("shop.example.com",))
+KEYED = Property(1, 2, required=("ea",), write_keys=("env:OLD_KEY", "env:NEW_KEY"))
+Ask = Callable[..., Awaitable[Answer]]
+
+
+def _serve(
+    folder: Path, use: Callable[[Logs, Ask], Awaitable[None]], prop: Property = WEB, limits: Limits | None = None
+) -> None:
+    """Use an endpoint for one property; its `ask` takes method, query, body and headers."""
+
+    async def run() -> None:
+        async with live_intake(folder, limits) as logs:
+            served = endpoint(logs, prop, limits=limits)
+            await use(logs, lambda *request, **headers: ask(served, *request, **headers))
+
+    asyncio.run(run())
+
+
+# Forms and queries
+
+
+def test_a_form_is_an_event_with_warnings_of_what_came_twice(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        form = b"ea=view&dims=%7B%22a%22%3A1%7D&sid=7&ea=again"
+        assert (await ask("POST", PAIR, form, content_type=FORM)).status == 200
+        (record,) = logs.stored
+        assert record["event"] == {"ea": "view", "dims": {"a": 1}, "sid": 7}
+        assert record["warnings"] == ["only the first ea of the query was read"]
+
+    _serve(tmp_path, use)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_without_a_body_carries_its_event_in_the_query(tmp_path: Path, method: str) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        assert (await ask(method, PAIR + "&ea=view&et=now")).status == 200
+        assert [record["event"] for record in logs.stored] == [{"ea": "view", "et": "now"}]
+
+    _serve(tmp_path, use)
+
+
+def test_a_form_of_more_fields_than_are_read_is_refused_and_none_of_it_is_lost(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        form = b"ea=view&" + b"&".join(b"f%d=1" % number for number in range(1000))
+        assert (await ask("POST", PAIR, form, content_type=FORM)).status == 400
+        assert (await ask("POST", PAIR, form[: form.rindex(b"&")], content_type=FORM)).status == 200
+        assert [(letter["raw"].encode(), letter["form"]) for letter in logs.dead] == [(form, "query")]
+
+    _serve(tmp_path, use)
+
+
+def test_a_form_that_can_be_no_event_by_its_length_is_not_read(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        fits = b"ea=" + b"%41" * 255 + b"&x=" + b"%41" * 1500
+        assert (await ask("POST", PAIR, fits, content_type=FORM)).status == 200
+        assert (await ask("POST", PAIR, b"ea=" + b"\xff" * 6142, content_type=FORM)).status == 413
+
+    _serve(tmp_path, use, limits=Limits(event_bytes=2048))
+
+
+def test_a_dead_letter_of_a_query_carries_no_token_and_no_signature(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        assert (await ask("GET", PAIR + "&ec=x&an_session=secret&an%5Fsession=secret&redirect_sig=s")).status == 400
+        assert [letter["raw"] for letter in logs.dead] == [PAIR + "&ec=x"]
+
+    _serve(tmp_path, use)
+
+
+# Keys and rates
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"authorization": "Bearer old-old-old-old-old"}, 200),
+        ({"authorization": "bearer  new-new-new-new-new "}, 200),
+        ({"x_write_key": "new-new-new-new-new"}, 200),
+        ({"x_write_key": "old-old-old-old-oldx"}, 403),
+        ({"authorization": "Basic old-old-old-old-old"}, 403),
+        ({"authorization": "old-old-old-old-old"}, 403),
+        ({"authorization": "Bearer "}, 403),
+        ({"authorization": "Bearer wrong", "x_write_key": "new-new-new-new-new"}, 403),
+    ],
+)
+def test_a_property_with_write_keys_wants_one_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
+) -> None:
+    monkeypatch.setenv("OLD_KEY", "old-old-old-old-old")
+    monkeypatch.setenv("NEW_KEY", "new-new-new-new-new")
+
+    async def use(logs: Logs, ask: Ask) -> None:
+        assert (await ask("POST", PAIR, b'{"ea":"view"}', **headers)).status == status
+        assert len(logs.stored) == (status == 200)
+        assert (await ask("OPTIONS", PAIR, origin="https://a.example")).status == 204, "a preflight carries no key"
+
+    _serve(tmp_path, use, KEYED)
+
+
+def test_a_property_over_its_rate_is_told_when_to_come_again(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        statuses = []
+        for _ in range(3):
+            answer = await ask("POST", PAIR, b'[{"ea":"a"},{"ea":"b"}]')
+            statuses.append(answer.status)
+        assert statuses == [200, 429, 429]
+        assert int(dict(answer.headers)[b"retry-after"]) >= 1
+        assert len(logs.stored) == 2
+
+    _serve(tmp_path, use, Property(1, 2, required=("ea",), events_per_second=0.001))
+
+
+# The order of the checks
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "headers", "status"),
+    [
+        ("DELETE", PAIR, {}, 405),
+        ("DELETE", "", {}, 405),
+        ("GET", "portal_id=1&prop_id=3", {}, 404),
+        ("GET", "portal_id=x&prop_id=2", {}, 400),
+        ("GET", "portal_id=1&prop_id=3&x=" + "y" * 2000, {}, 414),
+        ("GET", PAIR + "&ea=view", {"origin": "https://evil.example.net"}, 403),
+        ("GET", PAIR, {"origin": "https://evil.example.net"}, 403),
+        ("OPTIONS", PAIR, {"origin": "https://evil.example.net"}, 403),
+        ("OPTIONS", "portal_id=1&prop_id=3", {"origin": "https://shop.example.com"}, 404),
+        ("GET", PAIR + "&ea=view", {"content_type": "application/xml"}, 200),
+    ],
+)
+def test_the_first_thing_wrong_is_answered(
+    tmp_path: Path, method: str, query: str, headers: dict[str, str], status: int
+) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        assert (await ask(method, query, **headers)).status == status
+        assert len(logs.stored) == (status == 200)
+
+    _serve(tmp_path, use, limits=Limits(url_bytes=1024))
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "body", "status"),
+    [
+        ("POST", {}, b'{"ea":"click"}', 302),
+        ("POST", {}, b'{"ec":"click"}', 302),
+        ("POST", {}, b"{", 302),
+        ("POST", {"content_type": "application/xml"}, b"<click/>", 302),
+        ("POST", {"content_encoding": "br"}, b"{}", 302),
+        ("POST", {}, b'{"ea":"view"}', 400),
+        ("DELETE", {}, b"{}", 405),
+        ("POST", {"origin": "https://evil.example.net"}, b"{}", 403),
+    ],
+)
+def test_an_allowed_click_goes_on_unless_it_is_none_or_may_not_be(
+    tmp_path: Path, method: str, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        query = "portal_id=1&prop_id=2&resp_type=redirect&redirect_url=https://shop.example.com/p"
+        answer = await ask(method, query, body, **headers)
+        assert answer.status == status
+        assert dict(answer.headers).get(b"location") == (b"https://shop.example.com/p" if status == 302 else None)
+
+    _serve(tmp_path, use)
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_a_signed_click_goes_to_a_host_that_no_property_lists(tmp_path: Path, is_signed: bool) -> None:
+    url = "https://partner.example.net/p?a=b"
+    signature = Signer(SECRET).sign(url if is_signed else url + "x")
+
+    async def use(logs: Logs, ask: Ask) -> None:
+        redirect = f"&resp_type=redirect&redirect_url={quote(url, safe='')}&redirect_sig={signature}"
+        answer = await ask("GET", "portal_id=1&prop_id=2&ea=click" + redirect)
+        assert answer.status == (302 if is_signed else 400)
+        assert dict(answer.headers).get(b"location") == (url.encode() if is_signed else None)
+
+    _serve(tmp_path, use)
+
+
+def test_head_is_answered_as_get_and_leaves_nothing(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        for query in (PAIR + "&ea=view", PAIR + "&ec=x"):
+            head, get = await ask("HEAD", query), await ask("GET", query)
+            assert head.status == get.status
+            assert dict(head.headers)[b"content-type"] == dict(get.headers)[b"content-type"]
+        assert (len(logs.stored), len(logs.dead)) == (1, 1)
+
+    _serve(tmp_path, use)
+
+
+def test_a_session_goes_on_by_the_cookie_and_the_query_comes_first(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        first = dict((await ask("GET", PAIR + "&ea=view")).headers)[b"set-cookie"].decode().partition(";")[0]
+        second = await ask("GET", PAIR + "&ea=view", cookie=f"a=1; {first}")
+        token = json.loads(second.body)["an_session"]
+        await ask("GET", f"{PAIR}&ea=view&an_session={token}", cookie=first)
+        await ask("POST", f"{PAIR}&an_session={token}", b'{"ea":"view"}', cookie=first)
+        await ask("GET", PAIR + "&ea=view", cookie=first, dnt="1")
+        assert [record["session"]["hits"] for record in logs.stored] == [1, 2, 3, 3, 1]
+
+    _serve(tmp_path, use)

@@ -1,0 +1,97 @@
+"""An intake on real logs in a folder, and an endpoint in front of it, without a network."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from starlette.types import Message
+
+from collector import config
+from collector.dead_letters import DeadLetters
+from collector.ingest.answer import Answer
+from collector.ingest.intake import Intake
+from collector.ingest.redirect import Signer
+from collector.ingest.route import EventEndpoint
+from collector.ingest.session import Sessions
+from collector.ingest.target import Targets
+from collector.registry import Registry
+from tests.collector.live_log import live_log
+from tests.running import read_log
+from wal.committer import Committer
+from wal.files import Files
+
+NOW_MS = 1_576_222_588_123
+SECRET = b"s" * 64
+SESSIONS = Sessions(SECRET, 1800)
+
+
+class Logs(NamedTuple):
+    """What an intake writes to."""
+
+    folder: Path
+    committer: Committer
+    intake: Intake
+
+    @property
+    def stored(self) -> list[dict[str, Any]]:
+        """Every record of the log."""
+        return read_log(self.folder / "log")
+
+    @property
+    def dead(self) -> list[dict[str, Any]]:
+        """Every dead letter."""
+        return read_log(self.folder / "dead")
+
+
+@asynccontextmanager
+async def live_intake(
+    folder: Path, limits: config.Limits | None = None, files: Files | None = None
+) -> AsyncIterator[Logs]:
+    """An intake whose clock stands at NOW_MS; `files` are those of the log of events."""
+    async with live_log(folder / "log/00", files=files) as committer, live_log(folder / "dead/00") as dead:
+        intake = Intake(
+            committer=committer,
+            dead_letters=DeadLetters(dead, 64 << 20, lambda: NOW_MS),
+            sessions=SESSIONS,
+            limits=limits or config.Limits(),
+            clock=lambda: NOW_MS,
+        )
+        yield Logs(folder, committer, intake)
+
+
+def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | None = None) -> EventEndpoint:
+    """The endpoint that serves these properties."""
+    return EventEndpoint(
+        targets=Targets(Registry(properties), Signer(SECRET)),
+        intake=logs.intake,
+        limits=limits or config.Limits(),
+        trusted_proxies=(),
+    )
+
+
+async def ask(served: EventEndpoint, method: str, query: str, body: bytes | None = None, **headers: str) -> Answer:
+    """The answer to one request; `content_type="…"` becomes the header content-type."""
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    if body is not None:
+        named.append((b"content-length", b"%d" % len(body)))
+    scope = {
+        "type": "http",
+        "method": method,
+        "raw_path": b"/event",
+        "query_string": query.encode(),
+        "headers": named,
+        "client": ("203.0.113.7", 4711),
+        "scheme": "http",
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body or b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await served(scope, receive, send)
+    start, end = sent
+    return Answer(start["status"], start["headers"], end["body"])
