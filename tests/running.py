@@ -87,7 +87,7 @@ class Collector:
 
     def __init__(self, folder: Path, workers: int = 2, settings: str = _SETTINGS) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         (folder / "collector.toml").write_text(settings.format(port=self.port, workers=workers))
         self._workers = workers
         self._log = folder / "stderr.log"
@@ -220,7 +220,8 @@ def _is_worker(child: psutil.Process) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

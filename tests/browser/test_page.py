@@ -1,0 +1,195 @@
+"""A page in real headless Chromium that sends to a collector on another origin, in every way that pages do."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+from tests.browser.site import Site, site
+from tests.running import eventually
+
+CHROMIUM = shutil.which("chromium")
+EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
+FIELDS = {"ea": "view", "ec": "product", "sid": "1", "aid": "a", "uid": "u"}
+FETCH = """async ([url, event]) => {
+    const headers = {'content-type': 'application/json'};
+    const answer = await fetch(url, {method: 'POST', credentials: 'include', headers, body: JSON.stringify(event)});
+    return {status: answer.status, ack: answer.headers.get('x-event-ack'), body: await answer.json()};
+}"""
+BEACON = "([url, event]) => navigator.sendBeacon(url, JSON.stringify(event))"
+PIXEL = """url => new Promise(done => {
+    const image = new Image();
+    image.onload = () => done([image.naturalWidth, image.naturalHeight]);
+    image.onerror = () => done(null);
+    image.src = url;
+})"""
+SCRIPT = """url => new Promise((done, failed) => {
+    window._event_callback_data = done;
+    const script = document.createElement('script');
+    script.onerror = failed;
+    script.src = url;
+    document.head.append(script);
+})"""
+LINK = """url => {
+    const link = document.createElement('a');
+    link.href = url;
+    link.id = 'out';
+    link.textContent = 'out';
+    document.body.append(link);
+}"""
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path) as found:
+        yield found
+
+
+def _open(context: BrowserContext, where: Site, errors: list[str] | None = None) -> Page:
+    page = context.new_page()
+    if errors is not None:
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{where.page}/")
+    return page
+
+
+def _fetch(page: Page, where: Site) -> dict[str, Any]:
+    answer: dict[str, Any] = page.evaluate(FETCH, [where.event("json"), EVENT])
+    return answer
+
+
+def _session(body: dict[str, Any]) -> tuple[int, int]:
+    """Hits, and whether this one opened the session."""
+    _, hits, new = body["dgs"].split("%3A")
+    return int(hits), int(new)
+
+
+def _use_all(page: Page, where: Site) -> None:
+    """One event in each way: fetch, sendBeacon, image, script, link."""
+    assert _fetch(page, where)["status"] == 200
+    assert page.evaluate(BEACON, [where.event("json"), EVENT])
+    eventually(lambda: len(where.stored()) == 2, "the beacon is stored")
+    assert page.evaluate(PIXEL, where.event("pixel", **FIELDS)) == [1, 1]
+    page.evaluate(SCRIPT, where.event("javascript", **FIELDS))
+    target = f"{where.page}/landing"
+    page.evaluate(LINK, where.event("redirect", **(FIELDS | {"ea": "click"}), redirect_url=target))
+    page.click("#out")
+    page.wait_for_url(target)
+
+
+def test_the_session_goes_on_by_cookie_over_fetch_beacon_pixel_script_and_click(browser: Browser, shop: Site) -> None:
+    errors: list[str] = []
+    with browser.new_context() as context:
+        page = _open(context, shop, errors)
+        _use_all(page, shop)
+        answer = _fetch(page, shop)
+    assert (answer["ack"], _session(answer["body"])) == ("fsync", (6, 0))
+    assert shop.hits() == [1, 2, 3, 4, 5, 6]
+    assert len({record["client_id"] for record in shop.stored()}) == 1
+    assert [record["event"]["ea"] for record in shop.stored()] == ["view"] * 4 + ["click", "view"]
+    assert errors == []
+
+
+def test_the_callback_of_a_script_gets_the_answer(browser: Browser, shop: Site) -> None:
+    with browser.new_context() as context:
+        page = _open(context, shop)
+        answers = [page.evaluate(SCRIPT, shop.event("javascript", **FIELDS)) for _ in range(3)]
+    assert [_session(answer) for answer in answers] == [(1, 1), (2, 0), (3, 0)]
+    assert [answer["n_client_id"] for answer in answers] == [1, 0, 0]
+
+
+def test_no_field_runs_as_script(browser: Browser, shop: Site) -> None:
+    evil = "%3C/script%3E%3Cscript%3Ewindow.evil=1%3C/script%3E%22%27%5C%E2%80%A8"
+    with browser.new_context() as context:
+        page = _open(context, shop)
+        answer = page.evaluate(SCRIPT, shop.event("javascript", **(FIELDS | {"aid": evil})))
+        assert answer["aid"] == "</script><script>window.evil=1</script>\"'\\\u2028"
+        assert page.evaluate("window.evil") is None
+
+
+def test_a_session_ends_30_minutes_after_its_last_hit(browser: Browser, shop: Site) -> None:
+    with browser.new_context() as context:
+        page = _open(context, shop)
+        seen = []
+        for minutes in (0, 29, 29, 31, 1):
+            shop.clock.minutes += minutes
+            seen.append(_fetch(page, shop)["body"])
+    assert [_session(body) for body in seen] == [(1, 1), (2, 0), (3, 0), (1, 1), (2, 0)]
+    assert [body["n_client_id"] for body in seen] == [1, 0, 0, 0, 0]
+    assert len({body["client_id"] for body in seen}) == 1
+
+
+@pytest.mark.parametrize("header", ["Sec-GPC", "DNT"])
+def test_who_asks_not_to_be_tracked_has_no_cookie_and_no_session(browser: Browser, shop: Site, header: str) -> None:
+    with browser.new_context(extra_http_headers={header: "1"}) as context:
+        page = _open(context, shop)
+        _use_all(page, shop)
+        assert context.cookies(shop.collector) == []
+    assert shop.hits() == [1, 1, 1, 1, 1]
+
+
+def test_the_cookie_is_out_of_reach_of_scripts(browser: Browser, shop: Site) -> None:
+    with browser.new_context() as context:
+        page = _open(context, shop)
+        _fetch(page, shop)
+        assert page.evaluate("document.cookie") == ""
+        (cookie,) = context.cookies(shop.collector)
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"], cookie["secure"]) == (
+        "an_session",
+        True,
+        "Lax",
+        False,
+    )
+
+
+def test_a_page_that_is_not_listed_neither_stores_nor_reads(browser: Browser, tmp_path: Path, shop: Site) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(shop.page.replace("127.0.0.1", "localhost") + "/")
+        refused = page.evaluate(
+            "([url, event]) => fetch(url, {method: 'POST', body: JSON.stringify(event)}).catch(error => String(error))",
+            [shop.event("json"), EVENT],
+        )
+        assert refused == "TypeError: Failed to fetch"
+        page.evaluate(BEACON, [shop.event("json"), EVENT])
+        assert page.evaluate(PIXEL, shop.event("pixel", **FIELDS)) == [1, 1]  # a browser names no origin with these
+    assert [record["event"]["sid"] for record in shop.stored()] == [1]
+
+
+def test_over_https_the_session_goes_on_across_sites(playwright: Playwright, tmp_path: Path) -> None:
+    """In a profile whose owner lets sites of others have cookies; Chromium's own default is to block them."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed; on Debian: apt-get install openssl")
+    preferences = tmp_path / "profile/Default/Preferences"
+    preferences.parent.mkdir(parents=True)
+    preferences.write_text('{"profile": {"cookie_controls_mode": 0}}')
+    profile = playwright.chromium.launch_persistent_context(
+        tmp_path / "profile", executable_path=CHROMIUM, args=["--no-sandbox"], ignore_https_errors=True
+    )
+    with site(tmp_path, is_https=True) as where, profile as context:
+        page = _open(context, where)
+        _use_all(page, where)
+        (cookie,) = context.cookies(where.collector)
+        assert (cookie["sameSite"], cookie["secure"], cookie["httpOnly"]) == ("None", True, True)
+        assert where.hits() == [1, 2, 3, 4, 5]
