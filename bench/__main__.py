@@ -34,7 +34,7 @@ def main() -> None:
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
             for name, server in zip(samples, (echo, collector), strict=True):
-                samples[name].append(_measure(*server, options.connections, options.seconds))
+                samples[name].append(_measure(server[0], server[1][0], options.connections, options.seconds))
     _report(samples, options)
 
 

@@ -17,7 +17,7 @@ LOAD_CORE = 1
 _CONFIG = """
 [server]
 port = {port}
-workers = 1
+workers = {workers}
 [log]
 dir = "log"
 [dead_letters]
@@ -32,27 +32,26 @@ dir = "events"
 
 
 @contextmanager
-def collector(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
-    """A collector with one worker, fsync and the file sink, below `folder`; gives its port and the worker."""
+def collector(folder: Path, workers: int = 1) -> Iterator[tuple[int, list[psutil.Process]]]:
+    """A collector with fsync and the file sink, below `folder`; gives its port and its workers."""
     port = _free_port()
-    (folder / "collector.toml").write_text(_CONFIG.format(port=port))
+    (folder / "collector.toml").write_text(_CONFIG.format(port=port, workers=workers))
     program = Path(sys.executable).parent / "collector"
     with _running([str(program), "serve", "--config", str(folder / "collector.toml")]) as process:
         _wait(port)
         # the supervisor's other child is multiprocessing's resource tracker
-        workers = [each for each in process.children() if "spawn_main" in " ".join(each.cmdline())]
-        yield port, workers[0]
+        yield port, [each for each in process.children() if "spawn_main" in " ".join(each.cmdline())]
 
 
 @contextmanager
-def echo() -> Iterator[tuple[int, psutil.Process]]:
+def echo() -> Iterator[tuple[int, list[psutil.Process]]]:
     """The reference with the same event loop, parser and options."""
     port = _free_port()
     options = f"--port {port} --loop uvloop --http httptools --ws none --lifespan off --no-access-log"
     quiet = "--no-proxy-headers --no-server-header --no-date-header --log-level warning"
     with _running([sys.executable, "-m", "uvicorn", "bench.echo:app", *options.split(), *quiet.split()]) as process:
         _wait(port)
-        yield port, process
+        yield port, [process]
 
 
 def cpu_seconds(process: psutil.Process) -> float:
