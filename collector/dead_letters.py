@@ -29,6 +29,7 @@ class Form(Enum):
     """What the raw bytes of a dead letter are, and so how they are read again."""
 
     JSON = "json"
+    NDJSON = "ndjson"
     QUERY = "query"
 
 

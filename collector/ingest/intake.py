@@ -83,7 +83,7 @@ class Intake:
                 raise NotAClick("a redirect needs one click event, not a batch")
         except (BadEvent, NotAClick) as error:
             if body:
-                await self._refuse(request, [Refused(error, Form.JSON, body)])
+                await self._refuse(request, [Refused(error, Form.NDJSON if is_ndjson else Form.JSON, body)])
             raise
         if events is None:
             return await self.take(request, body, body, Form.JSON)
@@ -92,7 +92,7 @@ class Intake:
     async def take(self, request: Request, event: bytes, raw: bytes, form: Form) -> Answer:
         """Take one event, which came as `raw`. Raises Rejected, WalError."""
         target, visit = request.target, request.visit
-        if visit.prop.rate:
+        if visit.prop.rate and request.is_stored:
             visit.prop.rate.take(1)
         try:
             if target.fault is not None:
@@ -142,7 +142,7 @@ class Intake:
         """One bad event does not sink the others; those that are good go into the log together, or none of them."""
         target, visit, token, headers = request.target, request.visit, request.token, request.headers
         prop = visit.prop
-        if prop.rate:
+        if prop.rate and request.is_stored:
             prop.rate.take(len(events))
         if target.fault is not None:
             await self._refuse(request, [Refused(target.fault, Form.JSON, event) for event in events])

@@ -122,11 +122,12 @@ def test_queries_bytes_and_letters_in_parts_are_read_again(folder: Path) -> None
         _letter(3, event[:700], part=1, of=2),
         _letter(4, event[700:], part=2, of=2),
         _letter(5, '[{"ea":"a","ec":"1"},{"ea":"a","ec":"2"}]'),
+        _letter(6, '{"ea":"a","ec":"3"}\n{"ea":"a","ec":"4"}', form="ndjson"),
     )
-    assert _run(folder, "redrive").stdout.startswith("redriven: 4 dead letters, 5 events\n")
+    assert _run(folder, "redrive").stdout.startswith("redriven: 5 dead letters, 7 events\n")
     events = [record["event"] for record in _redriven(folder)]
     assert events[0] == {"ea": "open", "ec": "mail", "dims": {"a": 1}}
-    assert [event["ec"] for event in events] == ["mail", "base64", "long", "1", "2"]
+    assert [event["ec"] for event in events] == ["mail", "base64", "long", "1", "2", "3", "4"]
 
 
 def test_a_plan_that_was_never_carried_out_does_not_hide_its_letters(folder: Path) -> None:
