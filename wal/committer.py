@@ -21,6 +21,8 @@ _BLOCK_BYTES: Final = 1 << 20
 """Where a block stops taking more appends; a single larger append is a block of its own."""
 _WAITING_BYTES: Final = 64 << 20
 _IDLE_SECONDS: Final = 0.1
+_NEARLY_FULL: Final = 0.5
+"""From this fullness of the log on, its idle thread looks for room: appends, which would, may be kept away by then."""
 
 
 class _Shared(asyncio.Future[None]):
@@ -198,6 +200,8 @@ class Committer:
                 self._tidy_later(max(rotates_in, _IDLE_SECONDS))
         else:
             self._fail(block, fault)
+        if self.log.fullness > _NEARLY_FULL:
+            self._tidy_later(_IDLE_SECONDS)
         self._dispatch()
 
     def _fail(self, block: _Block, fault: WalError) -> None:

@@ -3,6 +3,7 @@
 A commit is one block: reserve, write, fdatasync. Only then does `end`, the durable place, move.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -120,12 +121,17 @@ class Log:
         self._is_idle = records == 0
 
     def mark_idle(self) -> None:
-        """After a pause: write an empty block, whose `durable` proves the last event fsynced, and rotate by age."""
+        """After a pause: write an empty block, whose `durable` proves the last event fsynced, and rotate by age.
+
+        Looks for room too, since nobody commits to a log that is known to be full.
+        """
         self._check_is_open()
         if not self._is_idle:
             self.commit(b"", 0)
         if self._is_due(self._clock()):
             self._rotate()
+        with contextlib.suppress(LogFull):
+            self._look_for_room(self._clock())
 
     @property
     def rotates_in(self) -> float | None:
@@ -174,22 +180,27 @@ class Log:
         return segment.offset >= self._segment_bytes or now - segment.opened_ms >= self._segment_ms
 
     def _check_room(self, now: int) -> None:
-        """Raise LogFull below the watermark; the disk is asked a few times a second, not at each commit."""
-        if not 0 <= now - self._room_checked_ms < _ROOM_CHECK_MS:
-            self._room_checked_ms = now
-            try:
-                self._free_bytes = self.files.free_bytes(self.directory)
-            except OSError as error:
-                raise self._refusal(error) from error
-            is_low = self._free_bytes < self._warn_free_bytes
-            if is_low and not self._is_warned:
-                logger.warning("%s: only %d bytes are free on this disk", self.directory, self._free_bytes)
-            self._is_warned = is_low
+        """Raise LogFull below the watermark."""
+        self._look_for_room(now)
         if self._free_bytes < self._min_free_bytes:
             raise LogFull(
                 f"{self.directory}: {self._free_bytes} bytes are free, under the {self._min_free_bytes} that are kept "
                 "for cursors and deletion; make room on the disk"
             )
+
+    def _look_for_room(self, now: int) -> None:
+        """Ask the disk, a few times a second and not at each commit. Raises LogFull where it does not answer."""
+        if 0 <= now - self._room_checked_ms < _ROOM_CHECK_MS:
+            return
+        self._room_checked_ms = now
+        try:
+            self._free_bytes = self.files.free_bytes(self.directory)
+        except OSError as error:
+            raise self._refusal(error) from error
+        is_low = self._free_bytes < self._warn_free_bytes
+        if is_low and not self._is_warned:
+            logger.warning("%s: only %d bytes are free on this disk", self.directory, self._free_bytes)
+        self._is_warned = is_low
 
     def _rotate(self) -> None:
         old = self._segment

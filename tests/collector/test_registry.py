@@ -1,11 +1,14 @@
 """Properties by portal and property id, in the form that a request needs."""
 
 import json
+from typing import Any
 
 import pytest
 
 from collector import config
-from collector.registry import Registry
+from collector.errors import BadSettings
+from collector.registry import Registry, is_key
+from tests.collector.properties import prepared
 
 REGISTRY = Registry(
     [
@@ -42,3 +45,83 @@ def test_the_members_of_the_stored_record_are_json() -> None:
 
 def test_a_registry_can_be_empty() -> None:
     assert Registry([]).get(33167, 2) is None
+
+
+OLD, NEW = "old-" * 4, "new-" * 4
+
+
+@pytest.fixture
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLD_KEY", OLD)
+    monkeypatch.setenv("NEW_KEY", NEW)
+    monkeypatch.setenv("SHORT_KEY", "x" * 15)
+    monkeypatch.setenv("EMPTY_KEY", "")
+    monkeypatch.setenv("OTHER_KEY", "é" * 16)
+
+
+@pytest.mark.usefixtures("_keys")
+@pytest.mark.parametrize(
+    ("names", "key", "is_one"),
+    [
+        (["OLD_KEY"], OLD, True),
+        (["OLD_KEY"], NEW, False),
+        (["OLD_KEY", "NEW_KEY"], OLD, True),
+        (["OLD_KEY", "NEW_KEY"], NEW, True),
+        (["NEW_KEY"], OLD, False),
+        (["OLD_KEY"], OLD[:-1], False),
+        (["OLD_KEY"], OLD + "x", False),
+        (["OLD_KEY"], OLD.upper(), False),
+        (["OLD_KEY"], "", False),
+        (["OTHER_KEY"], "é" * 16, True),
+        ([], OLD, False),
+        ([], "", False),
+    ],
+)
+def test_each_of_a_propertys_keys_is_one_and_nothing_else_is(names: list[str], key: str, is_one: bool) -> None:
+    prop = prepared(write_keys=tuple(f"env:{name}" for name in names))
+    assert is_key(key.encode(), prop.key_digests) is is_one
+
+
+@pytest.mark.usefixtures("_keys")
+@pytest.mark.parametrize("name", ["NO_SUCH_KEY", "EMPTY_KEY", "SHORT_KEY"])
+def test_a_key_that_is_missing_or_too_short_is_refused_with_its_name_and_not_its_value(name: str) -> None:
+    with pytest.raises(BadSettings, match=rf"property 33167/2: expected at least 16 characters .*{name}") as caught:
+        prepared(write_keys=("env:OLD_KEY", f"env:{name}"))
+    assert "xxx" not in str(caught.value)
+
+
+def test_a_property_holds_no_key_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLD_KEY", OLD)
+    assert OLD not in repr(prepared(write_keys=("env:OLD_KEY",)))
+
+
+@pytest.mark.parametrize(("workers", "let_in"), [(1, 8), (4, 2), (16, 1)])
+def test_each_worker_allows_its_share_of_a_rate_and_at_least_one_event(workers: int, let_in: int) -> None:
+    prop = Registry([config.Property(1, 2, events_per_second=8.0)], workers).get(1, 2)
+    assert prop
+    assert prop.rate
+    assert prop.rate.wait_seconds(0) == 0
+    prop.rate.take(let_in - 1)
+    assert prop.rate.wait_seconds(0) == 0
+    prop.rate.take(1)
+    assert prop.rate.wait_seconds(0) > 0
+
+
+def test_a_property_without_a_rate_is_not_counted() -> None:
+    assert prepared().rate is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_user_agent", "has_cookies"),
+    [
+        ({}, True, True),
+        ({"user_agent": "drop"}, False, True),
+        ({"cookies": False}, True, False),
+        ({"source": "android"}, True, False),
+    ],
+)
+def test_what_may_be_stored_and_set_is_ready_to_be_asked(
+    settings: dict[str, Any], has_user_agent: bool, has_cookies: bool
+) -> None:
+    prop = prepared(**settings)
+    assert (prop.has_user_agent, prop.has_cookies, prop.ip) == (has_user_agent, has_cookies, "full")

@@ -8,12 +8,15 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tests.contract.framing import Burst, bursts
 from tests.contract.hostile import KNOWN, Attempt, attempts
 from tests.contract.wire import Answer, Wire
 from tests.running import Collector, running
@@ -60,6 +63,16 @@ def test_what_is_answered_is_what_is_stored(fuzzed: Collector) -> None:
     _fuzz(fuzzed, settings(max_examples=700, derandomize=True))
 
 
+def test_no_framing_makes_two_of_one_request_or_one_of_two(fuzzed: Collector) -> None:
+    _fuzz_framing(fuzzed, settings(max_examples=6, derandomize=True))
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3600)
+def test_no_framing_makes_two_of_one_request_or_one_of_two_many_times(fuzzed: Collector) -> None:
+    _fuzz_framing(fuzzed, settings(max_examples=int(os.environ.get("TRACKLOG_CASES", "100000")) // 1000))
+
+
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
 def test_what_is_answered_is_what_is_stored_many_times(fuzzed: Collector) -> None:
@@ -88,6 +101,44 @@ def _fuzz(collector: Collector, how: settings) -> None:
     assert set(stored) | set(dead) <= set(outcomes)
     for mark, outcome in outcomes.items():
         _check_traces(outcome, stored[mark], dead[mark])
+
+
+def _fuzz_framing(collector: Collector, how: settings) -> None:
+    """Send each burst on a connection of its own, all at once, since those that are not whole take their time."""
+    marks = count()
+    start = f"burst-{len(_records(collector.folder / 'data/log'))}"
+
+    @settings(how, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(st.lists(bursts(), min_size=40, max_size=40))
+    def send(sent: list[Burst]) -> None:
+        named = [(f"{start}-{next(marks)}", burst) for burst in sent]
+        wires = []
+        for mark, burst in named:
+            wires.append(Wire(collector.port))
+            wires[-1].send(burst.wire(mark))
+        answers = [wire.answers() for wire in wires]
+        stored = _records(collector.folder / "data/log")
+        for (mark, burst), each in zip(named, answers, strict=True):
+            _check_burst(burst, each, stored[mark], stored[f"inner-{mark}"])
+
+    send()
+
+
+def _check_burst(
+    burst: Burst, answers: list[Answer], stored: list[dict[str, Any]], inner: list[dict[str, Any]]
+) -> None:
+    said = (burst, answers)
+    assert all(answer.status in _STATUSES for answer in answers), said
+    claimed = {answer.headers["x-event-id"] for answer in answers if "x-event-id" in answer.headers}
+    ids = {record["id"] for record in (*stored, *inner)}
+    assert claimed <= ids, said
+    assert len(stored) <= 1, said
+    if burst.is_ambiguous:
+        assert not ids, said
+        assert [answer.status for answer in answers] in ([400], []), said
+    if burst.is_plain:
+        assert ids == claimed == {record["id"] for record in stored}, said
+        assert [answer.status for answer in answers] == [200, 404], said
 
 
 def _check_face(attempt: Attempt, answer: Answer) -> None:
@@ -145,6 +196,8 @@ def _leaves_dead_letters(attempt: Attempt, answer: Answer) -> set[bool]:
         return {False, True}
     if answer.status == 200:
         return {bool(_object(answer).get("rejected"))}
+    if answer.status == 400 and attempt.body and not attempt.body.wire:
+        return {False, True}  # the event is looked for in the query
     return {answer.status == 400 and attempt.has_content and _NO_HTTP not in answer.body}
 
 

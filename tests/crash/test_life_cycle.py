@@ -1,5 +1,6 @@
 """Starting, stopping and being looked at, as an operator meets it."""
 
+import os
 import re
 import socket
 import stat
@@ -8,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, is_connectable, read_log, running
+from tests.running import (
+    PATIENCE_SECONDS,
+    PROGRAMS,
+    WRITE_KEYS,
+    Collector,
+    eventually,
+    is_connectable,
+    read_log,
+    running,
+)
 
 _EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
 _ROTATING = """
@@ -127,4 +137,7 @@ def _segments(folder: Path) -> list[Path]:
 
 def _serve(collector: Collector) -> subprocess.CompletedProcess[str]:
     command = [str(PROGRAMS / "collector"), "serve", "--config", str(collector.folder / "collector.toml")]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    environment = os.environ | WRITE_KEYS
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS, env=environment
+    )

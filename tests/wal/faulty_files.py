@@ -97,3 +97,14 @@ class FaultyFiles(Files):
     def unlink(self, path: str) -> None:
         self._meet("unlink")
         super().unlink(path)
+
+
+class SmallDisk(FaultyFiles):
+    """A disk with so many bytes free, which counts how often it is asked for them."""
+
+    free = 1000
+    asked = 0
+
+    def free_bytes(self, path: str) -> int:
+        self.asked += 1
+        return self.free

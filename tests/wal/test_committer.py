@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.running import PATIENCE_SECONDS
-from tests.wal.faulty_files import FaultyFiles
+from tests.wal.faulty_files import FaultyFiles, SmallDisk
 from tests.wal.logs import events, line, lines, numbers, read_blocks
 from wal.committer import Committer
 from wal.errors import LogClosed, LogFull, LogPoisoned, RecordTooLarge
@@ -498,3 +498,74 @@ def test_while_the_disk_stalls_new_appends_are_refused_and_those_that_wait_are_s
 
     asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))
     assert events(directory) == list(range(1, len(events(directory)) + 1))
+
+
+# Fullness
+
+
+def test_a_log_that_nothing_waits_for_is_not_full(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            assert committer.fullness == 0
+            await committer.append(line(1))
+            assert committer.fullness < 0.01
+
+    asyncio.run(run())
+
+
+def test_what_waits_for_the_disk_fills_the_log_up_to_where_appends_are_refused(
+    directory: str, files: FaultyFiles
+) -> None:
+    async def run() -> None:
+        log = Log(directory, files=files)
+        committer = Committer(log, stall_seconds=PATIENCE_SECONDS * 10)
+        waiting = [await _blocked(committer, files, 0)]
+        seen = [committer.fullness]
+        while seen[-1] <= 1 - 1 / 128:
+            waiting.append(committer.append(_event(_MIB // 2)))
+            seen.append(committer.fullness)
+        with pytest.raises(LogFull, match="bytes wait for the disk"):
+            committer.append(_event(_MIB // 2))
+        files.gate.set()
+        await asyncio.gather(*waiting)
+        assert seen == sorted(seen)
+        assert seen[0] < 0.01
+        assert 0.99 < seen[-1] <= 1
+        await committer.close()
+        log.close()
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))
+
+
+def test_a_disk_that_takes_its_time_fills_the_log(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        log = Log(directory, files=files)
+        committer = Committer(log, stall_seconds=0.05)
+        stalled = await _blocked(committer, files, 1)
+        while committer.fullness < 1:
+            await asyncio.sleep(0.01)
+        files.gate.set()
+        await stalled
+        assert committer.fullness < 1
+        await committer.close()
+        log.close()
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))
+
+
+@pytest.mark.parametrize("free", [100, 600])
+def test_a_full_disk_fills_the_log_until_there_is_room_though_nobody_appends(directory: str, free: int) -> None:
+    async def run() -> None:
+        disk = SmallDisk()
+        disk.free = free
+        log = Log(directory, files=disk, min_free_bytes=500)
+        committer = Committer(log)
+        await asyncio.wait([committer.append(line(1))])
+        assert committer.fullness == pytest.approx(500 / free)
+        disk.free = 50_000
+        while committer.fullness > 0.01:
+            await asyncio.sleep(0.01)
+        await committer.close()
+        log.close()
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))

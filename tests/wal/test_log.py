@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.running import PATIENCE_SECONDS
-from tests.wal.faulty_files import FaultyFiles
+from tests.wal.faulty_files import FaultyFiles, SmallDisk
 from tests.wal.logs import Clock, crash_image, events, line, lines, read_blocks, segments
 from wal.errors import LogClosed, LogFull, LogLocked, LogPoisoned
 from wal.format import HEADER_BYTES, Position
@@ -363,21 +363,10 @@ def test_an_error_names_the_log_and_the_reason(log: Log, directory: str, files: 
 # Room on the disk, and who holds the log
 
 
-class _Disk(FaultyFiles):
-    """A disk with so many bytes free, which counts how often it is asked for them."""
-
-    free = 1000
-    asked = 0
-
-    def free_bytes(self, path: str) -> int:
-        self.asked += 1
-        return self.free
-
-
 def test_below_the_watermark_commits_are_refused_until_there_is_room(
     directory: str, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    disk = _Disk()
+    disk = SmallDisk()
     with closing(Log(directory, files=disk, clock=clock, warn_free_bytes=900, min_free_bytes=500)) as log:
         _commit(log, 1)
         disk.free = 800
@@ -396,8 +385,34 @@ def test_below_the_watermark_commits_are_refused_until_there_is_room(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize(
+    ("free", "least", "fullness"), [(1000, 500, 0.5), (1000, 0, 0), (500, 500, 1), (250, 500, 2), (0, 500, 500)]
+)
+def test_fullness_is_the_bytes_that_must_stay_free_as_a_share_of_those_that_are(
+    directory: str, clock: Clock, free: int, least: int, fullness: float
+) -> None:
+    disk = SmallDisk()
+    disk.free = free
+    with closing(Log(directory, files=disk, clock=clock, min_free_bytes=least)) as log:
+        assert log.fullness == pytest.approx(0)
+        log.mark_idle()
+        assert log.fullness == pytest.approx(fullness)
+
+
+def test_room_is_found_again_though_nobody_commits(directory: str, clock: Clock) -> None:
+    disk = SmallDisk()
+    disk.free = 499
+    with closing(Log(directory, files=disk, clock=clock, min_free_bytes=500)) as log:
+        with pytest.raises(LogFull):
+            log.commit(line(0), 1)
+        disk.free = 5000
+        clock.ms += 200
+        log.mark_idle()
+        assert log.fullness == pytest.approx(0.1)
+
+
 def test_the_disk_is_asked_for_its_room_every_200_ms_and_not_at_each_commit(directory: str, clock: Clock) -> None:
-    disk = _Disk()
+    disk = SmallDisk()
     with closing(Log(directory, files=disk, clock=clock, min_free_bytes=500)) as log:
         _commit(log, 1)
         disk.free = 499
@@ -418,7 +433,7 @@ def test_the_disk_is_asked_for_its_room_every_200_ms_and_not_at_each_commit(dire
 def test_each_time_that_room_gets_low_there_is_one_warning(
     directory: str, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    disk = _Disk()
+    disk = SmallDisk()
     with closing(Log(directory, files=disk, clock=clock, warn_free_bytes=900)) as log:
         for number, disk.free in enumerate((900, 899, 898, 900, 897), 1):
             clock.ms += 200

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from collector.errors import BadEvent, Fault
-from collector.ingest.decode import Event, decode_event
+from collector.errors import BadEvent, Fault, TooLarge
+from collector.ingest.decode import Event, batch_in, decode_event
 
 REQUIRED = ("ea", "ec", "sid", "aid", "uid")
 NESTING = 64
@@ -357,3 +357,101 @@ def test_an_integer_name_is_no_longer_than_a_string(value: int, is_taken: bool) 
         with pytest.raises(BadEvent) as refused:
             decode_event(body, (), 64)
         assert [fault.field for fault in refused.value.faults] == ["uid"]
+
+
+def _batch(body: bytes, *, is_ndjson: bool = False, limit: int = 3) -> list[bytes] | None:
+    return batch_in(body, limit, is_ndjson=is_ndjson)
+
+
+@pytest.mark.parametrize(
+    ("body", "events"),
+    [
+        (b"[{}]", [b"{}"]),
+        (b" \r\n\t[ {} , {} ] ", [b"{}", b"{}"]),
+        (b'[{"a":[1,"]"]},7,"x"]', [b'{"a":[1,"]"]}', b"7", b'"x"']),
+        (b"[[],null,[[{}]]]", [b"[]", b"null", b"[[{}]]"]),
+        (b'[{"ea": "a"},{"ea":1.50}]', [b'{"ea": "a"}', b'{"ea":1.50}']),
+        ('[{"ea":"é"}]'.encode(), ['{"ea":"é"}'.encode()]),
+    ],
+)
+def test_an_array_is_a_batch_of_its_elements_as_they_came(body: bytes, events: list[bytes]) -> None:
+    assert _batch(body) == events
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b' {"a":[1]}', b"", b" ", b"7", b'"["', b"ea=view", b"\xff", b"\xef\xbb\xbf[]"]
+)
+def test_anything_else_is_no_batch(body: bytes) -> None:
+    assert _batch(body) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "events"),
+    [
+        (b"{}", [b"{}"]),
+        (b"{}\n", [b"{}"]),
+        (b"{}\n{}", [b"{}", b"{}"]),
+        (b"{}\r\n{}\r\n", [b"{}", b"{}"]),
+        (b"\n\n{}\n \n\t\r\n{}\n\n", [b"{}", b"{}"]),
+        (b'  {"a":1}  \n\t{}', [b'{"a":1}', b"{}"]),
+        (b"[]\n7\njunk", [b"[]", b"7", b"junk"]),
+        (b"{}\n\xff\n{}", [b"{}", b"\xff", b"{}"]),
+        ('{"a":"\u2028 \x85"}\n{}'.encode(), ['{"a":"\u2028 \x85"}'.encode(), b"{}"]),
+    ],
+)
+def test_each_line_that_is_not_blank_is_an_event(body: bytes, events: list[bytes]) -> None:
+    assert [line.strip() for line in _batch(body, is_ndjson=True) or []] == events
+
+
+def test_a_line_that_ends_in_crlf_is_a_good_event() -> None:
+    (line,) = _batch(_json(EVENT) + b"\r\n", is_ndjson=True) or []
+    assert _decode(line)[1] == _json(EVENT)
+
+
+@pytest.mark.parametrize(("body", "is_ndjson"), [(b"[]", False), (b" [ ] ", False), (b"", True), (b"\r\n \n", True)])
+def test_a_batch_of_nothing_is_refused(body: bytes, is_ndjson: bool) -> None:
+    with pytest.raises(BadEvent, match="no event"):
+        _batch(body, is_ndjson=is_ndjson)
+
+
+@pytest.mark.parametrize(
+    ("left", "between", "right", "is_ndjson"), [(b"[", b",", b"]", False), (b"", b"\n", b"\n", True)]
+)
+def test_a_batch_has_events_up_to_the_limit(left: bytes, between: bytes, right: bytes, is_ndjson: bool) -> None:
+    def batch(events: int) -> bytes:
+        return left + between.join([b"{}"] * events) + right
+
+    assert len(_batch(batch(3), is_ndjson=is_ndjson) or []) == 3
+    for events in (4, 100_000):
+        with pytest.raises(TooLarge, match="limit of 3 events"):
+            _batch(batch(events), is_ndjson=is_ndjson)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"[", b"[{}", b"[{},]", b"[{}]]", b"[{}] {}", b"[{}{}]", b"[{},,{}]", b"[nul]", b'[{"a":}]', b"[{}]\x00"),
+        *(b'[{"a":"\xff"}]', b'[{},"\xed\xa0\x80"]', b"[{}]\xff", b"[" * 100_000, b"[" * 500 + b"]" * 500 + b"}"),
+        *(b"[" * 100_000 + b"]" * 100_000, b'[{"a":' * 50_000),
+    ],
+)
+def test_an_array_that_is_malformed_anywhere_is_refused_whole(body: bytes) -> None:
+    with pytest.raises(BadEvent):
+        _batch(body)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(_VALUES, min_size=1, max_size=3), st.sampled_from([None, 1]))
+def test_any_array_comes_apart_into_the_values_of_its_elements(values: list[Any], indent: int | None) -> None:
+    parts = _batch(json.dumps(values, indent=indent).encode())
+    assert parts is not None
+    assert [json.loads(part) for part in parts] == values
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary() | st.binary().map(b"[{},%b".__mod__), st.booleans())
+def test_no_batch_raises_anything_else(body: bytes, is_ndjson: bool) -> None:
+    try:
+        _batch(body, is_ndjson=is_ndjson)
+    except (BadEvent, TooLarge):
+        return

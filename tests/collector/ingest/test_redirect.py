@@ -1,5 +1,6 @@
 """Redirects: the long table of where a click may lead, and of the tricks that lead elsewhere."""
 
+import re
 from urllib.parse import urlsplit
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import BadRedirect
-from collector.ingest.redirect import is_listed, location
+from collector.ingest.redirect import Signer, is_listed, location
 
 HOSTS = frozenset({"shop.example.com", "*.example.org", "xn--mnchen-3ya.example", "127.0.0.1"})
 
@@ -48,98 +49,100 @@ def test_a_listed_host_is_where_a_click_may_lead(url: str, sent: str | None) -> 
     assert location(url, HOSTS) == (sent or url).encode()
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "https://",
-        "http:",
-        "https",
-        "shop.example.com",
-        "/p/1",
-        "?a=b",
-        pytest.param("https://evil.example.net", id="another host"),
-        pytest.param("https://example.com", id="the host above"),
-        pytest.param("https://x.shop.example.com", id="a host below, without a wildcard"),
-        pytest.param("https://shop.example.com.evil.example.net", id="a listed name in front"),
-        pytest.param("https://evil-shop.example.com", id="a listed name behind"),
-        pytest.param("https://example.org", id="the apex of a wildcard"),
-        pytest.param("https://evilexample.org", id="a wildcard without its dot"),
-        pytest.param("https://.example.org", id="a wildcard's empty label"),
-        pytest.param("https://a..example.org", id="an empty label"),
-        pytest.param("https://*.example.org", id="the wildcard itself"),
-        pytest.param("https://shop.example.com.", id="a trailing dot"),
-        pytest.param("https://a.example.org.", id="a trailing dot below a wildcard"),
-        pytest.param("https://u@shop.example.com", id="a user"),
-        pytest.param("https://u:p@shop.example.com", id="a user and a password"),
-        pytest.param("https://@shop.example.com", id="an empty user"),
-        pytest.param("https://shop.example.com@evil.example.net", id="a listed name as user"),
-        pytest.param("https://shop.example.com:443@evil.example.net", id="a listed name and a port as user"),
-        pytest.param("https://evil.example.net#@shop.example.com", id="a listed name behind the fragment"),
-        pytest.param("https://evil.example.net?@shop.example.com", id="a listed name in the query"),
-        pytest.param("https://evil.example.net/shop.example.com", id="a listed name in the path"),
-        pytest.param("https:\\\\shop.example.com", id="backslashes for slashes"),
-        pytest.param("https://evil.example.net\\@shop.example.com", id="a backslash before the user"),
-        pytest.param("https://shop.example.com\\.evil.example.net", id="a backslash behind the host"),
-        pytest.param("https://shop.example.com/\\evil.example.net", id="a backslash in the path"),
-        pytest.param("//shop.example.com", id="scheme-relative"),
-        pytest.param("///shop.example.com", id="three slashes"),
-        pytest.param("https:///shop.example.com", id="no host and a path"),
-        pytest.param("https:shop.example.com", id="no slashes"),
-        pytest.param("https:/shop.example.com", id="one slash"),
-        pytest.param("://shop.example.com", id="no scheme"),
-        pytest.param("javascript:alert(1)", id="a script"),
-        pytest.param("javascript://shop.example.com/%0aalert(1)", id="a script with a host"),
-        pytest.param("JavaScript://shop.example.com", id="a script in capitals"),
-        pytest.param("data:text/html,<script>alert(1)</script>", id="data"),
-        pytest.param("vbscript://shop.example.com", id="another script"),
-        pytest.param("ftp://shop.example.com", id="ftp"),
-        pytest.param("file://shop.example.com/etc/passwd", id="a file"),
-        pytest.param("https+x://shop.example.com", id="a scheme that begins alike"),
-        pytest.param("http\u017f://shop.example.com", id="a long s in the scheme"),
-        pytest.param("https://sh\u043ep.example.com", id="a Cyrillic o"),
-        pytest.param("https://\u017fhop.example.com", id="a long s"),
-        pytest.param("https://shop\u3002example.com", id="an ideographic full stop"),
-        pytest.param("https://shop.example.com\uff0f.evil.example.net", id="a full-width slash"),
-        pytest.param("https://sho\uff50.example.com", id="a full-width p"),
-        pytest.param("https://evil.example.net\u2100shop.example.com", id="a character that normalizes to a/c"),
-        pytest.param("https://münchen.example", id="a name that is listed as punycode"),
-        pytest.param("https://xn--shp-jma.example.com", id="punycode that is not listed"),
-        pytest.param("https://shop.example.com%2f.evil.example.net", id="an encoded slash in the host"),
-        pytest.param("https://shop.example.com%40evil.example.net", id="an encoded user"),
-        pytest.param("https://shop%2eexample.com", id="an encoded dot"),
-        pytest.param("https://shop.example.com;.evil.example.net", id="a semicolon"),
-        pytest.param("https://shop.example.com&.evil.example.net", id="an ampersand"),
-        pytest.param("https://shop.example.com,evil.example.net", id="a comma"),
-        pytest.param("https://shop.example.com:", id="an empty port"),
-        pytest.param("https://shop.example.com:65536", id="a port too high"),
-        pytest.param("https://shop.example.com:-1", id="a negative port"),
-        pytest.param("https://shop.example.com:http", id="a port by name"),
-        pytest.param("https://shop.example.com:0443", id="a port with a leading zero"),
-        pytest.param("https://shop.example.com:\uff14\uff14\uff13", id="a full-width port"),
-        pytest.param("https://shop.example.com:443:443", id="two ports"),
-        pytest.param("https://shop.example.com:443.evil.example.net", id="a port that is a name"),
-        pytest.param("https://[::1]/", id="IPv6"),
-        pytest.param("https://[::ffff:127.0.0.1]/", id="IPv6 around a listed address"),
-        pytest.param("https://[::1", id="half of IPv6"),
-        pytest.param("https://[shop.example.com]/", id="a name in brackets"),
-        pytest.param("https://shop.example.com[evil.example.net]", id="brackets behind a name"),
-        pytest.param("https://127.1/", id="a short address"),
-        pytest.param("https://2130706433/", id="an address as one number"),
-        pytest.param("https://0x7f.0.0.1/", id="an address in hexadecimal"),
-        pytest.param("https://shop.example.com/\r\nset-cookie: x=y", id="a second header"),
-        pytest.param("https://shop.example.com\r\n", id="a line break behind"),
-        pytest.param("\r\nhttps://shop.example.com", id="a line break in front"),
-        pytest.param("https://shop.exam\tple.com", id="a tab inside the host"),
-        pytest.param("ht\ntps://shop.example.com", id="a line break inside the scheme"),
-        pytest.param("java\tscript:alert(1)", id="a tab inside a script"),
-        pytest.param("https://shop.example.com/\x00", id="NUL"),
-        pytest.param("\x01https://shop.example.com", id="a control character in front"),
-        pytest.param("https://shop.example.com/\x7f", id="DEL"),
-        pytest.param("https://shop.example.com\x1b[0m", id="an escape sequence"),
-        pytest.param(" javascript:alert(1)", id="a space before a script"),
-    ],
-)
+ELSEWHERE = [
+    pytest.param("https://evil.example.net", id="another host"),
+    pytest.param("https://example.com", id="the host above"),
+    pytest.param("https://x.shop.example.com", id="a host below, without a wildcard"),
+    pytest.param("https://shop.example.com.evil.example.net", id="a listed name in front"),
+    pytest.param("https://evil-shop.example.com", id="a listed name behind"),
+    pytest.param("https://example.org", id="the apex of a wildcard"),
+    pytest.param("https://evilexample.org", id="a wildcard without its dot"),
+    pytest.param("https://evil.example.net#@shop.example.com", id="a listed name behind the fragment"),
+    pytest.param("https://evil.example.net?@shop.example.com", id="a listed name in the query"),
+    pytest.param("https://evil.example.net/shop.example.com", id="a listed name in the path"),
+    pytest.param("https://xn--shp-jma.example.com", id="punycode that is not listed"),
+    pytest.param("https://127.1/", id="a short address"),
+    pytest.param("https://2130706433/", id="an address as one number"),
+    pytest.param("https://0x7f.0.0.1/", id="an address in hexadecimal"),
+]
+TRICKS = [
+    "",
+    "https://",
+    "http:",
+    "https",
+    "shop.example.com",
+    "/p/1",
+    "?a=b",
+    pytest.param("https://.example.org", id="a wildcard's empty label"),
+    pytest.param("https://a..example.org", id="an empty label"),
+    pytest.param("https://*.example.org", id="the wildcard itself"),
+    pytest.param("https://shop.example.com.", id="a trailing dot"),
+    pytest.param("https://a.example.org.", id="a trailing dot below a wildcard"),
+    pytest.param("https://u@shop.example.com", id="a user"),
+    pytest.param("https://u:p@shop.example.com", id="a user and a password"),
+    pytest.param("https://@shop.example.com", id="an empty user"),
+    pytest.param("https://shop.example.com@evil.example.net", id="a listed name as user"),
+    pytest.param("https://shop.example.com:443@evil.example.net", id="a listed name and a port as user"),
+    pytest.param("https:\\\\shop.example.com", id="backslashes for slashes"),
+    pytest.param("https://evil.example.net\\@shop.example.com", id="a backslash before the user"),
+    pytest.param("https://shop.example.com\\.evil.example.net", id="a backslash behind the host"),
+    pytest.param("https://shop.example.com/\\evil.example.net", id="a backslash in the path"),
+    pytest.param("//shop.example.com", id="scheme-relative"),
+    pytest.param("///shop.example.com", id="three slashes"),
+    pytest.param("https:///shop.example.com", id="no host and a path"),
+    pytest.param("https:shop.example.com", id="no slashes"),
+    pytest.param("https:/shop.example.com", id="one slash"),
+    pytest.param("://shop.example.com", id="no scheme"),
+    pytest.param("javascript:alert(1)", id="a script"),
+    pytest.param("javascript://shop.example.com/%0aalert(1)", id="a script with a host"),
+    pytest.param("JavaScript://shop.example.com", id="a script in capitals"),
+    pytest.param("data:text/html,<script>alert(1)</script>", id="data"),
+    pytest.param("vbscript://shop.example.com", id="another script"),
+    pytest.param("ftp://shop.example.com", id="ftp"),
+    pytest.param("file://shop.example.com/etc/passwd", id="a file"),
+    pytest.param("https+x://shop.example.com", id="a scheme that begins alike"),
+    pytest.param("http\u017f://shop.example.com", id="a long s in the scheme"),
+    pytest.param("https://sh\u043ep.example.com", id="a Cyrillic o"),
+    pytest.param("https://\u017fhop.example.com", id="a long s"),
+    pytest.param("https://shop\u3002example.com", id="an ideographic full stop"),
+    pytest.param("https://shop.example.com\uff0f.evil.example.net", id="a full-width slash"),
+    pytest.param("https://sho\uff50.example.com", id="a full-width p"),
+    pytest.param("https://evil.example.net\u2100shop.example.com", id="a character that normalizes to a/c"),
+    pytest.param("https://münchen.example", id="a name that is listed as punycode"),
+    pytest.param("https://shop.example.com%2f.evil.example.net", id="an encoded slash in the host"),
+    pytest.param("https://shop.example.com%40evil.example.net", id="an encoded user"),
+    pytest.param("https://shop%2eexample.com", id="an encoded dot"),
+    pytest.param("https://shop.example.com;.evil.example.net", id="a semicolon"),
+    pytest.param("https://shop.example.com&.evil.example.net", id="an ampersand"),
+    pytest.param("https://shop.example.com,evil.example.net", id="a comma"),
+    pytest.param("https://shop.example.com:", id="an empty port"),
+    pytest.param("https://shop.example.com:65536", id="a port too high"),
+    pytest.param("https://shop.example.com:-1", id="a negative port"),
+    pytest.param("https://shop.example.com:http", id="a port by name"),
+    pytest.param("https://shop.example.com:0443", id="a port with a leading zero"),
+    pytest.param("https://shop.example.com:\uff14\uff14\uff13", id="a full-width port"),
+    pytest.param("https://shop.example.com:443:443", id="two ports"),
+    pytest.param("https://shop.example.com:443.evil.example.net", id="a port that is a name"),
+    pytest.param("https://[::1]/", id="IPv6"),
+    pytest.param("https://[::ffff:127.0.0.1]/", id="IPv6 around a listed address"),
+    pytest.param("https://[::1", id="half of IPv6"),
+    pytest.param("https://[shop.example.com]/", id="a name in brackets"),
+    pytest.param("https://shop.example.com[evil.example.net]", id="brackets behind a name"),
+    pytest.param("https://shop.example.com/\r\nset-cookie: x=y", id="a second header"),
+    pytest.param("https://shop.example.com\r\n", id="a line break behind"),
+    pytest.param("\r\nhttps://shop.example.com", id="a line break in front"),
+    pytest.param("https://shop.exam\tple.com", id="a tab inside the host"),
+    pytest.param("ht\ntps://shop.example.com", id="a line break inside the scheme"),
+    pytest.param("java\tscript:alert(1)", id="a tab inside a script"),
+    pytest.param("https://shop.example.com/\x00", id="NUL"),
+    pytest.param("\x01https://shop.example.com", id="a control character in front"),
+    pytest.param("https://shop.example.com/\x7f", id="DEL"),
+    pytest.param("https://shop.example.com\x1b[0m", id="an escape sequence"),
+    pytest.param(" javascript:alert(1)", id="a space before a script"),
+]
+
+
+@pytest.mark.parametrize("url", [*ELSEWHERE, *TRICKS])
 def test_nothing_else_is(url: str) -> None:
     with pytest.raises(BadRedirect, match=r"^redirect_url "):
         location(url, HOSTS)
@@ -233,3 +236,41 @@ def test_a_host_that_is_a_part_of_the_scheme_is_no_way_out() -> None:
 
 def test_a_space_of_a_half_encoded_link_is_encoded() -> None:
     assert location("https://a.example/p q?x=y z", frozenset({"a.example"})) == b"https://a.example/p%20q?x=y%20z"
+
+
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_a_signature_leads_to_hosts_that_are_not_listed(url: str) -> None:
+    assert location(url, HOSTS, is_signed=True) == url.encode()
+    assert location(url, frozenset(), is_signed=True) == url.encode()
+
+
+@pytest.mark.parametrize("url", TRICKS)
+def test_a_trick_is_refused_though_it_is_signed(url: str) -> None:
+    with pytest.raises(BadRedirect):
+        location(url, HOSTS, is_signed=True)
+
+
+SIGNER = Signer(b"s" * 64)
+
+
+def test_a_signature_needs_no_escape_in_a_query() -> None:
+    for number in range(100):
+        assert re.fullmatch("[A-Za-z0-9_-]{20}", SIGNER.sign(f"https://a.example/{number}"))
+
+
+def test_a_signature_stays_the_same_from_version_to_version_and_from_node_to_node() -> None:
+    assert (
+        SIGNER.sign("https://a.example/p?x=é")
+        == Signer(b"s" * 64).sign("https://a.example/p?x=é")
+        == "weNT8os-5DXrtEWi490l"
+    )
+
+
+@pytest.mark.parametrize("url", ["https://a.example/p", "", "é\ud800"])
+def test_a_url_is_signed_by_its_own_signature_alone(url: str) -> None:
+    signature = SIGNER.sign(url)
+    assert SIGNER.is_signed(url, signature)
+    assert not SIGNER.is_signed(url + "/", signature)
+    for other in ("", signature[:-1], signature + "A", signature.swapcase(), f" {signature}", "é" * 20, "\ud800"):
+        assert not SIGNER.is_signed(url, other)
+    assert not Signer(b"t" * 64).is_signed(url, signature)
