@@ -17,14 +17,17 @@ _EVENT: Final[dict[str, Any]] = {
         "ea": {**_TEXT, "description": "event action"},
         "ec": {**_TEXT, "description": "event category"},
         "sid": {
-            "description": "session id, or its decimal digits",
+            "description": "session id, written without a fraction, or its decimal digits",
             "anyOf": [
                 {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
                 {"type": "string", "pattern": "^[0-9]{1,18}$"},
             ],
         },
-        "aid": {**_NAME, "description": "device; an integer stands for its digits"},
-        "uid": {**_NAME, "description": "user, may be anonymous; an integer stands for its digits"},
+        "aid": {**_NAME, "description": "device; an integer, written without a fraction, stands for its digits"},
+        "uid": {
+            **_NAME,
+            "description": "user, may be anonymous; an integer, written without a fraction, stands for its digits",
+        },
         "context": {"type": "object"},
         "extra": {"type": "object"},
         "dims": {"type": "object"},
