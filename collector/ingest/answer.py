@@ -24,6 +24,7 @@ _OF_FACE: Final[dict[Face, Headers]] = {face: [(b"content-type", kind), *_ALWAYS
 _NONE: Final[Headers] = []
 FSYNCED: Final = (b"x-event-ack", b"fsync")
 METHODS: Final = b"GET, HEAD, OPTIONS, POST"
+CLOSE: Final = (b"connection", b"close")
 _RETRY_SECONDS: Final = b"1"
 _NOT_IN_A_SCRIPT: Final = (
     (b"<", b"\\u003c"),
@@ -115,7 +116,7 @@ def refusal_answer(status: int, face: Face, error: Exception, extra: Headers = _
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allowed))
     if isinstance(error, SlowBody | TooLarge):  # what is left of the body is not waited for
-        headers.append((b"connection", b"close"))
+        headers.append(CLOSE)
     return _refusal(status, face, _refusal_body(error), headers)
 
 

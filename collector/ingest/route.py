@@ -33,6 +33,7 @@ from collector.ingest.answer import (
 )
 from collector.ingest.body import FORM, NDJSON, BodyReader, ClientGone, has_body, media_of
 from collector.ingest.client import Networks, client_of, kept_address
+from collector.ingest.connection import send_answer
 from collector.ingest.cookie import has_cookies, token_in
 from collector.ingest.cors import check_origin, cors_headers, preflight_headers
 from collector.ingest.envelope import Visit
@@ -88,7 +89,7 @@ class EventEndpoint:
             return
         except (Rejected, Overloaded, WalError) as error:
             answer = self._refused(target, error, cors)
-        await send_answer(send, answer)
+        await send_answer(scope, send, answer)
 
     def _admitted(self, scope: Scope, headers: dict[bytes, bytes], target: Target) -> Property:
         """The property, if this request may send to it."""
@@ -174,23 +175,14 @@ class Document:
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Serve it."""
         if scope["method"] in ("GET", "HEAD"):
-            await send_answer(send, self._answer)
+            await send_answer(scope, send, self._answer)
         else:
-            await send_answer(send, refusal_answer(405, Face.JSON, MethodNotAllowed(_DOCUMENT_METHODS)))
+            await send_answer(scope, send, refusal_answer(405, Face.JSON, MethodNotAllowed(_DOCUMENT_METHODS)))
 
 
-async def not_found(_scope: Scope, _receive: Receive, send: Send) -> None:
+async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:
     """The ASGI application for every other path."""
-    await send_answer(send, refusal_answer(404, Face.JSON, NotFound()))
-
-
-async def send_answer(send: Send, answer: Answer) -> None:
-    """Send a whole answer."""
-    status, headers, body = answer
-    if status != 204:  # noqa: PLR2004 - No Content has no length either
-        headers = [*headers, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send_answer(scope, send, refusal_answer(404, Face.JSON, NotFound()))
 
 
 def _key_in(headers: dict[bytes, bytes]) -> bytes:

@@ -88,14 +88,22 @@ def _session(body: dict[str, Any]) -> tuple[int, int]:
 def _use_all(page: Page, where: Site) -> None:
     """One event in each way: fetch, sendBeacon, image, script, link."""
     assert _fetch(page, where)["status"] == 200
-    assert page.evaluate(BEACON, [where.event("json"), EVENT])
-    eventually(lambda: len(where.stored()) == 2, "the beacon is stored")
+    _send_beacon(page, where)
     assert page.evaluate(PIXEL, where.event("pixel", **FIELDS)) == [1, 1]
     page.evaluate(SCRIPT, where.event("javascript", **FIELDS))
     target = f"{where.page}/landing"
     page.evaluate(LINK, where.event("redirect", **(FIELDS | {"ea": "click"}), redirect_url=target))
     page.click("#out")
     page.wait_for_url(target)
+
+
+def _send_beacon(page: Page, where: Site) -> None:
+    """Return once it is stored, and the browser has the next cookie if it keeps one: nobody else hears of its answer."""
+    before = page.context.cookies(where.collector)
+    assert page.evaluate(BEACON, [where.event("json"), EVENT])
+    eventually(lambda: len(where.stored()) == 2, "the beacon is stored")
+    if before:
+        eventually(lambda: page.context.cookies(where.collector) != before, "the beacon's cookie is kept")
 
 
 def test_the_session_goes_on_by_cookie_over_fetch_beacon_pixel_script_and_click(browser: Browser, shop: Site) -> None:
