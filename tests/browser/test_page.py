@@ -98,7 +98,7 @@ def _use_all(page: Page, where: Site) -> None:
 
 
 def _send_beacon(page: Page, where: Site) -> None:
-    """Return once it is stored, and the browser has the next cookie if it keeps one: nobody else hears of its answer."""
+    """Return once it is stored and the browser, if it keeps cookies, has the next one: a page never hears of it."""
     before = page.context.cookies(where.collector)
     assert page.evaluate(BEACON, [where.event("json"), EVENT])
     eventually(lambda: len(where.stored()) == 2, "the beacon is stored")
