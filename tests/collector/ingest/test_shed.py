@@ -1,0 +1,101 @@
+"""503: what a log that fails, stalls or closes makes of requests, of those that wait and of those that come."""
+
+import asyncio
+import errno
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from collector import config
+from collector.ingest.answer import GIF, Answer
+from collector.ingest.route import EventEndpoint
+from tests.collector.live_intake import Logs, ask, endpoint, live_intake
+from tests.running import PATIENCE_SECONDS
+from tests.wal.faulty_files import FaultyFiles
+from wal.errors import LogPoisoned
+
+EVENT = json.dumps({"ea": "click", "ec": "c", "sid": 1, "aid": "a", "uid": "u"}).encode()
+PROPERTY = config.Property(portal_id=1, prop_id=2, redirect_hosts=("shop.example.com",))
+CLICK = "&redirect_url=https%3A%2F%2Fshop.example.com%2F"
+FACES = ("javascript", "json", "pixel")
+
+
+def _run(folder: Path, use: Callable[[FaultyFiles, Logs, EventEndpoint], Awaitable[None]]) -> None:
+    files = FaultyFiles()
+
+    async def run() -> None:
+        async with live_intake(folder, files=files) as logs:
+            await use(files, logs, endpoint(logs, PROPERTY))
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))
+
+
+def _post(served: EventEndpoint, face: str = "json", more: str = "") -> Awaitable[Answer]:
+    return ask(served, "POST", f"portal_id=1&prop_id=2&resp_type={face}{more}", EVENT, content_type="application/json")
+
+
+def _check_shed(answer: Answer, face: str) -> None:
+    headers = dict(answer.headers)
+    assert (answer.status, headers[b"retry-after"]) == (503, b"1")
+    assert not {b"x-event-id", b"x-event-ack", b"set-cookie"} & set(headers)
+    if face == "pixel":
+        assert answer.body == GIF
+    else:
+        assert json.loads(answer.body) == {"message": "the event could not be stored; send it again later"}
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_while_a_commit_is_stalled_requests_are_shed_and_the_one_that_waits_is_told_the_truth(
+    tmp_path: Path, face: str
+) -> None:
+    async def use(files: FaultyFiles, logs: Logs, served: EventEndpoint) -> None:
+        files.gate.clear()
+        waiting = asyncio.ensure_future(_post(served))
+        while logs.committer.fullness <= 1:  # a second, the cap, has to pass
+            await asyncio.sleep(0.05)
+        _check_shed(await _post(served, face), face)
+        click = await _post(served, "redirect", CLICK)
+        assert (click.status, dict(click.headers)[b"location"]) == (302, b"https://shop.example.com/")
+        files.gate.set()
+        assert (await waiting).status == 200
+        assert (await _post(served)).status == 200
+        assert (len(logs.stored), logs.dead) == (2, [])
+
+    _run(tmp_path, use)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_full_disk_sheds_and_heals_by_itself(tmp_path: Path, face: str) -> None:
+    async def use(files: FaultyFiles, logs: Logs, served: EventEndpoint) -> None:
+        files.fail("write", errno.ENOSPC)
+        _check_shed(await _post(served, face), face)
+        assert (await _post(served)).status == 200
+        assert (len(logs.stored), logs.dead) == (1, [])
+
+    _run(tmp_path, use)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_after_a_failed_fsync_nothing_is_acknowledged(tmp_path: Path, face: str) -> None:
+    async def use(files: FaultyFiles, logs: Logs, served: EventEndpoint) -> None:
+        files.fail("sync", errno.EIO)
+        for _ in range(3):
+            _check_shed(await _post(served, face), face)
+        assert logs.dead == []
+        with pytest.raises(LogPoisoned):
+            logs.committer.log.commit(EVENT + b"\n", 1)
+
+    _run(tmp_path, use)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_while_the_log_closes_requests_are_shed(tmp_path: Path, face: str) -> None:
+    async def use(_files: FaultyFiles, logs: Logs, served: EventEndpoint) -> None:
+        assert (await _post(served)).status == 200
+        await logs.committer.close()
+        _check_shed(await _post(served, face), face)
+        assert len(logs.stored) == 1
+
+    _run(tmp_path, use)
