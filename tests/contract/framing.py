@@ -115,7 +115,7 @@ def bursts(draw: st.DrawFn) -> Burst:
     sent = draw(st.sampled_from(_CHUNKS)) % (len(body), body) if _is_chunked(headers) else body
     whole = line.replace(b"%b", _TARGET) + b"\r\n" + b"\r\n".join(headers) + b"\r\n\r\n" + sent + _LAST
     if wrong == "cut":
-        whole = whole[: draw(st.integers(0, len(whole)))]
+        whole = whole[: draw(st.integers(0, len(whole)).filter(lambda at: at != len(whole) - len(_LAST)))]
     is_plain = wrong == "nothing" and body.strip() == _EVENT
     return Burst(whole, is_ambiguous=wrong in ("both", "twice"), is_plain=is_plain)
 
