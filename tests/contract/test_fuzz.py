@@ -98,7 +98,7 @@ def _fuzz(collector: Collector, how: settings) -> None:
     send()
     wire.close()
     stored, dead = (_records(collector.folder / "data" / name) for name in ("log", "dead"))
-    assert {mark for mark in (*stored, *dead) if mark.startswith("fuzz-")} <= set(outcomes)
+    assert {mark for mark in (*stored, *dead) if mark and mark.startswith("fuzz-")} <= set(outcomes)
     for mark, outcome in outcomes.items():
         _check_traces(outcome, stored[mark], dead[mark])
 
