@@ -11,6 +11,8 @@ from wal.segment import Block
 _RELATIVE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _TOKEN: Final = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*|true|false|null)')
+_LONGEST: Final = 4300
+"""Digits that Python makes an integer of; an event may hold any number of them."""
 _KEY, _STRING, _OTHER, _PLAIN = (b"\x1b[36m", b"\x1b[32m", b"\x1b[33m", b"\x1b[0m")
 
 
@@ -37,7 +39,7 @@ class Selection(NamedTuple):
         if not (self.where or self.fields):
             yield line
             return
-        record = json.loads(line)
+        record = json.loads(line, parse_int=_integer)
         if all(_text(_look_up(record, path)) == value for path, value in self.where):
             values = (_text(_look_up(record, path)) for path in self.fields)
             yield ("\t".join(values) + "\n").encode() if self.fields else line
@@ -87,6 +89,10 @@ def _look_up(record: Any, path: str) -> Any:
             continue
         return value
     return None
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _LONGEST else digits
 
 
 def _text(value: Any) -> str:

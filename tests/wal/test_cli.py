@@ -130,6 +130,13 @@ def test_cat_prints_what_is_asked_for(shop: str, options: list[str], expected: l
     assert _printed("cat", *options, "--field", "id", shop).split() == [f"a-{number}" for number in expected]
 
 
+def test_a_number_of_any_length_is_selected_and_printed(directory: str) -> None:
+    digits = "9" * 5000
+    with closing(Log(directory)) as log:
+        log.commit(b'{"ea":"view","n":%b,"m":-1e999}\n' % digits.encode(), 1)
+    assert _printed("cat", "--where", "ea=view", "--field", "n", directory) == f"{digits}\n"
+
+
 def test_tail_counts_what_is_asked_for(shop: str) -> None:
     assert _printed("tail", "-n", "1", "--where", "ea=view", "--field", "id", shop) == "a-3\n"
 
