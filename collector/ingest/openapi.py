@@ -8,30 +8,31 @@ import msgspec
 from collector.config import Settings
 
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 255}
+_DIGITS: Final = "an integer, written without a fraction and in at most 255 characters, stands for its digits"
 _NAME: Final = {"anyOf": [_TEXT, {"type": "integer"}]}
+_JSON_FIELDS: Final[dict[str, Any]] = {
+    "context": {"type": "object"},
+    "extra": {"type": "object"},
+    "dims": {"type": "object"},
+    "items": {"type": "array", "items": {"type": "object"}},
+}
 _EVENT: Final[dict[str, Any]] = {
     "type": "object",
-    "description": "What happened. Fields beyond these are kept as sent.",
+    "description": "What happened. Fields beyond these are kept as sent. A property can go without required ones.",
     "required": ["ea", "ec", "sid", "aid", "uid"],
     "properties": {
         "ea": {**_TEXT, "description": "event action"},
         "ec": {**_TEXT, "description": "event category"},
         "sid": {
-            "description": "session id, written without a fraction, or its decimal digits",
+            "description": "session id, without a fraction, or its decimal digits, with zeros in front or not",
             "anyOf": [
                 {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
                 {"type": "string", "pattern": "^[0-9]{1,18}$"},
             ],
         },
-        "aid": {**_NAME, "description": "device; an integer, written without a fraction, stands for its digits"},
-        "uid": {
-            **_NAME,
-            "description": "user, may be anonymous; an integer, written without a fraction, stands for its digits",
-        },
-        "context": {"type": "object"},
-        "extra": {"type": "object"},
-        "dims": {"type": "object"},
-        "items": {"type": "array", "items": {"type": "object"}},
+        "aid": {**_NAME, "description": f"device; {_DIGITS}"},
+        "uid": {**_NAME, "description": f"user, may be anonymous; {_DIGITS}"},
+        **_JSON_FIELDS,
     },
     "additionalProperties": True,
 }
@@ -105,16 +106,23 @@ _REFUSALS: Final = {
     "503": "the log can't take it now",
 }
 _RETRY: Final = {"retry-after": {"schema": {"type": "integer"}, "description": "seconds"}}
+_STORED: Final[dict[str, Any]] = {
+    "x-event-ack": {"schema": {"enum": ["fsync"]}, "description": "there if anything was stored"},
+    "x-event-id": {"schema": {"type": "string"}, "description": "the id of a single event"},
+}
 
 
 def openapi(paths: Sequence[str], settings: Settings) -> bytes:
     """The document, as JSON, for the paths that take events."""
+    limits = settings.limits
     document = {
         "openapi": "3.1.0",
         "info": {
             "title": "Tracklog",
             "version": "1",
-            "description": "A 200 means: the event is fsynced in the log, and arrives downstream exactly once.",
+            "description": "A 200 means: the event is fsynced in the log, and arrives downstream exactly once. "
+            f"An event has at most {limits.event_bytes} bytes and {limits.nesting} levels of arrays and objects, "
+            f"a body {limits.body_bytes} bytes, also when inflated, and a URL {limits.url_bytes}.",
         },
         "paths": {path: _operations(settings) for path in paths},
         "components": {
@@ -165,6 +173,7 @@ def _parameters(*, with_event: bool) -> list[dict[str, Any]]:
             _parameter("sid", {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}, required=True),
             _parameter("aid", _TEXT, required=True),
             _parameter("uid", _TEXT, required=True),
+            *(_json_parameter(name, schema) for name, schema in _JSON_FIELDS.items()),
         ]
     return [
         _parameter("portal_id", identifier, required=True),
@@ -181,6 +190,16 @@ def _parameter(name: str, schema: dict[str, Any], *, required: bool = False) -> 
     return {"name": name, "in": "query", "required": required, "schema": schema}
 
 
+def _json_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "description": "JSON; an empty one counts as none",
+        "allowEmptyValue": True,
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
 def _bodies(settings: Settings) -> dict[str, Any]:
     event = {"$ref": "#/components/schemas/Event"}
     batch = {"type": "array", "minItems": 1, "maxItems": settings.limits.batch_events, "items": event}
@@ -188,7 +207,10 @@ def _bodies(settings: Settings) -> dict[str, Any]:
         "application/json": {"schema": {"anyOf": [event, batch]}},
         "text/plain": {"schema": {"type": "string", "description": "JSON as `navigator.sendBeacon` sends it"}},
         "application/x-ndjson": {"schema": {"type": "string", "description": "an event a line"}},
-        "application/x-www-form-urlencoded": {"schema": event},
+        "application/x-www-form-urlencoded": {
+            "schema": event,
+            "encoding": {name: {"contentType": "application/json"} for name in _JSON_FIELDS},
+        },
     }
 
 
@@ -197,10 +219,7 @@ def _responses() -> dict[str, Any]:
     return {
         "200": {
             "description": "stored and fsynced, or would have been (HEAD)",
-            "headers": {
-                "x-event-ack": {"schema": {"enum": ["fsync"]}},
-                "x-event-id": {"schema": {"type": "string"}},
-            },
+            "headers": _STORED,
             "content": {
                 "application/json": {"schema": answer},
                 "text/javascript": {"schema": {"type": "string"}},
@@ -209,7 +228,7 @@ def _responses() -> dict[str, Any]:
         },
         "302": {
             "description": "a click goes on; without x-event-id its event was not stored",
-            "headers": {"location": {"schema": {"type": "string"}}},
+            "headers": {"location": {"schema": {"type": "string"}, "required": True}, **_STORED},
         },
         **_refusals(),
     }
