@@ -67,6 +67,7 @@ class Connection(HttpToolsProtocol):
         self._all: Connections = self.app_state[STATE]
         self._limits = self._all.limits
         self._most_head_bytes = self._limits.url_bytes + _HEADER_BYTES
+        self._most_bytes = self._most_head_bytes + self._limits.body_bytes
         self._head_bytes = 0
         self._data_bytes = 0
         self._phase = self._timed = _IDLE
@@ -124,6 +125,10 @@ class Connection(HttpToolsProtocol):
         self.headers = _DROPPED  # trailers of a chunked body are nothing that a request may be told by
         self._phase = _BODY
 
+    def on_chunk_header(self) -> None:
+        """A chunk begins: it is no longer than a body may be, and nor are the trailers behind the last one."""
+        self._head_bytes = -self._data_bytes
+
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
             super().on_message_complete()
@@ -141,18 +146,20 @@ class Connection(HttpToolsProtocol):
             if self._phase is _IDLE:
                 self._keep_alive()
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.deadline = self.loop.time() + self._limits.body_seconds
-
     def resume_writing(self) -> None:
+        """The client reads again: what was awaited before is."""
         super().resume_writing()
         self.deadline = math.inf
+        if self._phase is not _IDLE:
+            self._timed = _IDLE
+            self._wait_for_more(0)
+        elif self.cycle.response_complete:
+            self._keep_alive()
 
     def is_late(self, now: float) -> bool:
-        """Whether its deadline has passed. One that is closing gets one too: its client may not read what is left."""
-        if self.deadline == math.inf and self.transport.is_closing():
-            self.deadline = now + self._limits.body_seconds
+        """Whether its deadline has passed. Who does not read its answers has no longer than for a body."""
+        if self.flow.write_paused or self.transport.is_closing():
+            self.deadline = min(self.deadline, now + self._limits.body_seconds)
         return self.deadline < now
 
     def expire(self) -> None:
@@ -171,17 +178,16 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _wait_for_more(self, arrived: int) -> None:
-        """Give what is not whole yet its deadline, once for each phase, and bound the headers in bytes."""
+        """Give what is not whole yet its deadline, once for each phase, and bound what the parser may hold of it."""
         if self._phase is _IDLE:  # a new connection, or empty lines between requests
             self._phase = _HEAD
         if self._phase is not self._timed:
             self._timed = self._phase
             seconds = self._limits.header_seconds if self._phase is _HEAD else self._limits.body_seconds
             self.deadline = self.loop.time() + seconds
-        if self._phase is _HEAD:
-            self._head_bytes += arrived
-            if self._head_bytes > self._most_head_bytes:
-                self._refuse(_too_large())
+        self._head_bytes += arrived
+        if self._head_bytes > (self._most_head_bytes if self._phase is _HEAD else self._most_bytes):
+            self._refuse(_too_large())
 
     def _keep_alive(self) -> None:
         self.deadline = self.loop.time() + self.timeout_keep_alive
@@ -212,7 +218,8 @@ class Connection(HttpToolsProtocol):
         if whole:
             whole[-1].keep_alive = False
             return
-        if not any(cycle.response_started for cycle in self._unanswered):
+        is_answered = self._phase is _BODY and not self._unanswered
+        if not is_answered and not any(cycle.response_started for cycle in self._unanswered):
             answer = refusal_answer(status_of(error), Face.JSON, error)
             self.transport.write(_as_bytes(answer, closes=True, has_body=True))
         self.transport.close()

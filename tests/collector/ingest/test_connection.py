@@ -186,6 +186,16 @@ def test_a_client_that_reads_no_answers_is_cut(collector: Collector, sent: bytes
         eventually(lambda: not _is_held(collector, connection), "the connection is cut")
 
 
+def test_a_client_that_reads_no_answers_is_cut_although_it_asks_again(collector: Collector) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", collector.port))
+        for _ in range(40):  # answers of 300 KB each, one after the other
+            connection.sendall(_post(body=b"[%b]" % b",".join([b"{}"] * 1000)))
+            time.sleep(0.02)
+        eventually(lambda: not _is_held(collector, connection), "the connection is cut")
+
+
 def _send_until_stuck(connection: socket.socket, data: bytes) -> None:
     connection.settimeout(0.2)
     with contextlib.suppress(TimeoutError, ConnectionError):
@@ -199,6 +209,27 @@ def _is_held(collector: Collector, connection: socket.socket) -> bool:
 
 
 # Loud
+
+
+@pytest.mark.parametrize("ends", [b"0\r\nx: ", b"0\r\n", b"5;"], ids=["one trailer", "trailers", "an extension"])
+def test_a_body_without_an_end_is_refused_before_it_fills_the_memory(collector: Collector, ends: bytes) -> None:
+    before = collector.workers()[0].memory_info().rss
+    junk = b"y: %b\r\n" % (b"y" * 991) if ends == b"0\r\n" else b"y" * 1000
+    with _wire(collector) as wire:
+        wire.send(b"POST %bjson HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n" % TARGET + ends)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1000):
+                wire.socket.sendall(junk * 100)
+            pytest.fail("100 MB of it were read")
+    assert collector.workers()[0].memory_info().rss - before < 16 << 20
+
+
+def test_a_request_that_was_refused_is_refused_once_although_its_body_is_broken(collector: Collector) -> None:
+    with _wire(collector) as wire:
+        head = b"POST /nope HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+        assert wire.ask(head).status == 404
+        wire.send(b"no chunk\r\n")
+        assert wire.is_closed
 
 
 @pytest.mark.parametrize(
