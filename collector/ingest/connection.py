@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from starlette.types import Scope, Send
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from collector.config import Limits
@@ -25,6 +26,11 @@ STATE: Final = "tracklog.connections"
 _SWEEP_SECONDS: Final = 1.0
 _HEADER_BYTES: Final = 32 << 10
 """What all headers together may have beside the URL."""
+_PIECE_BYTES: Final = 4096
+"""So much is parsed at a time. Most requests are smaller, and come alone."""
+_MOST_WAITING: Final = 64
+"""Requests that wait for those before them: more in one piece are too short to carry an event."""
+_NOTHING: Final = memoryview(b"")
 _DROPPED: Final[Any] = deque(maxlen=0)
 _CYCLE: Final = "tracklog.cycle"
 """Where a scope holds what its answer goes through."""
@@ -38,6 +44,7 @@ class Connections:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.open: set[Connection] = set()
+        self.held_bytes = 0
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
@@ -50,6 +57,16 @@ class Connections:
         now = self._loop.time()
         for connection in [each for each in self.open if each.is_late(now)]:
             connection.expire()
+
+
+class _Flow(FlowControl):
+    """Reads no more, whoever asks for it, while something is held that is to be parsed first."""
+
+    is_held = False
+
+    def resume_reading(self) -> None:
+        if not self.is_held:
+            super().resume_reading()
 
 
 # What is awaited; no Enum, whose members cost 40 ns a look-up, six times a request.
@@ -73,10 +90,13 @@ class Connection(HttpToolsProtocol):
         self._phase = self._timed = _IDLE
         self._is_declining = False
         self._unanswered: deque[RequestResponseCycle] = deque()
+        self._held = _NOTHING
+        self._held_bytes = 0
         self.deadline = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = self._flow = _Flow(transport)
         self._wait_for_more(0)
         if len(self._all.open) < self._limits.connections:
             self._all.open.add(self)
@@ -85,6 +105,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._all.open.discard(self)
+        self._let_go()
         for cycle in self._unanswered:  # uvicorn tells the last one only, and the others would write to nobody
             cycle.disconnected = True
         super().connection_lost(exc)
@@ -92,6 +113,12 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.parser is None or self.transport.is_closing():
             return
+        if len(data) <= _PIECE_BYTES and not self.pipeline:
+            self._take(data)
+        else:
+            self._hold(data)
+
+    def _take(self, data: bytes | memoryview) -> None:
         self._data_bytes = len(data)
         try:
             self._parse(data)
@@ -108,6 +135,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         if not self._is_declining:
+            if len(self.pipeline) > _MOST_WAITING:
+                raise BadRequest("too many requests at a time")
             super().on_message_begin()
             # behind another request in these bytes, they count for that one
             self._head_bytes = -self._data_bytes if self._phase is _WHOLE else 0
@@ -145,6 +174,8 @@ class Connection(HttpToolsProtocol):
             self.flow.resume_reading()
             if self._phase is _IDLE:
                 self._keep_alive()
+        if self._held and not self.pipeline:
+            self._parse_held()
 
     def resume_writing(self) -> None:
         """The client reads again: what was awaited before is."""
@@ -168,6 +199,8 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if self.transport.is_closing() or self.flow.write_paused:
             self.transport.abort()
+        elif self._held:  # the client has sent what is awaited
+            self.deadline = self.loop.time() + self._limits.body_seconds
         elif self._phase is _HEAD:
             self._refuse(SlowHeaders("the headers did not arrive in time"))
         elif self._phase is _BODY and not cycle.response_started:
@@ -192,7 +225,38 @@ class Connection(HttpToolsProtocol):
     def _keep_alive(self) -> None:
         self.deadline = self.loop.time() + self.timeout_keep_alive
 
-    def _parse(self, data: bytes) -> None:
+    def _hold(self, data: bytes) -> None:
+        self._held = memoryview(data)
+        self._held_bytes = len(data)
+        self._all.held_bytes += len(data)
+        if self._all.held_bytes > self._limits.in_flight_bytes:
+            self.transport.abort()
+        else:
+            self._parse_held()
+
+    def _let_go(self) -> None:
+        self._all.held_bytes -= self._held_bytes
+        self._held, self._held_bytes = _NOTHING, 0
+
+    def _parse_held(self) -> None:
+        """Parse in pieces, until a request waits for the one before it: then what is behind it waits too.
+
+        Otherwise those who send ahead would be parsed all at once, while everybody waits, and faster than answered.
+        """
+        while self._held and not self.pipeline and not self.transport.is_closing():
+            piece, self._held = self._held[:_PIECE_BYTES], self._held[_PIECE_BYTES:]
+            self._take(piece)
+        self._flow.is_held = bool(self._held)
+        if self.transport.is_closing():
+            self._let_go()
+        elif self._held:
+            self.flow.pause_reading()
+        else:
+            self._let_go()
+            if not self.pipeline:
+                self.flow.resume_reading()
+
+    def _parse(self, data: bytes | memoryview) -> None:
         while data:
             try:
                 self.parser.feed_data(data)

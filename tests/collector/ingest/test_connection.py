@@ -4,6 +4,7 @@ import contextlib
 import json
 import select
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -368,6 +369,32 @@ def test_pipelined_requests_with_large_bodies_are_all_answered(collector: Collec
     with _wire(collector) as wire:
         wire.send(_post(body=body) * 8)
         assert [wire.read().status for _ in range(8)] == [200] * 8
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [pytest.param(b"GET /x HTTP/1.1\r\n\r\n" * 500_000, id="short"), pytest.param(_post() * 50_000, id="events")],
+)
+def test_a_client_that_sends_thousands_of_requests_ahead_holds_up_nobody(collector: Collector, sent: bytes) -> None:
+    (worker,) = collector.workers()
+    before = worker.memory_info().rss
+    with _wire(collector) as ahead, _wire(collector) as other:
+        _send_until_stuck(ahead.socket, sent)
+        begun = time.monotonic()
+        assert other.ask(_post()).status == 200
+        assert time.monotonic() - begun < 1
+        assert worker.memory_info().rss - before < 16 << 20
+
+
+def test_requests_that_were_sent_ahead_are_all_answered_in_order(collector: Collector) -> None:
+    uids = [b"ahead-%d" % number for number in range(3000)]
+    with _wire(collector) as wire:
+        sender = threading.Thread(target=wire.send, args=(b"".join(map(_post, uids)),))
+        sender.start()
+        ids = [wire.read().headers["x-event-id"] for _ in uids]
+        sender.join()
+    stored = {record["id"]: record["event"]["uid"] for record in collector.stored()}
+    assert [stored[each] for each in ids] == [uid.decode() for uid in uids]
 
 
 def test_a_request_in_front_of_what_is_no_http_is_still_answered(collector: Collector) -> None:
