@@ -26,6 +26,8 @@ STATE: Final = "tracklog.connections"
 _SWEEP_SECONDS: Final = 1.0
 _HEADER_BYTES: Final = 32 << 10
 """What all headers together may have beside the URL."""
+_MOST_HEADERS: Final = 256
+"""Short ones take fifty times their bytes, for as long as a client takes to send them all."""
 _PIECE_BYTES: Final = 4096
 """So much is parsed at a time. Most requests are smaller, and come alone."""
 _MOST_WAITING: Final = 64
@@ -89,6 +91,7 @@ class Connection(HttpToolsProtocol):
         self._data_bytes = 0
         self._phase = self._timed = _IDLE
         self._is_declining = False
+        self.headers = []
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._held = _NOTHING
         self._held_bytes = 0
@@ -145,6 +148,8 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._is_declining:
             return
+        if len(self.headers) > _MOST_HEADERS:
+            raise _too_large()
         most = self._most_head_bytes
         if max(self._head_bytes, 0) + self._data_bytes > most and _length(self.url, self.headers) > most:
             raise _too_large()
@@ -219,7 +224,8 @@ class Connection(HttpToolsProtocol):
             seconds = self._limits.header_seconds if self._phase is _HEAD else self._limits.body_seconds
             self.deadline = self.loop.time() + seconds
         self._head_bytes += arrived
-        if self._head_bytes > (self._most_head_bytes if self._phase is _HEAD else self._most_bytes):
+        most = self._most_head_bytes if self._phase is _HEAD else self._most_bytes
+        if self._head_bytes > most or len(self.headers) > _MOST_HEADERS:
             self._refuse(_too_large())
 
     def _keep_alive(self) -> None:
