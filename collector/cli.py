@@ -19,7 +19,7 @@ from collector.redrive import Report, redrive
 from collector.registry import Registry
 from collector.secret import load_secret
 from collector.server import serve
-from wal.cli import add_selection, selection_of
+from wal.cli import add_selection, count_argument, selection_of
 from wal.errors import LogLocked, WalError
 from wal.select import Selection
 
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     dead = commands.add_parser("dead", help="look at dead letters", description="Look at what was refused, and why.")
     letters = dead.add_subparsers(required=True, metavar="COMMAND")
     listed = _command(letters, "ls", _dead_ls, "list dead letters, a line each, in order of time")
-    listed.add_argument("-n", type=int, metavar="N", help="at most so many")
+    listed.add_argument("-n", type=count_argument, metavar="N", help="at most so many")
     shown = _command(letters, "show", _dead_show, "print one dead letter, and what came byte by byte")
     shown.add_argument("id", metavar="ID", help="as `collector dead ls` prints it")
     again = _command(commands, "redrive", _redrive, "run dead letters through today's rules, each that passes once")
@@ -117,8 +117,14 @@ def _show(whole: Whole) -> None:
     known = msgspec.to_builtins(whole.letter)
     for name in ("encoding", "raw", "part", "of"):
         del known[name]
-    print(json.dumps(known, ensure_ascii=False, indent=2), flush=True)
-    sys.stdout.buffer.write(whole.body + b"\n")
+    print(json.dumps(known, indent=2), flush=True)
+    sys.stdout.buffer.write((_harmless(whole.body) if sys.stdout.isatty() else whole.body) + b"\n")
+
+
+def _harmless(body: bytes) -> bytes:
+    """What came, without what a terminal would obey: anybody may have sent it."""
+    text = body.decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text).encode()
 
 
 def _redrive(settings: Settings, options: argparse.Namespace) -> int:

@@ -54,10 +54,15 @@ def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
 
     Damage is told on stderr and passed over. Raises Broken, OSError.
     """
-    parts: list[Letter] = []
+    begun: dict[str, list[Letter]] = {}
     for line in Follower(Files(), directory, selection, is_raw=True).new_lines():
         letter = _decode(line)
-        parts = [*parts, letter] if letter.part == len(parts) + 1 else [letter]
+        log_id, _, sequence = letter.id.rpartition("-")
+        parts = begun.pop(log_id, [])  # they stand side by side in their log; letters of other logs come between
+        if parts and parts[-1].id != f"{log_id}-{int(sequence) - 1}":
+            parts = []
+        parts = [*parts, letter]
         if letter.part == letter.of == len(parts):
             yield Whole(parts[0], b"".join(part.body for part in parts))
-            parts = []
+        elif letter.part == len(parts):
+            begun[log_id] = parts

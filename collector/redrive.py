@@ -17,9 +17,9 @@ from msgspec.structs import replace
 
 from collector.config import Settings
 from collector.dead_letters import Form
-from collector.errors import BadEvent, Rejected, TooLarge
+from collector.errors import Rejected, TooLarge
 from collector.ingest.client import kept_address
-from collector.ingest.decode import Event, batch_in, decode_event
+from collector.ingest.decode import Event, batch_in, checked_event
 from collector.ingest.envelope import Visit, envelope
 from collector.ingest.query import event_of, parse_pairs
 from collector.ingest.session import Sessions
@@ -164,7 +164,7 @@ def _passed(settings: Settings, whole: Whole, prop: Property, report: Report) ->
     try:
         body = event_of(parse_pairs(whole.body)) if whole.letter.form is Form.QUERY else whole.body
         split = batch_in(body, limits.batch_events, is_ndjson=whole.letter.form is Form.NDJSON)
-        events = [_checked(settings, prop, event) for event in ([body] if split is None else split)]
+        events = [checked_event(event, prop.required, limits) for event in ([body] if split is None else split)]
         around = _ENVELOPE_BYTES + len(visit.user_agent or "") * 2 + len(visit.referer or "") * 2
         length = sum(len(line) + around for _, line in events)
         if length > MAX_BLOCK_BYTES:
@@ -174,14 +174,6 @@ def _passed(settings: Settings, whole: Whole, prop: Property, report: Report) ->
         report.refused[f"{error.message} ({fields})" if fields else error.message] += 1
         return None
     return _Passed(whole.letter.id, visit, events, length)
-
-
-def _checked(settings: Settings, prop: Property, event: bytes) -> tuple[Event, bytes]:
-    if not event:
-        raise BadEvent("the request carries no event")
-    if len(event) > settings.limits.event_bytes:
-        raise TooLarge(f"the event is over the limit of {settings.limits.event_bytes} bytes")
-    return decode_event(event, prop.required, settings.limits.nesting)
 
 
 def _visit(whole: Whole, prop: Property) -> Visit:

@@ -64,8 +64,8 @@ def _parser() -> argparse.ArgumentParser:
             "--field", action="append", default=[], metavar="PATH", help="print this value alone; repeat it for more"
         )
         each.add_argument("--raw", action="store_true", help="as stored, without colours")
-    cat.add_argument("-n", type=_argument(_count), metavar="N", help="at most so many events")
-    tail.add_argument("-n", type=_argument(_count), default=10, metavar="N", help="how many events to begin with (10)")
+    cat.add_argument("-n", type=count_argument, metavar="N", help="at most so many events")
+    tail.add_argument("-n", type=count_argument, default=10, metavar="N", help="how many events to begin with (10)")
     tail.add_argument("-f", "--follow", action="store_true", help="go on with new events until Ctrl-C")
     check = command("verify", _verify, "read everything, and say what is damaged and where", "--json data/log")
     check.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -111,6 +111,10 @@ def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return checked
+
+
+count_argument: Final = _argument(_count)
+"""The type of a number of events."""
 
 
 def _ls(options: argparse.Namespace) -> int:

@@ -8,11 +8,10 @@ from collector.config import Limits
 from collector.errors import Overloaded, SlowBody, TooLarge, UnsupportedMedia
 from collector.ingest.connection import IS_LATE
 
-JSON: Final = frozenset((b"application/json", b"text/plain", b""))
-"""`sendBeacon` sends text/plain, and careless clients send no type at all."""
 NDJSON: Final = b"application/x-ndjson"
 FORM: Final = b"application/x-www-form-urlencoded"
-_READ: Final = JSON | {NDJSON, FORM}
+_READ: Final = frozenset((b"application/json", b"text/plain", b"", NDJSON, FORM))
+"""`sendBeacon` sends text/plain, and careless clients send no type at all."""
 _LENGTH_DIGITS: Final = 20
 """What 64 bits need; leading zeros may make it more, and `int` raises for thousands of them."""
 
@@ -57,9 +56,8 @@ class BodyReader:
             body: bytes = message["body"]
             if len(body) > self._limit:
                 raise TooLarge(f"the body is over the limit of {self._limit} bytes")
-        else:
-            body = await self._joined(scope, receive, message)
-        return body
+            return body
+        return await self._joined(scope, receive, message)
 
     async def _joined(self, scope: Scope, receive: Receive, message: Message) -> bytes:
         parts: list[bytes] = []

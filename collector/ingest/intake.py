@@ -11,7 +11,7 @@ from collector.dead_letters import DeadLetters, Form, Refused, Sender
 from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, Rejected, TooLarge
 from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.cookie import set_cookie
-from collector.ingest.decode import Event, batch_in, decode_event
+from collector.ingest.decode import Event, batch_in, checked_event
 from collector.ingest.envelope import Visit, envelope
 from collector.ingest.inflate import inflate
 from collector.ingest.session import Session, Sessions
@@ -97,9 +97,7 @@ class Intake:
         try:
             if target.fault is not None:
                 raise target.fault
-            if not event:
-                raise BadEvent("the request carries no event")
-            decoded, line = self._decode(visit, event)
+            decoded, line = checked_event(event, visit.prop.required, self._limits)
             if target.face is Face.REDIRECT and "click" not in (decoded.ea, decoded.ec):
                 raise NotAClick("a redirect needs a click event: ea or ec must be click")
         except (BadEvent, BadRedirect, BadTarget, NotAClick) as error:
@@ -115,11 +113,6 @@ class Intake:
         if now - self._lost_clicks_told_ms >= _LOST_CLICKS_MS:
             logger.warning("%d clicks were redirected although their events were not stored", self._lost_clicks)
             self._lost_clicks, self._lost_clicks_told_ms = 0, now
-
-    def _decode(self, visit: Visit, event: bytes) -> tuple[Event, bytes]:
-        if len(event) > self._limits.event_bytes:
-            raise TooLarge(f"the event is over the limit of {self._limits.event_bytes} bytes")
-        return decode_event(event, visit.prop.required, self._limits.nesting)
 
     async def _store(self, request: Request, event: Event, line: bytes) -> Answer:
         target, visit, token, headers = request.target, request.visit, request.token, request.headers
@@ -154,7 +147,7 @@ class Intake:
         log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
         for index, each in enumerate(events):
             try:
-                event, line = self._decode(visit, each)
+                event, line = checked_event(each, prop.required, self._limits)
             except (BadEvent, TooLarge) as error:
                 rejected.append((index, error))
                 continue

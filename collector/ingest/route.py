@@ -84,6 +84,7 @@ class EventEndpoint:
                 if pairs is None:
                     answer = await self._take_body(request, scope, receive, headers)
                 else:
+                    self._check_room(target, b"")
                     answer = await self._take_query(request, scope["query_string"], pairs)
         except ClientGone:
             return
@@ -143,7 +144,6 @@ class EventEndpoint:
         return await self._intake.take_body(request, body, is_ndjson=media == NDJSON)
 
     async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
-        self._check_room(request.target, b"")
         event = event_of(pairs)
         raw = without(query, "an_session", "redirect_sig") if event else b""
         if pairs.is_cut:
@@ -177,12 +177,14 @@ class Document:
         if scope["method"] in ("GET", "HEAD"):
             await send_answer(scope, send, self._answer)
         else:
-            await send_answer(scope, send, refusal_answer(405, Face.JSON, MethodNotAllowed(_DOCUMENT_METHODS)))
+            error = MethodNotAllowed(_DOCUMENT_METHODS)
+            await send_answer(scope, send, refusal_answer(status_of(error), Face.JSON, error))
 
 
 async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:
     """The ASGI application for every other path."""
-    await send_answer(scope, send, refusal_answer(404, Face.JSON, NotFound()))
+    error = NotFound()
+    await send_answer(scope, send, refusal_answer(status_of(error), Face.JSON, error))
 
 
 def _key_in(headers: dict[bytes, bytes]) -> bytes:

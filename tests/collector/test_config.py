@@ -29,6 +29,7 @@ def test_an_empty_file_gives_every_setting_its_default(tmp_path: Path) -> None:
         20 << 10,
     )
     assert (settings.limits.nesting, settings.limits.body_seconds) == (64, 10)
+    assert (settings.limits.header_seconds, settings.limits.batch_events) == (10, 1000)
     assert (settings.session.secret, settings.session.timeout_seconds) == (None, 30 * 60)
     assert (settings.property, settings.sink) == ((), ())
 
@@ -57,7 +58,7 @@ def test_folders_are_relative_to_the_file_and_not_to_the_working_directory(
     assert settings.dead_letters.dir == "/srv/dead"
 
 
-@pytest.mark.parametrize("origin", ["https://shop.example.com", "http://localhost:8000", "capacitor://localhost"])
+@pytest.mark.parametrize("origin", ["https://shop.example.com", "http://localhost:8000", "capacitor://localhost", "*"])
 def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> None:
     assert _load(tmp_path, f'{PROPERTY}origins = ["{origin}"]').property[0].origins == (origin,)
 
@@ -84,6 +85,24 @@ def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> 
             "at most limits.body_bytes",
             id="events larger than bodies",
         ),
+        pytest.param(
+            "[limits]\nbody_bytes = 6291456\nin_flight_bytes = 8388607",
+            "limits.in_flight_bytes",
+            ">= 8388608",
+            id="no room for bodies",
+        ),
+        pytest.param("[limits]\nheader_seconds = 0", "limits.header_seconds", "> 0", id="no time for headers"),
+        pytest.param("[limits]\nconnections = 0", "limits.connections", ">= 1", id="no connections"),
+        pytest.param("[limits]\nbatch_events = 0", "limits.batch_events", ">= 1", id="empty batches"),
+        pytest.param('[server]\nalias = "t"', "server.alias", "matching", id="an alias that is no path"),
+        pytest.param('[server]\nalias = "/a?b"', "server.alias", "matching", id="an alias with a query"),
+        pytest.param('[server]\nalias = "/event"', "server", "alias: /event", id="an alias that is there already"),
+        pytest.param('[server]\nalias = "/openapi.json"', "server", "alias", id="an alias of another document"),
+        pytest.param('[server]\ntrusted_proxies = ["x"]', "server", "10.0.0.0/8", id="a proxy that is no network"),
+        pytest.param('[server]\ntrusted_proxies = ["10.0.0.1/8"]', "server", "host bits", id="half a network"),
+        pytest.param(PROPERTY + 'write_keys = ["key"]', "property[0].write_keys[0]", "env:", id="a key in the file"),
+        pytest.param(PROPERTY + "events_per_second = -1", "property[0].events_per_second", ">= 0", id="a rate below 0"),
+        pytest.param(PROPERTY + 'ip = "hash"', "property[0].ip", "'hash'", id="an unknown rule for addresses"),
         pytest.param('[session]\nsecret = "NAME"', "session.secret", "env:", id="a secret in the file"),
         pytest.param('[session]\nsecret = "env:"', "session.secret", "env:", id="a secret of no name"),
         pytest.param('[session]\nsecret = "env:MY-KEY"', "session.secret", "env:", id="a secret of no such name"),

@@ -1,6 +1,8 @@
 """`collector dead` and `collector redrive`: what was refused is seen, and gets another chance exactly once."""
 
 import json
+import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -53,8 +55,8 @@ def _letter(number: int, body: str, **members: object) -> bytes:
     return json.dumps({**known, **text, **members}).encode() + b"\n"
 
 
-def _bury(folder: Path, *letters: bytes) -> None:
-    log = Log(str(folder / "data/dead/00"))
+def _bury(folder: Path, *letters: bytes, shard: str = "00") -> None:
+    log = Log(str(folder / f"data/dead/{shard}"))
     log.commit(b"".join(letters), len(letters))
     log.close()
 
@@ -128,6 +130,36 @@ def test_queries_bytes_and_letters_in_parts_are_read_again(folder: Path) -> None
     events = [record["event"] for record in _redriven(folder)]
     assert events[0] == {"ea": "open", "ec": "mail", "dims": {"a": 1}}
     assert [event["ec"] for event in events] == ["mail", "base64", "long", "1", "2", "3", "4"]
+
+
+def test_parts_are_put_together_within_their_log_and_never_over_a_gap(folder: Path) -> None:
+    first, second = (_letter(1, '{"ea":"a",', part=1, of=2), _letter(2, '"ec":"c"}', part=2, of=2))
+    _bury(folder, first)
+    _bury(folder, _letter(1, '{"ea":"a","ec":"between"}', id="other-1"), shard="01")
+    _bury(folder, second)
+    _bury(folder, _letter(5, '{"ea":"lost",', part=1, of=2), _letter(7, '"ec":"lost"}', part=2, of=2))
+    assert _run(folder, "redrive").stdout.startswith("redriven: 2 dead letters, 2 events\n")
+    assert sorted(record["event"]["ec"] for record in _redriven(folder)) == ["between", "c"]
+    assert len(_run(folder, "dead", "ls").stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("count", ["-1", "x"])
+def test_a_number_of_letters_that_is_none_is_a_wrong_call(folder: Path, count: str) -> None:
+    ended = _run(folder, "dead", "ls", "-n", count)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"'{count}' is no number of events" in ended.stderr
+
+
+def test_a_terminal_obeys_nothing_that_a_client_sent(folder: Path) -> None:
+    _bury(folder, _letter(1, "Hà\x1b[2J\x9b\u202e\n{", user_agent="\x9b2J"))
+    master, slave = pty.openpty()
+    command = [str(PROGRAMS / "collector"), "dead", "show", "dead-1", "--config", str(folder / "collector.toml")]
+    subprocess.run(command, stdout=slave, check=True, timeout=PATIENCE_SECONDS)
+    os.close(slave)
+    shown = os.read(master, 1 << 16).decode()
+    os.close(master)
+    assert shown.splitlines()[-2:] == ["Hà\\x1b[2J\\x9b\\u202e", "{"]
+    assert all(each.isprintable() for line in shown.splitlines() for each in line)
 
 
 def test_a_plan_that_was_never_carried_out_does_not_hide_its_letters(folder: Path) -> None:

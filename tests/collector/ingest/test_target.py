@@ -200,3 +200,22 @@ def test_no_query_raises(query: bytes) -> None:
     assert isinstance(target.face, Face)
     assert (target.property is None) <= (target.fault is not None)
     assert token in query
+
+
+def test_a_query_of_more_parameters_than_are_read_is_refused_and_its_property_is_still_known() -> None:
+    target = _target(PAIR + b"&x=1" * 999)
+    assert isinstance(target.fault, BadTarget)
+    assert target.property == REGISTRY.get(33167, 2)
+    assert _target(PAIR + b"&x=1" * 998).fault is None
+
+
+@pytest.mark.parametrize(
+    ("signed", "is_followed"),
+    [("https://partner.example.net/p?a=b", True), ("https://partner.example.net/p", False), (None, False)],
+)
+def test_a_redirect_elsewhere_needs_the_signature_of_its_url(signed: str | None, is_followed: bool) -> None:
+    url = "https://partner.example.net/p?a=b"
+    signature = f"&redirect_sig={SIGNER.sign(signed)}" if signed else ""
+    target = _target(PAIR + f"&resp_type=redirect&redirect_url={quote(url, safe='')}{signature}".encode())
+    assert target.location == (url.encode() if is_followed else None)
+    assert (target.fault is None) is is_followed
