@@ -55,20 +55,8 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Router:
         sys.exit(FULL_DISK if is_full else STARTUP_FAILURE)
     shard = Shard(settings, log, _stop_for_recovery)
     dead_committer = Committer(dead_log)
-    secret = load_secret(settings)
+    endpoint = _endpoint(settings, shard.committer, dead_committer, clock)
     paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
-    endpoint = EventEndpoint(
-        targets=Targets(Registry(settings.property, settings.server.workers), Signer(secret)),
-        intake=Intake(
-            committer=shard.committer,
-            dead_letters=DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, clock),
-            sessions=Sessions(secret, settings.session.timeout_seconds),
-            limits=settings.limits,
-            clock=clock,
-        ),
-        limits=settings.limits,
-        trusted_proxies=tuple(ip_network(network) for network in settings.server.trusted_proxies),
-    )
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
@@ -95,6 +83,25 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Router:
     routes = [Route(path, endpoint) for path in paths]
     routes.append(Route(OPENAPI_PATH, Document(openapi(paths, settings))))
     return Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
+
+
+def _endpoint(
+    settings: Settings, committer: Committer, dead_committer: Committer, clock: Callable[[], int]
+) -> EventEndpoint:
+    secret = load_secret(settings)
+    intake = Intake(
+        committer=committer,
+        dead_letters=DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, clock),
+        sessions=Sessions(secret, settings.session.timeout_seconds),
+        limits=settings.limits,
+        clock=clock,
+    )
+    return EventEndpoint(
+        targets=Targets(Registry(settings.property, settings.server.workers), Signer(secret)),
+        intake=intake,
+        limits=settings.limits,
+        trusted_proxies=tuple(ip_network(network) for network in settings.server.trusted_proxies),
+    )
 
 
 async def _close(committer: Committer) -> None:

@@ -33,12 +33,12 @@ from collector.ingest.answer import (
 )
 from collector.ingest.body import FORM, NDJSON, BodyReader, ClientGone, has_body, media_of
 from collector.ingest.client import Networks, client_of, kept_address
-from collector.ingest.connection import send_answer
 from collector.ingest.cookie import has_cookies, token_in
 from collector.ingest.cors import check_origin, cors_headers, preflight_headers
 from collector.ingest.envelope import Visit
 from collector.ingest.intake import Intake, Request
 from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of, without
+from collector.ingest.send import send_answer
 from collector.ingest.target import Face, Target, Targets
 from collector.problems import status_of
 from collector.registry import Property, is_key
