@@ -1,25 +1,29 @@
 """A page on one origin and a collector on another, in this process, so that the collector's clock can be moved."""
 
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 
 from collector.app import create_app
 from collector.config import load_settings
 from collector.ingest.connection import Connection
+from tests.browser.proxy import Certificate, make_certificate, tls_proxy
 from tests.running import eventually, free_port, is_connectable, read_log
 from wal.log import now_ms
+
+Tls = Literal["none", "own", "trusted proxy", "unknown proxy"]
+"""Who ends TLS: nobody, the collector, or a proxy that it believes or does not."""
 
 _SETTINGS = """
 [server]
 workers = 1
+trusted_proxies = [{trusted}]
 [[property]]
 portal_id = 33167
 prop_id = 1
@@ -64,27 +68,43 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, *, is_https: bool = False) -> Iterator[Site]:
-    """A page and a collector; over HTTPS the collector is on another site too, localhost instead of 127.0.0.1."""
+def site(folder: Path, tls: Tls = "none") -> Iterator[Site]:
+    """A page and a collector; with TLS the collector is on another site too, localhost instead of 127.0.0.1."""
     pages = ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
     threading.Thread(target=pages.serve_forever, daemon=True).start()
     page = f"http://127.0.0.1:{pages.server_port}"
+    clock = Clock()
     try:
-        with _collector(folder, page, is_https=is_https) as found:
-            yield found
+        with _collector(folder, page, clock, tls) as address:
+            yield Site(folder, page, address, clock)
     finally:
         pages.shutdown()
         pages.server_close()
 
 
 @contextmanager
-def _collector(folder: Path, page: str, *, is_https: bool) -> Iterator[Site]:
+def _collector(folder: Path, page: str, clock: Clock, tls: Tls) -> Iterator[str]:
     path = folder / "collector.toml"
-    path.write_text(_SETTINGS.format(origin=page))
-    clock, port = Clock(), free_port()
-    certificate = _certificate(folder) if is_https else {}
+    path.write_text(_SETTINGS.format(origin=page, trusted='"127.0.0.0/8"' if tls == "trusted proxy" else ""))
+    if tls == "none":
+        with _serving(path, clock) as port:
+            yield f"http://127.0.0.1:{port}"
+        return
+    certificate = make_certificate(folder)
+    if tls == "own":
+        with _serving(path, clock, certificate) as port:
+            yield f"https://localhost:{port}"
+    else:
+        with _serving(path, clock) as port, tls_proxy(port, certificate) as address:
+            yield address
+
+
+@contextmanager
+def _serving(settings: Path, clock: Clock, certificate: Certificate | None = None) -> Iterator[int]:
+    """The port of a collector in a thread of this process."""
+    port = free_port()
     config = uvicorn.Config(
-        partial(create_app, load_settings(str(path)), clock),
+        partial(create_app, load_settings(str(settings)), clock),
         factory=True,
         port=port,
         http=Connection,
@@ -93,25 +113,19 @@ def _collector(folder: Path, page: str, *, is_https: bool) -> Iterator[Site]:
         interface="asgi3",
         log_config=None,
         access_log=False,
-        **certificate,
+        proxy_headers=False,
+        ssl_certfile=certificate and certificate.certificate,
+        ssl_keyfile=certificate and certificate.key,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         eventually(lambda: is_connectable(port), "the collector listens")
-        address = f"https://localhost:{port}" if is_https else f"http://127.0.0.1:{port}"
-        yield Site(folder, page, address, clock)
+        yield port
     finally:
         server.should_exit = True
         thread.join()
-
-
-def _certificate(folder: Path) -> dict[str, Any]:
-    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    subprocess.run([*request, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    return {"ssl_keyfile": key, "ssl_certfile": certificate}
 
 
 class _Pages(BaseHTTPRequestHandler):

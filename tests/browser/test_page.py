@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-from tests.browser.site import Site, site
+from tests.browser.site import Site, Tls, site
 from tests.running import eventually
 
 CHROMIUM = shutil.which("chromium")
@@ -33,6 +34,7 @@ SCRIPT = """url => new Promise((done, failed) => {
     script.src = url;
     document.head.append(script);
 })"""
+BLIND_FETCH = "([url, event]) => fetch(url, {method: 'POST', mode: 'no-cors', body: JSON.stringify(event)})"
 LINK = """url => {
     const link = document.createElement('a');
     link.href = url;
@@ -41,6 +43,9 @@ LINK = """url => {
     document.body.append(link);
 }"""
 
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is not installed; on Debian: apt-get install openssl"
+)
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
 )
@@ -85,16 +90,18 @@ def _session(body: dict[str, Any]) -> tuple[int, int]:
     return int(hits), int(new)
 
 
-def _use_all(page: Page, where: Site) -> None:
-    """One event in each way: fetch, sendBeacon, image, script, link."""
-    assert _fetch(page, where)["status"] == 200
+def _use_all(page: Page, where: Site) -> list[tuple[int, int]]:
+    """One event in each way: fetch, beacon, image, script, link; returns the session as fetch and script read it."""
+    fetched = _fetch(page, where)
+    assert fetched["status"] == 200
     _send_beacon(page, where)
     assert page.evaluate(PIXEL, where.event("pixel", **FIELDS)) == [1, 1]
-    page.evaluate(SCRIPT, where.event("javascript", **FIELDS))
+    called_back = page.evaluate(SCRIPT, where.event("javascript", **FIELDS))
     target = f"{where.page}/landing"
     page.evaluate(LINK, where.event("redirect", **(FIELDS | {"ea": "click"}), redirect_url=target))
     page.click("#out")
     page.wait_for_url(target)
+    return [_session(fetched["body"]), _session(called_back)]
 
 
 def _send_beacon(page: Page, where: Site) -> None:
@@ -110,7 +117,7 @@ def test_the_session_goes_on_by_cookie_over_fetch_beacon_pixel_script_and_click(
     errors: list[str] = []
     with browser.new_context() as context:
         page = _open(context, shop, errors)
-        _use_all(page, shop)
+        assert _use_all(page, shop) == [(1, 1), (4, 0)]
         answer = _fetch(page, shop)
     assert (answer["ack"], _session(answer["body"])) == ("fsync", (6, 0))
     assert shop.hits() == [1, 2, 3, 4, 5, 6]
@@ -150,11 +157,24 @@ def test_a_session_ends_30_minutes_after_its_last_hit(browser: Browser, shop: Si
 
 @pytest.mark.parametrize("header", ["Sec-GPC", "DNT"])
 def test_who_asks_not_to_be_tracked_has_no_cookie_and_no_session(browser: Browser, shop: Site, header: str) -> None:
+    errors: list[str] = []
     with browser.new_context(extra_http_headers={header: "1"}) as context:
-        page = _open(context, shop)
-        _use_all(page, shop)
+        page = _open(context, shop, errors)
+        assert _use_all(page, shop) == [(1, 1), (1, 1)]
         assert context.cookies(shop.collector) == []
     assert shop.hits() == [1, 1, 1, 1, 1]
+    assert errors == []
+
+
+def test_a_cookie_of_before_is_not_read_once_the_visitor_asks_not_to_be_tracked(browser: Browser, shop: Site) -> None:
+    with browser.new_context() as context:
+        page = _open(context, shop)
+        _fetch(page, shop)
+        before = context.cookies(shop.collector)
+        context.set_extra_http_headers({"Sec-GPC": "1"})
+        untracked = [_fetch(page, shop)["body"] for _ in range(2)]
+        assert context.cookies(shop.collector) == before
+    assert [(_session(body), body["n_client_id"]) for body in untracked] == [((1, 1), 1)] * 2
 
 
 def test_the_cookie_is_out_of_reach_of_scripts(browser: Browser, shop: Site) -> None:
@@ -171,33 +191,72 @@ def test_the_cookie_is_out_of_reach_of_scripts(browser: Browser, shop: Site) -> 
     )
 
 
-def test_a_page_that_is_not_listed_neither_stores_nor_reads(browser: Browser, tmp_path: Path, shop: Site) -> None:
+def test_a_page_that_is_not_listed_gets_403_and_nothing_is_stored(browser: Browser, shop: Site) -> None:
     with browser.new_context() as context:
-        page = context.new_page()
-        page.goto(shop.page.replace("127.0.0.1", "localhost") + "/")
-        refused = page.evaluate(
-            "([url, event]) => fetch(url, {method: 'POST', body: JSON.stringify(event)}).catch(error => String(error))",
-            [shop.event("json"), EVENT],
+        page = _open_unlisted(context, shop)
+        for script in (BLIND_FETCH, BEACON):
+            with page.expect_response(f"{shop.collector}/**") as refused:
+                page.evaluate(f"arguments => void ({script})(arguments)", [shop.event("json"), EVENT])
+            assert (refused.value.request.method, refused.value.status) == ("POST", 403)
+        assert context.cookies(shop.collector) == []
+    assert shop.stored() == []
+
+
+def test_a_page_that_is_not_listed_reads_no_answer(browser: Browser, shop: Site) -> None:
+    with browser.new_context() as context:
+        page = _open_unlisted(context, shop)
+        assert page.evaluate(f"arguments => ({FETCH})(arguments).catch(String)", [shop.event("json"), EVENT]) == (
+            "TypeError: Failed to fetch"
         )
-        assert refused == "TypeError: Failed to fetch"
-        page.evaluate(BEACON, [shop.event("json"), EVENT])
-        assert page.evaluate(PIXEL, shop.event("pixel", **FIELDS)) == [1, 1]  # a browser names no origin with these
-    assert [record["event"]["sid"] for record in shop.stored()] == [1]
+    assert shop.stored() == []
 
 
-def test_over_https_the_session_goes_on_across_sites(playwright: Playwright, tmp_path: Path) -> None:
-    """In a profile whose owner lets sites of others have cookies; Chromium's own default is to block them."""
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is not installed; on Debian: apt-get install openssl")
-    preferences = tmp_path / "profile/Default/Preferences"
-    preferences.parent.mkdir(parents=True)
-    preferences.write_text('{"profile": {"cookie_controls_mode": 0}}')
-    profile = playwright.chromium.launch_persistent_context(
-        tmp_path / "profile", executable_path=CHROMIUM, args=["--no-sandbox"], ignore_https_errors=True
-    )
-    with site(tmp_path, is_https=True) as where, profile as context:
-        page = _open(context, where)
-        _use_all(page, where)
+def test_a_pixel_of_a_page_that_is_not_listed_is_stored(browser: Browser, shop: Site) -> None:
+    """A browser names no origin with an image, so nobody can tell."""
+    with browser.new_context() as context:
+        page = _open_unlisted(context, shop)
+        assert page.evaluate(PIXEL, shop.event("pixel", **FIELDS)) == [1, 1]
+    assert shop.hits() == [1]
+
+
+@needs_openssl
+@pytest.mark.parametrize("tls", ["own", "trusted proxy"])
+def test_over_https_the_session_goes_on_across_sites(playwright: Playwright, tmp_path: Path, tls: Tls) -> None:
+    errors: list[str] = []
+    with site(tmp_path, tls) as where, _lenient_profile(playwright, tmp_path) as context:
+        page = _open(context, where, errors)
+        assert _use_all(page, where) == [(1, 1), (4, 0)]
         (cookie,) = context.cookies(where.collector)
         assert (cookie["sameSite"], cookie["secure"], cookie["httpOnly"]) == ("None", True, True)
-        assert where.hits() == [1, 2, 3, 4, 5]
+    assert where.hits() == [1, 2, 3, 4, 5]
+    assert errors == []
+
+
+@needs_openssl
+def test_a_proxy_that_is_not_trusted_is_not_believed_to_speak_https(playwright: Playwright, tmp_path: Path) -> None:
+    """The cookie is Lax, which a browser takes from another site only with the click that leads there."""
+    with site(tmp_path, "unknown proxy") as where, _lenient_profile(playwright, tmp_path) as context:
+        page = _open(context, where)
+        assert _use_all(page, where) == [(1, 1), (1, 1)]
+        (cookie,) = context.cookies(where.collector)
+        assert (cookie["sameSite"], cookie["secure"]) == ("Lax", False)
+    assert where.hits() == [1, 1, 1, 1, 1]
+
+
+def _open_unlisted(context: BrowserContext, where: Site) -> Page:
+    """The same page under another name, which makes it another origin."""
+    page = context.new_page()
+    page.goto(where.page.replace("127.0.0.1", "localhost") + "/")
+    return page
+
+
+@contextmanager
+def _lenient_profile(playwright: Playwright, folder: Path) -> Iterator[BrowserContext]:
+    """A browser whose owner lets sites of others have cookies; Chromium's own default is to block them."""
+    preferences = folder / "profile/Default/Preferences"
+    preferences.parent.mkdir(parents=True)
+    preferences.write_text('{"profile": {"cookie_controls_mode": 0}}')
+    with playwright.chromium.launch_persistent_context(
+        folder / "profile", executable_path=CHROMIUM, args=["--no-sandbox"], ignore_https_errors=True
+    ) as context:
+        yield context
