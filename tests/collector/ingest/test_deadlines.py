@@ -1,0 +1,121 @@
+"""Which deadline a connection has, on a transport that only notes what it is told."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from collector.config import Limits
+from collector.ingest.connection import STATE, Connection, Connections
+
+HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
+
+
+class _Transport(asyncio.Transport):
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """To nobody."""
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        """There is nothing to read."""
+
+    resume_reading = pause_reading
+
+
+async def _answer(_scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _run(use: Callable[[Connection], Any]) -> None:
+    async def run() -> None:
+        config = uvicorn.Config(_answer, http=Connection, ws="none", lifespan="off", log_config=None, access_log=False)
+        config.load()
+        connections = Connections(Limits(header_seconds=10, body_seconds=20))
+        connection = Connection(config=config, server_state=ServerState(), app_state={STATE: connections})
+        connection.connection_made(_Transport())
+        await use(connection)
+        connections.close()
+
+    asyncio.run(run())
+
+
+def _left(connection: Connection) -> float:
+    return connection.deadline - connection.loop.time()
+
+
+def test_headers_have_their_time_from_the_first_connection_on() -> None:
+    async def use(connection: Connection) -> None:
+        first = connection.deadline
+        connection.data_received(HEAD[:9])
+        assert connection.deadline == first
+        assert 9 < _left(connection) <= 10
+
+    _run(use)
+
+
+def test_a_body_has_its_time_from_the_end_of_the_headers_on_and_no_drop_renews_it() -> None:
+    async def use(connection: Connection) -> None:
+        connection.data_received(HEAD)
+        deadline = connection.deadline
+        assert 19 < _left(connection) <= 20
+        connection.data_received(b"{")
+        assert connection.deadline == deadline
+
+    _run(use)
+
+
+def test_a_request_that_is_whole_is_not_timed_and_its_answer_begins_the_time_to_the_next() -> None:
+    async def use(connection: Connection) -> None:
+        connection.data_received(HEAD + b"{}")
+        assert connection.deadline == math.inf
+        while connection.deadline == math.inf:
+            await asyncio.sleep(0)
+        assert _left(connection) <= connection.timeout_keep_alive
+
+    _run(use)
+
+
+def test_who_does_not_read_its_answers_has_a_deadline_and_asking_again_moves_it_no_further() -> None:
+    async def use(connection: Connection) -> None:
+        connection.data_received(HEAD + b"{}")
+        connection.pause_writing()
+        now = connection.loop.time()
+        assert not connection.is_late(now)
+        connection.data_received(HEAD[:9])
+        assert connection.is_late(now + 21)
+        connection.resume_writing()  # or its answer would wait for ever
+
+    _run(use)
+
+
+def test_what_was_awaited_before_a_pause_of_writing_is_awaited_behind_it() -> None:
+    async def use(connection: Connection) -> None:
+        connection.data_received(HEAD[:9])
+        connection.pause_writing()
+        connection.resume_writing()
+        assert 9 < _left(connection) <= 10
+
+    _run(use)
+
+
+def test_a_connection_that_is_kept_alive_is_so_for_its_time_behind_a_pause_of_writing_too() -> None:
+    async def use(connection: Connection) -> None:
+        connection.data_received(HEAD + b"{}")
+        while connection.deadline == math.inf:
+            await asyncio.sleep(0)
+        connection.pause_writing()
+        connection.resume_writing()
+        assert 0 < _left(connection) <= connection.timeout_keep_alive
+
+    _run(use)
