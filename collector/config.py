@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from collector import sink_config
 from collector.errors import BadSettings
+from collector.sink_config import Name, Seconds
 
 EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
 """Fields that a property can require, and does unless told otherwise."""
@@ -18,11 +20,9 @@ OPENAPI_PATH: Final = "/openapi.json"
 TAKEN_PATHS: Final = (*EVENT_PATHS, OPENAPI_PATH)
 
 Positive = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Identifier = Annotated[int, Meta(ge=1, lt=2**53)]
 FromEnvironment = Annotated[str, Meta(pattern=r"\Aenv:[A-Za-z_][A-Za-z0-9_]*\Z")]
 Path = Annotated[str, Meta(pattern=r"\A/[A-Za-z0-9._~/-]{1,255}\Z")]
-Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9_-]{0,63}\Z")]
 
 
 class Server(Struct, frozen=True, forbid_unknown_fields=True):
@@ -162,17 +162,6 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"redirect_hosts: expected e.g. shop.example.com or *.example.com, found {host!r}")
 
 
-class FileSink(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="file"):
-    """Events as compressed files, by date and hour."""
-
-    dir: Annotated[str, Meta(min_length=1, description="folder of date=…/hour=…/*.ndjson.zst")]
-    name: Annotated[Name, Meta(description="names the cursor; set it where two sinks have one type")] = "file"
-    flush_bytes: Annotated[
-        int, Meta(ge=1, le=64 << 20, description="a file is written when this many bytes of events wait")
-    ] = 8 << 20
-    flush_seconds: Annotated[Seconds, Meta(description="… or the oldest of them waits this long")] = 5.0
-
-
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of `collector.toml`."""
 
@@ -182,7 +171,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     session: Session = Session()
     limits: Limits = Limits()
     property: tuple[Property, ...] = ()
-    sink: tuple[FileSink, ...] = ()
+    sink: tuple[sink_config.Sink, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_twice("property", [(each.portal_id, each.prop_id) for each in self.property])
@@ -212,8 +201,9 @@ def load_settings(path: str) -> Settings:
 def _check_sink_types(sinks: object) -> None:
     """A type is always named, so that a file stays right when there are more of them."""
     for at, sink in enumerate(sinks if isinstance(sinks, list) else []):
-        if isinstance(sink, dict) and sink.get("type") != "file":
-            raise msgspec.ValidationError(f"expected `file`, got {sink.get('type')!r} - at `$.sink[{at}].type`")
+        if isinstance(sink, dict) and sink.get("type") not in sink_config.TYPES:
+            kinds = ", ".join(f"`{kind}`" for kind in sink_config.TYPES)
+            raise msgspec.ValidationError(f"expected {kinds}, got {sink.get('type')!r} - at `$.sink[{at}].type`")
 
 
 def _refuse_twice(name: str, keys: list[object]) -> None:
@@ -237,5 +227,8 @@ def _resolved(settings: Settings, folder: str) -> Settings:
         settings,
         log=msgspec.structs.replace(settings.log, dir=below(settings.log.dir)),
         dead_letters=msgspec.structs.replace(settings.dead_letters, dir=below(settings.dead_letters.dir)),
-        sink=tuple(msgspec.structs.replace(sink, dir=below(sink.dir)) for sink in settings.sink),
+        sink=tuple(
+            msgspec.structs.replace(sink, dir=below(sink.dir)) if isinstance(sink, sink_config.FileSink) else sink
+            for sink in settings.sink
+        ),
     )

@@ -1,5 +1,7 @@
 """What can go wrong outside the log, as types. `problems.py` alone gives them HTTP statuses."""
 
+from typing import ClassVar
+
 from msgspec import Struct
 
 
@@ -99,4 +101,16 @@ class BadSettings(Exception):
 
 
 class SinkError(Exception):
-    """A batch did not arrive, and may when it is sent again."""
+    """A batch did not arrive, and may when it is sent again; after `wait_seconds`, where the sink says so."""
+
+    retriable: ClassVar[bool] = True
+
+    def __init__(self, message: str, wait_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+
+
+class BatchRefused(SinkError):
+    """The sink will never take this batch as it is; the message is its reason."""
+
+    retriable = False

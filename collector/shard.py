@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from collector import config
+from collector import config, sink_config
 from collector.ship.shipper import Shipper
 from collector.ship.sinks.file import FileSink
 from wal.committer import Committer
@@ -130,7 +130,8 @@ async def drop_dead_letters_forever(settings: config.Settings, committer: Commit
             )
 
 
-def _shipper(settings: config.FileSink, committer: Committer) -> Shipper:
+def _shipper(settings: sink_config.Sink, committer: Committer) -> Shipper:
+    assert isinstance(settings, sink_config.FileSink)
     return Shipper(
         settings.name,
         FileSink(settings.dir),

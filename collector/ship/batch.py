@@ -1,5 +1,6 @@
-"""A batch: a range of whole blocks, whose bounds and token are a function of durable state."""
+"""A batch: a range of whole blocks, whose bounds and token are a function of durable state; or a part of one."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from wal.cursor import Intent
@@ -7,12 +8,20 @@ from wal.segment import Block
 
 
 class Part(NamedTuple):
-    """One block of a batch: when it was committed (Unix ms), its first and last sequence, its JSON lines."""
+    """Events of one block: when it was committed (Unix ms), their first and last sequence, their JSON lines."""
 
     timestamp_ms: int
     first: int
     last: int
     payload: bytes
+
+
+class Event(NamedTuple):
+    """One event of a batch: when it was committed (Unix ms), its sequence, and its JSON line without the LF."""
+
+    timestamp_ms: int
+    sequence: int
+    line: bytes
 
 
 class Batch(NamedTuple):
@@ -21,6 +30,29 @@ class Batch(NamedTuple):
     log_id: str
     token: str
     parts: tuple[Part, ...]
+    replay: str = ""
+    """The name of the replay that sends these events once more; empty when they go out for the first time."""
+
+    @property
+    def first(self) -> int:
+        """The sequence of the first event."""
+        return self.parts[0].first
+
+    @property
+    def last(self) -> int:
+        """The sequence of the last event."""
+        return self.parts[-1].last
+
+    @property
+    def payload(self) -> bytes:
+        """All JSON lines, each ending in LF."""
+        return b"".join([part.payload for part in self.parts])
+
+    def events(self) -> Iterator[Event]:
+        """The events one by one."""
+        for part in self.parts:
+            for sequence, line in enumerate(part.payload.split(b"\n")[:-1], part.first):
+                yield Event(part.timestamp_ms, sequence, line)
 
 
 def cut(log_id: bytes, blocks: list[Block]) -> tuple[Batch, Intent]:

@@ -51,7 +51,7 @@ class Shipper:
 
     async def run(self) -> None:
         """Deliver until drained. Raises Corrupt and Unreadable where the log or the cursor can't be read."""
-        await self._retried(self._sink.open)
+        await self._retried(self._open)
         try:
             cursor = self._load()
             if intent := cursor.intent:
@@ -65,6 +65,9 @@ class Shipper:
                 reader.close()
         finally:
             await self._sink.close()
+
+    async def _open(self) -> None:
+        await self._sink.open(self._log.log_id.decode(), self._log.end.sequence)
 
     async def _deliver(self, acked: Position, batch: Batch | None, intent: Intent) -> Cursor:
         await self._save(Cursor(acked, intent))

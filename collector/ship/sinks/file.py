@@ -27,10 +27,11 @@ class FileSink:
     def __init__(self, directory: str) -> None:
         self._directory = directory
 
-    async def open(self) -> None:
+    async def open(self, log_id: str, sequence: int) -> int:
         """Create the directory. Raises SinkError."""
         with _reported(self._directory):
             await asyncio.to_thread(os.makedirs, self._directory, exist_ok=True)
+        return sequence
 
     async def deliver(self, batch: Batch) -> None:
         """Write, fsync and link the files of a batch. Raises SinkError."""
