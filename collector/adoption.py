@@ -7,6 +7,7 @@ from typing import Final
 
 from collector import config
 from collector.shard import Shard, drop, open_log
+from collector.ship.shipper import Graveyard
 from wal.cursor import load_cursor
 from wal.damage import Damage
 from wal.errors import LogLocked, WalError
@@ -20,7 +21,7 @@ _LOOK_SECONDS: Final = 5.0
 logger = logging.getLogger(__name__)
 
 
-async def adopt_orphans(settings: config.Settings) -> None:
+async def adopt_orphans(settings: config.Settings, graveyard: Graveyard) -> None:
     """Look for orphans until cancelled. One that waits for its own worker to restart is left alone: it must have been
     free the time before too."""
     free_before: set[str] = set()
@@ -28,13 +29,13 @@ async def adopt_orphans(settings: config.Settings) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
         free = await asyncio.to_thread(orphans, settings)
         for directory in sorted(free & free_before):
-            await _drain(settings, directory)
+            await _drain(settings, directory, graveyard)
         free_before = free
 
 
-async def _drain(settings: config.Settings, directory: str) -> None:
+async def _drain(settings: config.Settings, directory: str, graveyard: Graveyard) -> None:
     try:
-        shard = Shard(settings, open_log(settings, directory))
+        shard = Shard(settings, open_log(settings, directory), graveyard)
     except LogLocked:
         return
     except (WalError, OSError) as error:

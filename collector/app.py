@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any, Final
@@ -18,6 +19,7 @@ from starlette.routing import Route, Router
 from collector.adoption import adopt_orphans
 from collector.config import EVENT_PATHS, OPENAPI_PATH, Settings
 from collector.dead_letters import DeadLetters
+from collector.graveyard import SinkLetters
 from collector.ingest.connection import STATE, Connections
 from collector.ingest.intake import Intake
 from collector.ingest.openapi import openapi
@@ -37,6 +39,8 @@ STARTUP_FAILURE: Final = 3
 FULL_DISK: Final = 1
 """The exit code at which the supervisor tries again until there is room, while the other workers go on."""
 
+_THREADS: Final = 64
+
 logger = logging.getLogger(__name__)
 
 
@@ -53,16 +57,20 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Router:
         logger.critical("%s", error)
         is_full = isinstance(error, OSError) and error.errno in NO_ROOM
         sys.exit(FULL_DISK if is_full else STARTUP_FAILURE)
-    shard = Shard(settings, log, _stop_for_recovery)
     dead_committer = Committer(dead_log)
-    endpoint = _endpoint(settings, shard.committer, dead_committer, clock)
+    dead_letters = DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, clock)
+    graveyard = SinkLetters(dead_letters, settings.dead_letters.dir)
+    shard = Shard(settings, log, graveyard, _stop_for_recovery)
+    endpoint = _endpoint(settings, shard.committer, dead_letters, clock)
     paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
+        # A thread for whatever may block at a time: no sink that hangs keeps another one from its thread.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "blocking"))
         shard.start()
         tasks = [
-            asyncio.create_task(adopt_orphans(settings)),
+            asyncio.create_task(adopt_orphans(settings, graveyard)),
             asyncio.create_task(drop_dead_letters_forever(settings, dead_committer)),
         ]
         connections = Connections(settings.limits)
@@ -86,12 +94,12 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Router:
 
 
 def _endpoint(
-    settings: Settings, committer: Committer, dead_committer: Committer, clock: Callable[[], int]
+    settings: Settings, committer: Committer, dead_letters: DeadLetters, clock: Callable[[], int]
 ) -> EventEndpoint:
     secret = load_secret(settings)
     intake = Intake(
         committer=committer,
-        dead_letters=DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, clock),
+        dead_letters=dead_letters,
         sessions=Sessions(secret, settings.session.timeout_seconds),
         limits=settings.limits,
         clock=clock,

@@ -31,6 +31,8 @@ class Form(Enum):
     JSON = "json"
     NDJSON = "ndjson"
     QUERY = "query"
+    RECORD = "record"
+    """A line of the log, which a sink refused."""
 
 
 class Refused(NamedTuple):
@@ -39,6 +41,8 @@ class Refused(NamedTuple):
     error: Rejected
     form: Form
     raw: bytes
+    sink: str = ""
+    """The sink that refused it; empty where the rules of its property did."""
 
 
 class Sender(NamedTuple):
@@ -79,6 +83,12 @@ class DeadLetters:
             logger.warning("a dead letter was not kept: %s", fault)
             return False
         return is_whole
+
+    async def keep(self, sender: Sender, refused: Refused) -> None:
+        """Keep an event that was answered 200, whatever the budget. Raises WalError."""
+        kept = {self._committer.append(_record(self._committer, sender, refused, part)) for part in _parts(refused)}
+        for each in kept:
+            await each
 
     def _lines(self, sender: Sender, refused: list[Refused]) -> Iterator[bytes]:
         """Each to be appended before the next is asked for, since its id is its place in the log."""
@@ -127,6 +137,7 @@ def _record(committer: Committer, sender: Sender, refused: Refused, part: _Part)
         "reason": refused.error.message,
         "errors": refused.error.faults,
         "form": refused.form.value,
+        **({"sink": refused.sink} if refused.sink else {}),
         **({"part": part.number, "of": part.of} if part.of > 1 else {}),
         **_as_json(part.raw),
     }

@@ -30,6 +30,7 @@ class Letter(Struct, frozen=True):
     user_agent: str | None = None
     referer: str | None = None
     s2s: bool = False
+    sink: str = ""
     part: int = 1
     of: int = 1
 
@@ -66,3 +67,10 @@ def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
             yield Whole(parts[0], b"".join(part.body for part in parts))
         elif letter.part == len(parts):
             begun[log_id] = parts
+
+
+def is_kept(directory: str, sink: str, event_id: str) -> bool:
+    """Whether there is a dead letter of this event from this sink. Raises Broken, OSError."""
+    start = b'{"id":"%b"' % event_id.encode()
+    letters = read_letters(directory, Selection(where=(("sink", sink),)))
+    return any(whole.body.startswith(start) for whole in letters)

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from collector import config, sink_config
-from collector.ship.shipper import Shipper
-from collector.ship.sinks.file import FileSink
+from collector.confirmations import Confirmations
+from collector.ship.shipper import Graveyard, Shipper
+from collector.ship.sinks import sink_of
 from wal.committer import Committer
+from wal.cursor import ensure_cursor
 from wal.errors import LogLocked, LogPoisoned, WalError
 from wal.files import Files
 from wal.log import Log
+from wal.reader import oldest
 from wal.sealed import drop_segments
 
 _RETENTION_SECONDS: Final = 60
@@ -25,15 +28,23 @@ class Shard:
     """A log that this process has locked, and its way to the sinks. Create it inside the event loop."""
 
     def __init__(
-        self, settings: config.Settings, log: Log, on_poisoned: Callable[[LogPoisoned], None] | None = None
+        self,
+        settings: config.Settings,
+        log: Log,
+        graveyard: Graveyard,
+        on_poisoned: Callable[[LogPoisoned], None] | None = None,
     ) -> None:
-        """`on_poisoned` is called when only a restart helps."""
+        """`on_poisoned` is called when only a restart helps. Raises WalError, OSError, BadSettings."""
         self.committer = Committer(log, stall_seconds=settings.log.stall_seconds, on_poisoned=on_poisoned)
         self._settings = settings
         self._log = log
-        self._shippers = [_shipper(sink, self.committer) for sink in settings.sink]
+        self._shippers = [_shipper(sink, self.committer, graveyard) for sink in settings.sink]
         self._tasks: list[asyncio.Task[None]] = []
         self._retention: asyncio.Task[None] | None = None
+
+    def confirmations(self) -> dict[str, Confirmations]:
+        """What each sink, by name, has confirmed of this log."""
+        return {shipper.name: shipper.confirmed for shipper in self._shippers}
 
     def start(self) -> None:
         """Begin to ship, and to drop what is delivered and need not be kept."""
@@ -130,12 +141,16 @@ async def drop_dead_letters_forever(settings: config.Settings, committer: Commit
             )
 
 
-def _shipper(settings: sink_config.Sink, committer: Committer) -> Shipper:
-    assert isinstance(settings, sink_config.FileSink)
+def _shipper(settings: sink_config.Sink, committer: Committer, graveyard: Graveyard) -> Shipper:
+    log = committer.log
+    # Before the first event comes: one that skips to the newest must not skip what was answered 200 since.
+    first = oldest(log.files, log.directory) if settings.start == "oldest" else None
+    ensure_cursor(log.files, log.directory, log.log_id, settings.name, first or log.end)
     return Shipper(
         settings.name,
-        FileSink(settings.dir),
+        sink_of(settings, settings.name),
         committer,
+        graveyard,
         flush_bytes=settings.flush_bytes,
         flush_seconds=settings.flush_seconds,
     )

@@ -5,7 +5,7 @@ The file is `cursors/<consumer>.json`, one line whose last member `crc` is the C
 
 import json
 import os
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from wal.errors import Corrupt
 from wal.files import Files, read_file, write_file
@@ -17,11 +17,17 @@ _SUFFIX: Final = ".json"
 
 
 class Intent(NamedTuple):
-    """A batch that was cut: the same places and the same token after every crash, until it is delivered."""
+    """A batch that was cut: the same places and the same token after every crash, until it is delivered.
+
+    A batch that has to go out in parts is settled before sequence `next`; from there on `size` events go out at a time,
+    0 meaning all.
+    """
 
     first: Position
     last: Position
     token: str
+    next: int = 0
+    size: int = 0
 
 
 class Cursor(NamedTuple):
@@ -44,26 +50,42 @@ def load_cursor(files: Files, directory: str, log_id: bytes, consumer: str) -> C
     value = json.loads(content)
     if (value["v"], value["log_id"], value["consumer"]) != (_VERSION, log_id.decode(), consumer):
         raise Corrupt(path, 0, f"a cursor of {consumer} on log {log_id.decode()}", f"one of {value['log_id']}")
-    intent = value["inflight"]
-    return Cursor(
-        _position(value["acked"]),
-        intent and Intent(_position(intent["from"]), _position(intent["to"]), intent["token"]),
-    )
+    return Cursor(_position(value["acked"]), _intent(value["inflight"]))
+
+
+def ensure_cursor(files: Files, directory: str, log_id: bytes, consumer: str, start: Position) -> None:
+    """Give `consumer` a cursor at `start` unless it has one; either is durable then. Raises Corrupt, OSError."""
+    files.make_directory(os.path.join(directory, _DIRECTORY))
+    if load_cursor(files, directory, log_id, consumer) is None:
+        save_cursor(files, directory, log_id, consumer, Cursor(start))
+
+
+def drop_cursor(files: Files, directory: str, consumer: str) -> bool:
+    """Let `consumer` hold nothing any more, durably; False where it has no cursor. Raises OSError."""
+    try:
+        files.unlink(_path(directory, consumer))
+    except FileNotFoundError:
+        return False
+    sync_cursors(files, directory)
+    return True
 
 
 def save_cursor(files: Files, directory: str, log_id: bytes, consumer: str, cursor: Cursor) -> None:
     """Replace the cursor of `consumer`, durably. Raises OSError."""
-    intent = cursor.intent
     value = {
         "v": _VERSION,
         "log_id": log_id.decode(),
         "consumer": consumer,
         "acked": _members(cursor.acked),
-        "inflight": intent and {"from": _members(intent.first), "to": _members(intent.last), "token": intent.token},
+        "inflight": cursor.intent and _inflight(cursor.intent),
     }
     text = json.dumps(value, separators=(",", ":"))[:-1].encode()
-    files.make_directory(os.path.join(directory, _DIRECTORY))
-    write_file(files, _path(directory, consumer), b'%b,"crc":"%08x"}\n' % (text, crc32c(text)))
+    content = b'%b,"crc":"%08x"}\n' % (text, crc32c(text))
+    try:
+        write_file(files, _path(directory, consumer), content)
+    except FileNotFoundError:
+        files.make_directory(os.path.join(directory, _DIRECTORY))
+        write_file(files, _path(directory, consumer), content)
 
 
 def sync_cursors(files: Files, directory: str) -> None:
@@ -79,6 +101,24 @@ def consumers(files: Files, directory: str) -> list[str]:
 
 def _path(directory: str, consumer: str) -> str:
     return os.path.join(directory, _DIRECTORY, consumer + _SUFFIX)
+
+
+def _inflight(intent: Intent) -> dict[str, object]:
+    members: dict[str, object] = {
+        "from": _members(intent.first),
+        "to": _members(intent.last),
+        "token": intent.token,
+    }
+    if intent.next or intent.size:
+        members["part"] = {"seq": intent.next, "size": intent.size}
+    return members
+
+
+def _intent(members: dict[str, Any] | None) -> Intent | None:
+    if members is None:
+        return None
+    part = members.get("part", {"seq": 0, "size": 0})
+    return Intent(_position(members["from"]), _position(members["to"]), members["token"], part["seq"], part["size"])
 
 
 def _members(position: Position) -> dict[str, int]:

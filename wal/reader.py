@@ -20,6 +20,25 @@ def oldest(files: Files, directory: str) -> Position | None:
     return start_of(names[0]) if names else None
 
 
+def place_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: Position) -> Position:
+    """The place of the block that holds the event of this sequence; the nearest, where there is none up to `limit`.
+
+    Raises Broken, Unreadable, OSError.
+    """
+    names = list_segments(files, directory)
+    earlier = [name for name in names if name.sequence <= sequence]
+    reader = Reader(files, directory, log_id, start_of((earlier or names)[-1 if earlier else 0]))
+    try:
+        place = reader.position
+        for step in read_all(reader, limit):
+            if isinstance(step, Block) and step.end.sequence > sequence:
+                return step.start
+            place = reader.position
+    finally:
+        reader.close()
+    return place
+
+
 class Reader:
     """Reads block after block from `position` on, whatever segment they are in. Not for two threads at once."""
 

@@ -48,6 +48,11 @@ class Batch(NamedTuple):
         """All JSON lines, each ending in LF."""
         return b"".join([part.payload for part in self.parts])
 
+    @property
+    def records(self) -> int:
+        """How many events there are."""
+        return sum(part.last - part.first + 1 for part in self.parts)
+
     def events(self) -> Iterator[Event]:
         """The events one by one."""
         for part in self.parts:
@@ -61,6 +66,34 @@ def cut(log_id: bytes, blocks: list[Block]) -> tuple[Batch, Intent]:
     token = f"{log_id.decode()}:{first.segment}:{first.offset}-{last.segment}:{last.end}:{last.header_crc:08x}"
     parts = tuple(_part(block) for block in blocks)
     return Batch(log_id.decode(), token, parts), Intent(first, blocks[-1].end, token)
+
+
+def part_of(batch: Batch, start: int, size: int) -> Batch | None:
+    """The events of a batch from sequence `start` on, at most `size` of them (0: all); None where there is none.
+
+    Its token follows from that of the batch, which it shares where it is the whole batch.
+    """
+    left = size or batch.records
+    parts = []
+    for part in batch.parts:
+        skipped = max(0, start - part.first)
+        taken = min(part.last - part.first + 1 - skipped, left)
+        if taken > 0:
+            parts.append(_slice(part, skipped, taken))
+            left -= taken
+    if not parts:
+        return None
+    found = batch._replace(parts=tuple(parts))
+    is_whole = found.records == batch.records
+    return found if is_whole else found._replace(token=f"{batch.token}+{found.first}-{found.last}")
+
+
+def _slice(part: Part, skipped: int, taken: int) -> Part:
+    if taken == part.last - part.first + 1:
+        return part
+    lines = part.payload.split(b"\n")[skipped : skipped + taken]
+    first = part.first + skipped
+    return Part(part.timestamp_ms, first, first + taken - 1, b"\n".join(lines) + b"\n")
 
 
 def _part(block: Block) -> Part:

@@ -1,176 +1,230 @@
-"""The shipper: follows one shard's log for one sink, and holds the one retry loop there is.
+"""The shipper: takes one shard's log to one sink, and holds the one retry loop there is.
 
 Order of durable steps: log fsync, intent fsync, send, sink confirms, cursor fsync. After a crash the intent is
-delivered first, the same bytes under the same token.
+delivered first, the same bytes under the same token. A batch that the sink refuses goes out in halves, each of them an
+intent too, until the culprit stands alone; it goes to the dead letters, and the rest arrives.
 """
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Protocol, TypeVar
 
-from collector.errors import SinkError
-from collector.ship.batch import Batch, cut
+from collector.confirmations import Confirmations
+from collector.errors import BatchRefused, SinkError
+from collector.ship.batch import Batch, Event, part_of
+from collector.ship.circuit import Circuit, save_health
+from collector.ship.retry import Backoff, durably
 from collector.ship.sinks import Sink
+from collector.ship.source import Source
 from wal.committer import Committer
 from wal.cursor import Cursor, Intent, load_cursor, save_cursor
-from wal.damage import Damage, record
-from wal.errors import Broken
-from wal.format import Position
-from wal.reader import Reader, oldest, read_all
-from wal.segment import Block
+from wal.errors import WalError
+from wal.reader import oldest
 
-_LINGER_SECONDS: Final = 0.25
-"""How often a batch that is not due yet takes up what was committed meanwhile."""
-_BLOCKS_A_TURN: Final = 64
-"""Blocks read before other coroutines get their turn."""
-_FIRST_RETRY_SECONDS: Final = 0.1
-_LAST_RETRY_SECONDS: Final = 30.0
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
+
+
+class Graveyard(Protocol):
+    """Where events go that a sink will never take."""
+
+    async def bury(self, sink: str, event: Event, reason: str, *, maybe_again: bool) -> None:
+        """Keep an event, durably, with the sink's reason. Raises WalError.
+
+        With `maybe_again` it may be there already, and is then not kept twice.
+        """
+
+
+class _Elsewhere(Exception):
+    """The sink wants to go on at another place than that of the batch at hand."""
 
 
 class Shipper:
     """One sink's way through one log. `run` ends only after `drain`, once all that is durable is delivered."""
 
-    def __init__(self, name: str, sink: Sink, committer: Committer, *, flush_bytes: int, flush_seconds: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        committer: Committer,
+        graveyard: Graveyard,
+        *,
+        flush_bytes: int,
+        flush_seconds: float,
+    ) -> None:
         """`name` names the cursor. A batch is cut at `flush_bytes`, or when its oldest event waits `flush_seconds`."""
         self.name = name
+        self.confirmed = Confirmations()
         self._sink = sink
-        self._committer = committer
+        self._graveyard = graveyard
         self._log = committer.log
-        self._flush_bytes = flush_bytes
-        self._flush_seconds = flush_seconds
-        self._draining = asyncio.Event()
+        self._source = Source(
+            committer, flush_bytes=flush_bytes, flush_seconds=flush_seconds, before_pause=self._save_delivered
+        )
+        self._circuit = Circuit(name)
+        self._is_open = False
+        self._skipped = 0
+        self._may_be_buried = False
+        self._unsaved: Cursor | None = None
 
     def drain(self) -> None:
         """Cut batches at once from now on. Call it when the committer is closed."""
-        self._draining.set()
+        self._source.drain()
 
     async def run(self) -> None:
-        """Deliver until drained. Raises Corrupt and Unreadable where the log or the cursor can't be read."""
-        await self._retried(self._open)
+        """Deliver until drained. Raises Corrupt, Broken and Unreadable where the log or the cursor can't be read."""
+        await self._show()
+        is_done = False
         try:
-            cursor = self._load()
+            while not is_done:
+                is_done = await self._ship()
+        finally:
+            await self._close()
+
+    async def _ship(self) -> bool:
+        """Deliver until drained, and return True; or until the sink wants to go on at another place."""
+        cursor = await self._resume()
+        try:
             if intent := cursor.intent:
-                cursor = await self._deliver(cursor.acked, await self._again(intent), intent)
-            reader = self._reader(cursor.acked)
-            try:
-                while blocks := await self._next_blocks(reader):
-                    batch, intent = cut(self._log.log_id, blocks)
-                    cursor = await self._deliver(cursor.acked, batch, intent)
-            finally:
-                reader.close()
-        finally:
-            await self._sink.close()
+                cursor = await self._deliver(cursor, await self._source.again(intent), intent)
+            await self._deliver_from(cursor)
+        except _Elsewhere:
+            await self._close()
+            return False
+        return True
 
-    async def _open(self) -> None:
-        await self._sink.open(self._log.log_id.decode(), self._log.end.sequence)
-
-    async def _deliver(self, acked: Position, batch: Batch | None, intent: Intent) -> Cursor:
-        await self._save(Cursor(acked, intent))
-        if batch is not None:
-            await self._retried(lambda: self._sink.deliver(batch))
-        delivered = Cursor(intent.last)
-        await self._save(delivered)
-        return delivered
-
-    async def _retried(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        wait = _FIRST_RETRY_SECONDS
-        while True:
-            try:
-                return await attempt()
-            except SinkError as error:
-                pause = wait * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
-                logger.warning("sink %s: %s; again in %.1f s", self.name, error, pause)
-            await asyncio.sleep(pause)
-            wait = min(wait * 2, _LAST_RETRY_SECONDS)
-
-    async def _next_blocks(self, reader: Reader) -> list[Block]:
-        """Whole blocks for the next batch; none when drained."""
-        blocks: list[Block] = []
-        length = 0
-        due = float("inf")
-        while length < self._flush_bytes:
-            block = reader.next(self._committer.durable)
-            if isinstance(block, Damage):
-                await self._account(block)
-            elif block is not None:
-                if block.header.records:
-                    blocks.append(block)
-                    length += block.header.length
-                    if len(blocks) == 1:
-                        due = self._now() + self._flush_seconds
-                    elif len(blocks) % _BLOCKS_A_TURN == 0:
-                        await asyncio.sleep(0)
-            elif self._draining.is_set() or self._now() >= due:
-                break
-            elif blocks:
-                await self._pause(self._draining.wait(), seconds=min(due - self._now(), _LINGER_SECONDS))
-            else:
-                await self._pause(self._draining.wait(), self._committer.wait_beyond(reader.position), seconds=None)
-        return blocks
-
-    async def _pause(self, *until: Awaitable[object], seconds: float | None) -> None:
-        """Return when one of these is done, or the time is up."""
-        tasks = [asyncio.ensure_future(each) for each in until]
+    async def _deliver_from(self, cursor: Cursor) -> None:
+        reader = self._source.reader(cursor.acked)
         try:
-            await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    async def _again(self, intent: Intent) -> Batch | None:
-        """The batch of an intent, from the log; None if damage has taken all of it since.
-
-        Where damage has taken a part, the rest goes under the same token: a sink that has the batch already has all.
-        Raises Broken where the log is not damaged, and yet not the one that the intent was cut from.
-        """
-        reader, is_damaged = self._reader(intent.first), False
-        blocks = []
-        try:
-            for step in read_all(reader, intent.last):
-                if isinstance(step, Damage):
-                    is_damaged = True
-                    await self._account(step)
-                elif step.header.records:
-                    blocks.append(step)
+            while found := await self._source.next(reader):
+                batch, intent = found
+                if intent.first.sequence < self._skipped:
+                    intent = intent._replace(next=self._skipped)
+                cursor = await self._deliver(cursor, batch, intent)
         finally:
             reader.close()
-        batch, found = cut(self._log.log_id, blocks) if blocks else (None, None)
-        if found != intent and not is_damaged:
-            raise Broken(self._log.directory, intent.first.offset, f"the batch {intent.token}", "other bytes")
-        return batch and batch._replace(token=intent.token)
+        await self._save_delivered()
 
-    async def _account(self, damage: Damage) -> None:
-        log = self._log
-        logger.error("%s: %s; see damage.ndjson there", log.directory, damage)
-        await self._durably(partial(record, log.files, log.directory, damage))
+    async def _resume(self) -> Cursor:
+        """Where to go on: what the cursor says, unless the sink knows better."""
+        self._unsaved = None
+        cursor = self._load()
+        expected = _expected(cursor)
+        self._may_be_buried = cursor.intent is not None
+        wanted = await self._retried(partial(self._open, expected))
+        self._skipped = wanted
+        if wanted == expected:
+            return cursor
+        logger.warning("sink %s: it goes on at sequence %d, our cursor says %d", self.name, wanted, expected)
+        intent = cursor.intent
+        if intent and intent.first.sequence < wanted < intent.last.sequence:
+            return Cursor(cursor.acked, intent._replace(next=wanted))
+        return Cursor(await asyncio.to_thread(self._source.place_of, wanted))
+
+    async def _deliver(self, cursor: Cursor, batch: Batch | None, intent: Intent) -> Cursor:
+        """Send what is not settled of a batch; returns the cursor behind it, which is saved with the next intent."""
+        while batch is not None and (part := part_of(batch, intent.next, intent.size)):
+            await self._save(Cursor(cursor.acked, intent))
+            try:
+                await self._retried(partial(self._send, part))
+                size = intent.size and 2 * part.records
+            except BatchRefused as refusal:
+                size = (part.records + 1) // 2
+                if part.records > 1:
+                    intent = intent._replace(next=part.first, size=size)
+                    continue
+                await self._bury(part, str(refusal))
+            intent = intent._replace(next=part.last + 1, size=size)
+        self._unsaved = Cursor(intent.last)
+        self.confirmed.move(intent.last.sequence)
+        return self._unsaved
+
+    async def _send(self, part: Batch) -> None:
+        wanted = part.first if self._is_open else await self._open(part.first)
+        if wanted == part.first:
+            await self._sink.deliver(part)
+        elif wanted != part.last + 1:
+            raise _Elsewhere
+
+    async def _open(self, sequence: int) -> int:
+        wanted = await self._sink.open(self._log.log_id.decode(), sequence)
+        self._is_open = True
+        return wanted
+
+    async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The one retry loop. A refusal is an answer too: the sink is up."""
+        while True:
+            try:
+                done = await attempt()
+            except (BatchRefused, _Elsewhere):
+                await self._succeeded()
+                raise
+            except SinkError as error:
+                await self._failed(error)
+            except Exception as error:
+                logger.exception("sink %s", self.name)
+                await self._failed(SinkError(f"an unforeseen error, see the program's log: {error!r}"))
+            else:
+                await self._succeeded()
+                return done
+
+    async def _failed(self, error: SinkError) -> None:
+        before = self._circuit.health
+        pause = self._circuit.failed(error)
+        if self._circuit.health is not before:
+            await self._show()
+        await self._close()
+        await asyncio.sleep(pause)
+
+    async def _succeeded(self) -> None:
+        before = self._circuit.health
+        self._circuit.succeeded()
+        if self._circuit.health is not before:
+            await self._show()
+
+    async def _close(self) -> None:
+        self._is_open = False
+        await self._sink.close()
+
+    async def _bury(self, part: Batch, reason: str) -> None:
+        """Give up on the one event of `part`."""
+        (event,) = part.events()
+        backoff = Backoff()
+        while True:
+            try:
+                await self._graveyard.bury(self.name, event, reason, maybe_again=self._may_be_buried)
+                break
+            except WalError as error:
+                logger.warning("sink %s: %s; the dead letter waits", self.name, error)
+            await asyncio.sleep(backoff.next())
+        self._may_be_buried = False
+        self.confirmed.refuse(event.sequence)
 
     def _load(self) -> Cursor:
         log = self._log
         cursor = load_cursor(log.files, log.directory, log.log_id, self.name)
         return cursor or Cursor(oldest(log.files, log.directory) or log.end)
 
+    async def _save_delivered(self) -> None:
+        if self._unsaved is not None:
+            await self._save(self._unsaved)
+
     async def _save(self, cursor: Cursor) -> None:
         log = self._log
-        await self._durably(partial(save_cursor, log.files, log.directory, log.log_id, self.name, cursor))
+        await durably(log.directory, partial(save_cursor, log.files, log.directory, log.log_id, self.name, cursor))
+        self._unsaved = None
 
-    async def _durably(self, write: Callable[[], None]) -> None:
-        """Write to the log's directory; a full disk there is waited for like a sink that is away."""
+    async def _show(self) -> None:
+        try:
+            await asyncio.to_thread(save_health, self._log.directory, self.name, self._circuit.health)
+        except OSError as error:
+            logger.warning("%s: %s", error.filename, error.strerror)
 
-        async def attempt() -> None:
-            try:
-                await asyncio.to_thread(write)
-            except OSError as error:
-                raise SinkError(f"{error.filename or self._log.directory}: {error.strerror}") from error
 
-        await self._retried(attempt)
-
-    def _reader(self, start: Position) -> Reader:
-        return Reader(self._log.files, self._log.directory, self._log.log_id, start)
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+def _expected(cursor: Cursor) -> int:
+    """The sequence of the first event that is not settled."""
+    intent = cursor.intent
+    return max(intent.first.sequence, intent.next) if intent else cursor.acked.sequence

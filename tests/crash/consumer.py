@@ -55,6 +55,7 @@ class Consumer:
         self.places = [place]
 
     def _load(self, log: Log) -> Cursor:
+        log.files.make_directory(f"{log.directory}/cursors")  # who made it may have ended before it was durable
         try:
             cursor = load_cursor(log.files, log.directory, log.log_id, self.name)
         except Corrupt:  # an operator removes it, and all is delivered again

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.wal.faulty_files import FaultyFiles
 from tests.wal.logs import FILES
-from wal.cursor import Cursor, Intent, consumers, load_cursor, save_cursor
+from wal.cursor import Cursor, Intent, consumers, drop_cursor, ensure_cursor, load_cursor, save_cursor
 from wal.errors import Corrupt
 from wal.format import Position, crc32c
 
@@ -21,7 +21,8 @@ _OLD = Cursor(Position(1, 148, 1))
 _NEW = Cursor(Position(1, 148, 1), Intent(Position(1, 148, 1), Position(2, 9000, 77), 'a "token" of ü'))
 
 _places = st.builds(Position, st.integers(1, 10**10), st.integers(0, 10**12), st.integers(1, 2**53))
-_cursors = st.builds(Cursor, _places, st.none() | st.builds(Intent, _places, _places, st.text()))
+_counts = st.integers(0, 2**53)
+_cursors = st.builds(Cursor, _places, st.none() | st.builds(Intent, _places, _places, st.text(), _counts, _counts))
 
 
 @pytest.fixture
@@ -103,7 +104,26 @@ def test_a_save_that_fails_leaves_the_cursor_as_it_was(
 
 def test_a_save_is_durable_before_it_returns(directory: str, path: Path, files: FaultyFiles) -> None:
     save_cursor(files, directory, _ID, "file", _OLD)
-    assert files.calls == ["sync_directory", "create", "write", "sync_all", "rename", "sync_directory"]
+    assert files.calls == ["create", "write", "sync_all", "rename", "sync_directory"]
+
+
+def test_the_folder_of_cursors_is_durable_before_the_first_one(directory: str, files: FaultyFiles) -> None:
+    ensure_cursor(files, directory, _ID, "file", _OLD.acked)
+    assert files.calls[-6:] == ["sync_directory", "create", "write", "sync_all", "rename", "sync_directory"]
+    assert load_cursor(FILES, directory, _ID, "file") == _OLD
+
+
+def test_a_cursor_that_is_there_is_not_moved_to_the_start(directory: str, path: Path, files: FaultyFiles) -> None:
+    ensure_cursor(files, directory, _ID, "file", Position(7, 148, 700))
+    assert _load(path) == _NEW
+    assert files.calls == ["sync_directory"], "whoever made the folder may have ended before that"
+
+
+def test_a_dropped_cursor_is_gone_for_good(directory: str, path: Path, files: FaultyFiles) -> None:
+    assert drop_cursor(files, directory, "file")
+    assert files.calls == ["unlink", "sync_directory"]
+    assert consumers(FILES, directory) == []
+    assert not drop_cursor(files, directory, "file")
 
 
 def test_short_writes_lose_nothing_of_a_cursor(directory: str, path: Path, files: FaultyFiles) -> None:

@@ -1,7 +1,10 @@
 """Where batches go: the protocol of all sinks here, and one module for each kind of destination."""
 
-from typing import Protocol
+from importlib import import_module
+from typing import Final, Protocol
 
+from collector import sink_config
+from collector.errors import BadSettings
 from collector.ship.batch import Batch
 
 
@@ -22,3 +25,27 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Let go of what `open` took. Called after a failure too, also one of `open`."""
+
+
+_KINDS: Final[dict[type[sink_config.Sink], str]] = {
+    sink_config.FileSink: "file",
+    sink_config.KafkaSink: "kafka",
+    sink_config.ObjectsSink: "objects",
+    sink_config.HttpSink: "http",
+}
+
+
+def sink_of(settings: sink_config.Sink, consumer: str) -> Sink:
+    """The sink of these settings, not open yet; `consumer` names its cursor. Raises BadSettings.
+
+    A client library is imported only where its kind of sink is used.
+    """
+    kind = _KINDS[type(settings)]
+    try:
+        module = import_module(f"collector.ship.sinks.{kind}")
+        sink: Sink = getattr(module, type(settings).__name__)(settings, consumer)
+    except ModuleNotFoundError as error:
+        raise BadSettings(
+            f"sink {settings.name}: {error.name} is not installed; pip install 'tracklog[{kind}]' brings it"
+        ) from None
+    return sink

@@ -14,6 +14,7 @@ from typing import Final
 
 import zstandard
 
+from collector import sink_config
 from collector.errors import SinkError
 from collector.ship.batch import Batch, Part
 
@@ -24,10 +25,10 @@ _HOUR_SECONDS: Final = 3600
 class FileSink:
     """Writes each batch as one file an hour."""
 
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
+    def __init__(self, settings: sink_config.FileSink, _consumer: str) -> None:
+        self._directory = settings.dir
 
-    async def open(self, log_id: str, sequence: int) -> int:
+    async def open(self, log_id: str, sequence: int) -> int:  # noqa: ARG002
         """Create the directory. Raises SinkError."""
         with _reported(self._directory):
             await asyncio.to_thread(os.makedirs, self._directory, exist_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import SinkError
-from collector.ship.batch import Batch
+from collector.ship.batch import Batch, Event
 from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
 from wal.committer import Committer
@@ -29,29 +29,31 @@ PATIENCE_SECONDS = 60
 LINE_BYTES = len(b'{"n":100000}\n')
 
 
-class PowerCut(Exception):
+class PowerCut(BaseException):
     """Ends a run in the middle, as a crash does."""
 
 
 class Recording:
     """A sink that keeps every batch it is offered, and fails as it is told."""
 
-    def __init__(self, *, before: list[Exception] | None = None, after: list[Exception] | None = None) -> None:
+    def __init__(self, *, before: list[BaseException] | None = None, after: list[BaseException] | None = None) -> None:
         """The exceptions that its next attempts raise, before or after the batch has arrived."""
         self.attempts: list[Batch] = []
         self.arrived: list[Batch] = []
         self.opened = 0
         self.closed = 0
-        self.fail_open: list[Exception] = []
+        self.fail_open: list[BaseException] = []
+        self.wanted: list[int] = []
         self.on_attempt: Callable[[Batch], None] = lambda _: None
         self._before = before or []
         self._after = after or []
         self._changed = asyncio.Condition()
 
-    async def open(self) -> None:
+    async def open(self, log_id: str, sequence: int) -> int:
         if self.fail_open:
             raise self.fail_open.pop()
         self.opened += 1
+        return self.wanted.pop() if self.wanted else sequence
 
     async def deliver(self, batch: Batch) -> None:
         self.attempts.append(batch)
@@ -73,6 +75,19 @@ class Recording:
             await self._changed.wait_for(lambda: len(_numbers(self.arrived)) >= events)
 
 
+class Grave:
+    """Remembers what is buried."""
+
+    def __init__(self) -> None:
+        self.buried: list[tuple[str, int, str]] = []
+        self.faults: list[BaseException] = []
+
+    async def bury(self, sink: str, event: Event, reason: str, *, maybe_again: bool) -> None:
+        if self.faults:
+            raise self.faults.pop()
+        self.buried.append((sink, event.sequence, reason))
+
+
 def _numbers(batches: list[Batch]) -> list[int]:
     """The events of these batches, where a token that is there already brings nothing new."""
     by_token = {batch.token: batch for batch in batches}
@@ -89,7 +104,7 @@ async def _append(committer: Committer, first: int, last: int) -> None:
 def _shipper(
     sink: Recording, committer: Committer, *, flush_bytes: int = 1, flush_seconds: float = ENDLESS, name: str = NAME
 ) -> Shipper:
-    return Shipper(name, sink, committer, flush_bytes=flush_bytes, flush_seconds=flush_seconds)
+    return Shipper(name, sink, committer, Grave(), flush_bytes=flush_bytes, flush_seconds=flush_seconds)
 
 
 @asynccontextmanager
@@ -278,7 +293,7 @@ def test_the_intent_is_durable_before_each_attempt_and_gone_behind_it(tmp_path: 
 )
 def test_after_a_crash_the_very_same_batch_goes_out_first(tmp_path: Path, crash: str) -> None:
     async def first_life() -> Recording:
-        faults: dict[str, list[Exception]] = {crash: [PowerCut()]}
+        faults: dict[str, list[BaseException]] = {crash: [PowerCut()]}
         sink = Recording(**faults)
         async with live_log(tmp_path) as committer:
             await _append(committer, 1, 4)
@@ -307,7 +322,7 @@ def test_whenever_it_crashes_each_event_counts_once(tmp_path: Path, seed: int) -
     attempts: list[Batch] = []
 
     async def life(number: int) -> None:
-        faults: dict[str, list[Exception]] = {chance.choice(["before", "after"]): [PowerCut()]}
+        faults: dict[str, list[BaseException]] = {chance.choice(["before", "after"]): [PowerCut()]}
         sink = Recording(**faults)
         async with live_log(tmp_path, segment_bytes=chance.choice([1, 300, 10_000])) as committer:
             await _append(committer, 5 * number + 1, 5 * number + 5)

@@ -1,0 +1,41 @@
+"""Trying again: pauses that grow up to a cap, with jitter; and writes to a disk that may be full for a while."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import Final
+
+_FIRST_SECONDS: Final = 0.1
+_LAST_SECONDS: Final = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+class Backoff:
+    """Pauses in seconds, each about twice as long as the one before."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def next(self, at_least: float = 0.0) -> float:
+        """Count a failure, and return how long to wait before the next attempt."""
+        wait = min(_FIRST_SECONDS * 2.0 ** min(self.failures, 32), _LAST_SECONDS)
+        self.failures += 1
+        return max(wait * random.uniform(0.5, 1), at_least)  # noqa: S311 - jitter, no secret
+
+    def reset(self) -> None:
+        """Forget the failures."""
+        self.failures = 0
+
+
+async def durably(directory: str, write: Callable[[], None]) -> None:
+    """Run `write` in a thread until the disk takes it."""
+    backoff = Backoff()
+    while True:
+        try:
+            return await asyncio.to_thread(write)
+        except OSError as error:
+            pause = backoff.next()
+            logger.warning("%s: %s; again in %.1f s", error.filename or directory, error.strerror, pause)
+        await asyncio.sleep(pause)
