@@ -122,7 +122,8 @@ class Shipper:
         intent = cursor.intent
         if intent and intent.first.sequence < wanted < intent.last.sequence:
             return Cursor(cursor.acked, intent._replace(next=wanted))
-        return Cursor(await asyncio.to_thread(self._source.place_of, wanted))
+        self._unsaved = Cursor(await asyncio.to_thread(self._source.place_of, wanted))
+        return self._unsaved
 
     async def _deliver(self, cursor: Cursor, batch: Batch | None, intent: Intent) -> Cursor:
         """Send what is not settled of a batch; returns the cursor behind it, which is saved with the next intent."""
