@@ -61,7 +61,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Router:
     dead_letters = DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, clock)
     graveyard = SinkLetters(dead_letters, settings.dead_letters.dir)
     shard = Shard(settings, log, graveyard, _stop_for_recovery)
-    endpoint = _endpoint(settings, shard.committer, dead_letters, clock)
+    endpoint = _endpoint(settings, shard, dead_letters, clock)
     paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
 
     @asynccontextmanager
@@ -93,15 +93,14 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Router:
     return Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
 
 
-def _endpoint(
-    settings: Settings, committer: Committer, dead_letters: DeadLetters, clock: Callable[[], int]
-) -> EventEndpoint:
+def _endpoint(settings: Settings, shard: Shard, dead_letters: DeadLetters, clock: Callable[[], int]) -> EventEndpoint:
     secret = load_secret(settings)
     intake = Intake(
-        committer=committer,
+        committer=shard.committer,
         dead_letters=dead_letters,
         sessions=Sessions(secret, settings.session.timeout_seconds),
         limits=settings.limits,
+        confirmations=shard.confirmations(),
         clock=clock,
     )
     return EventEndpoint(

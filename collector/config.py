@@ -147,6 +147,14 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
         Literal["full", "truncate", "drop"], Meta(description="what is stored of an address: `truncate` to /24 or /48")
     ] = "full"
     user_agent: Annotated[Literal["full", "drop"], Meta(description="whether the user agent is stored")] = "full"
+    ack: Annotated[
+        Literal["fsync", "shipped"],
+        Meta(description="what a 200 means: the event is fsynced, or `ack_sink` has it too"),
+    ] = "fsync"
+    ack_sink: Annotated[Name | None, Meta(description="the name of the sink that `shipped` waits for")] = None
+    ack_seconds: Annotated[
+        Seconds, Meta(description="… this long; then the answer is 503, with the event in the log all the same")
+    ] = 5.0
     cookies: Annotated[
         bool, Meta(description="whether a `web` property keeps the session in a cookie, where the visitor allows it")
     ] = True
@@ -176,6 +184,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _refuse_twice("property", [(each.portal_id, each.prop_id) for each in self.property])
         _refuse_twice("sink", [each.name for each in self.sink])
+        sinks = {sink.name for sink in self.sink}
+        for at, each in enumerate(self.property):
+            if each.ack == "shipped" and each.ack_sink not in sinks:
+                raise ValueError(f"property[{at}].ack_sink: expected the name of a sink, found {each.ack_sink!r}")
         if self.limits.event_bytes > self.limits.body_bytes:
             raise ValueError("limits.event_bytes: expected at most limits.body_bytes")
         if self.limits.in_flight_bytes < self.limits.body_bytes:

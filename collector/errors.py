@@ -96,6 +96,14 @@ class Overloaded(Exception):
     """Ours, not the client's: there is no room for this request now."""
 
 
+class Unconfirmed(Exception):
+    """Events are in the log, and the sink that the answer waited for has not said in time that it has them too."""
+
+    def __init__(self, event_id: bytes | None) -> None:
+        super().__init__("stored, and not confirmed by the sink")
+        self.event_id = event_id
+
+
 class BadSettings(Exception):
     """A setting that can't be used; the message names its path in the file and what was expected."""
 

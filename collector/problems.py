@@ -23,6 +23,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.TooFast: 429,
     errors.HeadersTooLarge: 431,
     errors.Overloaded: 503,
+    errors.Unconfirmed: 503,
     WalError: 503,
 }
 

@@ -15,6 +15,13 @@ from collector.ingest.rate import Rate
 _SHORTEST_KEY: Final = 16
 
 
+class Ack(NamedTuple):
+    """The sink that an answer waits for, and how long, in seconds."""
+
+    sink: str
+    seconds: float
+
+
 class Property(NamedTuple):
     """A property, prepared: `members` are its members of the stored record, as JSON bytes."""
 
@@ -28,6 +35,7 @@ class Property(NamedTuple):
     ip: Literal["full", "truncate", "drop"]
     has_user_agent: bool
     has_cookies: bool
+    ack: Ack | None
     members: bytes
 
 
@@ -62,6 +70,7 @@ def _prepared(settings: config.Property, workers: int) -> Property:
         ip=settings.ip,
         has_user_agent=settings.user_agent == "full",
         has_cookies=settings.cookies and settings.source == "web",
+        ack=Ack(settings.ack_sink, settings.ack_seconds) if settings.ack == "shipped" and settings.ack_sink else None,
         members=b'"portal_id":%d,"prop_id":%d,"source":%b' % (settings.portal_id, settings.prop_id, source),
     )
 

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from collector.errors import Fault, MethodNotAllowed, Rejected, SlowBody, TooFast, TooLarge
+from collector.errors import Fault, MethodNotAllowed, Rejected, SlowBody, TooFast, TooLarge, Unconfirmed
 from collector.ingest.session import Session
 from collector.ingest.target import Face
 
@@ -22,9 +22,14 @@ _TYPES: Final = {
 _ALWAYS: Final[Headers] = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _OF_FACE: Final[dict[Face, Headers]] = {face: [(b"content-type", kind), *_ALWAYS] for face, kind in _TYPES.items()}
 _NONE: Final[Headers] = []
-FSYNCED: Final = (b"x-event-ack", b"fsync")
+_FSYNCED: Final = (b"x-event-ack", b"fsync")
+_SHIPPED: Final = (b"x-event-ack", b"shipped")
 METHODS: Final = b"GET, HEAD, OPTIONS, POST"
 CLOSE: Final = (b"connection", b"close")
+_UNCONFIRMED: Final = (
+    "what was sent is stored, and the sink has not confirmed it in time; it may still arrive, so that sending it again may "
+    "store it twice"
+)
 _RETRY_SECONDS: Final = b"1"
 _NOT_IN_A_SCRIPT: Final = (
     (b"<", b"\\u003c"),
@@ -54,9 +59,10 @@ def event_answer(face: Face, where: bytes | None, body: bytes, extra: Headers) -
     return redirect_answer(where or b"", extra)
 
 
-def stored_headers(event_id: bytes | None) -> Headers:
-    """What says that events are fsynced; a batch has no single id."""
-    return [FSYNCED] if event_id is None else [FSYNCED, (b"x-event-id", event_id)]
+def stored_headers(event_id: bytes | None, *, is_shipped: bool = False) -> Headers:
+    """What says that events are fsynced, or that a sink has them too; a batch has no single id."""
+    ack = _SHIPPED if is_shipped else _FSYNCED
+    return [ack] if event_id is None else [ack, (b"x-event-id", event_id)]
 
 
 def batch_answer(face: Face, ids: list[str], rejected: list[tuple[int, Rejected]], extra: Headers) -> Answer:
@@ -111,6 +117,8 @@ def refusal_answer(status: int, face: Face, error: Exception, extra: Headers = _
     headers = list(extra)
     if isinstance(error, TooFast):
         headers.append((b"retry-after", b"%d" % error.retry_seconds))
+    elif isinstance(error, Unconfirmed):
+        headers += stored_headers(error.event_id)
     elif not isinstance(error, Rejected):
         headers.append((b"retry-after", _RETRY_SECONDS))
     if isinstance(error, MethodNotAllowed):
@@ -131,6 +139,8 @@ def _refusal(status: int, face: Face, body: bytes, extra: Headers) -> Answer:
 
 
 def _refusal_body(error: Exception) -> bytes:
+    if isinstance(error, Unconfirmed):
+        return msgspec.json.encode({"message": _UNCONFIRMED})
     if not isinstance(error, Rejected):
         return msgspec.json.encode({"message": "the event could not be stored; send it again later"})
     body: dict[str, object] = {"message": error.message}

@@ -1,14 +1,16 @@
 """From decoded events to durable records: sessions, envelopes, the log, and dead letters for what is refused."""
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from msgspec import Struct
 
 from collector.config import Limits
+from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters, Form, Refused, Sender
-from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, Rejected, TooLarge
+from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, Rejected, TooLarge, Unconfirmed
 from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import Event, batch_in, checked_event
@@ -17,6 +19,7 @@ from collector.ingest.inflate import inflate
 from collector.ingest.session import Session, Sessions
 from collector.ingest.target import Face, Target
 from collector.ingest.visitor import next_session
+from collector.registry import Ack
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
 
@@ -49,14 +52,16 @@ class Intake:
         dead_letters: DeadLetters,
         sessions: Sessions,
         limits: Limits,
+        confirmations: Mapping[str, Confirmations],
         clock: Callable[[], int],
     ) -> None:
-        """`clock` gives Unix milliseconds."""
+        """`confirmations` are those of each sink, by name; `clock` gives Unix milliseconds."""
         self.clock = clock
         self._committer = committer
         self._dead_letters = dead_letters
         self._sessions = sessions
         self._limits = limits
+        self._confirmations = confirmations
         self._lost_clicks = 0
         self._lost_clicks_told_ms = 0
 
@@ -124,7 +129,10 @@ class Intake:
             committer = self._committer
             log_id, sequence = committer.log.log_id, committer.next_sequence
             await committer.append(envelope(log_id, sequence, visit, session, line))
-            headers = [*headers, *stored_headers(b"%b-%d" % (log_id, sequence))]
+            event_id = b"%b-%d" % (log_id, sequence)
+            if visit.prop.ack is not None:
+                await self._wait_for(visit.prop.ack, sequence, 1, event_id)
+            headers = [*headers, *stored_headers(event_id, is_shipped=visit.prop.ack is not None)]
             if request.with_cookie:
                 headers.append(set_cookie(token, is_https=request.is_https))
         aid = str(event.aid) if type(event.aid) in (str, int) else ""
@@ -159,13 +167,25 @@ class Intake:
                 await self._committer.append(b"".join(records), len(records))
             except RecordTooLarge:
                 raise TooLarge("the events are too large together; send fewer at a time") from None
-            headers = [*headers, *stored_headers(None)]
+            headers = [*headers, *stored_headers(None, is_shipped=prop.ack is not None)]
             if request.with_cookie and session:
                 headers.append(set_cookie(self._sessions.token(prop.portal_id, session), is_https=request.is_https))
         if rejected:
             await self._refuse(request, [Refused(error, Form.JSON, events[index]) for index, error in rejected])
+        if records and request.is_stored and prop.ack is not None:
+            await self._wait_for(prop.ack, sequence, len(records), None)
         ids = [f"{log_id.decode()}-{sequence + at}" for at in range(len(records))]
         return batch_answer(target.face, ids, rejected, headers)
+
+    async def _wait_for(self, ack: Ack, first: int, records: int, event_id: bytes | None) -> None:
+        """Return once the sink has these events. Raises Unconfirmed."""
+        try:
+            async with asyncio.timeout(ack.seconds):
+                if await self._confirmations[ack.sink].wait(first, first + records - 1):
+                    return
+        except TimeoutError:
+            raise Unconfirmed(event_id) from None
+        raise Unconfirmed(event_id)
 
     async def _refuse(self, request: Request, refused: list[Refused]) -> None:
         visit = request.visit

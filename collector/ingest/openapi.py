@@ -103,11 +103,11 @@ _REFUSALS: Final = {
     "415": "a content type or encoding that is not read",
     "429": "the property is over its rate",
     "431": "the headers are over their limit",
-    "503": "the log can't take it now",
+    "503": "the log can't take it now, or a sink that the answer waits for has not confirmed it",
 }
 _RETRY: Final = {"retry-after": {"schema": {"type": "integer"}, "description": "seconds"}}
 _STORED: Final[dict[str, Any]] = {
-    "x-event-ack": {"schema": {"enum": ["fsync"]}, "description": "there if anything was stored"},
+    "x-event-ack": {"schema": {"enum": ["fsync", "shipped"]}, "description": "there if anything was stored"},
     "x-event-id": {"schema": {"type": "string"}, "description": "the id of a single event"},
 }
 

@@ -19,6 +19,7 @@ from collector.errors import (
     Rejected,
     TooFast,
     TooLarge,
+    Unconfirmed,
     UrlTooLong,
 )
 from collector.ingest.admission import can_be_resent, is_admitted
@@ -30,6 +31,7 @@ from collector.ingest.answer import (
     preflight_answer,
     redirect_answer,
     refusal_answer,
+    stored_headers,
 )
 from collector.ingest.body import FORM, NDJSON, BodyReader, ClientGone, has_body, media_of
 from collector.ingest.client import Networks, client_of, kept_address
@@ -88,7 +90,7 @@ class EventEndpoint:
                     answer = await self._take_query(request, scope["query_string"], pairs)
         except ClientGone:
             return
-        except (Rejected, Overloaded, WalError) as error:
+        except (Rejected, Overloaded, Unconfirmed, WalError) as error:
             answer = self._refused(target, error, cors)
         await send_answer(scope, send, answer)
 
@@ -158,8 +160,10 @@ class EventEndpoint:
         if not is_admitted(fullness, can_be_resent=can_be_resent(target.face, media, is_s2s=target.is_s2s)):
             raise Overloaded("the log is close to its limits")
 
-    def _refused(self, target: Target, error: Rejected | Overloaded | WalError, cors: Headers) -> Answer:
+    def _refused(self, target: Target, error: Rejected | Overloaded | Unconfirmed | WalError, cors: Headers) -> Answer:
         """The person comes first: an allowed click goes on, whatever became of its event."""
+        if target.location and isinstance(error, Unconfirmed):
+            return redirect_answer(target.location, [*cors, *stored_headers(error.event_id)])
         if target.location and not isinstance(error, NotAClick | Forbidden | MethodNotAllowed):
             self._intake.count_lost_click()
             return redirect_answer(target.location, cors)

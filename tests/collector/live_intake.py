@@ -1,6 +1,6 @@
 """An intake on real logs in a folder, and an endpoint in front of it, without a network."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from starlette.types import Message
 
 from collector import config
+from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters
 from collector.ingest.answer import Answer
 from collector.ingest.intake import Intake
@@ -46,7 +47,10 @@ class Logs(NamedTuple):
 
 @asynccontextmanager
 async def live_intake(
-    folder: Path, limits: config.Limits | None = None, files: Files | None = None
+    folder: Path,
+    limits: config.Limits | None = None,
+    files: Files | None = None,
+    confirmations: Mapping[str, Confirmations] | None = None,
 ) -> AsyncIterator[Logs]:
     """An intake whose clock stands at NOW_MS; `files` are those of the log of events."""
     async with live_log(folder / "log/00", files=files) as committer, live_log(folder / "dead/00") as dead:
@@ -55,6 +59,7 @@ async def live_intake(
             dead_letters=DeadLetters(dead, 64 << 20, lambda: NOW_MS),
             sessions=SESSIONS,
             limits=limits or config.Limits(),
+            confirmations=confirmations or {},
             clock=lambda: NOW_MS,
         )
         yield Logs(folder, committer, intake)

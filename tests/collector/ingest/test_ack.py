@@ -1,0 +1,129 @@
+"""A property whose answers wait for a sink: what they say, and what they say when it does not come."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from collector import config
+from collector.confirmations import Confirmations
+from collector.ingest.answer import Answer
+from tests.collector.live_intake import Logs, ask, endpoint, live_intake
+
+EVENT = b'{"ea":"click"}'
+BATCH = b'[{"ea":"click"},{"ea":"view"}]'
+QUERY = "portal_id=1&prop_id=2&resp_type="
+
+
+def _ask(
+    folder: Path,
+    query: str,
+    body: bytes | None,
+    play: Callable[[Logs, Confirmations], Awaitable[None]],
+    **extra: object,
+) -> tuple[Answer, Logs]:
+    """The answer that one request gets while `play` does what the sink would."""
+    prop = config.Property(
+        1, 2, required=("ea",), ack="shipped", ack_sink="kafka", redirect_hosts=("shop.example.com",), **extra
+    )
+
+    async def run() -> tuple[Answer, Logs]:
+        kafka = Confirmations()
+        async with live_intake(folder, confirmations={"kafka": kafka}) as logs:
+            asked = asyncio.create_task(ask(endpoint(logs, prop), "GET" if body is None else "POST", query, body))
+            await play(logs, kafka)
+            return await asked, logs
+
+    return asyncio.run(run())
+
+
+async def _stored(logs: Logs, events: int) -> None:
+    while logs.committer.durable.sequence <= events:
+        await asyncio.sleep(0.001)
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def _ships(logs: Logs, sink: Confirmations) -> None:
+    await _stored(logs, 1)
+    sink.move(10)
+
+
+async def _sleeps(logs: Logs, sink: Confirmations) -> None:
+    await _stored(logs, 1)
+    sink.move(1)
+
+
+async def _refuses(logs: Logs, sink: Confirmations) -> None:
+    await _stored(logs, 1)
+    sink.refuse(1)
+    sink.move(10)
+
+
+async def _is_ahead(logs: Logs, sink: Confirmations) -> None:
+    sink.move(10)
+
+
+@pytest.mark.parametrize("play", [_ships, _is_ahead])
+@pytest.mark.parametrize(("face", "body"), [("json", EVENT), ("json", BATCH), ("pixel", EVENT), ("javascript", EVENT)])
+def test_a_confirmed_event_says_that_it_is_shipped(
+    tmp_path: Path, face: str, body: bytes, play: Callable[[Logs, Confirmations], Awaitable[None]]
+) -> None:
+    answer, logs = _ask(tmp_path, QUERY + face, body, play)
+    assert (answer.status, dict(answer.headers)[b"x-event-ack"]) == (200, b"shipped")
+    assert len(logs.stored) == len(json.loads(body)) if body is BATCH else 1
+
+
+@pytest.mark.parametrize(("play", "patience"), [(_sleeps, 0.01), (_refuses, 60.0)])
+@pytest.mark.parametrize("body", [EVENT, BATCH])
+def test_past_the_cap_and_where_the_sink_refuses_the_answer_is_503_with_the_event_in_the_log(
+    tmp_path: Path, body: bytes, play: Callable[[Logs, Confirmations], Awaitable[None]], patience: float
+) -> None:
+    answer, logs = _ask(tmp_path, QUERY + "json", body, play, ack_seconds=patience)
+    headers = dict(answer.headers)
+    assert (answer.status, headers[b"x-event-ack"]) == (503, b"fsync")
+    assert b"retry-after" not in headers, "sending it again stores it twice"
+    assert "it may still arrive" in json.loads(answer.body)["message"]
+    ids = [record["id"].encode() for record in logs.stored]
+    assert ids
+    if body is EVENT:
+        assert ids == [headers[b"x-event-id"]]
+
+
+def test_a_pixel_that_is_not_confirmed_stays_a_gif(tmp_path: Path) -> None:
+    answer, _ = _ask(tmp_path, QUERY + "pixel&ea=view", None, _sleeps, ack_seconds=0.01)
+    assert (answer.status, answer.body[:6]) == (503, b"GIF89a")
+
+
+def test_a_click_goes_on_and_says_what_is_true_of_its_event(tmp_path: Path) -> None:
+    query = QUERY + "redirect&redirect_url=https://shop.example.com/&ea=click"
+    answer, logs = _ask(tmp_path, query, None, _sleeps, ack_seconds=0.01)
+    assert (answer.status, dict(answer.headers)[b"x-event-ack"]) == (302, b"fsync")
+    assert len(logs.stored) == 1
+
+
+def test_nobody_waits_for_head(tmp_path: Path) -> None:
+    async def run() -> Answer:
+        prop = config.Property(1, 2, required=("ea",), ack="shipped", ack_sink="kafka")
+        async with live_intake(tmp_path, confirmations={"kafka": Confirmations()}) as logs:
+            return await ask(endpoint(logs, prop), "HEAD", QUERY + "json&ea=view")
+
+    assert asyncio.run(run()).status == 200
+
+
+def test_those_who_wait_hear_of_their_own_events_and_leave_nothing_behind() -> None:
+    async def run() -> list[bool | BaseException]:
+        sink = Confirmations()
+        waiting = [asyncio.ensure_future(sink.wait(n, n)) for n in (3, 1, 2, 9)]
+        await asyncio.sleep(0)
+        sink.refuse(2)
+        sink.move(4)
+        await asyncio.sleep(0)
+        waiting[3].cancel()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert not sink.is_awaited
+        return [each for each in found if isinstance(each, bool)]
+
+    assert asyncio.run(run()) == [True, True, False]
