@@ -149,7 +149,7 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
     user_agent: Annotated[Literal["full", "drop"], Meta(description="whether the user agent is stored")] = "full"
     ack: Annotated[
         Literal["fsync", "shipped"],
-        Meta(description="what a 200 means: the event is fsynced, or `ack_sink` has it too"),
+        Meta(description="what a 200 means: the event is fsynced, or a sink has it too"),
     ] = "fsync"
     ack_sink: Annotated[Name | None, Meta(description="the name of the sink that `shipped` waits for")] = None
     ack_seconds: Annotated[

@@ -27,8 +27,8 @@ _SHIPPED: Final = (b"x-event-ack", b"shipped")
 METHODS: Final = b"GET, HEAD, OPTIONS, POST"
 CLOSE: Final = (b"connection", b"close")
 _UNCONFIRMED: Final = (
-    "what was sent is stored, and the sink has not confirmed it in time; it may still arrive, so that sending it again may "
-    "store it twice"
+    "what was sent is stored, and the sink has not confirmed it in time; it may still arrive, and if it is "
+    "sent again, it may be there twice"
 )
 _RETRY_SECONDS: Final = b"1"
 _NOT_IN_A_SCRIPT: Final = (

@@ -10,6 +10,7 @@ from collector.errors import BadSettings
 from collector.sink_config import FileSink
 
 PROPERTY = "[[property]]\nportal_id = 1\nprop_id = 2\n"
+KAFKA = '[[sink]]\ntype = "kafka"\n'
 SINK = '[[sink]]\ntype = "file"\ndir = "events"\n'
 
 
@@ -112,6 +113,10 @@ def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> 
         pytest.param(SINK + "topic = 1", "sink[0]", "`topic`", id="a setting of another sink"),
         pytest.param(SINK + "flush_bytes = 0", "sink[0].flush_bytes", ">= 1", id="a sink's bounds"),
         pytest.param(SINK + 'name = "../x"', "sink[0].name", "matching", id="a sink's name that leads elsewhere"),
+        pytest.param(KAFKA + "brokers = []", "sink[0].brokers", ">= 1", id="no broker"),
+        pytest.param(KAFKA + 'brokers = ["a"]\ntopic = "{uid}"', "sink[0]", "{source}", id="a topic by visitor"),
+        pytest.param(PROPERTY + 'ack = "shipped"', "property[0].ack_sink", "a sink", id="waiting for no sink"),
+        pytest.param(PROPERTY + 'ack = "shipped"\nack_sink = "x"', "property[0].ack_sink", "'x'", id="no such sink"),
         pytest.param(SINK + SINK, "sink[1]", "each once", id="a sink's name twice"),
         pytest.param(PROPERTY + PROPERTY, "property[1]", "each once", id="a property twice"),
         pytest.param("[[property]]\nportal_id = 1", "property[0]", "`prop_id`", id="half a property"),

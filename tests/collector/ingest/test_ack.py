@@ -14,19 +14,20 @@ from tests.collector.live_intake import Logs, ask, endpoint, live_intake
 
 EVENT = b'{"ea":"click"}'
 BATCH = b'[{"ea":"click"},{"ea":"view"}]'
+Play = Callable[[Logs, Confirmations], Awaitable[None]]
 QUERY = "portal_id=1&prop_id=2&resp_type="
 
 
-def _ask(
-    folder: Path,
-    query: str,
-    body: bytes | None,
-    play: Callable[[Logs, Confirmations], Awaitable[None]],
-    **extra: object,
-) -> tuple[Answer, Logs]:
+def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: float = 60.0) -> tuple[Answer, Logs]:
     """The answer that one request gets while `play` does what the sink would."""
     prop = config.Property(
-        1, 2, required=("ea",), ack="shipped", ack_sink="kafka", redirect_hosts=("shop.example.com",), **extra
+        portal_id=1,
+        prop_id=2,
+        required=("ea",),
+        ack="shipped",
+        ack_sink="kafka",
+        ack_seconds=ack_seconds,
+        redirect_hosts=("shop.example.com",),
     )
 
     async def run() -> tuple[Answer, Logs]:
@@ -68,9 +69,7 @@ async def _is_ahead(logs: Logs, sink: Confirmations) -> None:
 
 @pytest.mark.parametrize("play", [_ships, _is_ahead])
 @pytest.mark.parametrize(("face", "body"), [("json", EVENT), ("json", BATCH), ("pixel", EVENT), ("javascript", EVENT)])
-def test_a_confirmed_event_says_that_it_is_shipped(
-    tmp_path: Path, face: str, body: bytes, play: Callable[[Logs, Confirmations], Awaitable[None]]
-) -> None:
+def test_a_confirmed_event_says_that_it_is_shipped(tmp_path: Path, face: str, body: bytes, play: Play) -> None:
     answer, logs = _ask(tmp_path, QUERY + face, body, play)
     assert (answer.status, dict(answer.headers)[b"x-event-ack"]) == (200, b"shipped")
     assert len(logs.stored) == len(json.loads(body)) if body is BATCH else 1
@@ -79,7 +78,7 @@ def test_a_confirmed_event_says_that_it_is_shipped(
 @pytest.mark.parametrize(("play", "patience"), [(_sleeps, 0.01), (_refuses, 60.0)])
 @pytest.mark.parametrize("body", [EVENT, BATCH])
 def test_past_the_cap_and_where_the_sink_refuses_the_answer_is_503_with_the_event_in_the_log(
-    tmp_path: Path, body: bytes, play: Callable[[Logs, Confirmations], Awaitable[None]], patience: float
+    tmp_path: Path, body: bytes, play: Play, patience: float
 ) -> None:
     answer, logs = _ask(tmp_path, QUERY + "json", body, play, ack_seconds=patience)
     headers = dict(answer.headers)
@@ -123,7 +122,7 @@ def test_those_who_wait_hear_of_their_own_events_and_leave_nothing_behind() -> N
         await asyncio.sleep(0)
         waiting[3].cancel()
         found = await asyncio.gather(*waiting, return_exceptions=True)
-        assert not sink.is_awaited
+        assert not sink._waiting
         return [each for each in found if isinstance(each, bool)]
 
     assert asyncio.run(run()) == [True, True, False]
