@@ -1,4 +1,4 @@
-"""`collector`: serve, check the settings, sign links, and look after dead letters."""
+"""`collector`: serve, check the settings, sign links, and look after dead letters and sinks."""
 
 import argparse
 import json
@@ -19,6 +19,7 @@ from collector.redrive import Report, redrive
 from collector.registry import Registry
 from collector.secret import load_secret
 from collector.server import serve
+from collector.sink_cli import add_drop, add_replay, drop_sink, list_sinks, replay_to_sink
 from wal.cli import add_selection, count_argument, selection_of
 from wal.errors import LogLocked, WalError
 from wal.select import Selection
@@ -60,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     again = _command(commands, "redrive", _redrive, "run dead letters through today's rules, each that passes once")
     for each in (listed, again):
         add_selection(each)
+    sink = commands.add_parser("sink", help="look at sinks", description="Look at how far sinks are.")
+    of_sink = sink.add_subparsers(required=True, metavar="COMMAND")
+    _command(of_sink, "ls", list_sinks, "list sinks: cursor, what they are behind, state and last error")
+    add_drop(_command(of_sink, "drop", drop_sink, "let a sink that is gone hold segments no more"))
+    add_replay(_command(commands, "replay", replay_to_sink, "send retained events to a sink once more"))
     return parser
 
 
@@ -144,6 +150,8 @@ def _redrive(settings: Settings, options: argparse.Namespace) -> int:
     print(f"redriven: {report.redriven} dead letters, {report.events} events")
     print(f"redriven earlier: {report.earlier}")
     print(f"of no property any more: {report.unknown}")
+    if report.of_sinks:
+        print(f"refused by a sink: {report.of_sinks}; `collector replay --dead-letters` sends them there again")
     print(f"still refused: {report.refused.total()}")
     for reason, count in report.refused.most_common():
         print(f"  {count}: {reason}")

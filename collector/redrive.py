@@ -45,18 +45,22 @@ _LOCK_POLL_SECONDS: Final = 0.2
 
 
 class Report(Struct):
-    """What became of the letters: how many in each of these, and why some are still refused."""
+    """What became of the letters: how many in each of these, and why some are still refused.
+
+    What a sink refused is in the log already; `collector replay` sends it to that sink again.
+    """
 
     redriven: int = 0
     events: int = 0
     earlier: int = 0
     unknown: int = 0
+    of_sinks: int = 0
     refused: Counter[str] = msgspec.field(default_factory=Counter)
 
     @property
     def letters(self) -> int:
         """All letters that were looked at."""
-        return self.redriven + self.earlier + self.unknown + self.refused.total()
+        return self.redriven + self.earlier + self.unknown + self.of_sinks + self.refused.total()
 
 
 class _Plan(Struct):
@@ -144,7 +148,9 @@ def _blocks(settings: Settings, selection: Selection, done: set[str], report: Re
     block: list[_Passed] = []
     for whole in read_letters(settings.dead_letters.dir, selection):
         prop = registry.get(whole.letter.portal_id, whole.letter.prop_id)
-        if whole.letter.id in done:
+        if whole.letter.sink:
+            report.of_sinks += 1
+        elif whole.letter.id in done:
             report.earlier += 1
         elif prop is None:
             report.unknown += 1

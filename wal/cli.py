@@ -76,10 +76,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Arguments that choose lines of a log, for `selection_of`."""
-    moment = _argument(lambda text: parse_time(text, now_ms()))
-    parser.add_argument("--since", type=moment, default=0, metavar="T", help="2026-01-31T03:00, or 10m ago")
-    parser.add_argument("--until", type=moment, default=10**13, metavar="T", help="up to, not including")
+    parser.add_argument("--since", type=time_argument, default=0, metavar="T", help="2026-01-31T03:00, or 10m ago")
+    parser.add_argument("--until", type=time_argument, default=10**13, metavar="T", help="up to, not including")
     parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="from this sequence of each log on")
+    add_conditions(parser)
+
+
+def add_conditions(parser: argparse.ArgumentParser) -> None:
+    """An argument that chooses lines by their values."""
     parser.add_argument(
         "--where",
         type=_argument(parse_condition),
@@ -115,6 +119,8 @@ def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 count_argument: Final = _argument(_count)
 """The type of a number of events."""
+time_argument: Final = _argument(lambda text: parse_time(text, now_ms()))
+"""The type of a time, to Unix ms."""
 
 
 def _ls(options: argparse.Namespace) -> int:

@@ -78,7 +78,7 @@ class Follower:
         """What has come in one log since the last call."""
         reader = self._readers.get(path)
         if reader is None:
-            start = _start(self._files, path, self._selection)
+            start = start_of_selection(self._files, path, self._selection)
             if start is None:
                 return
             reader = self._readers[path] = Reader(self._files, path, read_log_id(self._files, path), start)
@@ -102,7 +102,7 @@ class Follower:
         self.is_damaged = True
 
 
-def _start(files: Files, directory: str, selection: Selection) -> Position | None:
+def start_of_selection(files: Files, directory: str, selection: Selection) -> Position | None:
     """The first place that can hold what is asked for: segments that end before it are not read."""
     log_id, names = read_log_id(files, directory), list_segments(files, directory)
     for name, behind in pairwise(names):

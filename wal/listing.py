@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import zip_longest
+from typing import NamedTuple
 
-from wal.cursor import consumers, load_cursor
+from wal.cursor import Cursor, consumers, load_cursor
 from wal.damage import account, missing_segments
 from wal.errors import Corrupt
 from wal.files import Files
@@ -35,6 +36,28 @@ def listing(files: Files, directory: str) -> Iterator[str]:
         yield f"  cursor {consumer}: {_cursor(files, directory, log_id, consumer, end)}"
     if lines := account(files, directory):
         yield f"  damage.ndjson: {len(lines)} places, {sum(line['lost'] for line in lines)} events lost"
+
+
+class Lag(NamedTuple):
+    """How far a consumer is behind: events, bytes of segments with their framing, and the commit time (Unix ms) of the
+    oldest event that it has not, or None where it has all."""
+
+    events: int
+    bytes: int
+    since_ms: int | None
+
+
+def lag_of(files: Files, directory: str, log_id: bytes, cursor: Cursor) -> Lag:
+    """How far a consumer is behind the end of its log. Raises Broken, Unreadable, OSError."""
+    end, _ = _end_of(files, directory, log_id, list_segments(files, directory)[-1])
+    settled = max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
+    length = _bytes_behind(files, directory, cursor.acked, end)
+    reader = Reader(files, directory, log_id, cursor.acked)
+    try:
+        oldest = next((step for step in read_all(reader) if isinstance(step, Block) and step.header.records), None)
+    finally:
+        reader.close()
+    return Lag(end.sequence - settled, length, oldest.header.timestamp_ms if oldest else None)
 
 
 def opened(files: Files, directory: str, log_id: bytes, name: SegmentName) -> int | None:

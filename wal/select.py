@@ -27,22 +27,29 @@ class Selection(NamedTuple):
 
     def lines(self, block: Block) -> Iterator[bytes]:
         """The lines of a block that are asked for, as they are to be printed, each ending in LF."""
+        return (self._shown(line) for _, line in self.chosen(block))
+
+    def chosen(self, block: Block) -> Iterator[tuple[int, bytes]]:
+        """The sequences and the lines of a block that are asked for, as they are, each ending in LF."""
         header = block.header
         if not self.since_ms <= header.timestamp_ms < self.until_ms:
             return
         # Not splitlines, to which a CR between two members is the end of a line.
         for sequence, line in enumerate(block.payload.split(b"\n")[:-1], header.sequence):
-            if sequence >= self.from_sequence:
-                yield from self._chosen(line + b"\n")
+            if sequence >= self.from_sequence and self._is_chosen(line):
+                yield sequence, line + b"\n"
 
-    def _chosen(self, line: bytes) -> Iterator[bytes]:
-        if not (self.where or self.fields):
-            yield line
-            return
+    def _is_chosen(self, line: bytes) -> bool:
+        if not self.where:
+            return True
         record = json.loads(line, parse_int=_integer)
-        if all(_text(_look_up(record, path)) == value for path, value in self.where):
-            values = (_text(_look_up(record, path)) for path in self.fields)
-            yield ("\t".join(values) + "\n").encode() if self.fields else line
+        return all(_text(_look_up(record, path)) == value for path, value in self.where)
+
+    def _shown(self, line: bytes) -> bytes:
+        if not self.fields:
+            return line
+        record = json.loads(line, parse_int=_integer)
+        return ("\t".join(_text(_look_up(record, path)) for path in self.fields) + "\n").encode()
 
 
 def parse_time(text: str, now_ms: int) -> int:

@@ -54,7 +54,9 @@ def test_folders_are_relative_to_the_file_and_not_to_the_working_directory(
     settings = load_settings("../etc/c.toml")
     folder = tmp_path / "elsewhere" / ".." / "etc"
     assert os.path.realpath(settings.log.dir) == str(tmp_path / "etc/data/log")
-    assert os.path.realpath(settings.sink[0].dir) == str(tmp_path / "etc/events")
+    (sink,) = settings.sink
+    assert isinstance(sink, FileSink)
+    assert os.path.realpath(sink.dir) == str(tmp_path / "etc/events")
     assert os.path.isabs(settings.log.dir)
     assert os.path.samefile(folder, tmp_path / "etc")
     assert settings.dead_letters.dir == "/srv/dead"
