@@ -17,17 +17,19 @@ from typing import Any, Final
 from starlette.routing import Route, Router
 
 from collector.adoption import adopt_orphans
-from collector.config import EVENT_PATHS, OPENAPI_PATH, Settings
+from collector.config import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
 from collector.dead_letters import DeadLetters
 from collector.graveyard import SinkLetters
 from collector.ingest.connection import STATE, Connections
 from collector.ingest.intake import Intake
 from collector.ingest.openapi import openapi
 from collector.ingest.redirect import Signer
+from collector.ingest.relay import RelayEndpoint
 from collector.ingest.route import Document, EventEndpoint, not_found
 from collector.ingest.session import Sessions
 from collector.ingest.target import Targets
-from collector.registry import Registry
+from collector.registry import Registry, key_digest
+from collector.relays import Relays
 from collector.secret import load_secret
 from collector.shard import Shard, drop_dead_letters_forever, first_free, open_log
 from wal.committer import Committer
@@ -90,6 +92,10 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Router:
 
     routes = [Route(path, endpoint) for path in paths]
     routes.append(Route(OPENAPI_PATH, Document(openapi(paths, settings))))
+    if keys := settings.server.relay_keys:
+        digests = tuple(key_digest("server.relay_keys", key) for key in keys)
+        relays = Relays(settings.log.dir, shard.committer)
+        routes.append(Route(RELAY_PATH, RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits)))
     return Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
 
 

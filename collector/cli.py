@@ -16,9 +16,8 @@ from collector.errors import BadRedirect, BadSettings
 from collector.ingest.redirect import Signer, location
 from collector.letters import Whole, read_letters
 from collector.redrive import Report, redrive
-from collector.registry import Registry
 from collector.secret import load_secret
-from collector.server import serve
+from collector.server import check, serve
 from collector.sink_cli import add_drop, add_replay, drop_sink, list_sinks, replay_to_sink
 from wal.cli import add_selection, count_argument, selection_of
 from wal.errors import LogLocked, WalError
@@ -83,7 +82,7 @@ def _serve(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def _check(settings: Settings, _options: argparse.Namespace) -> int:
-    Registry(settings.property)  # its keys are in the environment
+    check(settings)
     print(f"ok: {len(settings.property)} properties, {len(settings.sink)} sinks, {settings.server.workers} workers")
     return 0
 

@@ -17,7 +17,8 @@ EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
 """Fields that a property can require, and does unless told otherwise."""
 EVENT_PATHS: Final = ("/event", "/")
 OPENAPI_PATH: Final = "/openapi.json"
-TAKEN_PATHS: Final = (*EVENT_PATHS, OPENAPI_PATH)
+RELAY_PATH: Final = "/relay"
+TAKEN_PATHS: Final = (*EVENT_PATHS, OPENAPI_PATH, RELAY_PATH)
 
 Positive = Annotated[int, Meta(ge=1)]
 Identifier = Annotated[int, Meta(ge=1, lt=2**53)]
@@ -40,6 +41,11 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     trusted_proxies: Annotated[
         tuple[str, ...],
         Meta(description="networks, as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` is believed"),
+    ] = ()
+
+    relay_keys: Annotated[
+        tuple[FromEnvironment, ...],
+        Meta(description="`env:NAME` of keys with which other nodes may ship to `/relay`; none: no such path"),
     ] = ()
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from collector.errors import BadSettings
 from collector.ingest.rate import Rate
 
 _SHORTEST_KEY: Final = 16
+_BEARER: Final = b"bearer "
 
 
 class Ack(NamedTuple):
@@ -57,15 +58,33 @@ def is_key(key: bytes, digests: tuple[bytes, ...]) -> bool:
     return any([compare_digest(digest, each) for each in digests])  # noqa: C419 - a list, so that all are compared
 
 
+def key_in(headers: dict[bytes, bytes]) -> bytes:
+    """The write key that a request shows, or none."""
+    authorization = headers.get(b"authorization", b"")
+    if authorization[: len(_BEARER)].lower() == _BEARER:
+        return authorization[len(_BEARER) :].strip()
+    return headers.get(b"x-write-key", b"").strip()
+
+
+def key_digest(where: str, setting: str) -> bytes:
+    """What `is_key` compares, of a key that `env:NAME` names. Raises BadSettings."""
+    name = setting.removeprefix("env:")
+    key = os.environ.get(name, "")
+    if len(key) < _SHORTEST_KEY:
+        raise BadSettings(f"{where}: expected at least {_SHORTEST_KEY} characters in the environment's {name}")
+    return blake2b(os.fsencode(key)).digest()
+
+
 def _prepared(settings: config.Property, workers: int) -> Property:
     source = msgspec.json.encode(settings.source)
+    where = f"write_keys of property {settings.portal_id}/{settings.prop_id}"
     return Property(
         portal_id=settings.portal_id,
         prop_id=settings.prop_id,
         origins=frozenset(origin.encode() for origin in settings.origins),
         redirect_hosts=frozenset(settings.redirect_hosts),
         required=settings.required,
-        key_digests=tuple(_digest(settings, key.removeprefix("env:")) for key in settings.write_keys),
+        key_digests=tuple(key_digest(where, key) for key in settings.write_keys),
         rate=Rate(settings.events_per_second / workers) if settings.events_per_second else None,
         ip=settings.ip,
         has_user_agent=settings.user_agent == "full",
@@ -73,11 +92,3 @@ def _prepared(settings: config.Property, workers: int) -> Property:
         ack=Ack(settings.ack_sink, settings.ack_seconds) if settings.ack == "shipped" and settings.ack_sink else None,
         members=b'"portal_id":%d,"prop_id":%d,"source":%b' % (settings.portal_id, settings.prop_id, source),
     )
-
-
-def _digest(settings: config.Property, name: str) -> bytes:
-    key = os.environ.get(name, "")
-    if len(key) < _SHORTEST_KEY:
-        where = f"write_keys of property {settings.portal_id}/{settings.prop_id}"
-        raise BadSettings(f"{where}: expected at least {_SHORTEST_KEY} characters in the environment's {name}")
-    return blake2b(os.fsencode(key)).digest()

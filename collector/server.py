@@ -14,8 +14,9 @@ from collector.app import STARTUP_FAILURE, create_app
 from collector.config import Settings
 from collector.errors import BadSettings
 from collector.ingest.connection import Connection
-from collector.registry import Registry
+from collector.registry import Registry, key_digest
 from collector.secret import load_secret
+from collector.ship.sinks import sink_of
 
 _BACKLOG: Final = 2048
 _OTHER_FILES: Final = 256
@@ -45,7 +46,7 @@ class _Supervisor(Multiprocess):
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises BadSettings."""
     load_secret(settings)  # made, or refused, before any worker needs it
-    Registry(settings.property)  # the keys too
+    check(settings)
     _allow_files(settings.limits.connections)
     listener = _bind(settings.server.host, settings.server.port)
     server = uvicorn.Config(
@@ -77,6 +78,15 @@ def serve(settings: Settings) -> int:
     supervisor.run()
     failed = any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes)
     return STARTUP_FAILURE if failed else 0
+
+
+def check(settings: Settings) -> None:
+    """Try what the file does not tell: the environment's keys, and what the sinks need. Raises BadSettings."""
+    Registry(settings.property)
+    for key in settings.server.relay_keys:
+        key_digest("server.relay_keys", key)
+    for sink in settings.sink:
+        sink_of(sink, sink.name)
 
 
 def _allow_files(connections: int) -> None:

@@ -182,7 +182,7 @@ def read_log(directory: Path) -> list[dict[str, Any]]:
     """Every record of the logs below `directory`, through the reader of the log itself."""
     records: list[dict[str, Any]] = []
     files = Files()
-    for shard in sorted(str(path) for path in directory.glob("*")):
+    for shard in sorted(str(path.parent) for path in directory.glob("*/log.json")):
         start = oldest(files, shard)
         assert start is not None
         reader = Reader(files, shard, read_log_id(files, shard), start)

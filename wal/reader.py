@@ -20,7 +20,7 @@ def oldest(files: Files, directory: str) -> Position | None:
     return start_of(names[0]) if names else None
 
 
-def place_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: Position) -> Position:
+def place_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: Position | None = None) -> Position:
     """The place of the block that holds the event of this sequence; the nearest, where there is none up to `limit`.
 
     Raises Broken, Unreadable, OSError.

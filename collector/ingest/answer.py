@@ -102,6 +102,12 @@ def event_object(session: Session, received_ms: int, aid: str, token: bytes) -> 
     )
 
 
+def relay_answer(next_sequence: int, *, is_stored: bool) -> Answer:
+    """The answer to another node: the sequence of its next event that is wanted here, in decimal digits."""
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), *_ALWAYS]
+    return Answer(200, [*headers, _FSYNCED] if is_stored else headers, b"%d" % next_sequence)
+
+
 def redirect_answer(where: bytes, extra: Headers) -> Answer:
     """A click goes on; where its event was not stored, the headers that would say so are missing."""
     return Answer(302, [(b"location", where), *_ALWAYS, *extra], b"")

@@ -43,14 +43,13 @@ from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of, wi
 from collector.ingest.send import send_answer
 from collector.ingest.target import Face, Target, Targets
 from collector.problems import status_of
-from collector.registry import Property, is_key
+from collector.registry import Property, is_key, key_in
 from wal.errors import WalError
 
 _ESCAPE_BYTES: Final = 3
 """What a form may write one byte of its event as."""
 _METHODS: Final = frozenset(METHODS.decode().split(", "))
 _DOCUMENT_METHODS: Final = b"GET, HEAD"
-_BEARER: Final = b"bearer "
 _MOST_USER_AGENT: Final = 1024
 _MOST_REFERER: Final = 4096
 _NO_WARNINGS: Final[list[str]] = []
@@ -106,7 +105,7 @@ class EventEndpoint:
             raise target.fault or NotFound()
         check_origin(prop, headers.get(b"origin"))
         if method != "OPTIONS":
-            if prop.key_digests and not is_key(_key_in(headers), prop.key_digests):
+            if prop.key_digests and not is_key(key_in(headers), prop.key_digests):
                 raise Forbidden("this property needs a write key, as authorization: Bearer or x-write-key")
             if prop.rate and (wait := prop.rate.wait_seconds(time.monotonic())):
                 raise TooFast(wait)
@@ -189,13 +188,6 @@ async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:
     """The ASGI application for every other path."""
     error = NotFound()
     await send_answer(scope, send, refusal_answer(status_of(error), Face.JSON, error))
-
-
-def _key_in(headers: dict[bytes, bytes]) -> bytes:
-    authorization = headers.get(b"authorization", b"")
-    if authorization[: len(_BEARER)].lower() == _BEARER:
-        return authorization[len(_BEARER) :].strip()
-    return headers.get(b"x-write-key", b"").strip()
 
 
 def _text(header: bytes | None, most: int) -> str | None:
