@@ -1,0 +1,104 @@
+"""What the HTTP sink sends, and which of its settings can't be sent. Nothing here touches the network."""
+
+import gzip
+import os
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+import zstandard
+from yarl import URL
+
+from collector import sink_config
+from collector.errors import BadSettings
+from collector.ship.batch import Batch
+from collector.ship.template import filled, names_in
+
+_ZSTD_LEVEL: Final = 3
+_GZIP_LEVEL: Final = 6
+_CONTENT_TYPES: Final = {"ndjson": "application/x-ndjson", "array": "application/json"}
+_OUR_HEADERS: Final = ("idempotency-key", "content-encoding", "content-length", "transfer-encoding", "host")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_ERRORS: Final = range(400, 600)
+
+
+def check(settings: sink_config.HttpSink) -> None:
+    """Raises BadSettings, which never holds a URL: its user and query may be secret."""
+    for setting, template in (("url", settings.url), ("resume_url", settings.resume_url)):
+        if template is not None and not _is_http(template):
+            raise BadSettings(f"{setting} of sink {settings.name}: expected http://… or https://… with a host")
+    for status in settings.final_statuses:
+        if status not in _ERRORS:
+            raise BadSettings(f"final_statuses of sink {settings.name}: expected 400 to 599, found {status}")
+    if URL(settings.url).user is not None and "authorization" in [name.lower() for name in settings.headers]:
+        raise BadSettings(f"headers of sink {settings.name}: expected no authorization beside the user in its url")
+
+
+def request_headers(settings: sink_config.HttpSink) -> dict[str, str]:
+    """The headers of a batch, with those of the settings in place of ours. Raises BadSettings."""
+    headers = {"user-agent": "tracklog", "accept-encoding": "identity", "content-type": _CONTENT_TYPES[settings.body]}
+    if settings.compression != "none":
+        headers["content-encoding"] = settings.compression
+    for name, setting in settings.headers.items():
+        headers[name.lower()] = _value(f"headers.{name} of sink {settings.name}", name, setting)
+    return headers
+
+
+def secrets_in(settings: sink_config.HttpSink, headers: Mapping[str, str]) -> dict[str, str]:
+    """What nobody may read, and what to say in its place: whole values, and what follows a word as `Bearer`."""
+    secrets = {}
+    for name, setting in settings.headers.items():
+        if setting.startswith("env:"):
+            value = headers[name.lower()]
+            secrets |= {each: setting for each in (value, *value.split()[1:])}
+    for url in (settings.url, settings.resume_url):
+        if url and (password := URL(url).password):
+            secrets[password] = "(password)"  # noqa: S105
+    return secrets
+
+
+def request_body(batch: Batch, settings: sink_config.HttpSink) -> bytes:
+    """The bytes of a batch: the same for the same batch, so no time is in them."""
+    body = batch.payload
+    if settings.body == "array":
+        body = b"[%b]" % body[:-1].replace(b"\n", b",")
+    if settings.compression == "zstd":
+        return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(body)
+    if settings.compression == "gzip":
+        return gzip.compress(body, _GZIP_LEVEL, mtime=0)
+    return body
+
+
+def filled_url(template: str, values: Mapping[str, str]) -> URL:
+    """The URL with values as text that has no meaning in a URL. Raises KeyError, and ValueError for no URL."""
+    return URL(filled(template, {name: quote(value, safe="") for name, value in values.items()}))
+
+
+def place(url: URL) -> str:
+    """A URL without what may be secret."""
+    return str(url.with_user(None).with_query(None).with_fragment(None))
+
+
+def _is_http(template: str) -> bool:
+    try:
+        url = filled_url(template, dict.fromkeys(names_in(template), "0"))
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
+
+
+def _value(where: str, name: str, setting: str) -> str:
+    if name.lower() in _OUR_HEADERS:
+        raise BadSettings(f"{where}: the sink sets this header itself; expected another")
+    if not _HEADER_NAME.fullmatch(name):
+        raise BadSettings(f"{where}: expected a header's name, as `authorization`")
+    value = setting
+    if setting.startswith("env:"):
+        variable = setting.removeprefix("env:")
+        value = os.environ.get(variable, "").strip()
+        if not value:
+            raise BadSettings(f"{where}: expected a value in the environment's {variable}")
+    if not (value.isascii() and value.isprintable()):
+        raise BadSettings(f"{where}: expected printable ASCII")
+    return value
