@@ -47,7 +47,7 @@ def request_headers(settings: sink_config.HttpSink) -> dict[str, str]:
 
 def secrets_in(settings: sink_config.HttpSink, headers: Mapping[str, str]) -> dict[str, str]:
     """What nobody may read, and what to say in its place: whole values, and what follows a word as `Bearer`."""
-    secrets = {}
+    secrets: dict[str, str] = {}
     for name, setting in settings.headers.items():
         if setting.startswith("env:"):
             value = headers[name.lower()]

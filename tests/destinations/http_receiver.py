@@ -1,0 +1,83 @@
+"""A receiver of batches as a program of its own: `python -m tests.destinations.http_receiver PORT FILE`.
+
+It keeps what it takes in FILE, a line of JSON a batch: its key, and the lines of its events in order. A key that it has
+seen is taken again without effect. `GET /next?log_id=…` tells the next sequence that it wants of a log.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from tests.destinations.http_server import Answer, Request, server
+
+POISON: Final = b"poison"
+"""A batch with these bytes in it is refused for good."""
+
+
+class Receiver:
+    """The batches in a file, and how the next requests are to be answered: see `Receiver.answer`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._taken = kept(path)
+        self._keys = {batch["key"] for batch in self._taken}
+        self._behaviours: list[str] = []
+        self._lock = threading.Lock()
+
+    def answer(self, request: Request) -> Answer:
+        """Take a batch, unless the next behaviour is busy, redirect, hang (for good), or drop (once it is taken)."""
+        place = urlsplit(request.target)
+        if place.path == "/behave":
+            self._behaviours = json.loads(request.body)
+            return Answer()
+        if place.path == "/next":
+            with self._lock:
+                return Answer(200, b"%d\n" % self._next(parse_qs(place.query)["log_id"][0]))
+        match self._behaviours.pop(0) if self._behaviours else "take":
+            case "busy":
+                return Answer(503, b"busy", {"Retry-After": "0"})
+            case "redirect":
+                return Answer(307, headers={"Location": "/elsewhere"})
+            case "hang":
+                time.sleep(3600)
+            case "drop":
+                return self._take(request)._replace(cut=True)
+        return self._take(request)
+
+    def _take(self, request: Request) -> Answer:
+        body = request.inflated
+        if POISON in body:
+            return Answer(400, b"poison is not taken")
+        with self._lock:
+            key = request.headers["idempotency-key"]
+            if key not in self._keys:
+                self._keep({"key": key, "lines": body.decode().split("\n")[:-1]})
+        return Answer()
+
+    def _keep(self, batch: dict[str, Any]) -> None:
+        self._taken.append(batch)
+        self._keys.add(batch["key"])
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(batch) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _next(self, log_id: str) -> int:
+        ids = [json.loads(line)["id"] for batch in self._taken for line in batch["lines"]]
+        return 1 + max([int(each.split("-")[1]) for each in ids if each.startswith(f"{log_id}-")], default=0)
+
+
+def kept(path: Path) -> list[dict[str, Any]]:
+    """The batches in a file. One that a kill cut short was not answered, and does not count."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
+
+
+if __name__ == "__main__":
+    server(int(sys.argv[1]), Receiver(Path(sys.argv[2])).answer).serve_forever()
