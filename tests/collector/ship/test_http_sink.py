@@ -421,13 +421,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def _say_nothing(request: Any, client_address: Any) -> None:
+    """Of a client that does not trust us."""
+
+
 @contextmanager
 def _answering_over_tls(certificate: Path) -> Iterator[Scripted]:
     scripted = Scripted()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, str(certificate) + ".key")
     scripted._server.socket = context.wrap_socket(scripted._server.socket, server_side=True)
-    scripted._server.handle_error = lambda request, address: None  # type: ignore[method-assign]
+    scripted._server.handle_error = _say_nothing  # type: ignore[method-assign]
     scripted.url = scripted.url.replace("http:", "https:")
     with scripted.serving():
         yield scripted

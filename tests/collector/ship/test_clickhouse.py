@@ -1,0 +1,293 @@
+"""CLICKHOUSE.md, run: its tables and its sink against ClickHouse's engine."""
+
+import asyncio
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from collector import sink_config
+from collector.errors import BatchRefused, SinkError
+from collector.ship.batch import Batch, Part
+from collector.ship.sinks.http import HttpSink
+from tests.destinations.clickhouse import CHECK, PAGE, REPLICATED, SINK, TABLES, ClickHouse, ClickHouseLines
+from tests.destinations.clickhouse_server import PASSWORD
+
+LOG_ID = "0123456789abcdef"
+MIDNIGHT_MS = 1_717_200_000_000
+"""2024-06-01 00:00:00 UTC, so the end of a month too."""
+EVENT = (
+    b'{"ea":"view", "ec":"product","sid":6320,"aid":38400000,"uid":"u-8812",'
+    b'"items":[{"id":"1"},{"id":"2"}],"extra":{"k":"\\u00e9"}}'
+)
+
+
+@pytest.fixture
+def clickhouse(tmp_path: Path) -> Iterator[ClickHouse]:
+    destination = ClickHouse(tmp_path)
+    yield destination
+    destination.close()
+
+
+def _line(sequence: int, event: bytes = EVENT, received_ms: int = MIDNIGHT_MS) -> bytes:
+    return (
+        b'{"id":"%b-%d","received_at":%d,"portal_id":33167,"prop_id":2,"source":"web","ip":null,'
+        b'"user_agent":"A \\"b\\" \xc3\xa9","referer":null,"s2s":false,'
+        b'"au_id":"9223372036854775808","client_id":"9223372036854775808.1717200000",'
+        b'"session":{"id":"6320","start":1717200000,"hits":1,"new":true},"warnings":["uid: twice"],"event":%b}\n'
+    ) % (LOG_ID.encode(), sequence, received_ms, event)
+
+
+def _batch(*lines: bytes, first: int = 1, token: str = "") -> Batch:
+    part = Part(MIDNIGHT_MS, first, first + len(lines) - 1, b"".join(lines))
+    return Batch(LOG_ID, token or f"{LOG_ID}:1:{first}-1:{part.last}:0a1b2c3d", (part,))
+
+
+def _lines(first: int, last: int) -> list[bytes]:
+    return [_line(sequence) for sequence in range(first, last + 1)]
+
+
+def _settings(clickhouse: ClickHouse, without: str = "", **changes: Any) -> sink_config.HttpSink:
+    """The sink of the page; `without` is a parameter that its URL lacks."""
+    table = tomllib.loads(clickhouse.toml())["sink"][0]
+    if without:
+        table["url"] = re.sub(rf"&{without}=[^&]*", "", table["url"])
+    return msgspec.convert(table | changes, sink_config.HttpSink)
+
+
+def _deliver(clickhouse: ClickHouse, *batches: Batch, **changes: Any) -> int:
+    """Deliver to the sink of the page, and return where it would have gone on."""
+
+    async def deliver() -> int:
+        settings = _settings(clickhouse, **changes)
+        sink = HttpSink(settings, settings.name)
+        try:
+            sequence = await sink.open(LOG_ID, 1)
+            for batch in batches:
+                await sink.deliver(batch)
+        finally:
+            await sink.close()
+        return sequence
+
+    return asyncio.run(deliver())
+
+
+def _number(clickhouse: ClickHouse, query: str) -> int:
+    return int(clickhouse.query(query))
+
+
+def _blocks(clickhouse: ClickHouse) -> int:
+    """How many blocks of the table were inserted: none is merged in the moment of a test."""
+    query = "SELECT max(max_block_number) FROM system.parts WHERE database = 'tracklog' AND table = 'events'"
+    return _number(clickhouse, query)
+
+
+def _checked(clickhouse: ClickHouse) -> list[list[Any]]:
+    rows = clickhouse.query(CHECK + " FORMAT JSONCompactEachRow").splitlines()
+    return [json.loads(row) for row in rows]
+
+
+def test_the_page_has_the_tables_the_sink_the_replicated_lines_and_the_check() -> None:
+    assert PAGE.count("```") == 8
+    settings = msgspec.convert(tomllib.loads(SINK)["sink"][0], sink_config.HttpSink)
+    assert settings.final_statuses == sink_config.HttpSink(url="http://h").final_statuses
+    assert settings.url.startswith("http://clickhouse:8123/?database=tracklog&query=INSERT INTO events")
+
+
+def test_records_arrive_byte_for_byte(clickhouse: ClickHouse) -> None:
+    odd = [
+        b"{}",
+        b'{"ea" : "a\\u0000b\\ud83d","n":1e400,"deep":[[[{"\\\\":"\\""}]]]}',
+        '{"ea":"é\t"}'.replace("\t", "\\t").encode(),
+    ]
+    batch = _batch(*(_line(at, event) for at, event in enumerate([EVENT, *odd], 1)))
+    _deliver(clickhouse, batch)
+    assert clickhouse.arrived() == [event.line for event in batch.events()]
+
+
+def test_the_same_token_twice_inserts_once(clickhouse: ClickHouse) -> None:
+    batch = _batch(*_lines(1, 3))
+    _deliver(clickhouse, batch, batch)
+    _deliver(clickhouse, batch)
+    assert clickhouse.arrived() == [event.line for event in batch.events()]
+    assert _number(clickhouse, "SELECT count() FROM tracklog.events_flat") == 3
+    assert _checked(clickhouse) == [[LOG_ID, 3, 0, 0]]
+
+
+def test_the_token_counts_and_not_the_content(clickhouse: ClickHouse) -> None:
+    _deliver(clickhouse, _batch(_line(1), token="a"), _batch(_line(2), token="a"), _batch(_line(1), token="b"))
+    assert [json.loads(line)["id"] for line in clickhouse.arrived()] == [f"{LOG_ID}-1"] * 2
+    assert _checked(clickhouse) == [[LOG_ID, 1, 0, 1]]
+
+
+def test_without_the_window_of_the_page_the_same_token_inserts_twice(clickhouse: ClickHouse) -> None:
+    clickhouse.query("ALTER TABLE tracklog.events MODIFY SETTING non_replicated_deduplication_window = 0")
+    batch = _batch(*_lines(1, 3))
+    _deliver(clickhouse, batch, batch)
+    assert len(clickhouse.arrived()) == 6
+
+
+def test_a_token_outlives_the_death_of_the_server(clickhouse: ClickHouse) -> None:
+    batch, more = _batch(*_lines(1, 3)), _batch(*_lines(4, 5), first=4)
+    _deliver(clickhouse, batch)
+    clickhouse.down()
+    with pytest.raises(SinkError, match="can't connect"):
+        _deliver(clickhouse, more)
+    clickhouse.up()
+    _deliver(clickhouse, batch, more)
+    assert _checked(clickhouse) == [[LOG_ID, 5, 0, 0]]
+    assert _number(clickhouse, "SELECT count() FROM tracklog.events_flat") == 5
+
+
+def test_a_batch_that_spans_midnight_is_one_block_and_its_view_counts_it_once(clickhouse: ClickHouse) -> None:
+    batch = _batch(*(_line(at, received_ms=MIDNIGHT_MS - 3 + at) for at in range(1, 6)))
+    _deliver(clickhouse, batch, batch)
+    assert _blocks(clickhouse) == 1
+    months = clickhouse.query("SELECT toYYYYMM(received_at), count() FROM tracklog.events_flat GROUP BY 1 ORDER BY 1")
+    assert months == b"202405\t2\n202406\t3\n"
+
+
+PADDED = EVENT.replace(b"view", b"x" * 1000)
+MANY = _batch(*(_line(at, PADDED) for at in range(1, 15_001)))
+"""20 MB, which is more than the engine parses in one piece by default."""
+
+
+def test_a_batch_of_many_megabytes_is_one_block(clickhouse: ClickHouse) -> None:
+    assert len(MANY.payload) > 20_000_000
+    _deliver(clickhouse, MANY, MANY)
+    assert _blocks(clickhouse) == 1
+    assert _checked(clickhouse) == [[LOG_ID, 15_000, 0, 0]]
+
+
+def test_small_limits_in_place_of_those_of_the_page_cut_a_batch_into_blocks(clickhouse: ClickHouse) -> None:
+    url = _settings(clickhouse).url
+    _deliver(clickhouse, MANY, url=re.sub(r"(block_size|block_size_rows|block_size_bytes)=\d+", r"\1=1000", url))
+    assert _blocks(clickhouse) > 1
+
+
+def test_the_view_flattens_the_event(clickhouse: ClickHouse) -> None:
+    odd = b'{"sid":"9223372036854775807","aid":"dev","items":null}'
+    _deliver(clickhouse, _batch(_line(1), _line(2, odd), _line(3, b'{"sid":-1,"ea":7}')))
+    rows = [
+        json.loads(row)
+        for row in clickhouse.query("SELECT * FROM tracklog.events_flat ORDER BY id FORMAT JSONEachRow").splitlines()
+    ]
+    assert rows[0] == {
+        "received_at": "2024-06-01 00:00:00.000",
+        "portal_id": 33167,
+        "prop_id": 2,
+        "source": "web",
+        "ea": "view",
+        "ec": "product",
+        "sid": 6320,
+        "aid": "38400000",
+        "uid": "u-8812",
+        "au_id": 9223372036854775808,
+        "session_id": 6320,
+        "items": 2,
+        "context": "",
+        "extra": '{"k":"é"}',
+        "dims": "",
+        "id": f"{LOG_ID}-1",
+    }
+    assert [(row["sid"], row["aid"], row["items"]) for row in rows[1:]] == [(2**63 - 1, "dev", 0), (0, "", 0)]
+
+
+def test_a_view_that_failed_catches_up_when_the_batch_comes_again(clickhouse: ClickHouse) -> None:
+    batch = _batch(*_lines(1, 3))
+    clickhouse.query("RENAME TABLE tracklog.events_flat TO tracklog.away")
+    with pytest.raises(SinkError, match="answered 404") as caught:
+        _deliver(clickhouse, batch)
+    print("SOURCE", clickhouse.arrived())
+    assert not isinstance(caught.value, BatchRefused)
+    clickhouse.query("RENAME TABLE tracklog.away TO tracklog.events_flat")
+    _deliver(clickhouse, batch, batch)
+    assert _checked(clickhouse) == [[LOG_ID, 3, 0, 0]]
+    assert _number(clickhouse, "SELECT count() FROM tracklog.events_flat") == 3
+
+
+def test_a_bad_row_refuses_its_batch_and_the_halves_without_it_arrive(clickhouse: ClickHouse) -> None:
+    assert clickhouse.poison
+    good = _lines(1, 2)
+    whole = _batch(*good, clickhouse.poison, token="t")
+    with pytest.raises(BatchRefused, match=r"answered 400: Code: 27.*reading the value of key received_at"):
+        _deliver(clickhouse, whole)
+    assert clickhouse.arrived() == []
+    half = _batch(*good, token="t+1-2")
+    _deliver(clickhouse, half)
+    with pytest.raises(BatchRefused):
+        _deliver(clickhouse, _batch(clickhouse.poison, first=3, token="t+3-3"))
+    _deliver(clickhouse, half)
+    assert _checked(clickhouse) == [[LOG_ID, 2, 0, 0]]
+
+
+def test_a_typo_in_the_query_is_a_400_as_the_page_warns(clickhouse: ClickHouse) -> None:
+    url = _settings(clickhouse).url.replace("INSERT INTO", "INSERT IN")
+    with pytest.raises(BatchRefused, match="answered 400: Code: 62"):
+        _deliver(clickhouse, _batch(_line(1)), url=url)
+
+
+@pytest.mark.parametrize(
+    ("ddl", "status"),
+    [
+        ("RENAME TABLE tracklog.events TO tracklog.away", 404),
+        ("ALTER TABLE tracklog.events ADD CONSTRAINT none CHECK sequence > 9", 500),
+    ],
+)
+def test_what_is_no_rows_fault_is_tried_again(clickhouse: ClickHouse, ddl: str, status: int) -> None:
+    clickhouse.query(ddl)
+    with pytest.raises(SinkError, match=f"answered {status}: Code: ") as caught:
+        _deliver(clickhouse, _batch(_line(1)), resume_url=None)
+    assert not isinstance(caught.value, BatchRefused)
+
+
+def test_a_setting_that_the_engine_lacks_is_tried_again(clickhouse: ClickHouse) -> None:
+    with pytest.raises(SinkError, match=r"answered 404: Code: 115.*UNKNOWN_SETTING"):
+        _deliver(clickhouse, _batch(_line(1)), url=_settings(clickhouse).url + "&of_next_year=1")
+
+
+def test_the_password_of_the_page_comes_from_the_environment(
+    clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = tomllib.loads(SINK)["sink"][0]["headers"]
+    for password in (PASSWORD, "wr0ng-one"):
+        monkeypatch.setenv("CLICKHOUSE_PASSWORD", password)
+        if password == PASSWORD:
+            _deliver(clickhouse, _batch(_line(1)), headers=headers)
+    with pytest.raises(SinkError, match=r"answered 403: .*; check the sink's headers") as caught:
+        _deliver(clickhouse, _batch(_line(1)), headers=headers)
+    assert "wr0ng-one" not in str(caught.value)
+
+
+def test_resume_url_tells_what_the_table_has_of_this_log(clickhouse: ClickHouse) -> None:
+    other = _line(900).replace(LOG_ID.encode(), b"fedcba9876543210")
+    assert _deliver(clickhouse) == 1
+    _deliver(clickhouse, _batch(*_lines(1, 3)), _batch(other, token="o"))
+    assert _deliver(clickhouse) == 4
+
+
+def test_the_settings_for_replicated_tables_are_known_to_the_engine(clickhouse: ClickHouse) -> None:
+    """Without a Keeper here, they stand in a table that is not replicated, and the engine only parses its name."""
+    engine = re.search(r"ENGINE = Replicated.*?\)", REPLICATED)
+    assert engine
+    ddl = re.sub(r"ENGINE = .*?;", REPLICATED.strip(), TABLES.split(";")[1] + ";", count=1, flags=re.DOTALL)
+    clickhouse.query("EXPLAIN AST " + ddl)
+    clickhouse.query(ddl.replace(engine[0], "ENGINE = MergeTree").replace("tracklog.events", "tracklog.replicated"))
+
+
+def test_lines_of_any_kind_arrive_once_in_the_table_that_has_them_whole(tmp_path: Path) -> None:
+    clickhouse = ClickHouseLines(tmp_path)
+    try:
+        assert clickhouse.poison
+        batch = _batch(b'{"id":"%b-1", "n": 1}\n' % LOG_ID.encode(), _line(2))
+        _deliver(clickhouse, batch, batch)
+        with pytest.raises(BatchRefused, match="answered 400"):
+            _deliver(clickhouse, _batch(clickhouse.poison))
+        assert clickhouse.arrived() == [event.line for event in batch.events()]
+    finally:
+        clickhouse.close()

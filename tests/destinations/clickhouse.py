@@ -1,0 +1,94 @@
+"""ClickHouse's engine with the tables and the sink of CLICKHOUSE.md, in a process of its own."""
+
+import json
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import msgspec
+
+import collector.ship.sinks
+from tests.destinations.child import Child
+
+PAGE = Path(collector.ship.sinks.__file__).with_name("CLICKHOUSE.md").read_text("utf-8")
+TABLES, REPLICATED, CHECK = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+(SINK,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+_MEMBERS = "id received_at portal_id prop_id source ip user_agent referer s2s au_id client_id session warnings event"
+
+
+class ClickHouse:
+    """A Destination for the records that the collector writes; see the protocol."""
+
+    poison: bytes | None = b'{"id":"0123456789abcdef-0","received_at":"never","event":{}}\n'
+    tables = TABLES
+
+    def __init__(self, folder: Path) -> None:
+        self._child = Child("tests.destinations.clickhouse_server", folder / "clickhouse")
+        for statement in self.tables.split(";"):
+            if statement.strip():
+                self.query(statement)
+
+    def toml(self) -> str:
+        here = f"127.0.0.1:{self._child.port}"
+        page = re.sub(r"^headers = .*\n", "", SINK, flags=re.MULTILINE).replace("clickhouse:8123", here)
+        return re.sub(
+            r"^flush_bytes = .*\nflush_seconds = .*", "flush_bytes = 4096\nflush_seconds = 0.05", page, flags=re.M
+        )
+
+    def arrived(self) -> list[bytes]:
+        members = _MEMBERS.replace(" ", ", ")
+        rows = self.query(f"SELECT {members} FROM tracklog.events ORDER BY log_id, sequence FORMAT JSONEachRow")
+        return [_record(line) for line in rows.splitlines()]
+
+    def down(self) -> None:
+        self._child.kill()
+
+    def up(self) -> None:
+        self._child.start()
+
+    def close(self) -> None:
+        self._child.kill()
+
+    def query(self, query: str) -> bytes:
+        """The result of a query; AssertionError with what ClickHouse says where it says no."""
+        url = f"http://127.0.0.1:{self._child.port}/?output_format_json_quote_64bit_integers=0"
+        try:
+            with urllib.request.urlopen(url, query.encode(), timeout=30) as response:
+                result: bytes = response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(error.read().decode()) from None
+        return result
+
+
+class ClickHouseLines(ClickHouse):
+    """The same for JSON lines of any kind: the sink of the page, and a table that has each line whole."""
+
+    poison = b'{"id":"0123456789abcdef-poison"}\n'
+    tables = """
+        CREATE DATABASE tracklog;
+        CREATE TABLE tracklog.events (
+            line String,
+            log_id String MATERIALIZED substringIndex(JSONExtractString(line, 'id'), '-', 1),
+            sequence UInt64 MATERIALIZED toUInt64(substringIndex(JSONExtractString(line, 'id'), '-', -1))
+        ) ENGINE = MergeTree ORDER BY (log_id, sequence) SETTINGS non_replicated_deduplication_window = 100000
+    """
+
+    def toml(self) -> str:
+        return super().toml().replace("INTO events FORMAT JSONEachRow", "INTO events FORMAT JSONAsString")
+
+    def arrived(self) -> list[bytes]:
+        rows = self.query("SELECT line FROM tracklog.events ORDER BY log_id, sequence FORMAT JSONEachRow")
+        return [json.loads(row)["line"].encode() for row in rows.splitlines()]
+
+
+def _record(row: bytes) -> bytes:
+    """The line of the log, from the row that it became: `session` and `event` are JSON as it stood there."""
+    values = json.loads(row)
+    raw = {
+        name: values[name].encode() if name in ("session", "event") else msgspec.json.encode(values[name])
+        for name in values
+    }
+    return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), value) for name, value in raw.items())
