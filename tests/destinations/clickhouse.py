@@ -73,7 +73,8 @@ class ClickHouseLines(ClickHouse):
             line String,
             log_id String MATERIALIZED substringIndex(JSONExtractString(line, 'id'), '-', 1),
             sequence UInt64 MATERIALIZED toUInt64(substringIndex(JSONExtractString(line, 'id'), '-', -1))
-        ) ENGINE = MergeTree ORDER BY (log_id, sequence) SETTINGS non_replicated_deduplication_window = 100000
+        ) ENGINE = MergeTree ORDER BY (log_id, sequence) SETTINGS non_replicated_deduplication_window = 100000;
+        CREATE VIEW tracklog.events_flat AS SELECT log_id, sequence FROM tracklog.events
     """
 
     def toml(self) -> str:

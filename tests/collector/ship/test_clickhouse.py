@@ -81,9 +81,9 @@ def _number(clickhouse: ClickHouse, query: str) -> int:
     return int(clickhouse.query(query))
 
 
-def _blocks(clickhouse: ClickHouse) -> int:
+def _blocks(clickhouse: ClickHouse, table: str = "events") -> int:
     """How many blocks of the table were inserted: none is merged in the moment of a test."""
-    query = "SELECT max(max_block_number) FROM system.parts WHERE database = 'tracklog' AND table = 'events'"
+    query = f"SELECT max(max_block_number) FROM system.parts WHERE database = 'tracklog' AND table = '{table}'"
     return _number(clickhouse, query)
 
 
@@ -144,10 +144,10 @@ def test_a_token_outlives_the_death_of_the_server(clickhouse: ClickHouse) -> Non
     assert _number(clickhouse, "SELECT count() FROM tracklog.events_flat") == 5
 
 
-def test_a_batch_that_spans_midnight_is_one_block_and_its_view_counts_it_once(clickhouse: ClickHouse) -> None:
+def test_a_batch_that_spans_midnight_is_one_block_in_the_table_and_in_the_view(clickhouse: ClickHouse) -> None:
     batch = _batch(*(_line(at, received_ms=MIDNIGHT_MS - 3 + at) for at in range(1, 6)))
     _deliver(clickhouse, batch, batch)
-    assert _blocks(clickhouse) == 1
+    assert (_blocks(clickhouse), _blocks(clickhouse, "events_flat")) == (1, 1)
     months = clickhouse.query("SELECT toYYYYMM(received_at), count() FROM tracklog.events_flat GROUP BY 1 ORDER BY 1")
     assert months == b"202405\t2\n202406\t3\n"
 
@@ -175,7 +175,9 @@ def test_the_view_flattens_the_event(clickhouse: ClickHouse) -> None:
     _deliver(clickhouse, _batch(_line(1), _line(2, odd), _line(3, b'{"sid":-1,"ea":7}')))
     rows = [
         json.loads(row)
-        for row in clickhouse.query("SELECT * FROM tracklog.events_flat ORDER BY id FORMAT JSONEachRow").splitlines()
+        for row in clickhouse.query(
+            "SELECT * FROM tracklog.events_flat ORDER BY sequence FORMAT JSONEachRow"
+        ).splitlines()
     ]
     assert rows[0] == {
         "received_at": "2024-06-01 00:00:00.000",
@@ -193,22 +195,32 @@ def test_the_view_flattens_the_event(clickhouse: ClickHouse) -> None:
         "context": "",
         "extra": '{"k":"é"}',
         "dims": "",
-        "id": f"{LOG_ID}-1",
+        "log_id": LOG_ID,
+        "sequence": 1,
     }
     assert [(row["sid"], row["aid"], row["items"]) for row in rows[1:]] == [(2**63 - 1, "dev", 0), (0, "", 0)]
 
 
-def test_a_view_that_failed_catches_up_when_the_batch_comes_again(clickhouse: ClickHouse) -> None:
-    batch = _batch(*_lines(1, 3))
-    clickhouse.query("RENAME TABLE tracklog.events_flat TO tracklog.away")
-    with pytest.raises(SinkError, match="answered 404") as caught:
-        _deliver(clickhouse, batch)
-    print("SOURCE", clickhouse.arrived())
+def _fail_in_the_view(clickhouse: ClickHouse, batch: Batch, url: str) -> None:
+    clickhouse.query("ALTER TABLE tracklog.events_flat ADD CONSTRAINT none CHECK sid > 10000")
+    with pytest.raises(SinkError, match=r"answered 500: .*while pushing to view") as caught:
+        _deliver(clickhouse, batch, url=url)
     assert not isinstance(caught.value, BatchRefused)
-    clickhouse.query("RENAME TABLE tracklog.away TO tracklog.events_flat")
-    _deliver(clickhouse, batch, batch)
+    clickhouse.query("ALTER TABLE tracklog.events_flat DROP CONSTRAINT none")
+    assert len(clickhouse.arrived()) == 3
+
+
+@pytest.mark.parametrize(("setting", "rows"), [(1, 3), (0, 6)])
+def test_a_view_that_failed_catches_up_once_with_the_setting_of_the_page(
+    clickhouse: ClickHouse, setting: int, rows: int
+) -> None:
+    batch = _batch(*_lines(1, 3))
+    url = _settings(clickhouse).url.replace("materialized_views=1", f"materialized_views={setting}")
+    _fail_in_the_view(clickhouse, batch, url)
+    assert _deliver(clickhouse, batch, batch, url=url) == 1, "the view lacks them"
     assert _checked(clickhouse) == [[LOG_ID, 3, 0, 0]]
-    assert _number(clickhouse, "SELECT count() FROM tracklog.events_flat") == 3
+    assert _number(clickhouse, "SELECT count() FROM tracklog.events_flat") == rows
+    assert _deliver(clickhouse) == 4
 
 
 def test_a_bad_row_refuses_its_batch_and_the_halves_without_it_arrive(clickhouse: ClickHouse) -> None:
@@ -235,7 +247,7 @@ def test_a_typo_in_the_query_is_a_400_as_the_page_warns(clickhouse: ClickHouse) 
 @pytest.mark.parametrize(
     ("ddl", "status"),
     [
-        ("RENAME TABLE tracklog.events TO tracklog.away", 404),
+        ("RENAME TABLE tracklog.events_flat TO tracklog.away", 404),
         ("ALTER TABLE tracklog.events ADD CONSTRAINT none CHECK sequence > 9", 500),
     ],
 )
@@ -269,6 +281,15 @@ def test_resume_url_tells_what_the_table_has_of_this_log(clickhouse: ClickHouse)
     assert _deliver(clickhouse) == 1
     _deliver(clickhouse, _batch(*_lines(1, 3)), _batch(other, token="o"))
     assert _deliver(clickhouse) == 4
+
+
+def test_resume_url_reads_the_projections_and_no_rows(clickhouse: ClickHouse) -> None:
+    _deliver(clickhouse, _batch(*_lines(1, 3)))
+    resume_url = f"{_settings(clickhouse).resume_url}&force_optimize_projection_name=latest"
+    assert _deliver(clickhouse, resume_url=resume_url) == 4
+    clickhouse.query("ALTER TABLE tracklog.events_flat DROP PROJECTION latest")
+    with pytest.raises(SinkError, match=r"Projection latest is specified .* but not used"):
+        _deliver(clickhouse, resume_url=resume_url)
 
 
 def test_the_settings_for_replicated_tables_are_known_to_the_engine(clickhouse: ClickHouse) -> None:

@@ -1,0 +1,79 @@
+"""The whole collector before real receivers: what was answered 200 is there once, whatever dies meanwhile."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.destinations import Destination
+from tests.destinations.clickhouse import ClickHouse
+from tests.destinations.http import HttpReceiver
+from tests.destinations.http_receiver import POISON
+from tests.running import Collector, eventually, running
+
+_SETTINGS = """
+[server]
+port = {port}
+workers = {workers}
+grace_seconds = 2
+[[property]]
+portal_id = 33167
+prop_id = 564990801
+required = []
+"""
+EVENTS = 40
+
+
+@pytest.fixture(params=[HttpReceiver, ClickHouse])
+def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destination]:
+    there: Destination = request.param(tmp_path)
+    yield there
+    there.close()
+
+
+def _settings(destination: Destination) -> str:
+    return _SETTINGS + destination.toml().replace("{", "{{").replace("}", "}}")
+
+
+def _post(collector: Collector, count: int) -> list[str]:
+    """Post events one by one, and return their ids."""
+    answers = [collector.post({"ea": "view", "n": at}) for at in range(count)]
+    assert {answer.status for answer in answers} == {200}
+    return [answer.headers["x-event-id"] for answer in answers]
+
+
+def _lines(collector: Collector) -> list[bytes]:
+    """Every record of the log, as it stands there."""
+    segments = sorted((collector.folder / "data/log").glob("*/seg-*.ndjson"))
+    return [line for path in segments for line in path.read_bytes().splitlines() if line.startswith(b"{")]
+
+
+def test_every_event_arrives_once_while_both_sides_are_killed(destination: Destination, tmp_path: Path) -> None:
+    with running(tmp_path, 2, _settings(destination)) as collector:
+        ids = _post(collector, EVENTS)
+        destination.down()
+        ids += _post(collector, EVENTS)
+        collector.kill()
+        destination.up()
+        collector.start()
+        ids += _post(collector, EVENTS)
+        collector.kill()
+        collector.start()
+        eventually(lambda: len(destination.arrived()) >= len(ids), "all events arrived")
+        assert collector.stop() == 0
+        assert sorted(destination.arrived()) == sorted(_lines(collector))
+        assert len(_lines(collector)) == len(set(ids)) == 3 * EVENTS
+
+
+def test_what_is_refused_for_good_goes_to_the_dead_letters_and_the_rest_arrives(tmp_path: Path) -> None:
+    receiver = HttpReceiver(tmp_path)
+    try:
+        with running(tmp_path, 1, _settings(receiver)) as collector:
+            batch = b"\n".join(b'{"ea":"%b"}' % (POISON if at in (3, 17) else b"view") for at in range(20))
+            assert collector.post(batch, content_type="application/x-ndjson").json()["accepted"] == 20
+            eventually(lambda: len(receiver.arrived()) == 18 and len(collector.dead()) == 2, "halved until it is alone")
+            assert collector.stop() == 0
+            assert receiver.arrived() == [line for line in _lines(collector) if POISON not in line]
+            assert all("answered 400: poison is not taken" in str(letter) for letter in collector.dead())
+    finally:
+        receiver.close()
