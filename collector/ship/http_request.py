@@ -51,10 +51,10 @@ def secrets_in(settings: sink_config.HttpSink, headers: Mapping[str, str]) -> di
     for name, setting in settings.headers.items():
         if setting.startswith("env:"):
             value = headers[name.lower()]
-            secrets |= {each: setting for each in (value, *value.split()[1:])}
+            secrets |= dict.fromkeys((value, *value.split()[1:]), setting)
     for url in (settings.url, settings.resume_url):
         if url and (password := URL(url).password):
-            secrets[password] = "(password)"  # noqa: S105
+            secrets[password] = "(password)"
     return secrets
 
 

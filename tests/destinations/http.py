@@ -22,7 +22,8 @@ class HttpReceiver:
     def toml(self) -> str:
         url = f"http://127.0.0.1:{self._child.port}"
         return (
-            f'[[sink]]\ntype = "http"\nurl = "{url}/events"\nresume_url = "{url}/next?log_id={{log_id}}"\n'
+            f'[[sink]]\ntype = "http"\nname = "http"\nurl = "{url}/events"\n'
+            f'resume_url = "{url}/next?log_id={{log_id}}"\n'
             f"flush_bytes = 4096\nflush_seconds = 0.05\ntimeout_seconds = 5\n{self._settings}"
         )
 

@@ -1,5 +1,7 @@
 """The whole collector before real receivers: what was answered 200 is there once, whatever dies meanwhile."""
 
+import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from tests.destinations import Destination
 from tests.destinations.clickhouse import ClickHouse
 from tests.destinations.http import HttpReceiver
 from tests.destinations.http_receiver import POISON
-from tests.running import Collector, eventually, running
+from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
 
 _SETTINGS = """
 [server]
@@ -63,6 +65,24 @@ def test_every_event_arrives_once_while_both_sides_are_killed(destination: Desti
         assert collector.stop() == 0
         assert sorted(destination.arrived()) == sorted(_lines(collector))
         assert len(_lines(collector)) == len(set(ids)) == 3 * EVENTS
+
+
+def _replay(collector: Collector) -> None:
+    settings = collector.folder / "collector.toml"
+    command = [str(PROGRAMS / "collector"), "replay", "--config", str(settings)]
+    command += ["--sink", tomllib.loads(settings.read_text())["sink"][0]["name"]]
+    command += ["--from", "2024-01-01T00:00", "--to", "2100-01-01T00:00"]
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
+
+
+def test_a_replay_arrives_once_more_however_often_it_is_run(destination: Destination, tmp_path: Path) -> None:
+    with running(tmp_path, 1, _settings(destination)) as collector:
+        _post(collector, EVENTS)
+        eventually(lambda: len(destination.arrived()) == EVENTS, "all events arrived")
+        assert collector.stop() == 0
+        _replay(collector)
+        _replay(collector)
+        assert sorted(destination.arrived()) == sorted(_lines(collector) * 2)
 
 
 def test_what_is_refused_for_good_goes_to_the_dead_letters_and_the_rest_arrives(tmp_path: Path) -> None:
