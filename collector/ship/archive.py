@@ -1,0 +1,107 @@
+"""Batches as files in a store, each there once: what the sinks of files and of objects have in common.
+
+A file's name and content follow from its batch, and it is created, never overwritten. What is there already counts
+as delivered once it was seen to hold the same events. The mark, put after the files of a batch, says what is
+delivered; with it a cursor of long ago delivers nothing twice, even if the batches would be cut anew.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from collector import sink_config
+from collector.errors import BadSettings, SinkError
+from collector.ship.batch import Batch
+from collector.ship.encode import Encoding, Group, encoding, grouped
+
+FOLDER: Final = "_tracklog"
+"""Where marks are, in every store. A name that begins with `_` is passed over by what reads partitions."""
+
+
+class Store(Protocol):
+    """Named contents. Each call returns once its effect is durable, and raises SinkError."""
+
+    where: str
+    """What an operator knows the store by."""
+
+    async def create(self, name: str, content: bytes, content_type: str) -> bool:
+        """Put a content under a new name, whole or not at all. False if the name is taken."""
+
+    async def replace(self, name: str, content: bytes) -> None:
+        """Put a content under a name, whatever is there."""
+
+    async def read(self, name: str) -> bytes | None:
+        """The content under a name, None if there is none."""
+
+
+class _Mark(Struct, frozen=True, tag_field="v", tag=1):
+    log_id: str
+    consumer: str
+    next: int
+
+
+class Archive:
+    """Delivers the batches of one log into a store."""
+
+    def __init__(self, store: Store, settings: sink_config.FileSink | sink_config.ObjectsSink, consumer: str) -> None:
+        """Raises BadSettings where a library is missing."""
+        self._store = store
+        self._encoding = _encoding(settings)
+        self._consumer = consumer
+        self._next = 0
+
+    async def open(self, log_id: str, sequence: int) -> int:
+        """The sequence to go on at: the given one, or a later one that the mark tells of. Raises SinkError."""
+        content = await self._store.read(self._mark_name(log_id))
+        self._next = max(sequence, 0 if content is None else self._read_mark(log_id, content))
+        return self._next
+
+    async def deliver(self, batch: Batch, partition: str) -> None:
+        """Put the files of a batch, then the mark. Raises SinkError."""
+        for group in await asyncio.to_thread(grouped, batch, partition):
+            await self._put(batch.log_id, group)
+        if self._next <= batch.last:
+            mark = _Mark(batch.log_id, self._consumer, batch.last + 1)
+            await self._store.replace(self._mark_name(batch.log_id), msgspec.json.encode(mark) + b"\n")
+            self._next = mark.next
+
+    async def _put(self, log_id: str, group: Group) -> None:
+        name = group.name + self._encoding.suffix
+        content = await asyncio.to_thread(self._encoding.encode, log_id, group.parts)
+        if await self._store.create(name, content, self._encoding.content_type):
+            return
+        there = await self._store.read(name)
+        if there is None:
+            raise SinkError(f"{self._store.where}/{name}: somebody else is putting it just now, or has deleted it")
+        if there != content and not await asyncio.to_thread(self._encoding.is_same, there, content):
+            raise SinkError(
+                f"{self._store.where}/{name}: holds something else than the events of its name; "
+                "move it away, then they are put there"
+            )
+
+    def _mark_name(self, log_id: str) -> str:
+        return f"{FOLDER}/{log_id}.{self._consumer}.json"
+
+    def _read_mark(self, log_id: str, content: bytes) -> int:
+        name = self._mark_name(log_id)
+        try:
+            mark = msgspec.json.decode(content, type=_Mark)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            mark = None
+        if not mark or (mark.log_id, mark.consumer) != (log_id, self._consumer):
+            raise SinkError(
+                f"{self._store.where}/{name}: is no mark of this log and sink; "
+                "move it away, then delivery goes on where the cursor is"
+            )
+        return mark.next
+
+
+def _encoding(settings: sink_config.FileSink | sink_config.ObjectsSink) -> Encoding:
+    try:
+        return encoding(settings.format)
+    except ImportError as error:
+        raise BadSettings(
+            f"sink {settings.name}: format: `parquet` needs {error.name}; install tracklog[parquet]"
+        ) from None

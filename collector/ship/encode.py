@@ -1,0 +1,110 @@
+"""What a batch becomes as files, pure: their names, and their bytes, both a function of the batch alone.
+
+A file is `<folders of the partition>/<log_id>-<first>-<last>.<format>`, with `.replay-<name>` before the format where
+the events go out once more. A batch is split by its partition, and a folder gets at most one file of it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from itertools import groupby
+from typing import Final, NamedTuple, cast
+
+import msgspec
+import zstandard
+
+from collector.ship.batch import Batch, Part
+from collector.ship.template import filled, names_in
+
+UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+"""What decoding a record may raise."""
+_LEVEL: Final = 3
+_SOURCE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_UNKNOWN: Final = "unknown"
+
+
+class Encoding(NamedTuple):
+    """A format of files: `encode` makes parts of the log with this id into bytes, of which `is_same` compares two."""
+
+    suffix: str
+    content_type: str
+    encode: Callable[[str, Sequence[Part]], bytes]
+    is_same: Callable[[bytes, bytes], bool]
+
+
+class Group(NamedTuple):
+    """The events of a batch that go into one file: its name without the suffix, and runs of events, in order."""
+
+    name: str
+    parts: list[Part]
+
+
+class _Sourced(msgspec.Struct):
+    source: str = _UNKNOWN
+
+
+_decode_source: Final = msgspec.json.Decoder(_Sourced).decode
+
+
+def encoding(name: str) -> Encoding:
+    """`ndjson` or `parquet`. Raises ImportError where the library of the latter is not installed."""
+    if name == "ndjson":
+        return _NDJSON
+    return cast(Encoding, import_module("collector.ship.parquet").ENCODING)
+
+
+def grouped(batch: Batch, partition: str) -> list[Group]:
+    """A batch by file. Its records are decoded only if the partition names their `{source}`."""
+    folders: dict[str, list[Part]] = {}
+    has_source = "source" in names_in(partition)
+    for part in batch.parts:
+        for source, run in _runs(part) if has_source else [("", part)]:
+            folders.setdefault(_folder(partition, source, part.timestamp_ms), []).append(run)
+    return [Group(_name(batch, folder, runs), runs) for folder, runs in folders.items()]
+
+
+def lines_of(part: Part) -> Iterator[tuple[int, bytes]]:
+    """Each event's sequence, and its line without the LF."""
+    return enumerate(part.payload.split(b"\n")[:-1], part.first)
+
+
+def _runs(part: Part) -> Iterator[tuple[str, Part]]:
+    """A block in runs of events of one source."""
+    for source, events in groupby(lines_of(part), key=lambda event: _source(event[1])):
+        run = list(events)
+        yield source, Part(part.timestamp_ms, run[0][0], run[-1][0], b"".join([line + b"\n" for _, line in run]))
+
+
+def _source(line: bytes) -> str:
+    try:
+        source = _decode_source(line).source
+    except UNFIT:
+        return _UNKNOWN
+    return source if _SOURCE.fullmatch(source) else _UNKNOWN
+
+
+def _folder(partition: str, source: str, timestamp_ms: int) -> str:
+    time = datetime.fromtimestamp(timestamp_ms // 1000, UTC)
+    return filled(partition, {"source": source, "date": time.strftime("%Y-%m-%d"), "hour": time.strftime("%H")})
+
+
+def _name(batch: Batch, folder: str, runs: list[Part]) -> str:
+    """Unique in the log: no event is in two batches, and a batch has one file in a folder."""
+    name = f"{batch.log_id}-{runs[0].first:016d}-{runs[-1].last:016d}"
+    return "/".join([*([folder] if folder else []), f"{name}.replay-{batch.replay}" if batch.replay else name])
+
+
+def _compressed(_: str, parts: Sequence[Part]) -> bytes:
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(b"".join([part.payload for part in parts]))
+
+
+def _is_same(one: bytes, other: bytes) -> bool:
+    """Whether both hold the same lines; another version of zstd may have compressed them to other bytes."""
+    try:
+        return zstandard.decompress(one) == zstandard.decompress(other)
+    except zstandard.ZstdError:
+        return False
+
+
+_NDJSON: Final = Encoding(".ndjson.zst", "application/zstd", _compressed, _is_same)
