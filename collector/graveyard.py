@@ -15,7 +15,6 @@ from collector.ship.batch import Event
 class _Record(Struct):
     """What a dead letter tells of a record beside its line."""
 
-    id: str
     received_at: int
     portal_id: int
     prop_id: int
@@ -41,16 +40,17 @@ class SinkLetters:
 
         With `maybe_again` it may be there already, and is then not kept twice.
         """
-        record = _decode(event.line)
-        if maybe_again and await asyncio.to_thread(is_kept, self._directory, sink, record.id):
+        if maybe_again and await asyncio.to_thread(is_kept, self._directory, sink, event.line):
             return
-        sender = Sender(
-            record.portal_id,
-            record.prop_id,
-            record.received_at,
-            record.ip,
-            record.user_agent,
-            record.referer,
-            record.s2s,
-        )
-        await self._dead_letters.keep(sender, Refused(Rejected(f"{sink}: {reason}"), Form.RECORD, event.line, sink))
+        refused = Refused(Rejected(f"{sink}: {reason}"), Form.RECORD, event.line, sink)
+        await self._dead_letters.keep(_sender(event), refused)
+
+
+def _sender(event: Event) -> Sender:
+    try:
+        known = _decode(event.line)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # whatever stands in the log can be buried
+        return Sender(0, 0, event.timestamp_ms, None, None, None, is_s2s=False)
+    return Sender(
+        known.portal_id, known.prop_id, known.received_at, known.ip, known.user_agent, known.referer, known.s2s
+    )

@@ -69,8 +69,6 @@ def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
             begun[log_id] = parts
 
 
-def is_kept(directory: str, sink: str, event_id: str) -> bool:
-    """Whether there is a dead letter of this event from this sink. Raises Broken, OSError."""
-    start = b'{"id":"%b"' % event_id.encode()
-    letters = read_letters(directory, Selection(where=(("sink", sink),)))
-    return any(whole.body.startswith(start) for whole in letters)
+def is_kept(directory: str, sink: str, line: bytes) -> bool:
+    """Whether there is a dead letter of this line of the log from this sink. Raises Broken, OSError."""
+    return any(whole.body == line for whole in read_letters(directory, Selection(where=(("sink", sink),))))

@@ -143,17 +143,12 @@ class _Outlet:
 
     async def _attempt(self, batch: Batch) -> None:
         if self._sink is None:
-            self._sink = sink_of(_once_more(self._asked.sink), f"{self._asked.sink.name}.replay.{self._asked.label}")
+            self._sink = sink_of(self._asked.sink, f"{self._asked.sink.name}.replay.{self._asked.label}")
             self._next = await self._sink.open(batch.log_id, batch.first)
         rest = part_of(batch, self._next, 0)
         self._report.skipped += batch.records - (rest.records if rest else 0)
         if rest:
             await self._sink.deliver(rest)
-
-
-def _once_more(sink: sink_config.Sink) -> sink_config.Sink:
-    """A receiver that is asked for the next sequence that it wants would want none of a replay."""
-    return msgspec.structs.replace(sink, resume_url=None) if isinstance(sink, sink_config.HttpSink) else sink
 
 
 def _batches(settings: Settings, asked: Replay, report: Report) -> Iterator[Batch]:

@@ -198,7 +198,7 @@ class Shipper:
             try:
                 await self._graveyard.bury(self.name, event, reason, maybe_again=self._may_be_buried)
                 break
-            except WalError as error:
+            except (WalError, OSError) as error:
                 logger.warning("sink %s: %s; the dead letter waits", self.name, error)
             await asyncio.sleep(backoff.next())
         self._may_be_buried = False

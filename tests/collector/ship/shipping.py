@@ -1,0 +1,75 @@
+"""`python -m tests.collector.ship.shipping FOLDER [STEP N]`: ship the log in a folder to its sink until all is there.
+
+At the N-th time that a step is reached, it kills itself, as nothing can that is not a real death.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from typing import Any
+
+from collector import shard
+from collector.config import load_settings
+from collector.dead_letters import DeadLetters
+from collector.graveyard import SinkLetters
+from collector.shard import Shard, open_log
+from collector.ship import shipper, sinks
+from collector.ship.batch import Batch
+from collector.ship.sinks import Sink
+from wal import cursor
+from wal.committer import Committer
+from wal.log import now_ms
+
+STEPS = ("before the intent", "behind the intent", "behind the delivery", "behind the cursor")
+_DEAD_BYTES_PER_HOUR = 1 << 30
+
+
+class _Mortal:
+    """A sink that may die behind a delivery."""
+
+    def __init__(self, sink: Sink, die: Any) -> None:
+        self.open, self.close = sink.open, sink.close
+        self._deliver, self._die = sink.deliver, die
+
+    async def deliver(self, batch: Batch) -> None:
+        await self._deliver(batch)
+        self._die("behind the delivery")
+
+
+def _armed(step: str, number: int) -> None:
+    """Put a trap at a step."""
+    reached: Counter[str] = Counter()
+    save, sink_of = cursor.save_cursor, sinks.sink_of
+
+    def die(here: str) -> None:
+        reached[here] += 1
+        if (here, reached[here]) == (step, number):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def save_cursor(*arguments: Any) -> None:
+        what = "intent" if arguments[-1].intent else "cursor"
+        die(f"before the {what}")
+        save(*arguments)
+        die(f"behind the {what}")
+
+    setattr(shipper, "save_cursor", save_cursor)  # noqa: B010 - mypy has it as a constant
+    setattr(shard, "sink_of", lambda *arguments: _Mortal(sink_of(*arguments), die))  # noqa: B010
+
+
+async def _ship(folder: str) -> None:
+    settings = load_settings(os.path.join(folder, "collector.toml"))
+    dead = Committer(open_log(settings, os.path.join(settings.dead_letters.dir, "00")))
+    letters = SinkLetters(DeadLetters(dead, _DEAD_BYTES_PER_HOUR, now_ms), settings.dead_letters.dir)
+    ours = Shard(settings, open_log(settings, os.path.join(settings.log.dir, "00")), letters)
+    ours.start()
+    await ours.close(grace_seconds=None)
+    await dead.close()
+    dead.log.close()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        _armed(sys.argv[2], int(sys.argv[3]))
+    asyncio.run(_ship(sys.argv[1]))
