@@ -26,9 +26,12 @@ class ClickHouse:
 
     def __init__(self, folder: Path) -> None:
         self._child = Child("tests.destinations.clickhouse_server", folder / "clickhouse")
-        for statement in self.tables.split(";"):
-            if statement.strip():
+        try:
+            for statement in filter(str.strip, self.tables.split(";")):
                 self.query(statement)
+        except BaseException:
+            self._child.kill()
+            raise
 
     def toml(self) -> str:
         here = f"127.0.0.1:{self._child.port}"

@@ -119,6 +119,23 @@ def test_the_same_token_twice_inserts_once(clickhouse: ClickHouse) -> None:
     assert _checked(clickhouse) == [[LOG_ID, 3, 0, 0]]
 
 
+def test_a_batch_that_comes_again_while_its_first_insert_runs_counts_once(clickhouse: ClickHouse) -> None:
+    """As after a time-out, of which the server knows nothing."""
+    settings = _settings(clickhouse)
+
+    async def deliver() -> None:
+        sinks = [HttpSink(settings, settings.name) for _ in range(4)]
+        try:
+            await asyncio.gather(*(sink.open(LOG_ID, 1) for sink in sinks))
+            await asyncio.gather(*(sink.deliver(MANY) for sink in sinks))
+        finally:
+            await asyncio.gather(*(sink.close() for sink in sinks))
+
+    asyncio.run(deliver())
+    assert _checked(clickhouse) == [[LOG_ID, 15_000, 0, 0]]
+    assert _number(clickhouse, "SELECT count() FROM tracklog.events_flat") == 15_000
+
+
 def test_the_token_counts_and_not_the_content(clickhouse: ClickHouse) -> None:
     _deliver(clickhouse, _batch(_line(1), token="a"), _batch(_line(2), token="a"), _batch(_line(1), token="b"))
     assert [json.loads(line)["id"] for line in clickhouse.arrived()] == [f"{LOG_ID}-1"] * 2

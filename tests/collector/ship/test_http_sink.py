@@ -135,6 +135,12 @@ def test_a_compressed_body_is_the_same_bytes_every_time(compression: str, inflat
     assert inflate(there.asked[0].body) == NDJSON
 
 
+def test_no_time_is_in_a_gzip_body() -> None:
+    with answering() as there:
+        _deliver(BATCH, url=there.url, compression="gzip")
+    assert there.asked[0].body[4:8] == bytes(4)
+
+
 def test_a_batch_of_many_megabytes_goes_out_whole() -> None:
     line = b'{"pad":"%b"}\n' % (b"x" * 1000)
     payload = line * 12_000
