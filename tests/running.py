@@ -149,10 +149,10 @@ class Collector:
         """Every dead letter."""
         return read_log(self.folder / "data/dead")
 
-    def shipped(self) -> list[dict[str, Any]]:
-        """Every event in the sink's files."""
+    def shipped(self, folder: str = "data/events") -> list[dict[str, Any]]:
+        """Every event in a file sink's files."""
         lines: list[dict[str, Any]] = []
-        for path in sorted((self.folder / "data/events").rglob("*.ndjson.zst")):
+        for path in sorted((self.folder / folder).rglob("*.ndjson.zst")):
             text = zstandard.ZstdDecompressor().decompress(path.read_bytes())
             lines += [json.loads(line) for line in text.splitlines()]
         return lines

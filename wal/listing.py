@@ -51,12 +51,14 @@ def lag_of(files: Files, directory: str, log_id: bytes, cursor: Cursor) -> Lag:
     """How far a consumer is behind the end of its log. Raises Broken, Unreadable, OSError."""
     end, _ = _end_of(files, directory, log_id, list_segments(files, directory)[-1])
     settled = max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
-    length = _bytes_behind(files, directory, cursor.acked, end)
+    if settled >= end.sequence:
+        return Lag(0, 0, None)
     reader = Reader(files, directory, log_id, cursor.acked)
     try:
         oldest = next((step for step in read_all(reader) if isinstance(step, Block) and step.header.records), None)
     finally:
         reader.close()
+    length = _bytes_behind(files, directory, cursor.acked, end)
     return Lag(end.sequence - settled, length, oldest.header.timestamp_ms if oldest else None)
 
 

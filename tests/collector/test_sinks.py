@@ -1,0 +1,142 @@
+"""`collector sink`: what an operator sees of sinks, and how one that is gone lets go of the log."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from collector.cli import main
+from tests.running import PROGRAMS, Collector, eventually, free_port, running
+from wal.cursor import load_cursor
+from wal.files import Files
+from wal.identity import read_log_id
+
+SETTINGS = """
+[server]
+port = {port}
+workers = {workers}
+[log]
+segment_bytes = 1048576
+retain_hours = 0
+[[property]]
+portal_id = 33167
+prop_id = 564990801
+required = ["ea"]
+[[sink]]
+type = "file"
+dir = "data/events"
+flush_seconds = 0.05
+"""
+AWAY = """
+[[sink]]
+type = "http"
+name = "away"
+url = "http://127.0.0.1:%d/?key=secret"
+"""
+NEWEST = """
+[[sink]]
+type = "file"
+name = "newest"
+dir = "data/newest"
+start = "newest"
+flush_seconds = 0.05
+"""
+
+
+def _sink_ls(folder: Path) -> dict[str, str]:
+    """What `collector sink ls` prints, by sink."""
+    command = [str(PROGRAMS / "collector"), "sink", "ls", "--config", str(folder / "collector.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    head, *lines = done.stdout.splitlines()
+    assert head.split() == (
+        ["sink", "log", "state", "events", "behind", "bytes", "behind", "seconds", "next", "seq", "last", "error"]
+    )
+    return {line.split()[0]: line for line in lines}
+
+
+def _restarted(folder: Path, settings: str) -> Collector:
+    collector = Collector(folder, workers=1, settings=settings)
+    collector.start()
+    return collector
+
+
+def test_a_running_collector_shows_who_is_behind_and_why(tmp_path: Path) -> None:
+    port = free_port()
+    with running(tmp_path, workers=1, settings=SETTINGS + AWAY % port) as collector:
+        for _ in range(3):
+            assert collector.post({"ea": "view"}).status == 200
+        eventually(lambda: re.search(r"data/log/00 +up .* 0 +0 +0 +4$", _sink_ls(tmp_path)["file"]), "all is shipped")
+        eventually(lambda: " down " in _sink_ls(tmp_path)["away"], "the circuit of the other is open")
+        line = _sink_ls(tmp_path)["away"]
+        assert re.search(r"down \d+:\d\d:\d\d +3 +\d+ +\d+\.\d +1  ", line)
+        assert f"127.0.0.1:{port}" in line
+        assert "can't connect" in line
+        assert "secret" not in line + collector.said
+        assert collector.post({"ea": "view"}).status == 200
+    assert "not running" in _sink_ls(tmp_path)["away"]
+
+
+def test_a_sink_that_was_taken_out_holds_segments_until_it_is_dropped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(tmp_path, workers=1, settings=SETTINGS + AWAY % free_port()) as collector:
+        assert collector.post({"ea": "view"}).status == 200
+        assert collector.stop() == 0
+    config = ["--config", str(tmp_path / "collector.toml")]
+    assert main(["sink", "drop", "away", *config]) == 1
+    assert "take it out" in capsys.readouterr().err
+    collector = _restarted(tmp_path, SETTINGS)
+    try:
+        assert "`collector sink drop away`" in _sink_ls(tmp_path)["away"]
+        assert main(["sink", "drop", "away", *config]) == 0
+        assert capsys.readouterr().out == f"{tmp_path}/data/log/00: holds no segments for away any more\n"
+        assert set(_sink_ls(tmp_path)) == {"file"}
+        assert main(["sink", "drop", "away", *config]) == 1
+        assert "`collector sink ls`" in capsys.readouterr().err
+    finally:
+        collector.kill()
+
+
+def test_a_new_sink_starts_at_the_oldest_or_the_newest_event(tmp_path: Path) -> None:
+    with running(tmp_path, workers=1, settings=SETTINGS) as collector:
+        assert collector.post({"ea": "view", "n": 1}).status == 200
+        assert collector.stop() == 0
+    oldest = NEWEST.replace("newest", "oldest")
+    collector = _restarted(tmp_path, SETTINGS + NEWEST + oldest)
+    try:
+        assert collector.post({"ea": "view", "n": 2}).status == 200
+        assert collector.stop() == 0
+    finally:
+        if collector.process.poll() is None:
+            collector.kill()
+    assert [record["event"]["n"] for record in collector.shipped("data/newest")] == [2]
+    assert [record["event"]["n"] for record in collector.shipped("data/oldest")] == [1, 2]
+
+
+def test_a_sink_that_starts_at_the_newest_has_its_place_before_the_first_event(tmp_path: Path) -> None:
+    settings = SETTINGS + NEWEST.replace("data/newest", "/proc/nowhere")
+    with running(tmp_path, workers=1, settings=settings) as collector:
+        collector.kill()
+    files, log = Files(), str(tmp_path / "data/log/00")
+    cursor = load_cursor(files, log, read_log_id(files, log), "newest")
+    assert cursor
+    assert cursor.acked.sequence == 1
+
+
+def test_an_event_waits_for_its_sink_where_its_property_says_so(tmp_path: Path) -> None:
+    acknowledged = SETTINGS.replace('required = ["ea"]', 'required = ["ea"]\nack = "shipped"\nack_sink = "file"')
+    with running(tmp_path, workers=1, settings=acknowledged) as collector:
+        answer = collector.post({"ea": "view"})
+        assert (answer.status, answer.headers["x-event-ack"]) == (200, "shipped")
+        assert [record["id"] for record in collector.shipped()] == [answer.headers["x-event-id"]]
+
+
+def test_past_its_patience_it_says_that_the_event_may_still_arrive(tmp_path: Path) -> None:
+    patience = 'required = ["ea"]\nack = "shipped"\nack_sink = "away"\nack_seconds = 0.2'
+    settings = SETTINGS.replace('required = ["ea"]', patience) + AWAY % free_port()
+    with running(tmp_path, workers=1, settings=settings) as collector:
+        answer = collector.post({"ea": "view"})
+        assert (answer.status, answer.headers["x-event-ack"]) == (503, "fsync")
+        assert "may still arrive" in answer.json()["message"]
+        assert [record["id"] for record in collector.stored()] == [answer.headers["x-event-id"]]
