@@ -92,7 +92,8 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 )
 def test_what_no_node_sends_is_refused_whole(centre: Collector, body: bytes, status: int, said: str) -> None:
     before = len(centre.stored())
-    answer = centre.send("POST", f"/relay?log_id={NODE}", body, x_write_key=KEY)
+    packed = zstandard.compress(body)
+    answer = centre.send("POST", f"/relay?log_id={NODE}", packed, x_write_key=KEY, content_encoding="zstd")
     assert (answer.status, said in answer.json()["message"]) == (status, True)
     assert len(centre.stored()) == before
 
