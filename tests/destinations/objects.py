@@ -16,10 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[impor
 from moto.server import ThreadedMotoServer
 
 from tests.destinations.files import Files, lines_in
-from tests.running import PROGRAMS, eventually, free_port, is_connectable
+from tests.running import PROGRAMS, eventually, free_port
 
 KEY_ID = "tracklog"
 KEY = "tracklog-test-secret"
+BUCKET = "events"
 _NUMBERS = count(1)
 _SEAWEED_PORTS = ("master", "volume", "filer", "s3")
 
@@ -52,7 +53,7 @@ class Moto:
     def up(self) -> None:
         self._server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
         self._server.start()
-        eventually(lambda: is_connectable(self.port), "moto listens")
+        eventually(lambda: _has_bucket(self.port), "moto answers")
 
     def close(self) -> None:
         self.down()
@@ -99,7 +100,7 @@ class SeaweedFS:
 
     def _arguments(self) -> Iterator[str]:
         yield from (f"-dir={self._folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false")
-        yield from ("-filer", "-s3", f"-s3.config={self._folder / 's3.json'}", "-s3.autoCreateBucket=false")
+        yield from ("-master.electionTimeout=1s", "-filer", "-s3", f"-s3.config={self._folder / 's3.json'}", "-s3.autoCreateBucket=false")
         yield from ("-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=20", "-master.volumeSizeLimitMB=64")
         for name, port in self._ports.items():
             server, _, kind = name.partition(".")
@@ -107,26 +108,19 @@ class SeaweedFS:
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, (self._folder / "weed.log").read_text()[-2000:]
-        with contextlib.suppress(BotoCoreError, ClientError), client(self.port) as s3:
-            bucket = f"probe-{next(_NUMBERS)}"
-            s3.create_bucket(Bucket=bucket)
-            s3.put_object(Bucket=bucket, Key="probe", Body=b"1")
-            return True
-        return False
+        return _has_bucket(self.port)
 
 
 class Bucket:
-    """A bucket of its own in a server, which a sink reaches on the server's port or another."""
+    """A prefix of its own in the server's bucket, which a sink reaches on the server's port or another."""
 
     poison: bytes | None = None
 
     def __init__(self, server: Server, kind: str = "ndjson", port: int | None = None) -> None:
         self.server = server
-        self.name = f"events-{os.getpid()}-{next(_NUMBERS)}"
+        self._prefix = f"number/{next(_NUMBERS)}/"
         self._kind = kind
         self._port = port or server.port
-        with client(server.port) as s3:
-            s3.create_bucket(Bucket=self.name)
 
     @property
     def options(self) -> dict[str, str]:
@@ -137,7 +131,7 @@ class Bucket:
     @property
     def url(self) -> str:
         """The sink's url."""
-        return f"s3://{self.name}/a/prefix"
+        return f"s3://{BUCKET}/{self._prefix}".rstrip("/")
 
     def toml(self) -> str:
         options = ", ".join(f'{name} = "{value}"' for name, value in self.options.items())
@@ -152,20 +146,20 @@ class Bucket:
     def contents(self) -> dict[str, bytes]:
         """Every object, by its name below the url's."""
         with client(self.server.port) as s3:
-            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=self._prefix)
             keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
-            bodies = [s3.get_object(Bucket=self.name, Key=key)["Body"].read() for key in keys]
-        return {key.removeprefix("a/prefix/"): body for key, body in zip(keys, bodies, strict=True)}
+            bodies = [s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys]
+        return {key.removeprefix(self._prefix): body for key, body in zip(keys, bodies, strict=True)}
 
     def put(self, name: str, content: bytes) -> None:
         """Put an object as anybody may."""
         with client(self.server.port) as s3:
-            s3.put_object(Bucket=self.name, Key=f"a/prefix/{name}", Body=content)
+            s3.put_object(Bucket=BUCKET, Key=self._prefix + name, Body=content)
 
     def delete(self, name: str) -> None:
         """Delete an object as anybody may."""
         with client(self.server.port) as s3:
-            s3.delete_object(Bucket=self.name, Key=f"a/prefix/{name}")
+            s3.delete_object(Bucket=BUCKET, Key=self._prefix + name)
 
     def down(self) -> None:
         self.server.down()
@@ -202,3 +196,13 @@ def client(port: int) -> Iterator[Any]:
         yield s3
     finally:
         s3.close()
+
+
+def _has_bucket(port: int) -> bool:
+    """Whether the server takes objects; makes the bucket if need be."""
+    with contextlib.suppress(BotoCoreError, ClientError), client(port) as s3:
+        with contextlib.suppress(s3.exceptions.BucketAlreadyExists, s3.exceptions.BucketAlreadyOwnedByYou):
+            s3.create_bucket(Bucket=BUCKET)
+        s3.put_object(Bucket=BUCKET, Key="is-it-up", Body=b"1")
+        return True
+    return False
