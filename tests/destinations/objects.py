@@ -100,7 +100,13 @@ class SeaweedFS:
 
     def _arguments(self) -> Iterator[str]:
         yield from (f"-dir={self._folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false")
-        yield from ("-master.electionTimeout=1s", "-filer", "-s3", f"-s3.config={self._folder / 's3.json'}", "-s3.autoCreateBucket=false")
+        yield from (
+            "-master.electionTimeout=1s",
+            "-filer",
+            "-s3",
+            f"-s3.config={self._folder / 's3.json'}",
+            "-s3.autoCreateBucket=false",
+        )
         yield from ("-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=20", "-master.volumeSizeLimitMB=64")
         for name, port in self._ports.items():
             server, _, kind = name.partition(".")
