@@ -96,7 +96,10 @@ def _name(batch: Batch, folder: str, runs: list[Part]) -> str:
 
 
 def _compressed(_: str, parts: Sequence[Part]) -> bytes:
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(b"".join([part.payload for part in parts]))
+    """Block by block: to join 16 MiB first would keep other threads waiting for 10 ms."""
+    size = sum([len(part.payload) for part in parts])
+    compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj(size)
+    return b"".join([*[compressor.compress(part.payload) for part in parts], compressor.flush()])
 
 
 def _is_same(one: bytes, other: bytes) -> bool:

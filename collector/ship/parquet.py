@@ -1,12 +1,14 @@
-"""Events as Parquet, pure: a row each, in columns that never change, and the client's JSON verbatim in `event`.
+"""Events as Parquet: a row each, in columns that never change, and the client's JSON verbatim in `event`.
 
 A value that does not fit its column is null there, and in `event` as it was sent. Of a line that is no record
 at all, the columns `id`, `log_id` and `sequence` are set, and `event` is the line.
 Import it only where a sink asks for it: pyarrow is an extra.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -48,6 +50,9 @@ SCHEMA: Final = pa.schema(
 )
 _REPETITIVE: Final = ["log_id", "source", "user_agent", "ea", "ec"]
 """Columns that a dictionary makes smaller; for the others it costs time and is given up."""
+
+_CHUNK: Final = 100
+"""Rows made into columns before other threads get their turn: it may take 5 ms then, and took 50 ms without."""
 
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _Seconds = Annotated[int, Meta(ge=-(2**50), le=2**50)]
@@ -114,10 +119,15 @@ _decode_event: Final = _Lenient(_Event)
 
 
 def _encode(log_id: str, parts: Sequence[Part]) -> bytes:
-    rows = [_row(log_id, sequence, line) for part in parts for sequence, line in lines_of(part)]
-    columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)]
+    events = (event for part in parts for event in lines_of(part))
+    chunks = []
+    while rows := [_row(log_id, sequence, line) for sequence, line in islice(events, _CHUNK)]:
+        columns = zip(zip(*rows, strict=True), SCHEMA, strict=True)
+        chunks.append(pa.record_batch([pa.array(values, field.type) for values, field in columns], schema=SCHEMA))
+        time.sleep(0)
     file = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_arrays(columns, schema=SCHEMA), file, compression="zstd", use_dictionary=_REPETITIVE)
+    table = pa.Table.from_batches(chunks, SCHEMA)
+    pq.write_table(table, file, compression="zstd", use_dictionary=_REPETITIVE)
     return bytes(file.getvalue())
 
 
