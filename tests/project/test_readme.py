@@ -71,9 +71,15 @@ def settings_table() -> list[tuple[str, str, str]]:
 
 
 def _groups() -> Iterator[tuple[str, type[msgspec.Struct]]]:
+    """The settings by their place in the file; of the sinks, a group for each type."""
     for field in msgspec.structs.fields(config.Settings):
-        kind = field.type if isinstance(field.type, type) and not get_args(field.type) else get_args(field.type)[0]
-        yield (field.name if kind is field.type else f"{field.name}[]"), kind
+        if not get_args(field.type):
+            yield field.name, field.type
+        else:
+            (kind, *_) = get_args(field.type)
+            for each in get_args(kind) or (kind,):
+                tag = each.__struct_config__.tag
+                yield (f"{field.name}[{tag}]" if tag else f"{field.name}[]"), each
 
 
 def _rows(group: str, kind: type[msgspec.Struct]) -> Iterator[tuple[str, str, str]]:
@@ -90,7 +96,8 @@ def _shown(field: Any) -> str:
         return "cores"
     if field.required:
         return "required"
-    return "none" if field.default in (None, ()) else f"`{msgspec.json.encode(field.default).decode()}`"
+    default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    return "none" if default in (None, (), {}) else f"`{msgspec.json.encode(default).decode()}`"
 
 
 def _sh(demo: Collector, command: str) -> str:
