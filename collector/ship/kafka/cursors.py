@@ -1,0 +1,143 @@
+"""The cursor topic: how far each consumer of each log is, by Kafka's own word."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final, NamedTuple
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from collector.ship.kafka.faults import HOPELESS, Fault
+from collector.ship.kafka.options import Options
+from collector.ship.kafka.transactions import STEP_SECONDS, TRANSACTION_SECONDS, reported
+
+PARTITION: Final = 0
+_ANSWER_SECONDS: Final = 10.0
+_READ_SECONDS: Final = TRANSACTION_SECONDS + 30.0
+_SETTINGS: Final = {"cleanup.policy": "compact", "segment.bytes": str(16 << 20)}
+"""Small segments: only those that are full are compacted, and the rest is read at each start."""
+_NOT_ASKED: Final = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError._UNSUPPORTED_FEATURE,
+)
+
+
+class Cursor(NamedTuple):
+    """All before `next` is settled; and `next` itself was refused, where `is_refused` says so."""
+
+    next: int
+    is_refused: bool = False
+
+    def encode(self) -> bytes:
+        """As the value of a record."""
+        return msgspec.json.encode({"next": self.next} | ({"refused": True} if self.is_refused else {}))
+
+
+class _Value(msgspec.Struct):
+    next: int
+    refused: bool = False
+
+
+class CursorTopic:
+    """One partition, compacted; a record's key is `log_id/consumer`."""
+
+    def __init__(self, options: Options, topic: str, group: str) -> None:
+        self._properties = options.properties
+        self._topic = topic
+        self._group = group
+
+    def prepare(self) -> None:
+        """Make the topic if it is missing. Raises Fault, also for one that forgets cursors."""
+        resource = ConfigResource(ResourceType.TOPIC, self._topic)
+        admin = AdminClient(self._properties)
+        try:
+            with reported(self._topic):
+                asked = admin.describe_configs([resource], request_timeout=_ANSWER_SECONDS)[resource]
+                policy = asked.result()["cleanup.policy"].value
+        except Fault as fault:
+            if fault.code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                self._create(admin)
+            elif fault.code not in _NOT_ASKED:
+                raise
+        else:
+            if policy != "compact":
+                text = f"its cleanup.policy is {policy}, which forgets how far we are; set it to compact"
+                raise Fault(KafkaError(KafkaError.POLICY_VIOLATION, text), self._topic)
+        finally:
+            del admin  # a traceback would keep its threads
+
+    def read(self, key: str, check: Callable[[float], None]) -> Cursor | None:
+        """The newest cursor under this key; `check` raises when the wait is to end.
+
+        Reads up to what is there now, not to the last stable offset: another log's transaction may have been open
+        since before our newest record, which stands behind it. When its producer died, that is a minute's wait.
+        """
+        end = self._end()
+        deadline = time.monotonic() + _READ_SECONDS
+        found: bytes | None = None
+        with closing(Consumer(self._consumer())) as consumer:
+            consumer.assign([TopicPartition(self._topic, PARTITION, 0)])
+            place = 0
+            while place < end:
+                message = consumer.poll(STEP_SECONDS)
+                if message is None:
+                    check(deadline)
+                elif self._is_record(message):
+                    place = (message.offset() or 0) + 1
+                    found = message.value() if message.key() == key.encode() else found
+                else:
+                    place = max(place, message.offset() or 0)
+        if found is None:
+            return None
+        value = msgspec.json.decode(found, type=_Value)
+        return Cursor(value.next, value.refused)
+
+    def _create(self, admin: AdminClient) -> None:
+        topic = NewTopic(self._topic, num_partitions=1, replication_factor=-1, config=_SETTINGS)
+        made = admin.create_topics([topic], operation_timeout=_ANSWER_SECONDS, request_timeout=_ANSWER_SECONDS)
+        try:
+            with reported(self._topic):
+                made[self._topic].result()
+        except Fault as fault:
+            if fault.code != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+        finally:
+            del admin
+
+    def _end(self) -> int:
+        place = TopicPartition(self._topic, PARTITION)
+        admin = AdminClient(self._properties)
+        try:
+            with reported(self._topic):
+                newest = {place: OffsetSpec.latest()}  # type: ignore[no-untyped-call]
+                found = admin.list_offsets(newest, request_timeout=_ANSWER_SECONDS)[
+                    place
+                ].result()
+        finally:
+            del admin
+        return int(found.offset)
+
+    def _consumer(self) -> dict[str, object]:
+        return self._properties | {
+            "group.id": self._group,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+        }
+
+    def _is_record(self, message: Message) -> bool:
+        """Whether it is a record, or else the end as far as it is stable. Raises Fault for what waiting won't heal."""
+        error = message.error()
+        if error is not None and error.code() in HOPELESS:
+            raise Fault(error, self._topic)
+        return error is None

@@ -1,0 +1,115 @@
+"""librdkafka's properties from the sink's settings. Nothing connects here, and no secret leaves but to librdkafka."""
+
+import os
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import KafkaException, Producer
+
+from collector import sink_config
+from collector.errors import BadSettings
+
+_PROBE: Final = "tracklog.probe"
+_ELSEWHERE: Final = {
+    "bootstrap.servers": "brokers",
+    "metadata.broker.list": "brokers",
+    "compression.codec": "compression",
+    "compression.type": "compression",
+}
+_OURS: Final = frozenset(
+    (
+        "transactional.id",
+        "transaction.timeout.ms",
+        "enable.idempotence",
+        "acks",
+        "request.required.acks",
+        "enable.gapless.guarantee",
+        "message.timeout.ms",
+        "delivery.timeout.ms",
+        "request.timeout.ms",
+        "max.in.flight",
+        "max.in.flight.requests.per.connection",
+        "message.send.max.retries",
+        "retries",
+        "enable.auto.commit",
+        "auto.commit.enable",
+        "enable.auto.offset.store",
+        "enable.partition.eof",
+        "isolation.level",
+        "auto.offset.reset",
+        "group.id",
+        "group.instance.id",
+        "group.protocol",
+        "delivery.report.only.error",
+        "on_delivery",
+        "logger",
+        "plugin.library.paths",
+    )
+)
+"""Those that exactly once, bounded memory or the end of a call rest on."""
+
+
+class Options(NamedTuple):
+    """What all clients of a sink share, and the values that came from the environment."""
+
+    properties: dict[str, Any]
+    secrets: tuple[str, ...]
+
+    def redacted(self, text: str) -> str:
+        """A text of librdkafka's without the secrets."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def options_of(settings: sink_config.KafkaSink) -> Options:
+    """The properties that these settings ask for. Raises BadSettings for one that can't be or must not be set."""
+    properties = {
+        "bootstrap.servers": ",".join(settings.brokers),
+        "client.id": "tracklog",
+        "log_level": "2",  # the shipper reports what fails, once
+        "reconnect.backoff.max.ms": "1000",
+    }
+    secrets = []
+    for name, text in settings.options.items():
+        where = f"sink {settings.name}: options.{name}"
+        value = _value(where, text)
+        if value is not text and value:
+            secrets.append(value)
+        _check(where, name, value, is_secret=value is not text)
+        properties[name] = value
+    return Options(properties, tuple(secrets))
+
+
+def _value(where: str, text: str) -> str:
+    if not text.startswith("env:"):
+        return text
+    name = text.removeprefix("env:")
+    if name not in os.environ:
+        raise BadSettings(f"{where}: expected {name} in the environment, which is not set")
+    return str(os.environ[name])
+
+
+def _check(where: str, name: str, value: str, *, is_secret: bool) -> None:
+    if name in _ELSEWHERE:
+        raise BadSettings(f"{where}: expected it in the sink's own setting `{_ELSEWHERE[name]}`")
+    if name in _OURS or name.endswith("_cb") or name.startswith("test."):
+        raise BadSettings(f"{where}: expected not to be set, exactly once rests on it")
+    if fault := _fault(name, value):
+        raise BadSettings(
+            f"{where}: expected a property of librdkafka and a value it takes{'' if is_secret else fault}"
+        )
+
+
+def _fault(name: str, value: str) -> str:
+    """What librdkafka has against a property; empty where it takes it.
+
+    Properties are taken in order, and the unknown one behind it ends the call before a client or a thread is made.
+    """
+    try:
+        Producer({name: value, _PROBE: ""})
+    except KafkaException as error:
+        text = str(error.args[0].str())
+        return "" if _PROBE in text else f": {text}"
+    except (TypeError, ValueError, AttributeError) as error:
+        return f": {error}"
+    raise AssertionError("librdkafka took a property that there is not")

@@ -1,0 +1,173 @@
+"""A transactional producer whose every call ends: in time, or soon after it is told to stop."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from collector.ship.kafka.faults import HOPELESS, Fault
+from collector.ship.kafka.messages import Headers
+from collector.ship.kafka.options import Options
+
+TRANSACTION_SECONDS: Final = 60
+"""After this long without an end, the coordinator aborts a transaction by itself."""
+_DELIVERY_SECONDS: Final = 40.0
+_COMMIT_SECONDS: Final = 15.0
+_START_SECONDS: Final = 20.0
+_ABORT_SECONDS: Final = 5.0
+STEP_SECONDS: Final = 0.25
+"""How soon a call sees that it is to stop."""
+
+_PROPERTIES: Final[dict[str, object]] = {
+    "transaction.timeout.ms": TRANSACTION_SECONDS * 1000,
+    "message.timeout.ms": 30_000,
+    "topic.metadata.propagation.max.ms": 10_000,
+    "queue.buffering.max.kbytes": 32 << 10,
+    "message.max.bytes": 2 << 20,  # above our longest event: the broker's limit is the one that counts
+    "batch.size": 900_000,  # below what a broker takes at once if nobody tells it otherwise
+    "partitioner": "murmur2_random",  # as Java's clients do: one key, one partition, whoever sends
+    "delivery.report.only.error": True,
+}
+
+
+class Transactions:
+    """Transactions, one after another. What goes wrong is raised as Fault.
+
+    The producer is never put into a local variable: an error's traceback would keep it alive, with its threads.
+    """
+
+    def __init__(self, options: Options, compression: str) -> None:
+        callbacks = {"error_cb": self._on_error, "on_delivery": self._on_delivery}
+        self._properties = _PROPERTIES | options.properties | {"compression.type": compression} | callbacks
+        self._is_stopped = threading.Event()
+        self._trouble: KafkaError | None = None
+        self._failure: Fault | None = None
+        self._may_abort = False
+        self._producer: Producer | None = None
+
+    def start(self, transactional_id: str) -> None:
+        """Connect and fence whoever has this id: what it has not committed by now is aborted."""
+        self.drop()
+        self._trouble = None
+        self._producer = Producer(self._properties | {"transactional.id": transactional_id})
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._is_started():
+            self._go_on(deadline)
+
+    def begin(self) -> None:
+        """Open a transaction."""
+        self._failure = None
+        with reported():
+            self._live.begin_transaction()
+        self._may_abort = True
+
+    def send(self, topic: str, value: bytes, key: bytes | None, headers: Headers | None, partition: int = -1) -> None:
+        """Add a message to the transaction; waits while the queue is full."""
+        while True:
+            try:
+                self._live.produce(topic, value, key, partition, headers=headers)
+            except BufferError:
+                self._wait_for_room()
+            except KafkaException as error:
+                raise Fault(error.args[0], topic) from None
+            else:
+                return
+
+    def serve(self) -> None:
+        """Take delivery reports. Raises Fault for a message that failed."""
+        self._live.poll(0)
+        if self._failure:
+            raise self._failure
+
+    def commit(self) -> None:
+        """Return once the transaction is there for good. After a Fault of the commit itself it may be, or may not."""
+        deadline = time.monotonic() + _DELIVERY_SECONDS
+        while self._live.flush(STEP_SECONDS):
+            self._go_on(deadline)
+        self.serve()
+        self._may_abort = False
+        with reported():
+            self._live.commit_transaction(_COMMIT_SECONDS)
+
+    def abort(self) -> bool:
+        """Undo the transaction; whether this producer can be used further."""
+        if not self._producer or not self._may_abort:
+            return False
+        self._may_abort = False
+        try:
+            self._live.abort_transaction(_ABORT_SECONDS)
+        except KafkaException:
+            return False
+        return True
+
+    def drop(self) -> None:
+        """Let go of the producer, its threads and connections. What it had under way is not committed any more.
+
+        Not `Producer.close`, which waits a minute for a broker that is away; without a reference it ends at once.
+        """
+        self._may_abort = False
+        self._producer = None
+        self._is_stopped.clear()
+
+    def stop(self) -> None:
+        """Have the call that is under way in another thread end soon, with a Fault."""
+        self._is_stopped.set()
+
+    def check(self, deadline: float) -> None:
+        """Raise Fault if a call is to wait no longer."""
+        if self._is_stopped.is_set():
+            raise Fault(KafkaError(KafkaError._INTR, "stopped"))
+        if self._trouble and (self._trouble.code() in HOPELESS or time.monotonic() > deadline):
+            raise Fault(self._trouble)
+        if time.monotonic() > deadline:
+            raise Fault(KafkaError(KafkaError._TIMED_OUT, "no answer in time"))
+
+    @property
+    def _live(self) -> Producer:
+        if self._producer is None:
+            raise Fault(KafkaError(KafkaError._STATE, "not open"))
+        return self._producer
+
+    def _is_started(self) -> bool:
+        try:
+            self._live.init_transactions(STEP_SECONDS)
+        except KafkaException as error:
+            if not error.args[0].retriable():
+                raise Fault(error.args[0]) from None
+            if error.args[0].code() != KafkaError._TIMED_OUT:  # as of a coordinator that has just been started
+                self._trouble = error.args[0]
+                self._is_stopped.wait(STEP_SECONDS)
+            return False
+        return True
+
+    def _wait_for_room(self) -> None:
+        deadline = time.monotonic() + _DELIVERY_SECONDS
+        before = len(self._live)
+        while len(self._live) >= before:
+            self._live.poll(STEP_SECONDS)
+            self._go_on(deadline)
+
+    def _go_on(self, deadline: float) -> None:
+        self.serve()
+        self.check(deadline)
+
+    def _on_error(self, error: KafkaError) -> None:
+        # which broker is away is said before that all are
+        if error.code() != KafkaError._ALL_BROKERS_DOWN or not self._trouble:
+            self._trouble = error
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error and not self._failure:
+            self._failure = Fault(error, message.topic() or "")
+
+
+@contextmanager
+def reported(topic: str = "") -> Iterator[None]:
+    """Errors of Kafka's become Faults."""
+    try:
+        yield
+    except KafkaException as error:
+        raise Fault(error.args[0], topic) from None

@@ -1,0 +1,123 @@
+"""The Kafka sink: a transaction a batch, with the events and our cursor in it, so that both are there or none is.
+
+Kafka's cursor is the truth and ours a hint: whoever opens the sink fences the one before, and goes on where Kafka says.
+So a commit of which the answer was lost is no question either, once the sink is opened again.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import msgspec
+from confluent_kafka import KafkaError
+
+from collector import sink_config
+from collector.ship.batch import Batch
+from collector.ship.kafka.cursors import PARTITION, Cursor, CursorTopic
+from collector.ship.kafka.faults import Fault
+from collector.ship.kafka.messages import Messages
+from collector.ship.kafka.options import options_of
+from collector.ship.kafka.transactions import Transactions
+
+T = TypeVar("T")
+_STRIDE: Final = 128
+_BREATH_SECONDS: Final = 5e-5
+
+
+class KafkaSink:
+    """Events as messages. A log and a consumer have one transactional id and one cursor."""
+
+    def __init__(self, settings: sink_config.KafkaSink, consumer: str) -> None:
+        """Raises BadSettings for an option that librdkafka does not take, or that would break exactly once."""
+        self._settings = settings
+        self._consumer = consumer
+        self._options = options_of(settings)
+        self._messages = Messages(settings)
+        self._transactions = Transactions(self._options, settings.compression)
+        self._id = self._key = ""
+        self._cursor = Cursor(0)
+        self._lock = threading.Lock()  # a call that is cancelled goes on in its thread for a moment
+
+    async def open(self, log_id: str, sequence: int) -> int:
+        """Fence the one before, and return what Kafka's cursor says, or `sequence` where there is none."""
+        return await self._threaded(lambda: self._open(log_id, sequence))
+
+    async def deliver(self, batch: Batch) -> None:
+        """Commit the events that are not there yet, with the cursor behind them."""
+        await self._threaded(lambda: self._deliver(batch))
+
+    async def close(self) -> None:
+        """Drop the producer. What it has not committed will not be."""
+        self._transactions.stop()
+        await asyncio.to_thread(self._locked, self._transactions.drop)
+
+    async def _threaded(self, call: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(self._locked, call)
+        except asyncio.CancelledError:
+            self._transactions.stop()
+            raise
+
+    def _locked(self, call: Callable[[], T]) -> T:
+        with self._lock:
+            try:
+                return call()
+            except Fault as fault:
+                error = fault.told(self._id, ", ".join(self._settings.brokers))
+                raise type(error)(self._options.redacted(str(error))) from None
+
+    def _open(self, log_id: str, sequence: int) -> int:
+        self._id = f"tracklog-{log_id}-{self._consumer}"
+        self._key = f"{log_id}/{self._consumer}"
+        self._transactions.start(self._id)
+        topic = CursorTopic(self._options, self._settings.cursor_topic, self._id)
+        topic.prepare()
+        found = topic.read(self._key, self._transactions.check)
+        self._cursor = found or Cursor(0)
+        if found is None or (found.is_refused and sequence == found.next + 1):
+            return sequence
+        return found.next
+
+    def _deliver(self, batch: Batch) -> None:
+        if batch.last < self._cursor.next:
+            return
+        try:
+            self._commit(batch, Cursor(batch.last + 1))
+        except Fault as fault:
+            if fault.is_refusal:
+                self._put_back(batch)
+            elif not fault.is_away:
+                self._transactions.abort()
+            raise
+
+    def _put_back(self, batch: Batch) -> None:
+        """Undo the transaction, and be ready for a part of the batch.
+
+        Of an event that is refused alone Kafka is told too, as it goes to the dead letters: else the next start would
+        find our cursor ahead of Kafka's, go back, and make a second dead letter of it.
+        """
+        if not self._transactions.abort():
+            self._transactions.start(self._id)
+        if batch.first == batch.last:
+            self._commit(batch._replace(parts=()), Cursor(batch.first, is_refused=True))
+
+    def _commit(self, batch: Batch, cursor: Cursor) -> None:
+        self._transactions.begin()
+        for count, event in enumerate(batch.events()):
+            if event.sequence >= self._cursor.next:
+                self._send(event.line)
+            if count % _STRIDE == 0:
+                self._transactions.serve()
+                time.sleep(_BREATH_SECONDS)  # lets go of the interpreter's lock for intake
+        self._transactions.send(self._settings.cursor_topic, cursor.encode(), self._key.encode(), None, PARTITION)
+        self._transactions.commit()
+        self._cursor = cursor
+
+    def _send(self, line: bytes) -> None:
+        try:
+            message = self._messages.of(line)
+        except msgspec.DecodeError as error:
+            raise Fault(KafkaError(KafkaError.INVALID_RECORD, f"no record of ours: {error}")) from None
+        self._transactions.send(message.topic, line, message.key, message.headers)
