@@ -119,9 +119,7 @@ class CursorTopic:
         try:
             with reported(self._topic):
                 newest = {place: OffsetSpec.latest()}  # type: ignore[no-untyped-call]
-                found = admin.list_offsets(newest, request_timeout=_ANSWER_SECONDS)[
-                    place
-                ].result()
+                found = admin.list_offsets(newest, request_timeout=_ANSWER_SECONDS)[place].result()
         finally:
             del admin
         return int(found.offset)

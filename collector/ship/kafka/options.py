@@ -1,13 +1,17 @@
 """librdkafka's properties from the sink's settings. Nothing connects here, and no secret leaves but to librdkafka."""
 
 import os
+import re
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaException, Producer
 
 from collector import sink_config
 from collector.errors import BadSettings
+from collector.ship.template import filled
 
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_SHORTEST: Final = {"source": "s", "portal_id": "1", "prop_id": "1"}
 _PROBE: Final = "tracklog.probe"
 _ELSEWHERE: Final = {
     "bootstrap.servers": "brokers",
@@ -63,6 +67,8 @@ class Options(NamedTuple):
 
 def options_of(settings: sink_config.KafkaSink) -> Options:
     """The properties that these settings ask for. Raises BadSettings for one that can't be or must not be set."""
+    _check_topic(settings, "topic", settings.topic)
+    _check_topic(settings, "cursor_topic", settings.cursor_topic)
     properties = {
         "bootstrap.servers": ",".join(settings.brokers),
         "client.id": "tracklog",
@@ -78,6 +84,12 @@ def options_of(settings: sink_config.KafkaSink) -> Options:
         _check(where, name, value, is_secret=value is not text)
         properties[name] = value
     return Options(properties, tuple(secrets))
+
+
+def _check_topic(settings: sink_config.KafkaSink, name: str, topic: str) -> None:
+    """What is filled in is safe by itself."""
+    if not _TOPIC.fullmatch(filled(topic, _SHORTEST)):
+        raise BadSettings(f"sink {settings.name}: {name}: expected at most 249 letters, digits and any of ._-")
 
 
 def _value(where: str, text: str) -> str:

@@ -44,6 +44,7 @@ class Transactions:
         self._properties = _PROPERTIES | options.properties | {"compression.type": compression} | callbacks
         self._is_stopped = threading.Event()
         self._trouble: KafkaError | None = None
+        self._is_away = False
         self._failure: Fault | None = None
         self._may_abort = False
         self._producer: Producer | None = None
@@ -51,15 +52,17 @@ class Transactions:
     def start(self, transactional_id: str) -> None:
         """Connect and fence whoever has this id: what it has not committed by now is aborted."""
         self.drop()
-        self._trouble = None
+        self._trouble, self._is_away = None, False
         self._producer = Producer(self._properties | {"transactional.id": transactional_id})
         deadline = time.monotonic() + _START_SECONDS
         while not self._is_started():
             self._go_on(deadline)
+            if self._trouble and self._is_away:
+                raise Fault(self._trouble)
 
     def begin(self) -> None:
         """Open a transaction."""
-        self._failure = None
+        self._trouble = self._failure = None
         with reported():
             self._live.begin_transaction()
         self._may_abort = True
@@ -155,8 +158,10 @@ class Transactions:
         self.check(deadline)
 
     def _on_error(self, error: KafkaError) -> None:
-        # which broker is away is said before that all are
-        if error.code() != KafkaError._ALL_BROKERS_DOWN or not self._trouble:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # said behind the reason
+            self._is_away = True
+            self._trouble = self._trouble or error
+        else:
             self._trouble = error
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:

@@ -22,7 +22,7 @@ from collector.ship.kafka.options import options_of
 from collector.ship.kafka.transactions import Transactions
 
 T = TypeVar("T")
-_STRIDE: Final = 128
+_STRIDE: Final = 32
 _BREATH_SECONDS: Final = 5e-5
 
 

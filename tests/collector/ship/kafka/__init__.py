@@ -1,0 +1,1 @@
+"""Tests of what the Kafka sink is made of."""
