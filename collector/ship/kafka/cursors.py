@@ -91,11 +91,10 @@ class CursorTopic:
                 message = consumer.poll(STEP_SECONDS)
                 if message is None:
                     check(deadline)
-                elif self._is_record(message):
-                    place = (message.offset() or 0) + 1
-                    found = message.value() if message.key() == key.encode() else found
                 else:
-                    place = max(place, message.offset() or 0)
+                    place = self._place_behind(message, place)
+                    if message.error() is None and message.key() == key.encode():
+                        found = message.value()
         if found is None:
             return None
         value = msgspec.json.decode(found, type=_Value)
@@ -120,6 +119,11 @@ class CursorTopic:
             with reported(self._topic):
                 newest = {place: OffsetSpec.latest()}  # type: ignore[no-untyped-call]
                 found = admin.list_offsets(newest, request_timeout=_ANSWER_SECONDS)[place].result()
+        except Fault as fault:
+            if fault.code == KafkaError._NOENT:
+                text = f"topic {self._topic} is not there, or not for this user to see"
+                raise Fault(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, text), self._topic) from None
+            raise
         finally:
             del admin
         return int(found.offset)
@@ -133,9 +137,11 @@ class CursorTopic:
             "auto.offset.reset": "earliest",
         }
 
-    def _is_record(self, message: Message) -> bool:
-        """Whether it is a record, or else the end as far as it is stable. Raises Fault for what waiting won't heal."""
-        error = message.error()
-        if error is not None and error.code() in HOPELESS:
+    def _place_behind(self, message: Message, place: int) -> int:
+        """The offset behind a record, or where all that is stable ends. Raises Fault for what waiting won't heal."""
+        error, offset = message.error(), message.offset() or 0
+        if error is None:
+            return offset + 1
+        if error.code() in HOPELESS:
             raise Fault(error, self._topic)
-        return error is None
+        return offset if error.code() == KafkaError._PARTITION_EOF else place

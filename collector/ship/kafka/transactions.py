@@ -1,9 +1,10 @@
 """A transactional producer whose every call ends: in time, or soon after it is told to stop."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -12,13 +13,15 @@ from collector.ship.kafka.faults import HOPELESS, Fault
 from collector.ship.kafka.messages import Headers
 from collector.ship.kafka.options import Options
 
+logger = logging.getLogger(__name__)
+
 TRANSACTION_SECONDS: Final = 60
 """After this long without an end, the coordinator aborts a transaction by itself."""
 _DELIVERY_SECONDS: Final = 40.0
 _COMMIT_SECONDS: Final = 15.0
 _START_SECONDS: Final = 20.0
 _ABORT_SECONDS: Final = 5.0
-STEP_SECONDS: Final = 0.25
+STEP_SECONDS: Final = 0.1
 """How soon a call sees that it is to stop."""
 
 _PROPERTIES: Final[dict[str, object]] = {
@@ -40,7 +43,7 @@ class Transactions:
     """
 
     def __init__(self, options: Options, compression: str) -> None:
-        callbacks = {"error_cb": self._on_error, "on_delivery": self._on_delivery}
+        callbacks = {"error_cb": self._on_error, "on_delivery": self._on_delivery, "logger": logger}
         self._properties = _PROPERTIES | options.properties | {"compression.type": compression} | callbacks
         self._is_stopped = threading.Event()
         self._trouble: KafkaError | None = None
@@ -52,7 +55,8 @@ class Transactions:
     def start(self, transactional_id: str) -> None:
         """Connect and fence whoever has this id: what it has not committed by now is aborted."""
         self.drop()
-        self._trouble, self._is_away = None, False
+        self._trouble = self._failure = None
+        self._is_away = False
         self._producer = Producer(self._properties | {"transactional.id": transactional_id})
         deadline = time.monotonic() + _START_SECONDS
         while not self._is_started():
@@ -81,30 +85,30 @@ class Transactions:
 
     def serve(self) -> None:
         """Take delivery reports. Raises Fault for a message that failed."""
-        self._live.poll(0)
+        with reported():
+            self._live.poll(0)
         if self._failure:
             raise self._failure
 
     def commit(self) -> None:
         """Return once the transaction is there for good. After a Fault of the commit itself it may be, or may not."""
         deadline = time.monotonic() + _DELIVERY_SECONDS
-        while self._live.flush(STEP_SECONDS):
+        while not self._is_flushed():
             self._go_on(deadline)
         self.serve()
         self._may_abort = False
         with reported():
             self._live.commit_transaction(_COMMIT_SECONDS)
 
-    def abort(self) -> bool:
-        """Undo the transaction; whether this producer can be used further."""
-        if not self._producer or not self._may_abort:
-            return False
-        self._may_abort = False
-        try:
-            self._live.abort_transaction(_ABORT_SECONDS)
-        except KafkaException:
-            return False
-        return True
+    def abort(self) -> None:
+        """Undo the transaction at once, if the brokers are there; else the next start does it, or time.
+
+        Then `start` again: a message that is sent soon behind an abort may be undone with it.
+        """
+        if self._may_abort:
+            self._may_abort = False
+            with suppress(KafkaException, Fault):
+                self._live.abort_transaction(_ABORT_SECONDS)
 
     def drop(self) -> None:
         """Let go of the producer, its threads and connections. What it had under way is not committed any more.
@@ -134,6 +138,10 @@ class Transactions:
             raise Fault(KafkaError(KafkaError._STATE, "not open"))
         return self._producer
 
+    def _is_flushed(self) -> bool:
+        with reported():
+            return self._live.flush(STEP_SECONDS) == 0
+
     def _is_started(self) -> bool:
         try:
             self._live.init_transactions(STEP_SECONDS)
@@ -150,7 +158,8 @@ class Transactions:
         deadline = time.monotonic() + _DELIVERY_SECONDS
         before = len(self._live)
         while len(self._live) >= before:
-            self._live.poll(STEP_SECONDS)
+            with reported():
+                self._live.poll(STEP_SECONDS)
             self._go_on(deadline)
 
     def _go_on(self, deadline: float) -> None:
@@ -176,3 +185,7 @@ def reported(topic: str = "") -> Iterator[None]:
         yield
     except KafkaException as error:
         raise Fault(error.args[0], topic) from None
+    except SystemError as error:  # a fatal error is raised amid callbacks, of which the next finds it pending
+        if not isinstance(error.__cause__, KafkaException):
+            raise
+        raise Fault(error.__cause__.args[0], topic) from None

@@ -86,21 +86,20 @@ class KafkaSink:
         try:
             self._commit(batch, Cursor(batch.last + 1))
         except Fault as fault:
-            if fault.is_refusal:
-                self._put_back(batch)
-            elif not fault.is_away:
+            if not fault.is_away:
                 self._transactions.abort()
+            if fault.is_refusal:
+                self._go_on_without(batch)
             raise
 
-    def _put_back(self, batch: Batch) -> None:
-        """Undo the transaction, and be ready for a part of the batch.
+    def _go_on_without(self, batch: Batch) -> None:
+        """Be ready for a part of a batch that was refused.
 
         Of an event that is refused alone Kafka is told too, as it goes to the dead letters: else the next start would
         find our cursor ahead of Kafka's, go back, and make a second dead letter of it.
         """
-        if not self._transactions.abort():
-            self._transactions.start(self._id)
-        if batch.first == batch.last:
+        self._transactions.start(self._id)
+        if batch.records == 1:
             self._commit(batch._replace(parts=()), Cursor(batch.first, is_refused=True))
 
     def _commit(self, batch: Batch, cursor: Cursor) -> None:
