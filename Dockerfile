@@ -4,7 +4,7 @@ COPY pyproject.toml constraints.txt README.md ./
 COPY wal wal
 COPY collector collector
 RUN python -m venv /opt/tracklog \
- && PIP_CONSTRAINT=constraints.txt /opt/tracklog/bin/pip install --no-cache-dir .
+ && PIP_CONSTRAINT=constraints.txt /opt/tracklog/bin/pip install --no-cache-dir '.[http,kafka,objects,parquet]'
 
 FROM python:3.11-slim
 COPY --from=build /opt/tracklog /opt/tracklog

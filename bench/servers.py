@@ -25,6 +25,8 @@ dir = "dead"
 [[property]]
 portal_id = 33167
 prop_id = 564990801
+"""
+FILE_SINK = """
 [[sink]]
 type = "file"
 dir = "events"
@@ -32,10 +34,10 @@ dir = "events"
 
 
 @contextmanager
-def collector(folder: Path, workers: int = 1) -> Iterator[tuple[int, list[psutil.Process]]]:
-    """A collector with fsync and the file sink, below `folder`; gives its port and its workers."""
-    port = _free_port()
-    (folder / "collector.toml").write_text(_CONFIG.format(port=port, workers=workers))
+def collector(folder: Path, workers: int = 1, sinks: str = FILE_SINK) -> Iterator[tuple[int, list[psutil.Process]]]:
+    """A collector with fsync and these sinks, below `folder`; gives its port and its workers."""
+    port = free_port()
+    (folder / "collector.toml").write_text(_CONFIG.format(port=port, workers=workers) + sinks)
     program = Path(sys.executable).parent / "collector"
     with _running([str(program), "serve", "--config", str(folder / "collector.toml")]) as process:
         _wait(port)
@@ -46,7 +48,7 @@ def collector(folder: Path, workers: int = 1) -> Iterator[tuple[int, list[psutil
 @contextmanager
 def echo() -> Iterator[tuple[int, list[psutil.Process]]]:
     """The reference with the same event loop, parser and options."""
-    port = _free_port()
+    port = free_port()
     options = f"--port {port} --loop uvloop --http httptools --ws none --lifespan off --no-access-log"
     quiet = "--no-proxy-headers --no-server-header --no-date-header --log-level warning"
     with _running([sys.executable, "-m", "uvicorn", "bench.echo:app", *options.split(), *quiet.split()]) as process:
@@ -70,7 +72,8 @@ def _running(command: list[str]) -> Iterator[psutil.Process]:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

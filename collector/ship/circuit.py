@@ -1,6 +1,7 @@
 """Whether a sink is `up`, `retrying` after a failure, or `down` after several: then it is only probed now and then.
 
-What it is, and why, stands in a file beside the log for `collector sink ls`, and in the program's log when it changes.
+It is `stopped` where the log or its cursor can't be read: that needs a person. What it is, and why, stands in a file beside
+the log for `collector sink ls`, and in the program's log when it changes.
 """
 
 import logging
@@ -16,7 +17,7 @@ from collector.ship.retry import Backoff
 
 _FAILURES_DOWN: Final = 5
 
-State = Literal["up", "retrying", "down"]
+State = Literal["up", "retrying", "down", "stopped"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,10 @@ class Circuit:
             logger.info("sink %s: up again after %d failures", self._name, self._backoff.failures)
             self._change("up", self.health.error)
         self._backoff.reset()
+
+    def stopped(self, error: Exception) -> None:
+        """Give up, until a person has looked."""
+        self._change("stopped", str(error))
 
     def _change(self, state: State, error: str) -> None:
         since = self.health.since_ms if state == self.health.state else _now_ms()

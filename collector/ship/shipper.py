@@ -81,6 +81,10 @@ class Shipper:
         try:
             while not is_done:
                 is_done = await self._ship()
+        except WalError as error:
+            self._circuit.stopped(error)
+            await self._show()
+            raise
         finally:
             await self._close()
 

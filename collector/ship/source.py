@@ -13,7 +13,7 @@ from wal.cursor import Intent
 from wal.damage import Damage, record
 from wal.errors import Broken
 from wal.format import Position
-from wal.reader import Reader, oldest, place_of, read_all
+from wal.reader import Reader, place_of, read_all
 from wal.segment import Block
 
 _LINGER_SECONDS: Final = 0.25
@@ -86,17 +86,21 @@ class Source:
         return batch and batch._replace(token=intent.token)
 
     def place_of(self, sequence: int) -> Position:
-        """The place of the block with the event of this sequence; the nearest one that there is."""
-        log = self._log
-        place = place_of(log.files, log.directory, log.log_id, sequence, self._committer.durable)
-        if not place.sequence <= sequence <= self._committer.durable.sequence:
+        """The place of the block with the event of this sequence, or of the oldest behind it.
+
+        Raises Broken where the log does not go so far: its next events would have sequences that the sink has seen.
+        """
+        log, end = self._log, self._committer.durable
+        if sequence > end.sequence:
+            found = f"none from {end.sequence} on; was it restored from a backup? Set this log aside, a new one begins"
+            raise Broken(log.directory, end.offset, f"what the sink has, the events before {sequence}", found)
+        place = place_of(log.files, log.directory, log.log_id, sequence, end)
+        if place.sequence > sequence:
             logger.error(
-                "%s: a sink wants to go on at sequence %d, and there is none before %d nor behind %d; it goes on at %d",
+                "%s: a sink lacks the events from %d to %d, and they are gone here",
                 log.directory,
                 sequence,
-                (oldest(log.files, log.directory) or place).sequence,
-                self._committer.durable.sequence,
-                place.sequence,
+                place.sequence - 1,
             )
         return place
 

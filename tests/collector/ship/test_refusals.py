@@ -8,11 +8,13 @@ import pytest
 
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, Event, part_of
+from collector.ship.circuit import load_health
 from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
 from wal.committer import Committer
-from wal.cursor import load_cursor
-from wal.errors import LogFull
+from wal.cursor import Cursor, load_cursor, save_cursor
+from wal.errors import Broken, LogFull
+from wal.segment import list_segments
 
 ENDLESS = 86_400.0
 
@@ -202,6 +204,32 @@ def test_a_sink_that_knows_better_goes_on_where_it_says(tmp_path: Path, wanted: 
     sink = Moody([wanted])
     _ship(tmp_path, blocks, sink, Grave())
     assert sink.arrived == list(range(wanted, 11))
+
+
+def test_a_sink_that_has_more_than_the_log_stops_until_a_person_has_looked(tmp_path: Path) -> None:
+    sink = Moody([12])
+    with pytest.raises(Broken, match=r"the events before 12, found none from 11 on; was it restored"):
+        _ship(tmp_path, [10], sink, Grave())
+    health = load_health(str(tmp_path), "picky")
+    assert health
+    assert (health.state, "restored" in health.error, sink.attempts) == ("stopped", True, [])
+
+
+def test_a_sink_that_wants_what_is_gone_goes_on_at_the_oldest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def ship() -> Moody:
+        async with live_log(tmp_path, segment_bytes=1) as committer:
+            for _ in range(4):
+                await committer.append(b'{"n":1}\n' * 2, 2)
+            log = committer.log
+            save_cursor(log.files, log.directory, log.log_id, "picky", Cursor(log.end))
+            for name in list_segments(log.files, log.directory)[:2]:
+                log.files.unlink(f"{log.directory}/{name}")
+            sink = Moody([2])
+            await _drain(committer, sink, Grave())
+            return sink
+
+    assert asyncio.run(ship()).arrived == [5, 6, 7, 8]
+    assert "lacks the events from 2 to 4, and they are gone here" in caplog.text
 
 
 def test_a_sink_that_has_the_batch_in_doubt_does_not_get_it_again(tmp_path: Path) -> None:
