@@ -1,7 +1,7 @@
 """Whether a sink is `up`, `retrying` after a failure, or `down` after several: then it is only probed now and then.
 
-It is `stopped` where the log or its cursor can't be read: that needs a person. What it is, and why, stands in a file beside
-the log for `collector sink ls`, and in the program's log when it changes.
+It is `stopped` where the log or its cursor can't be read: that needs a person. What it is, and why, stands in a file
+beside the log for `collector sink ls`, and in the log of the program when it changes.
 """
 
 import logging
