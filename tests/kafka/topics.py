@@ -18,6 +18,7 @@ def committed(address: str, prefix: str, **properties: Any) -> list[Message]:
         "enable.partition.eof": True,
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": 20,
         "log_level": 0,
     }
     with closing(Consumer(settings | properties)) as consumer:

@@ -18,7 +18,9 @@ from tests.destinations import Destination
 from tests.destinations.clickhouse import ClickHouse
 from tests.destinations.files import Files
 from tests.destinations.http import HttpReceiver
+from tests.destinations.kafka import Kafka
 from tests.destinations.objects import Bucket, Moto, ObjectsFolder, SeaweedFS
+from tests.kafka.jars import why_not
 from tests.running import PATIENCE_SECONDS, eventually, read_log
 from wal.log import Log
 
@@ -35,6 +37,7 @@ _DESTINATIONS = [
     pytest.param(lambda folder: Bucket(SeaweedFS(folder)), id="objects, SeaweedFS", marks=_LONG),
     pytest.param(HttpReceiver, id="http"),
     pytest.param(ClickHouse, id="http, ClickHouse"),
+    pytest.param(Kafka, id="kafka", marks=pytest.mark.skipif(why_not() != "", reason=why_not())),
 ]
 
 
