@@ -6,6 +6,7 @@ beside the log for `collector sink ls`, and in the log of the program when it ch
 
 import logging
 import os
+import re
 import time
 from typing import Final, Literal
 
@@ -16,6 +17,8 @@ from collector.errors import SinkError
 from collector.ship.retry import Backoff
 
 _FAILURES_DOWN: Final = 5
+_DIGITS: Final = re.compile(r"\d+")
+"""Where two errors differ in a time or a port alone, the second is no news."""
 
 State = Literal["up", "retrying", "down", "stopped"]
 
@@ -43,7 +46,7 @@ class Circuit:
         pause = self._backoff.next(error.wait_seconds)
         state: State = "down" if self._backoff.failures >= _FAILURES_DOWN else "retrying"
         text = str(error)
-        if (state, text) != (self.health.state, self.health.error):
+        if state != self.health.state or _DIGITS.sub("", text) != _DIGITS.sub("", self.health.error):
             logger.warning("sink %s: %s; %s, again in %.1f s", self._name, text, state, pause)
             self._change(state, text)
         return pause

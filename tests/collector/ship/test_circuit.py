@@ -1,0 +1,71 @@
+"""The circuit of a sink: what it counts as up, retrying and down, what it says of it, and what stays on the disk."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from collector.errors import SinkError
+from collector.ship.circuit import Circuit, Health, load_health, save_health
+from collector.ship.retry import Backoff
+
+
+def test_a_sink_is_down_after_five_failures_in_a_row_and_up_after_one_success() -> None:
+    circuit = Circuit("kafka")
+    states = []
+    for _ in range(6):
+        circuit.failed(SinkError("away"))
+        states.append(circuit.health.state)
+    assert states == ["retrying"] * 4 + ["down"] * 2
+    circuit.succeeded()
+    assert (circuit.health.state, circuit.health.error) == ("up", "away"), "the last error is kept"
+    circuit.failed(SinkError("away"))
+    assert circuit.health.state == "retrying"
+
+
+def test_what_is_new_is_said_and_what_is_not_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    circuit = Circuit("kafka")
+    for milliseconds in range(20):
+        circuit.failed(SinkError(f"no answer after {milliseconds} ms"))
+    circuit.failed(SinkError("not allowed"))
+    circuit.succeeded()
+    circuit.succeeded()
+    said = [message.partition(", again in")[0] for message in caplog.messages]
+    assert said == [
+        "sink kafka: no answer after 0 ms; retrying",
+        "sink kafka: no answer after 4 ms; down",
+        "sink kafka: not allowed; down",
+        "sink kafka: up again after 21 failures",
+    ]
+
+
+def test_since_when_counts_the_state_and_not_its_last_error() -> None:
+    circuit = Circuit("kafka")
+    for _ in range(5):
+        circuit.failed(SinkError("away"))
+    since = circuit.health.since_ms
+    circuit.failed(SinkError("not allowed"))
+    assert (circuit.health.since_ms, circuit.health.error) == (since, "not allowed")
+
+
+def test_pauses_grow_to_a_cap_with_jitter_and_never_under_what_the_sink_asks_for() -> None:
+    pauses = []
+    backoff = Backoff()
+    for _ in range(2000):
+        pauses.append(backoff.next())
+    assert all(0.05 <= pause <= 0.1 for pause in pauses[:1])
+    assert all(15 <= pause <= 30 for pause in pauses[10:])
+    assert len({round(pause, 3) for pause in pauses[10:]}) > 1000
+    assert backoff.next(45.0) == 45.0
+    backoff.reset()
+    assert backoff.next() <= 0.1
+
+
+def test_health_is_read_as_it_was_saved_and_none_where_there_is_none(tmp_path: Path) -> None:
+    assert load_health(str(tmp_path), "kafka") is None
+    saved = Health("down", 1_700_000_000_000, "away")
+    save_health(str(tmp_path), "kafka", saved)
+    assert load_health(str(tmp_path), "kafka") == saved
+    (tmp_path / "sinks/kafka.json").write_text("{")
+    assert load_health(str(tmp_path), "kafka") is None
