@@ -50,10 +50,8 @@ def test_since_when_counts_the_state_and_not_its_last_error() -> None:
 
 
 def test_pauses_grow_to_a_cap_with_jitter_and_never_under_what_the_sink_asks_for() -> None:
-    pauses = []
     backoff = Backoff()
-    for _ in range(2000):
-        pauses.append(backoff.next())
+    pauses = [backoff.next() for _ in range(2000)]
     assert all(0.05 <= pause <= 0.1 for pause in pauses[:1])
     assert all(15 <= pause <= 30 for pause in pauses[10:])
     assert len({round(pause, 3) for pause in pauses[10:]}) > 1000
