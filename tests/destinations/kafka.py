@@ -17,7 +17,6 @@ class Kafka:
     poison: bytes | None = record(0, event=b'{"uid":"%b"}' % random.Random(1).randbytes(_LARGEST).hex().encode())
 
     def __init__(self, folder: Path) -> None:
-        (folder / "kafka").mkdir()
         self.broker = Broker(folder / "kafka", _PROPERTIES)
         self.up()
 

@@ -1,23 +1,30 @@
 """A Kafka of one node on 127.0.0.1, in KRaft mode. `python -m tests.kafka.broker` runs one until Ctrl-C."""
 
 import contextlib
+import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tests.kafka.jars import jars
-from tests.running import free_port
+from tests.running import is_connectable
 
 _PATIENCE_SECONDS = 60.0
-_JAVA = ("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=OFF")
+_JAVA = (
+    "java",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+)
 _CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 _PROPERTIES = {
     "process.roles": "broker,controller",
@@ -37,12 +44,12 @@ _PROPERTIES = {
 
 
 class Broker:
-    """One node and its folder. Use `broker` to have it stopped at the end."""
+    """One node and its folder, which is made. Use `broker` to have it stopped at the end."""
 
     def __init__(self, folder: Path, properties: Mapping[str, str] | None = None) -> None:
         """`properties` are added to the node's, or replace them."""
         self.folder = folder
-        self.port, self.sasl_port, controller = free_port(), free_port(), free_port()
+        self.port, self.sasl_port, controller = _ports(3)
         listeners = f"PLAINTEXT://127.0.0.1:{self.port},SASL_PLAINTEXT://127.0.0.1:{self.sasl_port}"
         is_secured = "sasl.enabled.mechanisms" in (properties or {})
         listeners = listeners if is_secured else listeners.partition(",")[0]
@@ -53,6 +60,7 @@ class Broker:
             "log.dirs": str(folder / "data"),
         }
         lines = (_PROPERTIES | addresses | dict(properties or {})).items()
+        folder.mkdir(exist_ok=True)
         self._settings = folder / "server.properties"
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in lines))
         self._said = folder / "broker.log"
@@ -105,9 +113,8 @@ class Broker:
                 self._process.wait()
 
     def _answers(self) -> bool:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", self.port)) != 0:
-                return False
+        if not is_connectable(self.port):
+            return False
         try:
             admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
             return len(admin.list_topics(timeout=2.0).brokers) == 1
@@ -128,6 +135,15 @@ def broker(folder: Path, properties: Mapping[str, str] | None = None) -> Iterato
         yield node
     finally:
         node.kill()
+
+
+def _ports(number: int) -> list[int]:
+    """Free ports that no client is given for its end of a connection: else one takes them while the broker is down."""
+    return list(islice((port for port in iter(_port, None) if not is_connectable(port)), number))
+
+
+def _port() -> int:
+    return random.randrange(15_000, 30_000)
 
 
 def main() -> None:

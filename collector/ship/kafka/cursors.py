@@ -21,13 +21,15 @@ from collector.ship.kafka.transactions import STEP_SECONDS, TRANSACTION_SECONDS,
 
 PARTITION: Final = 0
 _ANSWER_SECONDS: Final = 10.0
+_POLICY_SECONDS: Final = 3.0
 _READ_SECONDS: Final = TRANSACTION_SECONDS + 30.0
 _SETTINGS: Final = {"cleanup.policy": "compact", "segment.bytes": str(16 << 20)}
 """Small segments: only those that are full are compacted, and the rest is read at each start."""
-_NOT_ASKED: Final = (
+_UNTOLD: Final = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError._UNSUPPORTED_FEATURE,
+    KafkaError._TIMED_OUT,
 )
 
 
@@ -55,64 +57,44 @@ class CursorTopic:
         self._topic = topic
         self._group = group
 
-    def prepare(self) -> None:
-        """Make the topic if it is missing. Raises Fault, also for one that forgets cursors."""
-        resource = ConfigResource(ResourceType.TOPIC, self._topic)
-        admin = AdminClient(self._properties)
-        try:
-            with reported(self._topic):
-                asked = admin.describe_configs([resource], request_timeout=_ANSWER_SECONDS)[resource]
-                policy = asked.result()["cleanup.policy"].value
-        except Fault as fault:
-            if fault.code == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                self._create(admin)
-            elif fault.code not in _NOT_ASKED:
-                raise
-        else:
-            if policy != "compact":
-                text = f"its cleanup.policy is {policy}, which forgets how far we are; set it to compact"
-                raise Fault(KafkaError(KafkaError.POLICY_VIOLATION, text), self._topic)
-        finally:
-            del admin  # a traceback would keep its threads
-
     def read(self, key: str, check: Callable[[float], None]) -> Cursor | None:
-        """The newest cursor under this key; `check` raises when the wait is to end.
+        """The newest cursor under this key; makes the topic if it is missing. `check` raises when the wait is to end.
 
         Reads up to what is there now, not to the last stable offset: another log's transaction may have been open
         since before our newest record, which stands behind it. When its producer died, that is a minute's wait.
         """
         end = self._end()
-        deadline = time.monotonic() + _READ_SECONDS
-        found: bytes | None = None
-        with closing(Consumer(self._consumer())) as consumer:
-            consumer.assign([TopicPartition(self._topic, PARTITION, 0)])
-            place = 0
-            while place < end:
-                message = consumer.poll(STEP_SECONDS)
-                if message is None:
-                    check(deadline)
-                else:
-                    place = self._place_behind(message, place)
-                    if message.error() is None and message.key() == key.encode():
-                        found = message.value()
+        if end is None:
+            self._create()
+            end = self._end()
+        if end is None:
+            text = f"topic {self._topic} is there, but not for this user to see"
+            raise Fault(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, text), self._topic)
+        found = self._newest(key.encode(), end, check)
         if found is None:
+            self._check_policy()
             return None
         value = msgspec.json.decode(found, type=_Value)
         return Cursor(value.next, value.refused)
 
-    def _create(self, admin: AdminClient) -> None:
-        topic = NewTopic(self._topic, num_partitions=1, replication_factor=-1, config=_SETTINGS)
-        made = admin.create_topics([topic], operation_timeout=_ANSWER_SECONDS, request_timeout=_ANSWER_SECONDS)
-        try:
-            with reported(self._topic):
-                made[self._topic].result()
-        except Fault as fault:
-            if fault.code != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
-        finally:
-            del admin
+    def _newest(self, key: bytes, end: int, check: Callable[[float], None]) -> bytes | None:
+        deadline = time.monotonic() + _READ_SECONDS
+        found: bytes | None = None
+        place = 0
+        with closing(Consumer(self._consumer())) as consumer:
+            consumer.assign([TopicPartition(self._topic, PARTITION, 0)])
+            while place < end:
+                message = consumer.poll(STEP_SECONDS)
+                if message is None:
+                    check(deadline)
+                    continue
+                place = self._place_behind(message, place)
+                if message.error() is None and message.key() == key:
+                    found = message.value()
+        return found
 
-    def _end(self) -> int:
+    def _end(self) -> int | None:
+        """The offset behind all that is there, committed or not; None where there is no such topic."""
         place = TopicPartition(self._topic, PARTITION)
         admin = AdminClient(self._properties)
         try:
@@ -120,13 +102,43 @@ class CursorTopic:
                 newest = {place: OffsetSpec.latest()}  # type: ignore[no-untyped-call]
                 found = admin.list_offsets(newest, request_timeout=_ANSWER_SECONDS)[place].result()
         except Fault as fault:
-            if fault.code == KafkaError._NOENT:
-                text = f"topic {self._topic} is not there, or not for this user to see"
-                raise Fault(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, text), self._topic) from None
-            raise
+            if fault.code != KafkaError._NOENT:
+                raise
+            return None
+        finally:
+            del admin  # an error's traceback would keep its threads
+        return int(found.offset)
+
+    def _create(self) -> None:
+        topic = NewTopic(self._topic, num_partitions=1, replication_factor=-1, config=_SETTINGS)
+        admin = AdminClient(self._properties)
+        try:
+            with reported(self._topic):
+                made = admin.create_topics([topic], operation_timeout=_ANSWER_SECONDS, request_timeout=_ANSWER_SECONDS)
+                made[self._topic].result()
+        except Fault as fault:
+            if fault.code != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
         finally:
             del admin
-        return int(found.offset)
+
+    def _check_policy(self) -> None:
+        """Raise Fault for a topic that forgets cursors, unless nobody tells."""
+        resource = ConfigResource(ResourceType.TOPIC, self._topic)
+        admin = AdminClient(self._properties)
+        try:
+            with reported(self._topic):
+                asked = admin.describe_configs([resource], request_timeout=_POLICY_SECONDS)[resource]
+                policy = asked.result()["cleanup.policy"].value
+        except Fault as fault:
+            if fault.code not in _UNTOLD:
+                raise
+            return
+        finally:
+            del admin
+        if policy != "compact":
+            text = f"its cleanup.policy is {policy}, which forgets how far we are; set it to compact"
+            raise Fault(KafkaError(KafkaError.POLICY_VIOLATION, text), self._topic)
 
     def _consumer(self) -> dict[str, object]:
         return self._properties | {

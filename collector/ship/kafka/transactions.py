@@ -146,9 +146,11 @@ class Transactions:
         try:
             self._live.init_transactions(STEP_SECONDS)
         except KafkaException as error:
-            if not error.args[0].retriable():
+            code = error.args[0].code()
+            # the transaction of the one before is being aborted, or else the coordinator has just been started
+            if code != KafkaError.CONCURRENT_TRANSACTIONS and not error.args[0].retriable():
                 raise Fault(error.args[0]) from None
-            if error.args[0].code() != KafkaError._TIMED_OUT:  # as of a coordinator that has just been started
+            if code != KafkaError._TIMED_OUT:
                 self._trouble = error.args[0]
                 self._is_stopped.wait(STEP_SECONDS)
             return False

@@ -73,7 +73,6 @@ class KafkaSink:
         self._key = f"{log_id}/{self._consumer}"
         self._transactions.start(self._id)
         topic = CursorTopic(self._options, self._settings.cursor_topic, self._id)
-        topic.prepare()
         found = topic.read(self._key, self._transactions.check)
         self._cursor = found or Cursor(0)
         if found is None or (found.is_refused and sequence == found.next + 1):

@@ -1,0 +1,58 @@
+"""The Kafka sink against librdkafka's mock cluster: the least that is tested also where there is no Java."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from collector.errors import BatchRefused, SinkError
+from collector.ship.sinks.kafka import KafkaSink
+from collector.sink_config import KafkaSink as Settings
+from tests.collector.ship.batches import ELEVEN_MS, batch, deliver, part, record
+from tests.kafka.mock import MockCluster
+from tests.kafka.topics import lines
+
+BATCH = batch(part(ELEVEN_MS, 1, 3), part(ELEVEN_MS + 5, 4))
+NEXT = batch(part(ELEVEN_MS + 9, 5, 7))
+
+
+@pytest.fixture
+def cluster() -> Iterator[MockCluster]:
+    """A cluster with one topic of events and the cursors'."""
+    made = MockCluster("events.web", "tracklog.cursors")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _sink(cluster: MockCluster, **options: str) -> KafkaSink:
+    dotted = {name.replace("_", "."): value for name, value in options.items()}
+    return KafkaSink(Settings(brokers=(cluster.address,), options=dotted), "kafka")
+
+
+def _arrived(cluster: MockCluster) -> list[bytes]:
+    return [line + b"\n" for line in lines(cluster.address, "events.")]
+
+
+def test_the_same_batches_again_are_there_once(cluster: MockCluster) -> None:
+    deliver(_sink(cluster), BATCH, BATCH)
+    assert deliver(_sink(cluster), BATCH, NEXT) == 5
+    assert _arrived(cluster) == [record(sequence) for sequence in range(1, 8)]
+    assert lines(cluster.address, "tracklog.cursors") == [b'{"next":5}', b'{"next":8}']
+
+
+def test_after_an_outage_it_goes_on_where_it_was(cluster: MockCluster) -> None:
+    deliver(_sink(cluster), BATCH)
+    cluster.down()
+    with pytest.raises(SinkError, match=f"check that {cluster.address} can be reached"):
+        deliver(_sink(cluster), NEXT)
+    cluster.up()
+    assert deliver(_sink(cluster), NEXT) == 5
+    assert _arrived(cluster) == [record(sequence) for sequence in range(1, 8)]
+
+
+def test_an_event_over_the_limit_is_refused_for_good(cluster: MockCluster) -> None:
+    large = batch(part(ELEVEN_MS, 1)._replace(payload=record(1, event=b'{"uid":"%b"}' % (b"x" * 4000))))
+    with pytest.raises(BatchRefused, match="too large"):
+        deliver(_sink(cluster, message_max_bytes="2000"), large)
+    assert _arrived(cluster) == []
