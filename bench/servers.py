@@ -20,24 +20,30 @@ port = {port}
 workers = {workers}
 [log]
 dir = "log"
+retain_hours = {retain_hours}
 [dead_letters]
 dir = "dead"
 [[property]]
 portal_id = 33167
 prop_id = 564990801
+{sinks}
 """
 FILE_SINK = """
 [[sink]]
 type = "file"
 dir = "events"
 """
+"""As the demo configuration has it."""
 
 
 @contextmanager
-def collector(folder: Path, workers: int = 1, sinks: str = FILE_SINK) -> Iterator[tuple[int, list[psutil.Process]]]:
+def collector(
+    folder: Path, workers: int = 1, *, sinks: str = FILE_SINK, retain_hours: float = 24.0
+) -> Iterator[tuple[int, list[psutil.Process]]]:
     """A collector with fsync and these sinks, below `folder`; gives its port and its workers."""
     port = free_port()
-    (folder / "collector.toml").write_text(_CONFIG.format(port=port, workers=workers) + sinks)
+    config = _CONFIG.format(port=port, workers=workers, sinks=sinks, retain_hours=retain_hours)
+    (folder / "collector.toml").write_text(config)
     program = Path(sys.executable).parent / "collector"
     with _running([str(program), "serve", "--config", str(folder / "collector.toml")]) as process:
         _wait(port)

@@ -4,22 +4,20 @@ import argparse
 import asyncio
 import os
 import resource
-import statistics
 import sys
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import psutil
 import uvloop
 
 from bench import servers
-from bench.event import BODY, TARGET
+from bench.event import TARGET
+from bench.steady import Phase, steady, together
 
 _WORKERS: Final = 2
-_HONEST: Final = 16
 _HONEST_PER_SECOND: Final = 200
 _WARM_UP_SECONDS: Final = 3.0
 _TICKS: Final = 20
@@ -27,20 +25,7 @@ _TICKS: Final = 20
 _MOST_RATIO: Final = 3.0
 _MOST_MIB: Final = 64
 _REQUEST: Final = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" % TARGET.encode()
-_HONEST_REQUEST: Final = _REQUEST + b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
 _SLOW_REQUESTS: Final = (_REQUEST + b"x-slow: ", _REQUEST + b"content-length: 4096\r\n\r\n")
-
-
-class Phase(NamedTuple):
-    """Latencies of honest requests in seconds, and how many of them were not answered 200."""
-
-    latencies: list[float]
-    failed: int
-
-    @property
-    def p99(self) -> float:
-        """The latency in milliseconds that one in a hundred exceeds."""
-        return statistics.quantiles(self.latencies, n=100)[98] * 1000
 
 
 class _Slow(asyncio.Protocol):
@@ -111,7 +96,7 @@ async def _compare(port: int, workers: list[psutil.Process], options: argparse.N
     memory.cancel()
     most = await memory
     again = await _honest(port, options.seconds / 2)
-    calm = Phase(quiet.latencies + again.latencies, quiet.failed + again.failed)
+    calm = together(quiet, again)
     ratio = disturbed.p99 / calm.p99
     failed = calm.failed + disturbed.failed
     print(
@@ -127,26 +112,7 @@ async def _compare(port: int, workers: list[psutil.Process], options: argparse.N
 
 
 async def _honest(port: int, seconds: float) -> Phase:
-    pace = _HONEST / _HONEST_PER_SECOND
-    phases = await asyncio.gather(*(_one(port, seconds, pace, at * pace / _HONEST) for at in range(_HONEST)))
-    return Phase([latency for phase in phases for latency in phase.latencies], sum(phase.failed for phase in phases))
-
-
-async def _one(port: int, seconds: float, pace: float, offset: float) -> Phase:
-    """One connection, kept alive, that sends at its pace."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    latencies, failed = [], 0
-    begun = time.monotonic() + offset
-    for number in range(round(seconds / pace)):
-        await asyncio.sleep(max(0.0, begun + number * pace - time.monotonic()))
-        sent = time.monotonic()
-        writer.write(_HONEST_REQUEST)
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r", 1)[0]))
-        latencies.append(time.monotonic() - sent)
-        failed += not head.startswith(b"HTTP/1.1 200 ")
-    writer.close()
-    return Phase(latencies, failed)
+    return await steady(port, seconds, _HONEST_PER_SECOND)
 
 
 async def _most_mib(workers: list[psutil.Process]) -> float:

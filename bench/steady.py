@@ -1,0 +1,79 @@
+"""A steady load: connections that send an event when it is due, however long the answers before took."""
+
+import asyncio
+import contextlib
+import statistics
+import time
+from typing import Final, NamedTuple
+
+from bench.event import BODY, TARGET
+
+_CONNECTIONS: Final = 16
+_HEAD: Final = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" % TARGET.encode()
+_REQUEST: Final = _HEAD + b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
+
+class Phase(NamedTuple):
+    """Latencies of requests in seconds, the ids of the events that were answered 200, and how many were not."""
+
+    latencies: list[float]
+    ids: list[bytes]
+    failed: int
+
+    @property
+    def p99(self) -> float:
+        """The latency in milliseconds that one in a hundred exceeds."""
+        return statistics.quantiles(self.latencies, n=100)[98] * 1000
+
+
+def together(*phases: Phase) -> Phase:
+    """Several phases as one."""
+    return Phase(
+        [latency for phase in phases for latency in phase.latencies],
+        [each for phase in phases for each in phase.ids],
+        sum(phase.failed for phase in phases),
+    )
+
+
+async def steady(port: int, seconds: float, per_second: float) -> Phase:
+    """Send `per_second` events a second, over all connections."""
+    pace = _CONNECTIONS / per_second
+    phase = Phase([], [], 0)
+    failed = await asyncio.gather(*(_one(port, seconds, pace, at / per_second, phase) for at in range(_CONNECTIONS)))
+    return phase._replace(failed=sum(failed))
+
+
+async def _one(port: int, seconds: float, pace: float, offset: float, phase: Phase) -> int:
+    """One connection, kept alive and opened again when it breaks; returns how many requests failed."""
+    failed = 0
+    connection = await asyncio.open_connection("127.0.0.1", port)
+    begun = time.monotonic() + offset
+    for number in range(round(seconds / pace)):
+        due = begun + number * pace
+        if (early := due - time.monotonic()) > 0:
+            await asyncio.sleep(early)
+            due = time.monotonic()  # the timer's own lateness is none of the server's
+        try:
+            phase.ids.append(await _post(*connection))
+        except (OSError, EOFError):
+            failed += 1
+            connection[1].close()
+            with contextlib.suppress(OSError):
+                connection = await asyncio.open_connection("127.0.0.1", port)
+        phase.latencies.append(time.monotonic() - due)
+    connection[1].close()
+    return failed
+
+
+async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """The id of the event. Raises OSError where the answer is not 200."""
+    writer.write(_REQUEST)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    await reader.readexactly(int(_header(head, b"content-length")))
+    if not head.startswith(b"http/1.1 200 "):
+        raise OSError(head.partition(b"\r\n")[0].decode())
+    return _header(head, b"x-event-id")
+
+
+def _header(head: bytes, name: bytes) -> bytes:
+    return head.partition(b"\r\n%b: " % name)[2].partition(b"\r\n")[0]
