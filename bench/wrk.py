@@ -30,11 +30,11 @@ class Load(NamedTuple):
     errors: int
 
 
-def run(port: int, connections: int, seconds: int) -> Load:
-    """Post the event for `seconds`."""
+def run(port: int, connections: int, seconds: int, body: bytes = BODY) -> Load:
+    """Post the body for `seconds`, again and again."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "post.lua"
-        script.write_text(_SCRIPT.format(body=_lua_string(BODY)), encoding="latin-1")
+        script.write_text(_SCRIPT.format(body=_lua_string(body)), encoding="latin-1")
         url = f"http://127.0.0.1:{port}{TARGET}"
         load = f"wrk -t1 -c{connections} -d{seconds}s -s {script} {url}"
         command = ["taskset", "-c", str(LOAD_CORE), *load.split()]
