@@ -58,8 +58,12 @@ url = "http://127.0.0.1:{port}/{{log_id}}"
 
 
 class Minute(NamedTuple):
-    """A minute of load, and what stood at its end: memory of the workers in MiB, segments, states of the bad sink."""
+    """A minute of load on a collector with the healthy sink alone, and at the same time on the one with both.
 
+    And what stood at its end with the latter: memory of the workers in MiB, segments, states of the bad sink.
+    """
+
+    calm: Phase
     load: Phase
     mib: float
     segments: int
@@ -89,7 +93,7 @@ def main() -> int:
     """Measure, print, and return 1 where a bound does not hold."""
     parser = argparse.ArgumentParser(prog="python -m bench.outage", description=__doc__)
     parser.add_argument("--minutes", type=int, default=60, help="how long the sink is down (60)")
-    parser.add_argument("--rate", type=int, default=300, help="events a second (300)")
+    parser.add_argument("--rate", type=int, default=200, help="events a second (200)")
     options = parser.parse_args()
     servers.check_cores()
     os.sched_setaffinity(0, {servers.LOAD_CORE})
@@ -98,20 +102,20 @@ def main() -> int:
     machine = f"{psutil.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}"
     print(f"\nOne sink down for {options.minutes} min, another healthy; {options.rate} events/s, {_WORKERS} workers")
     print(f"Python {platform.python_version()}, {machine}\n")
-    print(f"{'':52} {'measured':>20} {'bound':>12}")
+    print(f"{'':58} {'measured':>20} {'bound':>12}")
     for row in rows:
-        print(f"{row.what:52} {row.measured:>20} {row.bound:>12}  {'holds' if row.holds else 'BROKEN'}")
+        print(f"{row.what:58} {row.measured:>20} {row.bound:>12}  {'holds' if row.holds else 'BROKEN'}")
     return 0 if all(row.holds for row in rows) else 1
 
 
 async def _measure(folder: Path, minutes: int, rate: int) -> list[Row]:
-    calm = await _undisturbed(_made(folder / "calm"), max(1, minutes // 20), rate)
-    outage, back = await _disturbed(_made(folder / "outage"), minutes, rate)
+    outage, back = await _outage(folder, minutes, rate)
     acknowledged = [each for minute in outage for each in minute.load.ids] + back.load.ids
-    filed, lags = _files(folder / "outage" / "events")
+    filed, lags = _files(folder / "both" / "events")
+    _, calm_lags = _files(folder / "healthy" / "events")
     return [
-        *_intake(calm, outage, back),
-        *_lag(lags),
+        *_intake(outage, back),
+        *_lag(calm_lags, lags),
         *_memory(outage),
         *_catch_up(back, rate),
         _exactly_once("healthy", acknowledged, filed),
@@ -125,34 +129,38 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-async def _undisturbed(folder: Path, minutes: int, rate: int) -> list[Phase]:
-    with servers.collector(folder, _WORKERS, sinks=_HEALTHY) as (port, _):
-        await steady(port, _WARM_UP_SECONDS, rate)
-        return [_told("undisturbed", await steady(port, 60, rate)) for _ in range(minutes)]
-
-
-async def _disturbed(folder: Path, minutes: int, rate: int) -> tuple[list[Minute], Return]:
+async def _outage(folder: Path, minutes: int, rate: int) -> tuple[list[Minute], Return]:
+    healthy, both = _made(folder / "healthy"), _made(folder / "both")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))  # bound and not listening: whoever connects is refused
         sinks = _HEALTHY + _BROKEN.format(port=silent.getsockname()[1])
-        with servers.collector(folder, _WORKERS, sinks=sinks, retain_hours=0) as (port, workers):
-            outage = [_minute(folder, workers, await steady(port, _WARM_UP_SECONDS, rate))]
-            for number in range(minutes):
-                load = _told(f"minute {number + 1}", await steady(port, 60, rate))
-                outage.append(_minute(folder, workers, load))
-            return outage, await _return(folder, port, rate, silent)
+        with (
+            servers.collector(healthy, _WORKERS, sinks=_HEALTHY, retain_hours=0) as (calm_port, _),
+            servers.collector(both, _WORKERS, sinks=sinks, retain_hours=0) as (port, workers),
+        ):
+            outage = []
+            for number in range(minutes + 1):
+                seconds = 60 if number else _WARM_UP_SECONDS
+                loads = await asyncio.gather(steady(calm_port, seconds, rate), steady(port, seconds, rate))
+                outage.append(_minute(both, workers, *loads))
+                _tell(number, outage[-1])
+            return outage, await _return(both, port, rate, silent)
 
 
-def _told(what: str, load: Phase) -> Phase:
-    print(f"{what}: {len(load.ids)} events, {load.failed} failed, p99 {load.p99:.2f} ms", file=sys.stderr, flush=True)
-    return load
+def _tell(number: int, minute: Minute) -> None:
+    print(
+        f"minute {number}: {minute.load.failed} of {len(minute.load.latencies)} failed, p99 {minute.load.p99:.2f} ms "
+        f"({minute.calm.p99:.2f} without the sink that is down), {minute.mib:.1f} MiB, {minute.segments} segments",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
-def _minute(folder: Path, workers: list[psutil.Process], load: Phase) -> Minute:
+def _minute(folder: Path, workers: list[psutil.Process], calm: Phase, load: Phase) -> Minute:
     mib = sum(worker.memory_info().rss for worker in workers) / (1 << 20)
     settings = load_settings(str(folder / "collector.toml"))
     states = {status.state for status in statuses(settings) if status.sink == "broken"}
-    return Minute(load, mib, _count_segments(folder), states)
+    return Minute(calm, load, mib, _count_segments(folder), states)
 
 
 def _count_segments(folder: Path) -> int:
@@ -164,7 +172,7 @@ async def _return(folder: Path, port: int, rate: int, silent: socket.socket) -> 
     begun, loads = time.monotonic(), []
     with _receiver(silent) as url:
         while not _has_caught_up(arrivals := json.decode(await _get(f"{url}/arrivals"), type=list[Arrival]), rate):
-            loads.append(_told("catching up", await steady(port, 2, rate)))
+            loads.append(await steady(port, 2, rate))
             if time.monotonic() - begun > _GIVE_UP_SECONDS:
                 sys.exit(f"bench: the sink did not catch up in {_GIVE_UP_SECONDS} s")
         seconds = time.monotonic() - begun
@@ -231,23 +239,23 @@ def _files(events: Path) -> tuple[list[bytes], list[float]]:
     return ids, lags
 
 
-def _intake(calm: list[Phase], outage: list[Minute], back: Return) -> Iterator[Row]:
-    failed = sum(phase.failed for phase in (*calm, *(minute.load for minute in outage), back.load))
+def _intake(outage: list[Minute], back: Return) -> Iterator[Row]:
+    failed = sum(load.failed for load in (back.load, *(minute.load for minute in outage)))
     yield Row("failed requests", str(failed), "0", failed == 0)
-    before = statistics.median(phase.p99 for phase in calm)
-    during = [minute.load.p99 for minute in outage[1:]]
-    median = statistics.median(during)
-    ratio = median / before
-    yield Row("p99 of a minute's requests, undisturbed: median", f"{before:.2f} ms", "", holds=True)
-    yield Row("… during the outage: median", f"{median:.2f} ms", f"{_MOST_RATIO:g} times", ratio <= _MOST_RATIO)
-    yield Row("… worst minute", f"{max(during):.2f} ms", "", holds=True)
-    yield Row("… while the sink catches up", f"{back.load.p99:.2f} ms", "", holds=True)
+    calm, during = ([each.p99 for each in loads] for loads in zip(*(minute[:2] for minute in outage[1:]), strict=True))
+    ratio = statistics.median(one / other for one, other in zip(during, calm, strict=True))
+    both = f"{statistics.median(calm):.2f}, {statistics.median(during):.2f} ms"
+    yield Row("p99 of a minute's requests without and with it: median", both, "", holds=True)
+    yield Row("… worst minute", f"{max(calm):.2f}, {max(during):.2f} ms", "", holds=True)
+    yield Row("… ratio in a minute, median", f"{ratio:.2f} times", f"{_MOST_RATIO:g} times", ratio <= _MOST_RATIO)
+    yield Row("… while it catches up", f"{back.load.p99:.2f} ms", "", holds=True)
 
 
-def _lag(lags: list[float]) -> Iterator[Row]:
-    p99, most = statistics.quantiles(lags, n=100)[98], max(lags)
-    yield Row(f"healthy sink, receipt to arrival, {len(lags)} files: p99", f"{p99:.2f} s", "", holds=True)
-    yield Row("… the most", f"{most:.2f} s", f"{_MOST_LAG_SECONDS:g} s", most <= _MOST_LAG_SECONDS)
+def _lag(calm: list[float], during: list[float]) -> Iterator[Row]:
+    calm_p99, p99 = (statistics.quantiles(lags, n=100)[98] for lags in (calm, during))
+    yield Row("healthy sink, receipt to arrival, without and with: p99", f"{calm_p99:.2f}, {p99:.2f} s", "", holds=True)
+    bound = f"{_MOST_LAG_SECONDS:g} s"
+    yield Row("… the most", f"{max(calm):.2f}, {max(during):.2f} s", bound, max(during) <= _MOST_LAG_SECONDS)
 
 
 def _memory(outage: list[Minute]) -> Iterator[Row]:

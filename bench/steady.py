@@ -9,8 +9,13 @@ from typing import Final, NamedTuple
 from bench.event import BODY, TARGET
 
 _CONNECTIONS: Final = 16
+_APART_SECONDS: Final = 0.01
+"""Of connections that come all at once, one worker may take all."""
 _HEAD: Final = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" % TARGET.encode()
 _REQUEST: Final = _HEAD + b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Phase(NamedTuple):
@@ -37,19 +42,28 @@ def together(*phases: Phase) -> Phase:
 
 async def steady(port: int, seconds: float, per_second: float) -> Phase:
     """Send `per_second` events a second, over all connections."""
-    pace = _CONNECTIONS / per_second
     phase = Phase([], [], 0)
-    failed = await asyncio.gather(*(_one(port, seconds, pace, at / per_second, phase) for at in range(_CONNECTIONS)))
+    connections = [await _connect(port) for _ in range(_CONNECTIONS)]
+    begun, pace = time.monotonic(), _CONNECTIONS / per_second
+    failed = await asyncio.gather(
+        *(
+            _send(port, connection, begun + at / per_second, pace, round(seconds / pace), phase)
+            for at, connection in enumerate(connections)
+        )
+    )
     return phase._replace(failed=sum(failed))
 
 
-async def _one(port: int, seconds: float, pace: float, offset: float, phase: Phase) -> int:
-    """One connection, kept alive and opened again when it breaks; returns how many requests failed."""
+async def _connect(port: int) -> Connection:
+    await asyncio.sleep(_APART_SECONDS)
+    return await asyncio.open_connection("127.0.0.1", port)
+
+
+async def _send(port: int, connection: Connection, begin: float, pace: float, requests: int, phase: Phase) -> int:
+    """Use one connection, and open it again when it breaks; returns how many requests failed."""
     failed = 0
-    connection = await asyncio.open_connection("127.0.0.1", port)
-    begun = time.monotonic() + offset
-    for number in range(round(seconds / pace)):
-        due = begun + number * pace
+    for number in range(requests):
+        due = begin + number * pace
         if (early := due - time.monotonic()) > 0:
             await asyncio.sleep(early)
             due = time.monotonic()  # the timer's own lateness is none of the server's
@@ -59,7 +73,7 @@ async def _one(port: int, seconds: float, pace: float, offset: float, phase: Pha
             failed += 1
             connection[1].close()
             with contextlib.suppress(OSError):
-                connection = await asyncio.open_connection("127.0.0.1", port)
+                connection = await _connect(port)
         phase.latencies.append(time.monotonic() - due)
     connection[1].close()
     return failed
