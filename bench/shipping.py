@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import psutil
 
 from bench import servers, wrk
-from bench.event import BODY
+from bench.event import encoded, others
 from wal.cursor import load_cursor
 from wal.files import Files
 from wal.identity import read_log_id
@@ -25,9 +25,12 @@ from wal.segment import list_segments
 _SINK: Final = "file"
 _MOST_RATIO: Final = 1.15
 _EVENTS_A_BATCH: Final = 100
+_EVENTS: Final = others(20_000)
 _LOADS: Final = {
-    "single POST": BODY,
-    f"batch of {_EVENTS_A_BATCH}": b"[" + b",".join([BODY] * _EVENTS_A_BATCH) + b"]",
+    "single POST": [encoded(event) for event in _EVENTS],
+    f"batch of {_EVENTS_A_BATCH}": [
+        encoded(_EVENTS[first : first + _EVENTS_A_BATCH]) for first in range(0, len(_EVENTS), _EVENTS_A_BATCH)
+    ],
 }
 
 
@@ -99,10 +102,10 @@ def _pairs(load: str, without: Server, shipping: Server, options: argparse.Names
     return pairs
 
 
-def _measure(server: Server, body: bytes, connections: int, seconds: int) -> Sample:
+def _measure(server: Server, bodies: list[bytes], connections: int, seconds: int) -> Sample:
     """CPU counts until all is shipped, so that no work is put off to after the run."""
     first, before = _end(server.log), servers.cpu_seconds(server.worker)
-    load = wrk.run(server.port, connections, seconds, body)
+    load = wrk.run(server.port, connections, seconds, bodies)
     if load.errors:
         sys.exit(f"bench: {load.errors} of {load.requests} requests failed")
     end, ended = _end(server.log), time.monotonic()
@@ -132,7 +135,8 @@ def _shipped(log: str) -> int:
 
 def _report(pairs: dict[str, list[Pair]], options: argparse.Namespace) -> int:
     machine = f"{psutil.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}"
-    print(f"One worker on one core, {options.connections} connections, {len(BODY)} bytes an event, fsync")
+    length = len(encoded(_EVENTS)) // len(_EVENTS)
+    print(f"One worker on one core, {options.connections} connections, {length} bytes an event, fsync")
     print(f"Python {platform.python_version()}, {machine}; medians of {options.rounds} runs of {options.seconds} s")
     print("CPU of an event until it is shipped, all threads of the worker\n")
     print(f"{'':16} {'no sink':>10} {'file sink':>10} {'ratio':>7} {'events/s':>20} {'all there after':>16}")

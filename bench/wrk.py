@@ -1,23 +1,35 @@
-"""wrk, the load generator: one thread, any number of connections, always the same request."""
+"""wrk, the load generator: one thread, any number of connections, one request or many in turn."""
 
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bench.event import BODY, TARGET
 from bench.servers import LOAD_CORE
 
-_SCRIPT = """
+_SCRIPT: Final = """
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
-wrk.body = {body}
+{posts}
 done = function(summary)
   io.write(string.format("RESULT %d %d %d\\n", summary.requests, summary.duration, summary.errors.status
     + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
+end
+"""
+_ONE: Final = "wrk.body = io.open({path!r}):read('*a')"
+_MANY: Final = """
+local requests, at = {{}}, 0
+init = function()
+  for body in io.lines({path!r}) do requests[#requests + 1] = wrk.format(nil, nil, nil, body) end
+end
+request = function()
+  at = at % #requests + 1
+  return requests[at]
 end
 """
 
@@ -30,11 +42,13 @@ class Load(NamedTuple):
     errors: int
 
 
-def run(port: int, connections: int, seconds: int, body: bytes = BODY) -> Load:
-    """Post the body for `seconds`, again and again."""
+def run(port: int, connections: int, seconds: int, bodies: Sequence[bytes] = (BODY,)) -> Load:
+    """Post these bodies in turn for `seconds`."""
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "post.lua"
-        script.write_text(_SCRIPT.format(body=_lua_string(body)), encoding="latin-1")
+        script, content = Path(folder) / "post.lua", Path(folder) / "bodies"
+        content.write_bytes(b"\n".join(bodies))
+        posts = (_ONE if len(bodies) == 1 else _MANY).format(path=str(content))
+        script.write_text(_SCRIPT.format(posts=posts))
         url = f"http://127.0.0.1:{port}{TARGET}"
         load = f"wrk -t1 -c{connections} -d{seconds}s -s {script} {url}"
         command = ["taskset", "-c", str(LOAD_CORE), *load.split()]
@@ -50,7 +64,3 @@ def check_installed() -> None:
     """Exit where there is no wrk."""
     if not shutil.which("wrk"):
         sys.exit("bench: wrk is not installed; on Debian: apt-get install wrk")
-
-
-def _lua_string(body: bytes) -> str:
-    return '"' + "".join(f"\\{byte:03d}" for byte in body) + '"'
