@@ -39,6 +39,8 @@ _PROPERTIES = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
+    "broker.session.timeout.ms": "2000",  # a node that was killed waits so long for itself to be forgotten
+    "broker.heartbeat.interval.ms": "500",
     "num.partitions": "3",
 }
 
