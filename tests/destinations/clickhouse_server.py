@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chdb.session import Session
 
+from tests.destinations.clickhouse import PASSWORD
 from tests.destinations.http_server import Answer, Request, server
 
-PASSWORD: Final = "s3cret-of-clickhouse"
 _NO_SETTINGS: Final = {"query", "database", "wait_end_of_query"}
 _BAD_REQUEST: Final = """
     BAD_ARGUMENTS CANNOT_COMPILE_REGEXP CANNOT_PARSE_TEXT CANNOT_PARSE_ESCAPE_SEQUENCE CANNOT_PARSE_QUOTED_STRING

@@ -15,8 +15,7 @@ from collector import sink_config
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, Part
 from collector.ship.sinks.http import HttpSink
-from tests.destinations.clickhouse import CHECK, PAGE, REPLICATED, SINK, TABLES, ClickHouse, ClickHouseLines
-from tests.destinations.clickhouse_server import PASSWORD
+from tests.destinations.clickhouse import CHECK, PAGE, PASSWORD, REPLICATED, SINK, TABLES, ClickHouse, ClickHouseLines
 
 LOG_ID = "0123456789abcdef"
 MIDNIGHT_MS = 1_717_200_000_000
