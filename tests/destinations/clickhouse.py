@@ -15,7 +15,7 @@ from tests.destinations.child import Child
 PAGE = Path(collector.ship.sinks.__file__).with_name("CLICKHOUSE.md").read_text("utf-8")
 TABLES, REPLICATED, CHECK = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 (SINK,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-PASSWORD: Final = "s3cret-of-clickhouse"
+PASSWORD = "s3cret-of-clickhouse"
 _MEMBERS = "id received_at portal_id prop_id source ip user_agent referer s2s au_id client_id session warnings event"
 
 
