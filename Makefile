@@ -9,7 +9,7 @@ run: .venv/run  ## serve the demo configuration, collector.toml
 	@$(BIN)/collector serve --config collector.toml
 
 test: .venv/dev  ## the tests, in a few minutes
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/dev  ## style and types
 	$(BIN)/ruff check .
