@@ -17,7 +17,6 @@ from collector.ingest.target import Targets
 from collector.registry import Registry
 
 _LIMIT = 5 << 20
-_GZIP = gzip.compress(b"", mtime=0)
 _ZLIB = zlib.compress(b"")
 _DEFLATE = b"\x03\x00"
 
