@@ -21,6 +21,7 @@ from collector.config import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
 from collector.dead_letters import DeadLetters
 from collector.graveyard import SinkLetters
 from collector.ingest.connection import STATE, Connections
+from collector.ingest.direct import Direct
 from collector.ingest.intake import Intake
 from collector.ingest.openapi import openapi
 from collector.ingest.redirect import Signer
@@ -46,7 +47,7 @@ _THREADS: Final = 64
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Router:
+def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
     """Open a shard and build the application on it. Runs inside the worker's event loop; `clock` gives Unix ms.
 
     Exits with a line that says why where the shard can't be opened: with FULL_DISK, to be tried again, or with
@@ -96,7 +97,8 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Router:
         digests = tuple(key_digest("server.relay_keys", key) for key in keys)
         relays = Relays(settings.log.dir, shard.committer)
         routes.append(Route(RELAY_PATH, RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits)))
-    return Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
+    router = Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
+    return Direct(dict.fromkeys(paths, endpoint), router)
 
 
 def _endpoint(settings: Settings, shard: Shard, dead_letters: DeadLetters, clock: Callable[[], int]) -> EventEndpoint:
