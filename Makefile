@@ -19,12 +19,18 @@ lint: .venv/dev  ## style and types
 torture: .venv/dev  ## the long tests: crashes, faults and power cuts; ends in a table of what was lost (0)
 	$(BIN)/pytest -m torture -s
 
-bench: .venv/dev  ## CPU of a request against the bare HTTP server, of recovery, and slow clients; needs wrk and two cores
+bench: .venv/dev  ## CPU of requests, recovery and shipping, slow clients, latency, Kafka; needs wrk, Java and two cores
 	$(BIN)/python -m bench
 	@echo
 	$(BIN)/python -m bench.recovery
 	@echo
 	$(BIN)/python -m bench.slow
+	@echo
+	$(BIN)/python -m bench.shipping
+	@echo
+	$(BIN)/python -m bench.latency
+	@echo
+	$(BIN)/python -m bench.kafka
 
 bench-locust: .venv/dev  ## 30 s of load on the collector that `make run` serves
 	$(BIN)/locust -f bench/locustfile.py --headless --users 64 --spawn-rate 64 --run-time 30s --host http://127.0.0.1:8080

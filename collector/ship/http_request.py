@@ -15,7 +15,7 @@ from collector.errors import BadSettings
 from collector.ship.batch import Batch
 from collector.ship.template import filled, names_in
 
-_ZSTD_LEVEL: Final = 3
+_ZSTD_LEVEL: Final = 1
 _GZIP_LEVEL: Final = 6
 _CONTENT_TYPES: Final = {"ndjson": "application/x-ndjson", "array": "application/json"}
 _OUR_HEADERS: Final = ("idempotency-key", "content-encoding", "content-length", "transfer-encoding", "host")
