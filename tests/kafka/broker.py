@@ -30,7 +30,7 @@ _PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "1",
     "transaction.state.log.replication.factor": "1",
@@ -52,7 +52,7 @@ class Broker:
         """`properties` are added to the node's, or replace them."""
         self.folder = folder
         self.port, self.sasl_port, controller = _ports(3)
-        listeners = f"PLAINTEXT://127.0.0.1:{self.port},SASL_PLAINTEXT://127.0.0.1:{self.sasl_port}"
+        listeners = f"PLAINTEXT://127.0.0.1:{self.port},SASL_SSL://127.0.0.1:{self.sasl_port}"
         is_secured = "sasl.enabled.mechanisms" in (properties or {})
         listeners = listeners if is_secured else listeners.partition(",")[0]
         addresses = {
@@ -77,7 +77,7 @@ class Broker:
 
     @property
     def sasl_address(self) -> str:
-        """`host:port` with SASL, where `sasl.enabled.mechanisms` is among the properties."""
+        """`host:port` with SASL over TLS, where `sasl.enabled.mechanisms` is among the properties."""
         return f"127.0.0.1:{self.sasl_port}"
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
@@ -31,7 +32,7 @@ _LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 _PROPERTIES = {
     "auto.create.topics.enable": "false",
     "sasl.enabled.mechanisms": "PLAIN",
-    "listener.name.sasl_plaintext.plain.sasl.jaas.config": (
+    "listener.name.sasl_ssl.plain.sasl.jaas.config": (
         f"{_LOGIN} {' '.join(f'user_{name}={password}' for name, password in _USERS.items())};"
     ),
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -49,6 +50,8 @@ class Place(NamedTuple):
     topic: str
     cursors: str
     sasl_address: str
+    authority: str
+    """The file of the certificate that the broker shows."""
 
     def sink(self, consumer: str = "kafka", **settings: Any) -> KafkaSink:
         """A sink that delivers here."""
@@ -61,7 +64,8 @@ class Place(NamedTuple):
     def as_user(self, name: str, password: str = "env:TRACKLOG_TEST_PASSWORD") -> KafkaSink:
         """A sink that delivers here after a login."""
         login = {"sasl.username": name, "sasl.password": password}
-        options = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", **login}
+        tls = {"security.protocol": "SASL_SSL", "ssl.ca.location": self.authority}
+        options = {**tls, "sasl.mechanism": "PLAIN", **login}
         return self.sink(brokers=(self.sasl_address,), options=options)
 
     @property
@@ -81,15 +85,29 @@ class Place(NamedTuple):
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One broker with a login, rights, and no topic that nobody made."""
-    with broker(tmp_path_factory.mktemp("kafka"), _PROPERTIES) as started:
+    folder = tmp_path_factory.mktemp("kafka")
+    keystore = {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(_identity(folder))}
+    with broker(folder, _PROPERTIES | keystore) as started:
         yield started
+
+
+def _identity(folder: Path) -> Path:
+    """A key and its certificate in one file; the certificate stands in `authority.pem` beside it too."""
+    key, certificate, both = (folder / name for name in ("key.pem", "authority.pem", "identity.pem"))
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    place = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command, *place], check=True, capture_output=True)
+    both.write_bytes(key.read_bytes() + certificate.read_bytes())
+    return both
 
 
 @pytest.fixture
 def place(node: Broker) -> Place:
     """A topic of one partition, and a cursor topic that is not there yet."""
     number = next(_NUMBERS)
-    made = Place(node.address, f"events-{number}", f"cursors-{number}", node.sasl_address)
+    made = Place(
+        node.address, f"events-{number}", f"cursors-{number}", node.sasl_address, f"{node.folder}/authority.pem"
+    )
     make_topic(node.address, made.topic)
     return made
 
@@ -310,6 +328,17 @@ def test_a_wrong_password_is_said_at_once_and_is_not_said(place: Place, monkeypa
     with pytest.raises(SinkError, match=r"check sasl\.\* and ssl\.\*") as caught:
         deliver(place.as_user("granted"), BATCH)
     assert "wrong-and-secret" not in repr(caught.value)
+
+
+def test_a_broker_whose_certificate_nobody_vouches_for_gets_neither_password_nor_event(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRACKLOG_TEST_PASSWORD", _PASSWORD)
+    _identity(tmp_path)
+    stranger = place._replace(authority=str(tmp_path / "authority.pem"))
+    with pytest.raises(SinkError, match=r"certificate.*check sasl\.\* and ssl\.\*"):
+        deliver(stranger.as_user("granted"), BATCH)
+    assert place.arrived == []
 
 
 def test_rights_that_are_missing_are_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
