@@ -22,6 +22,7 @@ from collector.ship.kafka.transactions import STEP_SECONDS, TRANSACTION_SECONDS,
 PARTITION: Final = 0
 _ANSWER_SECONDS: Final = 10.0
 _POLICY_SECONDS: Final = 3.0
+_SEEN_SECONDS: Final = 5.0
 _READ_SECONDS: Final = TRANSACTION_SECONDS + 30.0
 _SETTINGS: Final = {"cleanup.policy": "compact", "segment.bytes": str(16 << 20)}
 """Small segments: only those that are full are compacted, and the rest is read at each start."""
@@ -66,7 +67,7 @@ class CursorTopic:
         end = self._end()
         if end is None:
             self._create()
-            end = self._end()
+            end = self._end_when_seen(check)
         if end is None:
             text = f"topic {self._topic} is there, but not for this user to see"
             raise Fault(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, text), self._topic)
@@ -108,6 +109,14 @@ class CursorTopic:
         finally:
             del admin  # an error's traceback would keep its threads
         return int(found.offset)
+
+    def _end_when_seen(self, check: Callable[[float], None]) -> int | None:
+        """The same of a topic that is there, which a broker may tell a moment later than that it made it."""
+        until = time.monotonic() + _SEEN_SECONDS
+        while (end := self._end()) is None and time.monotonic() < until:
+            check(until + _SEEN_SECONDS)
+            time.sleep(STEP_SECONDS)
+        return end
 
     def _create(self) -> None:
         topic = NewTopic(self._topic, num_partitions=1, replication_factor=-1, config=_SETTINGS)
