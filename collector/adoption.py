@@ -35,7 +35,7 @@ async def adopt_orphans(settings: config.Settings, graveyard: Graveyard) -> None
 
 async def _drain(settings: config.Settings, directory: str, graveyard: Graveyard) -> None:
     try:
-        shard = Shard(settings, open_log(settings, directory), graveyard)
+        shard = _opened(settings, directory, graveyard)
     except LogLocked:
         return
     except (WalError, OSError) as error:
@@ -44,6 +44,15 @@ async def _drain(settings: config.Settings, directory: str, graveyard: Graveyard
     logger.info("%s: adopted, its worker is gone", directory)
     shard.start()
     await shard.close(grace_seconds=None)
+
+
+def _opened(settings: config.Settings, directory: str, graveyard: Graveyard) -> Shard:
+    log = open_log(settings, directory)
+    try:
+        return Shard(settings, log, graveyard)
+    except BaseException:
+        log.close()  # another worker may have more luck with it
+        raise
 
 
 def orphans(settings: config.Settings) -> set[str]:

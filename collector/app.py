@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -55,17 +55,14 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
     """
     try:
         name, log = first_free(settings)
-        dead_log = open_log(settings, os.path.join(settings.dead_letters.dir, name))
+        dead_committer = Committer(open_log(settings, os.path.join(settings.dead_letters.dir, name)))
+        dead_letters = DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, clock)
+        graveyard = SinkLetters(dead_letters, settings.dead_letters.dir)
+        shard = Shard(settings, log, graveyard, _stop_for_recovery)
     except (WalError, OSError) as error:
         logger.critical("%s", error)
         is_full = isinstance(error, OSError) and error.errno in NO_ROOM
         sys.exit(FULL_DISK if is_full else STARTUP_FAILURE)
-    dead_committer = Committer(dead_log)
-    dead_letters = DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, clock)
-    graveyard = SinkLetters(dead_letters, settings.dead_letters.dir)
-    shard = Shard(settings, log, graveyard, _stop_for_recovery)
-    endpoint = _endpoint(settings, shard, dead_letters, clock)
-    paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
@@ -91,14 +88,19 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
             await shard.close(settings.server.grace_seconds)
             await _close(dead_committer)
 
-    routes = [Route(path, endpoint) for path in paths]
-    routes.append(Route(OPENAPI_PATH, Document(openapi(paths, settings))))
+    endpoint = _endpoint(settings, shard, dead_letters, clock)
+    paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
+    routes = [*(Route(path, endpoint) for path in paths), *_other_routes(settings, shard, paths)]
+    router = Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
+    return Direct(dict.fromkeys(paths, endpoint), router)
+
+
+def _other_routes(settings: Settings, shard: Shard, paths: tuple[str, ...]) -> Iterator[Route]:
+    yield Route(OPENAPI_PATH, Document(openapi(paths, settings)))
     if keys := settings.server.relay_keys:
         digests = tuple(key_digest("server.relay_keys", key) for key in keys)
         relays = Relays(settings.log.dir, shard.committer)
-        routes.append(Route(RELAY_PATH, RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits)))
-    router = Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
-    return Direct(dict.fromkeys(paths, endpoint), router)
+        yield Route(RELAY_PATH, RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits))
 
 
 def _endpoint(settings: Settings, shard: Shard, dead_letters: DeadLetters, clock: Callable[[], int]) -> EventEndpoint:

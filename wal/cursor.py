@@ -54,9 +54,9 @@ def load_cursor(files: Files, directory: str, log_id: bytes, consumer: str) -> C
 
 
 def ensure_cursor(files: Files, directory: str, log_id: bytes, consumer: str, start: Position) -> None:
-    """Give `consumer` a cursor at `start` unless it has one; either is durable then. Raises Corrupt, OSError."""
+    """Give `consumer` a cursor at `start` unless it has one, be it damaged; either is durable then. Raises OSError."""
     files.make_directory(os.path.join(directory, _DIRECTORY))
-    if load_cursor(files, directory, log_id, consumer) is None:
+    if consumer not in consumers(files, directory):
         save_cursor(files, directory, log_id, consumer, Cursor(start))
 
 

@@ -124,6 +124,24 @@ def test_a_sink_that_starts_at_the_newest_has_its_place_before_the_first_event(t
     assert cursor.acked.sequence == 1
 
 
+def test_a_damaged_cursor_stops_its_sink_alone_and_says_so(tmp_path: Path) -> None:
+    both = SETTINGS + NEWEST.replace("newest", "other").replace('start = "other"', 'start = "oldest"')
+    with running(tmp_path, workers=1, settings=both) as collector:
+        assert collector.post({"ea": "view", "n": 1}).status == 200
+        assert collector.stop() == 0
+    cursor = tmp_path / "data/log/00/cursors/other.json"
+    cursor.write_bytes(cursor.read_bytes().replace(b'"seq":', b'"seq": '))
+    collector = _restarted(tmp_path, both)
+    try:
+        assert collector.post({"ea": "view", "n": 2}).status == 200
+        eventually(lambda: len(collector.shipped()) == 2, "the other sink goes on")
+        eventually(lambda: "unreadable" in _sink_ls(tmp_path)["other"], "it is shown")
+        assert "sink other stopped" in collector.said
+    finally:
+        collector.kill()
+    assert [record["event"]["n"] for record in collector.shipped("data/other")] == [1]
+
+
 def test_an_event_waits_for_its_sink_where_its_property_says_so(tmp_path: Path) -> None:
     acknowledged = SETTINGS.replace('required = ["ea"]', 'required = ["ea"]\nack = "shipped"\nack_sink = "file"')
     with running(tmp_path, workers=1, settings=acknowledged) as collector:
