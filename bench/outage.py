@@ -148,6 +148,9 @@ async def _outage(folder: Path, minutes: int, rate: int) -> tuple[list[Minute], 
 
 
 def _tell(number: int, minute: Minute) -> None:
+    for name, load in (("without", minute.calm), ("with", minute.load)):
+        for failure in load.failures:
+            print(f"{name} the sink that is down, a request failed {failure}", file=sys.stderr)
     print(
         f"minute {number}: {minute.load.failed} of {len(minute.load.latencies)} failed, p99 {minute.load.p99:.2f} ms "
         f"({minute.calm.p99:.2f} without the sink that is down), {minute.mib:.1f} MiB, {minute.segments} segments",
@@ -240,8 +243,9 @@ def _files(events: Path) -> tuple[list[bytes], list[float]]:
 
 
 def _intake(outage: list[Minute], back: Return) -> Iterator[Row]:
+    calm_failed = sum(minute.calm.failed for minute in outage)
     failed = sum(load.failed for load in (back.load, *(minute.load for minute in outage)))
-    yield Row("failed requests", str(failed), "0", failed == 0)
+    yield Row("failed requests without and with it", f"{calm_failed}, {failed}", "0", failed == 0)
     calm, during = ([each.p99 for each in loads] for loads in zip(*(minute[:2] for minute in outage[1:]), strict=True))
     ratio = statistics.median(one / other for one, other in zip(during, calm, strict=True))
     both = f"{statistics.median(calm):.2f}, {statistics.median(during):.2f} ms"

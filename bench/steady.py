@@ -19,11 +19,16 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Phase(NamedTuple):
-    """Latencies of requests in seconds, the ids of the events that were answered 200, and how many were not."""
+    """Latencies of requests in seconds, the ids of the events that were answered 200, and why the others were not."""
 
     latencies: list[float]
     ids: list[bytes]
-    failed: int
+    failures: list[str]
+
+    @property
+    def failed(self) -> int:
+        """How many requests were not answered 200."""
+        return len(self.failures)
 
     @property
     def p99(self) -> float:
@@ -36,22 +41,22 @@ def together(*phases: Phase) -> Phase:
     return Phase(
         [latency for phase in phases for latency in phase.latencies],
         [each for phase in phases for each in phase.ids],
-        sum(phase.failed for phase in phases),
+        [failure for phase in phases for failure in phase.failures],
     )
 
 
 async def steady(port: int, seconds: float, per_second: float) -> Phase:
     """Send `per_second` events a second, over all connections."""
-    phase = Phase([], [], 0)
+    phase = Phase([], [], [])
     connections = [await _connect(port) for _ in range(_CONNECTIONS)]
     begun, pace = time.monotonic(), _CONNECTIONS / per_second
-    failed = await asyncio.gather(
+    await asyncio.gather(
         *(
             _send(port, connection, begun + at / per_second, pace, round(seconds / pace), phase)
             for at, connection in enumerate(connections)
         )
     )
-    return phase._replace(failed=sum(failed))
+    return phase
 
 
 async def _connect(port: int) -> Connection:
@@ -59,9 +64,8 @@ async def _connect(port: int) -> Connection:
     return await asyncio.open_connection("127.0.0.1", port)
 
 
-async def _send(port: int, connection: Connection, begin: float, pace: float, requests: int, phase: Phase) -> int:
-    """Use one connection, and open it again when it breaks; returns how many requests failed."""
-    failed = 0
+async def _send(port: int, connection: Connection, begin: float, pace: float, requests: int, phase: Phase) -> None:
+    """Use one connection, and open it again when it breaks."""
     for number in range(requests):
         due = begin + number * pace
         if (early := due - time.monotonic()) > 0:
@@ -69,23 +73,22 @@ async def _send(port: int, connection: Connection, begin: float, pace: float, re
             due = time.monotonic()  # the timer's own lateness is none of the server's
         try:
             phase.ids.append(await _post(*connection))
-        except (OSError, EOFError):
-            failed += 1
+        except (OSError, EOFError) as error:
+            phase.failures.append(f"after {time.monotonic() - due:.2f} s: {error}")
             connection[1].close()
             with contextlib.suppress(OSError):
                 connection = await _connect(port)
         phase.latencies.append(time.monotonic() - due)
     connection[1].close()
-    return failed
 
 
 async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     """The id of the event. Raises OSError where the answer is not 200."""
     writer.write(_REQUEST)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    await reader.readexactly(int(_header(head, b"content-length")))
+    body = await reader.readexactly(int(_header(head, b"content-length")))
     if not head.startswith(b"http/1.1 200 "):
-        raise OSError(head.partition(b"\r\n")[0].decode())
+        raise OSError(f"{head[9:12].decode()} {body.decode()}")
     return _header(head, b"x-event-id")
 
 
