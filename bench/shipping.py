@@ -139,17 +139,22 @@ def _report(pairs: dict[str, list[Pair]], options: argparse.Namespace) -> int:
     print(f"One worker on one core, {options.connections} connections, {length} bytes an event, fsync")
     print(f"Python {platform.python_version()}, {machine}; medians of {options.rounds} runs of {options.seconds} s")
     print("CPU of an event until it is shipped, all threads of the worker\n")
-    print(f"{'':16} {'no sink':>10} {'file sink':>10} {'ratio':>7} {'events/s':>20} {'all there after':>16}")
+    print(
+        f"{'':16} {'no sink':>10} {'file sink':>10} {'ratio':>7} {'of a round':>12} {'events/s':>17} {'all there':>10}"
+    )
     for name, rounds in pairs.items():
         without, shipping = (
             Sample(*(statistics.median(values) for values in zip(*each, strict=True)))
             for each in zip(*rounds, strict=True)
         )
+        ratios = [_cpu_ratio(pair) for pair in rounds]
+        spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
         rates = f"{without.rate:,.0f}, {shipping.rate:,.0f}"
         print(
-            f"{name:16} {without.cpu_us:>7.1f} us {shipping.cpu_us:>7.1f} us {_ratio(rounds):>7.3f} {rates:>20} "
-            f"{shipping.behind:>14.1f} s"
+            f"{name:16} {without.cpu_us:>7.1f} us {shipping.cpu_us:>7.1f} us {_ratio(rounds):>7.3f} {spread:>12}",
+            end="",
         )
+        print(f" {rates:>17} {shipping.behind:>8.1f} s")
     holds = _ratio(next(iter(pairs.values()))) <= _MOST_RATIO
     print(f"\nbound ({_MOST_RATIO:g} times): {'holds' if holds else 'broken'}")
     return 0 if holds else 1
@@ -157,7 +162,11 @@ def _report(pairs: dict[str, list[Pair]], options: argparse.Namespace) -> int:
 
 def _ratio(rounds: list[Pair]) -> float:
     """The median of the ratios of each round, whose two runs follow each other."""
-    return statistics.median(pair.shipping.cpu_us / pair.without.cpu_us for pair in rounds)
+    return statistics.median(map(_cpu_ratio, rounds))
+
+
+def _cpu_ratio(pair: Pair) -> float:
+    return pair.shipping.cpu_us / pair.without.cpu_us
 
 
 if __name__ == "__main__":
