@@ -73,7 +73,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
             asyncio.create_task(adopt_orphans(settings, graveyard)),
             asyncio.create_task(drop_dead_letters_forever(settings, dead_committer)),
         ]
-        connections = Connections(settings.limits)
+        connections = Connections(settings.limits, direct.begin)
         _stop_with_parent()
         gc.collect()
         gc.freeze()  # what lives for ever is not looked at by each collection
@@ -92,7 +92,8 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
     paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
     routes = [*(Route(path, endpoint) for path in paths), *_other_routes(settings, shard, paths)]
     router = Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
-    return Direct(dict.fromkeys(paths, endpoint), router)
+    direct = Direct(dict.fromkeys(paths, endpoint), router)  # what `lifespan` gives to connections
+    return direct
 
 
 def _other_routes(settings: Settings, shard: Shard, paths: tuple[str, ...]) -> Iterator[Route]:

@@ -6,19 +6,23 @@ One sweep a second looks at all connections; nothing is timed by request.
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from starlette.types import Scope
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from collector.config import Limits
 from collector.errors import BadRequest, HeadersTooLarge, Overloaded, Rejected, SlowHeaders
-from collector.ingest.answer import refusal_answer
-from collector.ingest.send import CYCLE, as_bytes
+from collector.ingest.answer import Answer, refusal_answer
+from collector.ingest.send import CYCLE, as_bytes, write_answer
 from collector.ingest.target import Face
 from collector.problems import status_of
 
+Begin = Callable[[Scope, bytes, Callable[[Answer], None]], bool]
 IS_LATE: Final = "tracklog.is_late"
 """Stands in the scope of a request whose body did not arrive in time."""
 STATE: Final = "tracklog.connections"
@@ -40,8 +44,9 @@ _FRAMING: Final = (b"content-length", b"transfer-encoding")
 class Connections:
     """All connections of a worker. Create it inside the event loop."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, begin: Begin) -> None:
         self.limits = limits
+        self.begin = begin
         self.open: set[Connection] = set()
         self.held_bytes = 0
         self._loop = asyncio.get_running_loop()
@@ -92,6 +97,7 @@ class Connection(HttpToolsProtocol):
         self._is_declining = False
         self.headers = []
         self._unanswered: deque[RequestResponseCycle] = deque()
+        self._unstarted: RequestResponseCycle | None = None
         self._held = _NOTHING
         self._held_bytes = 0
         self.deadline = math.inf
@@ -134,6 +140,24 @@ class Connection(HttpToolsProtocol):
                 self._keep_alive()
         else:
             self._wait_for_more(len(data))
+        if self._unstarted:
+            self._start(self._unstarted)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:  # noqa: ARG002
+        """Not yet: uvicorn calls this at the end of the headers, and most requests end in the bytes at hand."""
+        self._unstarted = cycle
+
+    def _start(self, cycle: RequestResponseCycle) -> None:
+        self._unstarted = None
+        is_plain = not (cycle.more_body or self.flow.write_paused)
+        if not is_plain or not self._all.begin(cycle.scope, bytes(cycle.body), self._respond):  # type: ignore[arg-type]
+            cycle.scope[CYCLE] = cycle  # type: ignore[typeddict-unknown-key]
+            super()._start_asgi_task(cycle, self.app)
+
+    def _respond(self, answer: Answer) -> None:
+        cycle = self._unanswered[0]
+        if not cycle.disconnected:
+            write_answer(cycle, answer)
 
     def on_message_begin(self) -> None:
         if not self._is_declining:
@@ -154,7 +178,6 @@ class Connection(HttpToolsProtocol):
             raise _too_large()
         super().on_headers_complete()
         self._unanswered.append(self.cycle)
-        self.scope[CYCLE] = self.cycle  # type: ignore[typeddict-unknown-key]
         self.headers = _DROPPED  # trailers of a chunked body are nothing that a request may be told by
         self._phase = _BODY
 
@@ -173,6 +196,8 @@ class Connection(HttpToolsProtocol):
         self._unanswered.popleft()
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
+            if self._unstarted:
+                self._start(self._unstarted)
         else:
             self.server_state.total_requests += 1
             self.flow.resume_reading()

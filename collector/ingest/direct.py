@@ -1,17 +1,25 @@
 """Paths that are looked up rather than matched: Starlette's router costs 3 us a request, see `python -m bench`."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from collector.ingest.answer import Answer
+from collector.ingest.route import EventEndpoint
 
 
 class Direct:
     """An ASGI application that hands these paths to their endpoints, and everything else to `other`."""
 
-    def __init__(self, endpoints: Mapping[str, ASGIApp], other: ASGIApp) -> None:
+    def __init__(self, endpoints: Mapping[str, EventEndpoint], other: ASGIApp) -> None:
         self._endpoints = endpoints
         self._other = other
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request, or the lifespan."""
         return self._endpoints.get(scope.get("path", ""), self._other)(scope, receive, send)
+
+    def begin(self, scope: Scope, body: bytes, respond: Callable[[Answer], None]) -> bool:
+        """`EventEndpoint.begin` of a path's endpoint; False where it has none."""
+        endpoint = self._endpoints.get(scope["path"])
+        return endpoint is not None and endpoint.begin(scope, body, respond)

@@ -13,9 +13,10 @@ from collector.dead_letters import DeadLetters, Form, Refused, Sender
 from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, Rejected, TooLarge, Unconfirmed
 from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.cookie import set_cookie
-from collector.ingest.decode import Event, batch_in, checked_event
+from collector.ingest.decode import batch_in, checked_event
 from collector.ingest.envelope import Visit, envelope
 from collector.ingest.inflate import inflate
+from collector.ingest.query import without
 from collector.ingest.session import Session, Sessions
 from collector.ingest.target import Face, Target
 from collector.ingest.visitor import next_session
@@ -40,6 +41,17 @@ class Request(Struct, frozen=True, gc=False):
     is_https: bool
     is_stored: bool
     """False for HEAD, which is answered as GET would be, and leaves nothing behind."""
+
+
+class Stored(Struct, frozen=True, gc=False):
+    """An event on its way into the log."""
+
+    durable: asyncio.Future[None] | None
+    """Done once it is fsynced; None for the event of a HEAD request, which is not stored."""
+    sequence: int
+    event_id: bytes
+    answer: Answer
+    """To be sent then."""
 
 
 class Intake:
@@ -96,20 +108,44 @@ class Intake:
 
     async def take(self, request: Request, event: bytes, raw: bytes, form: Form) -> Answer:
         """Take one event, which came as `raw`. Raises Rejected, WalError."""
-        target, visit = request.target, request.visit
-        if visit.prop.rate and request.is_stored:
-            visit.prop.rate.take(1)
+        prop = request.visit.prop
+        if prop.rate and request.is_stored:
+            prop.rate.take(1)
         try:
-            if target.fault is not None:
-                raise target.fault
-            decoded, line = checked_event(event, visit.prop.required, self._limits)
-            if target.face is Face.REDIRECT and "click" not in (decoded.ea, decoded.ec):
-                raise NotAClick("a redirect needs a click event: ea or ec must be click")
+            stored = self.begin(request, event)
         except (BadEvent, BadRedirect, BadTarget, NotAClick) as error:
             if raw:
-                await self._refuse(request, [Refused(error, form, raw)])
+                kept = without(raw, "an_session", "redirect_sig") if form is Form.QUERY else raw
+                await self._refuse(request, [Refused(error, form, kept)])
             raise
-        return await self._store(request, decoded, line)
+        if stored.durable is not None:
+            await stored.durable
+            if prop.ack is not None:
+                await self._wait_for(prop.ack, stored.sequence, 1, stored.event_id)
+        return stored.answer
+
+    def begin(self, request: Request, event: bytes) -> Stored:
+        """Append one event, and do not wait for the disk. Raises Rejected, WalError: nothing is appended then."""
+        target, visit, token, headers = request.target, request.visit, request.token, request.headers
+        prop, sessions = visit.prop, self._sessions
+        if target.fault is not None:
+            raise target.fault
+        decoded, line = checked_event(event, prop.required, self._limits)
+        if target.face is Face.REDIRECT and "click" not in (decoded.ea, decoded.ec):
+            raise NotAClick("a redirect needs a click event: ea or ec must be click")
+        last = sessions.read(prop.portal_id, token) if token else None
+        session = next_session(sessions, prop.portal_id, decoded, last, visit.received_ms // 1000)
+        token = sessions.token(prop.portal_id, session)
+        log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
+        event_id, durable = b"%b-%d" % (log_id, sequence), None
+        if request.is_stored:
+            headers = [*headers, *stored_headers(event_id, is_shipped=prop.ack is not None)]
+            if request.with_cookie:
+                headers.append(set_cookie(token, is_https=request.is_https))
+            durable = self._committer.append(envelope(log_id, sequence, visit, session, line))
+        aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
+        body = event_object(session, visit.received_ms, aid, token)
+        return Stored(durable, sequence, event_id, event_answer(target.face, target.location, body, headers))
 
     def count_lost_click(self) -> None:
         """Count a click that was sent on although its event was not stored, and say so once a minute."""
@@ -118,26 +154,6 @@ class Intake:
         if now - self._lost_clicks_told_ms >= _LOST_CLICKS_MS:
             logger.warning("%d clicks were redirected although their events were not stored", self._lost_clicks)
             self._lost_clicks, self._lost_clicks_told_ms = 0, now
-
-    async def _store(self, request: Request, event: Event, line: bytes) -> Answer:
-        target, visit, token, headers = request.target, request.visit, request.token, request.headers
-        portal_id = visit.prop.portal_id
-        last = self._sessions.read(portal_id, token) if token else None
-        session = next_session(self._sessions, portal_id, event, last, visit.received_ms // 1000)
-        token = self._sessions.token(portal_id, session)
-        if request.is_stored:
-            committer = self._committer
-            log_id, sequence = committer.log.log_id, committer.next_sequence
-            await committer.append(envelope(log_id, sequence, visit, session, line))
-            event_id = b"%b-%d" % (log_id, sequence)
-            if visit.prop.ack is not None:
-                await self._wait_for(visit.prop.ack, sequence, 1, event_id)
-            headers = [*headers, *stored_headers(event_id, is_shipped=visit.prop.ack is not None)]
-            if request.with_cookie:
-                headers.append(set_cookie(token, is_https=request.is_https))
-        aid = str(event.aid) if type(event.aid) in (str, int) else ""
-        body = event_object(session, visit.received_ms, aid, token)
-        return event_answer(target.face, target.location, body, headers)
 
     async def _take_batch(self, request: Request, events: list[bytes]) -> Answer:
         """One bad event does not sink the others; those that are good go into the log together, or none of them."""

@@ -28,26 +28,36 @@ class Pairs(NamedTuple):
 
 def parse_pairs(query: bytes) -> Pairs:
     """Read `name=value&…`. An escape that is malformed, or is not of UTF-8, stays as it was written."""
-    parts = query.split(b"&", _MOST_PAIRS)
+    parts = query.decode("latin-1").split("&", _MOST_PAIRS)
     is_cut = len(parts) > _MOST_PAIRS
     values: dict[str, str] = {}
     repeated: dict[str, None] = {}
     for part in parts[:_MOST_PAIRS]:
-        if part:
-            name, _, value = part.partition(b"=")
-            key = _unquoted(name)
-            if key in values:
-                repeated[key] = None
-            else:
-                values[key] = _unquoted(value)
+        if not part:
+            continue
+        name, _, value = part.partition("=")
+        if "%" in part or "+" in part or not part.isascii():
+            name, value = _unquoted(name), _unquoted(value)
+        if name in values:
+            repeated[name] = None
+        else:
+            values[name] = value
     return Pairs(values, tuple(repeated), is_cut)
 
 
 def event_of(pairs: Pairs) -> bytes:
     """The event in a query or form as JSON; empty if it has no field of an event."""
-    members = [_member(name, value) for name, value in pairs.values.items() if name not in PARAMETERS]
-    members = [member for member in members if member]
-    return b"{%b}" % b",".join(members) if members else b""
+    members: dict[str, str | msgspec.Raw] = {}
+    for name, value in pairs.values.items():
+        if name in _JSON_FIELDS:
+            if value.strip():
+                raw = value.encode()
+                members[name] = msgspec.Raw(raw) if _is_json(raw) else value
+        elif name == "sid" and value.isascii() and value.isdigit() and len(value) <= _LONGEST_SID:
+            members[name] = msgspec.Raw(b"%d" % int(value))
+        elif name not in PARAMETERS:
+            members[name] = value
+    return _encode(members) if members else b""
 
 
 def warnings_of(pairs: Pairs) -> list[str]:
@@ -57,18 +67,8 @@ def warnings_of(pairs: Pairs) -> list[str]:
 
 def without(query: bytes, *names: str) -> bytes:
     """The query without these parameters."""
-    return b"&".join(part for part in query.split(b"&") if _unquoted(part.partition(b"=")[0]) not in names)
-
-
-def _member(name: str, value: str) -> bytes:
-    if name in _JSON_FIELDS:
-        if not value.strip():
-            return b""
-        raw = value.encode()
-        return b"%b:%b" % (_text(name), raw if _is_json(raw) else _text(value))
-    if name == "sid" and value.isascii() and value.isdigit() and len(value) <= _LONGEST_SID:
-        return b'"sid":%d' % int(value)
-    return b"%b:%b" % (_text(name), _text(value))
+    parts = query.decode("latin-1").split("&")
+    return "&".join(part for part in parts if _unquoted(part.partition("=")[0]) not in names).encode("latin-1")
 
 
 def _is_json(raw: bytes) -> bool:
@@ -79,12 +79,9 @@ def _is_json(raw: bytes) -> bool:
     return True
 
 
-def _unquoted(text: bytes) -> str:
-    if b"+" in text:
-        text = text.replace(b"+", b" ")
-    if b"%" in text:
-        text = unquote_to_bytes(text)
-    return text.decode("utf-8", _LITERAL)
+def _unquoted(text: str) -> str:
+    """`text` has a character for each byte."""
+    return unquote_to_bytes(text.replace("+", " ").encode("latin-1")).decode("utf-8", _LITERAL)
 
 
 def _literal(error: UnicodeError) -> tuple[str, int]:
@@ -93,6 +90,6 @@ def _literal(error: UnicodeError) -> tuple[str, int]:
     return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end
 
 
-_text: Final = msgspec.json.encode
+_encode: Final = msgspec.json.encode
 _LITERAL: Final = "tracklog.literal"
 codecs.register_error(_LITERAL, _literal)

@@ -1,7 +1,11 @@
 """The endpoint: one request from its scope to its events, and the answer. Knows the order of the checks, and none of
 their rules."""
 
+import asyncio
+import logging
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -39,7 +43,7 @@ from collector.ingest.cookie import has_cookies, token_in
 from collector.ingest.cors import check_origin, cors_headers, preflight_headers
 from collector.ingest.envelope import Visit
 from collector.ingest.intake import Intake, Request
-from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of, without
+from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of
 from collector.ingest.send import send_answer
 from collector.ingest.target import Face, Target, Targets
 from collector.problems import status_of
@@ -53,6 +57,12 @@ _DOCUMENT_METHODS: Final = b"GET, HEAD"
 _MOST_USER_AGENT: Final = 1024
 _MOST_REFERER: Final = 4096
 _NO_WARNINGS: Final[list[str]] = []
+_PLAIN_METHODS: Final = ("POST", "GET")
+_PLAIN_BEGINNINGS: Final = (b"{", b"")
+_NOT_PLAIN: Final = (FORM, NDJSON)
+_Waiting = tuple[Callable[[Answer], None], Answer, Target, Headers]
+
+logger = logging.getLogger(__name__)
 
 
 class EventEndpoint:
@@ -65,16 +75,58 @@ class EventEndpoint:
         self._url_bytes = limits.url_bytes
         self._form_bytes = _ESCAPE_BYTES * limits.event_bytes
         self._trusted_proxies = trusted_proxies
+        self._block: asyncio.Future[None] | None = None
+        self._waiting: list[_Waiting] = []
+
+    def begin(self, scope: Scope, body: bytes, respond: Callable[[Answer], None]) -> bool:
+        """Take the event of a whole request, and call `respond` once it is durable. No coroutine, no task: 20 % less.
+
+        False, and nothing has happened, for a request that is no plain event, waits for more than the log, or is
+        refused: `__call__` serves it then, by the same rules.
+        """
+        headers = dict(scope["headers"])
+        if scope["method"] not in _PLAIN_METHODS or b"content-encoding" in headers or body[:1] not in _PLAIN_BEGINNINGS:
+            return False
+        target, token, pairs = self._aim(scope, headers)
+        cors = cors_headers(target.property, headers.get(b"origin"), is_s2s=target.is_s2s)
+        try:
+            prop = self._admitted(scope, headers, target)
+            media = media_of(headers) if body else b""
+            if prop.ack is not None or media in _NOT_PLAIN or (pairs and (pairs.is_cut or pairs.repeated)):
+                return False
+            self._check_room(target, media)
+            request = self._request(scope, headers, target, prop, token, cors)
+            stored = self._intake.begin(request, event_of(pairs) if pairs else body)
+        except (Rejected, Overloaded, WalError):
+            return False
+        if prop.rate:
+            prop.rate.take(1)
+        if stored.durable and stored.durable is not self._block:
+            self._block, self._waiting = stored.durable, []
+            stored.durable.add_done_callback(partial(self._respond_all, self._waiting))
+        self._waiting.append((respond, stored.answer, target, cors))
+        return True
+
+    def _respond_all(self, waiting: list[_Waiting], durable: asyncio.Future[None]) -> None:
+        """Answer all whose events are in one block, which is fsynced, or has failed with a WalError."""
+        error = durable.exception()
+        for respond, answer, target, cors in waiting:
+            try:
+                respond(answer if error is None else self._refused(target, error, cors))  # type: ignore[arg-type]
+            except Exception:
+                logger.exception("an answer was not sent")
+
+    def _aim(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[Target, bytes, Pairs | None]:
+        """The target, the session token, and the query's pairs where it carries the event."""
+        if has_body(headers):
+            return *self._targets.find(scope["query_string"]), None
+        pairs = parse_pairs(scope["query_string"])
+        return self._targets.parse(pairs), pairs.values.get("an_session", "").encode(), pairs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; whatever happens, it is answered from here."""
         headers = dict(scope["headers"])
-        pairs: Pairs | None = None
-        if has_body(headers):
-            target, token = self._targets.find(scope["query_string"])
-        else:
-            pairs = parse_pairs(scope["query_string"])
-            target, token = self._targets.parse(pairs), pairs.values.get("an_session", "").encode()
+        target, token, pairs = self._aim(scope, headers)
         cors = cors_headers(target.property, headers.get(b"origin"), is_s2s=target.is_s2s)
         try:
             prop = self._admitted(scope, headers, target)
@@ -146,13 +198,12 @@ class EventEndpoint:
 
     async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
         event = event_of(pairs)
-        raw = without(query, "an_session", "redirect_sig") if event else b""
         if pairs.is_cut:
             fault = BadTarget("the query or the form has too many parameters")
             request = replace(request, target=request.target._replace(fault=fault))
         if warnings := warnings_of(pairs):
             request = replace(request, visit=replace(request.visit, warnings=warnings))
-        return await self._intake.take(request, event, raw, Form.QUERY)
+        return await self._intake.take(request, event, query if event else b"", Form.QUERY)
 
     def _check_room(self, target: Target, media: bytes) -> None:
         fullness = self._intake.fullness

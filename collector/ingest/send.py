@@ -25,16 +25,22 @@ async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
         return
     if cycle.flow.write_paused and not cycle.disconnected:
         await cycle.flow.drain()
-    if cycle.disconnected:
-        return
+    if not cycle.disconnected:
+        write_answer(cycle, answer)
+
+
+def write_answer(cycle: RequestResponseCycle, answer: Answer) -> None:
+    """Write the whole answer, however much of earlier ones the client has yet to read."""
     cycle.keep_alive = cycle.keep_alive and CLOSE not in answer.headers
-    cycle.transport.write(as_bytes(answer, closes=not cycle.keep_alive, has_body=scope["method"] != "HEAD"))
+    has_body = cycle.scope["method"] != "HEAD"
+    cycle.transport.write(as_bytes(answer, closes=not cycle.keep_alive, has_body=has_body))
     cycle.waiting_for_100_continue = False
     cycle.response_started = cycle.response_complete = True
     cycle.message_event.set()
     if not cycle.keep_alive:
         cycle.transport.close()
     cycle.on_response()
+    cycle.scope.pop(CYCLE, None)  # type: ignore[typeddict-item]  # no work for the garbage collector
 
 
 def as_bytes(answer: Answer, *, closes: bool, has_body: bool) -> bytes:

@@ -10,6 +10,8 @@ from collector.registry import Property, Registry
 
 _CACHED_QUERIES: Final = 4096
 _CACHED_BYTES: Final = 256
+_SAID: Final = ("portal_id", "prop_id", "resp_type", "is_s2s", "redirect_url", "redirect_sig")
+"""The parameters that a target depends on."""
 _TOKEN_PARAMETER: Final = b"an_session="
 _DIGITS: Final = 19
 
@@ -21,6 +23,9 @@ class Face(Enum):
     JSON = "json"
     REDIRECT = "redirect"
     PIXEL = "pixel"
+
+
+_FACES: Final = [face.value for face in Face]
 
 
 class Target(NamedTuple):
@@ -39,7 +44,7 @@ class Targets:
     def __init__(self, registry: Registry, signer: Signer) -> None:
         self._registry = registry
         self._signer = signer
-        self._cache: dict[bytes, Target] = {}
+        self._cache: dict[bytes | tuple[str | None, ...], Target] = {}
 
     def find(self, query: bytes) -> tuple[Target, bytes]:
         """The target of a query, and the session token in it (empty if none). Never raises."""
@@ -48,16 +53,24 @@ class Targets:
             query, token = _without_token(query)
         target = self._cache.get(query)
         if target is None:
-            target = self.parse(parse_pairs(query))
-            if target.fault is None and len(query) <= _CACHED_BYTES:  # a raised fault holds its frames
-                if len(self._cache) >= _CACHED_QUERIES:
-                    self._cache.clear()
-                self._cache[query] = target
+            target = parse_target(parse_pairs(query), self._registry, self._signer)
+            self._remember(query, len(query), target)
         return target, token
 
     def parse(self, pairs: Pairs) -> Target:
-        """The target of a query that will hardly come again. Never raises."""
-        return parse_target(pairs, self._registry, self._signer)
+        """The target of a query that carries an event, and so will hardly come again as a whole. Never raises."""
+        said = tuple(map(pairs.values.get, _SAID))
+        target = self._cache.get(said)
+        if target is None or pairs.is_cut:
+            target = parse_target(pairs, self._registry, self._signer)
+            self._remember(said, sum(len(value or "") for value in said), target)
+        return target
+
+    def _remember(self, key: bytes | tuple[str | None, ...], length: int, target: Target) -> None:
+        if target.fault is None and length <= _CACHED_BYTES:  # a raised fault holds its frames
+            if len(self._cache) >= _CACHED_QUERIES:
+                self._cache.clear()
+            self._cache[key] = target
 
 
 def parse_target(pairs: Pairs, registry: Registry, signer: Signer) -> Target:
@@ -65,7 +78,7 @@ def parse_target(pairs: Pairs, registry: Registry, signer: Signer) -> Target:
     values = pairs.values
     faults: list[Fault] = []
     portal_id, prop_id = (_identifier(values, name, faults) for name in ("portal_id", "prop_id"))
-    face = _choice(values, "resp_type", Face.JAVASCRIPT.value, [face.value for face in Face], faults)
+    face = _choice(values, "resp_type", Face.JAVASCRIPT.value, _FACES, faults)
     is_s2s = _choice(values, "is_s2s", "false", ["true", "false"], faults)
     prop = registry.get(portal_id, prop_id) if portal_id and prop_id else None
     where: bytes | None = None

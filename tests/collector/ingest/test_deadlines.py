@@ -41,7 +41,7 @@ def _run(use: Callable[[Connection], Any]) -> None:
     async def run() -> None:
         config = uvicorn.Config(_answer, http=Connection, ws="none", lifespan="off", log_config=None, access_log=False)
         config.load()
-        connections = Connections(Limits(header_seconds=10, body_seconds=20))
+        connections = Connections(Limits(header_seconds=10, body_seconds=20), lambda *_: False)
         connection = Connection(config=config, server_state=ServerState(), app_state={STATE: connections})
         connection.connection_made(_Transport())
         await use(connection)
