@@ -20,7 +20,7 @@ from collector.dead_letters import Form
 from collector.errors import Rejected, TooLarge
 from collector.ingest.client import kept_address
 from collector.ingest.decode import Event, batch_in, checked_event
-from collector.ingest.envelope import Visit, envelope
+from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.query import event_of, parse_pairs
 from collector.ingest.session import Sessions
 from collector.ingest.visitor import next_session
@@ -201,7 +201,8 @@ def _write(log: Log, ledger: Log, sessions: Sessions, block: list[_Passed]) -> N
     ledger.commit(msgspec.json.encode(plan) + b"\n", 1)
     records: list[bytes] = []
     for passed in block:
+        members = members_of(passed.visit)
         for event, line in passed.events:
             session = next_session(sessions, passed.visit.prop.portal_id, event, None, passed.visit.received_ms // 1000)
-            records.append(envelope(log.log_id, first + len(records), passed.visit, session, line))
+            records.append(envelope(log.log_id, first + len(records), passed.visit, members, session, line))
     log.commit(b"".join(records), len(records))

@@ -5,6 +5,7 @@ back: whatever queues up during an fsync is the next block, and each block wakes
 """
 
 import asyncio
+import re
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from wal.errors import LogClosed, LogFull, LogPoisoned, RecordTooLarge, WalError
-from wal.format import MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position
+from wal.format import MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position, count_lines
 from wal.log import Log
 
 STALL_SECONDS: Final = 1.0
@@ -21,6 +22,7 @@ _BLOCK_BYTES: Final = 1 << 20
 """Where a block stops taking more appends; a single larger append is a block of its own."""
 _WAITING_BYTES: Final = 64 << 20
 _IDLE_SECONDS: Final = 0.1
+_LINES: Final = re.compile(rb"(?:\{[^\n]*\}\n)+")
 _NEARLY_FULL: Final = 0.5
 """From this fullness of the log on, its idle thread looks for room: appends, which would, may be kept away by then."""
 
@@ -113,10 +115,8 @@ class Committer:
     @property
     def fullness(self) -> float:
         """How close the next append is to being refused, from 0 to 1: by waiting bytes, a slow disk or a full one."""
-        fullness = max(self._waiting_bytes / _WAITING_BYTES, self.log.fullness)
-        if self._in_flight is not None:
-            fullness = max(fullness, (self._loop.time() - self._started) / self._stall_seconds)
-        return fullness
+        stalled = (self._loop.time() - self._started) / self._stall_seconds if self._in_flight is not None else 0.0
+        return max(self._waiting_bytes / _WAITING_BYTES, self.log.fullness, stalled)
 
     async def wait_beyond(self, position: Position) -> None:
         """Return once `durable` is beyond `position`, at once if it is."""
@@ -257,7 +257,9 @@ def _check(lines: bytes, records: int, length: int) -> None:
             raise RecordTooLarge(f"{length} bytes in one append, the limit is {MAX_BLOCK_BYTES}")
         if max(map(len, lines.split(b"\n"))) >= MAX_LINE_BYTES:
             raise RecordTooLarge(f"a line is over the limit of {MAX_LINE_BYTES} bytes")
-    if not (lines.startswith(b"{") and lines.endswith(b"}\n")) or not (
-        records == lines.count(b"\n") == lines.count(b"}\n{") + 1
-    ):
+    if records == 1:  # nearly always, and in a third of the time
+        are_lines = lines[:1] == b"{" and lines[-2:] == b"}\n" and lines.find(b"\n") == length - 1
+    else:
+        are_lines = _LINES.fullmatch(lines) is not None and count_lines(lines) == records
+    if not are_lines:
         raise ValueError(f"not {records} lines of a JSON object each: {lines[:60]!r}")

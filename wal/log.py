@@ -15,7 +15,7 @@ from typing import Final
 from wal.damage import Damage
 from wal.errors import LogClosed, LogFull, LogPoisoned, WalError
 from wal.files import Files
-from wal.format import MAX_BLOCK_BYTES, Position
+from wal.format import MAX_BLOCK_BYTES, Position, count_lines
 from wal.identity import ensure_log_id
 from wal.recovery import TornTail, recover
 from wal.segment import SegmentName, SegmentWriter
@@ -60,6 +60,8 @@ class Log:
         self._warn_free_bytes = warn_free_bytes
         self._min_free_bytes = min_free_bytes
         self._free_bytes = sys.maxsize
+        self.fullness = 0.0
+        """The bytes that must stay free, as a share of those that are: 1 is where commits are refused."""
         self._is_warned = False
         self._room_checked_ms = 0
         self._clock = clock
@@ -85,18 +87,13 @@ class Log:
         """The durable place: every event before it survives a crash, and the next one gets its sequence."""
         return self._segment.end
 
-    @property
-    def fullness(self) -> float:
-        """The bytes that must stay free, as a share of those that are: 1 is where commits are refused."""
-        return self._min_free_bytes / max(self._free_bytes, 1)
-
     def commit(self, payload: bytes, records: int) -> None:
         """Write `records` JSON lines, each ending in LF, as one durable block.
 
         Raises LogFull (nothing is kept, and a later commit may succeed), LogPoisoned, LogClosed.
         """
         self._check_is_open()
-        if len(payload) > MAX_BLOCK_BYTES or payload.count(b"\n") != records:
+        if len(payload) > MAX_BLOCK_BYTES or count_lines(payload) != records:
             raise ValueError(f"not {records} lines in at most {MAX_BLOCK_BYTES} bytes, but {len(payload)} bytes")
         now = self._clock()
         if records:
@@ -197,6 +194,7 @@ class Log:
             self._free_bytes = self.files.free_bytes(self.directory)
         except OSError as error:
             raise self._refusal(error) from error
+        self.fullness = self._min_free_bytes / max(self._free_bytes, 1)
         is_low = self._free_bytes < self._warn_free_bytes
         if is_low and not self._is_warned:
             logger.warning("%s: only %d bytes are free on this disk", self.directory, self._free_bytes)

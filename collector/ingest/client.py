@@ -3,7 +3,9 @@
 import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from msgspec import Struct
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -16,7 +18,7 @@ _V4_BITS: Final = 24
 _V6_BITS: Final = 48
 
 
-class Client(NamedTuple):
+class Client(Struct, frozen=True, gc=False):
     """The address, if it is known, and whether the client itself came over HTTPS."""
 
     ip: str | None

@@ -14,7 +14,7 @@ from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, Reject
 from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import batch_in, checked_event
-from collector.ingest.envelope import Visit, envelope
+from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.inflate import inflate
 from collector.ingest.query import without
 from collector.ingest.session import Session, Sessions
@@ -142,7 +142,7 @@ class Intake:
             headers = [*headers, *stored_headers(event_id, is_shipped=prop.ack is not None)]
             if request.with_cookie:
                 headers.append(set_cookie(token, is_https=request.is_https))
-            durable = self._committer.append(envelope(log_id, sequence, visit, session, line))
+            durable = self._committer.append(envelope(log_id, sequence, visit, members_of(visit), session, line))
         aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
         body = event_object(session, visit.received_ms, aid, token)
         return Stored(durable, sequence, event_id, event_answer(target.face, target.location, body, headers))
@@ -168,7 +168,7 @@ class Intake:
         last: dict[int, Session] = {}
         records: list[bytes] = []
         rejected: list[tuple[int, Rejected]] = []
-        log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
+        log_id, sequence, members = self._committer.log.log_id, self._committer.next_sequence, members_of(visit)
         for index, each in enumerate(events):
             try:
                 event, line = checked_event(each, prop.required, self._limits)
@@ -177,7 +177,7 @@ class Intake:
                 continue
             session = next_session(self._sessions, prop.portal_id, event, known, visit.received_ms // 1000, last)
             last[session.au_id] = session
-            records.append(envelope(log_id, sequence + len(records), visit, session, line))
+            records.append(envelope(log_id, sequence + len(records), visit, members, session, line))
         if records and request.is_stored:
             try:
                 await self._committer.append(b"".join(records), len(records))
@@ -188,9 +188,10 @@ class Intake:
                 headers.append(set_cookie(self._sessions.token(prop.portal_id, session), is_https=request.is_https))
         if rejected:
             await self._refuse(request, [Refused(error, Form.JSON, events[index]) for index, error in rejected])
+        name = log_id.decode()
         if records and request.is_stored and prop.ack is not None:
             await self._wait_for(prop.ack, sequence, len(records), None)
-        ids = [f"{log_id.decode()}-{sequence + at}" for at in range(len(records))]
+        ids = [f"{name}-{each}" for each in range(sequence, sequence + len(records))]
         return batch_answer(target.face, ids, rejected, headers)
 
     async def _wait_for(self, ack: Ack, first: int, records: int, event_id: bytes | None) -> None:

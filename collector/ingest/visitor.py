@@ -2,6 +2,8 @@
 
 import secrets
 
+from msgspec import UNSET
+
 from collector.ingest.decode import Event
 from collector.ingest.session import AU_IDS, Session, Sessions
 
@@ -18,12 +20,10 @@ def next_session(
 
     `known` is what the token says, `last` are the sessions, by visitor, of earlier events of the same batch.
     """
-    au_id = 0
-    for name in (event.uid, event.aid):
-        if type(name) in (str, int):
-            au_id = sessions.au_id(portal_id, str(name))
-            break
-    if au_id == 0:
+    name = event.aid if event.uid is UNSET else event.uid
+    if name is not UNSET:
+        au_id = sessions.au_id(portal_id, str(name))
+    else:
         au_id = known.au_id if known else secrets.randbelow(AU_IDS) + 1
     sid = event.sid if type(event.sid) is int else None
     return sessions.next_hit(last.get(au_id, known) if last else known, au_id, sid, now)

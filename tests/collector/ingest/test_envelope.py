@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from collector.ingest.envelope import Visit, envelope
+from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.session import Session
 from tests.collector.properties import prepared
 
@@ -27,7 +27,8 @@ EVENT = b'{"ea":"view", "n":1.50}'
 
 def _line(session: Session = SESSION, **known: Any) -> bytes:
     """The record of a visit of which other things are known."""
-    return envelope(b"0123456789abcdef", 42, replace(VISIT, **known), session, EVENT)
+    visit = replace(VISIT, **known)
+    return envelope(b"0123456789abcdef", 42, visit, members_of(visit), session, EVENT)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from collector.config import Property
-from collector.ingest.envelope import Visit, envelope
+from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.session import Session
 from collector.registry import Registry
 from collector.ship.kafka.messages import Message, Messages
@@ -22,7 +22,7 @@ def _line(event: bytes = b'{"uid":"u-1"}', source: str = "web") -> bytes:
     assert prop
     visit = Visit(prop, 1_714_561_200_000, None, None, None, False, [])
     session = Session(42, 1, 42, 1, 1, 1, 1, 1, is_new=True, is_new_client=True, is_new_user=True)
-    return envelope(_LOG_ID, 7, visit, session, event)[:-1]
+    return envelope(_LOG_ID, 7, visit, members_of(visit), session, event)[:-1]
 
 
 def _message(line: bytes, **settings: Any) -> Message:
