@@ -19,7 +19,7 @@ lint: .venv/dev  ## style and types
 torture: .venv/dev  ## the long tests: crashes, faults and power cuts; ends in a table of what was lost (0)
 	$(BIN)/pytest -m torture -s
 
-bench: .venv/dev  ## CPU of requests, recovery and shipping, slow clients, latency, Kafka; needs wrk, Java and two cores
+bench: .venv/dev  ## all that is measured, in an hour; needs wrk, strace, Java and two cores; charts in bench/report
 	$(BIN)/python -m bench
 	@echo
 	$(BIN)/python -m bench.recovery
@@ -32,8 +32,10 @@ bench: .venv/dev  ## CPU of requests, recovery and shipping, slow clients, laten
 	@echo
 	$(BIN)/python -m bench.kafka
 
-bench-locust: .venv/dev  ## 30 s of load on the collector that `make run` serves
-	$(BIN)/locust -f bench/locustfile.py --headless --users 64 --spawn-rate 64 --run-time 30s --host http://127.0.0.1:8080
+bench-locust: .venv/dev  ## 30 s of load on the collector that `make run` serves, and a report in bench/report/locust.html
+	@mkdir -p bench/report
+	$(BIN)/locust -f bench/locustfile.py --headless --users 64 --spawn-rate 64 --run-time 30s \
+	  --host http://127.0.0.1:8080 --html bench/report/locust.html $(LOCUST)
 
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

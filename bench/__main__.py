@@ -1,78 +1,123 @@
-"""`python -m bench`: what a request costs the collector in CPU, against the bare HTTP server, in one run."""
+"""`python -m bench`: every scenario, each paired with its reference in one run; a table, results.json and charts.
+
+CPU is that of the server's processes; the load comes from another core. Parts can be measured one by one: what the
+other parts came to last time stays in the results.
+"""
 
 import argparse
-import json
+import os
 import platform
-import statistics
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final
 
+import msgspec
 import psutil
 
-from bench import servers, wrk
-from bench.event import BODY
+from bench import charts, delay, lasting, requests, servers, stages, wrk
+from bench.measure import Options, Row
+from bench.recovery import build
 
-REPORT = Path(__file__).parent / "report"
-
-
-class Sample(NamedTuple):
-    """One measured run: CPU microseconds of the server process a request, and requests a second."""
-
-    cpu_us: float
-    rate: float
+REPORT: Final = Path(__file__).parent / "report"
+_FULL: Final = Options(rounds=5, seconds=5, soak_minutes=10, log_mib=10 << 10, properties=100_000, visitors=1_000_000)
+_QUICK: Final = Options(rounds=1, seconds=1, soak_minutes=0.2, log_mib=64, properties=2_000, visitors=10_000)
 
 
-def main() -> None:
-    """Alternate between echo and collector, print the medians and their ratio, and write them as JSON."""
-    options = _options()
+class _Results(msgspec.Struct):
+    machine: str
+    rows: list[Row]
+
+
+def main() -> int:
+    """Measure, print, write, draw; 1 where a bound does not hold."""
+    arguments = _arguments()
+    options = _QUICK if arguments.quick else _FULL
+    options = options._replace(rounds=arguments.rounds or options.rounds, seconds=arguments.seconds or options.seconds)
     servers.check_cores()
     wrk.check_installed()
-    samples: dict[str, list[Sample]] = {"bare uvicorn echo": [], "collector, single POST": []}
-    with tempfile.TemporaryDirectory() as folder, servers.echo() as echo, servers.collector(Path(folder)) as collector:
-        for number in range(options.rounds):
-            print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-            for name, server in zip(samples, (echo, collector), strict=True):
-                samples[name].append(_measure(server[0], server[1][0], options.connections, options.seconds))
-    _report(samples, options)
+    os.sched_setaffinity(0, {servers.LOAD_CORE})
+    report = Path(arguments.report)
+    report.mkdir(parents=True, exist_ok=True)
+    rows = _earlier(report)
+    for name in arguments.part or _PARTS:
+        measured = list(_PARTS[name](options))
+        names = {row.part for row in measured}
+        rows = [row for row in rows if row.part not in names] + measured
+        results = _Results(_machine(), rows)
+        (report / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
+        _print(measured)
+    print(f"\n{_machine()}; medians of {options.rounds} runs of {options.seconds} s")
+    for path in [report / "results.json", *charts.draw(rows, report)]:
+        print(f"written: {path}")
+    return 1 if any(row.verdict == "BROKEN" for row in rows) else 0
 
 
-def _options() -> argparse.Namespace:
+def _log_sizes(options: Options) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        build(str(Path(folder) / "log" / "00"), options.log_mib)
+        yield from requests.of_log_sizes(options, Path(folder))
+
+
+_PARTS: Final[dict[str, Callable[[Options], Iterator[Row]]]] = {
+    "requests": requests.of_kinds,
+    "stages": stages.of_a_request,
+    "connections": requests.of_connections,
+    "workers": requests.of_workers,
+    "disks": requests.of_disks,
+    "sink": requests.of_a_dead_sink,
+    "delay": delay.of_half_rate,
+    "commit": delay.of_commits,
+    "properties": requests.of_properties,
+    "visitors": requests.of_visitors,
+    "log": _log_sizes,
+    "start": lasting.of_start,
+    "soak": lasting.of_soak,
+}
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each, of which the median counts (5)")
-    parser.add_argument("--seconds", type=int, default=5, help="length of a run (5)")
-    parser.add_argument("--connections", type=int, default=64, help="connections of the load (64)")
-    return parser.parse_args()
+    parser.add_argument("part", nargs="*", help=f"what to measure: {', '.join(_PARTS)} (all, 40 minutes)")
+    parser.add_argument("--rounds", type=int, help=f"runs of each, of which the median counts ({_FULL.rounds})")
+    parser.add_argument("--seconds", type=int, help=f"length of a run ({_FULL.seconds})")
+    parser.add_argument("--quick", action="store_true", help="one short run of each, to see that all works")
+    parser.add_argument("--report", default=str(REPORT), help="folder of results and charts (bench/report)")
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.part if name not in _PARTS]:
+        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(_PARTS)}")
+    return arguments
 
 
-def _measure(port: int, process: psutil.Process, connections: int, seconds: int) -> Sample:
-    wrk.run(port, connections, 1)  # warm up
-    before = servers.cpu_seconds(process)
-    load = wrk.run(port, connections, seconds)
-    spent = servers.cpu_seconds(process) - before
-    if load.errors:
-        sys.exit(f"bench: {load.errors} of {load.requests} requests failed")
-    return Sample(spent / load.requests * 1e6, load.requests / load.seconds)
+def _earlier(report: Path) -> list[Row]:
+    try:
+        return msgspec.json.decode((report / "results.json").read_bytes(), type=_Results).rows
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return []
 
 
-def _report(samples: dict[str, list[Sample]], options: argparse.Namespace) -> None:
-    medians = {
-        name: Sample(*(statistics.median(values) for values in zip(*each, strict=True)))
-        for name, each in samples.items()
-    }
-    echo, collector = medians.values()
-    machine = f"{psutil.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}"
-    print(f"One worker on one core, {options.connections} connections, {len(BODY)} bytes an event, fsync and file sink")
-    print(f"Python {platform.python_version()}, {machine}; medians of {options.rounds} runs of {options.seconds} s\n")
-    print(f"{'':24} {'CPU a request':>14} {'requests/s':>12} {'ratio':>7}")
-    for name, sample in medians.items():
-        ratio = sample.cpu_us / echo.cpu_us
-        print(f"{name:24} {sample.cpu_us:>11.1f} us {sample.rate:>12,.0f} {ratio:>7.2f}")
-    REPORT.mkdir(exist_ok=True)
-    result = {"machine": machine, "ratio": collector.cpu_us / echo.cpu_us, "samples": samples}
-    (REPORT / "single-post.json").write_text(json.dumps(result, indent=1))
+def _machine() -> str:
+    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+    processor = model.partition(":")[2].strip() or platform.machine()
+    return f"{psutil.cpu_count()} cores of {processor}, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def _print(rows: list[Row]) -> None:
+    print(f"\n{'':38} {'measured':>12} {'times':>6}  {'reference':36} {'at most':>8} {'goal':>5} {'':7} beside")
+    for row in rows:
+        value = f"{row.value:.2f} {row.unit}" if row.unit != "us" else f"{row.value:.1f} us"
+        times = "" if row.ratio is None else f"{row.ratio:.2f}"
+        bounds = ["" if bound is None else f"{bound:g}" for bound in (row.most, row.goal)]
+        print(
+            f"{row.scenario:38} {value:>12} {times:>6}  {row.reference:36} {bounds[0]:>8} {bounds[1]:>5} "
+            f"{row.verdict:7} {row.beside}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -31,7 +31,7 @@ def main() -> None:
     size = parser.parse_args().mib
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         directory = str(Path(folder) / "00")
-        log_id = _build(directory, size)
+        log_id = build(directory, size)
         idle = _in_a_process(_open, str(Path(folder) / "empty"), b"")
         scanned = _in_a_process(_scan, directory, log_id)
         opened = _in_a_process(_open, directory, log_id)
@@ -39,7 +39,8 @@ def main() -> None:
     print(f"start with {size} MiB: {opened[0] * 1000:.0f} ms of CPU, {opened[1] - idle[1]:.1f} MiB over an empty log")
 
 
-def _build(directory: str, mib: int) -> bytes:
+def build(directory: str, mib: int) -> bytes:
+    """Make a log of this size; returns its id."""
     log = Log(directory, files=_UnsyncedFiles())
     for number in range(mib * _MIB // len(_BLOCK)):
         log.commit(_BLOCK, 16)

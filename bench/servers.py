@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -23,11 +24,11 @@ dir = "log"
 retain_hours = {retain_hours}
 [dead_letters]
 dir = "dead"
-[[property]]
-portal_id = 33167
-prop_id = 564990801
+{properties}
 {sinks}
 """
+_PROPERTY = "[[property]]\nportal_id = 33167\nprop_id = {}\n"
+PROP_ID = 564990801
 FILE_SINK = """
 [[sink]]
 type = "file"
@@ -36,45 +37,77 @@ dir = "events"
 """As the demo configuration has it."""
 
 
+class Server(NamedTuple):
+    """A server under test: its port, and the processes that serve."""
+
+    port: int
+    workers: list[psutil.Process]
+
+
 @contextmanager
 def collector(
-    folder: Path, workers: int = 1, *, sinks: str = FILE_SINK, retain_hours: float = 24.0
-) -> Iterator[tuple[int, list[psutil.Process]]]:
-    """A collector with fsync and these sinks, below `folder`; gives its port and its workers."""
+    folder: Path,
+    workers: int = 1,
+    *,
+    sinks: str = FILE_SINK,
+    retain_hours: float = 24.0,
+    properties: Sequence[int] = (PROP_ID,),
+    cores: Sequence[int] = (SERVER_CORE,),
+    under: Sequence[str] = (),
+) -> Iterator[Server]:
+    """A collector with fsync and these sinks, below `folder`; `under` is a command that runs it."""
     port = free_port()
-    config = _CONFIG.format(port=port, workers=workers, sinks=sinks, retain_hours=retain_hours)
+    config = _CONFIG.format(
+        port=port,
+        workers=workers,
+        sinks=sinks,
+        retain_hours=retain_hours,
+        properties="".join(map(_PROPERTY.format, properties)),
+    )
     (folder / "collector.toml").write_text(config)
     program = Path(sys.executable).parent / "collector"
-    with _running([str(program), "serve", "--config", str(folder / "collector.toml")]) as process:
+    command = [*under, str(program), "serve", "--config", str(folder / "collector.toml")]
+    with _running(command, cores) as process:
         _wait(port)
         # the supervisor's other child is multiprocessing's resource tracker
-        yield port, [each for each in process.children() if "spawn_main" in " ".join(each.cmdline())]
+        family = process.children(recursive=True)
+        yield Server(port, [each for each in family if "spawn_main" in " ".join(each.cmdline())])
 
 
 @contextmanager
-def echo() -> Iterator[tuple[int, list[psutil.Process]]]:
-    """The reference with the same event loop, parser and options."""
+def echo(app: str = "app") -> Iterator[Server]:
+    """One of the references in `bench.echo`, with the same event loop, parser and options."""
     port = free_port()
     options = f"--port {port} --loop uvloop --http httptools --ws none --lifespan off --no-access-log"
     quiet = "--no-proxy-headers --no-server-header --no-date-header --log-level warning"
-    with _running([sys.executable, "-m", "uvicorn", "bench.echo:app", *options.split(), *quiet.split()]) as process:
+    command = [sys.executable, "-m", "uvicorn", f"bench.echo:{app}", *options.split(), *quiet.split()]
+    with _running(command, (SERVER_CORE,)) as process:
         _wait(port)
-        yield port, [process]
+        yield Server(port, [process])
 
 
-def cpu_seconds(process: psutil.Process) -> float:
-    """CPU time of a process so far, user and system, all its threads."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def cpu_seconds(*processes: psutil.Process) -> float:
+    """CPU time of processes so far, user and system, all their threads."""
+    times = [process.cpu_times() for process in processes]
+    return float(sum(each.user + each.system for each in times))
+
+
+def mib(*processes: psutil.Process) -> float:
+    """Memory that processes have, in MiB."""
+    return float(sum(process.memory_info().rss for process in processes)) / (1 << 20)
 
 
 @contextmanager
-def _running(command: list[str]) -> Iterator[psutil.Process]:
-    process = subprocess.Popen(["taskset", "-c", str(SERVER_CORE), *command], stderr=subprocess.DEVNULL)
+def _running(command: list[str], cores: Sequence[int]) -> Iterator[psutil.Process]:
+    """A command on these cores; at the end its innermost process gets SIGTERM, since tracers keep it to themselves."""
+    pinned = ["taskset", "-c", ",".join(map(str, cores)), *command]
+    process = psutil.Popen(pinned, stderr=subprocess.DEVNULL)
     try:
-        yield psutil.Process(process.pid)
+        yield process
     finally:
-        process.send_signal(signal.SIGTERM)
+        traced = process.children() if command[0] == "strace" else [process]
+        for each in traced:
+            each.send_signal(signal.SIGTERM)
         process.wait()
 
 
@@ -85,7 +118,7 @@ def free_port() -> int:
         return port
 
 
-def _wait(port: int, seconds: float = 20.0) -> None:
+def _wait(port: int, seconds: float = 60.0) -> None:
     """Return once something answers on the port."""
     deadline = time.monotonic() + seconds
     while True:

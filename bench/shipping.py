@@ -16,6 +16,7 @@ import psutil
 
 from bench import servers, wrk
 from bench.event import encoded, others
+from bench.traffic import EVENTS_A_BATCH, Traffic, posts
 from wal.cursor import load_cursor
 from wal.files import Files
 from wal.identity import read_log_id
@@ -24,13 +25,14 @@ from wal.segment import list_segments
 
 _SINK: Final = "file"
 _MOST_RATIO: Final = 1.15
-_EVENTS_A_BATCH: Final = 100
 _EVENTS: Final = others(20_000)
 _LOADS: Final = {
-    "single POST": [encoded(event) for event in _EVENTS],
-    f"batch of {_EVENTS_A_BATCH}": [
-        encoded(_EVENTS[first : first + _EVENTS_A_BATCH]) for first in range(0, len(_EVENTS), _EVENTS_A_BATCH)
-    ],
+    "single POST": posts([encoded(event) for event in _EVENTS], "single POST"),
+    f"batch of {EVENTS_A_BATCH}": posts(
+        [encoded(_EVENTS[first : first + EVENTS_A_BATCH]) for first in range(0, len(_EVENTS), EVENTS_A_BATCH)],
+        "batch",
+        EVENTS_A_BATCH,
+    ),
 }
 
 
@@ -102,12 +104,10 @@ def _pairs(load: str, without: Server, shipping: Server, options: argparse.Names
     return pairs
 
 
-def _measure(server: Server, bodies: list[bytes], connections: int, seconds: int) -> Sample:
+def _measure(server: Server, traffic: Traffic, connections: int, seconds: int) -> Sample:
     """CPU counts until all is shipped, so that no work is put off to after the run."""
     first, before = _end(server.log), servers.cpu_seconds(server.worker)
-    load = wrk.run(server.port, connections, seconds, bodies)
-    if load.errors:
-        sys.exit(f"bench: {load.errors} of {load.requests} requests failed")
+    load = wrk.run(server.port, traffic, connections, seconds)
     end, ended = _end(server.log), time.monotonic()
     while server.ships and _shipped(server.log) < end:
         time.sleep(0.05)

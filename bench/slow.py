@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import psutil
 import uvloop
@@ -37,9 +37,8 @@ class _Slow(asyncio.Protocol):
         self.transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.WriteTransport):
-            self.transport = transport
-            transport.write(self._request)
+        self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's are no instances of it
+        self.transport.write(self._request)
         self._crowd.open.append(self)
 
     def data_received(self, data: bytes) -> None:

@@ -1,63 +1,86 @@
-"""wrk, the load generator: one thread, any number of connections, one request or many in turn."""
+"""wrk, the load generator: one thread, any number of connections, requests in turn, each as soon as one is answered."""
 
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench.event import BODY, TARGET
 from bench.servers import LOAD_CORE
+from bench.traffic import Traffic
 
-_SCRIPT: Final = """
-wrk.method = "POST"
-wrk.headers["content-type"] = "application/json"
-{posts}
-done = function(summary)
-  io.write(string.format("RESULT %d %d %d\\n", summary.requests, summary.duration, summary.errors.status
-    + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
-end
-"""
-_ONE: Final = "wrk.body = io.open({path!r}):read('*a')"
-_MANY: Final = """
-local requests, at = {{}}, 0
+_IN_TURN: Final = """
+local requests, at = {}, 0
 init = function()
-  for body in io.lines({path!r}) do requests[#requests + 1] = wrk.format(nil, nil, nil, body) end
+  local file = io.open(REQUESTS, "rb")
+  while true do
+    local length = file:read("*n")
+    if not length then break end
+    file:read(1)
+    requests[#requests + 1] = file:read(length)
+  end
 end
 request = function()
   at = at % #requests + 1
   return requests[at]
 end
 """
+_COUNTED: Final = """
+local at, head, tail = 0
+init = function()
+  local file = io.open(REQUESTS, "rb")
+  local length = file:read("*n")
+  file:read(1)
+  head = file:read(length)
+  length = file:read("*n")
+  file:read(1)
+  tail = file:read(length)
+end
+request = function()
+  at = (at + 1) % VISITORS
+  return head .. string.format("%07d", at) .. tail
+end
+"""
+_DONE: Final = """
+done = function(summary, latency)
+  io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, summary.errors.status
+    + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
+    latency:percentile(50), latency:percentile(99)))
+end
+"""
 
 
 class Load(NamedTuple):
-    """What wrk did: requests answered, in how many seconds, how many of them not with a 2xx or 3xx."""
+    """What wrk did: requests answered, in how many seconds, how many of them not with a 2xx or 3xx; latencies in ms."""
 
     requests: int
     seconds: float
     errors: int
+    p50: float
+    p99: float
 
 
-def run(port: int, connections: int, seconds: int, bodies: Sequence[bytes] = (BODY,)) -> Load:
-    """Post these bodies in turn for `seconds`."""
+def run(port: int, traffic: Traffic, connections: int, seconds: int, *, core: int | None = LOAD_CORE) -> Load:
+    """Send this traffic for `seconds`, from one core, or from any. Exits where a request fails."""
     with tempfile.TemporaryDirectory() as folder:
-        script, content = Path(folder) / "post.lua", Path(folder) / "bodies"
-        content.write_bytes(b"\n".join(bodies))
-        posts = (_ONE if len(bodies) == 1 else _MANY).format(path=str(content))
-        script.write_text(_SCRIPT.format(posts=posts))
-        url = f"http://127.0.0.1:{port}{TARGET}"
-        load = f"wrk -t1 -c{connections} -d{seconds}s -s {script} {url}"
-        command = ["taskset", "-c", str(LOAD_CORE), *load.split()]
+        script, content = Path(folder) / "load.lua", Path(folder) / "requests"
+        pieces = traffic.halves if traffic.visitors else traffic.requests
+        content.write_bytes(b"".join(b"%d\n%b" % (len(piece), piece) for piece in pieces))
+        kind = _COUNTED.replace("VISITORS", str(traffic.visitors)) if traffic.visitors else _IN_TURN
+        script.write_text(kind.replace("REQUESTS", f"{str(content)!r}") + _DONE)
+        command = f"wrk -t1 -c{connections} -d{seconds}s --timeout 20s -s {script} http://127.0.0.1:{port}/".split()
+        if core is not None:
+            command = ["taskset", "-c", str(core), *command]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"^RESULT (\d+) (\d+) (\d+)$", printed, re.MULTILINE)
+    found = re.search(r"^RESULT (\d+) (\d+) (\d+) (\d+) (\d+)$", printed, re.MULTILINE)
     if not found:
         sys.exit(f"bench: wrk printed no result:\n{printed}")
-    requests, microseconds, errors = map(int, found.groups())
-    return Load(requests, microseconds / 1e6, errors)
+    requests, microseconds, errors, p50, p99 = map(int, found.groups())
+    if errors or not requests:
+        sys.exit(f"bench: {errors} of {requests} requests failed ({traffic.name}, {connections} connections)")
+    return Load(requests, microseconds / 1e6, errors, p50 / 1000, p99 / 1000)
 
 
 def check_installed() -> None:

@@ -1,0 +1,113 @@
+"""How long a request takes at half the rate that saturates the server, against the disk and the bare server."""
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from bench import servers, traffic
+from bench.event import BODY
+from bench.measure import Options, Row, load, progress
+from bench.openloop import Answered, OpenLoop
+from bench.requests import fresh
+from bench.servers import Server
+from wal.committer import Committer
+from wal.log import Log
+
+_CONNECTIONS: Final = 64
+_SYNC_SECONDS: Final = 2.0
+_MOST: Final = 3.0
+_GOAL: Final = 2.0
+_EVENTS_A_BLOCK: Final = 54
+"""As many as come together at 64 connections under full load."""
+
+
+def of_half_rate(options: Options) -> Iterator[Row]:
+    """The p99 of single POST at half the saturating rate, against fdatasync's and the echo's at the same rate."""
+    kind = traffic.singles()
+    with servers.echo() as echo, fresh() as ours:
+        rate = load(ours, kind, _CONNECTIONS, options.seconds).rate / 2
+        rounds: list[tuple[float, float, float]] = []
+        all_latencies: dict[str, list[float]] = {"collector": [], "echo": []}
+        for number in range(options.rounds):
+            progress(f"half the saturating rate: round {number + 1} of {options.rounds}")
+            mine, theirs = (uvloop.run(_open_loop(server, rate, options.seconds)) for server in (ours, echo))
+            if failed := mine.failed + theirs.failed:
+                raise SystemExit(f"bench: {failed} requests failed at {rate:,.0f} a second")
+            rounds.append((mine.at(0.99), theirs.at(0.99), p99_of_fdatasync()))
+            all_latencies["collector"] += mine.latencies
+            all_latencies["echo"] += theirs.latencies
+    mine_p99, echo_p99, disk_p99 = (statistics.median(values) for values in zip(*rounds, strict=True))
+    yield Row(
+        "delay",
+        "p99 of single POST at half rate",
+        mine_p99,
+        "ms",
+        f"fdatasync {disk_p99:.2f} + echo {echo_p99:.2f} ms",
+        statistics.median(ours_ / (echo_ + disk) for ours_, echo_, disk in rounds),
+        _MOST,
+        _GOAL,
+        f"{rate:,.0f} events/s",
+        {"rounds": rounds, "latencies": {name: _histogram(values) for name, values in all_latencies.items()}},
+    )
+
+
+def of_commits(options: Options) -> Iterator[Row]:
+    """Group commit alone, without HTTP: as many coroutines as connections append a line at a time."""
+    spent, count, seconds = uvloop.run(_commit(options.seconds))
+    yield Row("commit", "group commit alone", spent / count * 1e6, "us", beside=f"{count / seconds:,.0f} events/s")
+
+
+def p99_of_fdatasync() -> float:
+    """Milliseconds of an fdatasync behind a block of usual size, here, with nothing else going on."""
+    block, times = BODY * _EVENTS_A_BLOCK, []
+    with tempfile.TemporaryFile() as file:
+        begun = time.perf_counter()
+        while (now := time.perf_counter()) - begun < _SYNC_SECONDS:
+            os.write(file.fileno(), block)
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - now)
+    return statistics.quantiles(times, n=100)[98] * 1000
+
+
+async def _open_loop(server: Server, rate: float, seconds: float) -> Answered:
+    async with OpenLoop(server.port, traffic.singles(), _CONNECTIONS) as loop:
+        await loop.run(rate, 1)
+        return await loop.run(rate, seconds)
+
+
+async def _commit(seconds: float) -> tuple[float, int, float]:
+    """CPU seconds, events and seconds."""
+    line, count = b'{"event":%b}\n' % BODY, 0
+    with tempfile.TemporaryDirectory() as folder:
+        committer = Committer(Log(str(Path(folder) / "00")))
+        begun, before = time.monotonic(), time.process_time()
+
+        async def append() -> None:
+            nonlocal count
+            while time.monotonic() - begun < seconds:
+                await committer.append(line)
+                count += 1
+
+        await asyncio.gather(*(append() for _ in range(_CONNECTIONS)))
+        spent, took = time.process_time() - before, time.monotonic() - begun
+        await committer.close()
+        committer.log.close()
+    return spent, count, took
+
+
+def _histogram(latencies: list[float]) -> list[tuple[float, int]]:
+    """Counts by upper bound in ms; the bounds grow by a tenth."""
+    counts: dict[float, int] = {}
+    bound = 0.05
+    for latency in sorted(latencies):
+        while latency * 1000 > bound:
+            bound *= 1.1
+        counts[round(bound, 4)] = counts.get(round(bound, 4), 0) + 1
+    return list(counts.items())

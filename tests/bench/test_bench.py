@@ -1,0 +1,74 @@
+"""The benchmarks run, and what they send is stored: a load that is refused would be measured as a fast one."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import traffic
+from bench.traffic import Traffic
+from tests.running import read_log, running
+
+ROOT = Path(__file__).parents[2]
+FEW = 12
+
+
+def _bench(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode in (0, 1), done.stderr  # a bound may be broken on a machine that does other things too
+    return done.stdout
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_parts_are_measured_one_by_one_into_a_table_results_and_charts(tmp_path: Path) -> None:
+    report = ("--quick", "--report", str(tmp_path))
+    assert "p99 of single POST at half rate" in _bench("delay", "stages", *report)
+    assert "group commit alone" in _bench("commit", *report)
+    rows = json.loads((tmp_path / "results.json").read_bytes())["rows"]
+    assert {row["part"] for row in rows} == {"delay", "stages", "commit"}
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"latency.svg", "stages.svg"}
+    stages = [row["value"] for row in rows if row["part"] == "stages"]
+    assert len(stages) > 6
+    assert all(value > 0 for value in stages)
+
+
+def test_a_part_that_there_is_not_is_an_error_that_says_which_there_are() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "speed"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "no such part: speed; there are requests, stages" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [traffic.singles, traffic.large_singles, traffic.pixels, traffic.batches, traffic.files, traffic.mixed],
+)
+def test_every_request_of_a_load_is_stored(tmp_path: Path, kind: Callable[[], Traffic]) -> None:
+    sent = kind()
+    requests = sent.requests[:FEW]
+    with running(tmp_path, workers=1) as collector:
+        for request in requests:
+            assert collector.exchange(request).status in (200, 302)
+    events = len(read_log(tmp_path / "data/log"))
+    assert events == len(requests) * sent.events if sent.name != "mixed" else events >= len(requests)
+
+
+def test_locust_sends_its_mix_at_the_rate_that_is_asked_for(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    with running(tmp_path, workers=1) as collector:
+        load = f"--headless --users 8 --spawn-rate 8 --run-time 3s --rate 100 --seed 7 --html {report}"
+        url = f"http://127.0.0.1:{collector.port}"
+        command = [str(Path(sys.executable).parent / "locust"), "-f", "bench/locustfile.py", *load.split()]
+        done = subprocess.run([*command, "--host", url], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr  # 1 where a request failed
+    assert report.stat().st_size > 0
+    records = read_log(tmp_path / "data/log")
+    assert len(records) >= 100
+    assert {record["event"]["ea"] for record in records} >= {"view", "add_to_cart"}
