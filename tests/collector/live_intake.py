@@ -1,11 +1,12 @@
 """An intake on real logs in a folder, and an endpoint in front of it, without a network."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from starlette.types import Message
+from starlette.types import Message, Scope
 
 from collector import config
 from collector.confirmations import Confirmations
@@ -25,6 +26,8 @@ from wal.files import Files
 NOW_MS = 1_576_222_588_123
 SECRET = b"s" * 64
 SESSIONS = Sessions(SECRET, 1800)
+tries_at_once = True
+"""Whether `ask` tries `EventEndpoint.begin` first, as connections do, or asks its coroutine at once."""
 
 
 class Logs(NamedTuple):
@@ -77,18 +80,11 @@ def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | N
 
 async def ask(served: EventEndpoint, method: str, query: str, body: bytes | None = None, **headers: str) -> Answer:
     """The answer to one request; `content_type="…"` becomes the header content-type."""
-    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    if body is not None:
-        named.append((b"content-length", b"%d" % len(body)))
-    scope = {
-        "type": "http",
-        "method": method,
-        "raw_path": b"/event",
-        "query_string": query.encode(),
-        "headers": named,
-        "client": ("203.0.113.7", 4711),
-        "scheme": "http",
-    }
+    scope = scope_of(method, query, body, **headers)
+    if tries_at_once:
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if served.begin(scope, body or b"", answered.set_result):
+            return await answered
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -100,3 +96,19 @@ async def ask(served: EventEndpoint, method: str, query: str, body: bytes | None
     await served(scope, receive, send)
     start, end = sent
     return Answer(start["status"], start["headers"], end["body"])
+
+
+def scope_of(method: str, query: str, body: bytes | None = None, **headers: str) -> Scope:
+    """A request as ASGI has it."""
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    if body is not None:
+        named.append((b"content-length", b"%d" % len(body)))
+    return {
+        "type": "http",
+        "method": method,
+        "raw_path": b"/event",
+        "query_string": query.encode(),
+        "headers": named,
+        "client": ("203.0.113.7", 4711),
+        "scheme": "http",
+    }

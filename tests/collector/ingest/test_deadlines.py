@@ -5,11 +5,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from collector.config import Limits
+from collector.ingest.answer import Answer
 from collector.ingest.connection import STATE, Connection, Connections
 
 HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
@@ -116,5 +118,32 @@ def test_a_connection_that_is_kept_alive_is_so_for_its_time_behind_a_pause_of_wr
         connection.pause_writing()
         connection.resume_writing()
         assert 0 < _left(connection) <= connection.timeout_keep_alive
+
+    _run(use)
+
+
+def test_a_whole_request_begins_at_once_unless_its_client_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(connection: Connection) -> None:
+        begun: list[bytes] = []
+
+        def begin(_scope: Scope, body: bytes, respond: Callable[[Answer], None]) -> bool:
+            begun.append(body)
+            connection.loop.call_soon(respond, Answer(200, [], b""))
+            return True
+
+        monkeypatch.setattr(connection._all, "begin", begin)
+        connection.data_received(HEAD + b"{}")
+        assert (begun, len(connection.tasks)) == ([b"{}"], 0)
+        await asyncio.sleep(0)
+        assert connection.cycle.response_complete
+        connection.data_received(HEAD)
+        assert (begun, len(connection.tasks)) == ([b"{}"], 1)  # the rest may take its time
+        connection.data_received(b"{}")
+        await asyncio.sleep(0.01)
+        connection.pause_writing()
+        connection.data_received(HEAD + b"{}")
+        assert (begun, len(connection.tasks)) == ([b"{}"], 1)
+        connection.resume_writing()
+        await asyncio.sleep(0.01)
 
     _run(use)

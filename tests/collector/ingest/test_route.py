@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+import tests.collector.live_intake as live_intake_module
 from collector.config import Limits, Property
 from collector.ingest.answer import Answer
 from collector.ingest.redirect import Signer
@@ -18,6 +19,12 @@ FORM = "application/x-www-form-urlencoded"
 WEB = Property(1, 2, required=("ea",), origins=("https://shop.example.com",), redirect_hosts=("shop.example.com",))
 KEYED = Property(1, 2, required=("ea",), write_keys=("env:OLD_KEY", "env:NEW_KEY"))
 Ask = Callable[..., Awaitable[Answer]]
+
+
+@pytest.fixture(params=["at once", "coroutine"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways through the endpoint keep the same rules."""
+    monkeypatch.setattr(live_intake_module, "tries_at_once", request.param == "at once")
 
 
 def _serve(
