@@ -169,8 +169,8 @@ def _passed(settings: Settings, whole: Whole, prop: Property, report: Report) ->
     visit = _visit(whole, prop)
     try:
         body = event_of(parse_pairs(whole.body)) if whole.letter.form is Form.QUERY else whole.body
-        split = batch_in(body, limits.batch_events, is_ndjson=whole.letter.form is Form.NDJSON)
-        events = [checked_event(event, prop.required, limits) for event in ([body] if split is None else split)]
+        batch = batch_in(body, limits.batch_events, is_ndjson=whole.letter.form is Form.NDJSON)
+        events = [checked_event(event, prop.required, limits) for event in ([body] if batch is None else batch.events)]
         around = _ENVELOPE_BYTES + len(visit.user_agent or "") * 2 + len(visit.referer or "") * 2
         length = sum(len(line) + around for _, line in events)
         if length > MAX_BLOCK_BYTES:

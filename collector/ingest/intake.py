@@ -13,7 +13,7 @@ from collector.dead_letters import DeadLetters, Form, Refused, Sender
 from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, Rejected, TooLarge, Unconfirmed
 from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.cookie import set_cookie
-from collector.ingest.decode import batch_in, checked_event
+from collector.ingest.decode import Batch, batch_in, checked_event
 from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.inflate import inflate
 from collector.ingest.query import without
@@ -95,16 +95,16 @@ class Intake:
         if not is_ndjson and body[:1] == b"{":
             return await self.take(request, body, body, Form.JSON)
         try:
-            events = batch_in(body, self._limits.batch_events, is_ndjson=is_ndjson)
-            if events is not None and request.target.face is Face.REDIRECT:
+            batch = batch_in(body, self._limits.batch_events, is_ndjson=is_ndjson)
+            if batch is not None and request.target.face is Face.REDIRECT:
                 raise NotAClick("a redirect needs one click event, not a batch")
         except (BadEvent, NotAClick) as error:
             if body:
                 await self._refuse(request, [Refused(error, Form.NDJSON if is_ndjson else Form.JSON, body)])
             raise
-        if events is None:
+        if batch is None:
             return await self.take(request, body, body, Form.JSON)
-        return await self._take_batch(request, events)
+        return await self._take_batch(request, batch)
 
     async def take(self, request: Request, event: bytes, raw: bytes, form: Form) -> Answer:
         """Take one event, which came as `raw`. Raises Rejected, WalError."""
@@ -155,10 +155,10 @@ class Intake:
             logger.warning("%d clicks were redirected although their events were not stored", self._lost_clicks)
             self._lost_clicks, self._lost_clicks_told_ms = 0, now
 
-    async def _take_batch(self, request: Request, events: list[bytes]) -> Answer:
+    async def _take_batch(self, request: Request, batch: Batch) -> Answer:
         """One bad event does not sink the others; those that are good go into the log together, or none of them."""
         target, visit, token, headers = request.target, request.visit, request.token, request.headers
-        prop = visit.prop
+        prop, events = visit.prop, batch.events
         if prop.rate and request.is_stored:
             prop.rate.take(len(events))
         if target.fault is not None:
@@ -171,7 +171,7 @@ class Intake:
         log_id, sequence, members = self._committer.log.log_id, self._committer.next_sequence, members_of(visit)
         for index, each in enumerate(events):
             try:
-                event, line = checked_event(each, prop.required, self._limits)
+                event, line = checked_event(each, prop.required, self._limits, is_line=batch.are_lines)
             except (BadEvent, TooLarge) as error:
                 rejected.append((index, error))
                 continue

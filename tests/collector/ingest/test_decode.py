@@ -360,7 +360,8 @@ def test_an_integer_name_is_no_longer_than_a_string(value: int, is_taken: bool) 
 
 
 def _batch(body: bytes, *, is_ndjson: bool = False, limit: int = 3) -> list[bytes] | None:
-    return batch_in(body, limit, is_ndjson=is_ndjson)
+    batch = batch_in(body, limit, is_ndjson=is_ndjson)
+    return None if batch is None else batch.events
 
 
 @pytest.mark.parametrize(
@@ -455,3 +456,31 @@ def test_no_batch_raises_anything_else(body: bytes, is_ndjson: bool) -> None:
         _batch(body, is_ndjson=is_ndjson)
     except (BadEvent, TooLarge):
         return
+
+
+@pytest.mark.parametrize(
+    ("body", "is_ndjson", "are_lines"),
+    [
+        (b"[{}]", False, True),
+        ('[{"ea":"é"}]'.encode(), False, True),
+        (b"[{},\n{}]", False, False),
+        (b"[{}\r]", False, False),
+        (b"{}\n{}\n", True, True),
+        (b"{}\r\n{}", True, False),
+        (b'{"a":"\xff"}\n{}', True, False),
+    ],
+)
+def test_a_batch_is_known_to_be_of_lines_only_where_no_event_needs_a_look(
+    body: bytes, is_ndjson: bool, are_lines: bool
+) -> None:
+    batch = batch_in(body, 3, is_ndjson=is_ndjson)
+    assert batch
+    assert batch.are_lines is are_lines
+
+
+def test_what_is_not_utf8_in_a_line_that_is_skipped_is_still_found() -> None:
+    batch = batch_in(b'{"x":"\xff"}\n{"x":"a"}', 3, is_ndjson=True)
+    assert batch
+    with pytest.raises(BadEvent, match="not UTF-8"):
+        decode_event(batch.events[0], (), 64, is_line=batch.are_lines)
+    assert decode_event(batch.events[1], (), 64, is_line=batch.are_lines)[1] == b'{"x":"a"}'
