@@ -8,7 +8,8 @@ from collector.errors import Fault, MethodNotAllowed, Rejected, SlowBody, TooFas
 from collector.ingest.session import Session
 from collector.ingest.target import Face
 
-Headers = list[tuple[bytes, bytes]]
+Headers = bytes
+"""Header lines as they go over the wire, each `name: value` and CRLF: to join them costs a third of a list of pairs."""
 
 GIF: Final = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00"
@@ -19,18 +20,17 @@ _TYPES: Final = {
     Face.JSON: b"application/json",
     Face.PIXEL: b"image/gif",
 }
-_ALWAYS: Final[Headers] = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
-_OF_FACE: Final[dict[Face, Headers]] = {face: [(b"content-type", kind), *_ALWAYS] for face, kind in _TYPES.items()}
-_NONE: Final[Headers] = []
-_FSYNCED: Final = (b"x-event-ack", b"fsync")
-_SHIPPED: Final = (b"x-event-ack", b"shipped")
+_ALWAYS: Final[Headers] = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+_OF_FACE: Final[dict[Face, Headers]] = {
+    face: b"content-type: %b\r\n%b" % (kind, _ALWAYS) for face, kind in _TYPES.items()
+}
+_FSYNCED: Final = b"x-event-ack: fsync\r\n"
+_SHIPPED: Final = b"x-event-ack: shipped\r\n"
 METHODS: Final = b"GET, HEAD, OPTIONS, POST"
-CLOSE: Final = (b"connection", b"close")
 _UNCONFIRMED: Final = (
     "what was sent is stored, and the sink has not confirmed it in time; it may still arrive, and if it is "
     "sent again, it may be there twice"
 )
-_RETRY_SECONDS: Final = b"1"
 _NOT_IN_A_SCRIPT: Final = (
     (b"<", b"\\u003c"),
     (b">", b"\\u003e"),
@@ -41,28 +41,30 @@ _NOT_IN_A_SCRIPT: Final = (
 
 
 class Answer(NamedTuple):
-    """A whole HTTP response; `headers` lack the content length."""
+    """A whole HTTP response; `headers` lack those of content length and connection."""
 
     status: int
     headers: Headers
     body: bytes
+    closes: bool = False
+    """Whether the connection ends behind it, whatever the client asked for."""
 
 
 def event_answer(face: Face, where: bytes | None, body: bytes, extra: Headers) -> Answer:
     """The answer for an event. `body` is what `event_object` gives, `where` is a click's location."""
     if face is Face.JSON:
-        return Answer(200, [*_OF_FACE[face], *extra], body)
+        return Answer(200, _OF_FACE[face] + extra, body)
     if face is Face.JAVASCRIPT:
-        return Answer(200, [*_OF_FACE[face], *extra], b"_event_callback_data(%b);" % _in_script(body))
+        return Answer(200, _OF_FACE[face] + extra, b"_event_callback_data(%b);" % _in_script(body))
     if face is Face.PIXEL:
-        return Answer(200, [*_OF_FACE[face], *extra], GIF)
+        return Answer(200, _OF_FACE[face] + extra, GIF)
     return redirect_answer(where or b"", extra)
 
 
 def stored_headers(event_id: bytes | None, *, is_shipped: bool = False) -> Headers:
     """What says that events are fsynced, or that a sink has them too; a batch has no single id."""
     ack = _SHIPPED if is_shipped else _FSYNCED
-    return [ack] if event_id is None else [ack, (b"x-event-id", event_id)]
+    return ack if event_id is None else b"%bx-event-id: %b\r\n" % (ack, event_id)
 
 
 def batch_answer(face: Face, ids: list[str], rejected: list[tuple[int, Rejected]], extra: Headers) -> Answer:
@@ -104,44 +106,44 @@ def event_object(session: Session, received_ms: int, aid: str, token: bytes) -> 
 
 def relay_answer(next_sequence: int, *, is_stored: bool) -> Answer:
     """The answer to another node: the sequence of its next event that is wanted here, in decimal digits."""
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), *_ALWAYS]
-    return Answer(200, [*headers, _FSYNCED] if is_stored else headers, b"%d" % next_sequence)
+    headers = b"content-type: text/plain; charset=utf-8\r\n" + _ALWAYS
+    return Answer(200, headers + _FSYNCED if is_stored else headers, b"%d" % next_sequence)
 
 
 def redirect_answer(where: bytes, extra: Headers) -> Answer:
     """A click goes on; where its event was not stored, the headers that would say so are missing."""
-    return Answer(302, [(b"location", where), *_ALWAYS, *extra], b"")
+    return Answer(302, b"location: %b\r\n%b%b" % (where, _ALWAYS, extra), b"")
 
 
 def preflight_answer(extra: Headers) -> Answer:
     """The answer to `OPTIONS`."""
-    return Answer(204, [*_ALWAYS, (b"allow", METHODS), *extra], b"")
+    return Answer(204, b"%ballow: %b\r\n%b" % (_ALWAYS, METHODS, extra), b"")
 
 
-def refusal_answer(status: int, face: Face, error: Exception, extra: Headers = _NONE) -> Answer:
+def refusal_answer(status: int, face: Face, error: Exception, extra: Headers = b"") -> Answer:
     """The answer for what was not stored: JSON, but for a pixel, which stays a GIF with the same status."""
-    headers = list(extra)
+    headers = extra
     if isinstance(error, TooFast):
-        headers.append((b"retry-after", b"%d" % error.retry_seconds))
+        headers += b"retry-after: %d\r\n" % error.retry_seconds
     elif isinstance(error, Unconfirmed):
         headers += stored_headers(error.event_id)
     elif not isinstance(error, Rejected):
-        headers.append((b"retry-after", _RETRY_SECONDS))
+        headers += b"retry-after: 1\r\n"
     if isinstance(error, MethodNotAllowed):
-        headers.append((b"allow", error.allowed))
-    if isinstance(error, SlowBody | TooLarge):  # what is left of the body is not waited for
-        headers.append(CLOSE)
-    return _refusal(status, face, _refusal_body(error), headers)
+        headers += b"allow: %b\r\n" % error.allowed
+    refusal = _refusal(status, face, _refusal_body(error), headers)
+    # what is left of the body is not waited for
+    return refusal._replace(closes=isinstance(error, SlowBody | TooLarge))
 
 
 def document_answer(body: bytes) -> Answer:
     """The answer for a JSON document of the collector's own, which any page may read."""
-    return Answer(200, [*_OF_FACE[Face.JSON], (b"access-control-allow-origin", b"*")], body)
+    return Answer(200, _OF_FACE[Face.JSON] + b"access-control-allow-origin: *\r\n", body)
 
 
 def _refusal(status: int, face: Face, body: bytes, extra: Headers) -> Answer:
     shown = Face.PIXEL if face is Face.PIXEL else Face.JSON
-    return Answer(status, [*_OF_FACE[shown], *extra], GIF if face is Face.PIXEL else body)
+    return Answer(status, _OF_FACE[shown] + extra, GIF if face is Face.PIXEL else body)
 
 
 def _refusal_body(error: Exception) -> bytes:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from collector.ingest.answer import Headers
 from collector.registry import Property
 
 _NAME: Final = b"an_session"
@@ -27,7 +28,7 @@ def token_in(cookies: bytes) -> bytes:
     return b""
 
 
-def set_cookie(token: bytes, *, is_https: bool) -> tuple[bytes, bytes]:
+def set_cookie(token: bytes, *, is_https: bool) -> Headers:
     """The header that has a browser keep the token; only over HTTPS may it be sent to pages of other sites."""
     site = b"SameSite=None; Secure" if is_https else b"SameSite=Lax"
-    return b"set-cookie", b"%b=%b; Path=/; Max-Age=%d; HttpOnly; %b" % (_NAME, token, _SECONDS, site)
+    return b"set-cookie: %b=%b; Path=/; Max-Age=%d; HttpOnly; %b\r\n" % (_NAME, token, _SECONDS, site)

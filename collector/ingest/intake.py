@@ -139,9 +139,9 @@ class Intake:
         log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
         event_id, durable = b"%b-%d" % (log_id, sequence), None
         if request.is_stored:
-            headers = [*headers, *stored_headers(event_id, is_shipped=prop.ack is not None)]
+            headers += stored_headers(event_id, is_shipped=prop.ack is not None)
             if request.with_cookie:
-                headers.append(set_cookie(token, is_https=request.is_https))
+                headers += set_cookie(token, is_https=request.is_https)
             durable = self._committer.append(envelope(log_id, sequence, visit, members_of(visit), session, line))
         aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
         body = event_object(session, visit.received_ms, aid, token)
@@ -183,9 +183,9 @@ class Intake:
                 await self._committer.append(b"".join(records), len(records))
             except RecordTooLarge:
                 raise TooLarge("the events are too large together; send fewer at a time") from None
-            headers = [*headers, *stored_headers(None, is_shipped=prop.ack is not None)]
+            headers += stored_headers(None, is_shipped=prop.ack is not None)
             if request.with_cookie and session:
-                headers.append(set_cookie(self._sessions.token(prop.portal_id, session), is_https=request.is_https))
+                headers += set_cookie(self._sessions.token(prop.portal_id, session), is_https=request.is_https)
         if rejected:
             await self._refuse(request, [Refused(error, Form.JSON, events[index]) for index, error in rejected])
         name = log_id.decode()

@@ -213,7 +213,7 @@ class EventEndpoint:
     def _refused(self, target: Target, error: Rejected | Overloaded | Unconfirmed | WalError, cors: Headers) -> Answer:
         """The person comes first: an allowed click goes on, whatever became of its event."""
         if target.location and isinstance(error, Unconfirmed):
-            return redirect_answer(target.location, [*cors, *stored_headers(error.event_id)])
+            return redirect_answer(target.location, cors + stored_headers(error.event_id))
         if target.location and not isinstance(error, NotAClick | Forbidden | MethodNotAllowed):
             self._intake.count_lost_click()
             return redirect_answer(target.location, cors)

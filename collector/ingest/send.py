@@ -5,7 +5,7 @@ from typing import Final
 from starlette.types import Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from collector.ingest.answer import CLOSE, Answer
+from collector.ingest.answer import Answer
 
 CYCLE: Final = "tracklog.cycle"
 """Where a scope holds what its answer goes through."""
@@ -19,8 +19,9 @@ async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
     """
     cycle: RequestResponseCycle | None = scope.get(CYCLE)
     if cycle is None:
-        length = [(b"content-length", b"%d" % len(answer.body))] if answer.status != _NO_CONTENT else []
-        await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *length]})
+        lines = answer.headers + _ending(answer, closes=answer.closes)
+        headers = [tuple(line.split(b": ", 1)) for line in lines.removesuffix(b"\r\n\r\n").split(b"\r\n")]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
         return
     if cycle.flow.write_paused and not cycle.disconnected:
@@ -31,7 +32,7 @@ async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
 
 def write_answer(cycle: RequestResponseCycle, answer: Answer) -> None:
     """Write the whole answer, however much of earlier ones the client has yet to read."""
-    cycle.keep_alive = cycle.keep_alive and CLOSE not in answer.headers
+    cycle.keep_alive = cycle.keep_alive and not answer.closes
     has_body = cycle.scope["method"] != "HEAD"
     cycle.transport.write(as_bytes(answer, closes=not cycle.keep_alive, has_body=has_body))
     cycle.waiting_for_100_continue = False
@@ -45,11 +46,11 @@ def write_answer(cycle: RequestResponseCycle, answer: Answer) -> None:
 
 def as_bytes(answer: Answer, *, closes: bool, has_body: bool) -> bytes:
     """The answer as HTTP/1.1; `closes` says that the connection ends behind it."""
-    status, headers, body = answer
-    parts = [STATUS_LINE[status], *[b"%b: %b\r\n" % header for header in headers if header is not CLOSE]]
-    if status != _NO_CONTENT:
-        parts.append(b"content-length: %d\r\n" % len(body))
-    parts.append(b"connection: close\r\n\r\n" if closes else b"\r\n")
-    if has_body:
-        parts.append(body)
-    return b"".join(parts)
+    head = STATUS_LINE[answer.status] + answer.headers + _ending(answer, closes=closes)
+    return head + answer.body if has_body else head
+
+
+def _ending(answer: Answer, *, closes: bool) -> bytes:
+    """The last header lines, and the empty one."""
+    close = b"connection: close\r\n\r\n" if closes else b"\r\n"
+    return close if answer.status == _NO_CONTENT else b"content-length: %d\r\n%b" % (len(answer.body), close)

@@ -11,7 +11,7 @@ from starlette.types import Message, Scope
 from collector import config
 from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters
-from collector.ingest.answer import Answer
+from collector.ingest.answer import Answer, Headers
 from collector.ingest.intake import Intake
 from collector.ingest.redirect import Signer
 from collector.ingest.route import EventEndpoint
@@ -28,6 +28,14 @@ SECRET = b"s" * 64
 SESSIONS = Sessions(SECRET, 1800)
 tries_at_once = True
 """Whether `ask` tries `EventEndpoint.begin` first, as connections do, or asks its coroutine at once."""
+
+
+class Got(NamedTuple):
+    """An answer as a client has it."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
 
 
 class Logs(NamedTuple):
@@ -78,13 +86,13 @@ def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | N
     )
 
 
-async def ask(served: EventEndpoint, method: str, query: str, body: bytes | None = None, **headers: str) -> Answer:
+async def ask(served: EventEndpoint, method: str, query: str, body: bytes | None = None, **headers: str) -> Got:
     """The answer to one request; `content_type="…"` becomes the header content-type."""
     scope = scope_of(method, query, body, **headers)
     if tries_at_once:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if served.begin(scope, body or b"", answered.set_result):
-            return await answered
+            return _got(await answered)
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -95,7 +103,18 @@ async def ask(served: EventEndpoint, method: str, query: str, body: bytes | None
 
     await served(scope, receive, send)
     start, end = sent
-    return Answer(start["status"], start["headers"], end["body"])
+    return Got(start["status"], start["headers"], end["body"])
+
+
+def _got(answer: Answer) -> Got:
+    return Got(answer.status, pairs_of(answer.headers), answer.body)
+
+
+def pairs_of(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Header lines as pairs of name and value."""
+    pairs = [line.partition(b": ")[::2] for line in headers.split(b"\r\n")]
+    assert pairs.pop() == (b"", b"")
+    return pairs
 
 
 def scope_of(method: str, query: str, body: bytes | None = None, **headers: str) -> Scope:

@@ -9,8 +9,7 @@ import pytest
 
 from collector import config
 from collector.confirmations import Confirmations
-from collector.ingest.answer import Answer
-from tests.collector.live_intake import Logs, ask, endpoint, live_intake
+from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 
 EVENT = b'{"ea":"click"}'
 BATCH = b'[{"ea":"click"},{"ea":"view"}]'
@@ -18,7 +17,7 @@ Play = Callable[[Logs, Confirmations], Awaitable[None]]
 QUERY = "portal_id=1&prop_id=2&resp_type="
 
 
-def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: float = 60.0) -> tuple[Answer, Logs]:
+def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: float = 60.0) -> tuple[Got, Logs]:
     """The answer that one request gets while `play` does what the sink would."""
     prop = config.Property(
         portal_id=1,
@@ -30,7 +29,7 @@ def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: 
         redirect_hosts=("shop.example.com",),
     )
 
-    async def run() -> tuple[Answer, Logs]:
+    async def run() -> tuple[Got, Logs]:
         kafka = Confirmations()
         async with live_intake(folder, confirmations={"kafka": kafka}) as logs:
             asked = asyncio.create_task(ask(endpoint(logs, prop), "GET" if body is None else "POST", query, body))
@@ -104,7 +103,7 @@ def test_a_click_goes_on_and_says_what_is_true_of_its_event(tmp_path: Path) -> N
 
 
 def test_nobody_waits_for_head(tmp_path: Path) -> None:
-    async def run() -> Answer:
+    async def run() -> Got:
         prop = config.Property(1, 2, required=("ea",), ack="shipped", ack_sink="kafka")
         async with live_intake(tmp_path, confirmations={"kafka": Confirmations()}) as logs:
             return await ask(endpoint(logs, prop), "HEAD", QUERY + "json&ea=view")

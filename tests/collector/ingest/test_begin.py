@@ -57,7 +57,7 @@ def test_plain_events_are_taken_at_once_and_answered_when_they_are_durable(
         while not answers:
             await asyncio.sleep(0)
         assert answers[0].status in (200, 302)
-        assert (b"x-event-ack", b"fsync") in answers[0].headers
+        assert b"x-event-ack: fsync\r\n" in answers[0].headers
         assert len(logs.stored) == 1
 
     _serve(tmp_path, use)
@@ -132,7 +132,7 @@ def test_a_block_that_fails_is_answered_to_all_who_wait_for_it(tmp_path: Path, f
         while len(answers) < 3:
             await asyncio.sleep(0)
         assert {answer.status for answer in answers} == {status}
-        assert not any(name == b"x-event-ack" for answer in answers for name, _ in answer.headers)
+        assert not any(b"x-event-ack" in answer.headers for answer in answers)
         assert logs.stored == []
 
     _serve(tmp_path, use, Property(1, 2, required=(), redirect_hosts=("shop.example.com",)))

@@ -57,17 +57,15 @@ def test_the_token_is_found_among_other_cookies(cookies: bytes, token: bytes) ->
 
 def test_a_cookie_over_https_goes_to_pages_of_other_sites() -> None:
     assert set_cookie(b"tok-en_", is_https=True) == (
-        b"set-cookie",
-        b"an_session=tok-en_; Path=/; Max-Age=31536000; HttpOnly; SameSite=None; Secure",
+        b"set-cookie: an_session=tok-en_; Path=/; Max-Age=31536000; HttpOnly; SameSite=None; Secure\r\n"
     )
 
 
 def test_a_cookie_without_https_stays_with_its_site() -> None:
     assert set_cookie(b"tok-en_", is_https=False) == (
-        b"set-cookie",
-        b"an_session=tok-en_; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax",
+        b"set-cookie: an_session=tok-en_; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax\r\n"
     )
 
 
 def test_a_cookie_that_is_set_is_found() -> None:
-    assert token_in(set_cookie(b"tok-en_", is_https=True)[1]) == b"tok-en_"
+    assert token_in(set_cookie(b"tok-en_", is_https=True).removeprefix(b"set-cookie: ")) == b"tok-en_"

@@ -5,6 +5,7 @@ import pytest
 from collector.errors import Forbidden
 from collector.ingest.cors import check_origin, cors_headers, preflight_headers
 from collector.registry import Property
+from tests.collector.live_intake import pairs_of
 from tests.collector.properties import prepared
 
 SHOP = b"https://shop.example.com"
@@ -22,7 +23,7 @@ VARIES = {"vary": "origin"}
 
 def _cors(prop: Property | None, origin: bytes | None, *, is_s2s: bool = False) -> dict[str, str]:
     """The headers, but for those that say what a page may read."""
-    headers = {name.decode(): value.decode() for name, value in cors_headers(prop, origin, is_s2s=is_s2s)}
+    headers = {name.decode(): value.decode() for name, value in pairs_of(cors_headers(prop, origin, is_s2s=is_s2s))}
     exposed = headers.pop("access-control-expose-headers", "x-event-ack, x-event-id, retry-after")
     assert exposed == "x-event-ack, x-event-id, retry-after"
     return headers
@@ -102,7 +103,7 @@ def test_a_property_that_lists_origins_refuses_the_others(prop: Property, origin
     ("prop", "origin", "first"), [(LISTED, SHOP, EXACT), (ANY, OTHER, STAR_VARIES), (NONE, OTHER, STAR)]
 )
 def test_a_preflight_says_for_a_day_what_a_page_may_send(prop: Property, origin: bytes, first: dict[str, str]) -> None:
-    headers = {name.decode(): value.decode() for name, value in preflight_headers(prop, origin)}
+    headers = {name.decode(): value.decode() for name, value in pairs_of(preflight_headers(prop, origin))}
     assert first.items() <= headers.items()
     assert headers["access-control-max-age"] == "86400"
     assert {"content-type", "content-encoding"} <= set(headers["access-control-allow-headers"].split(", "))
@@ -110,5 +111,5 @@ def test_a_preflight_says_for_a_day_what_a_page_may_send(prop: Property, origin:
 
 
 def test_who_asks_for_options_without_being_a_page_gets_no_preflight() -> None:
-    assert preflight_headers(NONE, None) == []
-    assert preflight_headers(LISTED, None) == [(b"vary", b"origin")]
+    assert preflight_headers(NONE, None) == b""
+    assert preflight_headers(LISTED, None) == b"vary: origin\r\n"

@@ -128,7 +128,7 @@ def test_a_whole_request_begins_at_once_unless_its_client_does_not_read(monkeypa
 
         def begin(_scope: Scope, body: bytes, respond: Callable[[Answer], None]) -> bool:
             begun.append(body)
-            connection.loop.call_soon(respond, Answer(200, [], b""))
+            connection.loop.call_soon(respond, Answer(200, b"", b""))
             return True
 
         monkeypatch.setattr(connection._all, "begin", begin)

@@ -18,7 +18,7 @@ from collector.ingest.intake import Request
 from collector.ingest.session import Session
 from collector.ingest.target import Face, Target
 from collector.registry import Property
-from tests.collector.live_intake import NOW_MS, SESSIONS, Logs, live_intake
+from tests.collector.live_intake import NOW_MS, SESSIONS, Logs, live_intake, pairs_of
 from tests.collector.properties import prepared
 
 NOW = NOW_MS // 1000
@@ -38,7 +38,7 @@ def _request(
     visit = Visit(prop, NOW_MS, "203.0.113.7", user_agent, None, is_s2s=False, warnings=[])
     where = b"https://shop.example.com/" if face is Face.REDIRECT else None
     target = Target(prop, face, is_s2s=False, location=where, fault=fault)
-    plain = Request(target, visit, b"", [], with_cookie=False, is_https=False, is_stored=True)
+    plain = Request(target, visit, b"", b"", with_cookie=False, is_https=False, is_stored=True)
     return replace(plain, **members)
 
 
@@ -73,7 +73,7 @@ def _hits(records: list[dict[str, Any]]) -> list[tuple[int, bool]]:
 
 
 def _cookie(answer: Answer) -> Session | None:
-    token = dict(answer.headers)[b"set-cookie"].partition(b"=")[2].partition(b";")[0]
+    token = dict(pairs_of(answer.headers))[b"set-cookie"].partition(b"=")[2].partition(b";")[0]
     return SESSIONS.read(PORTAL, token)
 
 
@@ -83,9 +83,9 @@ def _cookie(answer: Answer) -> Session | None:
 def test_one_event_is_stored_as_it_came_and_named_in_the_answer(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = b'{"ea":"view","n":1.50}'
-        status, headers, _ = await logs.intake.take_body(_request(), body, is_ndjson=False)
+        status, headers, _, _ = await logs.intake.take_body(_request(), body, is_ndjson=False)
         (record,) = logs.stored
-        assert (status, dict(headers)[b"x-event-id"].decode()) == (200, record["id"])
+        assert (status, dict(pairs_of(headers))[b"x-event-id"].decode()) == (200, record["id"])
         assert (record["event"], record["received_at"], record["ip"]) == (
             {"ea": "view", "n": 1.5},
             NOW_MS,
@@ -206,8 +206,8 @@ def test_a_batch_is_stored_in_its_order_with_consecutive_ids(tmp_path: Path, is_
             "rejected": [],
             "ids": [record["id"] for record in stored],
         }
-        assert dict(answer.headers)[b"x-event-ack"] == b"fsync"
-        assert b"x-event-id" not in dict(answer.headers)
+        assert dict(pairs_of(answer.headers))[b"x-event-ack"] == b"fsync"
+        assert b"x-event-id" not in dict(pairs_of(answer.headers))
 
     _run(tmp_path, use)
 
@@ -237,7 +237,7 @@ def test_a_batch_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None:
 def test_one_bad_event_does_not_sink_the_others_and_is_a_dead_letter(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = b'[{"ea":"a"},7,{"ea":"b"},{"ec":"x"},{"ea":"c"}]'
-        status, _, answer = await logs.intake.take_body(_request(), body, is_ndjson=False)
+        status, _, answer, _ = await logs.intake.take_body(_request(), body, is_ndjson=False)
         assert status == 200
         assert [verdict["index"] for verdict in json.loads(answer)["rejected"]] == [1, 3]
         assert json.loads(answer)["ids"] == [record["id"] for record in logs.stored]
@@ -260,9 +260,9 @@ def test_a_line_of_other_bytes_does_not_sink_the_others(tmp_path: Path) -> None:
 def test_a_batch_without_a_good_event_is_400_and_all_dead_letters(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         request = _request(with_cookie=True)
-        status, headers, _ = await logs.intake.take_body(request, b"[{},{},7]", is_ndjson=False)
+        status, headers, _, _ = await logs.intake.take_body(request, b"[{},{},7]", is_ndjson=False)
         assert status == 400
-        assert not {b"x-event-ack", b"set-cookie"} & set(dict(headers))
+        assert not {b"x-event-ack", b"set-cookie"} & set(dict(pairs_of(headers)))
         assert (len(logs.stored), len(logs.dead)) == (0, 3)
 
     _run(tmp_path, use)
@@ -318,9 +318,9 @@ def test_every_event_of_a_batch_counts_against_the_rate(tmp_path: Path) -> None:
 def test_head_is_answered_and_leaves_nothing(tmp_path: Path, body: bytes) -> None:
     async def use(logs: Logs) -> None:
         request = _request(is_stored=False, with_cookie=True)
-        status, headers, _ = await logs.intake.take_body(request, body, is_ndjson=False)
+        status, headers, _, _ = await logs.intake.take_body(request, body, is_ndjson=False)
         assert status == 200
-        assert not {b"x-event-ack", b"x-event-id", b"set-cookie"} & set(dict(headers))
+        assert not {b"x-event-ack", b"x-event-id", b"set-cookie"} & set(dict(pairs_of(headers)))
         assert (logs.stored, logs.dead) == ([], [])
 
     _run(tmp_path, use)

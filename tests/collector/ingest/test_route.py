@@ -10,15 +10,14 @@ import pytest
 
 import tests.collector.live_intake as live_intake_module
 from collector.config import Limits, Property
-from collector.ingest.answer import Answer
 from collector.ingest.redirect import Signer
-from tests.collector.live_intake import SECRET, Logs, ask, endpoint, live_intake
+from tests.collector.live_intake import SECRET, Got, Logs, ask, endpoint, live_intake
 
 PAIR = "portal_id=1&prop_id=2&resp_type=json"
 FORM = "application/x-www-form-urlencoded"
 WEB = Property(1, 2, required=("ea",), origins=("https://shop.example.com",), redirect_hosts=("shop.example.com",))
 KEYED = Property(1, 2, required=("ea",), write_keys=("env:OLD_KEY", "env:NEW_KEY"))
-Ask = Callable[..., Awaitable[Answer]]
+Ask = Callable[..., Awaitable[Got]]
 
 
 @pytest.fixture(params=["at once", "coroutine"], autouse=True)

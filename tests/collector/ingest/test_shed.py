@@ -10,9 +10,9 @@ import pytest
 
 import tests.collector.live_intake as live_intake_module
 from collector import config
-from collector.ingest.answer import GIF, Answer
+from collector.ingest.answer import GIF
 from collector.ingest.route import EventEndpoint
-from tests.collector.live_intake import Logs, ask, endpoint, live_intake
+from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 from tests.running import PATIENCE_SECONDS
 from tests.wal.faulty_files import FaultyFiles
 from wal.errors import LogPoisoned
@@ -39,11 +39,11 @@ def _run(folder: Path, use: Callable[[FaultyFiles, Logs, EventEndpoint], Awaitab
     asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))
 
 
-def _post(served: EventEndpoint, face: str = "json", more: str = "") -> Awaitable[Answer]:
+def _post(served: EventEndpoint, face: str = "json", more: str = "") -> Awaitable[Got]:
     return ask(served, "POST", f"portal_id=1&prop_id=2&resp_type={face}{more}", EVENT, content_type="application/json")
 
 
-def _check_shed(answer: Answer, face: str) -> None:
+def _check_shed(answer: Got, face: str) -> None:
     headers = dict(answer.headers)
     assert (answer.status, headers[b"retry-after"]) == (503, b"1")
     assert not {b"x-event-id", b"x-event-ack", b"set-cookie"} & set(headers)
