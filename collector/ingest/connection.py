@@ -129,7 +129,10 @@ class Connection(HttpToolsProtocol):
     def _take(self, data: bytes | memoryview) -> None:
         self._data_bytes = len(data)
         try:
-            self._parse(data)
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as offer:
+                self._decline(data, offer)
         except HttpParserError as error:
             reason = error.__context__
             self._refuse(reason if isinstance(reason, HeadersTooLarge) else BadRequest("this is no HTTP request"))
@@ -286,16 +289,7 @@ class Connection(HttpToolsProtocol):
             if not self.pipeline:
                 self.flow.resume_reading()
 
-    def _parse(self, data: bytes | memoryview) -> None:
-        while data:
-            try:
-                self.parser.feed_data(data)
-                data = b""
-            except HttpParserUpgrade as offer:
-                data = data[offer.args[0] :]
-                self._decline()
-
-    def _decline(self) -> None:
+    def _decline(self, data: bytes | memoryview, offer: HttpParserUpgrade) -> None:
         """Stay with HTTP/1.1 where a client offers another protocol, as Java's does with every request.
 
         The parser takes the body for that protocol's, so another one, which has not seen the offer, reads it.
@@ -305,6 +299,11 @@ class Connection(HttpToolsProtocol):
         self._is_declining = True
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
         self._is_declining = False
+        if rest := data[offer.args[0] :]:
+            try:
+                self.parser.feed_data(rest)
+            except HttpParserUpgrade as another:
+                self._decline(rest, another)
 
     def _refuse(self, error: Rejected | Overloaded) -> None:
         """Answer what no application will, and close, behind the answers to requests that are whole."""
