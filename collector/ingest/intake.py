@@ -137,15 +137,17 @@ class Intake:
         session = next_session(sessions, prop.portal_id, decoded, last, visit.received_ms // 1000)
         token = sessions.token(prop.portal_id, session)
         log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
-        event_id, durable = b"%b-%d" % (log_id, sequence), None
+        event_id = b"%b-%d" % (log_id, sequence)
         if request.is_stored:
             headers += stored_headers(event_id, is_shipped=prop.ack is not None)
             if request.with_cookie:
                 headers += set_cookie(token, is_https=request.is_https)
-            durable = self._committer.append(envelope(log_id, sequence, visit, members_of(visit), session, line))
         aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
         body = event_object(session, visit.received_ms, aid, token)
-        return Stored(durable, sequence, event_id, event_answer(target.face, target.location, body, headers))
+        answer = event_answer(target.face, target.location, body, headers)
+        record = envelope(log_id, sequence, visit, members_of(visit), session, line)
+        durable = self._committer.append(record) if request.is_stored else None
+        return Stored(durable, sequence, event_id, answer)
 
     def count_lost_click(self) -> None:
         """Count a click that was sent on although its event was not stored, and say so once a minute."""

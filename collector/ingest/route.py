@@ -79,7 +79,7 @@ class EventEndpoint:
         self._waiting: list[_Waiting] = []
 
     def begin(self, scope: Scope, body: bytes, respond: Callable[[Answer], None]) -> bool:
-        """Take the event of a whole request, and call `respond` once it is durable. No coroutine, no task: 20 % less.
+        """Take the event of a whole request, and call `respond` once it is durable. Without coroutine and task.
 
         False, and nothing has happened, for a request that is no plain event, waits for more than the log, or is
         refused: `__call__` serves it then, by the same rules.
