@@ -73,6 +73,8 @@ def part_of(batch: Batch, start: int, size: int) -> Batch | None:
 
     Its token follows from that of the batch, which it shares where it is the whole batch.
     """
+    if start <= batch.first and not size:  # nearly always; the loops below would hold up everybody for milliseconds
+        return batch
     left = size or batch.records
     parts = []
     for part in batch.parts:
