@@ -22,6 +22,7 @@ from bench.recovery import build
 
 REPORT: Final = Path(__file__).parent / "report"
 _FULL: Final = Options(rounds=5, seconds=5, soak_minutes=10, log_mib=10 << 10, properties=100_000, visitors=1_000_000)
+_HEADING: Final = f"\n{'':48} {'measured':>12} {'times':>6}  {'reference':36} {'at most':>8} {'goal':>5} {'':7} beside"
 _QUICK: Final = Options(rounds=1, seconds=1, soak_minutes=0.2, log_mib=64, properties=2_000, visitors=10_000)
 
 
@@ -42,12 +43,13 @@ def main() -> int:
     report.mkdir(parents=True, exist_ok=True)
     rows = _earlier(report)
     for name in arguments.part or _PARTS:
-        measured = list(_PARTS[name](options))
-        names = {row.part for row in measured}
-        rows = [row for row in rows if row.part not in names] + measured
-        results = _Results(_machine(), rows)
-        (report / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
-        _print(measured)
+        rows = [row for row in rows if row.part != name]
+        print(_HEADING)
+        for row in _PARTS[name](options):
+            rows.append(row)
+            results = _Results(_machine(), rows)
+            (report / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
+            _print(row)
     print(f"\n{_machine()}; medians of {options.rounds} runs of {options.seconds} s")
     for path in [report / "results.json", *charts.draw(rows, report)]:
         print(f"written: {path}")
@@ -103,17 +105,15 @@ def _machine() -> str:
     return f"{psutil.cpu_count()} cores of {processor}, Linux {platform.release()}, Python {platform.python_version()}"
 
 
-def _print(rows: list[Row]) -> None:
-    print(f"\n{'':38} {'measured':>12} {'times':>6}  {'reference':36} {'at most':>8} {'goal':>5} {'':7} beside")
-    for row in rows:
-        value = f"{row.value:.2f} {row.unit}" if row.unit != "us" else f"{row.value:.1f} us"
-        times = "" if row.ratio is None else f"{row.ratio:.2f}"
-        bounds = ["" if bound is None else f"{bound:g}" for bound in (row.most, row.goal)]
-        print(
-            f"{row.scenario:38} {value:>12} {times:>6}  {row.reference:36} {bounds[0]:>8} {bounds[1]:>5} "
-            f"{row.verdict:7} {row.beside}",
-            flush=True,
-        )
+def _print(row: Row) -> None:
+    value = f"{row.value:.2f} {row.unit}" if row.unit != "us" else f"{row.value:.1f} us"
+    times = "" if row.ratio is None else f"{row.ratio:.2f}"
+    bounds = ["" if bound is None else f"{bound:g}" for bound in (row.most, row.goal)]
+    print(
+        f"{row.scenario:48} {value:>12} {times:>6}  {row.reference:36} {bounds[0]:>8} {bounds[1]:>5} "
+        f"{row.verdict:7} {row.beside}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

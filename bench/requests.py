@@ -19,6 +19,7 @@ from bench.servers import Server
 from collector.ingest.decode import Event
 
 _CONNECTIONS: Final = 64
+_FILE_CONNECTIONS: Final = 8
 _BOUNDS: Final = {"single POST, 0.5 KB": (2.0, 1.6), "pixel GET": (2.0, 1.6)}
 _BATCH_BOUNDS: Final = (4.0, 2.5)
 _CALIBRATION_SECONDS: Final = 0.3
@@ -48,8 +49,10 @@ def of_kinds(options: Options) -> Iterator[Row]:
                 most, goal = _BOUNDS.get(kind.name, (None, None)) if name == "echo" else (None, None)
                 yield _row(kind.name, samples["collector"], samples[name], reference, most=most, goal=goal)
         for kind in (traffic.batches(), traffic.files(), traffic.mixed()):
+            # more would be 64 MiB that wait for the disk, which is where the collector sheds
+            connections = _FILE_CONNECTIONS if kind.name.startswith("NDJSON") else _CONNECTIONS
             samples = in_turn(
-                {"collector": partial(load, ours, kind, _CONNECTIONS), "decode": _decode}, options, kind.name
+                {"collector": partial(load, ours, kind, connections), "decode": _decode}, options, kind.name
             )
             most, goal = _BATCH_BOUNDS if kind.name.startswith("batch") else (None, None)
             yield _row(kind.name, samples["collector"], samples["decode"], "msgspec decode", most=most, goal=goal)
