@@ -27,7 +27,7 @@ dir = "dead"
 {properties}
 {sinks}
 """
-_PROPERTY = "[[property]]\nportal_id = 33167\nprop_id = {}\n"
+_PROPERTY = '[[property]]\nportal_id = 33167\nprop_id = {}\nredirect_hosts = ["shop.example.com"]\n'
 PROP_ID = 564990801
 FILE_SINK = """
 [[sink]]
