@@ -43,6 +43,8 @@ FULL_DISK: Final = 1
 """The exit code at which the supervisor tries again until there is room, while the other workers go on."""
 
 _THREADS: Final = 64
+_SWITCH_SECONDS: Final = 0.0005
+"""How long a thread that ships may keep the event loop from the interpreter, ten times as often as Python has it."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
         ]
         connections = Connections(settings.limits, direct.begin)
         _stop_with_parent()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         gc.collect()
         gc.freeze()  # what lives for ever is not looked at by each collection
         try:

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import tomllib
+from collections.abc import Hashable, Sequence
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -224,10 +225,12 @@ def _check_sink_types(sinks: object) -> None:
             raise msgspec.ValidationError(f"expected {kinds}, got {sink.get('type')!r} - at `$.sink[{at}].type`")
 
 
-def _refuse_twice(name: str, keys: list[object]) -> None:
+def _refuse_twice(name: str, keys: Sequence[Hashable]) -> None:
+    seen: set[Hashable] = set()
     for at, key in enumerate(keys):
-        if key in keys[:at]:
+        if key in seen:
             raise ValueError(f"{name}[{at}]: {key!r} is there twice; expected each once")
+        seen.add(key)
 
 
 def _readable(message: str) -> str:

@@ -4,6 +4,7 @@ Nothing here fails: what is no valid escape is taken literally, and what is no J
 """
 
 import codecs
+from binascii import a2b_qp
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -73,7 +74,7 @@ def without(query: bytes, *names: str) -> bytes:
 
 def _is_json(raw: bytes) -> bool:
     try:
-        msgspec.json.decode(raw, type=msgspec.Raw)
+        _decode_any(raw)
     except (msgspec.DecodeError, RecursionError):
         return False
     return True
@@ -81,7 +82,19 @@ def _is_json(raw: bytes) -> bool:
 
 def _unquoted(text: str) -> str:
     """`text` has a character for each byte."""
-    return unquote_to_bytes(text.replace("+", " ").encode("latin-1")).decode("utf-8", _LITERAL)
+    return _unescaped(text.replace("+", " ").encode("latin-1")).decode("utf-8", _LITERAL)
+
+
+def _unescaped(text: bytes) -> bytes:
+    """As `unquote_to_bytes`, which takes 0.3 us for each escape: quoted-printable is the same with another sign, in C.
+
+    Where any escape is malformed the length tells, since each good one shortens the text by two.
+    """
+    if b"\n" not in text and b"\r" not in text:
+        found = a2b_qp(text.replace(b"=", b"=3D").replace(b"%", b"="))
+        if len(found) == len(text) - 2 * text.count(b"%"):
+            return found
+    return unquote_to_bytes(text)
 
 
 def _literal(error: UnicodeError) -> tuple[str, int]:
@@ -91,5 +104,6 @@ def _literal(error: UnicodeError) -> tuple[str, int]:
 
 
 _encode: Final = msgspec.json.encode
+_decode_any: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _LITERAL: Final = "tracklog.literal"
 codecs.register_error(_LITERAL, _literal)

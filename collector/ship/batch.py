@@ -60,12 +60,35 @@ class Batch(NamedTuple):
                 yield Event(part.timestamp_ms, sequence, line)
 
 
-def cut(log_id: bytes, blocks: list[Block]) -> tuple[Batch, Intent]:
-    """The batch of these blocks, none of them empty of records, and the intent that is to be durable before it."""
-    first, last = blocks[0].start, blocks[-1].header
-    token = f"{log_id.decode()}:{first.segment}:{first.offset}-{last.segment}:{last.end}:{last.header_crc:08x}"
-    parts = tuple(_part(block) for block in blocks)
-    return Batch(log_id.decode(), token, parts), Intent(first, blocks[-1].end, token)
+class Cut:
+    """A batch in the making. It takes block by block, since to turn thousands at once would hold up requests."""
+
+    def __init__(self, log_id: bytes) -> None:
+        self.length = 0
+        """Bytes of payload so far."""
+        self.blocks = 0
+        self._log_id = log_id.decode()
+        self._first: Block | None = None
+        self._last: Block | None = None
+        self._parts: list[Part] = []
+
+    def add(self, block: Block) -> None:
+        """Take the next block, which is not empty of records."""
+        header = block.header
+        self._first, self._last = self._first or block, block
+        self._parts.append(
+            Part(header.timestamp_ms, header.sequence, header.sequence + header.records - 1, block.payload)
+        )
+        self.length += header.length
+        self.blocks += 1
+
+    def batch(self) -> tuple[Batch, Intent] | None:
+        """The batch of these blocks, and the intent that is to be durable before it; None where there are none."""
+        if self._first is None or self._last is None:
+            return None
+        first, last = self._first.start, self._last.header
+        token = f"{self._log_id}:{first.segment}:{first.offset}-{last.segment}:{last.end}:{last.header_crc:08x}"
+        return Batch(self._log_id, token, tuple(self._parts)), Intent(first, self._last.end, token)
 
 
 def part_of(batch: Batch, start: int, size: int) -> Batch | None:
@@ -96,8 +119,3 @@ def _slice(part: Part, skipped: int, taken: int) -> Part:
     lines = part.payload.split(b"\n")[skipped : skipped + taken]
     first = part.first + skipped
     return Part(part.timestamp_ms, first, first + taken - 1, b"\n".join(lines) + b"\n")
-
-
-def _part(block: Block) -> Part:
-    header = block.header
-    return Part(header.timestamp_ms, header.sequence, header.sequence + header.records - 1, block.payload)

@@ -7,6 +7,7 @@ the events go out once more. A batch is split by its partition, and a folder get
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import import_module
 from itertools import groupby
 from typing import Final, NamedTuple, cast
@@ -23,6 +24,8 @@ _LEVEL: Final = 1
 """Records become no larger than at 3, in 0.6 of its time."""
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _UNKNOWN: Final = "unknown"
+_HOUR_SECONDS: Final = 3600
+_HOUR_MS: Final = 1000 * _HOUR_SECONDS
 
 
 class Encoding(NamedTuple):
@@ -61,7 +64,7 @@ def grouped(batch: Batch, partition: str) -> list[Group]:
     has_source = "source" in names_in(partition)
     for part in batch.parts:
         for source, run in _runs(part) if has_source else [("", part)]:
-            folders.setdefault(_folder(partition, source, part.timestamp_ms), []).append(run)
+            folders.setdefault(_folder(partition, source, part.timestamp_ms // _HOUR_MS), []).append(run)
     return [Group(_name(batch, folder, runs), runs) for folder, runs in folders.items()]
 
 
@@ -85,8 +88,10 @@ def _source(line: bytes) -> str:
     return source if _SOURCE.fullmatch(source) else _UNKNOWN
 
 
-def _folder(partition: str, source: str, timestamp_ms: int) -> str:
-    time = datetime.fromtimestamp(timestamp_ms // 1000, UTC)
+@lru_cache
+def _folder(partition: str, source: str, hour: int) -> str:
+    """The folder of events of an hour, counted from that of Unix time 0."""
+    time = datetime.fromtimestamp(hour * _HOUR_SECONDS, UTC)
     return filled(partition, {"source": source, "date": time.strftime("%Y-%m-%d"), "hour": time.strftime("%H")})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from collector.ship.batch import Batch, cut
+from collector.ship.batch import Batch, Cut
 from collector.ship.retry import durably
 from wal.committer import Committer
 from wal.cursor import Intent
@@ -14,7 +14,6 @@ from wal.damage import Damage, record
 from wal.errors import Broken
 from wal.format import Position
 from wal.reader import Reader, place_of, read_all
-from wal.segment import Block
 
 _LINGER_SECONDS: Final = 0.25
 """How often a batch that is not due yet takes up what was committed meanwhile."""
@@ -60,8 +59,23 @@ class Source:
 
         Raises Broken and Unreadable where the log can't be read.
         """
-        blocks = await self._blocks(reader)
-        return cut(self._log.log_id, blocks) if blocks else None
+        cut, turn_ends, due = Cut(self._log.log_id), 0, float("inf")
+        while cut.length < self._flush_bytes:
+            block = reader.next(self._committer.durable)
+            if isinstance(block, Damage):
+                await self._account(block)
+            elif block is not None:
+                if block.header.records:
+                    due = due if cut.blocks else self._now() + self._flush_seconds
+                    cut.add(block)
+                if cut.length > turn_ends or cut.blocks % _BLOCKS_A_TURN == 0:
+                    turn_ends = cut.length + _BYTES_A_TURN
+                    await asyncio.sleep(0)
+            elif self._draining.is_set() or self._now() >= due:
+                break
+            else:
+                await self._wait(reader.position, due - self._now() if cut.blocks else None)
+        return cut.batch()
 
     async def again(self, intent: Intent) -> Batch | None:
         """The batch of an intent, from the log; None if damage has taken all of it since.
@@ -70,17 +84,17 @@ class Source:
         Raises Broken where the log is not damaged, and yet not the one that the intent was cut from.
         """
         reader, is_damaged = self.reader(intent.first), False
-        blocks = []
+        cut = Cut(self._log.log_id)
         try:
             for step in read_all(reader, intent.last):
                 if isinstance(step, Damage):
                     is_damaged = True
                     await self._account(step)
                 elif step.header.records:
-                    blocks.append(step)
+                    cut.add(step)
         finally:
             reader.close()
-        batch, found = cut(self._log.log_id, blocks) if blocks else (None, None)
+        batch, found = cut.batch() or (None, None)
         if found != intent._replace(next=0, size=0) and not is_damaged:
             raise Broken(self._log.directory, intent.first.offset, f"the batch {intent.token}", "other bytes")
         return batch and batch._replace(token=intent.token)
@@ -103,29 +117,6 @@ class Source:
                 place.sequence - 1,
             )
         return place
-
-    async def _blocks(self, reader: Reader) -> list[Block]:
-        """Whole blocks for the next batch; none when drained."""
-        blocks: list[Block] = []
-        length = turn_ends = 0
-        due = float("inf")
-        while length < self._flush_bytes:
-            block = reader.next(self._committer.durable)
-            if isinstance(block, Damage):
-                await self._account(block)
-            elif block is not None:
-                if block.header.records:
-                    due = due if blocks else self._now() + self._flush_seconds
-                    blocks.append(block)
-                    length += block.header.length
-                if length > turn_ends or len(blocks) % _BLOCKS_A_TURN == 0:
-                    turn_ends = length + _BYTES_A_TURN
-                    await asyncio.sleep(0)
-            elif self._draining.is_set() or self._now() >= due:
-                break
-            else:
-                await self._wait(reader.position, due - self._now() if blocks else None)
-        return blocks
 
     async def _wait(self, place: Position, seconds: float | None) -> None:
         """Return once there may be more behind `place`; with `seconds`, when a batch has lingered a while."""

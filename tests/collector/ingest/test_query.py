@@ -2,7 +2,7 @@
 
 import json
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote_to_bytes
 
 import pytest
 from hypothesis import example, given, settings
@@ -190,3 +190,32 @@ def test_whatever_was_encoded_as_a_form_comes_back(values: dict[str, str]) -> No
 )
 def test_a_parameter_is_left_out_under_each_of_its_spellings(query: bytes, rest: bytes) -> None:
     assert without(query, "an_session", "redirect_sig") == rest
+
+
+_ESCAPES = [
+    b"%",
+    b"=",
+    b"%3D",
+    b"%3d",
+    b"%25",
+    b"%0A",
+    b"%0D%0A",
+    b"\n",
+    b"\r",
+    b" ",
+    b"_",
+    b"+",
+    b"4",
+    b"G",
+    b"\xff",
+    b"%%",
+]
+
+
+@given(st.lists(st.sampled_from(_ESCAPES)).map(b"".join))
+@example(b"%\n%41")
+@example(b"%%41%")
+@example(b"%3D=%3D\t ")
+def test_escapes_are_read_as_urllib_reads_them(text: bytes) -> None:
+    expected = unquote_to_bytes(text.replace(b"+", b" ")).decode("utf-8", "tracklog.literal")
+    assert parse_pairs(b"a=" + text).values == {"a": expected}

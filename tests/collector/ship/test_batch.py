@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from collector.ship.batch import Batch, Part, cut
+from collector.ship.batch import Batch, Cut, Part
 from wal.cursor import Intent
 from wal.files import Files
 from wal.format import HEADER_BYTES, Position
@@ -26,9 +26,22 @@ def _blocks(folder: Path, *payloads: bytes, segment_bytes: int = 64 << 20) -> tu
     return log.log_id, blocks
 
 
+def _cut(log_id: bytes, blocks: list[Block]) -> tuple[Batch, Intent]:
+    cut = Cut(log_id)
+    for block in blocks:
+        cut.add(block)
+    made = cut.batch()
+    assert made
+    return made
+
+
+def test_of_no_block_there_is_no_batch() -> None:
+    assert Cut(b"0123456789abcdef").batch() is None
+
+
 def test_a_batch_holds_each_block_with_its_time_sequences_and_lines(tmp_path: Path) -> None:
     log_id, blocks = _blocks(tmp_path, b'{"n":1}\n', b'{"n":2}\n{"n":3}\n', b'{"n":4}\n')
-    batch, _ = cut(log_id, blocks)
+    batch, _ = _cut(log_id, blocks)
     assert batch.log_id == log_id.decode()
     assert batch.parts == (
         Part(NOW_MS, 1, 1, b'{"n":1}\n'),
@@ -40,7 +53,7 @@ def test_a_batch_holds_each_block_with_its_time_sequences_and_lines(tmp_path: Pa
 def test_an_intent_reaches_from_the_first_block_to_behind_the_last(tmp_path: Path) -> None:
     log_id, blocks = _blocks(tmp_path, b'{"n":1}\n', b'{"n":2}\n', b'{"n":3}\n')
     length = HEADER_BYTES + len(b'{"n":1}\n')
-    batch, intent = cut(log_id, blocks[1:])
+    batch, intent = _cut(log_id, blocks[1:])
     first, last = HEADER_BYTES + length, HEADER_BYTES + 3 * length
     crc = f"{blocks[2].header.header_crc:08x}"
     assert batch.token == f"{log_id.decode()}:1:{first}-1:{last}:{crc}"
@@ -49,7 +62,7 @@ def test_an_intent_reaches_from_the_first_block_to_behind_the_last(tmp_path: Pat
 
 def test_a_batch_can_reach_across_segments(tmp_path: Path) -> None:
     log_id, blocks = _blocks(tmp_path, b'{"n":1}\n', b'{"n":2}\n', segment_bytes=1)
-    batch, intent = cut(log_id, blocks)
+    batch, intent = _cut(log_id, blocks)
     assert (intent.first.segment, intent.last.segment) == (1, 2)
     assert [part.first for part in batch.parts] == [1, 2]
 
@@ -57,11 +70,11 @@ def test_a_batch_can_reach_across_segments(tmp_path: Path) -> None:
 def test_the_same_blocks_give_the_same_batch_and_others_another_token(tmp_path: Path) -> None:
     log_id, blocks = _blocks(tmp_path, *[b'{"n":1}\n'] * 4)
     ranges = [blocks[first:last] for first in range(4) for last in range(first + 1, 5)]
-    batches: list[Batch] = [cut(log_id, each)[0] for each in ranges]
-    assert [cut(log_id, list(each))[0] for each in ranges] == batches
+    batches: list[Batch] = [_cut(log_id, each)[0] for each in ranges]
+    assert [_cut(log_id, list(each))[0] for each in ranges] == batches
     assert len({batch.token for batch in batches}) == len(ranges)
 
 
 def test_two_logs_of_the_same_lines_give_two_tokens(tmp_path: Path) -> None:
-    tokens = {cut(*_blocks(tmp_path / name, b'{"n":1}\n'))[0].token for name in ("a", "b")}
+    tokens = {_cut(*_blocks(tmp_path / name, b'{"n":1}\n'))[0].token for name in ("a", "b")}
     assert len(tokens) == 2
