@@ -6,7 +6,7 @@ from starlette.types import Message, Receive, Scope
 
 from collector.config import Limits
 from collector.errors import Overloaded, SlowBody, TooLarge, UnsupportedMedia
-from collector.ingest.connection import IS_LATE
+from collector.ingest.cycle import IS_LATE
 
 NDJSON: Final = b"application/x-ndjson"
 FORM: Final = b"application/x-www-form-urlencoded"

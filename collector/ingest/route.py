@@ -42,6 +42,7 @@ from collector.ingest.client import Networks, client_of, kept_address
 from collector.ingest.cookie import has_cookies, token_in
 from collector.ingest.cors import check_origin, cors_headers, preflight_headers
 from collector.ingest.envelope import Visit
+from collector.ingest.head import Head, head_of
 from collector.ingest.intake import Intake, Request
 from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of
 from collector.ingest.send import send_answer
@@ -78,24 +79,24 @@ class EventEndpoint:
         self._block: asyncio.Future[None] | None = None
         self._waiting: list[_Waiting] = []
 
-    def begin(self, scope: Scope, body: bytes, respond: Callable[[Answer], None]) -> bool:
+    def begin(self, head: Head, body: bytes, respond: Callable[[Answer], None]) -> bool:
         """Take the event of a whole request, and call `respond` once it is durable. Without coroutine and task.
 
         False, and nothing has happened, for a request that is no plain event, waits for more than the log, or is
         refused: `__call__` serves it then, by the same rules.
         """
-        headers = dict(scope["headers"])
-        if scope["method"] not in _PLAIN_METHODS or b"content-encoding" in headers or body[:1] not in _PLAIN_BEGINNINGS:
+        headers = dict(head.headers)
+        if head.method not in _PLAIN_METHODS or b"content-encoding" in headers or body[:1] not in _PLAIN_BEGINNINGS:
             return False
-        target, token, pairs = self._aim(scope, headers)
+        target, token, pairs = self._aim(head, headers)
         cors = cors_headers(target.property, headers.get(b"origin"), is_s2s=target.is_s2s)
         try:
-            prop = self._admitted(scope, headers, target)
+            prop = self._admitted(head, headers, target)
             media = media_of(headers) if body else b""
             if prop.ack is not None or media in _NOT_PLAIN or (pairs and (pairs.is_cut or pairs.repeated)):
                 return False
             self._check_room(target, media)
-            request = self._request(scope, headers, target, prop, token, cors)
+            request = self._request(head, headers, target, prop, token, cors)
             stored = self._intake.begin(request, event_of(pairs) if pairs else body)
         except (Rejected, Overloaded, WalError):
             return False
@@ -116,41 +117,42 @@ class EventEndpoint:
             except Exception:
                 logger.exception("an answer was not sent")
 
-    def _aim(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[Target, bytes, Pairs | None]:
+    def _aim(self, head: Head, headers: dict[bytes, bytes]) -> tuple[Target, bytes, Pairs | None]:
         """The target, the session token, and the query's pairs where it carries the event."""
         if has_body(headers):
-            return *self._targets.find(scope["query_string"]), None
-        pairs = parse_pairs(scope["query_string"])
+            return *self._targets.find(head.query), None
+        pairs = parse_pairs(head.query)
         return self._targets.parse(pairs), pairs.values.get("an_session", "").encode(), pairs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; whatever happens, it is answered from here."""
-        headers = dict(scope["headers"])
-        target, token, pairs = self._aim(scope, headers)
+        head = head_of(scope)
+        headers = dict(head.headers)
+        target, token, pairs = self._aim(head, headers)
         cors = cors_headers(target.property, headers.get(b"origin"), is_s2s=target.is_s2s)
         try:
-            prop = self._admitted(scope, headers, target)
-            if scope["method"] == "OPTIONS":
+            prop = self._admitted(head, headers, target)
+            if head.method == "OPTIONS":
                 answer = preflight_answer(preflight_headers(prop, headers.get(b"origin")))
             else:
-                request = self._request(scope, headers, target, prop, token, cors)
+                request = self._request(head, headers, target, prop, token, cors)
                 if pairs is None:
                     answer = await self._take_body(request, scope, receive, headers)
                 else:
                     self._check_room(target, b"")
-                    answer = await self._take_query(request, scope["query_string"], pairs)
+                    answer = await self._take_query(request, head.query, pairs)
         except ClientGone:
             return
         except (Rejected, Overloaded, Unconfirmed, WalError) as error:
             answer = self._refused(target, error, cors)
         await send_answer(scope, send, answer)
 
-    def _admitted(self, scope: Scope, headers: dict[bytes, bytes], target: Target) -> Property:
+    def _admitted(self, head: Head, headers: dict[bytes, bytes], target: Target) -> Property:
         """The property, if this request may send to it."""
-        method = scope["method"]
+        method = head.method
         if method not in _METHODS:
             raise MethodNotAllowed(METHODS)
-        if len(scope["query_string"]) + len(scope["raw_path"]) > self._url_bytes:
+        if len(head.query) + len(head.path) > self._url_bytes:
             raise UrlTooLong(f"the URL is over the limit of {self._url_bytes} bytes")
         prop = target.property
         if prop is None:
@@ -164,10 +166,9 @@ class EventEndpoint:
         return prop
 
     def _request(
-        self, scope: Scope, headers: dict[bytes, bytes], target: Target, prop: Property, token: bytes, cors: Headers
+        self, head: Head, headers: dict[bytes, bytes], target: Target, prop: Property, token: bytes, cors: Headers
     ) -> Request:
-        peer = scope["client"]
-        client = client_of(peer[0] if peer else None, scope["scheme"], scope["headers"], self._trusted_proxies)
+        client = client_of(head.peer, head.scheme, head.headers, self._trusted_proxies)
         is_s2s = target.is_s2s
         with_cookie = has_cookies(prop, headers, is_s2s=is_s2s)
         if with_cookie and not token and b"cookie" in headers:
@@ -182,7 +183,7 @@ class EventEndpoint:
             is_s2s=is_s2s,
             warnings=_NO_WARNINGS,
         )
-        return Request(target, visit, token, cors, with_cookie, client.is_https, scope["method"] != "HEAD")
+        return Request(target, visit, token, cors, with_cookie, client.is_https, head.method != "HEAD")
 
     async def _take_body(self, request: Request, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Answer:
         media = media_of(headers)

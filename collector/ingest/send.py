@@ -3,12 +3,11 @@
 from typing import Final
 
 from starlette.types import Scope, Send
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from collector.ingest.answer import Answer
+from collector.ingest.cycle import CYCLE, Cycle
 
-CYCLE: Final = "tracklog.cycle"
-"""Where a scope holds what its answer goes through."""
 _NO_CONTENT: Final = 204
 
 
@@ -17,7 +16,7 @@ async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
 
     Here in one write, 3 us faster than uvicorn's way for ASGI's two messages, which any other server gets.
     """
-    cycle: RequestResponseCycle | None = scope.get(CYCLE)
+    cycle: Cycle | None = scope.get(CYCLE)
     if cycle is None:
         lines = answer.headers + _ending(answer, closes=answer.closes)
         headers = [tuple(line.split(b": ", 1)) for line in lines.removesuffix(b"\r\n\r\n").split(b"\r\n")]
@@ -28,20 +27,20 @@ async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
         await cycle.flow.drain()
     if not cycle.disconnected:
         write_answer(cycle, answer)
+    del scope[CYCLE]  # no work for the garbage collector
 
 
-def write_answer(cycle: RequestResponseCycle, answer: Answer) -> None:
+def write_answer(cycle: Cycle, answer: Answer) -> None:
     """Write the whole answer, however much of earlier ones the client has yet to read."""
-    cycle.keep_alive = cycle.keep_alive and not answer.closes
-    has_body = cycle.scope["method"] != "HEAD"
-    cycle.transport.write(as_bytes(answer, closes=not cycle.keep_alive, has_body=has_body))
+    closes = answer.closes or not cycle.keep_alive
+    transport = cycle.connection.transport
+    transport.write(as_bytes(answer, closes=closes, has_body=cycle.head.method != "HEAD"))
     cycle.waiting_for_100_continue = False
     cycle.response_started = cycle.response_complete = True
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    cycle.scope.pop(CYCLE, None)  # type: ignore[typeddict-item]  # no work for the garbage collector
+    if closes:
+        cycle.keep_alive = False
+        transport.close()
+    cycle.connection.on_response_complete()
 
 
 def as_bytes(answer: Answer, *, closes: bool, has_body: bool) -> bytes:

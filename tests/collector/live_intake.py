@@ -12,6 +12,7 @@ from collector import config
 from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters
 from collector.ingest.answer import Answer, Headers
+from collector.ingest.head import head_of
 from collector.ingest.intake import Intake
 from collector.ingest.redirect import Signer
 from collector.ingest.route import EventEndpoint
@@ -91,7 +92,7 @@ async def ask(served: EventEndpoint, method: str, query: str, body: bytes | None
     scope = scope_of(method, query, body, **headers)
     if tries_at_once:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if served.begin(scope, body or b"", answered.set_result):
+        if served.begin(head_of(scope), body or b"", answered.set_result):
             return _got(await answered)
     sent: list[Message] = []
 

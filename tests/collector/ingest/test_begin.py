@@ -9,6 +9,7 @@ import pytest
 
 from collector.config import Property
 from collector.ingest.answer import Answer
+from collector.ingest.head import Head, head_of
 from collector.ingest.route import EventEndpoint
 from tests.collector.live_intake import Logs, endpoint, live_intake, scope_of
 from tests.wal.faulty_files import FaultyFiles
@@ -18,6 +19,10 @@ EVENT = b'{"ea":"view","ec":"c","uid":"u"}'
 JSON = "application/json"
 PROPERTY = Property(1, 2, required=(), redirect_hosts=("shop.example.com",), events_per_second=1)
 SLOW_ACK = Property(1, 2, required=(), ack="shipped", ack_sink="file")
+
+
+def _head(method: str, query: str, body: bytes | None = None, **headers: str) -> Head:
+    return head_of(scope_of(method, query, body, **headers))
 
 
 def _serve(
@@ -50,7 +55,7 @@ def test_plain_events_are_taken_at_once_and_answered_when_they_are_durable(
     async def use(logs: Logs, served: EventEndpoint, files: FaultyFiles) -> None:
         files.gate.clear()
         answers: list[Answer] = []
-        assert served.begin(scope_of(method, query, body, **headers), body or b"", answers.append)
+        assert served.begin(_head(method, query, body, **headers), body or b"", answers.append)
         await asyncio.sleep(0.05)
         assert answers == []
         files.gate.set()
@@ -93,8 +98,8 @@ def test_of_everything_else_nothing_happens(
 ) -> None:
     async def use(logs: Logs, served: EventEndpoint, _: FaultyFiles) -> None:
         answers: list[Answer] = []
-        assert not served.begin(scope_of(method, query, body, **headers), body or b"", answers.append)
-        assert served.begin(scope_of("GET", PAIR + "&ea=view"), b"", answers.append)  # the rate allows one event
+        assert not served.begin(_head(method, query, body, **headers), body or b"", answers.append)
+        assert served.begin(_head("GET", PAIR + "&ea=view"), b"", answers.append)  # the rate allows one event
         while not answers:
             await asyncio.sleep(0)
         assert (len(logs.stored), logs.dead) == (1, [])
@@ -104,7 +109,7 @@ def test_of_everything_else_nothing_happens(
 
 def test_an_answer_that_waits_for_a_sink_is_left_to_the_coroutine(tmp_path: Path) -> None:
     async def use(logs: Logs, served: EventEndpoint, _: FaultyFiles) -> None:
-        assert not served.begin(scope_of("POST", PAIR, EVENT, content_type=JSON), EVENT, lambda _: None)
+        assert not served.begin(_head("POST", PAIR, EVENT, content_type=JSON), EVENT, lambda _: None)
         assert logs.stored == []
 
     _serve(tmp_path, use, SLOW_ACK)
@@ -112,8 +117,8 @@ def test_an_answer_that_waits_for_a_sink_is_left_to_the_coroutine(tmp_path: Path
 
 def test_who_is_above_the_rate_is_not_taken(tmp_path: Path) -> None:
     async def use(logs: Logs, served: EventEndpoint, _: FaultyFiles) -> None:
-        scope = scope_of("POST", PAIR, EVENT, content_type=JSON)
-        assert [served.begin(scope, EVENT, lambda _: None) for _ in range(3)] == [True, False, False]
+        head = _head("POST", PAIR, EVENT, content_type=JSON)
+        assert [served.begin(head, EVENT, lambda _: None) for _ in range(3)] == [True, False, False]
         await logs.committer.close()
         assert len(logs.stored) == 1
 
@@ -128,7 +133,7 @@ def test_a_block_that_fails_is_answered_to_all_who_wait_for_it(tmp_path: Path, f
         body = b'{"ea":"click"}'
         answers: list[Answer] = []
         for _ in range(3):
-            assert served.begin(scope_of("POST", query, body, content_type=JSON), body, answers.append)
+            assert served.begin(_head("POST", query, body, content_type=JSON), body, answers.append)
         while len(answers) < 3:
             await asyncio.sleep(0)
         assert {answer.status for answer in answers} == {status}
@@ -147,7 +152,7 @@ def test_an_answer_that_can_not_be_sent_keeps_none_from_the_others(
 
         answers: list[Answer] = []
         for respond in (fail, answers.append):
-            assert served.begin(scope_of("POST", PAIR, EVENT, content_type=JSON), EVENT, respond)
+            assert served.begin(_head("POST", PAIR, EVENT, content_type=JSON), EVENT, respond)
         while not answers:
             await asyncio.sleep(0)
         assert "an answer was not sent" in caplog.text

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive
 from collector.config import Limits
 from collector.errors import Overloaded, SlowBody, TooLarge, UnsupportedMedia
 from collector.ingest.body import BodyReader, ClientGone, has_body, media_of
-from collector.ingest.connection import IS_LATE
+from collector.ingest.cycle import IS_LATE
 
 LIMIT = 10
 
