@@ -15,6 +15,6 @@ def can_be_resent(face: Face, media: bytes, *, is_s2s: bool) -> bool:
     return is_s2s or (media in _RESENT and face in (Face.JAVASCRIPT, Face.JSON))
 
 
-def is_admitted(fullness: float, *, can_be_resent: bool) -> bool:
+def is_admitted(fullness: float, face: Face, media: bytes, *, is_s2s: bool) -> bool:
     """Whether a request is let in at this share of the log's nearest limit; from 1 on the log itself refuses."""
-    return not can_be_resent or fullness < _RESERVE_FROM
+    return fullness < _RESERVE_FROM or not can_be_resent(face, media, is_s2s=is_s2s)

@@ -1,8 +1,10 @@
 """Answers in four faces, pure: values to status, headers and body."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from collector.errors import Fault, MethodNotAllowed, Rejected, SlowBody, TooFast, TooLarge, Unconfirmed
 from collector.ingest.session import Session
@@ -24,6 +26,9 @@ _ALWAYS: Final[Headers] = b"cache-control: no-store\r\nx-content-type-options: n
 _OF_FACE: Final[dict[Face, Headers]] = {
     face: b"content-type: %b\r\n%b" % (kind, _ALWAYS) for face, kind in _TYPES.items()
 }
+_JSON: Final = Face.JSON
+_OF_JSON: Final = _OF_FACE[_JSON]
+"""Most answers are; to hash a member of an Enum takes 0.2 us."""
 _FSYNCED: Final = b"x-event-ack: fsync\r\n"
 _SHIPPED: Final = b"x-event-ack: shipped\r\n"
 METHODS: Final = b"GET, HEAD, OPTIONS, POST"
@@ -40,7 +45,7 @@ _NOT_IN_A_SCRIPT: Final = (
 )
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True, gc=False):  # made in 0.1 us, a tuple in 0.25
     """A whole HTTP response; `headers` lack those of content length and connection."""
 
     status: int
@@ -52,8 +57,8 @@ class Answer(NamedTuple):
 
 def event_answer(face: Face, where: bytes | None, body: bytes, extra: Headers) -> Answer:
     """The answer for an event. `body` is what `event_object` gives, `where` is a click's location."""
-    if face is Face.JSON:
-        return Answer(200, _OF_FACE[face] + extra, body)
+    if face is _JSON:
+        return Answer(200, _OF_JSON + extra, body)
     if face is Face.JAVASCRIPT:
         return Answer(200, _OF_FACE[face] + extra, b"_event_callback_data(%b);" % _in_script(body))
     if face is Face.PIXEL:
@@ -133,7 +138,7 @@ def refusal_answer(status: int, face: Face, error: Exception, extra: Headers = b
         headers += b"allow: %b\r\n" % error.allowed
     refusal = _refusal(status, face, _refusal_body(error), headers)
     # what is left of the body is not waited for
-    return refusal._replace(closes=isinstance(error, SlowBody | TooLarge))
+    return replace(refusal, closes=isinstance(error, SlowBody | TooLarge))
 
 
 def document_answer(body: bytes) -> Answer:

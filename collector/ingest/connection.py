@@ -182,7 +182,7 @@ class Connection(HttpToolsProtocol):
         if len(self.headers) > _MOST_HEADERS:
             raise _too_large()
         most = self._most_head_bytes
-        if max(self._head_bytes, 0) + self._data_bytes > most and _length(self.url, self.headers) > most:
+        if (self._head_bytes > 0 or self._data_bytes > most) and _length(self.url, self.headers) > most:
             raise _too_large()
         earlier, parser = self.cycle, self.parser
         path, query = _split(self.url)

@@ -79,9 +79,8 @@ def decode_event(body: bytes, required: tuple[str, ...], nesting: int, *, is_lin
         raise _all_faults(body, required) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _malformed(error) from None
-    # msgspec checks the UTF-8 of what it decodes, and skips the rest: 0.02 us for ASCII
-    if not (is_line or body.isascii()):
-        _check_utf8(body)
+    # msgspec checks the UTF-8 of what it decodes, and skips the rest
+    text = "" if is_line else _text_of(body)
     # as many brackets as levels allowed are never too deep, and nearly every event has fewer; `count` is half as fast
     brackets = 2 * len(body) - len(body.replace(b"{", b"")) - len(body.replace(b"[", b""))
     if brackets > nesting and _is_deeper(body, nesting):
@@ -93,7 +92,7 @@ def decode_event(body: bytes, required: tuple[str, ...], nesting: int, *, is_lin
     aid, uid = event.aid, event.uid
     if (type(aid) is int and aid not in _NAMES) or (type(uid) is int and uid not in _NAMES):
         raise _all_faults(body, required)
-    if not is_line and _has_line_break(body):
+    if _has_line_break(text):
         body = msgspec.json.format(body, indent=-1)
     return event, body
 
@@ -116,10 +115,12 @@ def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Batch | None:
     """
     if is_ndjson:
         parts: list[bytes] | list[msgspec.Raw] = [line[0] for line in islice(_LINES.finditer(body), limit + 1)]
+        are_lines = _is_utf8(body) and b"\r" not in body
     elif body.lstrip(_SPACE)[:1] == b"[":
         try:
-            _check_utf8(body)
+            text = _text_of(body)
             parts = _decode_array(body)
+            are_lines = not _has_line_break(text)
         except (msgspec.DecodeError, RecursionError) as error:
             raise _malformed(error) from None
     else:
@@ -128,16 +129,15 @@ def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Batch | None:
         raise TooLarge(f"the batch is over the limit of {limit} events")
     if not parts:
         raise BadEvent("the batch carries no event")
-    events = list(map(bytes, parts))
-    return Batch(events, _is_utf8(body) and b"\r" not in body if is_ndjson else not _has_line_break(body))
+    return Batch(list(map(bytes, parts)), are_lines)
 
 
 def _is_sid(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= _LONGEST and int(text) <= _MAX_SID
 
 
-def _has_line_break(body: bytes) -> bool:
-    return body.find(b"\n") >= 0 or body.find(b"\r") >= 0  # half the time of `in`
+def _has_line_break(text: str) -> bool:
+    return "\n" in text or "\r" in text  # a quarter of the time that it takes in bytes
 
 
 def _is_utf8(body: bytes) -> bool:
@@ -148,9 +148,10 @@ def _is_utf8(body: bytes) -> bool:
     return True
 
 
-def _check_utf8(body: bytes) -> None:
+def _text_of(body: bytes) -> str:
+    """Raises BadEvent where it is not UTF-8."""
     try:
-        body.decode()
+        return body.decode()
     except UnicodeDecodeError as error:
         raise _malformed(error) from None
 
@@ -165,7 +166,7 @@ def _malformed(error: Exception) -> BadEvent:
 
 def _all_faults(body: bytes, required: tuple[str, ...]) -> BadEvent:
     try:
-        _check_utf8(body)
+        _text_of(body)
         members = _decode_members(body)
     except msgspec.ValidationError:
         return BadEvent("expected one JSON object, the event")

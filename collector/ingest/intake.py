@@ -25,6 +25,8 @@ from wal.committer import Committer
 from wal.errors import RecordTooLarge
 
 _LOST_CLICKS_MS: Final = 60_000
+_JSON: Final = Face.JSON
+_JAVASCRIPT: Final = Face.JAVASCRIPT
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +137,8 @@ class Intake:
             raise NotAClick("a redirect needs a click event: ea or ec must be click")
         last = sessions.read(prop.portal_id, token) if token else None
         session = next_session(sessions, prop.portal_id, decoded, last, visit.received_ms // 1000)
-        token = sessions.token(prop.portal_id, session)
+        has_object = target.face is _JSON or target.face is _JAVASCRIPT
+        token = sessions.token(prop.portal_id, session) if has_object or request.with_cookie else b""
         log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
         event_id = b"%b-%d" % (log_id, sequence)
         if request.is_stored:
@@ -143,7 +146,7 @@ class Intake:
             if request.with_cookie:
                 headers += set_cookie(token, is_https=request.is_https)
         aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
-        body = event_object(session, visit.received_ms, aid, token)
+        body = event_object(session, visit.received_ms, aid, token) if has_object else b""
         answer = event_answer(target.face, target.location, body, headers)
         record = envelope(log_id, sequence, visit, members_of(visit), session, line)
         durable = self._committer.append(record) if request.is_stored else None

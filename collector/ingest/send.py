@@ -9,6 +9,7 @@ from collector.ingest.answer import Answer
 from collector.ingest.cycle import CYCLE, Cycle
 
 _NO_CONTENT: Final = 204
+_CLOSE: Final = b"connection: close\r\n"
 
 
 async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
@@ -18,8 +19,8 @@ async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
     """
     cycle: Cycle | None = scope.get(CYCLE)
     if cycle is None:
-        lines = answer.headers + _ending(answer, closes=answer.closes)
-        headers = [tuple(line.split(b": ", 1)) for line in lines.removesuffix(b"\r\n\r\n").split(b"\r\n")]
+        _, *lines = as_bytes(answer, closes=answer.closes, has_body=False).removesuffix(b"\r\n\r\n").split(b"\r\n")
+        headers = [tuple(line.split(b": ", 1)) for line in lines]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
         return
@@ -45,11 +46,7 @@ def write_answer(cycle: Cycle, answer: Answer) -> None:
 
 def as_bytes(answer: Answer, *, closes: bool, has_body: bool) -> bytes:
     """The answer as HTTP/1.1; `closes` says that the connection ends behind it."""
-    head = STATUS_LINE[answer.status] + answer.headers + _ending(answer, closes=closes)
-    return head + answer.body if has_body else head
-
-
-def _ending(answer: Answer, *, closes: bool) -> bytes:
-    """The last header lines, and the empty one."""
-    close = b"connection: close\r\n\r\n" if closes else b"\r\n"
-    return close if answer.status == _NO_CONTENT else b"content-length: %d\r\n%b" % (len(answer.body), close)
+    body, close = answer.body, _CLOSE if closes else b""
+    length = b"" if answer.status == _NO_CONTENT else b"content-length: %d\r\n" % len(body)
+    shown = body if has_body else b""
+    return b"%b%b%b%b\r\n%b" % (STATUS_LINE[answer.status], answer.headers, length, close, shown)

@@ -1,7 +1,8 @@
 """Visitors and sessions, pure: the client carries the state in a signed token, and the server none."""
 
 import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final
@@ -14,6 +15,7 @@ _STATE: Final = struct.Struct(">B Q I Q I q I I I")
 _MAC_BYTES: Final = 15
 """Makes a token of 60 bytes, which base64 writes in 80 characters with no padding."""
 _TOKEN_LENGTH: Final = 80
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 AU_IDS: Final = 2**53 - 1
 """Visitor ids go from 1 to this."""
 _NO_SID: Final = -1
@@ -96,7 +98,7 @@ class Sessions:
             session.hits,
             session.last_hit,
         )
-        return urlsafe_b64encode(state + self._sign(portal_id, state))
+        return b2a_base64(state + self._sign(portal_id, state), newline=False).translate(_URL_SAFE)
 
     def read(self, portal_id: int, token: bytes) -> Session | None:
         """The session in a token, or None if it is not one of ours for this portal."""

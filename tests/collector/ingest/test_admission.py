@@ -55,4 +55,4 @@ def test_programs_that_read_the_answer_can_send_again_and_beacons_links_and_imag
     ],
 )
 def test_those_who_can_send_again_make_room_for_those_who_cannot(fullness: float, again: bool, is_let_in: bool) -> None:
-    assert is_admitted(fullness, can_be_resent=again) is is_let_in
+    assert is_admitted(fullness, Face.JSON if again else Face.PIXEL, JSON, is_s2s=False) is is_let_in
