@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from collector.errors import (
     BadEvent,
@@ -67,20 +67,20 @@ def _object(session: Session = SESSION, aid: str = "a-1") -> dict[str, Any]:
     [(Face.JAVASCRIPT, b'_event_callback_data({"aid":"a-1"});'), (Face.JSON, OBJECT), (Face.PIXEL, GIF)],
 )
 def test_a_stored_event_is_answered_200_in_its_face(face: Face, body: bytes) -> None:
-    status, headers, sent, _ = event_answer(face, None, OBJECT, EXTRA)
+    status, headers, sent, _ = astuple(event_answer(face, None, OBJECT, EXTRA))
     assert (status, sent) == (200, body)
     assert dict(pairs_of(headers)) == {b"content-type": TYPES[face], **ALWAYS, **STORED, **dict([COOKIE])}
     assert len(pairs_of(headers)) == len(dict(pairs_of(headers)))
 
 
 def test_a_stored_click_is_sent_to_its_location() -> None:
-    status, headers, body, _ = event_answer(Face.REDIRECT, WHERE, OBJECT, EXTRA)
+    status, headers, body, _ = astuple(event_answer(Face.REDIRECT, WHERE, OBJECT, EXTRA))
     assert (status, body) == (302, b"")
     assert dict(pairs_of(headers)) == {b"location": WHERE, **ALWAYS, **STORED, **dict([COOKIE])}
 
 
 def test_a_click_that_was_not_stored_goes_on_and_claims_nothing() -> None:
-    status, headers, body, closes = redirect_answer(WHERE, b"")
+    status, headers, body, closes = astuple(redirect_answer(WHERE, b""))
     assert (status, body, closes) == (302, b"", False)
     assert pairs_of(headers) == [(b"location", WHERE), *ALWAYS.items()]
 
@@ -141,7 +141,7 @@ def test_the_pixel_is_a_transparent_gif_of_one_pixel_in_43_bytes() -> None:
 @pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON, Face.REDIRECT])
 def test_a_refusal_is_json_with_the_faults_of_fields(face: Face) -> None:
     error = BadEvent('not "as" it must be', (Fault("ea", "missing"), Fault("sid", "expected `int` >= 0")))
-    status, headers, body, _ = refusal_answer(400, face, error)
+    status, headers, body, _ = astuple(refusal_answer(400, face, error))
     assert status == 400
     assert dict(pairs_of(headers)) == {b"content-type": b"application/json", **ALWAYS}
     assert list(json.loads(body).items()) == [
@@ -221,7 +221,7 @@ VERDICTS = [
 
 
 def test_a_batch_is_answered_with_the_verdict_on_each_of_its_events() -> None:
-    status, headers, body, _ = batch_answer(Face.JSON, ["x-4", "x-5"], REJECTED, COOKIE_LINE)
+    status, headers, body, _ = astuple(batch_answer(Face.JSON, ["x-4", "x-5"], REJECTED, COOKIE_LINE))
     assert (status, dict(pairs_of(headers))) == (
         200,
         dict([(b"content-type", b"application/json"), *ALWAYS.items(), COOKIE]),
@@ -238,12 +238,12 @@ def test_a_batch_is_answered_in_its_face() -> None:
     script = batch_answer(Face.JAVASCRIPT, ["x-4"], [(0, BadEvent("<b>"))], b"")
     assert script.body.startswith(b'_event_callback_data({"type":"batch","accepted":1,')
     assert b"<b>" not in script.body
-    assert batch_answer(Face.PIXEL, ["x-4"], REJECTED, b"")[::2] == (200, GIF)
+    assert astuple(batch_answer(Face.PIXEL, ["x-4"], REJECTED, b""))[::2] == (200, GIF)
 
 
 @pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON])
 def test_a_batch_without_a_good_event_is_refused_in_json(face: Face) -> None:
-    status, headers, body, _ = batch_answer(face, [], REJECTED, COOKIE_LINE)
+    status, headers, body, _ = astuple(batch_answer(face, [], REJECTED, COOKIE_LINE))
     value = json.loads(body)
     assert (status, dict(pairs_of(headers))[b"content-type"]) == (400, b"application/json")
     assert (value["accepted"], value["rejected"], value["ids"]) == (0, VERDICTS, [])
@@ -252,7 +252,7 @@ def test_a_batch_without_a_good_event_is_refused_in_json(face: Face) -> None:
 
 
 def test_a_batch_without_a_good_event_is_a_pixel_where_one_is_asked_for() -> None:
-    assert batch_answer(Face.PIXEL, [], REJECTED, b"")[::2] == (400, GIF)
+    assert astuple(batch_answer(Face.PIXEL, [], REJECTED, b""))[::2] == (400, GIF)
 
 
 def test_one_event_is_named_by_its_id_and_a_batch_is_only_acknowledged() -> None:
@@ -261,12 +261,12 @@ def test_one_event_is_named_by_its_id_and_a_batch_is_only_acknowledged() -> None
 
 
 def test_a_preflight_is_answered_without_a_body_and_with_the_methods() -> None:
-    status, headers, body, _ = preflight_answer(COOKIE_LINE)
+    status, headers, body, _ = astuple(preflight_answer(COOKIE_LINE))
     assert (status, body, dict(pairs_of(headers))[b"allow"]) == (204, b"", b"GET, HEAD, OPTIONS, POST")
     assert COOKIE in pairs_of(headers)
 
 
 def test_a_document_may_be_read_by_any_page() -> None:
-    status, headers, body, _ = document_answer(b"{}")
+    status, headers, body, _ = astuple(document_answer(b"{}"))
     assert (status, body) == (200, b"{}")
     assert dict(pairs_of(headers))[b"access-control-allow-origin"] == b"*"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from collector.config import Limits
 from collector.dead_letters import Form
@@ -83,7 +83,7 @@ def _cookie(answer: Answer) -> Session | None:
 def test_one_event_is_stored_as_it_came_and_named_in_the_answer(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = b'{"ea":"view","n":1.50}'
-        status, headers, _, _ = await logs.intake.take_body(_request(), body, is_ndjson=False)
+        status, headers, _, _ = astuple(await logs.intake.take_body(_request(), body, is_ndjson=False))
         (record,) = logs.stored
         assert (status, dict(pairs_of(headers))[b"x-event-id"].decode()) == (200, record["id"])
         assert (record["event"], record["received_at"], record["ip"]) == (
@@ -237,7 +237,7 @@ def test_a_batch_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None:
 def test_one_bad_event_does_not_sink_the_others_and_is_a_dead_letter(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = b'[{"ea":"a"},7,{"ea":"b"},{"ec":"x"},{"ea":"c"}]'
-        status, _, answer, _ = await logs.intake.take_body(_request(), body, is_ndjson=False)
+        status, _, answer, _ = astuple(await logs.intake.take_body(_request(), body, is_ndjson=False))
         assert status == 200
         assert [verdict["index"] for verdict in json.loads(answer)["rejected"]] == [1, 3]
         assert json.loads(answer)["ids"] == [record["id"] for record in logs.stored]
@@ -260,7 +260,7 @@ def test_a_line_of_other_bytes_does_not_sink_the_others(tmp_path: Path) -> None:
 def test_a_batch_without_a_good_event_is_400_and_all_dead_letters(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         request = _request(with_cookie=True)
-        status, headers, _, _ = await logs.intake.take_body(request, b"[{},{},7]", is_ndjson=False)
+        status, headers, _, _ = astuple(await logs.intake.take_body(request, b"[{},{},7]", is_ndjson=False))
         assert status == 400
         assert not {b"x-event-ack", b"set-cookie"} & set(dict(pairs_of(headers)))
         assert (len(logs.stored), len(logs.dead)) == (0, 3)
@@ -318,7 +318,7 @@ def test_every_event_of_a_batch_counts_against_the_rate(tmp_path: Path) -> None:
 def test_head_is_answered_and_leaves_nothing(tmp_path: Path, body: bytes) -> None:
     async def use(logs: Logs) -> None:
         request = _request(is_stored=False, with_cookie=True)
-        status, headers, _, _ = await logs.intake.take_body(request, body, is_ndjson=False)
+        status, headers, _, _ = astuple(await logs.intake.take_body(request, body, is_ndjson=False))
         assert status == 200
         assert not {b"x-event-ack", b"x-event-id", b"set-cookie"} & set(dict(pairs_of(headers)))
         assert (logs.stored, logs.dead) == ([], [])

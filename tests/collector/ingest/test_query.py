@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.ingest.decode import decode_event
-from collector.ingest.query import PARAMETERS, event_of, parse_pairs, warnings_of, without
+from collector.ingest.query import PARAMETERS, Pairs, event_of, parse_pairs, warnings_of, without
 
 
 def _event(query: bytes) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _event(query: bytes) -> dict[str, Any]:
     ],
 )
 def test_pairs_are_read_and_what_is_no_escape_of_utf8_stays_as_written(query: bytes, values: dict[str, str]) -> None:
-    assert parse_pairs(query) == (values, (), False)
+    assert parse_pairs(query) == Pairs(values, (), False)
 
 
 def test_the_first_of_several_values_counts_and_the_others_are_warned_of() -> None:
