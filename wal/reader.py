@@ -151,8 +151,6 @@ class Reader:
         name = self._successor()
         if name is None:
             raise self._missing(self.position.segment + 1)
-        if self._segment:
-            self._segment.leave_memory()
         self.close()
         self.position = start_of(name)
         return self._enter(name)

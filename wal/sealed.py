@@ -25,6 +25,8 @@ def drop_segments(
 ) -> list[SegmentName]:
     """Unlink the segments that every consumer has passed and that need not be kept; returns their names.
 
+    Those that are kept leave memory, since nobody is about to read them: the pages of a busy log would push out all
+    others, and take fresh memory, which costs a block two to three times as much as pages that were in use before.
     `expected` are consumers that may not have a cursor yet; until they do, nothing goes. `passed` stands for the cursor
     of a log that has no consumer. Raises Corrupt, OSError.
     """
@@ -32,9 +34,8 @@ def drop_segments(
     if not set(expected) <= set(cursors):
         return []
     places = [cursor.acked for cursor in cursors.values() if cursor] + ([passed] if passed else [])
-    names = droppable(
-        _sealed(files, directory, log_id), places, now_ms=now_ms(), keep_ms=keep_ms, keep_bytes=keep_bytes
-    )
+    sealed = _sealed(files, directory, log_id, min(places, default=None))
+    names = droppable(sealed, places, now_ms=now_ms(), keep_ms=keep_ms, keep_bytes=keep_bytes)
     if names and cursors:  # one that was read may not be durable yet: who wrote it may have ended before that
         sync_cursors(files, directory)
     for name in names:
@@ -43,8 +44,11 @@ def drop_segments(
     return names
 
 
-def _sealed(files: Files, directory: str, log_id: bytes) -> list[SealedSegment]:
-    """All segments but the active one; each is as old as its successor's header, or as the next that can be read."""
+def _sealed(files: Files, directory: str, log_id: bytes, delivered: Position | None) -> list[SealedSegment]:
+    """All segments but the active one; each is as old as its successor's header, or as the next that can be read.
+
+    Those before `delivered` leave memory.
+    """
     found: list[SealedSegment] = []
     sealed_ms = 0
     for at, name in enumerate(reversed(list_segments(files, directory))):
@@ -54,6 +58,8 @@ def _sealed(files: Files, directory: str, log_id: bytes) -> list[SealedSegment]:
                 found.append(SealedSegment(name, reader.size(), sealed_ms or now_ms()))
             with contextlib.suppress(Corrupt):
                 sealed_ms = reader.header().timestamp_ms
+            if delivered and name.number < delivered.segment:
+                reader.leave_memory()
         finally:
             reader.close()
     return found[::-1]

@@ -223,7 +223,7 @@ class SegmentReader:
         self._buffer = b""
 
     def leave_memory(self) -> None:
-        """Have the system drop the file's pages, for new blocks to take: memory that no process had yet costs more."""
+        """Have the system drop the file's pages, which makes room for others, and for the next blocks' own."""
         self._files.forget_cache(self._descriptor)
 
     def raw(self, offset: int, length: int) -> bytes:

@@ -28,10 +28,9 @@ from tests.wal.logs import (
     segments,
 )
 from wal.errors import Broken, LogFull, MissingSegment
-from wal.files import Files
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log
-from wal.reader import Reader, oldest, read_all
+from wal.reader import Reader, oldest
 from wal.segment import Block
 
 _START = Position(1, HEADER_BYTES, 1)
@@ -79,24 +78,6 @@ def test_a_reader_sees_every_block_right_after_its_commit_across_rotations(log: 
         assert reader.position == block.end == log.end
         assert reader.next() is None
     assert reader.position.segment > 5
-
-
-def test_segments_that_are_read_leave_memory_and_the_one_that_is_read_stays(directory: str, clock: Clock) -> None:
-    left: list[str] = []
-
-    class Recording(Files):
-        def forget_cache(self, descriptor: int) -> None:
-            left.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
-            super().forget_cache(descriptor)
-
-    with closing(Log(directory, segment_bytes=_SMALL, files=Recording(), clock=clock)) as log:
-        _fill(log, until=20)
-        *passed, _ = [path.name for path in segments(directory)]
-        assert passed
-        left.clear()
-        with closing(Reader(log.files, directory, log.log_id, _START)) as reader:
-            assert numbers([step for step in read_all(reader) if isinstance(step, Block)]) == list(range(1, 20))
-        assert left == passed
 
 
 def test_a_reader_honours_its_limit_wherever_it_is(log: Log, reader: Reader) -> None:

@@ -1,6 +1,7 @@
 """Unlinking: what retention lets go leaves the disk, and the rest of the log goes on as if nothing were."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -57,6 +58,20 @@ def test_what_every_consumer_has_passed_is_unlinked_and_the_rest_can_be_read(log
     assert [path.name[:14] for path in segments(log.directory)] == [f"seg-{number:010d}" for number in (3, 4, 5)]
     assert events(log.directory) == [3, 4, 5]
     assert _drop(log, "fast", "slow") == []
+
+
+def test_what_every_consumer_has_passed_and_is_kept_leaves_memory(log: Log) -> None:
+    left: list[str] = []
+
+    class Recording(FaultyFiles):
+        def forget_cache(self, descriptor: int) -> None:
+            left.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+            super().forget_cache(descriptor)
+
+    _save(log, "one", 4)
+    _save(log, "other", 3)
+    assert _drop(log, keep_ms=1 << 60, keep_bytes=1 << 60, files=Recording()) == []
+    assert sorted(left) == [path.name for path in segments(log.directory)[:2]]
 
 
 def test_the_active_segment_never_goes(log: Log) -> None:
