@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -70,6 +71,47 @@ def test_appends_of_one_turn_share_a_block(directory: str, files: FaultyFiles) -
 
     asyncio.run(run())
     assert _sizes(directory) == [100]
+
+
+class _SlowFiles(FaultyFiles):
+    """The first fsync takes this many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def sync(self, descriptor: int) -> None:
+        super().sync(descriptor)
+        time.sleep(self._seconds)
+        self._seconds = 0.0
+
+
+def test_a_block_leaves_when_a_turn_adds_nothing_to_it(directory: str) -> None:
+    async def run() -> None:
+        async with _committing(directory, _SlowFiles(2)) as committer:
+            await committer.append(line(1))
+            for number in range(2, 6):
+                last = committer.append(line(number))
+                await asyncio.sleep(0)
+            await last
+            await committer.append(line(6))
+
+    asyncio.run(run())
+    assert _sizes(directory) == [1, 4, 1]
+
+
+def test_a_block_that_never_stops_growing_leaves_all_the_same(directory: str) -> None:
+    async def run() -> None:
+        async with _committing(directory, _SlowFiles(0.05)) as committer:
+            await committer.append(line(1))
+            number, first = 2, committer.append(line(2))
+            while not first.done():
+                number += 1
+                committer.append(line(number))
+                await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert len(_sizes(directory)) > 2
 
 
 def test_all_that_queues_up_during_an_fsync_is_the_next_block(directory: str, files: FaultyFiles) -> None:
