@@ -100,6 +100,31 @@ def test_a_block_leaves_when_a_turn_adds_nothing_to_it(directory: str) -> None:
     assert _sizes(directory) == [1, 4, 1]
 
 
+def test_those_whom_a_block_has_answered_are_in_the_next_one_with_those_who_came_meanwhile(
+    directory: str, files: FaultyFiles
+) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+
+            async def client() -> None:
+                for _ in range(50):
+                    await committer.append(line(committer.next_sequence))
+                    for _ in range(5):  # as long as a network takes, in turns
+                        await asyncio.sleep(0)
+
+            blocked = await _blocked(committer, files, 1)
+            clients = [asyncio.create_task(client()) for _ in range(2)]
+            await asyncio.sleep(0)
+            files.gate.set()
+            await blocked
+            clients += [asyncio.create_task(client()) for _ in range(2)]  # while the first two wait for the disk
+            await asyncio.gather(*clients)
+
+    asyncio.run(run())
+    sizes = _sizes(directory)
+    assert sizes.count(4) > sizes.count(2)
+
+
 def test_a_block_that_never_stops_growing_leaves_all_the_same(directory: str) -> None:
     async def run() -> None:
         async with _committing(directory, _SlowFiles(0.05)) as committer:
