@@ -75,7 +75,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
             asyncio.create_task(adopt_orphans(settings, graveyard)),
             asyncio.create_task(drop_dead_letters_forever(settings, dead_committer)),
         ]
-        connections = Connections(settings.limits, direct.begin)
+        connections = Connections(settings.limits, direct.begins)
         _stop_with_parent()
         sys.setswitchinterval(_SWITCH_SECONDS)
         gc.collect()

@@ -6,7 +6,7 @@ One sweep a second looks at all connections; nothing is timed by request.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
@@ -42,9 +42,10 @@ _FRAMING: Final = (b"content-length", b"transfer-encoding")
 class Connections:
     """All connections of a worker. Create it inside the event loop."""
 
-    def __init__(self, limits: Limits, begin: Begin) -> None:
+    def __init__(self, limits: Limits, begins: Mapping[bytes, Begin]) -> None:
+        """`begins` are, by path, what takes plain requests without an application."""
         self.limits = limits
-        self.begin = begin
+        self.begins = begins
         self.open: set[Connection] = set()
         self.held_bytes = 0
         self._loop = asyncio.get_running_loop()
@@ -150,11 +151,13 @@ class Connection(HttpToolsProtocol):
 
     def _start(self, cycle: Cycle) -> None:
         self._unstarted = None
+        begin = self._all.begins.get(cycle.head.path)
         if (
-            cycle.more_body
+            begin is None
+            or cycle.more_body
             or cycle.is_prepared
             or self.flow.write_paused
-            or not self._all.begin(cycle.head, cycle.body, self._respond)
+            or not begin(cycle.head, cycle.body, self._respond)
         ):
             cycle.prepare()
             self._start_asgi_task(cycle, self.app)
@@ -211,7 +214,8 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.body += body
-            cycle.message_event.set()
+            if cycle.is_prepared:  # else nobody waits for it
+                cycle.message_event.set()
             if len(cycle.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
 
@@ -219,7 +223,8 @@ class Connection(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             cycle = self.cycle
             cycle.more_body = False
-            cycle.message_event.set()
+            if cycle.is_prepared:
+                cycle.message_event.set()
             self._phase = _WHOLE
             self._timed = _IDLE
 

@@ -11,12 +11,10 @@ _SECONDS: Final = 365 * 86_400
 
 def has_cookies(prop: Property, headers: dict[bytes, bytes], *, is_s2s: bool) -> bool:
     """Whether a visitor of this property is known by a cookie: not where the browser says not to track."""
-    return (
-        prop.has_cookies
-        and not is_s2s
-        and headers.get(b"sec-gpc", b"").strip() != b"1"
-        and headers.get(b"dnt", b"").strip() != b"1"
-    )
+    if not prop.has_cookies or is_s2s:
+        return False
+    gpc, dnt = headers.get(b"sec-gpc"), headers.get(b"dnt")
+    return (gpc is None or gpc.strip() != b"1") and (dnt is None or dnt.strip() != b"1")
 
 
 def token_in(cookies: bytes) -> bytes:

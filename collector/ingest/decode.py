@@ -92,7 +92,7 @@ def decode_event(body: bytes, required: tuple[str, ...], nesting: int, *, is_lin
     aid, uid = event.aid, event.uid
     if (type(aid) is int and aid not in _NAMES) or (type(uid) is int and uid not in _NAMES):
         raise _all_faults(body, required)
-    if _has_line_break(text):
+    if "\n" in text or "\r" in text:  # a quarter of the time that it takes in bytes
         body = msgspec.json.format(body, indent=-1)
     return event, body
 
@@ -120,7 +120,7 @@ def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Batch | None:
         try:
             text = _text_of(body)
             parts = _decode_array(body)
-            are_lines = not _has_line_break(text)
+            are_lines = not ("\n" in text or "\r" in text)
         except (msgspec.DecodeError, RecursionError) as error:
             raise _malformed(error) from None
     else:
@@ -134,10 +134,6 @@ def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Batch | None:
 
 def _is_sid(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= _LONGEST and int(text) <= _MAX_SID
-
-
-def _has_line_break(text: str) -> bool:
-    return "\n" in text or "\r" in text  # a quarter of the time that it takes in bytes
 
 
 def _is_utf8(body: bytes) -> bool:

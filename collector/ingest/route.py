@@ -173,13 +173,13 @@ class EventEndpoint:
         with_cookie = has_cookies(prop, headers, is_s2s=is_s2s)
         if with_cookie and not token and b"cookie" in headers:
             token = token_in(headers[b"cookie"])
-        has_agent = prop.has_user_agent and not is_s2s
+        has_agent = prop.has_user_agent and not is_s2s and b"user-agent" in headers
         visit = Visit(
             prop=prop,
             received_ms=self._intake.clock(),
             ip=None if is_s2s else kept_address(client.ip, prop.ip),
-            user_agent=_text(headers.get(b"user-agent"), _MOST_USER_AGENT) if has_agent else None,
-            referer=_text(headers.get(b"referer"), _MOST_REFERER),
+            user_agent=_text(headers[b"user-agent"], _MOST_USER_AGENT) if has_agent else None,
+            referer=_text(headers[b"referer"], _MOST_REFERER) if b"referer" in headers else None,
             is_s2s=is_s2s,
             warnings=_NO_WARNINGS,
         )
@@ -241,5 +241,5 @@ async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:
     await send_answer(scope, send, refusal_answer(status_of(error), Face.JSON, error))
 
 
-def _text(header: bytes | None, most: int) -> str | None:
-    return None if header is None else header[:most].decode("latin-1")
+def _text(header: bytes, most: int) -> str:
+    return header[:most].decode("latin-1")

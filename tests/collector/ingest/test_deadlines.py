@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from collector.config import Limits
 from collector.ingest.answer import Answer
 from collector.ingest.connection import STATE, Connection, Connections
+from collector.ingest.head import Head
 
 HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
 
@@ -43,7 +44,7 @@ def _run(use: Callable[[Connection], Any]) -> None:
     async def run() -> None:
         config = uvicorn.Config(_answer, http=Connection, ws="none", lifespan="off", log_config=None, access_log=False)
         config.load()
-        connections = Connections(Limits(header_seconds=10, body_seconds=20), lambda *_: False)
+        connections = Connections(Limits(header_seconds=10, body_seconds=20), {})
         connection = Connection(config=config, server_state=ServerState(), app_state={STATE: connections})
         connection.connection_made(_Transport())
         await use(connection)
@@ -126,12 +127,12 @@ def test_a_whole_request_begins_at_once_unless_its_client_does_not_read(monkeypa
     async def use(connection: Connection) -> None:
         begun: list[bytes] = []
 
-        def begin(_scope: Scope, body: bytes, respond: Callable[[Answer], None]) -> bool:
+        def begin(_: Head, body: bytes, respond: Callable[[Answer], None]) -> bool:
             begun.append(body)
             connection.loop.call_soon(respond, Answer(200, b"", b""))
             return True
 
-        monkeypatch.setattr(connection._all, "begin", begin)
+        monkeypatch.setattr(connection._all, "begins", {b"/event": begin})
         connection.data_received(HEAD + b"{}")
         assert (begun, len(connection.tasks)) == ([b"{}"], 0)
         await asyncio.sleep(0)
