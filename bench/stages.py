@@ -27,8 +27,10 @@ _SAMPLES_A_SECOND: Final = 200
 _LOOP: Final = "event loop and kernel: polling, reading, writing"
 _COMMIT: Final = "commit thread: write, fdatasync"
 _STAGES: Final = {
-    "uvicorn/protocols/": "HTTP: parser, headers, scope",
-    "ingest/connection.py": "HTTP: parser, headers, scope",
+    "uvicorn/protocols/": "HTTP: parser, headers",
+    "ingest/connection.py": "HTTP: parser, headers",
+    "ingest/cycle.py": "HTTP: parser, headers",
+    "ingest/head.py": "HTTP: parser, headers",
     "ingest/direct.py": "admission: target, client, limits",
     "ingest/route.py": "admission: target, client, limits",
     "ingest/target.py": "admission: target, client, limits",
