@@ -47,6 +47,10 @@ class Registry:
         """Each of `workers` allows its share of a property's rate. Raises BadSettings for a key that is not set."""
         self._properties = {(each.portal_id, each.prop_id): _prepared(each, workers) for each in properties}
 
+    def __len__(self) -> int:
+        """How many properties there are."""
+        return len(self._properties)
+
     def get(self, portal_id: int, prop_id: int) -> Property | None:
         """The property, or None if there is no such pair."""
         return self._properties.get((portal_id, prop_id))

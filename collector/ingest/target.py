@@ -9,6 +9,7 @@ from collector.ingest.redirect import Signer, location
 from collector.registry import Property, Registry
 
 _CACHED_QUERIES: Final = 4096
+"""At the least; where there are many properties, two of each."""
 _CACHED_BYTES: Final = 256
 _SAID: Final = ("portal_id", "prop_id", "resp_type", "is_s2s", "redirect_url", "redirect_sig")
 """The parameters that a target depends on."""
@@ -45,6 +46,7 @@ class Targets:
         self._registry = registry
         self._signer = signer
         self._cache: dict[bytes | tuple[str | None, ...], Target] = {}
+        self._most_cached = max(_CACHED_QUERIES, 2 * len(registry))
 
     def find(self, query: bytes) -> tuple[Target, bytes]:
         """The target of a query, and the session token in it (empty if none). Never raises."""
@@ -68,7 +70,7 @@ class Targets:
 
     def _remember(self, key: bytes | tuple[str | None, ...], length: int, target: Target) -> None:
         if target.fault is None and length <= _CACHED_BYTES:  # a raised fault holds its frames
-            if len(self._cache) >= _CACHED_QUERIES:
+            if len(self._cache) >= self._most_cached:
                 self._cache.clear()
             self._cache[key] = target
 

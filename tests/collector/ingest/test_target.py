@@ -1,5 +1,6 @@
 """Queries: which property an event belongs to, how to answer, and what is wrong with a query."""
 
+from collections.abc import Iterable
 from urllib.parse import quote
 
 import pytest
@@ -30,8 +31,8 @@ def _faults(target: Target) -> list[str]:
 class CountingRegistry(Registry):
     """Counts how often a query was understood anew."""
 
-    def __init__(self) -> None:
-        super().__init__(PROPERTIES)
+    def __init__(self, properties: Iterable[config.Property] = PROPERTIES) -> None:
+        super().__init__(properties)
         self.asked = 0
 
     def get(self, portal_id: int, prop_id: int) -> Property | None:
@@ -178,6 +179,16 @@ def test_the_cache_forgets_under_ten_thousand_distinct_queries() -> None:
     assert registry.asked == 10_000, "the last query is remembered"
     assert targets.find(PAIR + b"&n=0") == first
     assert registry.asked == 10_001, "the first one is not"
+
+
+def test_as_many_properties_as_there_are_all_stay_known() -> None:
+    registry = CountingRegistry([config.Property(1, number) for number in range(1, 6_001)])
+    targets = Targets(registry, SIGNER)
+    for _ in range(2):
+        for number in range(1, 6_001):
+            for face in (b"json", b"pixel"):
+                targets.find(b"portal_id=1&prop_id=%d&resp_type=%b" % (number, face))
+    assert registry.asked == 12_000
 
 
 def test_a_long_query_is_never_kept() -> None:
