@@ -64,7 +64,7 @@ def _log_sizes(options: Options) -> Iterator[Row]:
 
 _PARTS: Final[dict[str, Callable[[Options], Iterator[Row]]]] = {
     "requests": requests.of_kinds,
-    "stages": stages.of_a_request,
+    "stages": stages.of_an_event,
     "connections": requests.of_connections,
     "workers": requests.of_workers,
     "disks": requests.of_disks,

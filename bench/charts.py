@@ -86,11 +86,14 @@ def _stages(figure: Figure, rows: Sequence[Row]) -> bool:
     found = [row for row in rows if row.part == "stages"]
     if not found:
         return False
-    axes = figure.subplots()
-    bars = axes.barh([row.scenario for row in found], [row.value for row in found], color=_OURS)
-    axes.bar_label(bars, fmt="%.1f", padding=3)
-    axes.invert_yaxis()
-    axes.set(title="CPU of a single POST by stage, us")
+    figure.set_figheight(2 * _HEIGHT)
+    kinds = list(dict.fromkeys(str(row.details["of"]) for row in found))
+    for axes, kind in zip(figure.subplots(len(kinds), 1, squeeze=False)[:, 0], kinds, strict=True):
+        stages = [row for row in found if row.details["of"] == kind]
+        bars = axes.barh([row.scenario for row in stages], [row.value for row in stages], color=_OURS)
+        axes.bar_label(bars, fmt="%.1f", padding=3)
+        axes.invert_yaxis()
+        axes.set(title=f"CPU of an event by stage, us: {kind}")
     return True
 
 

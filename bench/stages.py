@@ -1,4 +1,4 @@
-"""Where the CPU of a single POST goes: samples of the worker's stacks under load, each told to the stage it is in.
+"""Where the CPU of an event goes, alone and in a batch: samples of the worker's stacks under load, told by stage.
 
 A stage is known by the innermost frame of a file that belongs to one; what C code does counts for its caller.
 """
@@ -21,6 +21,7 @@ from bench import traffic
 from bench.measure import Options, Row, in_turn, load, median, progress
 from bench.requests import fresh
 from bench.servers import Server
+from bench.traffic import Traffic
 
 _CONNECTIONS: Final = 64
 _SAMPLES_A_SECOND: Final = 200
@@ -57,19 +58,21 @@ _MAIN_FRAME: Final = "spawn_main (multiprocessing/"
 _FILE: Final = re.compile(r"\(([^():]+)(?::\d+)?\)$")
 
 
-def of_a_request(options: Options) -> Iterator[Row]:
-    """A row for each stage, the largest first."""
-    kind = traffic.singles()
-    with fresh() as server:
-        samples = in_turn({"": partial(load, server, kind, _CONNECTIONS)}, options, "the whole of a request")[""]
-        progress("stages of a request")
-        shares = _shares(server, max(2, options.seconds * options.rounds))
-    whole = median(samples).cpu_us
-    for name, share in sorted(shares.items(), key=itemgetter(1), reverse=True):
-        yield Row("stages", name, whole * share, "us", beside=f"{share:.0%} of {whole:.1f} us")
+def of_an_event(options: Options) -> Iterator[Row]:
+    """A row for each stage of a single POST, the largest first, then those of an event of a batch."""
+    for kind in (traffic.singles(), traffic.batches()):
+        with fresh() as server:
+            runs = {"": partial(load, server, kind, _CONNECTIONS)}
+            samples = in_turn(runs, options, f"all stages of {kind.name}")[""]
+            progress(f"stages of {kind.name}")
+            shares = _shares(server, kind, max(2, options.seconds * options.rounds))
+        whole = median(samples).cpu_us
+        for name, share in sorted(shares.items(), key=itemgetter(1), reverse=True):
+            beside = f"{share:.0%} of {whole:.1f} us of {kind.name}"
+            yield Row("stages", name, whole * share, "us", beside=beside, details={"of": kind.name})
 
 
-def _shares(server: Server, seconds: int) -> dict[str, float]:
+def _shares(server: Server, kind: Traffic, seconds: int) -> dict[str, float]:
     """The share of each stage in the worker's CPU, from 0 to 1.
 
     The kernel tells what the event loop's thread and the others have, and samples how each of both divides: in samples
@@ -78,7 +81,7 @@ def _shares(server: Server, seconds: int) -> dict[str, float]:
     (worker,) = server.workers
     before = _thread_seconds(worker)
     counts = {True: Counter[str](), False: Counter[str]()}
-    for line in _stacks(server, seconds):
+    for line in _stacks(server, kind, seconds):
         stack, _, count = line.rpartition(" ")
         counts[_MAIN_FRAME in stack][_stage(stack)] += int(count)
     spent = {is_main: after - before[is_main] for is_main, after in _thread_seconds(worker).items()}
@@ -97,11 +100,11 @@ def _thread_seconds(worker: psutil.Process) -> dict[bool, float]:
     return seconds
 
 
-def _stacks(server: Server, seconds: int) -> list[str]:
+def _stacks(server: Server, kind: Traffic, seconds: int) -> list[str]:
     """Each stack that was seen under load, outermost frame first, and how often."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         stacks = Path(folder) / "stacks"
-        running = pool.submit(load, server, traffic.singles(), _CONNECTIONS, seconds + 1)
+        running = pool.submit(load, server, kind, _CONNECTIONS, seconds + 1)
         sampler = f"record --rate {_SAMPLES_A_SECOND} --duration {seconds} --format raw --output {stacks}"
         command = [str(Path(sys.executable).parent / "py-spy"), *sampler.split(), "--pid", str(server.workers[0].pid)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
