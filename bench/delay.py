@@ -59,9 +59,11 @@ def of_half_rate(options: Options) -> Iterator[Row]:
 
 
 def of_commits(options: Options) -> Iterator[Row]:
-    """Group commit alone, without HTTP: as many coroutines as connections append a line at a time."""
-    spent, count, seconds = uvloop.run(_commit(options.seconds))
-    yield Row("commit", "group commit alone", spent / count * 1e6, "us", beside=f"{count / seconds:,.0f} events/s")
+    """Group commit alone, without HTTP: as many coroutines as connections append a line, or 100, at a time."""
+    for events in (1, traffic.EVENTS_A_BATCH):
+        spent, count, seconds = uvloop.run(_commit(options.seconds, events))
+        name = f"group commit alone, {events} at a time"
+        yield Row("commit", name, spent / count * 1e6, "us", beside=f"{count / seconds:,.0f} events/s")
 
 
 def p99_of_fdatasync() -> float:
@@ -82,9 +84,9 @@ async def _open_loop(server: Server, rate: float, seconds: float) -> Answered:
         return await loop.run(rate, seconds)
 
 
-async def _commit(seconds: float) -> tuple[float, int, float]:
+async def _commit(seconds: float, events: int) -> tuple[float, int, float]:
     """CPU seconds, events and seconds."""
-    line, count = b'{"event":%b}\n' % BODY, 0
+    lines, count = b'{"event":%b}\n' % BODY * events, 0
     with tempfile.TemporaryDirectory() as folder:
         committer = Committer(Log(str(Path(folder) / "00")))
         begun, before = time.monotonic(), time.process_time()
@@ -92,8 +94,8 @@ async def _commit(seconds: float) -> tuple[float, int, float]:
         async def append() -> None:
             nonlocal count
             while time.monotonic() - begun < seconds:
-                await committer.append(line)
-                count += 1
+                await committer.append(lines, events)
+                count += events
 
         await asyncio.gather(*(append() for _ in range(_CONNECTIONS)))
         spent, took = time.process_time() - before, time.monotonic() - begun

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ def fresh(**options: object) -> Iterator[Server]:
 
 
 def of_kinds(options: Options) -> Iterator[Row]:
-    """Single events against the echo of the same request, many at a time against the decoder alone."""
+    """Each kind against the echo of the same request; many events at a time against the decoder alone, too."""
     with ExitStack() as stack:
         echo = stack.enter_context(servers.echo())
         starlette = stack.enter_context(servers.echo("starlette"))
@@ -51,11 +51,15 @@ def of_kinds(options: Options) -> Iterator[Row]:
         for kind in (traffic.batches(), traffic.files(), traffic.mixed()):
             # more would be 64 MiB that wait for the disk, which is where the collector sheds
             connections = _FILE_CONNECTIONS if kind.name.startswith("NDJSON") else _CONNECTIONS
-            samples = in_turn(
-                {"collector": partial(load, ours, kind, connections), "decode": _decode}, options, kind.name
-            )
+            ways: dict[str, Callable[[int], Sample]] = {
+                "collector": partial(load, ours, kind, connections),
+                "decode": _decode,
+                "echo": partial(load, echo, kind, connections),
+            }
+            samples = in_turn(ways, options, kind.name)
             most, goal = _BATCH_BOUNDS if kind.name.startswith("batch") else (None, None)
             yield _row(kind.name, samples["collector"], samples["decode"], "msgspec decode", most=most, goal=goal)
+            yield _row(kind.name, samples["collector"], samples["echo"], "bare uvicorn echo")
 
 
 def of_connections(options: Options) -> Iterator[Row]:
