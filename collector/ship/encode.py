@@ -20,8 +20,9 @@ from collector.ship.template import filled, names_in
 
 UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 """What decoding a record may raise."""
-_LEVEL: Final = 1
-"""Records become no larger than at 3, in 0.6 of its time."""
+_ZSTD: Final = zstandard.ZstdCompressionParameters.from_level(1, window_log=17)
+"""Records become no larger than at level 3, in 0.6 of its time; with a window that fits the processor's cache in another
+fifth less, and 2 % larger."""
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _UNKNOWN: Final = "unknown"
 _HOUR_SECONDS: Final = 3600
@@ -104,7 +105,7 @@ def _name(batch: Batch, folder: str, runs: list[Part]) -> str:
 def _compressed(_: str, parts: Sequence[Part]) -> bytes:
     """Block by block: to join 16 MiB first would keep other threads waiting for 10 ms."""
     size = sum([len(part.payload) for part in parts])
-    compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj(size)
+    compressor = zstandard.ZstdCompressor(compression_params=_ZSTD).compressobj(size)
     return b"".join([*[compressor.compress(part.payload) for part in parts], compressor.flush()])
 
 
