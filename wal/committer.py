@@ -97,7 +97,7 @@ class Committer:
 
         The first of them has the sequence that `next_sequence` had before the call. The future is done when the block
         is fsynced, or fails with what kept it out of the log. Raises LogFull, LogClosed, LogPoisoned, RecordTooLarge,
-        and ValueError for bytes that are not such lines.
+        and ValueError for bytes that are not such lines, as far as their number and both ends of the bytes tell.
         """
         if self._refusal is not None:
             raise self._refusal.with_traceback(None)

@@ -16,25 +16,7 @@ from collector.config import Limits
 from collector.ingest.connection import STATE, Connection, Connections, _split
 from collector.ingest.cycle import CYCLE, IS_LATE, Cycle
 from collector.ingest.head import Head, head_of
-
-
-class _Transport(asyncio.Transport):
-    def __init__(self) -> None:
-        super().__init__({"peername": ("203.0.113.7", 4711), "sockname": ("198.51.100.1", 8080)})
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """To nobody."""
-
-    def is_closing(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def pause_reading(self) -> None:
-        """There is nothing to read."""
-
-    resume_reading = pause_reading
+from tests.collector.silent_transport import SilentTransport
 
 
 def _asked(protocol: type[HttpToolsProtocol], request: bytes) -> tuple[Scope, bytes]:
@@ -56,7 +38,7 @@ def _asked(protocol: type[HttpToolsProtocol], request: bytes) -> tuple[Scope, by
         config.load()
         connections = Connections(Limits(), {})
         server = protocol(config=config, server_state=ServerState(), app_state={STATE: connections})
-        server.connection_made(_Transport())
+        server.connection_made(SilentTransport())
         server.data_received(request)
         while not seen:
             await asyncio.sleep(0)
@@ -103,7 +85,7 @@ def test_what_became_known_before_an_application_is_asked_stays_known() -> None:
         config.load()
         connections = Connections(Limits(), {})
         connection = Connection(config=config, server_state=ServerState(), app_state={STATE: connections})
-        connection.connection_made(_Transport())
+        connection.connection_made(SilentTransport())
         cycle = Cycle(connection, head, "1.1", keep_alive=True, waits_for_100=False)
         cycle.body += b"abc"
         cycle.more_body, cycle.disconnected = False, True

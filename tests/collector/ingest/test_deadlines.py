@@ -14,24 +14,9 @@ from collector.config import Limits
 from collector.ingest.answer import Answer
 from collector.ingest.connection import STATE, Connection, Connections
 from collector.ingest.head import Head
+from tests.collector.silent_transport import SilentTransport
 
 HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
-
-
-class _Transport(asyncio.Transport):
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """To nobody."""
-
-    def is_closing(self) -> bool:
-        return False
-
-    def pause_reading(self) -> None:
-        """There is nothing to read."""
-
-    resume_reading = pause_reading
 
 
 async def _answer(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +31,7 @@ def _run(use: Callable[[Connection], Any]) -> None:
         config.load()
         connections = Connections(Limits(header_seconds=10, body_seconds=20), {})
         connection = Connection(config=config, server_state=ServerState(), app_state={STATE: connections})
-        connection.connection_made(_Transport())
+        connection.connection_made(SilentTransport())
         await use(connection)
         connections.close()
 
