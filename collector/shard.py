@@ -15,11 +15,14 @@ from wal.committer import Committer
 from wal.cursor import ensure_cursor
 from wal.errors import LogLocked, LogPoisoned, WalError
 from wal.files import Files
+from wal.format import Position
 from wal.log import Log
 from wal.reader import oldest
-from wal.sealed import drop_segments
+from wal.sealed import drop_segments, leave_memory
 
 _RETENTION_SECONDS: Final = 60
+_MEMORY_SECONDS: Final = 0.25
+"""How often what every sink has leaves memory: seldom enough to cost nothing, often enough for it to be little."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,16 +43,16 @@ class Shard:
         self._log = log
         self._shippers = [_shipper(sink, self.committer, graveyard) for sink in settings.sink]
         self._tasks: list[asyncio.Task[None]] = []
-        self._retention: asyncio.Task[None] | None = None
+        self._tidying: list[asyncio.Task[None]] = []
 
     def confirmations(self) -> dict[str, Confirmations]:
         """What each sink, by name, has confirmed of this log."""
         return {shipper.name: shipper.confirmed for shipper in self._shippers}
 
     def start(self) -> None:
-        """Begin to ship, and to drop what is delivered and need not be kept."""
+        """Begin to ship, and to let go of what is delivered: at once in memory, by age and size on the disk."""
         self._tasks = [asyncio.create_task(_reported(shipper)) for shipper in self._shippers]
-        self._retention = asyncio.create_task(self._drop_forever())
+        self._tidying = [asyncio.create_task(self._drop_forever()), asyncio.create_task(self._leave_memory_forever())]
 
     async def close(self, grace_seconds: float | None) -> None:
         """Commit what waits, ship what can be shipped in time (None: all), and let go of the shard."""
@@ -64,7 +67,7 @@ class Shard:
             late = [task for task in self._tasks if not task.done()]
             if late:
                 logger.warning("%s: %d sinks are behind; the next start goes on there", self._log.directory, len(late))
-            for task in (*late, *([self._retention] if self._retention else [])):
+            for task in (*late, *self._tidying):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
@@ -74,6 +77,16 @@ class Shard:
         while True:
             await asyncio.sleep(_RETENTION_SECONDS)
             await asyncio.to_thread(drop, self._settings, self._log.files, self._log.directory, self._log.log_id)
+
+    async def _leave_memory_forever(self) -> None:
+        log, left = self._log, Position(0, 0, 0)
+        while True:
+            await asyncio.sleep(_MEMORY_SECONDS)
+            passed = min([shipper.passed or left for shipper in self._shippers], default=left)
+            if passed > left:
+                with _warned(f"{log.directory}: what is shipped stays in memory"):
+                    await asyncio.to_thread(leave_memory, log.files, log.directory, left, passed)
+                left = passed
 
 
 def first_free(settings: config.Settings) -> tuple[str, Log]:

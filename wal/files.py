@@ -93,9 +93,12 @@ class Files:
         finally:
             os.close(descriptor)
 
-    def forget_cache(self, descriptor: int) -> None:
-        """Make the next read of synced bytes come from the disk."""
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    def forget_cache(self, descriptor: int, offset: int = 0, length: int = 0) -> None:
+        """Make the next read of these synced bytes (`length` 0: all from `offset` on) come from the disk.
+
+        A page that a range holds only a part of stays.
+        """
+        os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
     def rename(self, source: str, target: str) -> None:
         os.rename(source, target)

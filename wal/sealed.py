@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterable
+from typing import Final
 
 from wal.cursor import consumers, load_cursor, sync_cursors
 from wal.errors import Corrupt
@@ -11,6 +12,9 @@ from wal.format import Position
 from wal.log import now_ms
 from wal.retention import SealedSegment, droppable
 from wal.segment import SegmentName, SegmentReader, list_segments
+
+_UNIT_BYTES: Final = 2 << 20
+"""Where a range of bytes that leave memory begins: the system keeps files in pieces of up to so many, as a whole."""
 
 
 def drop_segments(
@@ -25,8 +29,6 @@ def drop_segments(
 ) -> list[SegmentName]:
     """Unlink the segments that every consumer has passed and that need not be kept; returns their names.
 
-    Those that are kept leave memory, since nobody is about to read them: the pages of a busy log would push out all
-    others, and take fresh memory, which costs a block two to three times as much as pages that were in use before.
     `expected` are consumers that may not have a cursor yet; until they do, nothing goes. `passed` stands for the cursor
     of a log that has no consumer. Raises Corrupt, OSError.
     """
@@ -34,7 +36,7 @@ def drop_segments(
     if not set(expected) <= set(cursors):
         return []
     places = [cursor.acked for cursor in cursors.values() if cursor] + ([passed] if passed else [])
-    sealed = _sealed(files, directory, log_id, min(places, default=None))
+    sealed = _sealed(files, directory, log_id)
     names = droppable(sealed, places, now_ms=now_ms(), keep_ms=keep_ms, keep_bytes=keep_bytes)
     if names and cursors:  # one that was read may not be durable yet: who wrote it may have ended before that
         sync_cursors(files, directory)
@@ -44,11 +46,26 @@ def drop_segments(
     return names
 
 
-def _sealed(files: Files, directory: str, log_id: bytes, delivered: Position | None) -> list[SealedSegment]:
-    """All segments but the active one; each is as old as its successor's header, or as the next that can be read.
+def leave_memory(files: Files, directory: str, start: Position, end: Position) -> None:
+    """Have the system drop the pages of what is durable from `start` to `end`, since nobody is about to read it.
 
-    Those before `delivered` leave memory.
+    The pages of a busy log would push out all others. They are the next blocks' own then; fresh ones cost a block two
+    to three times as much. Raises OSError.
     """
+    for name in list_segments(files, directory):
+        if start.segment <= name.number <= end.segment:
+            first = start.offset // _UNIT_BYTES * _UNIT_BYTES if name.number == start.segment else 0
+            length = end.offset - first if name.number == end.segment else 0
+            with contextlib.suppress(FileNotFoundError):  # retention was quicker
+                descriptor = files.open(os.path.join(directory, str(name)))
+                try:
+                    files.forget_cache(descriptor, first, length)
+                finally:
+                    files.close(descriptor)
+
+
+def _sealed(files: Files, directory: str, log_id: bytes) -> list[SealedSegment]:
+    """All segments but the active one; each is as old as its successor's header, or as the next that can be read."""
     found: list[SealedSegment] = []
     sealed_ms = 0
     for at, name in enumerate(reversed(list_segments(files, directory))):
@@ -58,8 +75,6 @@ def _sealed(files: Files, directory: str, log_id: bytes, delivered: Position | N
                 found.append(SealedSegment(name, reader.size(), sealed_ms or now_ms()))
             with contextlib.suppress(Corrupt):
                 sealed_ms = reader.header().timestamp_ms
-            if delivered and name.number < delivered.segment:
-                reader.leave_memory()
         finally:
             reader.close()
     return found[::-1]

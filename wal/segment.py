@@ -222,10 +222,6 @@ class SegmentReader:
         """Drop what was read ahead, so that the next look sees the file as it is now."""
         self._buffer = b""
 
-    def leave_memory(self) -> None:
-        """Have the system drop the file's pages, which makes room for others, and for the next blocks' own."""
-        self._files.forget_cache(self._descriptor)
-
     def raw(self, offset: int, length: int) -> bytes:
         """Bytes as they are, fewer at the file's end. Raises Unreadable."""
         data = b""

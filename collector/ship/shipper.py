@@ -21,6 +21,7 @@ from collector.ship.source import Source
 from wal.committer import Committer
 from wal.cursor import Cursor, Intent, load_cursor, save_cursor
 from wal.errors import WalError
+from wal.format import Position
 from wal.reader import oldest
 
 T = TypeVar("T")
@@ -58,6 +59,8 @@ class Shipper:
         """`name` names the cursor. A batch is cut at `flush_bytes`, or when its oldest event waits `flush_seconds`."""
         self.name = name
         self.confirmed = Confirmations()
+        self.passed: Position | None = None
+        """Everything before this place is settled; None until this run has settled something."""
         self._sink = sink
         self._graveyard = graveyard
         self._log = committer.log
@@ -144,6 +147,7 @@ class Shipper:
                 await self._bury(part, str(refusal))
             intent = intent._replace(next=part.last + 1, size=size)
         self._unsaved = Cursor(intent.last)
+        self.passed = intent.last
         self.confirmed.move(intent.last.sequence)
         return self._unsaved
 

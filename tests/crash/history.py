@@ -22,7 +22,7 @@ from wal.format import HEADER_BYTES, Position
 from wal.identity import read_log_id
 from wal.log import Log
 from wal.reader import Reader, oldest, read_all
-from wal.sealed import drop_segments
+from wal.sealed import drop_segments, leave_memory
 from wal.segment import Block, list_segments
 
 DIRECTORY = "/data/log/00"
@@ -122,6 +122,7 @@ class History:
         consumer = self.random.choice(self.consumers)
         try:
             consumer.ship(self.running, self._check_may_be_delivered, most=self.random.choice((1, 3, None)))
+            leave_memory(self.files, DIRECTORY, Position(0, 0, 0), self.running.end)
         except (OSError, Unreadable):
             self.heal()
 

@@ -179,9 +179,9 @@ class SimulatedFiles(Files):
             _fail(errno.ENOENT, path)
         self.disk.settle(folder)
 
-    def forget_cache(self, descriptor: int) -> None:
+    def forget_cache(self, descriptor: int, offset: int = 0, length: int = 0) -> None:
         self._enter("forget_cache", changes=False)
-        self._descriptors[descriptor].file.forget_cache()
+        self._descriptors[descriptor].file.forget_cache(offset, length)
 
     def rename(self, source: str, target: str) -> None:
         self._enter("rename")

@@ -63,14 +63,14 @@ class File:
         self.stored = self.crashed(random)
         self.dirty.clear()
 
-    def forget_cache(self) -> None:
-        """Show what the disk holds wherever nothing is dirty."""
+    def forget_cache(self, offset: int, length: int) -> None:
+        """Show what the disk holds of these bytes (`length` 0: all from `offset` on) wherever nothing is dirty."""
         fresh = self.stored[: len(self.content)]
         _resize(fresh, len(self.content))
-        for sector in self.dirty:
+        first, behind = -(-offset // SECTOR), (offset + length) // SECTOR if length else -(-len(fresh) // SECTOR)
+        for sector in set(range(first, behind)) - self.dirty:
             place = slice(sector * SECTOR, min((sector + 1) * SECTOR, len(fresh)))
-            fresh[place] = self.content[place]
-        self.content = fresh
+            self.content[place] = fresh[place]
 
     def crashed(self, random: Random) -> bytearray:
         """What the disk may hold after a crash: each dirty sector kept, zero or cut off."""

@@ -110,7 +110,7 @@ class SyncsNoNames(SimulatedFiles):
 class TrustsItsCache(SimulatedFiles):
     """Reads behind a failed sync what was written, although the disk does not have it."""
 
-    def forget_cache(self, descriptor: int) -> None:
+    def forget_cache(self, descriptor: int, offset: int = 0, length: int = 0) -> None:
         """Keep it."""
 
 

@@ -97,7 +97,7 @@ def test_unfinished_files_are_removed(crashed: str) -> None:
 
 def test_the_last_segment_is_read_from_the_disk_and_not_from_the_cache(crashed: str) -> None:
     class Watched(FaultyFiles):
-        def forget_cache(self, descriptor: int) -> None:
+        def forget_cache(self, descriptor: int, offset: int = 0, length: int = 0) -> None:
             self._meet("forget_cache")
 
         def read(self, descriptor: int, length: int, offset: int) -> bytes:

@@ -13,7 +13,7 @@ from wal.cursor import Cursor, save_cursor
 from wal.errors import Corrupt
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log, now_ms
-from wal.sealed import drop_segments
+from wal.sealed import drop_segments, leave_memory
 
 
 @pytest.fixture
@@ -60,18 +60,48 @@ def test_what_every_consumer_has_passed_is_unlinked_and_the_rest_can_be_read(log
     assert _drop(log, "fast", "slow") == []
 
 
-def test_what_every_consumer_has_passed_and_is_kept_leaves_memory(log: Log) -> None:
-    left: list[str] = []
+class _Forgetting(FaultyFiles):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forgotten: list[tuple[int, int, int]] = []
+        """Numbers of segments, offsets and lengths."""
 
-    class Recording(FaultyFiles):
-        def forget_cache(self, descriptor: int) -> None:
-            left.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
-            super().forget_cache(descriptor)
+    def forget_cache(self, descriptor: int, offset: int = 0, length: int = 0) -> None:
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
+        self.forgotten.append((int(name.split("-")[1]), offset, length))
+        super().forget_cache(descriptor, offset, length)
 
-    _save(log, "one", 4)
-    _save(log, "other", 3)
-    assert _drop(log, keep_ms=1 << 60, keep_bytes=1 << 60, files=Recording()) == []
-    assert sorted(left) == [path.name for path in segments(log.directory)[:2]]
+
+@pytest.mark.parametrize(
+    ("start", "end", "forgotten"),
+    [
+        pytest.param((2, 148), (2, 300), [(2, 0, 300)], id="a part of a segment"),
+        pytest.param((2, 148), (4, 148), [(2, 0, 0), (3, 0, 0), (4, 0, 148)], id="segments"),
+        pytest.param((3, 5 << 20), (3, 9 << 20), [(3, 4 << 20, 5 << 20)], id="whole units"),
+        pytest.param(
+            (3, 9 << 20), (4, 200), [(3, 8 << 20, 0), (4, 0, 200)], id="the end of one and the start of another"
+        ),
+    ],
+)
+def test_a_range_leaves_memory(
+    log: Log, start: tuple[int, int], end: tuple[int, int], forgotten: list[tuple[int, int, int]]
+) -> None:
+    files = _Forgetting()
+    leave_memory(files, log.directory, Position(*start, 0), Position(*end, 0))
+    assert files.forgotten == forgotten
+    assert events(log.directory) == [1, 2, 3, 4, 5]
+
+
+def test_a_segment_that_retention_takes_meanwhile_is_no_fault(log: Log) -> None:
+    class Overtaken(_Forgetting):
+        def open(self, path: str, *, write: bool = False) -> int:
+            _drop(log)
+            return super().open(path, write=write)
+
+    _save(log, "file", 3)
+    files = Overtaken()
+    leave_memory(files, log.directory, Position(1, 0, 0), Position(3, 148, 0))
+    assert files.forgotten == [(3, 0, 148)]
 
 
 def test_the_active_segment_never_goes(log: Log) -> None:
