@@ -15,6 +15,9 @@ def can_be_resent(face: Face, media: bytes, *, is_s2s: bool) -> bool:
     return is_s2s or (media in _RESENT and face in (Face.JAVASCRIPT, Face.JSON))
 
 
-def is_admitted(fullness: float, face: Face, media: bytes, *, is_s2s: bool) -> bool:
-    """Whether a request is let in at this share of the log's nearest limit; from 1 on the log itself refuses."""
-    return fullness < _RESERVE_FROM or not can_be_resent(face, media, is_s2s=is_s2s)
+def is_reserved(fullness: float) -> bool:
+    """Whether those who can come back are sent away at this share of the log's nearest limit.
+
+    From 1 on the log itself refuses everybody.
+    """
+    return fullness >= _RESERVE_FROM

@@ -145,8 +145,10 @@ class Intake:
             headers += stored_headers(event_id, is_shipped=prop.ack is not None)
             if request.with_cookie:
                 headers += set_cookie(token, is_https=request.is_https)
-        aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
-        body = event_object(session, visit.received_ms, aid, token) if has_object else b""
+        body = b""
+        if has_object:
+            aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
+            body = event_object(session, visit.received_ms, aid, token)
         answer = event_answer(target.face, target.location, body, headers)
         record = envelope(log_id, sequence, visit, members_of(visit), session, line)
         durable = self._committer.append(record) if request.is_stored else None

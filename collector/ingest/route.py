@@ -26,7 +26,7 @@ from collector.errors import (
     Unconfirmed,
     UrlTooLong,
 )
-from collector.ingest.admission import is_admitted
+from collector.ingest.admission import can_be_resent, is_reserved
 from collector.ingest.answer import (
     METHODS,
     Answer,
@@ -207,7 +207,7 @@ class EventEndpoint:
         return await self._intake.take(request, event, query if event else b"", Form.QUERY)
 
     def _check_room(self, target: Target, media: bytes) -> None:
-        if not is_admitted(self._intake.fullness, target.face, media, is_s2s=target.is_s2s):
+        if can_be_resent(target.face, media, is_s2s=target.is_s2s) and is_reserved(self._intake.fullness):
             raise Overloaded("the log is close to its limits")
 
     def _refused(self, target: Target, error: Rejected | Overloaded | Unconfirmed | WalError, cors: Headers) -> Answer:

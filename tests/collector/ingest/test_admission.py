@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.ingest.admission import can_be_resent, is_admitted
+from collector.ingest.admission import can_be_resent, is_reserved
 from collector.ingest.target import Face
 
 JSON, NDJSON, TEXT, FORM, NOTHING = (
@@ -37,22 +37,8 @@ def test_programs_that_read_the_answer_can_send_again_and_beacons_links_and_imag
 
 
 @pytest.mark.parametrize(
-    ("fullness", "again", "is_let_in"),
-    [
-        (0.0, True, True),
-        (0.0, False, True),
-        (0.5, True, True),
-        (0.5, False, True),
-        (0.7499, True, True),
-        (0.75, True, False),
-        (0.75, False, True),
-        (0.99, True, False),
-        (0.99, False, True),
-        (1.0, True, False),
-        (1.0, False, True),
-        (50.0, True, False),
-        (50.0, False, True),
-    ],
+    ("fullness", "reserved"),
+    [(0.0, False), (0.5, False), (0.7499, False), (0.75, True), (0.99, True), (1.0, True), (50.0, True)],
 )
-def test_those_who_can_send_again_make_room_for_those_who_cannot(fullness: float, again: bool, is_let_in: bool) -> None:
-    assert is_admitted(fullness, Face.JSON if again else Face.PIXEL, JSON, is_s2s=False) is is_let_in
+def test_what_is_left_is_for_those_who_cannot_send_again(fullness: float, reserved: bool) -> None:
+    assert is_reserved(fullness) is reserved
