@@ -19,7 +19,7 @@ from collector.config import Settings
 from collector.dead_letters import Form
 from collector.errors import Rejected, TooLarge
 from collector.ingest.client import kept_address
-from collector.ingest.decode import Event, batch_in, checked_event
+from collector.ingest.decode import Event, batch_in, decode_event
 from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.query import event_of, parse_pairs
 from collector.ingest.session import Sessions
@@ -170,7 +170,7 @@ def _passed(settings: Settings, whole: Whole, prop: Property, report: Report) ->
     try:
         body = event_of(parse_pairs(whole.body)) if whole.letter.form is Form.QUERY else whole.body
         batch = batch_in(body, limits.batch_events, is_ndjson=whole.letter.form is Form.NDJSON)
-        events = [checked_event(event, prop.required, limits) for event in ([body] if batch is None else batch.events)]
+        events = [decode_event(event, prop.required, limits) for event in ([body] if batch is None else batch.events)]
         around = _ENVELOPE_BYTES + len(visit.user_agent or "") * 2 + len(visit.referer or "") * 2
         length = sum(len(line) + around for _, line in events)
         if length > MAX_BLOCK_BYTES:

@@ -13,7 +13,7 @@ from collector.dead_letters import DeadLetters, Form, Refused, Sender
 from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, Rejected, TooLarge, Unconfirmed
 from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.cookie import set_cookie
-from collector.ingest.decode import Batch, batch_in, checked_event
+from collector.ingest.decode import Batch, batch_in, decode_event
 from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.inflate import inflate
 from collector.ingest.query import without
@@ -132,7 +132,7 @@ class Intake:
         prop, sessions = visit.prop, self._sessions
         if target.fault is not None:
             raise target.fault
-        decoded, line = checked_event(event, prop.required, self._limits)
+        decoded, line = decode_event(event, prop.required, self._limits)
         if target.face is Face.REDIRECT and "click" not in (decoded.ea, decoded.ec):
             raise NotAClick("a redirect needs a click event: ea or ec must be click")
         last = sessions.read(prop.portal_id, token) if token else None
@@ -178,7 +178,7 @@ class Intake:
         log_id, sequence, members = self._committer.log.log_id, self._committer.next_sequence, members_of(visit)
         for index, each in enumerate(events):
             try:
-                event, line = checked_event(each, prop.required, self._limits, is_line=batch.are_lines)
+                event, line = decode_event(each, prop.required, self._limits, is_line=batch.are_lines)
             except (BadEvent, TooLarge) as error:
                 rejected.append((index, error))
                 continue

@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from collector.config import Limits
 from collector.errors import BadEvent, Fault, TooLarge
 from collector.ingest.decode import Event, batch_in, decode_event
 
 REQUIRED = ("ea", "ec", "sid", "aid", "uid")
-NESTING = 64
+LIMITS = Limits(event_bytes=1 << 20)
+NESTING = LIMITS.nesting
 EVENT: dict[str, Any] = {"ea": "view", "ec": "product", "sid": 6320, "aid": "a-1", "uid": "u-1"}
 LONGEST = "é" * 255
 EMOJI = "\U0001f600"
@@ -28,7 +30,7 @@ def _with(member: bytes) -> bytes:
 
 
 def _decode(body: bytes, required: tuple[str, ...] = REQUIRED) -> tuple[Event, bytes]:
-    return decode_event(body, required, NESTING)
+    return decode_event(body, required, LIMITS)
 
 
 def _refused(body: bytes, required: tuple[str, ...] = REQUIRED) -> BadEvent:
@@ -187,10 +189,18 @@ def test_what_is_no_object_is_refused(body: bytes) -> None:
     assert _refused(body).message == "expected one JSON object, the event"
 
 
+def test_nothing_and_too_much_are_refused() -> None:
+    with pytest.raises(BadEvent, match="carries no event"):
+        _decode(b"")
+    body = _with(b'"x":"y"')
+    assert decode_event(body, (), Limits(event_bytes=len(body)))[1] == body
+    with pytest.raises(TooLarge, match=f"over the limit of {len(body) - 1} bytes"):
+        decode_event(body, (), Limits(event_bytes=len(body) - 1))
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
         b" ",
         b"{",
         b"}",
@@ -270,9 +280,9 @@ def test_brackets_in_strings_and_side_by_side_are_no_levels() -> None:
 
 
 def test_fewer_levels_can_be_allowed() -> None:
-    assert decode_event(b'{"x":1}', (), 1)[1] == b'{"x":1}'
+    assert decode_event(b'{"x":1}', (), Limits(nesting=1))[1] == b'{"x":1}'
     with pytest.raises(BadEvent, match="deeper than 1 levels"):
-        decode_event(b'{"x":{}}', (), 1)
+        decode_event(b'{"x":{}}', (), Limits(nesting=1))
 
 
 _VALUES = st.recursive(
@@ -327,7 +337,7 @@ def test_arbitrary_bytes_are_taken_as_json_or_refused(body: bytes) -> None:
 )
 def test_a_wrong_field_in_front_of_malformed_json_is_refused(rest: bytes) -> None:
     with pytest.raises(BadEvent):
-        decode_event(b'{"ea":1' + rest, (), 64)
+        decode_event(b'{"ea":1' + rest, (), LIMITS)
 
 
 _SOUND = b'{"ea":"a","ec":"c","sid":1,"aid":"x","uid":"u","items":[{"a":[1.5,"\\u00e9"]}],"dims":{"b":null}}'
@@ -341,7 +351,7 @@ def test_an_event_damaged_anywhere_is_taken_as_json_or_refused(cuts: list[tuple[
     for at, length, piece in cuts:
         body = body[:at] + piece + body[at + length :]
     try:
-        _, line = decode_event(body, (), 64)
+        _, line = decode_event(body, (), LIMITS)
     except BadEvent:
         return
     assert json.loads(line) == json.loads(body)
@@ -352,10 +362,10 @@ def test_an_event_damaged_anywhere_is_taken_as_json_or_refused(cuts: list[tuple[
 def test_an_integer_name_is_no_longer_than_a_string(value: int, is_taken: bool) -> None:
     body = b'{"uid":%d}' % value
     if is_taken:
-        assert decode_event(body, (), 64)[0].uid == value
+        assert decode_event(body, (), LIMITS)[0].uid == value
     else:
         with pytest.raises(BadEvent) as refused:
-            decode_event(body, (), 64)
+            decode_event(body, (), LIMITS)
         assert [fault.field for fault in refused.value.faults] == ["uid"]
 
 
@@ -482,5 +492,5 @@ def test_what_is_not_utf8_in_a_line_that_is_skipped_is_still_found() -> None:
     batch = batch_in(b'{"x":"\xff"}\n{"x":"a"}', 3, is_ndjson=True)
     assert batch
     with pytest.raises(BadEvent, match="not UTF-8"):
-        decode_event(batch.events[0], (), 64, is_line=batch.are_lines)
-    assert decode_event(batch.events[1], (), 64, is_line=batch.are_lines)[1] == b'{"x":"a"}'
+        decode_event(batch.events[0], (), LIMITS, is_line=batch.are_lines)
+    assert decode_event(batch.events[1], (), LIMITS, is_line=batch.are_lines)[1] == b'{"x":"a"}'

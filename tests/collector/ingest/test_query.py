@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from collector.config import Limits
 from collector.ingest.decode import decode_event
 from collector.ingest.query import PARAMETERS, Pairs, event_of, parse_pairs, warnings_of, without
 
@@ -111,7 +112,7 @@ def test_a_half_encoded_link_of_an_e_mail_is_an_event() -> None:
         b'&dims={"mg_campaign":{"id":1}}&context={"name":"Coupon 20% - New"}'
         b"&resp_type=redirect&redirect_url=https%3A%2F%2Fshop.example.com%2F"
     )
-    event, _ = decode_event(event_of(parse_pairs(link)), ("ea", "ec"), 64)
+    event, _ = decode_event(event_of(parse_pairs(link)), ("ea", "ec"), Limits())
     assert (event.ea, event.ec) == ("click", "advertising")
 
 
