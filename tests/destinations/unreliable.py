@@ -1,10 +1,12 @@
 """A TCP proxy that passes bytes on as it is told, or drops the connection instead."""
 
-import asyncio
 import contextlib
 import random
+import socket
+import socketserver
 import threading
 from collections.abc import Callable
+from typing import Any
 
 Passes = Callable[[bytes], bytes | None]
 """Called with each piece of bytes on its way: what goes on instead, or None to drop the connection."""
@@ -30,60 +32,64 @@ class Drops:
         return None
 
 
-class Proxy:
+class Proxy(socketserver.ThreadingTCPServer):
     """Listens on `port` of 127.0.0.1 for what goes to `behind`. Close it at the end."""
 
+    request_queue_size = 100
+
     def __init__(self, behind: int, *, request: Passes = unchanged, answer: Passes = unchanged) -> None:
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self._behind = behind
         self._request = request
         self._answer = answer
-        self._behind = behind
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
+        self._accepted: set[socket.socket] = set()
+        self.port: int = self.server_address[1]
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), name="proxy")
         self._thread.start()
-        listening = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop)
-        self._server = listening.result()
-        self.port: int = self._server.sockets[0].getsockname()[1]
 
     def close(self) -> None:
         """Drop every connection and stop."""
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.shutdown()
         self._thread.join()
-        self._loop.close()
+        for each in list(self._accepted):
+            _drop(each)
+        self.server_close()
 
-    async def _close(self) -> None:
-        self._server.close()
-        serving = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A connection is known before its thread begins, so that none outlives `close`."""
+        self._accepted.add(request)
+        super().process_request(request, client_address)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            try:
-                from_behind, to_behind = await asyncio.open_connection("127.0.0.1", self._behind)
-            except OSError:
-                writer.transport.abort()
-                return
-            pumps = [
-                asyncio.create_task(_pump(reader, to_behind, self._request)),
-                asyncio.create_task(_pump(from_behind, writer, self._answer)),
-            ]
-            try:
-                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for pump in pumps:
-                    pump.cancel()
-                await asyncio.gather(*pumps, return_exceptions=True)
-                for each in (writer, to_behind):
-                    each.transport.abort()
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Pass on what comes from either side until one of them is gone."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._behind)) as behind:
+            for each in (request, behind):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            answers = threading.Thread(target=_pump, args=(behind, request, self._answer), name="proxy-answers")
+            answers.start()
+            _pump(request, behind, self._request)
+            answers.join()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget the connection and close it."""
+        self._accepted.remove(request)
+        super().shutdown_request(request)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Passes) -> None:
-    """Returns when the connection is to be dropped, from either side or by decision."""
-    while piece := await reader.read(65_536):
-        passed = passes(piece)
-        if passed is None:
-            return
-        writer.write(passed)
-        await writer.drain()
+def _pump(source: socket.socket, target: socket.socket, passes: Passes) -> None:
+    """Drops both connections at its end: when one of them is gone, or by decision."""
+    try:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65_536):
+                passed = passes(piece)
+                if passed is None:
+                    return
+                target.sendall(passed)
+    finally:
+        _drop(source)
+        _drop(target)
+
+
+def _drop(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the other side was first
+        connection.shutdown(socket.SHUT_RDWR)
