@@ -49,6 +49,17 @@ def test_the_next_start_goes_on_where_the_last_stop_was(tmp_path: Path) -> None:
     assert second == f"{log_id}-{int(number) + 1}"
 
 
+def test_threads_that_ship_stand_behind_those_that_serve(tmp_path: Path) -> None:
+    with running(tmp_path, workers=1) as collector:
+        collector.post(_EVENT)
+        eventually(collector.shipped, "the event is shipped")
+        (worker,) = collector.workers()
+        usual = os.getpriority(os.PRIO_PROCESS, 0)
+        nice = [os.getpriority(os.PRIO_PROCESS, thread.id) for thread in worker.threads()]
+    assert nice.count(usual) == 4, "the event loop, two commit threads, and uvicorn's that answers the supervisor"
+    assert set(nice) == {usual, usual + 10}
+
+
 def test_a_session_outlives_a_restart_by_the_generated_secret(tmp_path: Path) -> None:
     with running(tmp_path, workers=1) as collector:
         before = collector.post(_EVENT).json()
