@@ -24,7 +24,7 @@ from wal.errors import LogPoisoned, WalError
 from wal.files import Files
 from wal.format import Position
 from wal.log import Log
-from wal.sealed import drop_segments
+from wal.sealed import drop_segments, leave_memory
 
 FINISHED: Final = 0
 POISONED: Final = 4
@@ -122,7 +122,7 @@ class Events:
         return span, b"".join(lines), records
 
     def deliver(self, end: Position) -> None:
-        """Move the cursor to what was `end`, the durable place, some calls ago, and drop what it has passed."""
+        """Move the cursor to what was `end`, the durable place, some calls ago, and let go of what it has passed."""
         self._places.append((end, self.next))
         if len(self._places) <= _BLOCKS_BEHIND:
             return
@@ -131,6 +131,7 @@ class Events:
         _report(f"delivered {number}")
         try:
             save_cursor(log.files, log.directory, log.log_id, CONSUMER, Cursor(place))
+            leave_memory(log.files, log.directory, Position(0, 0, 0), place)
             drop_segments(log.files, log.directory, log.log_id, expected=[CONSUMER], keep_ms=0, keep_bytes=0)
         except (WalError, OSError) as error:
             _report(f"undelivered {error!r}")
