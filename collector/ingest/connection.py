@@ -1,9 +1,12 @@
 """One HTTP connection: uvicorn's, with a deadline for all that its client may be slow at, and bounds on what it holds.
 
-One sweep a second looks at all connections; nothing is timed by request.
+One sweep a second looks at all connections; nothing is timed by request. What arrives in one turn of the event loop is
+parsed together, and then taken together: code that has just run is in the processor's caches, and what the kernel does
+for each read would push it out (2 to 3 us of a request).
 """
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -38,6 +41,8 @@ _NOTHING: Final = memoryview(b"")
 _DROPPED: Final[Any] = deque(maxlen=0)
 _FRAMING: Final = (b"content-length", b"transfer-encoding")
 
+logger = logging.getLogger(__name__)
+
 
 class Connections:
     """All connections of a worker. Create it inside the event loop."""
@@ -48,6 +53,7 @@ class Connections:
         self.begins = begins
         self.open: set[Connection] = set()
         self.held_bytes = 0
+        self._arrived: list[Connection] = []
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
@@ -55,7 +61,25 @@ class Connections:
         """End the sweep."""
         self._timer.cancel()
 
+    def take_soon(self, connection: "Connection") -> None:
+        """Have a connection take what arrived, behind all that arrives in this turn."""
+        if not self._arrived:
+            self._loop.call_soon(self.take_arrived)
+        self._arrived.append(connection)
+
+    def take_arrived(self) -> None:
+        """Have all connections take what arrived; before one is closed, this is what it was sent in time."""
+        arrived, self._arrived = self._arrived, []
+        for step in (Connection.parse_arrived, Connection.start_whole):
+            for connection in arrived:
+                try:
+                    step(connection)
+                except Exception:
+                    logger.exception("a request was not taken")
+                    connection.transport.abort()
+
     def _sweep(self) -> None:
+        self.take_arrived()
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         now = self._loop.time()
         for connection in [each for each in self.open if each.is_late(now)]:
@@ -100,6 +124,7 @@ class Connection(HttpToolsProtocol):
         self._peer: str | None = None
         self._unanswered: deque[Cycle] = deque()
         self._unstarted: Cycle | None = None
+        self._arrived = b""
         self._held = _NOTHING
         self._held_bytes = 0
         self.deadline = math.inf
@@ -122,12 +147,33 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._arrived:
+            self._all.take_arrived()
         if self.parser is None or self.transport.is_closing():
             return
         if len(data) <= _PIECE_BYTES and not self.pipeline:
-            self._take(data)
+            self._arrived = data
+            self._all.take_soon(self)
         else:
             self._hold(data)
+
+    def eof_received(self) -> None:
+        self._all.take_arrived()
+
+    def shutdown(self) -> None:
+        self._all.take_arrived()
+        super().shutdown()
+
+    def parse_arrived(self) -> None:
+        """Parse what arrived, unless the connection is closing."""
+        data, self._arrived = self._arrived, b""
+        if not self.transport.is_closing():
+            self._take(data)
+
+    def start_whole(self) -> None:
+        """Start the request that the parser has found, if it has."""
+        if self._unstarted:
+            self._start(self._unstarted)
 
     def _take(self, data: bytes | memoryview) -> None:
         self._data_bytes = len(data)
@@ -146,8 +192,6 @@ class Connection(HttpToolsProtocol):
                 self._keep_alive()
         else:
             self._wait_for_more(len(data))
-        if self._unstarted:
-            self._start(self._unstarted)
 
     def _start(self, cycle: Cycle) -> None:
         self._unstarted = None
@@ -310,6 +354,7 @@ class Connection(HttpToolsProtocol):
         while self._held and not self.pipeline and not self.transport.is_closing():
             piece, self._held = self._held[:_PIECE_BYTES], self._held[_PIECE_BYTES:]
             self._take(piece)
+            self.start_whole()
         self.flow.is_held = bool(self._held)
         if self.transport.is_closing():
             self._let_go()

@@ -458,3 +458,11 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(collector: Collector)
     with _wire(collector) as wire:
         assert wire.ask(_post(b"stayed")).status == 200
     assert "left" not in _uids(collector)
+
+
+def test_who_does_not_wait_for_the_answer_has_sent_all_the_same(collector: Collector) -> None:
+    sent = [f"gone-{number}" for number in range(50)]
+    for uid in sent:
+        with _wire(collector) as wire:
+            wire.send(_post(uid.encode()))
+    eventually(lambda: set(sent) <= set(_uids(collector)), "all of them are stored")

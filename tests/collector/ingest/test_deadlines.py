@@ -38,6 +38,12 @@ def _run(use: Callable[[Connection], Any]) -> None:
     asyncio.run(run())
 
 
+def _receive(connection: Connection, data: bytes) -> None:
+    """What the end of the event loop's turn would do, now."""
+    connection.data_received(data)
+    connection._all.take_arrived()
+
+
 def _left(connection: Connection) -> float:
     return connection.deadline - connection.loop.time()
 
@@ -45,7 +51,7 @@ def _left(connection: Connection) -> float:
 def test_headers_have_their_time_from_the_first_connection_on() -> None:
     async def use(connection: Connection) -> None:
         first = connection.deadline
-        connection.data_received(HEAD[:9])
+        _receive(connection, HEAD[:9])
         assert connection.deadline == first
         assert 9 < _left(connection) <= 10
 
@@ -54,10 +60,10 @@ def test_headers_have_their_time_from_the_first_connection_on() -> None:
 
 def test_a_body_has_its_time_from_the_end_of_the_headers_on_and_no_drop_renews_it() -> None:
     async def use(connection: Connection) -> None:
-        connection.data_received(HEAD)
+        _receive(connection, HEAD)
         deadline = connection.deadline
         assert 19 < _left(connection) <= 20
-        connection.data_received(b"{")
+        _receive(connection, b"{")
         assert connection.deadline == deadline
 
     _run(use)
@@ -65,7 +71,7 @@ def test_a_body_has_its_time_from_the_end_of_the_headers_on_and_no_drop_renews_i
 
 def test_a_request_that_is_whole_is_not_timed_and_its_answer_begins_the_time_to_the_next() -> None:
     async def use(connection: Connection) -> None:
-        connection.data_received(HEAD + b"{}")
+        _receive(connection, HEAD + b"{}")
         assert connection.deadline == math.inf
         while connection.deadline == math.inf:
             await asyncio.sleep(0)
@@ -76,7 +82,7 @@ def test_a_request_that_is_whole_is_not_timed_and_its_answer_begins_the_time_to_
 
 def test_who_does_not_read_its_answers_has_no_longer_than_for_a_body() -> None:
     async def use(connection: Connection) -> None:
-        connection.data_received(HEAD + b"{}")
+        _receive(connection, HEAD + b"{}")
         connection.pause_writing()
         now = connection.loop.time()
         late = [connection.is_late(now + seconds) for seconds in (0, 19, 21)]
@@ -88,7 +94,7 @@ def test_who_does_not_read_its_answers_has_no_longer_than_for_a_body() -> None:
 
 def test_what_was_awaited_before_a_pause_of_writing_is_awaited_behind_it() -> None:
     async def use(connection: Connection) -> None:
-        connection.data_received(HEAD[:9])
+        _receive(connection, HEAD[:9])
         connection.pause_writing()
         connection.resume_writing()
         assert 9 < _left(connection) <= 10
@@ -98,7 +104,7 @@ def test_what_was_awaited_before_a_pause_of_writing_is_awaited_behind_it() -> No
 
 def test_a_connection_that_is_kept_alive_is_so_for_its_time_behind_a_pause_of_writing_too() -> None:
     async def use(connection: Connection) -> None:
-        connection.data_received(HEAD + b"{}")
+        _receive(connection, HEAD + b"{}")
         while connection.deadline == math.inf:
             await asyncio.sleep(0)
         connection.pause_writing()
@@ -118,16 +124,16 @@ def test_a_whole_request_begins_at_once_unless_its_client_does_not_read(monkeypa
             return True
 
         monkeypatch.setattr(connection._all, "begins", {b"/event": begin})
-        connection.data_received(HEAD + b"{}")
+        _receive(connection, HEAD + b"{}")
         assert (begun, len(connection.tasks)) == ([b"{}"], 0)
         await asyncio.sleep(0)
         assert connection.cycle.response_complete
-        connection.data_received(HEAD)
+        _receive(connection, HEAD)
         assert (begun, len(connection.tasks)) == ([b"{}"], 1)  # the rest may take its time
-        connection.data_received(b"{}")
+        _receive(connection, b"{}")
         await asyncio.sleep(0.01)
         connection.pause_writing()
-        connection.data_received(HEAD + b"{}")
+        _receive(connection, HEAD + b"{}")
         assert (begun, len(connection.tasks)) == ([b"{}"], 1)
         connection.resume_writing()
         await asyncio.sleep(0.01)
