@@ -188,14 +188,21 @@ class EventEndpoint:
     async def _take_body(self, request: Request, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Answer:
         media = media_of(headers)
         self._check_room(request.target, media)
+        reading = self._read(request, scope, receive, headers)
+        if media != FORM:
+            # nothing here holds the body while its events wait for the disk
+            return await self._intake.take_body(request, await reading, is_ndjson=media == NDJSON)
+        form = await reading
+        if len(form) > self._form_bytes:
+            raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
+        return await self._take_query(request, form, parse_pairs(form))
+
+    async def _read(self, request: Request, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+        """The body, without its content encoding."""
         body = await self._bodies.read(scope, receive, headers)
         if b"content-encoding" in headers:
-            body = await self._intake.inflate(request, body, headers[b"content-encoding"])
-        if media == FORM:
-            if len(body) > self._form_bytes:
-                raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
-            return await self._take_query(request, body, parse_pairs(body))
-        return await self._intake.take_body(request, body, is_ndjson=media == NDJSON)
+            return await self._intake.inflate(request, body, headers[b"content-encoding"])
+        return body
 
     async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
         event = event_of(pairs)

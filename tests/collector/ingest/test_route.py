@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from starlette.types import Message
 
 import tests.collector.live_intake as live_intake_module
 from collector.config import Limits, Property
 from collector.ingest.redirect import Signer
-from tests.collector.live_intake import SECRET, Got, Logs, ask, endpoint, live_intake
+from tests.collector.live_intake import SECRET, Got, Logs, ask, endpoint, live_intake, scope_of
 
 PAIR = "portal_id=1&prop_id=2&resp_type=json"
 FORM = "application/x-www-form-urlencoded"
@@ -222,3 +224,29 @@ def test_a_session_goes_on_by_the_cookie_and_the_query_comes_first(tmp_path: Pat
         assert [record["session"]["hits"] for record in logs.stored] == [1, 2, 3, 3, 1]
 
     _serve(tmp_path, use)
+
+
+# What waits for the disk
+
+
+def test_a_batch_is_not_kept_while_its_events_wait_for_the_disk(tmp_path: Path) -> None:
+    async def run() -> None:
+        body = json.dumps([{"ea": "view", "uid": f"u-{number}"} for number in range(9)]).encode()
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async with live_intake(tmp_path) as logs:
+            held = sys.getrefcount(body)
+            serving = asyncio.create_task(endpoint(logs, WEB)(scope_of("POST", PAIR, body), receive, send))
+            await asyncio.sleep(0)
+            assert (serving.done(), logs.committer.next_sequence) == (False, 10)
+            assert sys.getrefcount(body) == held
+            await serving
+            assert sent[0]["status"] == 200
+
+    asyncio.run(run())
