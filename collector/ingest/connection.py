@@ -68,7 +68,7 @@ class Connections:
         self._arrived.append(connection)
 
     def take_arrived(self) -> None:
-        """Have all connections take what arrived; before one is closed, this is what it was sent in time."""
+        """Have all connections take what arrived. Who ends one calls this first: what came before the end counts."""
         arrived, self._arrived = self._arrived, []
         for step in (Connection.parse_arrived, Connection.start_whole):
             for connection in arrived:
@@ -79,8 +79,8 @@ class Connections:
                     connection.transport.abort()
 
     def _sweep(self) -> None:
-        self.take_arrived()
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        self.take_arrived()
         now = self._loop.time()
         for connection in [each for each in self.open if each.is_late(now)]:
             connection.expire()

@@ -10,7 +10,7 @@ from msgspec import Struct
 from collector.config import Limits
 from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters, Form, Refused, Sender
-from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, Rejected, TooLarge, Unconfirmed
+from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, TooLarge, Unconfirmed
 from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import Batch, batch_in, decode_event
@@ -66,10 +66,8 @@ class StoredBatch(Struct, frozen=True, gc=False):
     records: int
     session: Session | None
     """Of the last of them."""
-    rejected: list[tuple[int, Rejected]]
+    refused: list[tuple[int, Refused]]
     """The events that are not as they must be, by index."""
-    refused: list[Refused]
-    """The same, for the dead letters."""
 
 
 class Intake:
@@ -191,18 +189,18 @@ class Intake:
 
         One bad event does not sink the others; those that are good go into the log together, or none of them.
         """
-        visit, token, events = request.visit, request.token, batch.events
+        visit, token = request.visit, request.token
         prop = visit.prop
         known = session = self._sessions.read(prop.portal_id, token) if token else None
         last: dict[int, Session] = {}
         records: list[bytes] = []
-        rejected: list[tuple[int, Rejected]] = []
+        refused: list[tuple[int, Refused]] = []
         log_id, sequence, members = self._committer.log.log_id, self._committer.next_sequence, members_of(visit)
-        for index, each in enumerate(events):
+        for index, each in enumerate(batch.events):
             try:
                 event, line = decode_event(each, prop.required, self._limits, is_line=batch.are_lines)
             except (BadEvent, TooLarge) as error:
-                rejected.append((index, error))
+                refused.append((index, Refused(error, Form.JSON, each)))
                 continue
             session = next_session(self._sessions, prop.portal_id, event, known, visit.received_ms // 1000, last)
             last[session.au_id] = session
@@ -213,8 +211,7 @@ class Intake:
                 durable = self._committer.append(b"".join(records), len(records))
             except RecordTooLarge:
                 raise TooLarge("the events are too large together; send fewer at a time") from None
-        refused = [Refused(error, Form.JSON, events[index]) for index, error in rejected]
-        return StoredBatch(durable, sequence, len(records), session, rejected, refused)
+        return StoredBatch(durable, sequence, len(records), session, refused)
 
     async def _answer_batch(self, request: Request, batch: StoredBatch) -> Answer:
         """The answer for a batch, once it is stored. Raises WalError, Unconfirmed."""
@@ -225,12 +222,13 @@ class Intake:
             if request.with_cookie and batch.session:
                 headers += set_cookie(self._sessions.token(prop.portal_id, batch.session), is_https=request.is_https)
         if batch.refused:
-            await self._refuse(request, batch.refused)
+            await self._refuse(request, [each for _, each in batch.refused])
         if batch.durable is not None and prop.ack is not None:
             await self._wait_for(prop.ack, batch.first, batch.records, None)
         name = self._committer.log.log_id.decode()
         ids = [f"{name}-{each}" for each in range(batch.first, batch.first + batch.records)]
-        return batch_answer(request.target.face, ids, batch.rejected, headers)
+        rejected = [(index, each.error) for index, each in batch.refused]
+        return batch_answer(request.target.face, ids, rejected, headers)
 
     async def _wait_for(self, ack: Ack, first: int, records: int, event_id: bytes | None) -> None:
         """Return once the sink has these events. Raises Unconfirmed."""
