@@ -18,7 +18,7 @@ from starlette.routing import Route, Router
 
 from collector.adoption import adopt_orphans
 from collector.config import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
-from collector.dead_letters import DeadLetters
+from collector.dead_letters import DeadLetters, HourlyBudget
 from collector.graveyard import SinkLetters
 from collector.ingest.connection import STATE, Connections
 from collector.ingest.direct import Direct
@@ -60,7 +60,8 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
     try:
         name, log = first_free(settings)
         dead_committer = Committer(open_log(settings, os.path.join(settings.dead_letters.dir, name)))
-        dead_letters = DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, clock)
+        budget = HourlyBudget(settings.dead_letters.bytes_per_hour, len(settings.property), clock)
+        dead_letters = DeadLetters(dead_committer, budget)
         graveyard = SinkLetters(dead_letters, settings.dead_letters.dir)
         shard = Shard(settings, log, graveyard, _stop_for_recovery)
     except (WalError, OSError) as error:

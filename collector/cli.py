@@ -91,7 +91,7 @@ def _sign_url(settings: Settings, options: argparse.Namespace) -> int:
     try:
         location(options.url, frozenset(), is_signed=True)
     except BadRedirect as error:
-        print(f"collector: {error.message}; nothing is signed that would not be followed", file=sys.stderr)
+        print(f"collector: {error.refusal.message}; nothing is signed that would not be followed", file=sys.stderr)
         return 2
     signature = Signer(load_secret(settings)).sign(options.url)
     print(urlencode({"resp_type": "redirect", "redirect_url": options.url, "redirect_sig": signature}))

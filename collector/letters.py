@@ -14,8 +14,17 @@ from wal.follow import Follower
 from wal.select import Selection
 
 
+class Reason(Struct, frozen=True):
+    """Why some events of a batch were refused, and their places in the batch."""
+
+    reason: str
+    errors: tuple[Fault, ...]
+    indexes: tuple[int, ...]
+    code: str = ""
+
+
 class Letter(Struct, frozen=True):
-    """One line of the log of dead letters, or several that were one event."""
+    """One line of the log of dead letters, or several that were one event or one batch."""
 
     id: str
     received_at: int
@@ -24,8 +33,11 @@ class Letter(Struct, frozen=True):
     reason: str
     errors: tuple[Fault, ...]
     form: Form
-    encoding: Literal["utf-8", "base64"]
-    raw: str
+    encoding: Literal["json", "utf-8", "base64"]
+    raw: msgspec.Raw
+    code: str = ""
+    refusals: tuple[Reason, ...] = ()
+    """Of a batch: then the letter has its refused events alone, in order."""
     ip: str | None = None
     user_agent: str | None = None
     referer: str | None = None
@@ -36,8 +48,11 @@ class Letter(Struct, frozen=True):
 
     @property
     def body(self) -> bytes:
-        """What came, byte by byte."""
-        return b64decode(self.raw) if self.encoding == "base64" else self.raw.encode()
+        """What came: byte by byte, but for the whitespace of JSON that had line breaks."""
+        if self.encoding == "json":
+            return bytes(self.raw)
+        text = _decode_text(self.raw)
+        return b64decode(text) if self.encoding == "base64" else text.encode()
 
 
 class Whole(Struct, frozen=True):
@@ -48,6 +63,7 @@ class Whole(Struct, frozen=True):
 
 
 _decode: Final = msgspec.json.Decoder(Letter).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:

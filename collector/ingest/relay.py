@@ -17,7 +17,7 @@ from collector.ingest.inflate import inflate
 from collector.ingest.query import parse_pairs
 from collector.ingest.send import send_answer
 from collector.ingest.target import Face
-from collector.problems import status_of
+from collector.problems import UNAVAILABLE, refusal_of
 from collector.registry import is_key, key_in
 from wal.errors import WalError
 from wal.format import MAX_BLOCK_BYTES, MAX_LINE_BYTES
@@ -25,6 +25,8 @@ from wal.format import MAX_BLOCK_BYTES, MAX_LINE_BYTES
 _METHODS: Final = b"GET, POST"
 _LOG_ID_DIGITS: Final = frozenset("0123456789abcdef")
 _LOG_ID_LENGTH: Final = 16
+_INFLATION_RATIO: Final = 10_000
+"""Records of a quiet hour may be much alike, and a relay has shown its key."""
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +72,10 @@ class RelayEndpoint:
         except ClientGone:
             return
         except (Rejected, Overloaded, WalError) as error:
-            answer = refusal_answer(status_of(error), Face.JSON, error)
+            answer = refusal_answer(Face.JSON, refusal_of(error))
         except OSError as error:
             logger.warning("a relay: %s: %s", error.filename, error.strerror)
-            answer = refusal_answer(status_of(Overloaded()), Face.JSON, Overloaded())
+            answer = refusal_answer(Face.JSON, UNAVAILABLE)
         await send_answer(scope, send, answer)
 
     async def _answer(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Answer:
@@ -95,7 +97,7 @@ class RelayEndpoint:
 
 def _records(body: bytes, encoding: bytes, log_id: str) -> list[tuple[int, bytes]]:
     """The records in a body, each a sequence and a line with its LF. Raises Rejected."""
-    lines = inflate(body, encoding, MAX_BLOCK_BYTES).split(b"\n")
+    lines = b"".join(inflate(body, encoding, MAX_BLOCK_BYTES, _INFLATION_RATIO)).split(b"\n")
     if lines.pop() or not lines:
         raise BadEvent("expected a record a line, each ending in LF")
     found: list[tuple[int, bytes]] = []

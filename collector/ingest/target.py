@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Final, NamedTuple
 
-from collector.errors import BadRedirect, BadTarget, Fault, NotFound, Rejected
+from collector.errors import BadRedirect, BadTarget, Fault, NotFound, Refusal
 from collector.ingest.query import Pairs, parse_pairs
 from collector.ingest.redirect import Signer, location
 from collector.registry import Property, Registry
@@ -36,7 +36,7 @@ class Target(NamedTuple):
     face: Face
     is_s2s: bool
     location: bytes | None
-    fault: Rejected | None
+    fault: Refusal | None
 
 
 class Targets:
@@ -69,7 +69,7 @@ class Targets:
         return target
 
     def _remember(self, key: bytes | tuple[str | None, ...], length: int, target: Target) -> None:
-        if target.fault is None and length <= _CACHED_BYTES:  # a raised fault holds its frames
+        if target.fault is None and length <= _CACHED_BYTES:
             if len(self._cache) >= self._most_cached:
                 self._cache.clear()
             self._cache[key] = target
@@ -84,20 +84,21 @@ def parse_target(pairs: Pairs, registry: Registry, signer: Signer) -> Target:
     is_s2s = _choice(values, "is_s2s", "false", ["true", "false"], faults)
     prop = registry.get(portal_id, prop_id) if portal_id and prop_id else None
     where: bytes | None = None
-    fault: Rejected | None = None
+    fault: Refusal | None = None
     if pairs.is_cut:
-        fault = BadTarget("the query has too many parameters")
+        fault = BadTarget("the query has too many parameters").refusal
     elif faults:
-        fault = BadTarget("the query is not as it must be", tuple(faults))
+        fault = BadTarget("the query failed validation", tuple(faults)).refusal
     elif prop is None:
-        fault = NotFound()
+        fault = NotFound().refusal
     elif face == Face.REDIRECT.value:
         try:
             url = values.get("redirect_url", "")
             is_signed = signer.is_signed(url, values.get("redirect_sig", ""))
             where = location(url, prop.redirect_hosts, is_signed=is_signed)
         except BadRedirect as error:
-            fault = BadRedirect(error.message, (Fault("redirect_url", error.message),))
+            message = error.refusal.message
+            fault = BadRedirect(message, (Fault("redirect_url", message),)).refusal
     return Target(prop, Face(face), is_s2s == "true", where, fault)
 
 

@@ -103,7 +103,7 @@ def test_the_report_says_why_letters_are_still_refused_and_what_has_no_property(
     assert printed[2:] == [
         "of no property any more: 1",
         "still refused: 3",
-        "  2: the event is not as it must be (ec: missing)",
+        "  2: the event failed validation (ec: missing)",
         "  1: the body is not JSON: Input data was truncated",
     ]
 

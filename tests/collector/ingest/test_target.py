@@ -24,6 +24,10 @@ def _target(query: bytes) -> Target:
     return parse_target(parse_pairs(query), REGISTRY, SIGNER)
 
 
+def _code(target: Target) -> str:
+    return target.fault.code if target.fault else ""
+
+
 def _faults(target: Target) -> list[str]:
     return [] if target.fault is None else [fault.field for fault in target.fault.faults]
 
@@ -88,7 +92,7 @@ def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, fac
 )
 def test_all_that_is_wrong_with_a_query_is_named_at_once(query: bytes, fields: list[str]) -> None:
     target = _target(query)
-    assert isinstance(target.fault, BadTarget)
+    assert _code(target) == BadTarget.code
     assert _faults(target) == fields
 
 
@@ -107,7 +111,7 @@ def test_a_missing_parameter_is_called_missing() -> None:
 def test_an_unknown_pair_is_not_found(query: bytes) -> None:
     target = _target(query)
     assert target.property is None
-    assert isinstance(target.fault, NotFound)
+    assert _code(target) == NotFound.code
 
 
 def test_a_bad_answer_type_is_refused_as_json_and_its_property_is_still_known() -> None:
@@ -137,7 +141,7 @@ def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
 )
 def test_a_redirect_to_elsewhere_is_refused_and_has_no_location(query: bytes) -> None:
     target = _target(query)
-    assert isinstance(target.fault, BadRedirect)
+    assert _code(target) == BadRedirect.code
     assert _faults(target) == ["redirect_url"]
     assert target.location is None
 
@@ -215,7 +219,7 @@ def test_no_query_raises(query: bytes) -> None:
 
 def test_a_query_of_more_parameters_than_are_read_is_refused_and_its_property_is_still_known() -> None:
     target = _target(PAIR + b"&x=1" * 999)
-    assert isinstance(target.fault, BadTarget)
+    assert _code(target) == BadTarget.code
     assert target.property == REGISTRY.get(33167, 2)
     assert _target(PAIR + b"&x=1" * 998).fault is None
 
