@@ -209,7 +209,9 @@ def test_ls_prints_segments_cursors_and_damage(log: Log, directory: str) -> None
     first, second = (path.stat().st_size for path in segments(directory))
     title, names, *rows = _printed("ls", directory).splitlines()
     assert title == f"{directory}  log {log.log_id.decode()}  held by a writer"
-    assert names.split() == ["segment", "first", "seq", "events", "bytes", "opened", "last", "commit", "state"]
+    assert names.split() == [
+        *("segment", "first", "seq", "events", "bytes", "opened", "(UTC)", "last", "commit", "(UTC)", "state"),
+    ]
     rows = [" ".join(row.split()) for row in rows]
     assert rows[:4] == [
         f"1 1 3 {first} 2023-11-14T22:13:20Z 2023-11-14T22:14:20Z damaged",
@@ -230,6 +232,21 @@ def test_ls_names_what_is_torn_and_what_is_missing(log: Log, directory: str, clo
         file.write(b"torn")
     states = [row.split()[-1] for row in _printed("ls", directory).splitlines()[2:]]
     assert states == ["sealed", "missing", "torn"]
+
+
+def test_ls_counts_the_events_of_a_segment_and_not_those_of_the_lost_one_after_it(
+    log: Log, directory: str, clock: Clock
+) -> None:
+    clock.ms += 60_000
+    log.commit(line(6), 1)
+    log.close()
+    segments(directory)[1].unlink()
+    for _ in ("missing", "missing, and on the account of damage"):
+        rows = [row.split() for row in _printed("ls", directory).splitlines()[2:5]]
+        assert [(row[0], row[2]) for row in (rows[0], rows[2])] == [("1", "3"), ("3", "1")]
+        assert rows[0][5] == "2023-11-14T22:13:20Z", "the last commit of its own"
+        assert rows[1][:2] == ["2", "missing"] or rows[1][:2] == ["2", "missing,"]
+        _printed("repair", "--apply", directory)
 
 
 # tail
