@@ -534,6 +534,18 @@ def test_an_account_that_can_not_be_read_is_a_finding_and_hides_nothing(log: Log
     assert ": 2 segments, 2 events and " in done.stdout
 
 
+@pytest.mark.parametrize("name", ["log.json", "damage.ndjson"])
+@pytest.mark.parametrize("command", ["ls", "verify"])
+def test_a_file_of_nothing_but_brackets_is_damaged_and_ends_no_command_with_a_traceback(
+    log: Log, directory: str, command: str, name: str
+) -> None:
+    Path(directory, name).write_text("[" * 100_000)
+    done = _run(command, directory)
+    assert done.returncode == 1
+    assert f"{name}: at byte 0: expected " in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_ctrl_c_ends_a_command_that_prints_without_a_word(log: Log, directory: str) -> None:
     for _ in range(20):
         log.commit(line(7) * 10_000, 10_000)  # more than a pipe holds
