@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from collector.sink_cli import add_drop, add_replay, drop_sink, list_sinks, repl
 from wal.cli import add_selection, count_argument, selection_of
 from wal.errors import LogLocked, WalError
 from wal.select import Selection
+from wal.terminal import harmless, prepare_stdout
 
 _DEFAULT_CONFIG = "collector.toml"
 
@@ -99,18 +99,19 @@ def _sign_url(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _dead_ls(settings: Settings, options: argparse.Namespace) -> int:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends without a word
+    prepare_stdout()
     for whole in islice(read_letters(settings.dead_letters.dir, selection_of(options)), options.n):
         letter = whole.letter
-        time = datetime.fromtimestamp(letter.received_at / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00")
+        time = datetime.fromtimestamp(letter.received_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         fields = ",".join(fault.field for fault in letter.errors)
         where = f"{letter.portal_id}/{letter.prop_id}"
-        print(f"{letter.id}  {time}  {where:24} {len(whole.body):>8} bytes  {letter.reason} {fields}".rstrip())
+        text = f"{letter.id}  {time}  {where:24} {len(whole.body):>8} bytes  {letter.reason} {fields}"
+        print(harmless(text.rstrip()))
     return 0
 
 
 def _dead_show(settings: Settings, options: argparse.Namespace) -> int:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    prepare_stdout()
     for whole in read_letters(settings.dead_letters.dir, Selection()):
         if whole.letter.id == options.id:
             _show(whole)
@@ -122,14 +123,11 @@ def _show(whole: Whole) -> None:
     known = msgspec.to_builtins(whole.letter)
     for name in ("encoding", "raw", "part", "of"):
         del known[name]
-    print(json.dumps(known, indent=2), flush=True)
-    sys.stdout.buffer.write((_harmless(whole.body) if sys.stdout.isatty() else whole.body) + b"\n")
-
-
-def _harmless(body: bytes) -> bytes:
-    """What came, without what a terminal would obey: anybody may have sent it."""
-    text = body.decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text).encode()
+    print(harmless(json.dumps(known, indent=2), keep="\n"), flush=True)
+    if sys.stdout.isatty():
+        print(harmless(whole.body.decode("utf-8", "backslashreplace"), keep="\n\t"))
+    else:
+        sys.stdout.buffer.write(whole.body + b"\n")
 
 
 def _redrive(settings: Settings, options: argparse.Namespace) -> int:
@@ -146,6 +144,7 @@ def _redrive(settings: Settings, options: argparse.Namespace) -> int:
     finally:
         if is_shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    prepare_stdout()
     print(f"redriven: {report.redriven} dead letters, {report.events} events")
     print(f"redriven earlier: {report.earlier}")
     print(f"of no property any more: {report.unknown}")
@@ -153,5 +152,5 @@ def _redrive(settings: Settings, options: argparse.Namespace) -> int:
         print(f"refused by a sink: {report.of_sinks}; `collector replay --dead-letters` sends them there again")
     print(f"still refused: {report.refused.total()}")
     for reason, count in report.refused.most_common():
-        print(f"  {count}: {reason}")
+        print(f"  {count}: {harmless(reason)}")
     return 0
