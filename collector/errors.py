@@ -68,6 +68,10 @@ class TooFast(Rejected):
         self.retry_seconds = retry_seconds
 
 
+class OtherLog(Rejected):
+    """A node's log is not the one that was relayed before under the same id: it was restored or copied."""
+
+
 class TooLarge(Rejected):
     """The body, or the event in it, is over a limit."""
 
@@ -94,6 +98,10 @@ class NotAClick(Rejected):
 
 class Overloaded(Exception):
     """Ours, not the client's: there is no room for this request now."""
+
+
+class RelayBlocked(Overloaded):
+    """How far a node's log has arrived can't be told. The message says which file a person must mend, and how."""
 
 
 class Unconfirmed(Exception):

@@ -16,6 +16,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.MethodNotAllowed: 405,
     errors.SlowHeaders: 408,
     errors.SlowBody: 408,
+    errors.OtherLog: 409,
     errors.TooLarge: 413,
     RecordTooLarge: 413,
     errors.UrlTooLong: 414,
