@@ -1,4 +1,4 @@
-"""`collector`: serve, check the settings, sign links, and look after dead letters and sinks."""
+"""`collector`: serve, check the settings, sign links, and look after dead letters, sinks and relays."""
 
 import argparse
 import json
@@ -15,6 +15,7 @@ from collector.errors import BadRedirect, BadSettings
 from collector.ingest.redirect import Signer, location
 from collector.letters import Whole, read_letters
 from collector.redrive import Report, redrive
+from collector.relay_cli import add_relay_forget, add_relay_list, forget_relay, list_relays
 from collector.secret import load_secret
 from collector.server import check, serve
 from collector.sink_cli import add_drop, add_replay, drop_sink, list_sinks, replay_to_sink
@@ -65,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     _command(of_sink, "ls", list_sinks, "list sinks: cursor, what they are behind, state and last error")
     add_drop(_command(of_sink, "drop", drop_sink, "let a sink that is gone hold segments no more"))
     add_replay(_command(commands, "replay", replay_to_sink, "send retained events to a sink once more"))
+    relay = commands.add_parser("relay", help="look at relays", description="Look at logs that other nodes ship here.")
+    relayed = relay.add_subparsers(required=True, metavar="COMMAND")
+    add_relay_list(_command(relayed, "ls", list_relays, "list relayed logs: next sequence, last batch and key"))
+    add_relay_forget(_command(relayed, "forget", forget_relay, "release a log from its key, and keep how far it is"))
     return parser
 
 
@@ -120,7 +125,7 @@ def _dead_show(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _show(whole: Whole) -> None:
-    known = msgspec.to_builtins(whole.letter)
+    known = msgspec.json.decode(msgspec.json.encode(whole.letter))
     for name in ("encoding", "raw", "part", "of"):
         del known[name]
     print(harmless(json.dumps(known, indent=2), keep="\n"), flush=True)

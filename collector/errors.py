@@ -114,6 +114,12 @@ class TooFast(Rejected):
         self.refusal = replace(self.refusal, retry_seconds=retry_seconds)
 
 
+class OtherLog(Rejected):
+    """A node's log is not the one that was relayed before under the same id: it was restored or copied."""
+
+    code = "other_log"
+
+
 class TooLarge(Rejected):
     """The body, or the event in it, is over a limit."""
 
@@ -152,6 +158,10 @@ class NotAClick(Rejected):
 
 class Overloaded(Exception):
     """Ours, not the client's: there is no room for this request now."""
+
+
+class RelayBlocked(Overloaded):
+    """How far a node's log has arrived can't be told. The message says which file a person must mend, and how."""
 
 
 class Unconfirmed(Exception):

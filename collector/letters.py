@@ -1,5 +1,6 @@
 """Dead letters as they are read again: `collector dead` shows them, `collector redrive` gives them another chance."""
 
+import logging
 from base64 import b64decode
 from collections.abc import Iterator
 from typing import Final, Literal
@@ -62,6 +63,8 @@ class Whole(Struct, frozen=True):
     body: bytes
 
 
+logger = logging.getLogger(__name__)
+
 _decode: Final = msgspec.json.Decoder(Letter).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
@@ -69,11 +72,16 @@ _decode_text: Final = msgspec.json.Decoder(str).decode
 def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
     """The dead letters below `directory` that are asked for, in order of time; without those that lack a part.
 
-    Damage is told on stderr and passed over. Raises Broken, OSError.
+    Damage and lines that are not letters are told on stderr and passed over. Raises Broken, OSError.
     """
     begun: dict[str, list[Letter]] = {}
+    unreadable = 0
     for line in Follower(Files(), directory, selection, is_raw=True).new_lines():
-        letter = _decode(line)
+        try:
+            letter = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            unreadable += 1
+            continue
         log_id, _, sequence = letter.id.rpartition("-")
         parts = begun.pop(log_id, [])  # they stand side by side in their log; letters of other logs come between
         if parts and parts[-1].id != f"{log_id}-{int(sequence) - 1}":
@@ -83,6 +91,8 @@ def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
             yield Whole(parts[0], b"".join(part.body for part in parts))
         elif letter.part == len(parts):
             begun[log_id] = parts
+    if unreadable:
+        logger.warning("%s: %d lines are not dead letters and were passed over", directory, unreadable)
 
 
 def is_kept(directory: str, sink: str, line: bytes) -> bool:

@@ -17,6 +17,7 @@ STATUS: Final[dict[str, int]] = {
     errors.MethodNotAllowed.code: 405,
     errors.SlowHeaders.code: 408,
     errors.SlowBody.code: 408,
+    errors.OtherLog.code: 409,
     errors.TooLarge.code: 413,
     errors.UrlTooLong.code: 414,
     errors.UnsupportedMedia.code: 415,

@@ -109,10 +109,14 @@ def event_object(session: Session, received_ms: int, aid: str, token: bytes) -> 
     )
 
 
-def relay_answer(next_sequence: int, *, is_stored: bool) -> Answer:
-    """The answer to another node: the sequence of its next event that is wanted here, in decimal digits."""
+def relay_answer(next_sequence: int, chain: str | None = None, *, is_stored: bool) -> Answer:
+    """The answer to another node: the sequence of its next event that is wanted here, in decimal digits.
+
+    A space and the chain of the event before it follow where they are known.
+    """
     headers = b"content-type: text/plain; charset=utf-8\r\n" + _ALWAYS
-    return Answer(200, headers + _FSYNCED if is_stored else headers, b"%d" % next_sequence)
+    body = f"{next_sequence} {chain}" if chain else str(next_sequence)
+    return Answer(200, headers + _FSYNCED if is_stored else headers, body.encode())
 
 
 def redirect_answer(where: bytes, extra: Headers) -> Answer:
