@@ -147,8 +147,8 @@ def test_a_redirect_that_is_no_click_is_refused(collector: Collector) -> None:
 
 def test_a_dead_letter_holds_the_raw_event_and_the_reason(collector: Collector) -> None:
     collector.post(b'{"ea":"for the dead"}')
-    letter = next(letter for letter in collector.dead() if letter["raw"] == '{"ea":"for the dead"}')
-    assert (letter["portal_id"], letter["prop_id"], letter["encoding"]) == (33167, 564990801, "utf-8")
+    letter = next(letter for letter in collector.dead() if letter["raw"] == {"ea": "for the dead"})
+    assert (letter["portal_id"], letter["prop_id"], letter["encoding"]) == (33167, 564990801, "json")
     assert [error["field"] for error in letter["errors"]] == ["ec", "sid", "aid", "uid"]
 
 

@@ -117,7 +117,7 @@ def test_a_trouble_is_logged_when_it_begins_and_not_at_each_attempt(caplog: pyte
         answers = [await _post(endpoint, _body()) for _ in range(5)]
         assert [status for status, _ in answers] == [503] * 4 + [200]
         assert b"send it again later" in answers[0][1]
-        assert json.loads(answers[2][1]) == {"message": str(blocked)}
+        assert json.loads(answers[2][1]) == {"code": "unavailable", "message": str(blocked)}
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(run())
