@@ -166,7 +166,7 @@ class Intake:
         if request.is_stored:
             headers += stored_headers(event_id, is_shipped=prop.ack is not None)
             if request.with_cookie:
-                headers += set_cookie(token, is_https=request.is_https)
+                headers += set_cookie(token, prop.portal_id, is_https=request.is_https)
         body = b""
         if has_object:
             aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
@@ -220,7 +220,8 @@ class Intake:
             await batch.durable
             headers += stored_headers(None, is_shipped=prop.ack is not None)
             if request.with_cookie and batch.session:
-                headers += set_cookie(self._sessions.token(prop.portal_id, batch.session), is_https=request.is_https)
+                token = self._sessions.token(prop.portal_id, batch.session)
+                headers += set_cookie(token, prop.portal_id, is_https=request.is_https)
         if batch.refused:
             await self._refuse(request, [each for _, each in batch.refused])
         if batch.durable is not None and prop.ack is not None:

@@ -157,7 +157,7 @@ class EventEndpoint:
         prop = target.property
         if prop is None:
             raise target.fault or NotFound()
-        check_origin(prop, headers.get(b"origin"))
+        check_origin(prop, headers, target.face)
         if method != "OPTIONS":
             if prop.key_digests and not is_key(key_in(headers), prop.key_digests):
                 raise Forbidden("this property needs a write key, as authorization: Bearer or x-write-key")
@@ -170,9 +170,9 @@ class EventEndpoint:
     ) -> Request:
         client = client_of(head.peer, head.scheme, head.headers, self._trusted_proxies)
         is_s2s = target.is_s2s
-        with_cookie = has_cookies(prop, headers, is_s2s=is_s2s)
+        with_cookie = has_cookies(prop, headers, target.face, is_s2s=is_s2s)
         if with_cookie and not token and b"cookie" in headers:
-            token = token_in(headers[b"cookie"])
+            token = token_in(headers[b"cookie"], prop.portal_id)
         has_agent = prop.has_user_agent and not is_s2s and b"user-agent" in headers
         visit = Visit(
             prop=prop,
