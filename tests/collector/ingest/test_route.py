@@ -191,7 +191,7 @@ def test_an_allowed_click_goes_on_unless_it_is_none_or_may_not_be(
 @pytest.mark.parametrize("is_signed", [True, False])
 def test_a_signed_click_goes_to_a_host_that_no_property_lists(tmp_path: Path, is_signed: bool) -> None:
     url = "https://partner.example.net/p?a=b"
-    signature = Signer(SECRET).sign(url if is_signed else url + "x")
+    signature = Signer(SECRET).sign(url if is_signed else url + "x", 1, 2)
 
     async def use(logs: Logs, ask: Ask) -> None:
         redirect = f"&resp_type=redirect&redirect_url={quote(url, safe='')}&redirect_sig={signature}"
