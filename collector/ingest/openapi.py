@@ -181,9 +181,7 @@ def _parameters(*, with_event: bool) -> list[dict[str, Any]]:
         _parameter("resp_type", {"enum": ["javascript", "json", "redirect", "pixel"], "default": "javascript"}),
         _parameter("is_s2s", {"enum": ["true", "false"], "default": "false"}),
         _parameter("redirect_url", {"type": "string"}),
-        _parameter(
-            "redirect_sig", {"type": "string", "description": "signature of `redirect_url` for this property, may expire"}
-        ),
+        _parameter("redirect_sig", {"type": "string", "description": "signs `redirect_url` for this property"}),
         _parameter("an_session", {"type": "string"}),
     ]
 
