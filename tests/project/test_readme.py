@@ -10,9 +10,11 @@ from typing import Any, get_args, get_type_hints
 import duckdb
 import msgspec
 import pytest
+import zstandard
 
 from collector import config
 from collector.problems import STATUS
+from tests.collector.ship.batches import record
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
 
 _ROOT = Path(__file__).parents[2]
@@ -52,6 +54,36 @@ def test_the_query_reads_what_the_file_sink_wrote(demo: Collector) -> None:
     query = _blocks("sql")[0].replace("data/events", str(demo.folder / "data/events"))
     with duckdb.connect() as connection:
         assert connection.execute(query).fetchall() == [("view", 1, 1)]
+
+
+ODD_EVENTS = (
+    b'{"ea":"view","EA":"other"}',
+    b'{"ea":"view","ea":"view"}',
+    b'{"ea":"view","context":{"ip":1,"IP":{"a":[]},"ip":[]},"Context":7}',
+    b'{"ea":"view","":1,"":2,"n":1e400,"m":%b}' % (b"9" * 400),
+)
+
+
+@pytest.mark.parametrize("events", [[each] for each in ODD_EVENTS] + [list(ODD_EVENTS)])
+def test_the_query_reads_members_that_come_twice_or_differ_in_case_alone(tmp_path: Path, events: list[bytes]) -> None:
+    assert _asked(tmp_path, [record(at, event=event) for at, event in enumerate(events, 1)]) == [
+        ("view", len(events), 1),
+    ]
+
+
+def test_an_event_that_duckdb_can_not_parse_does_not_keep_the_others_from_the_query(tmp_path: Path) -> None:
+    lines = [record(1), record(2, event=b'{"ea":"view","x":"\\ud83d"}'), record(3)]
+    assert _asked(tmp_path, lines) == [("view", 2, 1), (None, 1, 0)]
+
+
+def _asked(folder: Path, lines: list[bytes]) -> list[Any]:
+    """What the README's query answers where the file sink wrote these lines."""
+    hour = folder / "date=2024-05-01/hour=11"
+    hour.mkdir(parents=True)
+    (hour / "a.ndjson.zst").write_bytes(zstandard.compress(b"".join(lines)))
+    (query,) = _blocks("sql")
+    with duckdb.connect() as connection:
+        return connection.execute(query.replace("data/events", str(folder))).fetchall()
 
 
 def test_the_table_of_settings_is_that_of_the_code() -> None:
