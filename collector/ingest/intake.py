@@ -16,6 +16,7 @@ from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import Batch, batch_in, decode_event
 from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.inflate import inflate
+from collector.ingest.privacy import scrub, scrub_raw
 from collector.ingest.query import without
 from collector.ingest.session import Session, Sessions
 from collector.ingest.target import Face, Target
@@ -155,6 +156,8 @@ class Intake:
         if target.fault is not None:
             raise target.fault
         decoded, line = decode_event(event, prop.required, self._limits)
+        if prop.ip != "full" or not prop.has_user_agent:
+            line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
         if target.face is Face.REDIRECT and "click" not in (decoded.ea, decoded.ec):
             raise NotAClick("a redirect needs a click event: ea or ec must be click")
         last = sessions.read(prop.portal_id, token) if token else None
@@ -196,12 +199,15 @@ class Intake:
         records: list[bytes] = []
         refused: list[tuple[int, Refused]] = []
         log_id, sequence, members = self._committer.log.log_id, self._committer.next_sequence, members_of(visit)
+        is_whole = prop.ip == "full" and prop.has_user_agent
         for index, each in enumerate(batch.events):
             try:
                 event, line = decode_event(each, prop.required, self._limits, is_line=batch.are_lines)
             except (BadEvent, TooLarge) as error:
                 refused.append((index, Refused(error, Form.JSON, each)))
                 continue
+            if not is_whole:
+                line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
             session = next_session(self._sessions, prop.portal_id, event, known, visit.received_ms // 1000, last)
             last[session.au_id] = session
             records.append(envelope(log_id, sequence + len(records), visit, members, session, line))
@@ -246,4 +252,8 @@ class Intake:
         if request.is_stored:
             prop = visit.prop
             known = (visit.received_ms, visit.ip, visit.user_agent, visit.referer, visit.is_s2s)
-            await self._dead_letters.put(Sender(prop.portal_id, prop.prop_id, *known), refused)
+            kept = [
+                each._replace(raw=scrub_raw(each.raw, each.form, prop.ip, keeps_user_agent=prop.has_user_agent))
+                for each in refused
+            ]
+            await self._dead_letters.put(Sender(prop.portal_id, prop.prop_id, *known), kept)

@@ -13,6 +13,7 @@ import pytest
 import zstandard
 
 from collector import config
+from collector.ingest.privacy import ADDRESSES, USER_AGENTS
 from collector.problems import STATUS
 from tests.collector.ship.batches import record
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
@@ -71,11 +72,6 @@ def test_the_query_reads_members_that_come_twice_or_differ_in_case_alone(tmp_pat
     ]
 
 
-def test_an_event_that_duckdb_can_not_parse_does_not_keep_the_others_from_the_query(tmp_path: Path) -> None:
-    lines = [record(1), record(2, event=b'{"ea":"view","x":"\\ud83d"}'), record(3)]
-    assert _asked(tmp_path, lines) == [("view", 2, 1), (None, 1, 0)]
-
-
 def _asked(folder: Path, lines: list[bytes]) -> list[Any]:
     """What the README's query answers where the file sink wrote these lines."""
     hour = folder / "date=2024-05-01/hour=11"
@@ -90,6 +86,13 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
     section = _README.partition("## Settings")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([^`]*)` \| (.*?) \| (.*) \|$", section, re.MULTILINE)
     assert rows == settings_table()
+
+
+def test_the_readme_names_every_member_that_privacy_removes() -> None:
+    section = _README.partition("**Privacy inside the event.**")[2].partition("\n\n")[0]
+    addresses, agents = section.partition("Addresses: ")[2].split("User agents:")
+    for listed, names in ((addresses, ADDRESSES), (agents, USER_AGENTS)):
+        assert re.findall(r"`(\w+)`", listed) == sorted(name.decode() for name in names)
 
 
 def test_the_readme_names_every_status_that_is_answered() -> None:
