@@ -21,16 +21,14 @@ _PAGE: Final = re.compile(rb"([a-z][a-z0-9+.-]*://[^/?#@\\\s]+)(?:[/?#]|\Z)")
 _FETCH_SITE: Final = b"sec-fetch-site"
 _SAME_SITE: Final = frozenset((b"same-origin", b"same-site", b"none"))
 """`none`: the person came by the address bar or a bookmark, and no page did it."""
-_FETCH_METADATA: Final = frozenset((_FETCH_SITE, b"sec-fetch-mode", b"sec-fetch-dest", b"sec-fetch-user"))
 _UNKNOWN: Final = b"null"
 
 
 def check_origin(prop: Property, headers: dict[bytes, bytes], face: Face) -> None:
     """Raise Forbidden where the property lists origins and the request comes from another one."""
-    if prop.origins and _ANY not in prop.origins:
-        origin = sending_origin(headers, face)
-        if origin is not None and origin not in prop.origins:
-            raise Forbidden("this origin may not send to this property")
+    origin = sending_origin(headers, face)
+    if origin is not None and prop.origins and origin not in prop.origins and _ANY not in prop.origins:
+        raise Forbidden("this origin may not send to this property")
 
 
 def sending_origin(headers: dict[bytes, bytes], face: Face) -> bytes | None:
@@ -52,7 +50,8 @@ def may_read(prop: Property, headers: dict[bytes, bytes]) -> bool:
     A page of the collector's own site may, and one of an origin that the property lists by name. Browsers that send no
     fetch metadata, and programs, can't be told apart: they may.
     """
-    if headers.get(_FETCH_SITE) in _SAME_SITE or headers.keys().isdisjoint(_FETCH_METADATA):
+    site = headers.get(_FETCH_SITE)
+    if site in _SAME_SITE or (site is None and not _has_fetch_metadata(headers)):
         return True
     origin = headers.get(b"origin") or _referring_origin(headers)
     return origin != _ANY and origin in prop.origins
@@ -73,6 +72,11 @@ def cors_headers(prop: Property | None, origin: bytes | None, *, is_s2s: bool) -
 def preflight_headers(prop: Property, origin: bytes | None) -> Headers:
     """The answer to `OPTIONS`: what a page of `origin` may send, for a day."""
     return cors_headers(prop, origin, is_s2s=False) + (_PREFLIGHT if origin is not None else b"")
+
+
+def _has_fetch_metadata(headers: dict[bytes, bytes]) -> bool:
+    """Whether a browser says what fetched this, the site apart: three look-ups cost a third of a set's."""
+    return b"sec-fetch-mode" in headers or b"sec-fetch-dest" in headers or b"sec-fetch-user" in headers
 
 
 def _fills_a_tab(headers: dict[bytes, bytes]) -> bool:

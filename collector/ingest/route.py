@@ -37,7 +37,7 @@ from collector.ingest.answer import (
     refusal_answer,
     stored_headers,
 )
-from collector.ingest.body import FORM, NDJSON, BodyReader, ClientGone, has_body, media_of
+from collector.ingest.body import FORM, NDJSON, BodyReader, ClientGone, has_body, is_json, media_of
 from collector.ingest.client import Networks, client_of, kept_address
 from collector.ingest.cookie import has_cookies, token_in
 from collector.ingest.cors import check_origin, cors_headers, preflight_headers
@@ -193,6 +193,8 @@ class EventEndpoint:
             # nothing here holds the body while its events wait for the disk
             return await self._intake.take_body(request, await reading, is_ndjson=media == NDJSON)
         form = await reading
+        if is_json(form):
+            return await self._intake.take_body(request, form, is_ndjson=False)
         if len(form) > self._form_bytes:
             raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
         return await self._take_query(request, form, parse_pairs(form))

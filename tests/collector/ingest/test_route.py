@@ -64,6 +64,23 @@ def test_a_request_without_a_body_carries_its_event_in_the_query(tmp_path: Path,
     _serve(tmp_path, use)
 
 
+@pytest.mark.parametrize(
+    ("body", "events"),
+    [
+        (b'{"ea":"a&b","x":"%41+"}', [{"ea": "a&b", "x": "%41+"}]),
+        (b'[{"ea":"a"},{"ea":"b"}]', [{"ea": "a"}, {"ea": "b"}]),
+    ],
+)
+def test_a_form_that_begins_as_json_is_json(tmp_path: Path, body: bytes, events: list[object]) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        assert (await ask("POST", PAIR, body, content_type=FORM)).status == 200
+        assert [record["event"] for record in logs.stored] == events
+        assert (await ask("POST", PAIR, b'{"ea":', content_type=FORM)).status == 400
+        assert [letter["form"] for letter in logs.dead] == ["json"]
+
+    _serve(tmp_path, use)
+
+
 def test_a_form_of_more_fields_than_are_read_is_refused_and_none_of_it_is_lost(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         form = b"ea=view&" + b"&".join(b"f%d=1" % number for number in range(1000))
