@@ -18,7 +18,7 @@ from starlette.routing import Route, Router
 
 from collector.adoption import adopt_orphans
 from collector.config import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
-from collector.dead_letters import DeadLetters
+from collector.dead_letters import DeadLetters, HourlyBudget
 from collector.graveyard import SinkLetters
 from collector.ingest.connection import STATE, Connections
 from collector.ingest.direct import Direct
@@ -60,7 +60,8 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
     try:
         name, log = first_free(settings)
         dead_committer = Committer(open_log(settings, os.path.join(settings.dead_letters.dir, name)))
-        dead_letters = DeadLetters(dead_committer, settings.dead_letters.bytes_per_hour, clock)
+        budget = HourlyBudget(settings.dead_letters.bytes_per_hour, len(settings.property), clock)
+        dead_letters = DeadLetters(dead_committer, budget)
         graveyard = SinkLetters(dead_letters, settings.dead_letters.dir)
         shard = Shard(settings, log, graveyard, _stop_for_recovery)
     except (WalError, OSError) as error:
@@ -97,17 +98,19 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
 
     endpoint = _endpoint(settings, shard, dead_letters, clock)
     paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
-    routes = [*(Route(path, endpoint) for path in paths), *_other_routes(settings, shard, paths)]
+    routes = [*(Route(path, endpoint) for path in paths), *_other_routes(settings, shard, paths, clock)]
     router = Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
     direct = Direct(dict.fromkeys(paths, endpoint), router)  # what `lifespan` gives to connections
     return direct
 
 
-def _other_routes(settings: Settings, shard: Shard, paths: tuple[str, ...]) -> Iterator[Route]:
+def _other_routes(
+    settings: Settings, shard: Shard, paths: tuple[str, ...], clock: Callable[[], int]
+) -> Iterator[Route]:
     yield Route(OPENAPI_PATH, Document(openapi(paths, settings)))
     if keys := settings.server.relay_keys:
         digests = tuple(key_digest("server.relay_keys", key) for key in keys)
-        relays = Relays(settings.log.dir, shard.committer)
+        relays = Relays(settings.log.dir, shard.committer, digests, clock=clock)
         yield Route(RELAY_PATH, RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits))
 
 

@@ -1,8 +1,7 @@
-"""`collector`: serve, check the settings, sign links, and look after dead letters and sinks."""
+"""`collector`: serve, check the settings, sign links, and look after dead letters, sinks and relays."""
 
 import argparse
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,12 +16,14 @@ from collector.errors import BadRedirect, BadSettings
 from collector.ingest.redirect import Signer, location, parse_expiry
 from collector.letters import Whole, read_letters
 from collector.redrive import Report, redrive
+from collector.relay_cli import add_relay_forget, add_relay_list, forget_relay, list_relays
 from collector.secret import load_secret
 from collector.server import check, serve
 from collector.sink_cli import add_drop, add_replay, drop_sink, list_sinks, replay_to_sink
 from wal.cli import add_selection, count_argument, selection_of
 from wal.errors import LogLocked, WalError
 from wal.select import Selection
+from wal.terminal import harmless, prepare_stdout
 
 _DEFAULT_CONFIG = "collector.toml"
 
@@ -69,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     _command(of_sink, "ls", list_sinks, "list sinks: cursor, what they are behind, state and last error")
     add_drop(_command(of_sink, "drop", drop_sink, "let a sink that is gone hold segments no more"))
     add_replay(_command(commands, "replay", replay_to_sink, "send retained events to a sink once more"))
+    relay = commands.add_parser("relay", help="look at relays", description="Look at logs that other nodes ship here.")
+    relayed = relay.add_subparsers(required=True, metavar="COMMAND")
+    add_relay_list(_command(relayed, "ls", list_relays, "list relayed logs: next sequence, last batch and key"))
+    add_relay_forget(_command(relayed, "forget", forget_relay, "release a log from its key, and keep how far it is"))
     return parser
 
 
@@ -99,7 +104,7 @@ def _sign_url(settings: Settings, options: argparse.Namespace) -> int:
         location(options.url, frozenset(), is_signed=True)
         expires = parse_expiry(options.expires, int(time.time())) if options.expires else None
     except BadRedirect as error:
-        print(f"collector: {error.message}; nothing is signed that would not be followed", file=sys.stderr)
+        print(f"collector: {error.refusal.message}; nothing is signed that would not be followed", file=sys.stderr)
         return 2
     except ValueError as error:
         print(f"collector: --expires: {error}", file=sys.stderr)
@@ -112,18 +117,19 @@ def _sign_url(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _dead_ls(settings: Settings, options: argparse.Namespace) -> int:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends without a word
+    prepare_stdout()
     for whole in islice(read_letters(settings.dead_letters.dir, selection_of(options)), options.n):
         letter = whole.letter
-        when = datetime.fromtimestamp(letter.received_at / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00")
+        when = datetime.fromtimestamp(letter.received_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         fields = ",".join(fault.field for fault in letter.errors)
         where = f"{letter.portal_id}/{letter.prop_id}"
-        print(f"{letter.id}  {when}  {where:24} {len(whole.body):>8} bytes  {letter.reason} {fields}".rstrip())
+        text = f"{letter.id}  {when}  {where:24} {len(whole.body):>8} bytes  {letter.reason} {fields}"
+        print(harmless(text.rstrip()))
     return 0
 
 
 def _dead_show(settings: Settings, options: argparse.Namespace) -> int:
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    prepare_stdout()
     for whole in read_letters(settings.dead_letters.dir, Selection()):
         if whole.letter.id == options.id:
             _show(whole)
@@ -132,17 +138,14 @@ def _dead_show(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _show(whole: Whole) -> None:
-    known = msgspec.to_builtins(whole.letter)
+    known = msgspec.json.decode(msgspec.json.encode(whole.letter))
     for name in ("encoding", "raw", "part", "of"):
         del known[name]
-    print(json.dumps(known, indent=2), flush=True)
-    sys.stdout.buffer.write((_harmless(whole.body) if sys.stdout.isatty() else whole.body) + b"\n")
-
-
-def _harmless(body: bytes) -> bytes:
-    """What came, without what a terminal would obey: anybody may have sent it."""
-    text = body.decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text).encode()
+    print(harmless(json.dumps(known, indent=2), keep="\n"), flush=True)
+    if sys.stdout.isatty():
+        print(harmless(whole.body.decode("utf-8", "backslashreplace"), keep="\n\t"))
+    else:
+        sys.stdout.buffer.write(whole.body + b"\n")
 
 
 def _redrive(settings: Settings, options: argparse.Namespace) -> int:
@@ -159,6 +162,7 @@ def _redrive(settings: Settings, options: argparse.Namespace) -> int:
     finally:
         if is_shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    prepare_stdout()
     print(f"redriven: {report.redriven} dead letters, {report.events} events")
     print(f"redriven earlier: {report.earlier}")
     print(f"of no property any more: {report.unknown}")
@@ -166,5 +170,5 @@ def _redrive(settings: Settings, options: argparse.Namespace) -> int:
         print(f"refused by a sink: {report.of_sinks}; `collector replay --dead-letters` sends them there again")
     print(f"still refused: {report.refused.total()}")
     for reason, count in report.refused.most_common():
-        print(f"  {count}: {reason}")
+        print(f"  {count}: {harmless(reason)}")
     return 0

@@ -116,6 +116,9 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     event_bytes: Annotated[int, Meta(ge=1024, le=128 << 10, description="bytes of one event")] = 64 << 10
     body_bytes: Annotated[int, Meta(ge=1024, le=6 << 20, description="bytes of a body, also when inflated")] = 5 << 20
     batch_events: Annotated[int, Meta(ge=1, le=10_000, description="events in one body")] = 1000
+    inflation_ratio: Annotated[
+        int, Meta(ge=1, le=10_000, description="bytes that a byte of a compressed body may become, above 64 KiB")
+    ] = 100
     url_bytes: Annotated[int, Meta(ge=1024, le=64 << 10, description="bytes of a URL")] = 20 << 10
     nesting: Annotated[int, Meta(ge=1, le=256, description="levels of arrays and objects in an event")] = 64
     header_seconds: Annotated[Seconds, Meta(description="time for all headers to arrive")] = 10.0
@@ -150,6 +153,10 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
     events_per_second: Annotated[
         float, Meta(ge=0, le=1e9, description="above this rate requests get 429; each worker allows its share; 0: none")
     ] = 0.0
+    rejects_per_second: Annotated[
+        float,
+        Meta(gt=0, le=1e9, description="above this rate of refused events their requests get 429, and no dead letter"),
+    ] = 1000.0
     ip: Annotated[
         Literal["full", "truncate", "drop"], Meta(description="what is stored of an address: `truncate` to /24 or /48")
     ] = "full"

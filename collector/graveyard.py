@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from collector.dead_letters import DeadLetters, Form, Refused, Sender
-from collector.errors import Rejected
+from collector.dead_letters import DeadLetters, Refused, Sender
+from collector.errors import Refusal
 from collector.letters import is_kept
 from collector.ship.batch import Event
 
@@ -42,8 +42,8 @@ class SinkLetters:
         """
         if maybe_again and await asyncio.to_thread(is_kept, self._directory, sink, event.line):
             return
-        refused = Refused(Rejected(f"{sink}: {reason}"), Form.RECORD, event.line, sink)
-        await self._dead_letters.keep(_sender(event), refused)
+        refused = Refused(Refusal("refused_by_sink", f"{sink}: {reason}"), event.line)
+        await self._dead_letters.keep(_sender(event), sink, refused)
 
 
 def _sender(event: Event) -> Sender:

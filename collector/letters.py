@@ -1,5 +1,6 @@
 """Dead letters as they are read again: `collector dead` shows them, `collector redrive` gives them another chance."""
 
+import logging
 from base64 import b64decode
 from collections.abc import Iterator
 from typing import Final, Literal
@@ -14,8 +15,17 @@ from wal.follow import Follower
 from wal.select import Selection
 
 
+class Reason(Struct, frozen=True):
+    """Why some events of a batch were refused, and their places in the batch."""
+
+    reason: str
+    errors: tuple[Fault, ...]
+    indexes: tuple[int, ...]
+    code: str = ""
+
+
 class Letter(Struct, frozen=True):
-    """One line of the log of dead letters, or several that were one event."""
+    """One line of the log of dead letters, or several that were one event or one batch."""
 
     id: str
     received_at: int
@@ -24,8 +34,11 @@ class Letter(Struct, frozen=True):
     reason: str
     errors: tuple[Fault, ...]
     form: Form
-    encoding: Literal["utf-8", "base64"]
-    raw: str
+    encoding: Literal["json", "utf-8", "base64"]
+    raw: msgspec.Raw
+    code: str = ""
+    refusals: tuple[Reason, ...] = ()
+    """Of a batch: then the letter has its refused events alone, in order."""
     ip: str | None = None
     user_agent: str | None = None
     referer: str | None = None
@@ -36,8 +49,11 @@ class Letter(Struct, frozen=True):
 
     @property
     def body(self) -> bytes:
-        """What came, byte by byte."""
-        return b64decode(self.raw) if self.encoding == "base64" else self.raw.encode()
+        """What came: byte by byte, but for the whitespace of JSON that had line breaks."""
+        if self.encoding == "json":
+            return bytes(self.raw)
+        text = _decode_text(self.raw)
+        return b64decode(text) if self.encoding == "base64" else text.encode()
 
 
 class Whole(Struct, frozen=True):
@@ -47,17 +63,25 @@ class Whole(Struct, frozen=True):
     body: bytes
 
 
+logger = logging.getLogger(__name__)
+
 _decode: Final = msgspec.json.Decoder(Letter).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
     """The dead letters below `directory` that are asked for, in order of time; without those that lack a part.
 
-    Damage is told on stderr and passed over. Raises Broken, OSError.
+    Damage and lines that are not letters are told on stderr and passed over. Raises Broken, OSError.
     """
     begun: dict[str, list[Letter]] = {}
+    unreadable = 0
     for line in Follower(Files(), directory, selection, is_raw=True).new_lines():
-        letter = _decode(line)
+        try:
+            letter = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            unreadable += 1
+            continue
         log_id, _, sequence = letter.id.rpartition("-")
         parts = begun.pop(log_id, [])  # they stand side by side in their log; letters of other logs come between
         if parts and parts[-1].id != f"{log_id}-{int(sequence) - 1}":
@@ -67,6 +91,8 @@ def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
             yield Whole(parts[0], b"".join(part.body for part in parts))
         elif letter.part == len(parts):
             begun[log_id] = parts
+    if unreadable:
+        logger.warning("%s: %d lines are not dead letters and were passed over", directory, unreadable)
 
 
 def is_kept(directory: str, sink: str, line: bytes) -> bool:

@@ -1,33 +1,45 @@
-"""The one table from what can go wrong to an HTTP status."""
+"""The one table from what can go wrong to an HTTP status, and the refusal that an error stands for."""
 
 from typing import Final
 
 from collector import errors
-from wal.errors import RecordTooLarge, WalError
+from collector.errors import Refusal, Rejected, Unconfirmed
+from wal.errors import RecordTooLarge
 
-STATUS: Final[dict[type[Exception], int]] = {
-    errors.BadRequest: 400,
-    errors.BadTarget: 400,
-    errors.BadEvent: 400,
-    errors.BadRedirect: 400,
-    errors.NotAClick: 400,
-    errors.Forbidden: 403,
-    errors.NotFound: 404,
-    errors.MethodNotAllowed: 405,
-    errors.SlowHeaders: 408,
-    errors.SlowBody: 408,
-    errors.TooLarge: 413,
-    RecordTooLarge: 413,
-    errors.UrlTooLong: 414,
-    errors.UnsupportedMedia: 415,
-    errors.TooFast: 429,
-    errors.HeadersTooLarge: 431,
-    errors.Overloaded: 503,
-    errors.Unconfirmed: 503,
-    WalError: 503,
+STATUS: Final[dict[str, int]] = {
+    errors.BadRequest.code: 400,
+    errors.BadTarget.code: 400,
+    errors.BadEvent.code: 400,
+    errors.BadRedirect.code: 400,
+    errors.NotAClick.code: 400,
+    errors.Forbidden.code: 403,
+    errors.NotFound.code: 404,
+    errors.MethodNotAllowed.code: 405,
+    errors.SlowHeaders.code: 408,
+    errors.SlowBody.code: 408,
+    errors.OtherLog.code: 409,
+    errors.TooLarge.code: 413,
+    errors.UrlTooLong.code: 414,
+    errors.UnsupportedMedia.code: 415,
+    errors.TooFast.code: 429,
+    errors.HeadersTooLarge.code: 431,
+    "unconfirmed": 503,
+    "unavailable": 503,
 }
+"""By the code of a refusal."""
+UNCONFIRMED: Final = Refusal(
+    "unconfirmed",
+    "what was sent is stored, and the sink has not confirmed it in time; it may still arrive, and if it is "
+    "sent again, it may be there twice",
+)
+UNAVAILABLE: Final = Refusal("unavailable", "the event could not be stored; send it again later", retry_seconds=1)
+_RECORD_TOO_LARGE: Final = Refusal(errors.TooLarge.code, "the event is too large for the log")
 
 
-def status_of(error: Exception) -> int:
-    """The status for an error, by its class or the nearest one above it."""
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+def refusal_of(error: Exception) -> Refusal:
+    """What the client is told of an error: why its event was rejected, or that the collector could not take it."""
+    if isinstance(error, Rejected):
+        return error.refusal
+    if isinstance(error, Unconfirmed):
+        return UNCONFIRMED
+    return _RECORD_TOO_LARGE if isinstance(error, RecordTooLarge) else UNAVAILABLE

@@ -15,9 +15,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collector.config import Settings
+from collector.config import Limits, Settings
 from collector.dead_letters import Form
-from collector.errors import Rejected, TooLarge
+from collector.errors import Refusal, Rejected, TooLarge
 from collector.ingest.client import kept_address
 from collector.ingest.decode import Event, batch_in, decode_event
 from collector.ingest.envelope import Visit, envelope, members_of
@@ -47,9 +47,12 @@ _LOCK_POLL_SECONDS: Final = 0.2
 class Report(Struct):
     """What became of the letters: how many in each of these, and why some are still refused.
 
-    What a sink refused is in the log already; `collector replay` sends it to that sink again.
+    A letter of a batch counts by its events, each of which passes or not for itself. What a sink refused is in the log
+    already; `collector replay` sends it to that sink again.
     """
 
+    letters: int = 0
+    """All that were looked at."""
     redriven: int = 0
     events: int = 0
     earlier: int = 0
@@ -57,14 +60,9 @@ class Report(Struct):
     of_sinks: int = 0
     refused: Counter[str] = msgspec.field(default_factory=Counter)
 
-    @property
-    def letters(self) -> int:
-        """All letters that were looked at."""
-        return self.redriven + self.earlier + self.unknown + self.of_sinks + self.refused.total()
-
 
 class _Plan(Struct):
-    """A line of the ledger: these letters are to stand in the log of this id from this sequence on."""
+    """A line of the ledger: these letters, or events of letters, stand in the log of this id from this sequence on."""
 
     log_id: str
     sequence: int
@@ -72,7 +70,7 @@ class _Plan(Struct):
 
 
 class _Passed(Struct):
-    """A letter that today's rules let through."""
+    """What today's rules let through of a letter: the one event of it, all of them, or one of those of a batch."""
 
     id: str
     visit: Visit
@@ -143,43 +141,66 @@ def _plans(ledger: Log) -> Iterator[_Plan]:
 
 
 def _blocks(settings: Settings, selection: Selection, done: set[str], report: Report) -> Iterator[list[_Passed]]:
-    """The letters that pass, in handfuls of about a MiB; the others are counted."""
+    """What passes, in handfuls of about a MiB; the rest is counted."""
     registry = Registry(replace(each, write_keys=()) for each in settings.property)  # who sent them had a key
     block: list[_Passed] = []
     for whole in read_letters(settings.dead_letters.dir, selection):
+        report.letters += 1
         prop = registry.get(whole.letter.portal_id, whole.letter.prop_id)
         if whole.letter.sink:
             report.of_sinks += 1
-        elif whole.letter.id in done:
-            report.earlier += 1
         elif prop is None:
             report.unknown += 1
-        elif passed := _passed(settings, whole, prop, report):
-            if block and sum(each.length for each in block) + passed.length > _BLOCK_BYTES:
-                yield block
-                block = []
-            block.append(passed)
+        else:
+            for passed in _passed(settings, whole, prop, done, report):
+                if block and sum(each.length for each in block) + passed.length > _BLOCK_BYTES:
+                    yield block
+                    block = []
+                block.append(passed)
     if block:
         yield block
 
 
-def _passed(settings: Settings, whole: Whole, prop: Property, report: Report) -> _Passed | None:
-    """A letter as today's rules have it, or None, with a count, where they refuse it or any event of it."""
-    limits = settings.limits
-    visit = _visit(whole, prop)
+def _passed(settings: Settings, whole: Whole, prop: Property, done: set[str], report: Report) -> Iterator[_Passed]:
+    """What today's rules let through of a letter, and no earlier run did. What they refuse is counted."""
+    limits, visit = settings.limits, _visit(whole, prop)
     try:
-        body = event_of(parse_pairs(whole.body)) if whole.letter.form is Form.QUERY else whole.body
-        batch = batch_in(body, limits.batch_events, is_ndjson=whole.letter.form is Form.NDJSON)
-        events = [decode_event(event, prop.required, limits) for event in ([body] if batch is None else batch.events)]
-        around = _ENVELOPE_BYTES + len(visit.user_agent or "") * 2 + len(visit.referer or "") * 2
-        length = sum(len(line) + around for _, line in events)
-        if length > MAX_BLOCK_BYTES:
-            raise TooLarge("the events are too large together")
+        bodies = _bodies(whole, limits)
     except Rejected as error:
-        fields = ", ".join(f"{fault.field}: {fault.message}" for fault in error.faults)
-        report.refused[f"{error.message} ({fields})" if fields else error.message] += 1
-        return None
-    return _Passed(whole.letter.id, visit, events, length)
+        report.refused[_text(error.refusal)] += 1
+        return
+    for name, events in bodies.items():
+        if name in done:
+            report.earlier += 1
+            continue
+        try:
+            decoded = [decode_event(event, prop.required, limits) for event in events]
+            around = _ENVELOPE_BYTES + len(visit.user_agent or "") * 2 + len(visit.referer or "") * 2
+            length = sum(len(line) + around for _, line in decoded)
+            if length > MAX_BLOCK_BYTES:
+                raise TooLarge("the events are too large together")
+        except Rejected as error:
+            report.refused[_text(error.refusal)] += 1
+        else:
+            yield _Passed(name, visit, decoded, length)
+
+
+def _bodies(whole: Whole, limits: Limits) -> dict[str, list[bytes]]:
+    """The events of a letter by the name that each has in the ledger: those of a batch pass or not one by one.
+
+    Raises Rejected.
+    """
+    letter = whole.letter
+    body = event_of(parse_pairs(whole.body)) if letter.form is Form.QUERY else whole.body
+    batch = batch_in(body, limits.batch_events, is_ndjson=letter.form is Form.NDJSON)
+    if batch is None or not letter.refusals:
+        return {letter.id: [body] if batch is None else batch.events}
+    return {f"{letter.id}/{at}": [event] for at, event in enumerate(batch.events)}
+
+
+def _text(refusal: Refusal) -> str:
+    fields = ", ".join(f"{fault.field}: {fault.message}" for fault in refusal.faults)
+    return f"{refusal.message} ({fields})" if fields else refusal.message
 
 
 def _visit(whole: Whole, prop: Property) -> Visit:

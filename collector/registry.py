@@ -33,6 +33,8 @@ class Property(NamedTuple):
     required: tuple[str, ...]
     key_digests: tuple[bytes, ...]
     rate: Rate | None
+    rejects: Rate
+    """Of events that are refused, so that junk does not use up the rate of those that are not."""
     ip: Literal["full", "truncate", "drop"]
     has_user_agent: bool
     has_cookies: bool
@@ -89,7 +91,8 @@ def _prepared(settings: config.Property, workers: int) -> Property:
         redirect_hosts=frozenset(settings.redirect_hosts),
         required=settings.required,
         key_digests=tuple(key_digest(where, key) for key in settings.write_keys),
-        rate=Rate(settings.events_per_second / workers) if settings.events_per_second else None,
+        rate=Rate(settings.events_per_second, workers) if settings.events_per_second else None,
+        rejects=Rate(settings.rejects_per_second, workers),
         ip=settings.ip,
         has_user_agent=settings.user_agent == "full",
         has_cookies=settings.cookies and settings.source == "web",

@@ -1,116 +1,127 @@
 """Logs of other nodes that arrive here, each event once, whichever worker takes a batch.
 
-How far a node is stands in `relays/<log_id>.json` beside the shards. Before a batch is appended the file says so: after
-a crash the log itself tells whether it was written, since a batch is one block.
+How far a log has arrived is in its mark (`relay_marks.py`). Before a batch is appended the mark says so; after a crash
+the log itself tells whether the batch was written, since a batch is one block:
+
+    mark {next}  →  mark {next, plan}  →  append (fsync)  →  mark {last + 1}
+
+A log may be relayed with the key that relayed it first, so that no node speaks for another's log. Once that key is not
+in the settings any more, the log passes to the key that relays it next, so that a change of keys needs no step for each
+log: nobody can use a removed key, so it protects nothing. Until then another key is refused, unless `collector relay
+forget` releases the log. This node's own logs can't be relayed to it.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
-import msgspec
-from msgspec import Struct
+from msgspec.structs import replace
 
-from collector.errors import Overloaded
+from collector.errors import Forbidden, OtherLog, RelayBlocked
+from collector.relay_marks import FOLDER, Mark, Marks, Plan, key_name
 from wal.committer import Committer
-from wal.errors import LogLocked
-from wal.files import Files, read_file, write_file
+from wal.errors import Corrupt, LogLocked, WalError
+from wal.files import Files
 from wal.identity import read_log_id
+from wal.log import now_ms
 from wal.reader import Reader, oldest, place_of, read_all
 from wal.segment import Block, list_segments
-
-_FOLDER: Final = "relays"
-_LOCK_POLLS: Final = 500
-_LOCK_POLL_SECONDS: Final = 0.02
-
-
-class _Plan(Struct, frozen=True):
-    """A batch that is to be appended to a shard, at this sequence of its log or behind it."""
-
-    shard: str
-    sequence: int
-    first: int
-    last: int
-
-
-class _Mark(Struct, frozen=True):
-    """The sequence of the next event of a node's log, and the batch under way."""
-
-    next: int = 0
-    plan: _Plan | None = None
 
 
 class Relays:
     """How far other nodes' logs have arrived."""
 
-    def __init__(self, directory: str, committer: Committer) -> None:
-        """`directory` holds the shards."""
+    def __init__(
+        self,
+        directory: str,
+        committer: Committer,
+        key_digests: tuple[bytes, ...],
+        *,
+        clock: Callable[[], int] = now_ms,
+        files: Files | None = None,
+    ) -> None:
+        """`directory` holds the shards, `key_digests` are those of all keys that may relay, `clock` gives Unix ms."""
         self._directory = directory
         self._committer = committer
-        self._files = Files()
+        self._keys = frozenset(map(key_name, key_digests))
+        self._clock = clock
+        self._files = files or Files()
+        self._marks = Marks(directory, self._files)
 
-    async def next(self, log_id: str) -> int:
-        """The sequence of the next event that is wanted of a log; 0 where nothing is known. Raises Overloaded."""
-        async with self._held(log_id) as mark:
-            return mark.next
+    async def next(self, key_digest: bytes, log_id: str) -> tuple[int, str | None]:
+        """The sequence of the next event that is wanted of a log, and the chain of the one before, if it is known.
 
-    async def take(self, log_id: str, records: list[tuple[int, bytes]]) -> int:
+        Sequence 0 for a log that has not been relayed. Raises Forbidden, Overloaded, OSError.
+        """
+        if not await asyncio.to_thread(self._is_known, log_id):
+            return 0, None
+        async with self._held(key_name(key_digest), log_id) as mark:
+            return mark.next, mark.chain
+
+    async def take(
+        self, key_digest: bytes, log_id: str, records: list[tuple[int, bytes]], chain: str | None = None
+    ) -> int:
         """Store those of these records, each a sequence and a line, that are new; returns the next sequence.
 
-        Raises Overloaded, WalError, OSError. It must not be cancelled: whether the batch was written would be unknown.
+        `chain` is the CRC of the header of the sender's block that holds the last record. Raises Forbidden, OtherLog,
+        Overloaded, WalError, OSError. It must not be cancelled: whether the batch was written would be unknown.
         """
-        async with self._held(log_id) as mark:
+        key = key_name(key_digest)
+        if not await asyncio.to_thread(self._is_known, log_id):
+            await self._marks.begin(log_id, key)
+        async with self._held(key, log_id) as mark:
+            if is_other_log(mark, records[-1][0], chain):
+                raise OtherLog(
+                    f"log {log_id} is not the one that was relayed before: restored or copied? Set it aside at the "
+                    "sender, so that a new one begins"
+                )
             new = [(sequence, line) for sequence, line in records if sequence >= mark.next]
             if not new:
                 return mark.next
-            first, last = new[0][0], new[-1][0]
             shard = os.path.basename(self._committer.log.directory)
-            plan = _Plan(shard, self._committer.durable.sequence, first, last)
-            await self._save(log_id, _Mark(mark.next, plan))
-            await self._committer.append(b"".join(line for _, line in new), len(new))
-            await self._save(log_id, _Mark(last + 1))
-            return last + 1
+            plan = Plan(shard, self._committer.durable.sequence, new[0][0], new[-1][0], chain)
+            planned = replace(mark, key=key, last_ms=self._clock(), plan=plan)
+            await self._marks.save(log_id, planned)
+            await self._committer.append(b"".join([line for _, line in new]), len(new))
+            await self._marks.save(log_id, settled(planned, is_written=True))
+            return plan.last + 1
 
     @asynccontextmanager
-    async def _held(self, log_id: str) -> AsyncIterator[_Mark]:
-        """The mark of a log, for one request of all workers at a time."""
-        lock = await self._lock(log_id)
-        try:
-            mark = await asyncio.to_thread(self._settled, log_id)
-            yield mark
-        finally:
-            self._files.close(lock)
+    async def _held(self, key: str, log_id: str) -> AsyncIterator[Mark]:
+        """The mark of a log that has one, for one request of all workers at a time."""
+        async with self._marks.held(log_id):
+            yield await asyncio.to_thread(self._settled, key, log_id)
 
-    async def _lock(self, log_id: str) -> int:
-        path = os.path.join(self._directory, _FOLDER, f"{log_id}.lock")
-        await asyncio.to_thread(self._files.make_directory, os.path.dirname(path))
-        for _ in range(_LOCK_POLLS):
-            try:
-                return self._files.lock(path)
-            except LogLocked:
-                await asyncio.sleep(_LOCK_POLL_SECONDS)
-        raise Overloaded("another batch of this log is under way")
+    def _is_known(self, log_id: str) -> bool:
+        """Whether a log has been relayed before. Raises Forbidden for one of this node's own."""
+        for name in self._files.names(self._directory):
+            with suppress(FileNotFoundError, NotADirectoryError, Corrupt):
+                if read_log_id(self._files, os.path.join(self._directory, name)) == log_id.encode():
+                    raise Forbidden(f"log {log_id} is this node's own: no node relays it; check the sink's URL")
+        return self._marks.has(log_id)
 
-    def _settled(self, log_id: str) -> _Mark:
-        try:
-            mark = msgspec.json.decode(read_file(self._files, self._path(log_id)), type=_Mark)
-        except FileNotFoundError:
-            return _Mark()
-        if mark.plan and self._is_written(log_id, mark.plan):
-            return _Mark(mark.plan.last + 1)
-        return _Mark(mark.next)
+    def _settled(self, key: str, log_id: str) -> Mark:
+        """The mark of a log, with the outcome of a batch that a crash cut short."""
+        mark = self._marks.read(log_id)
+        if not may_relay(mark, key, self._keys):
+            raise Forbidden(
+                f"log {log_id} is bound to another relay key: use that one, or take it out of the receiver's settings, "
+                "or run `collector relay forget` there"
+            )
+        return settled(mark, is_written=mark.plan is not None and self._is_written(log_id, mark.plan))
 
-    def _is_written(self, log_id: str, plan: _Plan) -> bool:
-        """Whether the block of a plan is in its shard, by the id of its first record."""
+    def _is_written(self, log_id: str, plan: Plan) -> bool:
+        """Whether the block of a plan is in its shard, by the id of its first record. Raises RelayBlocked, OSError."""
         directory = os.path.join(self._directory, plan.shard)
         start = oldest(self._files, directory)
         if start is None or start.sequence > plan.sequence:
-            raise Overloaded(f"{directory} tells no more whether a batch of {log_id} was written; see {_FOLDER}/ there")
+            raise RelayBlocked(_unknown(log_id, plan, "its segment is gone"))
         lock = self._free(directory)
         try:
             return self._finds(directory, plan.sequence, b'{"id":"%b-%d"' % (log_id.encode(), plan.first))
+        except WalError as error:
+            raise RelayBlocked(_unknown(log_id, plan, str(error))) from None
         finally:
             if lock is not None:
                 self._files.close(lock)
@@ -121,13 +132,19 @@ class Relays:
             lock = self._files.lock(os.path.join(directory, "LOCK"))
         except LogLocked:
             return None
-        path = os.path.join(directory, str(list_segments(self._files, directory)[-1]))
+        try:
+            self._sync(os.path.join(directory, str(list_segments(self._files, directory)[-1])))
+        except BaseException:
+            self._files.close(lock)
+            raise
+        return lock
+
+    def _sync(self, path: str) -> None:
         descriptor = self._files.open(path, write=True)
         try:
             self._files.sync_all(descriptor)
         finally:
             self._files.close(descriptor)
-        return lock
 
     def _finds(self, directory: str, sequence: int, start: bytes) -> bool:
         """Whether a line from this sequence of a shard on begins so."""
@@ -138,12 +155,34 @@ class Relays:
         finally:
             reader.close()
 
-    async def _save(self, log_id: str, mark: _Mark) -> None:
-        await asyncio.to_thread(write_file, self._files, self._path(log_id), msgspec.json.encode(mark) + b"\n")
 
-    def _path(self, log_id: str) -> str:
-        return os.path.join(self._directory, _FOLDER, f"{log_id}.json")
+def may_relay(mark: Mark, key: str, keys: frozenset[str]) -> bool:
+    """Whether a key, one of `keys` in the settings, may relay the log of a mark."""
+    return mark.key is None or mark.key == key or mark.key not in keys
+
+
+def is_other_log(mark: Mark, last: int, chain: str | None) -> bool:
+    """Whether a batch ends where the log has arrived, and is of another history.
+
+    Of a batch that ends earlier nothing can be said: it may have been on the way for long. A sender whose log lags
+    behind the mark is told by `next` instead, before it sends anything.
+    """
+    return last == mark.next - 1 and None not in (mark.chain, chain) and mark.chain != chain
+
+
+def settled(mark: Mark, *, is_written: bool) -> Mark:
+    """The mark after the batch under way, if there is one, was written or was not."""
+    if mark.plan is None or not is_written:
+        return replace(mark, plan=None)
+    return replace(mark, next=mark.plan.last + 1, chain=mark.plan.chain, plan=None)
 
 
 def _has_line(block: Block, start: bytes) -> bool:
     return block.payload.startswith(start) or b"\n" + start in block.payload
+
+
+def _unknown(log_id: str, plan: Plan, cause: str) -> str:
+    return (
+        f"{FOLDER}/{log_id}.json: shard {plan.shard} can't tell whether events {plan.first} to {plan.last} are stored "
+        f'({cause}): set `next` to {plan.last + 1} if they are, and remove "plan"'
+    )

@@ -6,16 +6,14 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from collector.config import Settings
 from collector.replay import Replay, Report, replay, sink_named
 from collector.sinks import Status, drop, statuses
-from wal.cli import add_conditions, time_argument
+from wal.cli import TIME_HELP, add_conditions, time_argument
 from wal.log import now_ms
 from wal.select import Selection
-
-_TIME_HELP: Final = "2026-01-31T03:00, or 10m ago: when they were committed"
+from wal.terminal import harmless, prepare_stdout
 
 
 def add_drop(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +24,15 @@ def add_drop(parser: argparse.ArgumentParser) -> None:
 def add_replay(parser: argparse.ArgumentParser) -> None:
     """The arguments of `collector replay`."""
     parser.add_argument("--sink", required=True, metavar="NAME", help="the sink in the settings that gets them")
-    parser.add_argument("--from", dest="since", type=time_argument, required=True, metavar="T", help=_TIME_HELP)
-    parser.add_argument("--to", type=time_argument, metavar="T", help="up to, not including (now)")
+    parser.add_argument(
+        "--from",
+        dest="since",
+        type=time_argument,
+        required=True,
+        metavar="T",
+        help=f"committed at T or later: {TIME_HELP}",
+    )
+    parser.add_argument("--to", type=time_argument, metavar="T", help="committed before T (now)")
     add_conditions(parser)
     parser.add_argument("--name", default="", metavar="NAME", help="another name makes another replay of the same")
     parser.add_argument("--dead-letters", action="store_true", help="only what this sink refused, as it was kept")
@@ -36,13 +41,14 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
 
 def list_sinks(settings: Settings, _options: argparse.Namespace) -> int:
     """`collector sink ls`."""
+    prepare_stdout()
     row = "{:14} {:16} {:18} {:>13} {:>14} {:>10} {:>12}  {}"
     print(row.format("sink", "log", "state", "events behind", "bytes behind", "seconds", "next seq", "last error"))
     for each in statuses(settings):
         lag, log = each.lag, os.path.relpath(each.directory)
         seconds = f"{(now_ms() - lag.since_ms) / 1000:.1f}" if lag and lag.since_ms else "0"
         behind = (lag.events, lag.bytes, seconds) if lag else ("?", "?", "?")
-        print(row.format(each.sink, log, _state(each), *behind, each.next or "?", each.error).rstrip())
+        print(harmless(row.format(each.sink, log, _state(each), *behind, each.next or "?", each.error).rstrip()))
     return 0
 
 
@@ -61,7 +67,9 @@ def drop_sink(settings: Settings, options: argparse.Namespace) -> int:
 
 def replay_to_sink(settings: Settings, options: argparse.Namespace) -> int:
     """`collector replay`."""
-    logging.basicConfig(format="collector: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_HarmlessFormatter("collector: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     until = options.to or now_ms()
     selection = Selection(options.since, until, where=tuple(options.where))
     asked = Replay(
@@ -80,15 +88,23 @@ def replay_to_sink(settings: Settings, options: argparse.Namespace) -> int:
     finally:
         if is_shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    prepare_stdout()  # not before: a sink's connection that breaks must not end the replay
     verb = "would be sent" if asked.is_dry else "sent"
     print(f"{verb}: {report.events - report.skipped - len(report.refused)} events in {report.batches} batches")
     print(f"sent by an earlier run: {report.skipped}")
     print(f"refused: {len(report.refused)}")
     for event, reason in report.refused.items():
-        print(f"  {event}: {reason}")
+        print(harmless(f"  {event}: {reason}"))
     if report.unproven:
         print(f"left out, since nothing proves them fsynced yet: {report.unproven}")
     return int(bool(report.refused))
+
+
+class _HarmlessFormatter(logging.Formatter):
+    """Formats what a sink or a damaged log says, which anybody may have written."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
 
 
 def _iso(unix_ms: int) -> str:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +17,27 @@ from wal.log import now_ms
 from wal.repair import plan
 from wal.segment import Block, list_segments
 from wal.select import Selection, parse_condition, parse_time
+from wal.terminal import harmless, prepare_stdout
 from wal.verify import Finding, Summary, verify
 
 _FILES: Final = Files()
 _POLL_SECONDS: Final = 0.1
 _BAR_WIDTH: Final = 30
+_EXIT_CODES: Final = """\
+exit codes: 0 done, 1 damage that damage.ndjson does not account for, or a failure,
+2 a wrong call, 130 Ctrl-C"""
+_EVENTS: Final = f"""\
+A PATH is names with dots between, looked up in the record and then in its event;
+a number is the index of an array's element: event.ea, ea, items.0.id.
+
+A line is printed byte for byte as it is stored into a pipe, and with --raw. On a
+terminal, control, bidi and invisible characters in it are escaped (\\u001b).
+--field prints a line an event, with tabs between the values: a string as its text,
+with \\n, \\t, \\r, \\\\ and \\u001b for what could break the line; anything else as JSON.
+An event that is not a JSON object is not chosen by --where, has empty columns with
+--field, and is counted on stderr.
+
+{_EXIT_CODES}"""
 
 Run = Callable[[argparse.Namespace], int]
 T = TypeVar("T")
@@ -30,45 +45,52 @@ T = TypeVar("T")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 for damage, 2 for a wrong call, 130 for Ctrl-C."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `wal cat … | head` ends without a word
+    prepare_stdout()
     options = _parser().parse_args(arguments)
     run: Run = options.run
     try:
         return run(options)
     except KeyboardInterrupt:
         return 130
-    except FileNotFoundError as error:
-        print(f"wal: {error}", file=sys.stderr)
-        return 2
     except (WalError, OSError) as error:
-        print(f"wal: {error}", file=sys.stderr)
-        return 1
+        print(harmless(f"wal: {error}"), file=sys.stderr)
+        return 2 if isinstance(error, FileNotFoundError) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="wal", description=__doc__)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="wal",
+        description="Look inside a log, also while it is being written; repair one that is not.",
+        epilog=_EXIT_CODES,
+        formatter_class=raw,
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Run, text: str, example: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, epilog=f"example: wal {name} {example}")
+    def command(name: str, run: Run, text: str, example: str, notes: str = _EXIT_CODES) -> argparse.ArgumentParser:
+        description, epilog = f"{text[0].upper()}{text[1:]}.", f"{notes}\n\nexample: wal {name} {example}"
+        added = commands.add_parser(name, help=text, description=description, epilog=epilog, formatter_class=raw)
         added.add_argument("directory", metavar="DIR", help="a log, or a folder of logs such as data/log")
         added.set_defaults(run=run)
         return added
 
     command("ls", _ls, "list segments, cursors and damage", "data/log")
-    cat = command("cat", _cat, "print events in order of time, one JSON object a line", "--where ea=click data/log")
-    tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log")
+    cat = command("cat", _cat, "print events in order of time, a line each", "--where ea=click data/log", _EVENTS)
+    tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log", _EVENTS)
     for each in (cat, tail):
         add_selection(each)
         each.add_argument(
-            "--field", action="append", default=[], metavar="PATH", help="print this value alone; repeat it for more"
+            "--field", action="append", default=[], metavar="PATH", help="print only this value; repeat it for more"
         )
-        each.add_argument("--raw", action="store_true", help="as stored, without colours")
-    cat.add_argument("-n", type=count_argument, metavar="N", help="at most so many events")
-    tail.add_argument("-n", type=count_argument, default=10, metavar="N", help="how many events to begin with (10)")
+        each.add_argument("--raw", action="store_true", help="as stored on a terminal, too: not escaped, no colours")
+    cat.add_argument("-n", type=count_argument, metavar="N", help="at most N events")
+    tail.add_argument("-n", type=count_argument, default=10, metavar="N", help="begin with the last N events (10)")
     tail.add_argument("-f", "--follow", action="store_true", help="go on with new events until Ctrl-C")
     check = command("verify", _verify, "read everything, and say what is damaged and where", "--json data/log")
     check.add_argument("--json", action="store_true", help="print one JSON object a line")
+    check.add_argument(
+        "--strict", action="store_true", help="exit with 1 also for damage that damage.ndjson accounts for"
+    )
     mend = command("repair", _repair, "say what would make a damaged log open again, or do it", "--apply data/log/00")
     mend.add_argument("--apply", action="store_true", help="do it; without this nothing is changed")
     return parser
@@ -76,9 +98,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Arguments that choose lines of a log, for `selection_of`."""
-    parser.add_argument("--since", type=time_argument, default=0, metavar="T", help="2026-01-31T03:00, or 10m ago")
-    parser.add_argument("--until", type=time_argument, default=10**13, metavar="T", help="up to, not including")
-    parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="from this sequence of each log on")
+    parser.add_argument(
+        "--since", type=time_argument, default=0, metavar="T", help=f"committed at T or later: {TIME_HELP}"
+    )
+    parser.add_argument("--until", type=time_argument, default=10**13, metavar="T", help="committed before T")
+    parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="from sequence N of each log on")
     add_conditions(parser)
 
 
@@ -90,7 +114,7 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH=VALUE",
-        help="only such events",
+        help="only events with this value; repeat it for more",
     )
 
 
@@ -102,7 +126,7 @@ def selection_of(options: argparse.Namespace, fields: Sequence[str] = ()) -> Sel
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise ValueError(f"{text!r} is no number of events")
-    return int(text)
+    return min(int(text), sys.maxsize)
 
 
 def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -117,6 +141,8 @@ def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
     return checked
 
 
+TIME_HELP: Final = "2026-01-31T03:00Z (UTC without an offset), Unix ms, 10m or '10m ago'"
+"""The forms of a time, for a help text."""
 count_argument: Final = _argument(_count)
 """The type of a number of events."""
 time_argument: Final = _argument(lambda text: parse_time(text, now_ms()))
@@ -126,7 +152,7 @@ time_argument: Final = _argument(lambda text: parse_time(text, now_ms()))
 def _ls(options: argparse.Namespace) -> int:
     for directory in logs(_FILES, options.directory):
         for line in listing(_FILES, directory):
-            print(line)
+            print(harmless(line))
     return 0
 
 
@@ -150,28 +176,36 @@ def _follower(options: argparse.Namespace) -> Follower:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    is_damaged = False
-    for directory in logs(_FILES, options.directory):
-        bar = _Bar(directory)
+    failed = [_has_failed(directory, options) for directory in logs(_FILES, options.directory)]
+    return int(any(failed))
+
+
+def _has_failed(directory: str, options: argparse.Namespace) -> bool:
+    """Verify one log, and print what is found."""
+    has_failed = False
+    bar = _Bar(directory)
+    try:
         for result in verify(_FILES, directory, bar.move):
             bar.clear()
             if isinstance(result, Finding):
-                is_damaged = is_damaged or result.kind != "torn"
-            print(_as_json(directory, result) if options.json else _as_text(directory, result))
-    return int(is_damaged)
+                has_failed |= result.is_damage if options.strict else result.is_new_damage
+            print(harmless(_as_json(directory, result) if options.json else _as_text(directory, result)))
+    finally:
+        bar.clear()
+    return has_failed
 
 
 def _as_json(directory: str, result: Finding | Summary) -> str:
     if isinstance(result, Summary):
         return json.dumps({"type": "summary", "log": directory, **result._asdict()})
-    told = {"path": result.path, "lost": result.lost, "message": result.message}
-    return json.dumps({"type": result.kind, "log": directory, **told})
+    members = {"path": result.path, "lost": result.lost, "accounted": result.is_accounted, "message": result.message}
+    return json.dumps({"type": result.kind, "log": directory, **members})
 
 
 def _as_text(directory: str, result: Finding | Summary) -> str:
     if isinstance(result, Summary):
         return f"{directory}: {result.segments} segments, {result.events} events and {result.bytes} bytes can be read"
-    return f"{result.kind}: {result.path}: {result.message}"
+    return str(result)
 
 
 class _Bar:
@@ -191,7 +225,7 @@ class _Bar:
         share = min(self._done * _BAR_WIDTH // max(self._all, 1), _BAR_WIDTH)
         if self._is_shown and share != self._shown:
             self._shown = share
-            print(f"\r{self._directory} [{'#' * share:{_BAR_WIDTH}}]", end="", file=sys.stderr, flush=True)
+            print(f"\r{harmless(self._directory)} [{'#' * share:{_BAR_WIDTH}}]", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Take the bar away, for a line of text."""
@@ -205,11 +239,11 @@ def _repair(options: argparse.Namespace) -> int:
         try:
             steps = plan(_FILES, directory)
             for step in steps:
-                print(f"{directory}: {step.text}")
+                print(harmless(f"{directory}: {step.text}"))
                 if options.apply:
                     step.apply()
             if not steps:
-                print(f"{directory}: nothing to repair")
+                print(harmless(f"{directory}: nothing to repair"))
         finally:
             _FILES.close(lock)
     if not options.apply:

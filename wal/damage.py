@@ -184,7 +184,7 @@ def account(files: Files, directory: str) -> list[dict[str, Any]]:
         return [_checked(json.loads(line)) for line in read_file(files, path).splitlines()]
     except FileNotFoundError:
         return []
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Broken(path, 0, "a JSON object a line", "something else; move it aside, then `wal verify`") from None
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import pairwise
 
 from wal.files import Files
@@ -14,6 +15,7 @@ from wal.listing import opened
 from wal.reader import Reader, start_of
 from wal.segment import list_segments
 from wal.select import Selection, coloured
+from wal.terminal import decoded, harmless
 from wal.verify import Finding, read_on
 
 _Line = tuple[int, int, bytes]
@@ -37,18 +39,26 @@ class Follower:
     """Prints events of some logs in order of time, and remembers how far it came in each."""
 
     def __init__(self, files: Files, directory: str, selection: Selection, *, is_raw: bool) -> None:
-        """`is_raw` forbids the colours that a terminal gets."""
+        """`is_raw` has a terminal get the bytes that a pipe gets: neither escaped nor in colours."""
         self.is_damaged = False
+        """Whether damage was met that damage.ndjson does not account for."""
         self._files = files
         self._directory = directory
         self._selection = selection
-        self._is_coloured = sys.stdout.isatty() and not is_raw and "NO_COLOR" not in os.environ
+        self._is_terminal = sys.stdout.isatty() and not is_raw
+        self._is_coloured = not os.environ.get("NO_COLOR")
         self._readers: dict[str, Reader] = {}
         self._told: set[str] = set()
+        self._unreadable = 0
+        self._first_unreadable = ""
 
     def new_lines(self) -> Iterator[bytes]:
         """All lines that have come since the last call, of all logs, in order of time."""
-        return (line for _, _, line in heapq.merge(*(self._lines(at, path) for at, path in enumerate(self._paths()))))
+        try:
+            for _, _, line in heapq.merge(*(self._lines(at, path) for at, path in enumerate(self._paths()))):
+                yield line
+        finally:
+            self._tell_unreadable()
 
     def last_lines(self, wanted: int) -> list[bytes]:
         """The last lines of all logs, in order of time; going on from there is `new_lines`."""
@@ -63,13 +73,23 @@ class Follower:
                 if len(lines) == wanted:
                     break
             found += lines
+        self._tell_unreadable()
         return [line for _, _, line in sorted(found, key=lambda line: line[:2])[-wanted:]] if wanted else []
 
     def show(self, lines: Iterable[bytes]) -> None:
         """Print lines at once."""
         for line in lines:
-            sys.stdout.buffer.write(coloured(line) if self._is_coloured else line)
+            if self._is_terminal:
+                sys.stdout.write(self._terminal_text(line))
+            else:
+                sys.stdout.buffer.write(line)
         sys.stdout.flush()
+
+    def _terminal_text(self, line: bytes) -> str:
+        if self._selection.fields:
+            return line.decode()
+        text = harmless(decoded(line[:-1])) + "\n"
+        return coloured(text) if self._is_coloured else text
 
     def _paths(self) -> list[str]:
         return logs(self._files, self._directory)
@@ -92,14 +112,25 @@ class Follower:
                 continue
             if segment is not None and step.header.segment != segment:
                 return
-            for line in self._selection.lines(step):
+            for line in self._selection.lines(step, partial(self._count_unreadable, path)):
                 yield (step.header.timestamp_ms, at, line)
 
     def _tell(self, finding: Finding) -> None:
         if finding.message not in self._told:
             self._told.add(finding.message)
-            print(f"wal: {finding.path}: {finding.message}", file=sys.stderr)
-        self.is_damaged = True
+            print(harmless(f"wal: {finding}"), file=sys.stderr)
+        self.is_damaged = self.is_damaged or finding.is_new_damage
+
+    def _count_unreadable(self, path: str, sequence: int) -> None:
+        if not self._unreadable:
+            self._first_unreadable = f"sequence {sequence} of {path}"
+        self._unreadable += 1
+
+    def _tell_unreadable(self) -> None:
+        if self._unreadable:
+            text = f"wal: not JSON objects: {self._unreadable} events, the first is {self._first_unreadable}"
+            print(harmless(f"{text}; --where leaves them out, --field prints empty columns"), file=sys.stderr)
+        self._unreadable = 0
 
 
 def start_of_selection(files: Files, directory: str, selection: Selection) -> Position | None:

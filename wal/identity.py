@@ -20,7 +20,7 @@ def read_log_id(files: Files, directory: str) -> bytes:
     content = read_file(files, path)
     try:
         log_id = str(json.loads(content)["log_id"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         log_id = ""
     if not _LOG_ID.fullmatch(log_id):
         raise Corrupt(path, 0, '{"log_id":"<16 hexadecimal digits>"}', repr(content[:60]))

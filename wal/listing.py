@@ -1,4 +1,4 @@
-"""`wal ls`: a log at a glance. Reads headers, and of the segments only the last one as a whole."""
+"""`wal ls`: a log at a glance. Reads headers, and as a whole only the last segment and those before a gap."""
 
 import os
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from wal.cursor import Cursor, consumers, load_cursor
-from wal.damage import account, missing_segments
-from wal.errors import Corrupt
+from wal.damage import Damage, Kind, account, missing_segments
+from wal.errors import Corrupt, MissingSegment
 from wal.files import Files
 from wal.format import Position
 from wal.identity import read_log_id
@@ -21,15 +21,16 @@ def listing(files: Files, directory: str) -> Iterator[str]:
     """The lines that describe a log: its segments, cursors and damage. Raises Broken, OSError."""
     log_id, held = read_log_id(files, directory), is_held(files, directory)
     yield f"{directory}  log {log_id.decode()}  {'held by a writer' if held else 'not held'}"
-    yield f"  {'segment':>10} {'first seq':>16} {'events':>10} {'bytes':>12}  {'opened':20}  {'last commit':20}  state"
+    times = f"{'opened (UTC)':20}  {'last commit (UTC)':20}"
+    yield f"  {'segment':>10} {'first seq':>16} {'events':>10} {'bytes':>12}  {times}  state"
     end = None
     names = list_segments(files, directory)
     for name, behind in zip_longest(names, names[1:]):
-        if behind is None:
-            end, last = _end_of(files, directory, log_id, name)
-            state = "active" if held else "closed"
+        state = "sealed" if behind else "active" if held else "closed"
+        if behind and behind.number == name.number + 1:
+            end, last = start_of(behind), opened(files, directory, log_id, behind)
         else:
-            end, last, state = start_of(behind), opened(files, directory, log_id, behind), "sealed"
+            end, last = end_of(files, directory, log_id, name)
         yield _row(files, directory, log_id, name, end, last, state)
         yield from _gap(files, directory, name, behind)
     for consumer in consumers(files, directory):
@@ -49,7 +50,11 @@ class Lag(NamedTuple):
 
 def lag_of(files: Files, directory: str, log_id: bytes, cursor: Cursor) -> Lag:
     """How far a consumer is behind the end of its log. Raises Broken, Unreadable, OSError."""
-    end, _ = _end_of(files, directory, log_id, list_segments(files, directory)[-1])
+    names = list_segments(files, directory)
+    if not names:
+        found = "no segment at all; restore the log"
+        raise MissingSegment(directory, 0, f"segment {cursor.acked.segment}", found)
+    end, _ = end_of(files, directory, log_id, names[-1])
     settled = max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
     if settled >= end.sequence:
         return Lag(0, 0, None)
@@ -60,6 +65,27 @@ def lag_of(files: Files, directory: str, log_id: bytes, cursor: Cursor) -> Lag:
         reader.close()
     length = _bytes_behind(files, directory, cursor.acked, end)
     return Lag(end.sequence - settled, length, oldest.header.timestamp_ms if oldest else None)
+
+
+def end_of(files: Files, directory: str, log_id: bytes, name: SegmentName) -> tuple[Position, int | None]:
+    """Where the last segment, or one before a gap, ends, and when its last block was committed (Unix ms).
+
+    Raises Broken, Unreadable, OSError.
+    """
+    reader, last = Reader(files, directory, log_id, start_of(name)), None
+    end = reader.position
+    try:
+        for step in read_all(reader):
+            if isinstance(step, Damage) and step.kind is Kind.MISSING:
+                break
+            if isinstance(step, Block):
+                last = step.header.timestamp_ms
+            end = reader.position
+    except MissingSegment:
+        pass
+    finally:
+        reader.close()
+    return end, last
 
 
 def opened(files: Files, directory: str, log_id: bytes, name: SegmentName) -> int | None:
@@ -89,18 +115,6 @@ def _gap(files: Files, directory: str, name: SegmentName, behind: SegmentName | 
     known = missing_segments(files, directory)
     for number in range(name.number + 1, behind.number if behind else 0):
         yield f"  {number:>10} missing{', and on the account of damage' if number in known else ''}"
-
-
-def _end_of(files: Files, directory: str, log_id: bytes, name: SegmentName) -> tuple[Position, int | None]:
-    """Where the last segment ends, and when its last block was committed."""
-    reader, last = Reader(files, directory, log_id, start_of(name)), None
-    try:
-        for step in read_all(reader):
-            if isinstance(step, Block):
-                last = step.header.timestamp_ms
-    finally:
-        reader.close()
-    return reader.position, last
 
 
 def _cursor(files: Files, directory: str, log_id: bytes, consumer: str, end: Position | None) -> str:

@@ -11,7 +11,8 @@ from wal.errors import Broken, Corrupt, MissingSegment
 from wal.files import Files
 from wal.format import Position
 from wal.identity import ensure_log_id, read_log_id, told_by_segments
-from wal.reader import Reader, read_all, start_of
+from wal.listing import end_of
+from wal.reader import Reader, start_of
 from wal.recovery import load_cursors, missing_numbers, recover, scan_last
 from wal.segment import SegmentName, list_segments
 from wal.verify import Finding, read_on
@@ -72,7 +73,7 @@ def _missing(
         if number - 1 in numbers:
             sequence = end.sequence
         elif before:
-            sequence = _end_of(files, directory, log_id, before[-1]).sequence
+            sequence = end_of(files, directory, log_id, before[-1])[0].sequence
         else:
             sequence = min(cursor.acked.sequence for cursor in cursors)
         damage = Damage(Kind.MISSING, Position(number, 0, sequence), end, "no such file")
@@ -107,16 +108,3 @@ def _last(files: Files, directory: str, log_id: bytes, name: SegmentName, cursor
 
 def _accounting(files: Files, directory: str, damage: Damage) -> Step:
     return Step(f"put on the account of damage: {damage}", partial(record, files, directory, damage))
-
-
-def _end_of(files: Files, directory: str, log_id: bytes, name: SegmentName) -> Position:
-    """Where reading a segment comes to, before the gap behind it."""
-    reader = Reader(files, directory, log_id, start_of(name))
-    try:
-        for _ in read_all(reader):
-            continue
-    except MissingSegment:
-        return reader.position
-    finally:
-        reader.close()
-    return reader.position

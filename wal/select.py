@@ -2,18 +2,26 @@
 
 import json
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from wal.segment import Block
+from wal.terminal import decoded, harmless
 
-_RELATIVE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_RELATIVE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smhd])(?: ago)?")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_TOKEN: Final = re.compile(rb'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*|true|false|null)')
+_UNIX_MS: Final = re.compile("[0-9]{13}")
+_UNIX_SECONDS: Final = re.compile("[0-9]{10}")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TOKEN: Final = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?[0-9][0-9.eE+-]*|true|false|null)')
+_INDEX: Final = re.compile("[0-9]{1,9}")
 _LONGEST: Final = 4300
 """Digits that Python makes an integer of; an event may hold any number of them."""
-_KEY, _STRING, _OTHER, _PLAIN = (b"\x1b[36m", b"\x1b[32m", b"\x1b[33m", b"\x1b[0m")
+_KEY, _STRING, _OTHER, _PLAIN = ("\x1b[36m", "\x1b[32m", "\x1b[33m", "\x1b[0m")
+
+OnUnreadable = Callable[[int], None]
+"""Hears the sequence of each line whose values were needed and which is not a JSON object."""
 
 
 class Selection(NamedTuple):
@@ -25,45 +33,60 @@ class Selection(NamedTuple):
     where: tuple[tuple[str, str], ...] = ()
     fields: tuple[str, ...] = ()
 
-    def lines(self, block: Block) -> Iterator[bytes]:
-        """The lines of a block that are asked for, as they are to be printed, each ending in LF."""
-        return (self._shown(line) for _, line in self.chosen(block))
+    def lines(self, block: Block, on_unreadable: OnUnreadable = lambda _: None) -> Iterator[bytes]:
+        """The lines of a block that are asked for, as they are to be printed, each ending in LF.
 
-    def chosen(self, block: Block) -> Iterator[tuple[int, bytes]]:
-        """The sequences and the lines of a block that are asked for, as they are, each ending in LF."""
+        Without `fields` a line is printed as it is. With them it is the values with tabs between, or empty columns
+        where the line is not a JSON object, so that there is always a line an event.
+        """
+        for sequence, line in self.chosen(block, on_unreadable):
+            yield self._columns(sequence, line, on_unreadable) if self.fields else line
+
+    def chosen(self, block: Block, on_unreadable: OnUnreadable = lambda _: None) -> Iterator[tuple[int, bytes]]:
+        """The sequences and the lines of a block that are asked for, as they are, each ending in LF.
+
+        `where` chooses no line that is not a JSON object.
+        """
         header = block.header
         if not self.since_ms <= header.timestamp_ms < self.until_ms:
             return
         # Not splitlines, to which a CR between two members is the end of a line.
         for sequence, line in enumerate(block.payload.split(b"\n")[:-1], header.sequence):
-            if sequence >= self.from_sequence and self._is_chosen(line):
+            if sequence >= self.from_sequence and self._is_chosen(sequence, line, on_unreadable):
                 yield sequence, line + b"\n"
 
-    def _is_chosen(self, line: bytes) -> bool:
+    def _is_chosen(self, sequence: int, line: bytes, on_unreadable: OnUnreadable) -> bool:
         if not self.where:
             return True
-        record = json.loads(line, parse_int=_integer)
-        return all(_text(_look_up(record, path)) == value for path, value in self.where)
+        values = _values(line, [path for path, _ in self.where], _text)
+        if values is None:
+            on_unreadable(sequence)
+        return values == [value for _, value in self.where]
 
-    def _shown(self, line: bytes) -> bytes:
-        if not self.fields:
-            return line
-        record = json.loads(line, parse_int=_integer)
-        return ("\t".join(_text(_look_up(record, path)) for path in self.fields) + "\n").encode()
+    def _columns(self, sequence: int, line: bytes, on_unreadable: OnUnreadable) -> bytes:
+        values = _values(line, self.fields, _column)
+        if values is None:
+            on_unreadable(sequence)
+        return ("\t".join(values or [""] * len(self.fields)) + "\n").encode()
 
 
 def parse_time(text: str, now_ms: int) -> int:
-    """Unix ms of an ISO 8601 time (UTC unless it says otherwise), or of so long ago: 90s, 10m, 2h, 1d.
+    """Parse a time to Unix ms: RFC 3339 (UTC if it has no offset), 13 digits of Unix ms, or 90s, 10m, 2h, "1d ago".
 
     Raises ValueError.
     """
     if ago := _RELATIVE.fullmatch(text):
         return now_ms - int(float(ago[1]) * _SECONDS[ago[2]] * 1000)
+    if _UNIX_MS.fullmatch(text):
+        return int(text)
+    if _UNIX_SECONDS.fullmatch(text):
+        raise ValueError(f"{text!r} looks like Unix seconds; expected Unix ms, e.g. {text}000")
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text.upper())
     except ValueError:
-        raise ValueError(f"{text!r} is no time; expected e.g. 2026-01-31T03:00 or 10m") from None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+        raise ValueError(f"{text!r} is not a time; expected e.g. 2026-01-31T03:00Z, 10m or Unix ms") from None
+    # Not timestamp(): a float times 1,000 is a ms too little for some times.
+    return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def parse_condition(text: str) -> tuple[str, str]:
@@ -74,32 +97,55 @@ def parse_condition(text: str) -> tuple[str, str]:
     return path, value
 
 
-def coloured(line: bytes) -> bytes:
+def coloured(line: str) -> str:
     """A line of JSON with its keys, strings and other values in the colours of a terminal."""
     return _TOKEN.sub(_colour, line)
 
 
-def _colour(token: re.Match[bytes]) -> bytes:
+def _colour(token: re.Match[str]) -> str:
     if token[3]:
         return _OTHER + token[3] + _PLAIN
-    return (_KEY if token[2] else _STRING) + token[1] + _PLAIN + (token[2] or b"")
+    return (_KEY if token[2] else _STRING) + token[1] + _PLAIN + (token[2] or "")
 
 
-def _look_up(record: Any, path: str) -> Any:
+def _values(line: bytes, paths: Sequence[str], shown: Callable[[Any], str]) -> list[str] | None:
+    """The values of a line at these paths, as text; None where it is not a JSON object, or is nested too deeply."""
+    try:
+        record = json.loads(decoded(line), parse_int=_integer, strict=False)
+        return [shown(_look_up(record, path)) for path in paths] if isinstance(record, dict) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _look_up(record: dict[str, Any], path: str) -> Any:
     """The value at a dotted path of the record or, if it has none there, of its event; None if neither has."""
     for root in (record, record.get("event")):
         try:
             value = root
             for name in path.split("."):
-                value = value[int(name)] if isinstance(value, list) else value[name]
-        except (KeyError, IndexError, TypeError, ValueError):
+                value = _member(value, name)
+        except (KeyError, IndexError, TypeError):
             continue
         return value
     return None
 
 
+def _member(value: Any, name: str) -> Any:
+    """A member of an object, or an element of an array by its index from 0. Raises KeyError, IndexError, TypeError."""
+    if not isinstance(value, list):
+        return value[name]
+    if not _INDEX.fullmatch(name):
+        raise KeyError(name)
+    return value[int(name)]
+
+
 def _integer(digits: str) -> int | str:
     return int(digits) if len(digits) <= _LONGEST else digits
+
+
+def _column(value: Any) -> str:
+    """A value that can't be taken for two columns or lines: a string with its backslashes doubled, else JSON."""
+    return harmless(value.replace("\\", "\\\\") if isinstance(value, str) else _text(value))
 
 
 def _text(value: Any) -> str:

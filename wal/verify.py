@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from wal.cursor import consumers, load_cursor
-from wal.damage import Damage
+from wal.damage import FILE_NAME, Damage, Kind, account, unaccounted
 from wal.errors import Broken, Corrupt, ForeignLog, LogLocked, MissingSegment, WalError
 from wal.files import Files
 from wal.format import Position
@@ -17,13 +17,31 @@ _KINDS: Final = {MissingSegment: "missing", ForeignLog: "foreign"}
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong. `lost` counts events; a torn tail is what a crash leaves, and no damage."""
+    """One thing that is wrong. `lost` counts events.
+
+    A torn tail is what a crash leaves, and no damage. `is_accounted` says that damage.ndjson has all of it already.
+    """
 
     kind: str
     path: str
     message: str
     lost: int = 0
     damage: Damage | None = None
+    is_accounted: bool = False
+
+    @property
+    def is_new_damage(self) -> bool:
+        """Whether an operator has to act on it."""
+        return self.is_damage and not self.is_accounted
+
+    @property
+    def is_damage(self) -> bool:
+        """Whether bytes or events are lost, or may be."""
+        return self.kind != "torn"
+
+    def __str__(self) -> str:
+        accounted = " (accounted for)" if self.is_accounted else ""
+        return f"{self.kind}{accounted}: {self.path}: {self.message}"
 
 
 class Summary(NamedTuple):
@@ -70,6 +88,7 @@ def verify(
         reader.close()
         if not held:
             yield from _torn(directory, reader.position, names[-1])
+    yield from _account(files, directory)
     yield from _cursors(files, directory, log_id, names)
     yield total
 
@@ -79,7 +98,7 @@ def read_on(files: Files, directory: str, reader: Reader) -> Iterator[Finding | 
     while True:
         try:
             for step in read_all(reader):
-                yield _finding(directory, step) if isinstance(step, Damage) else step
+                yield _finding(files, directory, step) if isinstance(step, Damage) else step
         except Broken as fault:
             yield Finding(_KINDS.get(type(fault), "broken"), fault.path, str(fault))
             behind = [name for name in list_segments(files, directory) if name.number > reader.position.segment]
@@ -89,8 +108,17 @@ def read_on(files: Files, directory: str, reader: Reader) -> Iterator[Finding | 
         return
 
 
-def _finding(directory: str, damage: Damage) -> Finding:
-    return Finding(str(damage.kind), directory, str(damage), damage.lost, damage)
+def _finding(files: Files, directory: str, damage: Damage) -> Finding:
+    is_accounted = not unaccounted(_accounted(files, directory), damage)
+    return Finding(str(damage.kind), directory, str(damage), damage.lost, damage, is_accounted)
+
+
+def _accounted(files: Files, directory: str) -> list[dict[str, Any]]:
+    """The lines of damage.ndjson; none where it can't be read, which is a finding and hides nothing of the segments."""
+    try:
+        return account(files, directory)
+    except Broken:
+        return []
 
 
 def _added(total: Summary, block: Block) -> Summary:
@@ -108,7 +136,15 @@ def _torn(directory: str, end: Position, last: SegmentName) -> Iterator[Finding]
         yield Finding("torn", path, f"{left} bytes behind byte {end.offset}; the next start cuts them off")
 
 
+def _account(files: Files, directory: str) -> Iterator[Finding]:
+    try:
+        account(files, directory)
+    except Broken as fault:
+        yield Finding("account", os.path.join(directory, FILE_NAME), str(fault))
+
+
 def _cursors(files: Files, directory: str, log_id: bytes, names: list[SegmentName]) -> Iterator[Finding]:
+    missing = {line["seg"] for line in _accounted(files, directory) if line["kind"] == Kind.MISSING}
     for consumer in consumers(files, directory):
         path = os.path.join(directory, "cursors", f"{consumer}.json")
         try:
@@ -116,5 +152,6 @@ def _cursors(files: Files, directory: str, log_id: bytes, names: list[SegmentNam
         except WalError as fault:
             yield Finding("cursor", path, str(fault))
             continue
-        if cursor and cursor.acked.segment not in {name.number for name in names}:
-            yield Finding("cursor", path, f"it is in segment {cursor.acked.segment}, which is not there")
+        if cursor and (segment := cursor.acked.segment) not in {name.number for name in names}:
+            message = f"it is in segment {segment}, which is not there"
+            yield Finding("cursor", path, message, is_accounted=segment in missing)

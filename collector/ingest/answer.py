@@ -4,11 +4,11 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
-from collector.errors import Fault, MethodNotAllowed, Rejected, SlowBody, TooFast, TooLarge, Unconfirmed
+from collector.errors import BadEvent, Fault, NotFound, Refusal, SlowBody, TooLarge
 from collector.ingest.session import Session
 from collector.ingest.target import Face
+from collector.problems import STATUS
 
 Headers = bytes
 """Header lines as they go over the wire, each `name: value` and CRLF: to join them costs a third of a list of pairs."""
@@ -34,10 +34,8 @@ _OF_PIXEL: Final = _OF_FACE[_PIXEL]
 _FSYNCED: Final = b"x-event-ack: fsync\r\n"
 _SHIPPED: Final = b"x-event-ack: shipped\r\n"
 METHODS: Final = b"GET, HEAD, OPTIONS, POST"
-_UNCONFIRMED: Final = (
-    "what was sent is stored, and the sink has not confirmed it in time; it may still arrive, and if it is "
-    "sent again, it may be there twice"
-)
+_CLOSING: Final = frozenset((SlowBody.code, TooLarge.code))
+"""Refusals after which the rest of the body is not waited for."""
 _NOT_IN_A_SCRIPT: Final = (
     (b"<", b"\\u003c"),
     (b">", b"\\u003e"),
@@ -74,18 +72,18 @@ def stored_headers(event_id: bytes | None, *, is_shipped: bool = False) -> Heade
     return ack if event_id is None else b"%bx-event-id: %b\r\n" % (ack, event_id)
 
 
-def batch_answer(face: Face, ids: list[str], rejected: list[tuple[int, Rejected]], extra: Headers) -> Answer:
+def batch_answer(face: Face, ids: list[str], rejected: list[tuple[int, Refusal]], extra: Headers) -> Answer:
     """The verdicts of a batch: a 400, in JSON or as a pixel, where no event of it was good."""
     verdicts = [
-        {"index": index, "field": fault.field, "message": fault.message}
-        for index, error in rejected
-        for fault in error.faults or (Fault("", error.message),)
+        {"index": index, "field": fault.field, "code": refusal.code, "message": fault.message}
+        for index, refusal in rejected
+        for fault in refusal.faults or (Fault("", refusal.message),)
     ]
     body: dict[str, object] = {"type": "batch", "accepted": len(ids), "rejected": verdicts, "ids": ids}
     if ids:
         return event_answer(face, None, msgspec.json.encode(body), extra)
-    body["message"] = "no event of the batch is as it must be"
-    return _refusal(400, face, msgspec.json.encode(body), extra)
+    body |= {"code": BadEvent.code, "message": "every event of the batch failed validation"}
+    return _refusal(STATUS[BadEvent.code], face, msgspec.json.encode(body), extra)
 
 
 def event_object(session: Session, received_ms: int, aid: str, token: bytes) -> bytes:
@@ -111,10 +109,14 @@ def event_object(session: Session, received_ms: int, aid: str, token: bytes) -> 
     )
 
 
-def relay_answer(next_sequence: int, *, is_stored: bool) -> Answer:
-    """The answer to another node: the sequence of its next event that is wanted here, in decimal digits."""
+def relay_answer(next_sequence: int, chain: str | None = None, *, is_stored: bool) -> Answer:
+    """The answer to another node: the sequence of its next event that is wanted here, in decimal digits.
+
+    A space and the chain of the event before it follow where they are known.
+    """
     headers = b"content-type: text/plain; charset=utf-8\r\n" + _ALWAYS
-    return Answer(200, headers + _FSYNCED if is_stored else headers, b"%d" % next_sequence)
+    body = f"{next_sequence} {chain}" if chain else str(next_sequence)
+    return Answer(200, headers + _FSYNCED if is_stored else headers, body.encode())
 
 
 def redirect_answer(where: bytes, extra: Headers) -> Answer:
@@ -127,20 +129,15 @@ def preflight_answer(extra: Headers) -> Answer:
     return Answer(204, b"%ballow: %b\r\n%b" % (_ALWAYS, METHODS, extra), b"")
 
 
-def refusal_answer(status: int, face: Face, error: Exception, extra: Headers = b"") -> Answer:
+def refusal_answer(face: Face, refusal: Refusal, extra: Headers = b"") -> Answer:
     """The answer for what was not stored: JSON, but for a pixel, which stays a GIF with the same status."""
     headers = extra
-    if isinstance(error, TooFast):
-        headers += b"retry-after: %d\r\n" % error.retry_seconds
-    elif isinstance(error, Unconfirmed):
-        headers += stored_headers(error.event_id)
-    elif not isinstance(error, Rejected):
-        headers += b"retry-after: 1\r\n"
-    if isinstance(error, MethodNotAllowed):
-        headers += b"allow: %b\r\n" % error.allowed
-    refusal = _refusal(status, face, _refusal_body(error), headers)
-    # what is left of the body is not waited for
-    return replace(refusal, closes=isinstance(error, SlowBody | TooLarge))
+    if refusal.retry_seconds is not None:
+        headers += b"retry-after: %d\r\n" % refusal.retry_seconds
+    if refusal.allowed:
+        headers += b"allow: %b\r\n" % refusal.allowed
+    closes = refusal.code in _CLOSING
+    return _refusal(STATUS[refusal.code], face, _refusal_body(refusal), headers, closes=closes)
 
 
 def document_answer(body: bytes) -> Answer:
@@ -148,19 +145,17 @@ def document_answer(body: bytes) -> Answer:
     return Answer(200, _OF_FACE[Face.JSON] + b"access-control-allow-origin: *\r\n", body)
 
 
-def _refusal(status: int, face: Face, body: bytes, extra: Headers) -> Answer:
+def _refusal(status: int, face: Face, body: bytes, extra: Headers, *, closes: bool = False) -> Answer:
     shown = Face.PIXEL if face is Face.PIXEL else Face.JSON
-    return Answer(status, _OF_FACE[shown] + extra, GIF if face is Face.PIXEL else body)
+    return Answer(status, _OF_FACE[shown] + extra, GIF if face is Face.PIXEL else body, closes)
 
 
-def _refusal_body(error: Exception) -> bytes:
-    if isinstance(error, Unconfirmed):
-        return msgspec.json.encode({"message": _UNCONFIRMED})
-    if not isinstance(error, Rejected):
-        return msgspec.json.encode({"message": "the event could not be stored; send it again later"})
-    body: dict[str, object] = {"message": error.message}
-    if error.faults:
-        body["errors"] = error.faults
+def _refusal_body(refusal: Refusal) -> bytes:
+    body: dict[str, object] = {"code": refusal.code, "message": refusal.message}
+    if refusal.code == NotFound.code:  # the API page gives this body to the letter
+        del body["code"]
+    if refusal.faults:
+        body["errors"] = refusal.faults
     return msgspec.json.encode(body)
 
 

@@ -12,6 +12,9 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 _CACHED_ADDRESSES: Final = 4096
 _ADDRESS: Final = re.compile(r'"?(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)|([0-9a-fA-F:]+:[0-9a-fA-F:.]+))(?::\d{1,5})?"?')
 """An address as proxies write it: bare, quoted, an IPv6 one in brackets or not, with or without a port."""
+_MOST_PAIRS: Final = 8
+_MOST_HOPS: Final = 32
+"""Proxies between a client and us, and more than there are. Reading one takes 1 us, and a header has room for 4,000."""
 _LONGEST_HOP: Final = 64
 """Longer than any address; what is longer would take the pattern a time that grows with its square."""
 _V4_BITS: Final = 24
@@ -33,14 +36,15 @@ def client_of(peer: str | None, scheme: str, headers: list[tuple[bytes, bytes]],
     """
     if peer is None or not trusted or not _is_trusted(peer, trusted):
         return Client(peer, scheme == "https")
-    forwarded = [_pairs(element) for element in _elements(headers, b"forwarded")]
-    listed = _elements(headers, b"x-forwarded-for")
+    forwarded = [_pairs(element) for element in _last_elements(headers, b"forwarded")]
+    listed = _last_elements(headers, b"x-forwarded-for")
     said = {
         address
         for hops in ([pairs.get("for", "") for pairs in forwarded], listed)
         if hops and (address := _first_untrusted(hops, trusted))
     }
-    protocols = [pairs["proto"] for pairs in forwarded if "proto" in pairs] or _elements(headers, b"x-forwarded-proto")
+    protocols = [pairs["proto"] for pairs in forwarded if "proto" in pairs]
+    protocols = protocols or _last_elements(headers, b"x-forwarded-proto")
     is_https = protocols[-1].strip('"').lower() == "https" if protocols else scheme == "https"
     return Client(said.pop() if len(said) == 1 else peer, is_https)
 
@@ -77,7 +81,7 @@ def _address(text: str) -> IPv4Address | IPv6Address:
 
 
 def _first_untrusted(hops: list[str], trusted: Networks) -> str | None:
-    """The last hop that is no trusted proxy; the first of all where every one is trusted; None if one can't be read."""
+    """The last hop that is not a trusted proxy; the first of all where each is trusted; None if one can't be read."""
     text = ""
     for hop in reversed(hops):
         found = _ADDRESS.fullmatch(hop) if len(hop) <= _LONGEST_HOP else None
@@ -92,13 +96,13 @@ def _first_untrusted(hops: list[str], trusted: Networks) -> str | None:
     return text
 
 
-def _elements(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
-    """The elements of a header that may be there several times, each a list."""
+def _last_elements(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    """The last elements of a header that may be there several times, each a list. What is before them stays in one."""
     values = [value.decode("latin-1") for each, value in headers if each == name]
-    return [element.strip() for element in ",".join(values).split(",")] if values else []
+    return [element.strip() for element in ",".join(values).rsplit(",", _MOST_HOPS)] if values else []
 
 
 def _pairs(element: str) -> dict[str, str]:
     """The `name=value` pairs of one element of `Forwarded`."""
-    pairs = (pair.partition("=") for pair in element.split(";"))
+    pairs = (pair.partition("=") for pair in element.split(";", _MOST_PAIRS)[:_MOST_PAIRS])
     return {name.strip().lower(): value.strip() for name, _, value in pairs}

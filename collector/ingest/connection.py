@@ -23,7 +23,7 @@ from collector.ingest.cycle import Cycle
 from collector.ingest.head import Head
 from collector.ingest.send import as_bytes, write_answer
 from collector.ingest.target import Face
-from collector.problems import status_of
+from collector.problems import refusal_of
 
 Begin = Callable[[Head, bytes, Callable[[Answer], None]], bool]
 STATE: Final = "tracklog.connections"
@@ -389,7 +389,7 @@ class Connection(HttpToolsProtocol):
             return
         is_answered = self._phase is _BODY and not self._unanswered
         if not is_answered and not any(cycle.response_started for cycle in self._unanswered):
-            answer = refusal_answer(status_of(error), Face.JSON, error)
+            answer = refusal_answer(Face.JSON, refusal_of(error))
             self.transport.write(as_bytes(answer, closes=True, has_body=True))
         self.transport.close()
 

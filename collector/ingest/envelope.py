@@ -11,9 +11,20 @@ from collector.registry import Property
 _NOTHING: Final = b"null"
 _NO_WARNINGS: Final = b"[]"
 _encode: Final = msgspec.json.encode
+_QUOTES: Final = 2
+_USER_AGENT_BYTES: Final = 1024 + _QUOTES
+_REFERER_BYTES: Final = 4096 + _QUOTES
+_ESCAPE_BYTES: Final = 6
+"""What one character of a header may become in JSON."""
+_EVENT_BYTES: Final = 512
+_REQUEST_BYTES: Final = 7 << 10
+"""What a request may add to the log beside what it sent: this, and so much for each event. The contract has 8 KiB;
+the rest is for the dead letter of its refused events."""
+_AROUND_BYTES: Final = 335
+"""What a record has at the most beside the property's members, the warnings, the headers and the event."""
 
 
-class Visit(Struct, frozen=True, gc=False):  # made in 0.1 us, a tuple in 0.3
+class Visit(Struct, frozen=True):
     """What is known of a request beside its event, as far as the property lets it be stored."""
 
     prop: Property
@@ -26,16 +37,46 @@ class Visit(Struct, frozen=True, gc=False):  # made in 0.1 us, a tuple in 0.3
 
 
 def members_of(visit: Visit) -> bytes:
-    """What the records of all events of a request say alike."""
-    ip, user_agent, referer = visit.ip, visit.user_agent, visit.referer
+    """What a record says of its request: for a request with one event, which nearly every one is."""
+    return _members(visit, _kept(visit.user_agent, _USER_AGENT_BYTES), _kept(visit.referer, _REFERER_BYTES))
+
+
+def shared_members_of(visit: Visit, room: int) -> bytes:
+    """The same for requests whose records have `room` bytes each for user agent and referer, which are cut to it."""
+    user_agent = _kept(visit.user_agent, min(_USER_AGENT_BYTES, room))
+    return _members(visit, user_agent, _kept(visit.referer, min(_REFERER_BYTES, room - len(user_agent))))
+
+
+def room_for_headers(visit: Visit, events: int, expansion: int = 0) -> int:
+    """Bytes for user agent and referer in each record of a request, so that what it adds to the log is bounded by
+    what it sent. `expansion` are the bytes that its events have beyond those sent. Below 0: there is no room for it."""
+    around = _AROUND_BYTES + len(visit.prop.members)
+    warnings = len(_encode(visit.warnings)) if visit.warnings else 0
+    return _EVENT_BYTES - around - warnings + (_REQUEST_BYTES - expansion) // events
+
+
+def _members(visit: Visit, user_agent: bytes, referer: bytes) -> bytes:
+    ip = visit.ip
     return b'"received_at":%d,%b,"ip":%b,"user_agent":%b,"referer":%b,"s2s":%b' % (
         visit.received_ms,
         visit.prop.members,
         _NOTHING if ip is None else _encode(ip),
-        _NOTHING if user_agent is None else _encode(user_agent),
-        _NOTHING if referer is None else _encode(referer),
+        user_agent,
+        referer,
         b"true" if visit.is_s2s else b"false",
     )
+
+
+def _kept(text: str | None, most: int) -> bytes:
+    """The JSON of a header, cut to so many bytes."""
+    if text is None:
+        return _NOTHING
+    encoded = _encode(text)
+    if len(encoded) <= most:
+        return encoded
+    shorter = max(0, most - _QUOTES)
+    encoded = _encode(text[:shorter])
+    return encoded if len(encoded) <= most else _encode(text[: shorter // _ESCAPE_BYTES])
 
 
 def envelope(log_id: bytes, sequence: int, visit: Visit, members: bytes, session: Session, event: bytes) -> bytes:
@@ -57,3 +98,8 @@ def envelope(log_id: bytes, sequence: int, visit: Visit, members: bytes, session
         _encode(visit.warnings) if visit.warnings else _NO_WARNINGS,
         event,
     )
+
+
+def renumbered(record: bytes, log_id: bytes, sequence: int) -> bytes:
+    """The same line at another place in the log."""
+    return b'{"id":"%b-%d%b' % (log_id, sequence, record[record.index(b'",') :])

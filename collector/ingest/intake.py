@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -10,29 +11,43 @@ from msgspec import Struct
 from collector.config import Limits
 from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters, Form, Refused, Sender
-from collector.errors import BadEvent, BadRedirect, BadTarget, NotAClick, TooLarge, Unconfirmed
+from collector.errors import BadEvent, NotAClick, Refusal, Rejected, TooFast, TooLarge, Unconfirmed
 from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import Batch, batch_in, decode_event
-from collector.ingest.envelope import Visit, envelope, members_of
+from collector.ingest.envelope import (
+    Visit,
+    envelope,
+    members_of,
+    renumbered,
+    room_for_headers,
+    shared_members_of,
+)
 from collector.ingest.inflate import inflate
 from collector.ingest.privacy import scrub, scrub_raw
-from collector.ingest.query import without
+from collector.ingest.query import without_secrets
+from collector.ingest.rate import Rate
 from collector.ingest.session import Session, Sessions
 from collector.ingest.target import Face, Target
 from collector.ingest.visitor import next_session
-from collector.registry import Ack
+from collector.registry import Ack, Property
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
 
 _LOST_CLICKS_MS: Final = 60_000
+_SLICE_BYTES: Final = 64 << 10
+"""Of a body that are worked on before others have their turn: 1 ms."""
+_EVENT_WORK: Final = 512
+"""Bytes whose work an event costs beside its own."""
+_LETTER_TEXT: Final = 128
+"""Characters of a header in the dead letter of a batch."""
 _JSON: Final = Face.JSON
 _JAVASCRIPT: Final = Face.JAVASCRIPT
 
 logger = logging.getLogger(__name__)
 
 
-class Request(Struct, frozen=True, gc=False):
+class Request(Struct, frozen=True):
     """A request to a property that may send."""
 
     target: Target
@@ -46,7 +61,7 @@ class Request(Struct, frozen=True, gc=False):
     """False for HEAD, which is answered as GET would be, and leaves nothing behind."""
 
 
-class Stored(Struct, frozen=True, gc=False):
+class Stored(Struct, frozen=True):
     """An event on its way into the log."""
 
     durable: asyncio.Future[None] | None
@@ -57,7 +72,7 @@ class Stored(Struct, frozen=True, gc=False):
     """To be sent then."""
 
 
-class StoredBatch(Struct, frozen=True, gc=False):
+class StoredBatch(Struct, frozen=True):
     """A batch on its way into the log: nothing of it but what is to be said of it then."""
 
     durable: asyncio.Future[None] | None
@@ -67,8 +82,20 @@ class StoredBatch(Struct, frozen=True, gc=False):
     records: int
     session: Session | None
     """Of the last of them."""
-    refused: list[tuple[int, Refused]]
-    """The events that are not as they must be, by index."""
+    refused: list[Refused]
+    """The events that failed validation."""
+
+
+class LongWork:
+    """Divides long work into slices: in one turn of the event loop one slice of one request runs, and others wait."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def pause(self) -> None:
+        """Let everybody else have their turn; returns when the next slice of the caller may run."""
+        async with self._lock:
+            await asyncio.sleep(0)
 
 
 class Intake:
@@ -91,6 +118,7 @@ class Intake:
         self._sessions = sessions
         self._limits = limits
         self._confirmations = confirmations
+        self._long_work = LongWork()
         self._lost_clicks = 0
         self._lost_clicks_told_ms = 0
 
@@ -101,60 +129,73 @@ class Intake:
 
     async def inflate(self, request: Request, body: bytes, encoding: bytes) -> bytes:
         """The body without its content encoding. Raises Rejected."""
+        limits = self._limits
+        parts: list[bytes] = []
+        length = 0
         try:
-            return inflate(body, encoding.strip().lower(), self._limits.body_bytes)
+            for part in inflate(body, encoding.strip().lower(), limits.body_bytes, limits.inflation_ratio):
+                parts.append(part)
+                length += len(part)
+                if length > _SLICE_BYTES:
+                    length = 0
+                    await self._long_work.pause()
         except BadEvent as error:
-            await self._refuse(request, [Refused(error, Form.JSON, body)])
-            raise
+            refusal = error.refusal
+        else:
+            return b"".join(parts)
+        raise await self._rejected(request, Form.JSON, refusal, body)
 
     async def take_body(self, request: Request, body: bytes, *, is_ndjson: bool) -> Answer:
         """Take the event, or the events, in a body. Raises Rejected, WalError."""
         if not is_ndjson and body[:1] == b"{":
             return await self.take(request, body, body, Form.JSON)
+        if len(body) > _SLICE_BYTES:
+            await self._long_work.pause()
         try:
             batch = batch_in(body, self._limits.batch_events, is_ndjson=is_ndjson)
             if batch is not None and request.target.face is Face.REDIRECT:
                 raise NotAClick("a redirect needs one click event, not a batch")
         except (BadEvent, NotAClick) as error:
-            if body:
-                await self._refuse(request, [Refused(error, Form.NDJSON if is_ndjson else Form.JSON, body)])
-            raise
-        if batch is None:
-            return await self.take(request, body, body, Form.JSON)
-        if request.visit.prop.rate and request.is_stored:
-            request.visit.prop.rate.take(len(batch.events))
-        if (fault := request.target.fault) is not None:
-            await self._refuse(request, [Refused(fault, Form.JSON, event) for event in batch.events])
-            raise fault
-        stored = self._begin_batch(request, batch)
-        # or the next batch would find neither memory nor caches that this one has done with (0.5 us an event)
-        del body, batch
-        return await self._answer_batch(request, stored)
+            refusal = error.refusal
+        else:
+            if batch is None:
+                return await self.take(request, body, body, Form.JSON)
+            if len(body) > _SLICE_BYTES:
+                await self._long_work.pause()
+            stored = await self._begin_batch(request, batch, Form.NDJSON if is_ndjson else Form.JSON)
+            # or the next batch would find neither memory nor caches that this one has done with (0.5 us an event)
+            del body, batch
+            return await self._answer_batch(request, stored, Form.NDJSON if is_ndjson else Form.JSON)
+        raise await self._rejected(request, Form.NDJSON if is_ndjson else Form.JSON, refusal, body)
 
-    async def take(self, request: Request, event: bytes, raw: bytes, form: Form) -> Answer:
+    async def take(self, request: Request, event: bytes, raw: bytes, form: Form, expansion: int = 0) -> Answer:
         """Take one event, which came as `raw`. Raises Rejected, WalError."""
+        refusal = request.target.fault
+        if refusal is None:
+            try:
+                stored = self.begin(request, event, expansion)
+            except (BadEvent, NotAClick) as error:
+                refusal = error.refusal
+        if refusal is not None:
+            kept = without_secrets(raw) if form is Form.QUERY else raw
+            raise await self._rejected(request, form, refusal, kept)
         prop = request.visit.prop
-        if prop.rate and request.is_stored:
-            prop.rate.take(1)
-        try:
-            stored = self.begin(request, event)
-        except (BadEvent, BadRedirect, BadTarget, NotAClick) as error:
-            if raw:
-                kept = without(raw, "an_session", "redirect_sig") if form is Form.QUERY else raw
-                await self._refuse(request, [Refused(error, form, kept)])
-            raise
         if stored.durable is not None:
+            if prop.rate:
+                prop.rate.take(1)
             await stored.durable
             if prop.ack is not None:
                 await self._wait_for(prop.ack, stored.sequence, 1, stored.event_id)
         return stored.answer
 
-    def begin(self, request: Request, event: bytes) -> Stored:
-        """Append one event, and do not wait for the disk. Raises Rejected, WalError: nothing is appended then."""
+    def begin(self, request: Request, event: bytes, expansion: int = 0) -> Stored:
+        """Append one event to a target without fault, and do not wait for the disk.
+
+        `expansion` are the bytes that the event has beyond those sent. Raises Rejected, WalError: nothing is appended
+        then.
+        """
         target, visit, token, headers = request.target, request.visit, request.token, request.headers
         prop, sessions = visit.prop, self._sessions
-        if target.fault is not None:
-            raise target.fault
         decoded, line = decode_event(event, prop.required, self._limits)
         if prop.ip != "full" or not prop.has_user_agent:
             line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
@@ -175,7 +216,8 @@ class Intake:
             aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
             body = event_object(session, visit.received_ms, aid, token)
         answer = event_answer(target.face, target.location, body, headers)
-        record = envelope(log_id, sequence, visit, members_of(visit), session, line)
+        members = _members(visit, expansion) if expansion > 0 or visit.warnings else members_of(visit)
+        record = envelope(log_id, sequence, visit, members, session, line)
         durable = self._committer.append(record) if request.is_stored else None
         return Stored(durable, sequence, event_id, answer)
 
@@ -187,40 +229,63 @@ class Intake:
             logger.warning("%d clicks were redirected although their events were not stored", self._lost_clicks)
             self._lost_clicks, self._lost_clicks_told_ms = 0, now
 
-    def _begin_batch(self, request: Request, batch: Batch) -> StoredBatch:
-        """Append the events, and do not wait for the disk. Raises TooLarge, WalError: nothing is appended then.
+    async def _begin_batch(self, request: Request, batch: Batch, form: Form) -> StoredBatch:
+        """Append the events, and do not wait for the disk. Raises Rejected, WalError: nothing is appended then.
 
         One bad event does not sink the others; those that are good go into the log together, or none of them.
         """
-        visit, token = request.visit, request.token
+        visit, token, fault = request.visit, request.token, request.target.fault
+        if fault is not None:
+            raise await self._all_rejected(
+                request, form, fault, [Refused(fault, each, index) for index, each in enumerate(batch.events)]
+            )
         prop = visit.prop
         known = session = self._sessions.read(prop.portal_id, token) if token else None
         last: dict[int, Session] = {}
         records: list[bytes] = []
-        refused: list[tuple[int, Refused]] = []
-        log_id, sequence, members = self._committer.log.log_id, self._committer.next_sequence, members_of(visit)
+        refused: list[Refused] = []
+        log_id, first = self._committer.log.log_id, self._committer.next_sequence
+        members = shared_members_of(visit, room_for_headers(visit, len(batch.events)))
+        work = 0
         is_whole = prop.ip == "full" and prop.has_user_agent
         for index, each in enumerate(batch.events):
+            work += len(each) + _EVENT_WORK
+            if work > _SLICE_BYTES:
+                work = 0
+                await self._long_work.pause()
             try:
                 event, line = decode_event(each, prop.required, self._limits, is_line=batch.are_lines)
             except (BadEvent, TooLarge) as error:
-                refused.append((index, Refused(error, Form.JSON, each)))
+                refused.append(Refused(error.refusal, each, index))
                 continue
             if not is_whole:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
             session = next_session(self._sessions, prop.portal_id, event, known, visit.received_ms // 1000, last)
             last[session.au_id] = session
-            records.append(envelope(log_id, sequence + len(records), visit, members, session, line))
+            records.append(envelope(log_id, first + len(records), visit, members, session, line))
         durable = None
         if records and request.is_stored:
-            try:
-                durable = self._committer.append(b"".join(records), len(records))
-            except RecordTooLarge:
-                raise TooLarge("the events are too large together; send fewer at a time") from None
-        return StoredBatch(durable, sequence, len(records), session, refused)
+            first, durable = self._append_batch(prop, records, first)
+        return StoredBatch(durable, first, len(records), session, refused)
 
-    async def _answer_batch(self, request: Request, batch: StoredBatch) -> Answer:
-        """The answer for a batch, once it is stored. Raises WalError, Unconfirmed."""
+    def _append_batch(self, prop: Property, records: list[bytes], first: int) -> tuple[int, asyncio.Future[None]]:
+        """Append records that were made for the sequences from `first` on; returns where they stand, and the future."""
+        events, committer = len(records), self._committer
+        if prop.rate:
+            _check_rate(prop.rate, events)
+        if committer.next_sequence != first:  # others have appended between two slices
+            first = committer.next_sequence
+            records = [renumbered(each, committer.log.log_id, at) for at, each in enumerate(records, first)]
+        try:
+            durable = committer.append(b"".join(records), events)
+        except RecordTooLarge:
+            raise TooLarge("the events are too large together; send fewer at a time") from None
+        if prop.rate:
+            prop.rate.take(events)
+        return first, durable
+
+    async def _answer_batch(self, request: Request, batch: StoredBatch, form: Form) -> Answer:
+        """The answer for a batch, once it is stored. Raises Rejected, WalError, Unconfirmed."""
         prop, headers = request.visit.prop, request.headers
         if batch.durable is not None:
             await batch.durable
@@ -229,12 +294,14 @@ class Intake:
                 token = self._sessions.token(prop.portal_id, batch.session)
                 headers += set_cookie(token, prop.portal_id, is_https=request.is_https)
         if batch.refused:
-            await self._refuse(request, [each for _, each in batch.refused])
+            if not batch.records:
+                self._check_rejects(request)
+            await self._keep(request, form, batch.refused)
         if batch.durable is not None and prop.ack is not None:
             await self._wait_for(prop.ack, batch.first, batch.records, None)
         name = self._committer.log.log_id.decode()
         ids = [f"{name}-{each}" for each in range(batch.first, batch.first + batch.records)]
-        rejected = [(index, each.error) for index, each in batch.refused]
+        rejected = [(each.batch_index or 0, each.refusal) for each in batch.refused]
         return batch_answer(request.target.face, ids, rejected, headers)
 
     async def _wait_for(self, ack: Ack, first: int, records: int, event_id: bytes | None) -> None:
@@ -247,13 +314,66 @@ class Intake:
             raise Unconfirmed(event_id) from None
         raise Unconfirmed(event_id)
 
-    async def _refuse(self, request: Request, refused: list[Refused]) -> None:
+    async def _rejected(self, request: Request, form: Form, refusal: Refusal, raw: bytes) -> Rejected:
+        """The exception for a request with one event, or with what is no event, which is kept. Raises TooFast."""
+        return await self._all_rejected(request, form, refusal, [Refused(refusal, raw)])
+
+    async def _all_rejected(self, request: Request, form: Form, refusal: Refusal, refused: list[Refused]) -> Rejected:
+        """The same for all events of a request."""
+        self._check_rejects(request)
+        await self._keep(request, form, refused)
+        return Rejected.of(refusal)
+
+    def _check_rejects(self, request: Request) -> None:
+        """Raise TooFast where a property has had too many events refused: those of this request are not kept then.
+
+        That holds back no event that passes, so junk locks nobody out.
+        """
+        rejects = request.visit.prop.rejects
+        if request.is_stored and (wait := rejects.wait_seconds(time.monotonic())):
+            raise TooFast("too many events of this property are refused", wait)
+
+    async def _keep(self, request: Request, form: Form, refused: list[Refused]) -> None:
+        """Count refused events, and put them into the dead letters."""
         visit = request.visit
-        if request.is_stored:
-            prop = visit.prop
-            known = (visit.received_ms, visit.ip, visit.user_agent, visit.referer, visit.is_s2s)
-            kept = [
-                each._replace(raw=scrub_raw(each.raw, each.form, prop.ip, keeps_user_agent=prop.has_user_agent))
+        if not request.is_stored:
+            return
+        prop = visit.prop
+        prop.rejects.take(len(refused))
+        if prop.ip != "full" or not prop.has_user_agent:
+            keeps_user_agent = prop.has_user_agent
+            refused = [
+                each._replace(raw=scrub_raw(each.raw, form, prop.ip, keeps_user_agent=keeps_user_agent))
                 for each in refused
             ]
-            await self._dead_letters.put(Sender(prop.portal_id, prop.prop_id, *known), kept)
+        if any(each.raw for each in refused):
+            await self._dead_letters.put(_sender(visit, len(refused)), form, refused)
+
+
+def _members(visit: Visit, expansion: int) -> bytes:
+    """The members of a record that has more than its event, as it was sent, and the headers. Raises TooLarge."""
+    room = room_for_headers(visit, 1, expansion)
+    if room < 0:
+        raise TooLarge("the event is too long once its escapes are JSON; send it as a JSON body")
+    return shared_members_of(visit, room)
+
+
+def _check_rate(rate: Rate, events: int) -> None:
+    """Raise TooFast where a batch is over the rate, or can never be within it."""
+    if events > rate.largest_batch:
+        raise TooFast(
+            f"the batch has {events} events, and this property may send {rate.largest_batch} at a time; "
+            "send smaller batches",
+            1,
+        )
+    if wait := rate.wait_seconds(time.monotonic(), events):
+        raise TooFast("this property sends more events than its rate allows", wait)
+
+
+def _sender(visit: Visit, events: int) -> Sender:
+    """Who sent refused events. Headers are cut where a batch may have its own share of them in its records."""
+    user_agent, referer = visit.user_agent, visit.referer
+    if events > 1:
+        user_agent, referer = user_agent and user_agent[:_LETTER_TEXT], referer and referer[:_LETTER_TEXT]
+    prop = visit.prop
+    return Sender(prop.portal_id, prop.prop_id, visit.received_ms, visit.ip, user_agent, referer, visit.is_s2s)

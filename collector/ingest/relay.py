@@ -2,57 +2,51 @@
 
 import asyncio
 import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from collector.config import Limits
-from collector.errors import BadEvent, BadTarget, Forbidden, MethodNotAllowed, Overloaded, Rejected, TooLarge
+from collector.errors import BadTarget, Forbidden, MethodNotAllowed, Overloaded, Rejected, RelayBlocked
 from collector.ingest.answer import Answer, refusal_answer, relay_answer
 from collector.ingest.body import BodyReader, ClientGone
 from collector.ingest.inflate import inflate
 from collector.ingest.query import parse_pairs
+from collector.ingest.relay_records import records_in
 from collector.ingest.send import send_answer
 from collector.ingest.target import Face
-from collector.problems import status_of
+from collector.problems import refusal_of
 from collector.registry import is_key, key_in
 from wal.errors import WalError
-from wal.format import MAX_BLOCK_BYTES, MAX_LINE_BYTES
+from wal.format import MAX_BLOCK_BYTES
 
 _METHODS: Final = b"GET, POST"
-_LOG_ID_DIGITS: Final = frozenset("0123456789abcdef")
-_LOG_ID_LENGTH: Final = 16
+_LOG_ID: Final = re.compile("[0-9a-f]{16}")
+_CHAIN: Final = re.compile(rb"[0-9a-f]{8}")
+_AT_ONCE: Final = 8
+"""Batches that are inflated and stored at a time. Each may hold three times MAX_BLOCK_BYTES: inflated, as lines, and
+as the lines that are new."""
+_DISK: Final = "disk"
+_INFLATION_RATIO: Final = 10_000
+"""Records of a quiet hour may be much alike, and a relay has shown its key."""
 
 logger = logging.getLogger(__name__)
 
 
 class Relays(Protocol):
-    """How far other nodes' logs have arrived, and where they go on."""
+    """How far other nodes' logs have arrived, and where they go on. A key is given by its digest."""
 
-    async def next(self, log_id: str) -> int:
-        """The sequence of the next event that is wanted of a log."""
+    async def next(self, key_digest: bytes, log_id: str) -> tuple[int, str | None]:
+        """The sequence of the next event that is wanted of a log, and the chain of the one before."""
 
-    async def take(self, log_id: str, records: list[tuple[int, bytes]]) -> int:
+    async def take(
+        self, key_digest: bytes, log_id: str, records: list[tuple[int, bytes]], chain: str | None = None
+    ) -> int:
         """Store those of these records, each a sequence and a line, that are new; returns the next sequence."""
-
-
-class _Record(Struct):
-    """What every reader of a record relies on."""
-
-    id: str
-    received_at: int
-    portal_id: int
-    prop_id: int
-    source: str
-    s2s: bool
-    au_id: str
-    event: dict[str, msgspec.Raw]
-
-
-_decode: Final = msgspec.json.Decoder(_Record).decode
 
 
 class RelayEndpoint:
@@ -61,7 +55,12 @@ class RelayEndpoint:
     def __init__(self, *, relays: Relays, key_digests: tuple[bytes, ...], limits: Limits) -> None:
         self._relays = relays
         self._key_digests = key_digests
+        self._limits = limits
         self._bodies = BodyReader(replace(limits, body_bytes=MAX_BLOCK_BYTES))
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._waiting_bytes = 0
+        self._troubles: dict[str, str] = {}
+        """What keeps a log, by its id, or _DISK from working: logged when it begins, and not at each attempt."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -70,50 +69,83 @@ class RelayEndpoint:
         except ClientGone:
             return
         except (Rejected, Overloaded, WalError) as error:
-            answer = refusal_answer(status_of(error), Face.JSON, error)
-        except OSError as error:
-            logger.warning("a relay: %s: %s", error.filename, error.strerror)
-            answer = refusal_answer(status_of(Overloaded()), Face.JSON, Overloaded())
+            answer = refusal_answer(Face.JSON, refusal_of(error))
         await send_answer(scope, send, answer)
 
     async def _answer(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Answer:
-        if not is_key(key_in(headers), self._key_digests):
-            raise Forbidden("a relay needs one of this node's relay keys, as authorization: Bearer or x-write-key")
+        key_digest = self._admitted(headers)
         log_id = parse_pairs(scope["query_string"]).values.get("log_id", "")
-        if len(log_id) != _LOG_ID_LENGTH or not set(log_id) <= _LOG_ID_DIGITS:
+        if not _LOG_ID.fullmatch(log_id):
             raise BadTarget("log_id: expected 16 hexadecimal digits")
-        if scope["method"] == "GET":
-            return relay_answer(await self._relays.next(log_id), is_stored=False)
-        if scope["method"] != "POST":
+        if scope["method"] not in _METHODS.decode().split(", "):
             raise MethodNotAllowed(_METHODS)
+        try:
+            if scope["method"] == "GET":
+                answer = relay_answer(*await self._relays.next(key_digest, log_id), is_stored=False)
+            else:
+                answer = await self._take(key_digest, log_id, scope, receive, headers)
+        except RelayBlocked as error:
+            self._log_once(log_id, f"log {log_id} is not relayed: {error}")
+            return _blocked_answer(error)
+        except OSError as error:
+            self._log_once(_DISK, f"a relay: {error.filename or 'a write below relays/'}: {error.strerror}")
+            raise Overloaded from None
+        self._troubles.pop(log_id, None)
+        self._troubles.pop(_DISK, None)
+        return answer
+
+    def _admitted(self, headers: dict[bytes, bytes]) -> bytes:
+        """The digest of the key that a request shows. Raises Forbidden."""
+        key = key_in(headers)
+        shown = [digest for digest in self._key_digests if is_key(key, (digest,))]  # all are compared
+        if not shown:
+            raise Forbidden("a relay needs one of this node's relay keys, as authorization: Bearer or x-write-key")
+        return shown[0]
+
+    async def _take(
+        self, key_digest: bytes, log_id: str, scope: Scope, receive: Receive, headers: dict[bytes, bytes]
+    ) -> Answer:
+        chain = _chain_in(headers)
         body = await self._bodies.read(scope, receive, headers)
         encoding = headers.get(b"content-encoding", b"").strip().lower()
-        records = await asyncio.to_thread(_records, body, encoding, log_id)
-        # Not to be cancelled with a client that goes: the batch and the word of it belong together.
-        return relay_answer(await asyncio.shield(self._relays.take(log_id, records)), is_stored=True)
+        async with self._turn(len(body)):
+            records = await asyncio.to_thread(_records, body, encoding, log_id, self._limits)
+            # Not to be cancelled with a client that goes: the batch and the word of it belong together.
+            stored = self._relays.take(key_digest, log_id, records, chain)
+            return relay_answer(await asyncio.shield(stored), is_stored=True)
+
+    @asynccontextmanager
+    async def _turn(self, length: int) -> AsyncIterator[None]:
+        """Wait until few enough batches are under way. Raises Overloaded where the bodies that wait are too large."""
+        if self._waiting_bytes + length > self._limits.in_flight_bytes:
+            raise Overloaded("too many batches of other nodes wait")
+        self._waiting_bytes += length
+        try:
+            async with self._turns:
+                yield
+        finally:
+            self._waiting_bytes -= length
+
+    def _log_once(self, subject: str, trouble: str) -> None:
+        if self._troubles.get(subject) != trouble:
+            self._troubles[subject] = trouble
+            logger.error("%s", trouble)
 
 
-def _records(body: bytes, encoding: bytes, log_id: str) -> list[tuple[int, bytes]]:
-    """The records in a body, each a sequence and a line with its LF. Raises Rejected."""
-    lines = inflate(body, encoding, MAX_BLOCK_BYTES).split(b"\n")
-    if lines.pop() or not lines:
-        raise BadEvent("expected a record a line, each ending in LF")
-    found: list[tuple[int, bytes]] = []
-    for line in lines:
-        sequence = _sequence_of(line, log_id)
-        if found and sequence <= found[-1][0]:
-            raise BadEvent(f"record {sequence} comes behind {found[-1][0]}; expected them in order")
-        found.append((sequence, line + b"\n"))
-    return found
+def _blocked_answer(error: RelayBlocked) -> Answer:
+    """Say what is wrong: the sender's operator sees it as the last error of the sink."""
+    return refusal_answer(Face.JSON, replace(refusal_of(error), message=str(error)))
 
 
-def _sequence_of(line: bytes, log_id: str) -> int:
-    if len(line) >= MAX_LINE_BYTES:
-        raise TooLarge(f"a record is over the limit of {MAX_LINE_BYTES} bytes")
-    try:
-        found, _, sequence = _decode(line).id.rpartition("-")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadEvent(f"a line is no record: {error}") from None
-    if found != log_id or not sequence.isdecimal() or not line.startswith(b'{"id":"') or b"\r" in line:
-        raise BadEvent(f"a record is not of log {log_id}")
-    return int(sequence)
+def _chain_in(headers: dict[bytes, bytes]) -> str | None:
+    """The CRC of the header of the sender's block that holds the batch's last event; None if it is not told."""
+    chain = headers.get(b"x-log-chain")
+    if chain is None:
+        return None
+    if not _CHAIN.fullmatch(chain):
+        raise BadTarget("x-log-chain: expected 8 lower-case hexadecimal digits")
+    return chain.decode()
+
+
+def _records(body: bytes, encoding: bytes, log_id: str, limits: Limits) -> list[tuple[int, bytes]]:
+    return records_in(b"".join(inflate(body, encoding, MAX_BLOCK_BYTES, _INFLATION_RATIO)), log_id, limits)

@@ -47,7 +47,7 @@ from collector.ingest.intake import Intake, Request
 from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of
 from collector.ingest.send import send_answer
 from collector.ingest.target import Face, Target, Targets
-from collector.problems import status_of
+from collector.problems import refusal_of
 from collector.registry import Property, is_key, key_in
 from wal.errors import WalError
 
@@ -61,6 +61,8 @@ _NO_WARNINGS: Final[list[str]] = []
 _PLAIN_METHODS: Final = ("POST", "GET")
 _PLAIN_BEGINNINGS: Final = (b"{", b"")
 _NOT_PLAIN: Final = (FORM, NDJSON)
+_ENDING_CLICKS: Final = frozenset((NotAClick.code, Forbidden.code, MethodNotAllowed.code))
+"""Refusals after which a click does not go on, although its target is allowed."""
 _Waiting = tuple[Callable[[Answer], None], Answer, Target, Headers]
 
 logger = logging.getLogger(__name__)
@@ -93,11 +95,20 @@ class EventEndpoint:
         try:
             prop = self._admitted(head, headers, target)
             media = media_of(headers) if body else b""
-            if prop.ack is not None or media in _NOT_PLAIN or (pairs and (pairs.is_cut or pairs.repeated)):
+            if (
+                prop.ack is not None
+                or target.fault is not None
+                or media in _NOT_PLAIN
+                or (pairs and (pairs.is_cut or pairs.repeated))
+            ):
                 return False
             self._check_room(target, media)
             request = self._request(head, headers, target, prop, token, cors)
-            stored = self._intake.begin(request, event_of(pairs) if pairs else body)
+            if pairs is None:
+                stored = self._intake.begin(request, body)
+            else:
+                event = event_of(pairs)
+                stored = self._intake.begin(request, event, len(event) - len(head.query))
         except (Rejected, Overloaded, WalError):
             return False
         if prop.rate:
@@ -156,13 +167,13 @@ class EventEndpoint:
             raise UrlTooLong(f"the URL is over the limit of {self._url_bytes} bytes")
         prop = target.property
         if prop is None:
-            raise target.fault or NotFound()
+            raise Rejected.of(target.fault or NotFound().refusal)
         check_origin(prop, headers, target.face)
         if method != "OPTIONS":
             if prop.key_digests and not is_key(key_in(headers), prop.key_digests):
                 raise Forbidden("this property needs a write key, as authorization: Bearer or x-write-key")
             if prop.rate and (wait := prop.rate.wait_seconds(time.monotonic())):
-                raise TooFast(wait)
+                raise TooFast("this property sends more events than its rate allows", wait)
         return prop
 
     def _request(
@@ -209,11 +220,11 @@ class EventEndpoint:
     async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
         event = event_of(pairs)
         if pairs.is_cut:
-            fault = BadTarget("the query or the form has too many parameters")
+            fault = BadTarget("the query or the form has too many parameters").refusal
             request = replace(request, target=request.target._replace(fault=fault))
         if warnings := warnings_of(pairs):
             request = replace(request, visit=replace(request.visit, warnings=warnings))
-        return await self._intake.take(request, event, query if event else b"", Form.QUERY)
+        return await self._intake.take(request, event, query if event else b"", Form.QUERY, len(event) - len(query))
 
     def _check_room(self, target: Target, media: bytes) -> None:
         if can_be_resent(target.face, media, is_s2s=target.is_s2s) and is_reserved(self._intake.fullness):
@@ -221,12 +232,13 @@ class EventEndpoint:
 
     def _refused(self, target: Target, error: Rejected | Overloaded | Unconfirmed | WalError, cors: Headers) -> Answer:
         """The person comes first: an allowed click goes on, whatever became of its event."""
-        if target.location and isinstance(error, Unconfirmed):
-            return redirect_answer(target.location, cors + stored_headers(error.event_id))
-        if target.location and not isinstance(error, NotAClick | Forbidden | MethodNotAllowed):
+        refusal = refusal_of(error)
+        headers = cors + stored_headers(error.event_id) if isinstance(error, Unconfirmed) else cors
+        if target.location is None or refusal.code in _ENDING_CLICKS:
+            return refusal_answer(target.face, refusal, headers)
+        if not isinstance(error, Unconfirmed):
             self._intake.count_lost_click()
-            return redirect_answer(target.location, cors)
-        return refusal_answer(status_of(error), target.face, error, cors)
+        return redirect_answer(target.location, headers)
 
 
 class Document:
@@ -240,14 +252,12 @@ class Document:
         if scope["method"] in ("GET", "HEAD"):
             await send_answer(scope, send, self._answer)
         else:
-            error = MethodNotAllowed(_DOCUMENT_METHODS)
-            await send_answer(scope, send, refusal_answer(status_of(error), Face.JSON, error))
+            await send_answer(scope, send, refusal_answer(Face.JSON, MethodNotAllowed(_DOCUMENT_METHODS).refusal))
 
 
 async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:
     """The ASGI application for every other path."""
-    error = NotFound()
-    await send_answer(scope, send, refusal_answer(status_of(error), Face.JSON, error))
+    await send_answer(scope, send, refusal_answer(Face.JSON, NotFound().refusal))
 
 
 def _text(header: bytes, most: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from collector.errors import BadRedirect, BadTarget, Fault, NotAClick, NotFound, Rejected
+from collector.errors import BadRedirect, BadTarget, Fault, NotAClick, NotFound, Refusal
 from collector.ingest.query import Pairs, parse_pairs
 from collector.ingest.redirect import Signer, has_expiry, location
 from collector.registry import Property, Registry
@@ -38,7 +38,7 @@ class Target(NamedTuple):
     face: Face
     is_s2s: bool
     location: bytes | None
-    fault: Rejected | None
+    fault: Refusal | None
 
 
 class Targets:
@@ -75,7 +75,7 @@ class Targets:
 
     def _remember(self, key: bytes | tuple[str | None, ...], length: int, target: Target, pairs: Pairs) -> None:
         is_lasting = not has_expiry(pairs.values.get("redirect_sig", ""))
-        if target.fault is None and length <= _CACHED_BYTES and is_lasting:  # a raised fault holds its frames
+        if target.fault is None and length <= _CACHED_BYTES and is_lasting:
             if len(self._cache) >= self._most_cached:
                 self._cache.clear()
             self._cache[key] = target
@@ -90,19 +90,19 @@ def parse_target(pairs: Pairs, registry: Registry, signer: Signer, clock: Callab
     is_s2s = _choice(values, "is_s2s", "false", ["true", "false"], faults)
     prop = registry.get(portal_id, prop_id) if portal_id and prop_id else None
     where: bytes | None = None
-    fault: Rejected | None = None
+    fault: Refusal | None = None
     if pairs.is_cut:
-        fault = BadTarget("the query has too many parameters")
+        fault = BadTarget("the query has too many parameters").refusal
     elif faults:
-        fault = BadTarget("the query is not as it must be", tuple(faults))
+        fault = BadTarget("the query failed validation", tuple(faults)).refusal
     elif prop is None:
-        fault = NotFound()
+        fault = NotFound().refusal
     elif face == Face.REDIRECT.value:
         where, fault = _redirect(values, prop, signer, clock() // 1000)
     return Target(prop, Face(face), is_s2s == "true", where, fault)
 
 
-def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is_click: bool) -> Rejected | None:
+def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is_click: bool) -> Refusal | None:
     """Why today's redirect rules refuse a request that came at `now`, in Unix seconds; None if they don't.
 
     `pairs` are those of its query. `is_click` says whether it carried one event, whose `ea` or `ec` is `click`.
@@ -110,12 +110,12 @@ def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is
     if pairs.values.get("resp_type") != Face.REDIRECT.value:
         return None
     _, fault = _redirect(pairs.values, prop, signer, now)
-    return fault if fault is not None or is_click else NotAClick("a redirect needs one click event")
+    return fault if fault is not None or is_click else NotAClick("a redirect needs one click event").refusal
 
 
 def _redirect(
     values: dict[str, str], prop: Property, signer: Signer, now: int
-) -> tuple[bytes, None] | tuple[None, BadRedirect]:
+) -> tuple[bytes, None] | tuple[None, Refusal]:
     """Where a click goes on, or why it may not; `now` is Unix seconds."""
     url, signature = values.get("redirect_url", ""), values.get("redirect_sig", "")
     until = signer.valid_until(url, prop.portal_id, prop.prop_id, signature) if signature else None
@@ -124,8 +124,8 @@ def _redirect(
         return location(url, prop.redirect_hosts, is_signed=is_signed), None
     except BadRedirect as error:
         is_late = until is not None and not is_signed
-        name, message = ("redirect_sig", _EXPIRED) if is_late else ("redirect_url", error.message)
-    return None, BadRedirect(message, (Fault(name, message),))
+        name, message = ("redirect_sig", _EXPIRED) if is_late else ("redirect_url", error.refusal.message)
+    return None, BadRedirect(message, (Fault(name, message),)).refusal
 
 
 def _identifier(values: dict[str, str], name: str, faults: list[Fault]) -> int:

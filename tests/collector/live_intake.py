@@ -10,7 +10,7 @@ from starlette.types import Message, Scope
 
 from collector import config
 from collector.confirmations import Confirmations
-from collector.dead_letters import DeadLetters
+from collector.dead_letters import DeadLetters, HourlyBudget
 from collector.ingest.answer import Answer, Headers
 from collector.ingest.head import head_of
 from collector.ingest.intake import Intake
@@ -18,11 +18,13 @@ from collector.ingest.redirect import Signer
 from collector.ingest.route import EventEndpoint
 from collector.ingest.session import Sessions
 from collector.ingest.target import Targets
+from collector.letters import Whole, read_letters
 from collector.registry import Registry
 from tests.collector.live_log import live_log
 from tests.running import read_log
 from wal.committer import Committer
 from wal.files import Files
+from wal.select import Selection
 
 NOW_MS = 1_576_222_588_123
 SECRET = b"s" * 64
@@ -52,6 +54,11 @@ class Logs(NamedTuple):
         return read_log(self.folder / "log")
 
     @property
+    def letters(self) -> list[Whole]:
+        """Every dead letter, as operators' commands read it."""
+        return list(read_letters(str(self.folder / "dead"), Selection()))
+
+    @property
     def dead(self) -> list[dict[str, Any]]:
         """Every dead letter."""
         return read_log(self.folder / "dead")
@@ -68,7 +75,7 @@ async def live_intake(
     async with live_log(folder / "log/00", files=files) as committer, live_log(folder / "dead/00") as dead:
         intake = Intake(
             committer=committer,
-            dead_letters=DeadLetters(dead, 64 << 20, lambda: NOW_MS),
+            dead_letters=DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS)),
             sessions=SESSIONS,
             limits=limits or config.Limits(),
             confirmations=confirmations or {},

@@ -1,12 +1,20 @@
 """The command line: what it prints, and how it exits."""
 
+import logging
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
 
+from collector import redrive, replay
 from collector.cli import main
-from tests.running import running
+from tests.running import PATIENCE_SECONDS, PROGRAMS, running
+from wal.log import Log
 
 GOOD = """
 [server]
@@ -178,3 +186,55 @@ def test_help_is_there_for_every_command(capsys: pytest.CaptureFixture[str], com
         main([*command, "--help"])
     assert ended.value.code == 0
     assert f"usage: collector {' '.join(command)}".strip() in capsys.readouterr().out
+
+
+HOSTILE = "bad\x1b[2J\n\x9b\u202e"
+HARMLESS = "bad\\u001b[2J\\n\\u009b\\u202e"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[str]:
+    """A settings file, for commands that have a closed pipe end the process."""
+    handler = signal.getsignal(signal.SIGPIPE)
+    path = tmp_path / "collector.toml"
+    path.write_text(GOOD)
+    yield str(path)
+    signal.signal(signal.SIGPIPE, handler)
+
+
+def test_why_redrive_refuses_is_escaped(
+    settings: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = redrive.Report(refused=Counter([HOSTILE]))
+    monkeypatch.setattr("collector.cli.redrive", lambda *_: report)
+    assert main(["redrive", "--config", settings]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"  1: {HARMLESS}"
+
+
+def test_why_a_sink_refuses_a_replay_is_escaped(
+    settings: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refused(*_: object) -> replay.Report:
+        logging.getLogger("collector.replay").warning("sink file: %s", HOSTILE)
+        return replay.Report(events=1, refused={"a-1": HOSTILE})
+
+    with monkeypatch.context() as patched:
+        patched.setattr("collector.sink_cli.replay", refused)
+        patched.setattr(logging.root, "handlers", [])  # those of pytest would keep the command from adding its own
+        assert main(["replay", "--sink", "file", "--from", "10m ago", "--config", settings]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == f"  a-1: {HARMLESS}"
+    assert err.splitlines()[-1] == f"collector: sink file: {HARMLESS}"
+
+
+def test_the_name_of_a_cursor_is_escaped(settings: str, tmp_path: Path) -> None:
+    with closing(Log(str(tmp_path / "data/log/00"))) as log:
+        log.commit(b"{}\n", 1)
+    cursors = tmp_path / "data/log/00/cursors"
+    cursors.mkdir()
+    (cursors / f"{HOSTILE}.json").write_text("x")
+    command = [str(PROGRAMS / "collector"), "sink", "ls", "--config", settings]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS)
+    _, line = done.stdout.splitlines()
+    assert line.startswith(HARMLESS)
+    assert line.isprintable()

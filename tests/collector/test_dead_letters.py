@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from collector.dead_letters import DeadLetters, Form, Refused, Sender
+from collector.dead_letters import DeadLetters, Form, HourlyBudget, Refused, Sender
 from collector.errors import BadEvent, Fault, TooLarge
 from tests.collector.live_log import live_log
 from tests.running import read_log
+from wal.committer import Committer
 from wal.files import Files
 
 HOUR_MS = 3_600_000
 NOW_MS = 500_000 * HOUR_MS
 SENDER = Sender(33167, 2, NOW_MS - 5, "127.0.0.1", "agent/1", None, is_s2s=False)
-ERROR = BadEvent("the event is not as it must be", (Fault("ea", "missing"), Fault("sid", "expected `int` >= 0")))
+REFUSAL = BadEvent("the event failed validation", (Fault("ea", "missing"), Fault("sid", "expected `int` >= 0"))).refusal
 
 
 class FullDisk(Files):
@@ -38,8 +39,19 @@ class Clock:
         return self.now_ms
 
 
-def _refused(raw: bytes, form: Form = Form.JSON) -> Refused:
-    return Refused(ERROR, form, raw)
+def _refused(raw: bytes) -> Refused:
+    return Refused(REFUSAL, raw)
+
+
+def _letters(committer: Committer, bytes_per_hour: int, clock: Clock | None = None, properties: int = 1) -> DeadLetters:
+    return DeadLetters(committer, HourlyBudget(bytes_per_hour, properties, clock or Clock()))
+
+
+def _raw(letter: dict[str, Any]) -> bytes:
+    """The raw bytes in a letter."""
+    if letter["encoding"] == "json":
+        return json.dumps(letter["raw"], separators=(",", ":")).encode()
+    return b64decode(letter["raw"]) if letter["encoding"] == "base64" else letter["raw"].encode()
 
 
 def _kept(folder: Path, *raws: bytes, bytes_per_hour: int = 1 << 20) -> tuple[list[bool], list[dict[str, Any]]]:
@@ -47,8 +59,8 @@ def _kept(folder: Path, *raws: bytes, bytes_per_hour: int = 1 << 20) -> tuple[li
 
     async def put() -> list[bool]:
         async with live_log(folder / "00") as committer:
-            dead_letters = DeadLetters(committer, bytes_per_hour, Clock())
-            return [await dead_letters.put(SENDER, [_refused(raw)]) for raw in raws]
+            dead_letters = _letters(committer, bytes_per_hour)
+            return [await dead_letters.put(SENDER, Form.JSON, [_refused(raw)]) for raw in raws]
 
     return asyncio.run(put()), read_log(folder)
 
@@ -72,12 +84,19 @@ def test_a_letter_holds_the_raw_bytes_and_the_reason(tmp_path: Path) -> None:
         "user_agent": "agent/1",
         "referer": None,
         "s2s": False,
-        "reason": "the event is not as it must be",
+        "code": "invalid_event",
+        "reason": "the event failed validation",
         "errors": [{"field": "ea", "message": "missing"}, {"field": "sid", "message": "expected `int` >= 0"}],
         "form": "json",
-        "encoding": "utf-8",
-        "raw": '{"sid":-1}',
+        "encoding": "json",
+        "raw": {"sid": -1},
     }
+
+
+@pytest.mark.parametrize("raw", [b'{"a":[1,2]}', b"7", b'"x"', '{"a":"hé"}'.encode()])
+def test_json_is_kept_as_it_is(tmp_path: Path, raw: bytes) -> None:
+    _, (letter,) = _kept(tmp_path, raw)
+    assert (letter["encoding"], letter["raw"]) == ("json", json.loads(raw))
 
 
 @pytest.mark.parametrize("raw", [b"", b'{"a":\n"\r\x00\x1f"', "hé\u2028 \U0001f600".encode(), b'\x7f\\"'])
@@ -98,27 +117,58 @@ def test_each_letter_has_an_id_of_its_own(tmp_path: Path) -> None:
 
 
 def _kept_together(
-    folder: Path, refused: list[Refused], bytes_per_hour: int = 64 << 20
+    folder: Path, refused: list[Refused], bytes_per_hour: int = 64 << 20, form: Form = Form.JSON
 ) -> tuple[bool, list[dict[str, Any]]]:
     """What `put` said of all of them at once, and the letters in the log."""
 
     async def put() -> bool:
         async with live_log(folder / "00") as committer:
-            return await DeadLetters(committer, bytes_per_hour, Clock()).put(SENDER, refused)
+            return await _letters(committer, bytes_per_hour).put(SENDER, form, refused)
 
     return asyncio.run(put()), read_log(folder)
 
 
-def test_several_letters_are_kept_together_each_with_its_id_reason_and_form(tmp_path: Path) -> None:
-    long = Refused(TooLarge("too long"), Form.QUERY, b"ea=x&ec=%")
-    said, letters = _kept_together(tmp_path, [_refused(b"{}"), long, _refused(b"\xff")])
+def _batch(*raws: bytes) -> list[Refused]:
+    return [Refused(REFUSAL, raw, at) for at, raw in enumerate(raws)]
+
+
+def test_the_refused_events_of_a_batch_are_one_letter_with_the_reasons_by_index(tmp_path: Path) -> None:
+    long = TooLarge("too long").refusal
+    refused = [Refused(REFUSAL, b"{}", 1), Refused(long, b'{"a":1}', 4), Refused(REFUSAL, b"7", 9)]
+    said, (letter,) = _kept_together(tmp_path, refused)
     assert said
-    assert [letter["id"].partition("-")[2] for letter in letters] == ["1", "2", "3"]
-    assert [(letter["reason"], letter["form"]) for letter in letters] == [
-        (ERROR.message, "json"),
-        ("too long", "query"),
-        (ERROR.message, "json"),
+    assert (letter["form"], letter["encoding"], letter["raw"]) == ("json", "json", [{}, {"a": 1}, 7])
+    assert [(reason["reason"], reason["indexes"]) for reason in letter["refusals"]] == [
+        (REFUSAL.message, [1, 9]),
+        ("too long", [4]),
     ]
+
+
+def test_events_of_a_batch_that_are_not_json_have_a_letter_of_their_own(tmp_path: Path) -> None:
+    _, letters = _kept_together(tmp_path, _batch(b"{}", b"{", b"7", b"\xff"), form=Form.NDJSON)
+    assert [(letter["form"], letter["encoding"], _raw(letter)) for letter in letters] == [
+        ("json", "json", b"[{},7]"),
+        ("ndjson", "base64", b"{\n\xff"),
+    ]
+    assert [[reason["indexes"] for reason in letter["refusals"]] for letter in letters] == [[[0, 2]], [[1, 3]]]
+
+
+def test_a_letter_tells_a_bounded_number_of_reasons(tmp_path: Path) -> None:
+    refused = [Refused(BadEvent(f"at byte {at}").refusal, b"{}", at) for at in range(1000)]
+    _, (letter,) = _kept_together(tmp_path, refused)
+    assert len(letter["refusals"]) == 17
+    assert sorted(at for reason in letter["refusals"] for at in reason["indexes"]) == list(range(1000))
+
+
+@pytest.mark.parametrize("raw", [b"[]", b"{", b"\x00", b"\xff", b'"', b'{"a":"\xc3\xa9\\n"}', b"[" * 500 + b"]" * 500])
+@pytest.mark.parametrize("times", [1, 1000, 100_000])
+def test_what_letters_take_is_bounded_by_what_was_sent(tmp_path: Path, raw: bytes, times: int) -> None:
+    """Whatever it is: JSON as it is, text or base64. What is longer than 8 KiB and no JSON takes a third more."""
+    one = _kept_together(tmp_path / "one", [_refused(raw * times)])[1]
+    assert sum(len(json.dumps(letter)) for letter in one) <= 8192 + 512 + len(raw) * times * 4 / 3
+    events = min(times, 1000)
+    many = _kept_together(tmp_path / "many", _batch(*[raw] * events))[1]
+    assert sum(len(json.dumps(letter)) for letter in many) <= 8192 + events * 512 + len(raw) * events * 4 / 3
 
 
 PART = 256 << 10
@@ -135,9 +185,7 @@ PART = 256 << 10
 )
 def test_a_large_body_is_kept_in_parts_that_make_it_whole_again(tmp_path: Path, raw: bytes, sizes: list[int]) -> None:
     said, letters = _kept_together(tmp_path, [_refused(raw)])
-    parts = [
-        b64decode(letter["raw"]) if letter["encoding"] == "base64" else letter["raw"].encode() for letter in letters
-    ]
+    parts = [_raw(letter) for letter in letters]
     assert said
     assert [len(part) for part in parts] == sizes
     assert b"".join(parts) == raw
@@ -146,19 +194,30 @@ def test_a_large_body_is_kept_in_parts_that_make_it_whole_again(tmp_path: Path, 
     assert numbers == ([(None, None)] if len(sizes) == 1 else [(at + 1, len(sizes)) for at in range(len(sizes))])
 
 
-def test_a_whole_batch_of_refused_events_is_kept_though_its_letters_are_more_than_one_append_takes(
-    tmp_path: Path,
-) -> None:
-    said, letters = _kept_together(tmp_path, [_refused(b"x" * 16_000)] * 600)
+def test_a_batch_that_is_longer_than_a_line_may_be_is_kept_in_several_letters(tmp_path: Path) -> None:
+    said, letters = _kept_together(tmp_path, _batch(*[b'"%b"' % (b"x" * 16_000)] * 600))
     assert said
-    assert [letter["id"].partition("-")[2] for letter in letters] == [str(number) for number in range(1, 601)]
+    assert 1 < len(letters) < 60
+    assert sum(len(letter["raw"]) for letter in letters) == 600
+    indexes = [at for letter in letters for reason in letter["refusals"] for at in reason["indexes"]]
+    assert indexes == list(range(600))
 
 
-def test_letters_that_are_over_the_budget_together_are_kept_as_far_as_it_goes(tmp_path: Path) -> None:
-    budget = 2 * _length(tmp_path) + 10
-    said, letters = _kept_together(tmp_path / "log", [_refused(b"{}")] * 3, budget)
-    assert not said
-    assert len(letters) == 2
+def test_a_property_fills_half_of_what_the_others_leave(tmp_path: Path) -> None:
+    async def put() -> list[int]:
+        kept = []
+        async with live_log(tmp_path / "00") as committer:
+            letters = _letters(committer, 64 << 10, properties=3)
+            for prop_id in (1, 2, 3):
+                sender = SENDER._replace(prop_id=prop_id)
+                said = [await letters.put(sender, Form.JSON, [_refused(b"{}")]) for _ in range(300)]
+                kept.append(sum(said))
+        return kept
+
+    first, second, third = asyncio.run(put())
+    assert first < 300
+    assert first / 2 - 2 <= second <= first / 2 + 2
+    assert third > 0
 
 
 def test_letters_over_the_budget_of_an_hour_are_refused_with_one_warning(
@@ -184,10 +243,10 @@ def test_the_budget_is_new_with_each_hour_of_the_clock(tmp_path: Path) -> None:
     async def put() -> list[bool]:
         said = []
         async with live_log(tmp_path / "log" / "00") as committer:
-            dead_letters = DeadLetters(committer, budget, clock)
+            dead_letters = _letters(committer, budget, clock)
             for minutes in (0, 60, 61, 119, 120):
                 clock.now_ms = NOW_MS + minutes * 60_000
-                said.append(await dead_letters.put(SENDER, [_refused(b"{}")]))
+                said.append(await dead_letters.put(SENDER, Form.JSON, [_refused(b"{}")]))
         return said
 
     assert asyncio.run(put()) == [True, True, False, False, True]
@@ -197,7 +256,7 @@ def test_the_budget_is_new_with_each_hour_of_the_clock(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_and_not_raised(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def put() -> bool:
         async with live_log(tmp_path / "00", files=FullDisk()) as committer:
-            return await DeadLetters(committer, 1 << 20, Clock()).put(SENDER, [_refused(b"{}")])
+            return await _letters(committer, 1 << 20).put(SENDER, Form.JSON, [_refused(b"{}")])
 
     assert asyncio.run(put()) is False
     assert "not kept" in caplog.text
@@ -208,6 +267,6 @@ def test_a_closed_log_is_told_and_not_raised(tmp_path: Path) -> None:
     async def put() -> bool:
         async with live_log(tmp_path / "00") as committer:
             await committer.close()
-            return await DeadLetters(committer, 1 << 20, Clock()).put(SENDER, [_refused(b"{}")])
+            return await _letters(committer, 1 << 20).put(SENDER, Form.JSON, [_refused(b"{}")])
 
     assert asyncio.run(put()) is False

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from collector import errors
-from collector.problems import status_of
+from collector.problems import STATUS, refusal_of
 from wal.errors import Corrupt, LogClosed, LogFull, LogLocked, LogPoisoned, RecordTooLarge, WalError
 
 
@@ -16,7 +16,7 @@ def _below(kind: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def _status(kind: type[Exception]) -> int:
-    return status_of(kind.__new__(kind))
+    return STATUS[kind.code if issubclass(kind, errors.Rejected) else refusal_of(kind.__new__(kind)).code]
 
 
 @pytest.mark.parametrize("kind", list(_below(errors.Rejected)))
@@ -65,4 +65,4 @@ def test_an_error_below_a_known_one_has_its_status() -> None:
     class DiskOnFire(LogFull):
         """A kind that the table does not name."""
 
-    assert status_of(DiskOnFire("hot")) == 503
+    assert STATUS[refusal_of(DiskOnFire("hot")).code] == 503

@@ -6,6 +6,7 @@ import pty
 import shutil
 import signal
 import subprocess
+from base64 import b64encode
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def test_the_report_says_why_letters_are_still_refused_and_what_has_no_property(
     assert printed[2:] == [
         "of no property any more: 1",
         "still refused: 3",
-        "  2: the event is not as it must be (ec: missing)",
+        "  2: the event failed validation (ec: missing)",
         "  1: the body is not JSON: Input data was truncated",
     ]
 
@@ -158,8 +159,26 @@ def test_a_terminal_obeys_nothing_that_a_client_sent(folder: Path) -> None:
     os.close(slave)
     shown = os.read(master, 1 << 16).decode()
     os.close(master)
-    assert shown.splitlines()[-2:] == ["Hà\\x1b[2J\\x9b\\u202e", "{"]
+    assert shown.splitlines()[-2:] == ["Hà\\u001b[2J\\u009b\\u202e", "{"]
     assert all(each.isprintable() for line in shown.splitlines() for each in line)
+
+
+def test_a_line_of_the_list_is_one_letter_whatever_a_client_sent(folder: Path) -> None:
+    fault = [{"field": "\x9b\u202e\x7f", "message": "unknown"}]
+    _bury(folder, _letter(1, "{", reason="bad\x1b[2J\ndead-2\t\u2028đ", errors=fault))
+    (line,) = _run(folder, "dead", "ls").stdout.splitlines()
+    assert line.endswith("bytes  bad\\u001b[2J\\ndead-2\\t\\u2028đ \\u009b\\u202e\\u007f")
+
+
+def test_a_pipe_gets_the_bytes_that_a_client_sent(folder: Path) -> None:
+    body = b"\x1b[2J\x9b\xff\r\n\t"
+    _bury(folder, _letter(1, b64encode(body).decode(), encoding="base64", user_agent="\x7f\x9b"))
+    command = [str(PROGRAMS / "collector"), "dead", "show", "dead-1", "--config", str(folder / "collector.toml")]
+    shown = subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE_SECONDS).stdout
+    assert shown.endswith(b"\n}\n" + body + b"\n")
+    head = shown.removesuffix(body + b"\n")
+    assert json.loads(head)["user_agent"] == "\x7f\x9b"
+    assert b"\x7f" not in head
 
 
 def test_a_plan_that_was_never_carried_out_does_not_hide_its_letters(folder: Path) -> None:
@@ -211,7 +230,7 @@ def test_the_list_names_each_letter_and_show_prints_it_whole(folder: Path) -> No
     _bury(folder, _letter(1, '{"ea":1}', errors=fault), _letter(2, "x", reason="other"))
     assert _run(folder, "dead", "ls", "--where", "reason=other").stdout.split()[0] == "dead-2"
     listed = _run(folder, "dead", "ls").stdout.splitlines()
-    assert listed[0] == "dead-1  2023-11-14 22:13:20  33167/564990801                 8 bytes  was wrong sid"
+    assert listed[0] == "dead-1  2023-11-14T22:13:20Z  33167/564990801                 8 bytes  was wrong sid"
     assert len(_run(folder, "dead", "ls", "-n", "1").stdout.splitlines()) == 1
     shown = _run(folder, "dead", "show", "dead-1").stdout
     assert json.loads(shown[: shown.rindex("}\n{") + 1])["errors"] == fault

@@ -1,12 +1,15 @@
 """Logs of other nodes: each event once, whichever worker takes a batch, and whatever crashes in between."""
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from collector.errors import Overloaded
+from collector.errors import Forbidden, OtherLog, RelayBlocked
+from collector.relay_marks import MOST_LOGS, Mark, Marks, key_name
 from collector.relays import Relays
 from tests.collector.live_log import live_log
 from tests.running import read_log
@@ -16,6 +19,8 @@ from wal.files import Files
 
 NODE = "00000000000000aa"
 OTHER = "00000000000000bb"
+KEY, OTHER_KEY, NEW_KEY = KEYS = (b"a" * 64, b"b" * 64, b"c" * 64)
+CHAIN = "0badcafe"
 
 
 class PowerCut(BaseException):
@@ -31,6 +36,10 @@ def _sequences(folder: Path, node: str = NODE) -> list[int]:
     return [int(sequence) for log_id, _, sequence in ids if log_id == node]
 
 
+def _relays(folder: Path, committer: Committer, files: Files | None = None, keys: tuple[bytes, ...] = KEYS) -> Relays:
+    return Relays(str(folder), committer, keys, clock=lambda: 1_700_000_000_000, files=files)
+
+
 async def _filled(committer: Committer) -> None:
     """Events of this node itself, among which those of others stand."""
     await committer.append(b'{"id":"ours","event":{"id":"00000000000000aa-1"}}\n')
@@ -39,14 +48,14 @@ async def _filled(committer: Committer) -> None:
 def test_batches_arrive_in_order_and_each_event_once(tmp_path: Path) -> None:
     async def relay() -> list[int]:
         async with live_log(tmp_path / "00") as committer:
-            relays = Relays(str(tmp_path), committer)
-            assert await relays.next(NODE) == 0
+            relays = _relays(tmp_path, committer)
+            assert await relays.next(KEY, NODE) == (0, None)
             return [
-                await relays.take(NODE, _records(1, 3)),
-                await relays.take(NODE, _records(1, 3)),
-                await relays.take(OTHER, _records(7, 7, OTHER)),
-                await relays.take(NODE, _records(2, 6)),
-                await relays.next(NODE),
+                await relays.take(KEY, NODE, _records(1, 3)),
+                await relays.take(KEY, NODE, _records(1, 3)),
+                await relays.take(KEY, OTHER, _records(7, 7, OTHER)),
+                await relays.take(KEY, NODE, _records(2, 6)),
+                (await relays.next(KEY, NODE))[0],
             ]
 
     assert asyncio.run(relay()) == [4, 4, 8, 7, 7]
@@ -56,8 +65,8 @@ def test_batches_arrive_in_order_and_each_event_once(tmp_path: Path) -> None:
 def test_the_same_batch_at_two_workers_at_once_is_stored_once(tmp_path: Path) -> None:
     async def relay() -> None:
         async with live_log(tmp_path / "00") as first, live_log(tmp_path / "01") as second:
-            both = [Relays(str(tmp_path), committer) for committer in (first, second)]
-            await asyncio.gather(*(relays.take(NODE, _records(1, 5)) for relays in both * 5))
+            both = [_relays(tmp_path, committer) for committer in (first, second)]
+            await asyncio.gather(*(relays.take(KEY, NODE, _records(1, 5)) for relays in both * 5))
 
     asyncio.run(relay())
     assert _sequences(tmp_path) == [1, 2, 3, 4, 5]
@@ -87,20 +96,19 @@ def test_a_crash_at_any_step_is_settled_by_whoever_takes_the_batch_again(
     async def first_life() -> None:
         async with live_log(tmp_path / "00") as committer:
             await _filled(committer)
-            relays = Relays(str(tmp_path), committer)
-            await relays.take(NODE, _records(1, 2))
-            relays._files = Cut(call, number)
+            await _relays(tmp_path, committer).take(KEY, NODE, _records(1, 2))
+            relays = _relays(tmp_path, committer, Cut(call, number))
             try:
-                await relays.take(NODE, _records(3, 5))
+                await relays.take(KEY, NODE, _records(3, 5))
             except PowerCut:
                 await _filled(committer)
 
     async def second_life() -> int:
         async with live_log(tmp_path / ("01" if is_other_worker else "00")) as committer:
             await _filled(committer)
-            relays = Relays(str(tmp_path), committer)
-            assert await relays.next(NODE) in (3, 6)
-            return await relays.take(NODE, _records(3, 5))
+            relays = _relays(tmp_path, committer)
+            assert await relays.next(KEY, NODE) in ((3, None), (6, None))
+            return await relays.take(KEY, NODE, _records(3, 5))
 
     asyncio.run(first_life())
     assert asyncio.run(second_life()) == 6
@@ -110,12 +118,12 @@ def test_a_crash_at_any_step_is_settled_by_whoever_takes_the_batch_again(
 def test_a_batch_that_the_log_refuses_is_taken_when_it_comes_again(tmp_path: Path) -> None:
     async def relay() -> int:
         async with live_log(tmp_path / "00") as committer:
-            relays = Relays(str(tmp_path), committer)
+            relays = _relays(tmp_path, committer)
             append, committer.append = committer.append, _refuse  # type: ignore[method-assign]
             with pytest.raises(LogFull):
-                await relays.take(NODE, _records(1, 2))
+                await relays.take(KEY, NODE, _records(1, 2))
             committer.append = append  # type: ignore[method-assign]
-            return await relays.take(NODE, _records(1, 2))
+            return await relays.take(KEY, NODE, _records(1, 2))
 
     assert asyncio.run(relay()) == 3
     assert _sequences(tmp_path) == [1, 2]
@@ -129,16 +137,174 @@ def test_where_the_log_can_tell_no_more_nothing_is_guessed(tmp_path: Path) -> No
     async def relay() -> None:
         async with live_log(tmp_path / "00", segment_bytes=1) as committer:
             await _filled(committer)
-            relays = Relays(str(tmp_path), committer)
+            relays = _relays(tmp_path, committer)
             append, committer.append = committer.append, _refuse  # type: ignore[method-assign]
             with pytest.raises(LogFull):
-                await relays.take(NODE, _records(1, 2))
+                await relays.take(KEY, NODE, _records(1, 2))
             committer.append = append  # type: ignore[method-assign]
             for _ in range(3):
                 await _filled(committer)
             for path in sorted((tmp_path / "00").glob("seg-*"))[:-1]:
                 path.unlink()
-            with pytest.raises(Overloaded, match="tells no more"):
-                await relays.take(NODE, _records(1, 2))
+            with pytest.raises(RelayBlocked, match="can't tell whether events 1 to 2 are stored"):
+                await relays.take(KEY, NODE, _records(1, 2))
+
+    asyncio.run(relay())
+
+
+def test_a_log_stays_with_its_first_key_until_that_is_not_in_the_settings(tmp_path: Path) -> None:
+    async def relay() -> None:
+        async with live_log(tmp_path / "00") as committer:
+            relays = _relays(tmp_path, committer)
+            await relays.take(KEY, NODE, _records(1, 2))
+            for refused in (relays.take(OTHER_KEY, NODE, _records(3, 4)), relays.next(OTHER_KEY, NODE)):
+                with pytest.raises(Forbidden, match="bound to another relay key"):
+                    await refused
+            changed = _relays(tmp_path, committer, keys=(NEW_KEY, OTHER_KEY))
+            assert await changed.take(NEW_KEY, NODE, _records(2, 3)) == 4
+            with pytest.raises(Forbidden):
+                await changed.take(OTHER_KEY, NODE, _records(4, 5))
+
+    asyncio.run(relay())
+    assert _sequences(tmp_path) == [1, 2, 3]
+
+
+def test_a_log_is_bound_before_its_first_event_is_stored(tmp_path: Path) -> None:
+    async def relay() -> None:
+        async with live_log(tmp_path / "00") as committer:
+            relays = _relays(tmp_path, committer)
+            append, committer.append = committer.append, _refuse  # type: ignore[method-assign]
+            with pytest.raises(LogFull):
+                await relays.take(KEY, NODE, _records(1, 2))
+            committer.append = append  # type: ignore[method-assign]
+            with pytest.raises(Forbidden):
+                await relays.take(OTHER_KEY, NODE, _records(1, 2))
+
+    asyncio.run(relay())
+    assert _sequences(tmp_path) == []
+
+
+def test_a_key_is_in_no_file(tmp_path: Path) -> None:
+    async def relay() -> None:
+        async with live_log(tmp_path / "00") as committer:
+            await _relays(tmp_path, committer).take(KEY, NODE, _records(1, 2))
+
+    asyncio.run(relay())
+    mark = Marks(str(tmp_path)).read(NODE)
+    assert mark == Mark(next=3, key=key_name(KEY), last_ms=1_700_000_000_000)
+    for path in (tmp_path / "relays").iterdir():
+        assert KEY not in path.read_bytes()
+        assert KEY.hex() not in path.read_text()
+
+
+def test_a_key_gets_no_more_logs_and_no_more_files_than_it_may_have(tmp_path: Path) -> None:
+    folder = tmp_path / "relays"
+    folder.mkdir()
+    mark = msgspec.json.encode(Mark(key=key_name(KEY)))
+    for number in range(MOST_LOGS - 1):
+        (folder / f"{number:016x}.json").write_bytes(mark)
+
+    async def relay() -> None:
+        async with live_log(tmp_path / "00") as committer:
+            relays = _relays(tmp_path, committer)
+            results = await asyncio.gather(
+                *(relays.take(KEY, node, _records(1, 1, node)) for node in (f"f{n:015x}" for n in range(10))),
+                return_exceptions=True,
+            )
+            assert [str(each) for each in results if "relay forget" not in str(each)] == ["2"]
+            assert await relays.take(OTHER_KEY, "e" * 16, _records(1, 1, "e" * 16)) == 2
+
+    asyncio.run(relay())
+    assert len(list(folder.glob("*.json"))) == MOST_LOGS + 1
+    assert len(list(folder.glob("*.lock"))) == 3, "one for the new log of each key, one for first marks"
+
+
+def test_nobody_relays_a_log_of_this_node(tmp_path: Path) -> None:
+    async def relay() -> None:
+        async with live_log(tmp_path / "00") as first, live_log(tmp_path / "01") as second:
+            relays = _relays(tmp_path, first)
+            for committer in (first, second):
+                log_id = committer.log.log_id.decode()
+                for refused in (relays.take(KEY, log_id, _records(9, 9, log_id)), relays.next(KEY, log_id)):
+                    with pytest.raises(Forbidden, match="this node's own"):
+                        await refused
+
+    asyncio.run(relay())
+    assert read_log(tmp_path) == []
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_the_chain_of_a_batch_that_a_crash_cut_short_counts_if_it_was_written(tmp_path: Path, is_written: bool) -> None:
+    calls = 2 if is_written else 1
+
+    async def relay() -> None:
+        async with live_log(tmp_path / "00") as committer:
+            await _relays(tmp_path, committer).take(KEY, NODE, _records(1, 2), "00000001")
+            with pytest.raises(PowerCut):
+                await _relays(tmp_path, committer, Cut("create", calls)).take(KEY, NODE, _records(3, 5), CHAIN)
+            relays = _relays(tmp_path, committer)
+            assert await relays.next(KEY, NODE) == ((6, CHAIN) if is_written else (3, "00000001"))
+            if is_written:
+                with pytest.raises(OtherLog, match="Set it aside"):
+                    await relays.take(KEY, NODE, _records(4, 5), "00000001")
+            assert await relays.take(KEY, NODE, _records(3, 5), CHAIN) == 6
+
+    asyncio.run(relay())
+    assert _sequences(tmp_path) == [1, 2, 3, 4, 5]
+
+
+class Slow(Files):
+    """A disk that takes its time over one rename."""
+
+    def __init__(self) -> None:
+        self.is_renaming = threading.Event()
+        self.goes_on = threading.Event()
+
+    def rename(self, source: str, target: str) -> None:
+        self.is_renaming.set()
+        assert self.goes_on.wait(30)
+        super().rename(source, target)
+
+
+def test_a_mark_that_is_being_written_is_not_seen_by_another_worker_though_the_first_was_cancelled(
+    tmp_path: Path,
+) -> None:
+    async def relay() -> None:
+        async with live_log(tmp_path / "00") as committer:
+            await _relays(tmp_path, committer).take(KEY, NODE, _records(1, 1))
+            slow = Slow()
+            first = asyncio.create_task(_relays(tmp_path, committer, slow).take(KEY, NODE, _records(2, 3)))
+            await asyncio.to_thread(slow.is_renaming.wait, 30)
+            first.cancel()
+            second = asyncio.create_task(_relays(tmp_path, committer).take(KEY, NODE, _records(2, 3)))
+            try:
+                await asyncio.wait([first], timeout=0.1)
+                assert not first.done()
+                assert not second.done()
+            finally:
+                slow.goes_on.set()
+            assert await second == 4
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            assert await _relays(tmp_path, committer).next(KEY, NODE) == (4, None)
+
+    asyncio.run(relay())
+    assert _sequences(tmp_path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("plan", ['{"shard":"../x"', '{"shard":"07"', '{"shard":"00"'])
+def test_a_plan_of_a_shard_that_cannot_tell_is_left_to_a_person(tmp_path: Path, plan: str) -> None:
+    folder = tmp_path / "relays"
+    folder.mkdir()
+    (folder / f"{NODE}.json").write_text(f'{{"next":3,"plan":{plan},"sequence":9,"first":3,"last":5}}}}')
+
+    async def relay() -> None:
+        async with live_log(tmp_path / "00", segment_bytes=1) as committer:
+            for _ in range(12):
+                await _filled(committer)
+            for path in sorted((tmp_path / "00").glob("seg-*"))[:-1]:
+                path.unlink()
+            with pytest.raises(RelayBlocked, match=rf"relays/{NODE}\.json: "):
+                await _relays(tmp_path, committer).take(KEY, NODE, _records(3, 5))
 
     asyncio.run(relay())

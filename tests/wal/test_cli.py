@@ -19,6 +19,7 @@ from wal.cursor import Cursor, save_cursor
 from wal.damage import Damage, Kind, account, record
 from wal.errors import MissingSegment
 from wal.format import HEADER_BYTES, Position
+from wal.identity import read_log_id
 from wal.log import Log
 
 _WAL: Final = str(PROGRAMS / "wal")
@@ -122,8 +123,11 @@ _RECORD: Final = (
         (["--since", "2023-11-14T22:14:20"], [2, 3, 4]),
         (["--since", "2023-11-14T22:14:20Z", "--until", "2023-11-14T23:16:20+01:00"], [2, 3]),
         (["--since", "1d"], []),
+        (["--since", "1d ago"], []),
+        (["--since", "1700000060000", "--until", "2023-11-14 22:15:20z"], [2]),
         (["--until", "1.5h", "-n", "3"], [1, 2, 3]),
         (["-n", "0"], []),
+        (["-n", "9" * 30], [1, 2, 3, 4]),
     ],
 )
 def test_cat_prints_what_is_asked_for(shop: str, options: list[str], expected: list[int]) -> None:
@@ -149,7 +153,8 @@ def test_fields_are_printed_side_by_side(shop: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--since", "yesterday"], "'yesterday' is no time; expected e.g. 2026-01-31T03:00 or 10m"),
+        (["--since", "yesterday"], "'yesterday' is not a time; expected e.g. 2026-01-31T03:00Z, 10m or Unix ms"),
+        (["--until", "1769828400"], "'1769828400' looks like Unix seconds; expected Unix ms"),
         (["--where", "ea"], "'ea' is no condition; expected e.g. ea=click"),
         (["--where", "=x"], "'=x' is no condition"),
     ],
@@ -176,6 +181,83 @@ def test_colour_is_for_a_terminal_that_wants_it(
     os.close(ours)
     assert (b"\x1b[" in printed) == is_coloured
     assert re.sub(rb"\x1b\[\d*m", b"", printed).replace(b"\r\n", b"\n") == _RECORD % (1, b"view", 1)
+
+
+_HOSTILE: Final = '{"a":"\x1b[2J\x9b\u202e\\u001bđ",\t"b":"1\\t2\\n3"}\n'.encode()
+_HOSTILE_ESCAPED: Final = '{"a":"\\u001b[2J\\u009b\\u202e\\u001bđ",\\t"b":"1\\t2\\n3"}\n'.encode()
+
+
+@pytest.fixture
+def hostile(directory: str) -> str:
+    """A log of one event that would clear the screen, and turn text around."""
+    with closing(Log(directory)) as log:
+        log.commit(_HOSTILE, 1)
+    return directory
+
+
+def _on_terminal(*arguments: str, **environment: str) -> bytes:
+    """What a run that ends well prints to a terminal."""
+    ours, theirs = pty.openpty()
+    variables = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", **environment}
+    try:
+        with subprocess.Popen([_WAL, *arguments], stdout=theirs, stderr=theirs, env=variables) as process:
+            assert process.wait(PATIENCE_SECONDS) == 0
+        return os.read(ours, 4096).replace(b"\r\n", b"\n")
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+
+def test_a_terminal_gets_nothing_that_it_would_obey(hostile: str) -> None:
+    assert _on_terminal("cat", hostile) == _HOSTILE_ESCAPED
+    assert _on_terminal("tail", hostile) == _HOSTILE_ESCAPED
+    coloured = _on_terminal("cat", hostile, NO_COLOR="")
+    assert re.sub(rb"\x1b\[3[236]m|\x1b\[0m", b"", coloured) == _HOSTILE_ESCAPED != coloured
+
+
+def test_a_pipe_and_raw_get_the_bytes_that_are_stored(hostile: str) -> None:
+    assert subprocess.run([_WAL, "cat", hostile], check=True, capture_output=True).stdout == _HOSTILE
+    assert _on_terminal("cat", "--raw", hostile) == _HOSTILE
+
+
+def test_values_are_the_same_on_a_terminal_and_in_a_pipe(hostile: str) -> None:
+    fields = ["cat", "--field", "b", "--field", "a", hostile]
+    expected = "1\\t2\\n3\t\\u001b[2J\\u009b\\u202e\\u001bđ\n"
+    assert _printed(*fields) == expected
+    assert _on_terminal(*fields).expandtabs() == expected.expandtabs().encode()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_of_another_encoding_gets_escapes(hostile: str, encoding: str) -> None:
+    printed = _on_terminal("cat", "--field", "a", hostile, LC_ALL="C", PYTHONIOENCODING=encoding)
+    assert printed == b"\\u001b[2J\\u009b\\u202e\\u001b\\u0111\n"
+
+
+@pytest.mark.parametrize("command", ["ls", "cat", "verify", "repair"])
+def test_the_name_of_a_folder_is_escaped(tmp_path: Path, command: str) -> None:
+    folder = str(tmp_path / "\x1b[2J\udcff")
+    with closing(Log(folder)) as log:
+        log.commit(line(1), 1)
+    damage(segments(folder)[0], 2 * HEADER_BYTES + 2)
+    done = _run(command, folder)
+    assert "\\u001b[2J\\udcff" in done.stdout + done.stderr
+    assert all(each.isprintable() for each in (done.stdout + done.stderr).splitlines())
+
+
+@pytest.mark.parametrize("command", ["cat", "tail"])
+def test_events_that_are_not_json_objects_are_counted_once_and_end_nothing(directory: str, command: str) -> None:
+    with closing(Log(directory)) as log:
+        log.commit(b'nonsense\n{"n":2}\n[3]\n', 3)
+        log.commit(b"[" * 100_000 + b"\n", 1)
+    warning = (
+        f"wal: not JSON objects: 3 events, the first is sequence 1 of {directory}; "
+        "--where leaves them out, --field prints empty columns\n"
+    )
+    for options, expected in ((["--field", "n"], "\n2\n\n\n"), (["--where", "n=2"], '{"n":2}\n')):
+        done = _run(command, *options, directory)
+        assert (done.returncode, done.stdout, done.stderr) == (0, expected, warning)
+    done = _run(command, directory)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_cat_changes_nothing(log: Log, directory: str) -> None:
@@ -209,7 +291,9 @@ def test_ls_prints_segments_cursors_and_damage(log: Log, directory: str) -> None
     first, second = (path.stat().st_size for path in segments(directory))
     title, names, *rows = _printed("ls", directory).splitlines()
     assert title == f"{directory}  log {log.log_id.decode()}  held by a writer"
-    assert names.split() == ["segment", "first", "seq", "events", "bytes", "opened", "last", "commit", "state"]
+    assert names.split() == [
+        *("segment", "first", "seq", "events", "bytes", "opened", "(UTC)", "last", "commit", "(UTC)", "state"),
+    ]
     rows = [" ".join(row.split()) for row in rows]
     assert rows[:4] == [
         f"1 1 3 {first} 2023-11-14T22:13:20Z 2023-11-14T22:14:20Z damaged",
@@ -230,6 +314,21 @@ def test_ls_names_what_is_torn_and_what_is_missing(log: Log, directory: str, clo
         file.write(b"torn")
     states = [row.split()[-1] for row in _printed("ls", directory).splitlines()[2:]]
     assert states == ["sealed", "missing", "torn"]
+
+
+def test_ls_counts_the_events_of_a_segment_and_not_those_of_the_lost_one_after_it(
+    log: Log, directory: str, clock: Clock
+) -> None:
+    clock.ms += 60_000
+    log.commit(line(6), 1)
+    log.close()
+    segments(directory)[1].unlink()
+    for _ in ("missing", "missing, and on the account of damage"):
+        rows = [row.split() for row in _printed("ls", directory).splitlines()[2:5]]
+        assert [(row[0], row[2]) for row in (rows[0], rows[2])] == [("1", "3"), ("3", "1")]
+        assert rows[0][5] == "2023-11-14T22:13:20Z", "the last commit of its own"
+        assert rows[1][:2] == ["2", "missing"] or rows[1][:2] == ["2", "missing,"]
+        _printed("repair", "--apply", directory)
 
 
 # tail
@@ -375,6 +474,88 @@ def test_verify_shows_its_progress_on_a_terminal(log: Log, directory: str) -> No
     os.close(theirs)
     assert b"#" in os.read(ours, 4096)
     os.close(ours)
+
+
+def _accounted(damaged: str) -> str:
+    """The damage is on the account, and the torn tail is cut off."""
+    _printed("repair", "--apply", damaged)
+    return damaged
+
+
+def test_damage_that_is_accounted_for_is_told_and_fails_only_a_strict_check(damaged: str) -> None:
+    _accounted(damaged)
+    printed = _printed("verify", damaged).splitlines()
+    assert [each.partition(":")[0] for each in printed] == [
+        "corrupt (accounted for)",
+        "missing (accounted for)",
+        damaged,
+    ]
+    found = [json.loads(each) for each in _printed("verify", "--json", damaged).splitlines()]
+    assert [(each["lost"], each["accounted"]) for each in found[:-1]] == [(3, True), (1, True)]
+    strict = _run("verify", "--strict", damaged)
+    assert (strict.returncode, strict.stdout.splitlines()) == (1, printed)
+    for command in ("cat", "tail"):
+        done = _run(command, damaged)
+        assert (done.returncode, done.stdout) == (0, lines([4, 6]).decode())
+        assert [each.partition(": /")[0] for each in done.stderr.splitlines()] == [
+            "wal: corrupt (accounted for)",
+            "wal: missing (accounted for)",
+        ]
+
+
+def test_damage_beside_accounted_damage_fails_a_check(damaged: str) -> None:
+    damage(segments(_accounted(damaged))[1], 2 * HEADER_BYTES + 2)
+    done = _run("verify", damaged)
+    assert done.returncode == 1
+    assert [each.partition(":")[0] for each in done.stdout.splitlines()] == [
+        "corrupt (accounted for)",
+        "missing (accounted for)",
+        "corrupt",
+        damaged,
+    ]
+    assert _run("cat", damaged).returncode == 1
+
+
+def test_a_cursor_in_a_segment_whose_loss_is_accounted_for_fails_only_a_strict_check(damaged: str) -> None:
+    _accounted(damaged)
+    log_id = read_log_id(FILES, damaged)
+    save_cursor(FILES, damaged, log_id, "a", Cursor(Position(2, HEADER_BYTES, 5)))
+    assert "cursor (accounted for): " in _printed("verify", damaged)
+    assert _run("verify", "--strict", damaged).returncode == 1
+
+
+def test_an_account_that_can_not_be_read_is_a_finding_and_hides_nothing(log: Log, directory: str) -> None:
+    log.close()
+    damage(segments(directory)[0], 2 * HEADER_BYTES + 2)
+    Path(directory, "damage.ndjson").write_text("nonsense\n")
+    done = _run("verify", directory)
+    assert done.returncode == 1
+    assert [each.partition(":")[0] for each in done.stdout.splitlines()] == ["corrupt", "account", directory]
+    assert ": 2 segments, 2 events and " in done.stdout
+
+
+@pytest.mark.parametrize("name", ["log.json", "damage.ndjson"])
+@pytest.mark.parametrize("command", ["ls", "verify"])
+def test_a_file_of_nothing_but_brackets_is_damaged_and_ends_no_command_with_a_traceback(
+    log: Log, directory: str, command: str, name: str
+) -> None:
+    Path(directory, name).write_text("[" * 100_000)
+    done = _run(command, directory)
+    assert done.returncode == 1
+    assert f"{name}: at byte 0: expected " in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_a_command_that_prints_without_a_word(log: Log, directory: str) -> None:
+    for _ in range(20):
+        log.commit(line(7) * 10_000, 10_000)  # more than a pipe holds
+    with subprocess.Popen([_WAL, "cat", directory], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == line(1)
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert (process.stderr.read(), process.wait(PATIENCE_SECONDS)) == (b"", 130)
 
 
 # repair

@@ -13,7 +13,7 @@ from collector.errors import (
     MethodNotAllowed,
     NotFound,
     Overloaded,
-    Rejected,
+    Refusal,
     SlowBody,
     TooFast,
     TooLarge,
@@ -31,6 +31,7 @@ from collector.ingest.answer import (
 )
 from collector.ingest.session import Session
 from collector.ingest.target import Face
+from collector.problems import refusal_of
 from tests.collector.live_intake import pairs_of
 from wal.errors import LogFull, WalError
 
@@ -141,10 +142,11 @@ def test_the_pixel_is_a_transparent_gif_of_one_pixel_in_43_bytes() -> None:
 @pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON, Face.REDIRECT])
 def test_a_refusal_is_json_with_the_faults_of_fields(face: Face) -> None:
     error = BadEvent('not "as" it must be', (Fault("ea", "missing"), Fault("sid", "expected `int` >= 0")))
-    status, headers, body, _ = astuple(refusal_answer(400, face, error))
+    status, headers, body, _ = astuple(refusal_answer(face, refusal_of(error)))
     assert status == 400
     assert dict(pairs_of(headers)) == {b"content-type": b"application/json", **ALWAYS}
     assert list(json.loads(body).items()) == [
+        ("code", "invalid_event"),
         ("message", 'not "as" it must be'),
         ("errors", [{"field": "ea", "message": "missing"}, {"field": "sid", "message": "expected `int` >= 0"}]),
     ]
@@ -152,18 +154,18 @@ def test_a_refusal_is_json_with_the_faults_of_fields(face: Face) -> None:
 
 @pytest.mark.parametrize(("status", "error"), [(400, BadTarget("x")), (404, NotFound()), (503, LogFull("x"))])
 def test_a_refused_pixel_stays_a_gif_with_the_status(status: int, error: Exception) -> None:
-    answer = refusal_answer(status, Face.PIXEL, error)
+    answer = refusal_answer(Face.PIXEL, refusal_of(error))
     assert (answer.status, answer.body) == (status, GIF)
     assert dict(pairs_of(answer.headers))[b"content-type"] == b"image/gif"
 
 
 @pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON, Face.REDIRECT])
 def test_not_found_is_exactly_its_message(face: Face) -> None:
-    assert json.loads(refusal_answer(404, face, NotFound()).body) == {"message": "404 not found"}
+    assert json.loads(refusal_answer(face, refusal_of(NotFound())).body) == {"message": "404 not found"}
 
 
 def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
-    headers = dict(pairs_of(refusal_answer(405, Face.JSON, MethodNotAllowed(b"GET, HEAD")).headers))
+    headers = dict(pairs_of(refusal_answer(Face.JSON, refusal_of(MethodNotAllowed(b"GET, HEAD"))).headers))
     assert headers[b"allow"] == b"GET, HEAD"
 
 
@@ -172,7 +174,7 @@ def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
     [
         (LogFull("x"), b"1"),
         (Overloaded("x"), b"1"),
-        (TooFast(7), b"7"),
+        (TooFast("x", 7), b"7"),
         (BadEvent("x"), None),
         (NotFound(), None),
         (SlowBody("x"), None),
@@ -180,43 +182,49 @@ def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
 )
 @pytest.mark.parametrize("face", list(Face))
 def test_what_may_be_sent_again_says_when(face: Face, error: Exception, seconds: bytes | None) -> None:
-    assert dict(pairs_of(refusal_answer(503, face, error).headers)).get(b"retry-after") == seconds
+    assert dict(pairs_of(refusal_answer(face, refusal_of(error)).headers)).get(b"retry-after") == seconds
 
 
 @pytest.mark.parametrize(
     ("error", "is_closed"),
-    [(SlowBody("x"), True), (TooLarge("x"), True), (BadEvent("x"), False), (TooFast(1), False), (LogFull("x"), False)],
+    [
+        (SlowBody("x"), True),
+        (TooLarge("x"), True),
+        (BadEvent("x"), False),
+        (TooFast("x", 1), False),
+        (LogFull("x"), False),
+    ],
 )
 @pytest.mark.parametrize("face", list(Face))
 def test_a_connection_ends_where_a_body_is_not_waited_for(face: Face, error: Exception, is_closed: bool) -> None:
-    assert refusal_answer(400, face, error).closes is is_closed
+    assert refusal_answer(face, refusal_of(error)).closes is is_closed
 
 
 @pytest.mark.parametrize("face", list(Face))
 def test_a_refusal_carries_the_headers_that_every_answer_does(face: Face) -> None:
-    assert COOKIE in pairs_of(refusal_answer(400, face, BadEvent("x"), COOKIE_LINE).headers)
+    assert COOKIE in pairs_of(refusal_answer(face, refusal_of(BadEvent("x")), COOKIE_LINE).headers)
 
 
 def test_a_fault_of_ours_shows_no_path_of_ours() -> None:
-    body = refusal_answer(503, Face.JSON, LogFull("/var/lib/collector/00: no room")).body
-    assert list(json.loads(body)) == ["message"]
+    body = refusal_answer(Face.JSON, refusal_of(LogFull("/var/lib/collector/00: no room"))).body
+    assert list(json.loads(body)) == ["code", "message"]
     assert b"/var" not in body
 
 
-@pytest.mark.parametrize("error", [Rejected("x"), BadEvent("x"), WalError("x"), NotFound()])
+@pytest.mark.parametrize("error", [BadEvent("x"), WalError("x"), NotFound()])
 @pytest.mark.parametrize("face", list(Face))
 def test_no_refusal_claims_that_an_event_is_stored(face: Face, error: Exception) -> None:
-    assert not {b"x-event-ack", b"x-event-id"} & set(dict(pairs_of(refusal_answer(400, face, error).headers)))
+    assert not {b"x-event-ack", b"x-event-id"} & set(dict(pairs_of(refusal_answer(face, refusal_of(error)).headers)))
 
 
-REJECTED: list[tuple[int, Rejected]] = [
-    (1, BadEvent("not as it must be", (Fault("ea", "missing"), Fault("sid", "expected `int`")))),
-    (3, TooLarge("too long")),
+REJECTED: list[tuple[int, Refusal]] = [
+    (1, BadEvent("not as it must be", (Fault("ea", "missing"), Fault("sid", "expected `int`"))).refusal),
+    (3, TooLarge("too long").refusal),
 ]
 VERDICTS = [
-    {"index": 1, "field": "ea", "message": "missing"},
-    {"index": 1, "field": "sid", "message": "expected `int`"},
-    {"index": 3, "field": "", "message": "too long"},
+    {"index": 1, "field": "ea", "code": "invalid_event", "message": "missing"},
+    {"index": 1, "field": "sid", "code": "invalid_event", "message": "expected `int`"},
+    {"index": 3, "field": "", "code": "too_large", "message": "too long"},
 ]
 
 
@@ -235,7 +243,7 @@ def test_a_batch_is_answered_with_the_verdict_on_each_of_its_events() -> None:
 
 
 def test_a_batch_is_answered_in_its_face() -> None:
-    script = batch_answer(Face.JAVASCRIPT, ["x-4"], [(0, BadEvent("<b>"))], b"")
+    script = batch_answer(Face.JAVASCRIPT, ["x-4"], [(0, BadEvent("<b>").refusal)], b"")
     assert script.body.startswith(b'_event_callback_data({"type":"batch","accepted":1,')
     assert b"<b>" not in script.body
     assert astuple(batch_answer(Face.PIXEL, ["x-4"], REJECTED, b""))[::2] == (200, GIF)
@@ -247,6 +255,7 @@ def test_a_batch_without_a_good_event_is_refused_in_json(face: Face) -> None:
     value = json.loads(body)
     assert (status, dict(pairs_of(headers))[b"content-type"]) == (400, b"application/json")
     assert (value["accepted"], value["rejected"], value["ids"]) == (0, VERDICTS, [])
+    assert value["code"] == "invalid_event"
     assert value["message"]
     assert COOKIE in pairs_of(headers)
 

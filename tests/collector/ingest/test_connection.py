@@ -116,7 +116,7 @@ def test_headers_that_do_not_arrive_in_time_are_answered_408(collector: Collecto
     for wire in _all_sent(collector, [b"", b"P", b"POST /event", b"\r\n\r\n", head, head + b"\r"]):
         response = wire.read()
         assert (response.status, response.headers["connection"]) == (408, "close")
-        assert list(response.json()) == ["message"]
+        assert list(response.json()) == ["code", "message"]
         assert response.headers["cache-control"] == "no-store"
         assert wire.is_closed
 
@@ -251,7 +251,7 @@ def test_headers_over_their_limit_are_answered_431(collector: Collector, headers
             wire.send(request[at : at + size])
         response = wire.read()
         assert (response.status, response.headers["connection"]) == (431, "close")
-        assert list(response.json()) == ["message"]
+        assert list(response.json()) == ["code", "message"]
     assert "loud" not in _uids(collector)
 
 
@@ -291,7 +291,7 @@ def test_what_is_no_http_is_answered_400_in_json(collector: Collector, sent: byt
     with _wire(collector) as wire:
         response = wire.ask(sent)
         assert (response.status, response.headers["content-type"]) == (400, "application/json")
-        assert list(response.json()) == ["message"]
+        assert list(response.json()) == ["code", "message"]
         assert wire.is_closed
 
 

@@ -40,7 +40,7 @@ def _refused(body: bytes, required: tuple[str, ...] = REQUIRED) -> BadEvent:
 
 
 def _fields(error: BadEvent) -> list[str]:
-    return [fault.field for fault in error.faults]
+    return [fault.field for fault in error.refusal.faults]
 
 
 @pytest.mark.parametrize(
@@ -89,24 +89,24 @@ _WRONG: dict[str, list[object]] = {
 def test_a_field_that_breaks_its_rule_is_named(field: str, value: object) -> None:
     error = _refused(_json({**EVENT, field: value}))
     assert _fields(error) == [field]
-    assert error.faults[0].message.startswith("expected ")
+    assert error.refusal.faults[0].message.startswith("expected ")
 
 
 @pytest.mark.parametrize("field", REQUIRED)
 def test_a_required_field_that_is_missing_is_named(field: str) -> None:
     error = _refused(_json({name: value for name, value in EVENT.items() if name != field}))
-    assert error.faults == (Fault(field, "missing"),)
+    assert error.refusal.faults == (Fault(field, "missing"),)
 
 
 def test_all_faults_are_named_at_once() -> None:
     wrong = {"ea": "", "sid": "x", "uid": 1.5, "context": 1, "extra": [], "dims": "x", "items": {}, "et": 1}
     error = _refused(_json(wrong))
     assert _fields(error) == ["ea", "ec", "sid", "aid", "uid", "context", "extra", "dims", "items"]
-    assert [fault.message == "missing" for fault in error.faults] == [False, True, False, True, *[False] * 5]
+    assert [fault.message == "missing" for fault in error.refusal.faults] == [False, True, False, True, *[False] * 5]
 
 
 def test_a_wrong_field_and_bytes_that_are_no_utf8_are_refused() -> None:
-    assert "not UTF-8" in _refused(b'{"ea":1,"x":"\xff"}').message
+    assert "not UTF-8" in _refused(b'{"ea":1,"x":"\xff"}').refusal.message
 
 
 @pytest.mark.parametrize("sid", [0, 1, 2**31 - 1, 2**31, 2006252258, 9912312359, 2**53 + 1, 2**63 - 1], ids=str)
@@ -186,7 +186,7 @@ def test_the_last_of_two_members_of_one_name_counts_as_for_other_readers() -> No
 
 @pytest.mark.parametrize("body", [b"[]", b"[{}]", b'"x"', b"1", b"-1.5", b"null", b"true", b" [ ] "])
 def test_what_is_no_object_is_refused(body: bytes) -> None:
-    assert _refused(body).message == "expected one JSON object, the event"
+    assert _refused(body).refusal.message == "expected one JSON object, the event"
 
 
 def test_nothing_and_too_much_are_refused() -> None:
@@ -227,8 +227,8 @@ def test_nothing_and_too_much_are_refused() -> None:
 )
 def test_malformed_json_is_refused_wherever_it_is_malformed(body: bytes) -> None:
     error = _refused(body, required=())
-    assert error.message.startswith("the body is not JSON: ")
-    assert error.faults == ()
+    assert error.refusal.message.startswith("the body is not JSON: ")
+    assert error.refusal.faults == ()
 
 
 SURROGATES = (b"\\ud800", b"\\udc00", b"\\udc00\\ud800", b"\\ud800 and on", b"\\ud800\\u0041", b"\\uD83D\\uD83D")
@@ -257,7 +257,7 @@ def test_sixty_four_levels_are_taken_and_one_more_is_not(brackets: tuple[bytes, 
         beside = b'{"y":[{},[[]],"["],%b' % nested(levels)[1:]
         assert _decode(beside, ())[1] == beside
     for levels in (65, 66, 500):
-        assert _refused(nested(levels), ()).message == "the event is nested deeper than 64 levels"
+        assert _refused(nested(levels), ()).refusal.message == "the event is nested deeper than 64 levels"
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_an_integer_name_is_no_longer_than_a_string(value: int, is_taken: bool) 
     else:
         with pytest.raises(BadEvent) as refused:
             decode_event(body, (), LIMITS)
-        assert [fault.field for fault in refused.value.faults] == ["uid"]
+        assert [fault.field for fault in refused.value.refusal.faults] == ["uid"]
 
 
 def _batch(body: bytes, *, is_ndjson: bool = False, limit: int = 3) -> list[bytes] | None:

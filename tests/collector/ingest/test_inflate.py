@@ -45,16 +45,21 @@ def _pack(form: str, text: bytes) -> tuple[bytes, bytes]:
     return encoding, pack(text)
 
 
+def _inflated(body: bytes, encoding: bytes, limit: int, ratio: int = 10_000) -> bytes:
+    """All that comes out of a body."""
+    return b"".join(inflate(body, encoding, limit, ratio))
+
+
 def _inflate(form: str, *texts: bytes, cut: int | None = None, behind: bytes = b"") -> bytes:
     """What comes out of these texts, each compressed, one behind the other, cut short or with more behind them."""
     encoding, _ = PACKERS[form]
     body = b"".join(_pack(form, text)[1] for text in texts)
-    return inflate(body[:cut] + behind, encoding, LIMIT)
+    return _inflated(body[:cut] + behind, encoding, LIMIT)
 
 
 @pytest.mark.parametrize("encoding", [b"", b"identity"])
 def test_what_is_not_compressed_stays_as_it_is(encoding: bytes) -> None:
-    assert inflate(b"\x1f\x8b not gzip", encoding, 1) == b"\x1f\x8b not gzip"
+    assert _inflated(b"\x1f\x8b not gzip", encoding, 1) == b"\x1f\x8b not gzip"
 
 
 @every_packer
@@ -78,12 +83,12 @@ def test_as_many_members_as_there_are_events_in_a_large_batch_are_read(form: str
 def test_a_body_of_countless_empty_members_is_refused_before_it_takes_seconds(form: str) -> None:
     encoding, member = _pack(form, b"")
     with pytest.raises(TooLarge, match="members"):
-        inflate(member * (1 << 18), encoding, LIMIT)
+        _inflated(member * (1 << 18), encoding, LIMIT)
 
 
 def test_zstd_frames_that_are_to_be_skipped_are_skipped() -> None:
     skipped = b"\x50\x2a\x4d\x18\x04\x00\x00\x00skip"
-    assert inflate(skipped + _zstd(TEXT) + skipped, b"zstd", LIMIT) == TEXT
+    assert _inflated(skipped + _zstd(TEXT) + skipped, b"zstd", LIMIT) == TEXT
 
 
 @every_packer
@@ -111,7 +116,7 @@ def test_what_is_not_compressed_behind_a_member_is_refused(form: str, behind: by
 def test_a_body_that_is_not_what_its_header_says_is_refused_by_name(form: str) -> None:
     encoding, _ = PACKERS[form]
     with pytest.raises(BadEvent, match=encoding.decode().removeprefix("x-")):
-        inflate(b'{"ea":"view"}', encoding, LIMIT)
+        _inflated(b'{"ea":"view"}', encoding, LIMIT)
 
 
 @every_packer
@@ -120,7 +125,7 @@ def test_a_damaged_member_is_refused_or_comes_out_whole(form: str, at: float) ->
     encoding, body = _pack(form, TEXT)
     place = int(len(body) * at)
     try:
-        inflated = inflate(body[:place] + bytes([body[place] ^ 0x40]) + body[place + 1 :], encoding, LIMIT)
+        inflated = _inflated(body[:place] + bytes([body[place] ^ 0x40]) + body[place + 1 :], encoding, LIMIT)
     except Rejected:
         return
     assert inflated == TEXT or form in ("raw deflate", "zstd", "streamed zstd"), "these carry no checksum"
@@ -129,9 +134,9 @@ def test_a_damaged_member_is_refused_or_comes_out_whole(form: str, at: float) ->
 @every_packer
 def test_a_body_at_the_limit_is_read_and_one_byte_more_is_not(form: str) -> None:
     encoding, body = _pack(form, b"x" * LIMIT)
-    assert len(inflate(body, encoding, LIMIT)) == LIMIT
-    with pytest.raises(TooLarge, match=f"limit of {LIMIT - 1} bytes"):
-        inflate(body, encoding, LIMIT - 1)
+    assert len(_inflated(body, encoding, LIMIT)) == LIMIT
+    with pytest.raises(TooLarge, match=f"more than {LIMIT - 1} bytes"):
+        _inflated(body, encoding, LIMIT - 1)
 
 
 @every_packer
@@ -147,25 +152,25 @@ def test_a_bomb_ends_at_the_limit(form: str) -> None:
     encoding, body = _pack(form, b"\x00" * (64 << 20))
     assert len(body) < 100_000
     with pytest.raises(TooLarge):
-        inflate(body, encoding, LIMIT)
+        _inflated(body, encoding, LIMIT)
 
 
 def test_a_zstd_window_of_eight_mebibytes_is_read_and_a_larger_one_is_refused() -> None:
-    assert inflate(_zstd(TEXT, 23), b"zstd", LIMIT) == TEXT
+    assert _inflated(_zstd(TEXT, 23), b"zstd", LIMIT) == TEXT
     with pytest.raises(BadEvent, match="zstd"):
-        inflate(_zstd(TEXT, 24), b"zstd", LIMIT)
+        _inflated(_zstd(TEXT, 24), b"zstd", LIMIT)
 
 
 @pytest.mark.parametrize("encoding", [b"br", b"compress", b"gzip, gzip", b"identity, gzip", b"zst", b"\xff", b"*"])
 def test_another_encoding_is_refused_with_those_that_are_read(encoding: bytes) -> None:
     with pytest.raises(UnsupportedMedia, match="gzip, deflate, zstd"):
-        inflate(b"{}", encoding, LIMIT)
+        _inflated(b"{}", encoding, LIMIT)
 
 
 @settings(deadline=None)
 @given(body=st.binary(max_size=200), encoding=st.sampled_from([b"gzip", b"deflate", b"zstd"]))
 def test_arbitrary_bytes_are_inflated_or_refused(body: bytes, encoding: bytes) -> None:
     try:
-        assert len(inflate(body, encoding, 50)) <= 50
+        assert len(_inflated(body, encoding, 50)) <= 50
     except Rejected:
         return

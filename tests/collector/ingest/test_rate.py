@@ -1,5 +1,7 @@
 """How many events a property may send: a bucket that fills by the second, on a clock of the test's own."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ NOW = 1000.0
 
 def _let_in(rate: Rate, now: float, events: int = 1) -> bool:
     """Send a request; whether it was let in."""
-    if rate.wait_seconds(now):
+    if rate.wait_seconds(now, events):
         return False
     rate.take(events)
     return True
@@ -38,18 +40,45 @@ def test_unused_time_is_saved_for_one_second_only() -> None:
     assert sum(_let_in(rate, NOW + 3600) for _ in range(10)) == 3
 
 
-@pytest.mark.parametrize(
-    ("per_second", "events", "wait"),
-    [(10, 10, 1), (10, 19, 1), (10, 20, 2), (10, 1000, 100), (0.5, 1, 2), (0.1, 1, 10)],
-)
-def test_a_batch_larger_than_a_second_is_let_in_and_paid_for_afterwards(
+@pytest.mark.parametrize(("per_second", "events", "wait"), [(10, 9, 0), (10, 10, 1), (100, 100, 1), (2.5, 2, 1)])
+def test_a_batch_may_take_what_the_bucket_holds_and_is_paid_for_afterwards(
     per_second: float, events: int, wait: int
 ) -> None:
     rate = Rate(per_second)
-    assert rate.wait_seconds(NOW) == 0
+    assert rate.wait_seconds(NOW, events) == 0
     rate.take(events)
     assert rate.wait_seconds(NOW) == wait
     assert rate.wait_seconds(NOW + wait) == 0, "whoever waits as told is let in"
+
+
+@pytest.mark.parametrize(("per_second", "most"), [(10, 10), (2.5, 2), (0.1, 1)])
+def test_a_batch_larger_than_the_bucket_never_passes(per_second: float, most: int) -> None:
+    assert Rate(per_second, workers=4).largest_batch == most
+
+
+@settings(deadline=None)
+@given(
+    per_second=st.floats(0.01, 1e6),
+    workers=st.integers(1, 64),
+    batches=st.lists(st.tuples(st.floats(0, 10), st.integers(1, 10_000)), max_size=30),
+)
+def test_a_debt_is_paid_in_two_seconds_and_a_worker_keeps_to_its_share(
+    per_second: float, workers: int, batches: list[tuple[float, int]]
+) -> None:
+    rate, now, passed = Rate(per_second, workers), NOW, 0
+    for pause, events in batches:
+        now += pause
+        if events <= rate.largest_batch and _let_in(rate, now, events):
+            passed += events
+        assert rate.wait_seconds(now) <= math.ceil(2 + workers / per_second)
+    assert passed <= max(per_second, 1) + (now - NOW + 2) * per_second / workers + 1
+
+
+def test_a_flood_that_can_not_be_held_back_makes_a_debt_of_two_seconds() -> None:
+    rate = Rate(10)
+    assert rate.wait_seconds(NOW) == 0
+    rate.take(1_000_000)
+    assert rate.wait_seconds(NOW) == 3
 
 
 def test_a_rate_below_one_a_second_lets_one_in_at_a_time() -> None:
@@ -75,4 +104,4 @@ def test_who_waits_as_told_is_let_in_and_nobody_waits_below_the_rate(
         now += pause
         now += rate.wait_seconds(now)
         assert rate.wait_seconds(now) == 0
-        rate.take(events)
+        rate.take(min(events, rate.largest_batch))

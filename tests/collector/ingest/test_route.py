@@ -143,11 +143,11 @@ def test_a_property_over_its_rate_is_told_when_to_come_again(tmp_path: Path) -> 
     async def use(logs: Logs, ask: Ask) -> None:
         statuses = []
         for _ in range(3):
-            answer = await ask("POST", PAIR, b'[{"ea":"a"},{"ea":"b"}]')
+            answer = await ask("POST", PAIR, b'{"ea":"a"}')
             statuses.append(answer.status)
         assert statuses == [200, 429, 429]
         assert int(dict(answer.headers)[b"retry-after"]) >= 1
-        assert len(logs.stored) == 2
+        assert len(logs.stored) == 1
 
     _serve(tmp_path, use, Property(1, 2, required=("ea",), events_per_second=0.001))
 

@@ -1,0 +1,114 @@
+"""`collector relay`: which logs of other nodes arrive here, how far they are, and with which key."""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from collector.config import Settings
+from collector.errors import BadSettings, Overloaded, RelayBlocked
+from collector.registry import key_digest
+from collector.relay_marks import Mark, Marks, key_name
+
+
+def add_relay_list(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `collector relay ls`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def add_relay_forget(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `collector relay forget`."""
+    parser.add_argument("log_id", metavar="LOG_ID", help="as `collector relay ls` prints it")
+
+
+def list_relays(settings: Settings, options: argparse.Namespace) -> int:
+    """`collector relay ls`. Exit code 1 if a mark is damaged."""
+    row = "{:16}  {:>16}  {:19}  {}"
+    if not options.json:
+        print(row.format("log", "next seq", "last batch, UTC", "key"))
+    keys, is_damaged = _Keys(settings), False
+    for log_id, mark in _marks(settings):
+        is_damaged |= isinstance(mark, RelayBlocked)
+        if options.json:
+            print(json.dumps({"log_id": log_id, **_members(mark, keys)}))
+        elif isinstance(mark, RelayBlocked):
+            print(row.format(log_id, "?", "?", mark))
+        else:
+            print(row.format(log_id, mark.next, _time(mark.last_ms), keys.text(mark)))
+    return int(is_damaged)
+
+
+def forget_relay(settings: Settings, options: argparse.Namespace) -> int:
+    """`collector relay forget`: release a log from its key. How far it has arrived stays: no event is stored twice."""
+    marks = Marks(settings.log.dir)
+    if options.log_id not in marks.log_ids():
+        raise BadSettings(f"no log {options.log_id} was relayed to this node; `collector relay ls` lists them")
+    try:
+        mark = asyncio.run(_forget(marks, options.log_id))
+    except RelayBlocked as error:
+        raise BadSettings(str(error)) from None
+    except Overloaded as error:
+        raise BadSettings(f"{error}; try again") from None
+    print(f"log {options.log_id} is bound to no key; the next relay key that sends it gets it, from event {mark.next}")
+    return 0
+
+
+async def _forget(marks: Marks, log_id: str) -> Mark:
+    async with marks.held(log_id):
+        mark = replace(marks.read(log_id), key=None)
+        await marks.save(log_id, mark)
+    return mark
+
+
+class _Keys:
+    """The settings' relay keys by their names in marks, as far as this environment has them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings: dict[str, str] = {}
+        self._unset: list[str] = []
+        for setting in settings.server.relay_keys:
+            try:
+                self._settings[key_name(key_digest("server.relay_keys", setting))] = setting
+            except BadSettings:
+                self._unset.append(setting)
+
+    def setting(self, mark: Mark) -> str | None:
+        """`env:NAME` of the key that a log is bound to; None for none, and for a key that is not known here."""
+        return self._settings.get(mark.key or "")
+
+    def text(self, mark: Mark) -> str:
+        """The same for people."""
+        if mark.key is None:
+            return "none: the next key that sends it gets it"
+        unknown = f"unknown: {', '.join(self._unset)} is not set here" if self._unset else "not in the settings"
+        return self.setting(mark) or unknown
+
+
+def _marks(settings: Settings) -> Iterator[tuple[str, Mark | RelayBlocked]]:
+    marks = Marks(settings.log.dir)
+    for log_id in marks.log_ids():
+        try:
+            yield log_id, marks.read(log_id)
+        except RelayBlocked as error:
+            yield log_id, error
+
+
+def _members(mark: Mark | RelayBlocked, keys: _Keys) -> dict[str, object]:
+    if isinstance(mark, RelayBlocked):
+        return {"error": str(mark)}
+    return {
+        "next": mark.next,
+        "chain": mark.chain,
+        "last_ms": mark.last_ms,
+        "key": keys.setting(mark),
+        "is_bound": mark.key is not None,
+    }
+
+
+def _time(unix_ms: int) -> str:
+    if not unix_ms:
+        return "never"
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00")

@@ -1,0 +1,158 @@
+"""The marks of relays: how far each log of another node has arrived here, and the key that may speak for it.
+
+A mark is the file `relays/<log_id>.json` beside the shards, which is replaced whole and fsynced, under the log's lock.
+This module knows nothing of requests, and of shards only their names.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from hashlib import blake2b
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from collector.errors import Forbidden, Overloaded, RelayBlocked
+from wal.errors import LogLocked
+from wal.files import Files, read_file, write_file
+
+FOLDER: Final = "relays"
+MAX_SEQUENCE: Final = 2**53
+"""The last integer up to which JSON readers agree, and the format's 16 digits hold."""
+MOST_LOGS: Final = 1000
+"""Logs of one key, so that a stolen one can't fill the folder with files."""
+_NEW: Final = "new"
+"""The lock under which first marks are written. No log has this name."""
+_FILE: Final = re.compile(r"([0-9a-f]{16})\.json")
+_LOCK_POLLS: Final = 500
+_LOCK_POLL_SECONDS: Final = 0.02
+_REPAIR: Final = 'restore the file, or write {"next":N}, N being 1 more than the last sequence of that log stored here'
+
+_Sequence = Annotated[int, Meta(ge=0, le=MAX_SEQUENCE)]
+_Chain = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
+
+
+class Plan(Struct, frozen=True, forbid_unknown_fields=True):
+    """A batch that is to be appended to a shard, at this sequence of its log or behind it."""
+
+    shard: Annotated[str, Meta(pattern=r"\A[0-9]{1,9}\Z")]
+    sequence: int
+    first: _Sequence
+    last: _Sequence
+    chain: _Chain | None = None
+
+
+class Mark(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far one log has arrived, and the batch under way."""
+
+    next: Annotated[int, Meta(ge=0, le=MAX_SEQUENCE + 1)] = 0
+    """The sequence of the next event that is wanted."""
+    chain: _Chain | None = None
+    """CRC of the header of the sender's block that holds event `next - 1`; None if the sender did not tell."""
+    key: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")] | None = None
+    """`key_name` of the key that may relay this log; None: of the first key that does."""
+    last_ms: Annotated[int, Meta(ge=0, le=10**13)] = 0
+    """Unix ms of the last batch that had new events."""
+    plan: Plan | None = None
+
+
+_decode: Final = msgspec.json.Decoder(Mark).decode
+
+
+def key_name(digest: bytes) -> str:
+    """The name of a key in marks, from its digest. Neither the key nor the digest that admits it follow from it."""
+    return blake2b(digest, digest_size=16, person=b"tracklog relay").hexdigest()
+
+
+class Marks:
+    """The marks of one node."""
+
+    def __init__(self, directory: str, files: Files | None = None) -> None:
+        """`directory` holds the shards."""
+        self._files = files or Files()
+        self._directory = os.path.join(directory, FOLDER)
+
+    def log_ids(self) -> list[str]:
+        """The logs that have a mark, in order. Raises OSError."""
+        return [match[1] for name in self._files.names(self._directory) if (match := _FILE.fullmatch(name))]
+
+    def has(self, log_id: str) -> bool:
+        """Whether a log has a mark."""
+        return os.path.exists(self._path(log_id))
+
+    def read(self, log_id: str) -> Mark:
+        """The mark of a log; that of a new log if there is none. Raises RelayBlocked, OSError."""
+        try:
+            return _decode(read_file(self._files, self._path(log_id)))
+        except FileNotFoundError:
+            return Mark()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise RelayBlocked(f"{FOLDER}/{log_id}.json: damaged: {error}; {_REPAIR}") from None
+
+    async def begin(self, log_id: str, key: str) -> None:
+        """Write the first mark of a log and bind the log to `key`, unless there is a mark.
+
+        Raises Forbidden if the key has MOST_LOGS logs, Overloaded, OSError.
+        """
+        await asyncio.to_thread(self._files.make_directory, self._directory)
+        async with self.held(_NEW):
+            await _to_the_end(partial(self._begin, log_id, key))
+
+    async def save(self, log_id: str, mark: Mark) -> None:
+        """Replace the mark of a log durably, while it is held. Raises OSError."""
+        await _to_the_end(partial(self._write, log_id, mark))
+
+    @asynccontextmanager
+    async def held(self, log_id: str) -> AsyncIterator[None]:
+        """Hold the lock of a log that has a mark, against all processes. Raises Overloaded, OSError."""
+        lock = await self._lock(os.path.join(self._directory, f"{log_id}.lock"))
+        try:
+            yield
+        finally:
+            self._files.close(lock)
+
+    async def _lock(self, path: str) -> int:
+        for _ in range(_LOCK_POLLS):
+            try:
+                return self._files.lock(path)
+            except LogLocked:
+                await asyncio.sleep(_LOCK_POLL_SECONDS)
+        raise Overloaded("another batch of this log is under way")
+
+    def _begin(self, log_id: str, key: str) -> None:
+        if self.has(log_id):
+            return
+        if sum(self._is_of(known, key) for known in self.log_ids()) >= MOST_LOGS:
+            raise Forbidden(
+                f"this relay key has {MOST_LOGS} logs, the most it may have: forget some with `collector relay forget` "
+                "at the receiver, or use another key"
+            )
+        self._write(log_id, Mark(key=key))
+
+    def _is_of(self, log_id: str, key: str) -> bool:
+        with suppress(RelayBlocked):
+            return self.read(log_id).key == key
+        return False
+
+    def _write(self, log_id: str, mark: Mark) -> None:
+        write_file(self._files, self._path(log_id), msgspec.json.encode(mark) + b"\n")
+
+    def _path(self, log_id: str) -> str:
+        return os.path.join(self._directory, f"{log_id}.json")
+
+
+async def _to_the_end(call: Callable[[], None]) -> None:
+    """Run `call` in a thread. A cancellation waits for its end: the lock must outlive the write.
+
+    Otherwise the next holder of the lock could read the mark first, and its own mark then be overwritten by this one.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
