@@ -125,7 +125,7 @@ def _endpoint(settings: Settings, shard: Shard, dead_letters: DeadLetters, clock
         clock=clock,
     )
     return EventEndpoint(
-        targets=Targets(Registry(settings.property, settings.server.workers), Signer(secret)),
+        targets=Targets(Registry(settings.property, settings.server.workers), Signer(secret), clock),
         intake=intake,
         limits=settings.limits,
         trusted_proxies=tuple(ip_network(network) for network in settings.server.trusted_proxies),

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -12,7 +13,7 @@ import msgspec
 
 from collector.config import Settings, load_settings
 from collector.errors import BadRedirect, BadSettings
-from collector.ingest.redirect import Signer, location
+from collector.ingest.redirect import Signer, location, parse_expiry
 from collector.letters import Whole, read_letters
 from collector.redrive import Report, redrive
 from collector.relay_cli import add_relay_forget, add_relay_list, forget_relay, list_relays
@@ -52,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "check", _check, "check the settings file, and say what is wrong in it")
     sign = _command(commands, "sign-url", _sign_url, "sign where a redirect leads, so that its host need not be listed")
     sign.add_argument("url", metavar="URL", help="where the click shall lead, as it is: not percent-encoded once more")
+    sign.add_argument("--portal-id", type=int, required=True, metavar="N", help="the portal that the link is for")
+    sign.add_argument("--prop-id", type=int, required=True, metavar="N", help="the property of that portal")
+    sign.add_argument("--expires", metavar="T", help="after 30d, 12h, or at 2026-12-31T00:00Z; without it never")
     dead = commands.add_parser("dead", help="look at dead letters", description="Look at what was refused, and why.")
     letters = dead.add_subparsers(required=True, metavar="COMMAND")
     listed = _command(letters, "ls", _dead_ls, "list dead letters, a line each, in order of time")
@@ -93,13 +97,22 @@ def _check(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def _sign_url(settings: Settings, options: argparse.Namespace) -> int:
+    portal_id, prop_id = options.portal_id, options.prop_id
+    if (portal_id, prop_id) not in {(each.portal_id, each.prop_id) for each in settings.property}:
+        raise BadSettings(f"no property {portal_id}/{prop_id} in {options.config}; a link is signed for one of those")
     try:
         location(options.url, frozenset(), is_signed=True)
+        expires = parse_expiry(options.expires, int(time.time())) if options.expires else None
     except BadRedirect as error:
         print(f"collector: {error.refusal.message}; nothing is signed that would not be followed", file=sys.stderr)
         return 2
-    signature = Signer(load_secret(settings)).sign(options.url)
+    except ValueError as error:
+        print(f"collector: --expires: {error}", file=sys.stderr)
+        return 2
+    signature = Signer(load_secret(settings)).sign(options.url, portal_id, prop_id, expires)
     print(urlencode({"resp_type": "redirect", "redirect_url": options.url, "redirect_sig": signature}))
+    end = "without end" if expires is None else f"until {datetime.fromtimestamp(expires, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    print(f"valid for property {portal_id}/{prop_id} {end}", file=sys.stderr)
     return 0
 
 
@@ -107,10 +120,10 @@ def _dead_ls(settings: Settings, options: argparse.Namespace) -> int:
     prepare_stdout()
     for whole in islice(read_letters(settings.dead_letters.dir, selection_of(options)), options.n):
         letter = whole.letter
-        time = datetime.fromtimestamp(letter.received_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        when = datetime.fromtimestamp(letter.received_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         fields = ",".join(fault.field for fault in letter.errors)
         where = f"{letter.portal_id}/{letter.prop_id}"
-        text = f"{letter.id}  {time}  {where:24} {len(whole.body):>8} bytes  {letter.reason} {fields}"
+        text = f"{letter.id}  {when}  {where:24} {len(whole.body):>8} bytes  {letter.reason} {fields}"
         print(harmless(text.rstrip()))
     return 0
 

@@ -17,12 +17,15 @@ from msgspec.structs import replace
 
 from collector.config import Limits, Settings
 from collector.dead_letters import Form
-from collector.errors import Refusal, Rejected, TooLarge
+from collector.errors import BadRedirect, NotAClick, Refusal, Rejected, TooLarge
 from collector.ingest.client import kept_address
 from collector.ingest.decode import Event, batch_in, decode_event
 from collector.ingest.envelope import Visit, envelope, members_of
+from collector.ingest.privacy import scrub
 from collector.ingest.query import event_of, parse_pairs
+from collector.ingest.redirect import Signer
 from collector.ingest.session import Sessions
+from collector.ingest.target import redirect_fault
 from collector.ingest.visitor import next_session
 from collector.letters import Whole, read_letters
 from collector.registry import Property, Registry
@@ -40,6 +43,7 @@ _LEDGER: Final = "ledger"
 _BLOCK_BYTES: Final = 1 << 20
 _ENVELOPE_BYTES: Final = 1024
 """More than an envelope has beside the event, the user agent and the referer."""
+_REDIRECT_CODES: Final = frozenset((BadRedirect.code, NotAClick.code))
 _LOCK_SECONDS: Final = 60.0
 _LOCK_POLL_SECONDS: Final = 0.2
 
@@ -143,6 +147,7 @@ def _plans(ledger: Log) -> Iterator[_Plan]:
 def _blocks(settings: Settings, selection: Selection, done: set[str], report: Report) -> Iterator[list[_Passed]]:
     """What passes, in handfuls of about a MiB; the rest is counted."""
     registry = Registry(replace(each, write_keys=()) for each in settings.property)  # who sent them had a key
+    signer = Signer(load_secret(settings))
     block: list[_Passed] = []
     for whole in read_letters(settings.dead_letters.dir, selection):
         report.letters += 1
@@ -152,7 +157,7 @@ def _blocks(settings: Settings, selection: Selection, done: set[str], report: Re
         elif prop is None:
             report.unknown += 1
         else:
-            for passed in _passed(settings, whole, prop, done, report):
+            for passed in _passed(settings, whole, prop, signer, done, report):
                 if block and sum(each.length for each in block) + passed.length > _BLOCK_BYTES:
                     yield block
                     block = []
@@ -161,7 +166,9 @@ def _blocks(settings: Settings, selection: Selection, done: set[str], report: Re
         yield block
 
 
-def _passed(settings: Settings, whole: Whole, prop: Property, done: set[str], report: Report) -> Iterator[_Passed]:
+def _passed(
+    settings: Settings, whole: Whole, prop: Property, signer: Signer, done: set[str], report: Report
+) -> Iterator[_Passed]:
     """What today's rules let through of a letter, and no earlier run did. What they refuse is counted."""
     limits, visit = settings.limits, _visit(whole, prop)
     try:
@@ -174,7 +181,9 @@ def _passed(settings: Settings, whole: Whole, prop: Property, done: set[str], re
             report.earlier += 1
             continue
         try:
-            decoded = [decode_event(event, prop.required, limits) for event in events]
+            decoded = [_decoded(event, prop, limits) for event in events]
+            if (refusal := _redirect_refusal(whole, prop, signer, decoded)) is not None:
+                raise Rejected.of(refusal)
             around = _ENVELOPE_BYTES + len(visit.user_agent or "") * 2 + len(visit.referer or "") * 2
             length = sum(len(line) + around for _, line in decoded)
             if length > MAX_BLOCK_BYTES:
@@ -183,6 +192,28 @@ def _passed(settings: Settings, whole: Whole, prop: Property, done: set[str], re
             report.refused[_text(error.refusal)] += 1
         else:
             yield _Passed(name, visit, decoded, length)
+
+
+def _decoded(body: bytes, prop: Property, limits: Limits) -> tuple[Event, bytes]:
+    """An event, and its bytes as the property lets them be stored today. Raises Rejected."""
+    event, line = decode_event(body, prop.required, limits)
+    return event, scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
+
+
+def _redirect_refusal(
+    whole: Whole, prop: Property, signer: Signer, events: list[tuple[Event, bytes]]
+) -> Refusal | None:
+    """Why a letter that a redirect rule refused is refused today; None if it is not, or another rule refused it.
+
+    Of a body the letter has no query, and so not where the click was to lead: it stays refused.
+    """
+    letter = whole.letter
+    if letter.code not in _REDIRECT_CODES:
+        return None
+    if letter.form is not Form.QUERY:
+        return Refusal(letter.code, letter.reason, letter.errors)
+    is_click = len(events) == 1 and "click" in (events[0][0].ea, events[0][0].ec)
+    return redirect_fault(parse_pairs(whole.body), prop, signer, letter.received_at // 1000, is_click=is_click)
 
 
 def _bodies(whole: Whole, limits: Limits) -> dict[str, list[bytes]]:

@@ -10,7 +10,8 @@ from collector.ingest.cycle import IS_LATE
 
 NDJSON: Final = b"application/x-ndjson"
 FORM: Final = b"application/x-www-form-urlencoded"
-_READ: Final = frozenset((b"application/json", b"text/plain", b"", NDJSON, FORM))
+_JSON: Final = b"application/json"
+_READ: Final = frozenset((_JSON, b"text/plain", b"", NDJSON, FORM))
 """`sendBeacon` sends text/plain, and careless clients send no type at all."""
 _LENGTH_DIGITS: Final = 20
 """What 64 bits need; leading zeros may make it more, and `int` raises for thousands of them."""
@@ -26,16 +27,26 @@ def has_body(headers: dict[bytes, bytes]) -> bool:
 
 
 def media_of(headers: dict[bytes, bytes]) -> bytes:
-    """The content type without its parameters. Raises UnsupportedMedia for one that is not read."""
+    """The content type without its parameters; of `application/*+json` that of JSON.
+
+    Raises UnsupportedMedia for one that is not read.
+    """
     kind = headers.get(b"content-type", b"")
     if kind in _READ:
         return kind
     kind = kind.partition(b";")[0].strip().lower()
     if kind in _READ:
         return kind
+    if kind.startswith(b"application/") and kind.endswith(b"+json"):
+        return _JSON
     raise UnsupportedMedia(
         "expected content-type application/json, text/plain, application/x-ndjson or application/x-www-form-urlencoded"
     )
+
+
+def is_json(form: bytes) -> bool:
+    """Whether a form is JSON after all: clients that set no content type send it under that of their library."""
+    return form[:1] in (b"{", b"[")
 
 
 class BodyReader:

@@ -50,10 +50,10 @@ def client_of(peer: str | None, scheme: str, headers: list[tuple[bytes, bytes]],
 
 
 def kept_address(ip: str | None, rule: Literal["full", "truncate", "drop"]) -> str | None:
-    """What the property allows to be stored of an address."""
+    """What the property allows to be stored of an address: nothing of one that can't be truncated."""
     if ip is None or rule == "drop":
         return None
-    return ip if rule == "full" else _truncated(ip)
+    return ip if rule == "full" else _truncated(ip) if len(ip) <= _LONGEST_HOP else None
 
 
 @lru_cache(_CACHED_ADDRESSES)

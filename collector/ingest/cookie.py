@@ -1,32 +1,44 @@
-"""The cookie that carries the session token, pure: who gets it, and whose is read."""
+"""The cookie that carries the session token, pure: which visitors get it, and when the one that came counts."""
 
 from typing import Final
 
 from collector.ingest.answer import Headers
+from collector.ingest.cors import may_read
+from collector.ingest.target import Face
 from collector.registry import Property
 
-_NAME: Final = b"an_session"
+_NAME: Final = b"an_session_%d"
+"""One for each portal, so that two portals on one host do not overwrite each other's."""
 _SECONDS: Final = 365 * 86_400
+_PIXEL: Final = Face.PIXEL
+_REDIRECT: Final = Face.REDIRECT
 
 
-def has_cookies(prop: Property, headers: dict[bytes, bytes], *, is_s2s: bool) -> bool:
-    """Whether a visitor of this property is known by a cookie: not where the browser says not to track."""
+def has_cookies(prop: Property, headers: dict[bytes, bytes], face: Face, *, is_s2s: bool) -> bool:
+    """Whether this request reads the visitor's cookie and sets it.
+
+    Not where the browser says not to track. Not where a page of a foreign site could read the answer: a script tag
+    there must neither learn the visitor's ids nor replace them. A pixel and a redirect reveal nothing.
+    """
     if not prop.has_cookies or is_s2s:
         return False
     gpc, dnt = headers.get(b"sec-gpc"), headers.get(b"dnt")
-    return (gpc is None or gpc.strip() != b"1") and (dnt is None or dnt.strip() != b"1")
+    if (gpc is not None and gpc.strip() == b"1") or (dnt is not None and dnt.strip() == b"1"):
+        return False
+    return face is _PIXEL or face is _REDIRECT or may_read(prop, headers)
 
 
-def token_in(cookies: bytes) -> bytes:
-    """The token in a `cookie` header; empty if there is none."""
+def token_in(cookies: bytes, portal_id: int) -> bytes:
+    """The token of a portal in a `cookie` header; empty if there is none."""
+    wanted = _NAME % portal_id
     for pair in cookies.split(b";"):
         name, _, value = pair.partition(b"=")
-        if name.strip() == _NAME:
+        if name.strip() == wanted:
             return value.strip()
     return b""
 
 
-def set_cookie(token: bytes, *, is_https: bool) -> Headers:
+def set_cookie(token: bytes, portal_id: int, *, is_https: bool) -> Headers:
     """The header that has a browser keep the token; only over HTTPS may it be sent to pages of other sites."""
     site = b"SameSite=None; Secure" if is_https else b"SameSite=Lax"
-    return b"set-cookie: %b=%b; Path=/; Max-Age=%d; HttpOnly; %b\r\n" % (_NAME, token, _SECONDS, site)
+    return b"set-cookie: %b=%b; Path=/; Max-Age=%d; HttpOnly; %b\r\n" % (_NAME % portal_id, token, _SECONDS, site)

@@ -24,6 +24,7 @@ from collector.ingest.envelope import (
     shared_members_of,
 )
 from collector.ingest.inflate import inflate
+from collector.ingest.privacy import scrub, scrub_raw
 from collector.ingest.query import without_secrets
 from collector.ingest.rate import Rate
 from collector.ingest.session import Session, Sessions
@@ -196,6 +197,8 @@ class Intake:
         target, visit, token, headers = request.target, request.visit, request.token, request.headers
         prop, sessions = visit.prop, self._sessions
         decoded, line = decode_event(event, prop.required, self._limits)
+        if prop.ip != "full" or not prop.has_user_agent:
+            line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
         if target.face is Face.REDIRECT and "click" not in (decoded.ea, decoded.ec):
             raise NotAClick("a redirect needs a click event: ea or ec must be click")
         last = sessions.read(prop.portal_id, token) if token else None
@@ -207,7 +210,7 @@ class Intake:
         if request.is_stored:
             headers += stored_headers(event_id, is_shipped=prop.ack is not None)
             if request.with_cookie:
-                headers += set_cookie(token, is_https=request.is_https)
+                headers += set_cookie(token, prop.portal_id, is_https=request.is_https)
         body = b""
         if has_object:
             aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
@@ -244,6 +247,7 @@ class Intake:
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(visit, room_for_headers(visit, len(batch.events)))
         work = 0
+        is_whole = prop.ip == "full" and prop.has_user_agent
         for index, each in enumerate(batch.events):
             work += len(each) + _EVENT_WORK
             if work > _SLICE_BYTES:
@@ -254,6 +258,8 @@ class Intake:
             except (BadEvent, TooLarge) as error:
                 refused.append(Refused(error.refusal, each, index))
                 continue
+            if not is_whole:
+                line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
             session = next_session(self._sessions, prop.portal_id, event, known, visit.received_ms // 1000, last)
             last[session.au_id] = session
             records.append(envelope(log_id, first + len(records), visit, members, session, line))
@@ -285,7 +291,8 @@ class Intake:
             await batch.durable
             headers += stored_headers(None, is_shipped=prop.ack is not None)
             if request.with_cookie and batch.session:
-                headers += set_cookie(self._sessions.token(prop.portal_id, batch.session), is_https=request.is_https)
+                token = self._sessions.token(prop.portal_id, batch.session)
+                headers += set_cookie(token, prop.portal_id, is_https=request.is_https)
         if batch.refused:
             if not batch.records:
                 self._check_rejects(request)
@@ -331,7 +338,14 @@ class Intake:
         visit = request.visit
         if not request.is_stored:
             return
-        visit.prop.rejects.take(len(refused))
+        prop = visit.prop
+        prop.rejects.take(len(refused))
+        if prop.ip != "full" or not prop.has_user_agent:
+            keeps_user_agent = prop.has_user_agent
+            refused = [
+                each._replace(raw=scrub_raw(each.raw, form, prop.ip, keeps_user_agent=keeps_user_agent))
+                for each in refused
+            ]
         if any(each.raw for each in refused):
             await self._dead_letters.put(_sender(visit, len(refused)), form, refused)
 

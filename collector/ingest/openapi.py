@@ -95,7 +95,7 @@ _REFUSAL: Final[dict[str, Any]] = {
 }
 _REFUSALS: Final = {
     "400": "the query or the event is wrong; every field that is at fault is named",
-    "403": "a page of an origin that the property does not list, or no valid write key",
+    "403": "the page is of an origin that the property does not list, or the request has no valid write key",
     "404": "no such property",
     "408": "the request did not arrive in time",
     "413": "the body or an event in it is over its limit",
@@ -181,7 +181,7 @@ def _parameters(*, with_event: bool) -> list[dict[str, Any]]:
         _parameter("resp_type", {"enum": ["javascript", "json", "redirect", "pixel"], "default": "javascript"}),
         _parameter("is_s2s", {"enum": ["true", "false"], "default": "false"}),
         _parameter("redirect_url", {"type": "string"}),
-        _parameter("redirect_sig", {"type": "string"}),
+        _parameter("redirect_sig", {"type": "string", "description": "signs `redirect_url` for this property"}),
         _parameter("an_session", {"type": "string"}),
     ]
 

@@ -2,8 +2,10 @@
 
 import re
 from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
 from hashlib import blake2b
 from hmac import compare_digest
+from math import inf
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -12,6 +14,10 @@ from collector.errors import BadRedirect
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _NEVER_IN_A_URL: Final = re.compile(r"[\x00-\x1f\x7f\\]|^ | $")
 _DEFAULT_SAFE: Final = "/?#[]@!$&'()*+,;=:%-._~|"
+_DURATION: Final = re.compile(r"([0-9]{1,6})([smhdw])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_YEAR_10000: Final = 253_402_300_800
+"""In Unix seconds: `datetime` goes no further."""
 
 
 class Signer:
@@ -21,15 +27,51 @@ class Signer:
         """`secret` is a key of at most 64 bytes, the same on all nodes."""
         self._mac = blake2b(key=secret, digest_size=15, person=b"tracklog link")
 
-    def sign(self, url: str) -> str:
-        """The signature of a URL: 20 characters that need no escape in a query."""
-        keyed = self._mac.copy()
-        keyed.update(url.encode("utf-8", "surrogatepass"))
-        return urlsafe_b64encode(keyed.digest()).decode()
+    def sign(self, url: str, portal_id: int, prop_id: int, expires: int | None = None) -> str:
+        """The signature that lets a property redirect to a URL, for ever or until `expires`, in Unix seconds.
 
-    def is_signed(self, url: str, signature: str) -> bool:
-        """Whether a signature is that of the URL."""
-        return compare_digest(self.sign(url).encode(), signature.encode("utf-8", "surrogatepass"))
+        Returns 20 characters, `mac`, or `expires.mac`: neither needs an escape in a query.
+        """
+        return self._sign(url, portal_id, prop_id, "" if expires is None else str(expires))
+
+    def valid_until(self, url: str, portal_id: int, prop_id: int, signature: str) -> float | None:
+        """When a signature expires, in Unix seconds; `inf` if it never does, None if it is not one of these three."""
+        expires = signature.rpartition(".")[0]
+        if expires and not (expires.isascii() and expires.isdecimal()):  # or a colon could move into the URL
+            return None
+        signed = self._sign(url, portal_id, prop_id, expires)
+        if not compare_digest(signed.encode(), signature.encode("utf-8", "surrogatepass")):
+            return None
+        return float(expires) if expires else inf
+
+    def _sign(self, url: str, portal_id: int, prop_id: int, expires: str) -> str:
+        keyed = self._mac.copy()
+        keyed.update(f"{portal_id}:{prop_id}:{expires}:{url}".encode("utf-8", "surrogatepass"))
+        mac = urlsafe_b64encode(keyed.digest()).decode()
+        return f"{expires}.{mac}" if expires else mac
+
+
+def has_expiry(signature: str) -> bool:
+    """Whether a signature, if it is one, is valid for a time alone."""
+    return "." in signature
+
+
+def parse_expiry(text: str, now: int) -> int:
+    """The Unix seconds of an RFC 3339 time (UTC unless it says otherwise), or of `30d`, `12h` from `now` on.
+
+    Raises ValueError.
+    """
+    if duration := _DURATION.fullmatch(text):
+        expires = now + int(duration[1]) * _SECONDS[duration[2]]
+    else:
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a time; expected e.g. 30d, 12h or 2026-12-31T00:00Z") from None
+        expires = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    if not now < expires < _YEAR_10000:
+        raise ValueError(f"{text!r} is not in the future, or after the year 9999; expected e.g. 30d")
+    return expires
 
 
 def location(url: str, hosts: frozenset[str], *, is_signed: bool = False) -> bytes:

@@ -37,7 +37,7 @@ from collector.ingest.answer import (
     refusal_answer,
     stored_headers,
 )
-from collector.ingest.body import FORM, NDJSON, BodyReader, ClientGone, has_body, media_of
+from collector.ingest.body import FORM, NDJSON, BodyReader, ClientGone, has_body, is_json, media_of
 from collector.ingest.client import Networks, client_of, kept_address
 from collector.ingest.cookie import has_cookies, token_in
 from collector.ingest.cors import check_origin, cors_headers, preflight_headers
@@ -168,7 +168,7 @@ class EventEndpoint:
         prop = target.property
         if prop is None:
             raise Rejected.of(target.fault or NotFound().refusal)
-        check_origin(prop, headers.get(b"origin"))
+        check_origin(prop, headers, target.face)
         if method != "OPTIONS":
             if prop.key_digests and not is_key(key_in(headers), prop.key_digests):
                 raise Forbidden("this property needs a write key, as authorization: Bearer or x-write-key")
@@ -181,9 +181,9 @@ class EventEndpoint:
     ) -> Request:
         client = client_of(head.peer, head.scheme, head.headers, self._trusted_proxies)
         is_s2s = target.is_s2s
-        with_cookie = has_cookies(prop, headers, is_s2s=is_s2s)
+        with_cookie = has_cookies(prop, headers, target.face, is_s2s=is_s2s)
         if with_cookie and not token and b"cookie" in headers:
-            token = token_in(headers[b"cookie"])
+            token = token_in(headers[b"cookie"], prop.portal_id)
         has_agent = prop.has_user_agent and not is_s2s and b"user-agent" in headers
         visit = Visit(
             prop=prop,
@@ -204,6 +204,8 @@ class EventEndpoint:
             # nothing here holds the body while its events wait for the disk
             return await self._intake.take_body(request, await reading, is_ndjson=media == NDJSON)
         form = await reading
+        if is_json(form):
+            return await self._intake.take_body(request, form, is_ndjson=False)
         if len(form) > self._form_bytes:
             raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
         return await self._take_query(request, form, parse_pairs(form))

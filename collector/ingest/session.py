@@ -19,6 +19,8 @@ _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 AU_IDS: Final = 2**53 - 1
 """Visitor ids go from 1 to this."""
 _NO_SID: Final = -1
+_UINT32: Final = 2**32 - 1
+"""Where hits and times in a token stop: a client can send for ever, and a clock can be wrong."""
 
 
 class Session(Struct, frozen=True, gc=False):  # made in 0.1 us, a tuple in 0.4
@@ -67,6 +69,8 @@ class Sessions:
 
     def next_hit(self, last: Session | None, au_id: int, sid: int | None, now: int) -> Session:
         """The session that a hit at `now` belongs to, after the one of the visitor's last hit, if that is known."""
+        if not 0 <= now <= _UINT32:
+            now = 0 if now < 0 else _UINT32
         if last is None:
             return Session(au_id, now, au_id, now, _NO_SID if sid is None else sid, now, 1, now, True, True, True)
         is_new = now - last.last_hit >= self._timeout
@@ -78,7 +82,7 @@ class Sessions:
             client_first_seen=last.client_first_seen,
             sid=last.sid if sid is None else sid,
             start=now if is_new else last.start,
-            hits=1 if is_new else last.hits + 1,
+            hits=1 if is_new else last.hits + 1 if last.hits < _UINT32 else _UINT32,
             last_hit=now,
             is_new=is_new,
             is_new_client=False,

@@ -1,11 +1,12 @@
 """What the query says: which property an event belongs to, and how to answer. Pure but for a bounded cache."""
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from collector.errors import BadRedirect, BadTarget, Fault, NotFound, Refusal
+from collector.errors import BadRedirect, BadTarget, Fault, NotAClick, NotFound, Refusal
 from collector.ingest.query import Pairs, parse_pairs
-from collector.ingest.redirect import Signer, location
+from collector.ingest.redirect import Signer, has_expiry, location
 from collector.registry import Property, Registry
 
 _CACHED_QUERIES: Final = 4096
@@ -15,6 +16,7 @@ _SAID: Final = ("portal_id", "prop_id", "resp_type", "is_s2s", "redirect_url", "
 """The parameters that a target depends on."""
 _TOKEN_PARAMETER: Final = b"an_session="
 _DIGITS: Final = 19
+_EXPIRED: Final = "redirect_sig has expired"
 
 
 class Face(Enum):
@@ -42,9 +44,11 @@ class Target(NamedTuple):
 class Targets:
     """Queries to targets, remembering the ones that repeat. Clients choose the queries, so it is bounded."""
 
-    def __init__(self, registry: Registry, signer: Signer) -> None:
+    def __init__(self, registry: Registry, signer: Signer, clock: Callable[[], int]) -> None:
+        """`clock` gives Unix milliseconds."""
         self._registry = registry
         self._signer = signer
+        self._clock = clock
         self._cache: dict[bytes | tuple[str | None, ...], Target] = {}
         self._most_cached = max(_CACHED_QUERIES, 2 * len(registry))
 
@@ -55,8 +59,9 @@ class Targets:
             query, token = _without_token(query)
         target = self._cache.get(query)
         if target is None:
-            target = parse_target(parse_pairs(query), self._registry, self._signer)
-            self._remember(query, len(query), target)
+            pairs = parse_pairs(query)
+            target = parse_target(pairs, self._registry, self._signer, self._clock)
+            self._remember(query, len(query), target, pairs)
         return target, token
 
     def parse(self, pairs: Pairs) -> Target:
@@ -64,19 +69,20 @@ class Targets:
         said = tuple(map(pairs.values.get, _SAID))
         target = self._cache.get(said)
         if target is None or pairs.is_cut:
-            target = parse_target(pairs, self._registry, self._signer)
-            self._remember(said, sum(len(value or "") for value in said), target)
+            target = parse_target(pairs, self._registry, self._signer, self._clock)
+            self._remember(said, sum(len(value or "") for value in said), target, pairs)
         return target
 
-    def _remember(self, key: bytes | tuple[str | None, ...], length: int, target: Target) -> None:
-        if target.fault is None and length <= _CACHED_BYTES:
+    def _remember(self, key: bytes | tuple[str | None, ...], length: int, target: Target, pairs: Pairs) -> None:
+        is_lasting = not has_expiry(pairs.values.get("redirect_sig", ""))
+        if target.fault is None and length <= _CACHED_BYTES and is_lasting:
             if len(self._cache) >= self._most_cached:
                 self._cache.clear()
             self._cache[key] = target
 
 
-def parse_target(pairs: Pairs, registry: Registry, signer: Signer) -> Target:
-    """Understand a query. What is wrong with it is in the target's `fault`."""
+def parse_target(pairs: Pairs, registry: Registry, signer: Signer, clock: Callable[[], int]) -> Target:
+    """Understand a query. What is wrong with it is in the target's `fault`. `clock` gives Unix milliseconds."""
     values = pairs.values
     faults: list[Fault] = []
     portal_id, prop_id = (_identifier(values, name, faults) for name in ("portal_id", "prop_id"))
@@ -92,14 +98,34 @@ def parse_target(pairs: Pairs, registry: Registry, signer: Signer) -> Target:
     elif prop is None:
         fault = NotFound().refusal
     elif face == Face.REDIRECT.value:
-        try:
-            url = values.get("redirect_url", "")
-            is_signed = signer.is_signed(url, values.get("redirect_sig", ""))
-            where = location(url, prop.redirect_hosts, is_signed=is_signed)
-        except BadRedirect as error:
-            message = error.refusal.message
-            fault = BadRedirect(message, (Fault("redirect_url", message),)).refusal
+        where, fault = _redirect(values, prop, signer, clock() // 1000)
     return Target(prop, Face(face), is_s2s == "true", where, fault)
+
+
+def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is_click: bool) -> Refusal | None:
+    """Why today's redirect rules refuse a request that came at `now`, in Unix seconds; None if they don't.
+
+    `pairs` are those of its query. `is_click` says whether it carried one event, whose `ea` or `ec` is `click`.
+    """
+    if pairs.values.get("resp_type") != Face.REDIRECT.value:
+        return None
+    _, fault = _redirect(pairs.values, prop, signer, now)
+    return fault if fault is not None or is_click else NotAClick("a redirect needs one click event").refusal
+
+
+def _redirect(
+    values: dict[str, str], prop: Property, signer: Signer, now: int
+) -> tuple[bytes, None] | tuple[None, Refusal]:
+    """Where a click goes on, or why it may not; `now` is Unix seconds."""
+    url, signature = values.get("redirect_url", ""), values.get("redirect_sig", "")
+    until = signer.valid_until(url, prop.portal_id, prop.prop_id, signature) if signature else None
+    is_signed = until is not None and now < until
+    try:
+        return location(url, prop.redirect_hosts, is_signed=is_signed), None
+    except BadRedirect as error:
+        is_late = until is not None and not is_signed
+        name, message = ("redirect_sig", _EXPIRED) if is_late else ("redirect_url", error.refusal.message)
+    return None, BadRedirect(message, (Fault(name, message),)).refusal
 
 
 def _identifier(values: dict[str, str], name: str, faults: list[Fault]) -> int:

@@ -184,7 +184,7 @@ def test_the_cookie_is_out_of_reach_of_scripts(browser: Browser, shop: Site) -> 
         assert page.evaluate("document.cookie") == ""
         (cookie,) = context.cookies(shop.collector)
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"], cookie["secure"]) == (
-        "an_session",
+        "an_session_33167",
         True,
         "Lax",
         False,
@@ -211,11 +211,26 @@ def test_a_page_that_is_not_listed_reads_no_answer(browser: Browser, shop: Site)
     assert shop.stored() == []
 
 
-def test_a_pixel_of_a_page_that_is_not_listed_is_stored(browser: Browser, shop: Site) -> None:
-    """A browser names no origin with an image, so nobody can tell."""
+@pytest.mark.parametrize(("face", "script"), [("pixel", PIXEL), ("javascript", SCRIPT)])
+def test_a_page_that_is_not_listed_is_known_by_the_referer_of_its_images_and_scripts(
+    browser: Browser, shop: Site, face: str, script: str
+) -> None:
+    """A browser names no origin with either."""
     with browser.new_context() as context:
         page = _open_unlisted(context, shop)
-        assert page.evaluate(PIXEL, shop.event("pixel", **FIELDS)) == [1, 1]
+        with page.expect_response(f"{shop.collector}/**") as refused:
+            page.evaluate(f"url => void ({script})(url)", shop.event(face, **FIELDS))
+        assert refused.value.status == 403
+    assert shop.stored() == []
+
+
+def test_a_click_on_a_page_that_is_not_listed_leads_on(browser: Browser, shop: Site) -> None:
+    target = f"{shop.page}/landing"
+    with browser.new_context() as context:
+        page = _open_unlisted(context, shop)
+        page.evaluate(LINK, shop.event("redirect", **(FIELDS | {"ea": "click"}), redirect_url=target))
+        page.click("#out")
+        page.wait_for_url(target)
     assert shop.hits() == [1]
 
 

@@ -87,7 +87,7 @@ async def live_intake(
 def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | None = None) -> EventEndpoint:
     """The endpoint that serves these properties."""
     return EventEndpoint(
-        targets=Targets(Registry(properties), Signer(SECRET)),
+        targets=Targets(Registry(properties), Signer(SECRET), lambda: NOW_MS),
         intake=logs.intake,
         limits=limits or config.Limits(),
         trusted_proxies=(),

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -96,9 +97,8 @@ def test_a_link_that_is_signed_leads_to_a_host_that_is_not_listed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with running(tmp_path, workers=1) as collector:
-        assert (
-            main(["sign-url", "--config", str(tmp_path / "collector.toml"), "https://a.example.net/x?b=ü&c=d e"]) == 0
-        )
+        command = ["sign-url", "--config", str(tmp_path / "collector.toml"), "https://a.example.net/x?b=ü&c=d e"]
+        assert main([*command, "--portal-id", "33167", "--prop-id", "564990801", "--expires", "1h"]) == 0
         link = capsys.readouterr().out.strip()
         target = "/event?portal_id=33167&prop_id=564990801&ea=click&ec=ad&sid=1&aid=a&uid=u&"
         response = collector.send("GET", target + link)
@@ -106,14 +106,62 @@ def test_a_link_that_is_signed_leads_to_a_host_that_is_not_listed(
         assert response.headers["x-event-id"]
         changed = link.replace("a.example.net", "b.example.net")
         assert collector.send("GET", target + changed).status == 400
+        other = target.replace("prop_id=564990801", "prop_id=2")
+        assert collector.send("GET", other + link).status == 400
+
+
+@pytest.mark.parametrize(
+    ("expires", "end"), [(None, "without end"), ("2999-12-31T00:00Z", "until 2999-12-31 00:00:00 UTC")]
+)
+def test_a_signed_link_says_which_property_it_is_for_and_until_when(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], expires: str | None, end: str
+) -> None:
+    out, err = _sign(tmp_path, capsys, "https://a.example.net/", "1", "3", expires)
+    assert err == f"valid for property 1/3 {end}\n"
+    assert parse_qs(out.strip())["redirect_url"] == ["https://a.example.net/"]
+
+
+@pytest.mark.parametrize(
+    "expires", ["yesterday", "2001-01-01", "0d", "-1d", "30", "9999999d", "9999-12-31T23:59-23:00"]
+)
+def test_a_link_is_not_signed_until_a_time_that_is_none_or_has_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], expires: str
+) -> None:
+    out, err = _sign(tmp_path, capsys, "https://a.example.net/", "1", "3", expires, code=2)
+    assert out == ""
+    assert err.startswith(f"collector: --expires: {expires!r} is not ")
+
+
+def test_a_link_is_signed_for_a_property_of_the_settings_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, err = _sign(tmp_path, capsys, "https://a.example.net/", "1", "9", code=1)
+    assert out == ""
+    assert "no property 1/9 in" in err
+
+
+def _sign(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    url: str,
+    portal_id: str,
+    prop_id: str,
+    expires: str | None = None,
+    *,
+    code: int = 0,
+) -> tuple[str, str]:
+    """What `sign-url` prints on stdout and on stderr."""
+    path = folder / "c.toml"
+    path.write_text(GOOD)
+    command = ["sign-url", "--config", str(path), url, "--portal-id", portal_id, "--prop-id", prop_id]
+    assert main([*command, *([f"--expires={expires}"] if expires else [])]) == code
+    out, err = capsys.readouterr()
+    return out, err
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "//a.example.net", "https://u@a.example.net", "a.example.net"])
 def test_what_would_not_be_followed_is_not_signed(tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str) -> None:
-    path = tmp_path / "c.toml"
-    path.write_text(GOOD)
-    assert main(["sign-url", "--config", str(path), url]) == 2
-    out, err = capsys.readouterr()
+    out, err = _sign(tmp_path, capsys, url, "1", "2", code=2)
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("collector: redirect_url ")
 

@@ -27,6 +27,7 @@ workers = {workers}
 portal_id = 33167
 prop_id = 564990801
 required = {required}
+redirect_hosts = ["shop.example.com"]
 [[property]]
 portal_id = 33167
 prop_id = 2
@@ -88,6 +89,38 @@ def test_privacy_of_today_is_applied(folder: Path) -> None:
     _run(folder, "redrive")
     (record,) = _redriven(folder)
     assert (record["ip"], record["user_agent"]) == (None, None)
+
+
+def test_privacy_of_today_is_applied_inside_the_event(folder: Path) -> None:
+    event = '{"ea":"a","ec":"c","sid":1,"aid":"a","uid":"u","context":{"ip":"192.0.2.7","userAgent":"till/1"}}'
+    _bury(folder, _letter(1, event, prop_id=2))
+    _run(folder, "redrive")
+    (record,) = _redriven(folder)
+    assert record["event"]["context"] == {}
+
+
+def test_what_a_redirect_rule_refuses_still_is_not_stored(folder: Path) -> None:
+    query = "portal_id=33167&prop_id=564990801&resp_type=redirect&ea=click&ec=c&redirect_url=https://"
+    elsewhere = {"code": "invalid_redirect", "reason": "a host that is not listed"}
+    _bury(
+        folder,
+        _letter(1, query + "evil.example.net", form="query", **elsewhere),
+        _letter(2, query + "shop.example.com/listed-since", form="query", **elsewhere),
+        _letter(3, query.replace("ea=click", "ea=view") + "shop.example.com", form="query", code="not_a_click"),
+        _letter(4, '{"ea":"click","ec":"c"}', **elsewhere),
+        _letter(5, query + "partner.example.net/signed-then", form="query", code="invalid_event"),
+    )
+    assert _run(folder, "redrive").stdout.splitlines() == [
+        "redriven: 2 dead letters, 2 events",
+        "redriven earlier: 0",
+        "of no property any more: 0",
+        "still refused: 3",
+        "  1: redirect_url leads to a host that this property does not list "
+        "(redirect_url: redirect_url leads to a host that this property does not list)",
+        "  1: a redirect needs one click event",
+        "  1: a host that is not listed",
+    ]
+    assert [record["received_at"] for record in _redriven(folder)] == [1_700_000_000_002, 1_700_000_000_005]
 
 
 def test_a_second_run_stores_nothing_again(folder: Path) -> None:

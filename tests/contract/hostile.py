@@ -121,12 +121,14 @@ _JUNK_PAIRS = (
     ),
 )
 _HEADERS = (
-    *((b"cookie", b"an_session=" + b"/" * 80), (b"cookie", b";;=;an_session"), (b"cookie", b"\xff\xfe")),
+    *((b"cookie", b"an_session_33167=" + b"/" * 80), (b"cookie", b";;=;an_session_33167"), (b"cookie", b"\xff\xfe")),
     *(
         (b"user-agent", b'\xff\xe9\t\\"' * 9),
         (b"user-agent", b"x" * 5000),
         (b"origin", b"null"),
         (b"origin", b"https://e.example"),
+        (b"sec-fetch-site", b"cross-site"),
+        (b"referer", b"https://e.example/\xff"),
     ),
     *((b"x-forwarded-for", b"::::,1.2.3.4"), (b"forwarded", b'for="[::1"'), (b"dnt", b"1"), (b"accept", b"*/*")),
     *((b"authorization", b"Bearer \xff"), (b"x-write-key", b""), (b"transfer-encodin", b"chunked"), (b"a" * 300, b"")),

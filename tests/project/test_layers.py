@@ -10,7 +10,10 @@ _MODULES = sorted(path for package in ("wal", "collector") for path in (_ROOT / 
 _PURE = {
     *(f"wal/{name}.py" for name in ("format", "retention")),
     *(f"collector/ingest/{name}.py" for name in ("decode", "session", "redirect", "cors", "answer", "envelope")),
-    *(f"collector/ingest/{name}.py" for name in ("admission", "client", "cookie", "inflate", "query", "rate")),
+    *(
+        f"collector/ingest/{name}.py"
+        for name in ("admission", "client", "cookie", "inflate", "privacy", "query", "rate")
+    ),
 }
 _FORBIDDEN = {
     "wal/": ("collector", "starlette", "uvicorn", "msgspec"),

@@ -10,9 +10,12 @@ from typing import Any, get_args, get_type_hints
 import duckdb
 import msgspec
 import pytest
+import zstandard
 
 from collector import config
+from collector.ingest.privacy import ADDRESSES, USER_AGENTS
 from collector.problems import STATUS
+from tests.collector.ship.batches import record
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
 
 _ROOT = Path(__file__).parents[2]
@@ -54,10 +57,42 @@ def test_the_query_reads_what_the_file_sink_wrote(demo: Collector) -> None:
         assert connection.execute(query).fetchall() == [("view", 1, 1)]
 
 
+ODD_EVENTS = (
+    b'{"ea":"view","EA":"other"}',
+    b'{"ea":"view","ea":"view"}',
+    b'{"ea":"view","context":{"ip":1,"IP":{"a":[]},"ip":[]},"Context":7}',
+    b'{"ea":"view","":1,"":2,"n":1e400,"m":%b}' % (b"9" * 400),
+)
+
+
+@pytest.mark.parametrize("events", [[each] for each in ODD_EVENTS] + [list(ODD_EVENTS)])
+def test_the_query_reads_members_that_come_twice_or_differ_in_case_alone(tmp_path: Path, events: list[bytes]) -> None:
+    assert _asked(tmp_path, [record(at, event=event) for at, event in enumerate(events, 1)]) == [
+        ("view", len(events), 1),
+    ]
+
+
+def _asked(folder: Path, lines: list[bytes]) -> list[Any]:
+    """What the README's query answers where the file sink wrote these lines."""
+    hour = folder / "date=2024-05-01/hour=11"
+    hour.mkdir(parents=True)
+    (hour / "a.ndjson.zst").write_bytes(zstandard.compress(b"".join(lines)))
+    (query,) = _blocks("sql")
+    with duckdb.connect() as connection:
+        return connection.execute(query.replace("data/events", str(folder))).fetchall()
+
+
 def test_the_table_of_settings_is_that_of_the_code() -> None:
     section = _README.partition("## Settings")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([^`]*)` \| (.*?) \| (.*) \|$", section, re.MULTILINE)
     assert rows == settings_table()
+
+
+def test_the_readme_names_every_member_that_privacy_removes() -> None:
+    section = _README.partition("**Privacy inside the event.**")[2].partition("\n\n")[0]
+    addresses, agents = section.partition("Addresses: ")[2].split("User agents:")
+    for listed, names in ((addresses, ADDRESSES), (agents, USER_AGENTS)):
+        assert re.findall(r"`(\w+)`", listed) == sorted(name.decode() for name in names)
 
 
 def test_the_readme_names_every_status_that_is_answered() -> None:

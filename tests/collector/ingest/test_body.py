@@ -55,6 +55,8 @@ def _read(messages: Iterable[Message], headers: dict[bytes, bytes] | None = None
         (b"application/json;charset=UTF-8", b"application/json"),
         (b"Application/JSON", b"application/json"),
         (b" application/json ", b"application/json"),
+        (b"application/cloudevents+json; charset=utf-8", b"application/json"),
+        (b"Application/Vnd.API+JSON", b"application/json"),
         (b"text/plain", b"text/plain"),
         (b"text/plain;charset=UTF-8", b"text/plain"),
         (b"", b""),
@@ -77,6 +79,7 @@ def test_a_body_of_no_type_is_read() -> None:
     "kind",
     [
         *(b"application/xml", b"text/html", b"multipart/form-data; boundary=x", b"application/octet-stream"),
+        *(b"text/x+json", b"application/json+xml", b"+json"),
         *(b"application/json5", b"application/jsonx", b"text", b"json", b"application/json, text/plain", b"\xff"),
     ],
 )

@@ -3,7 +3,8 @@
 import pytest
 
 from collector.errors import Forbidden
-from collector.ingest.cors import check_origin, cors_headers, preflight_headers
+from collector.ingest.cors import check_origin, cors_headers, may_read, preflight_headers, sending_origin
+from collector.ingest.target import Face
 from collector.registry import Property
 from tests.collector.live_intake import pairs_of
 from tests.collector.properties import prepared
@@ -91,12 +92,131 @@ def test_no_page_that_is_not_listed_gets_credentials(prop: Property | None, orig
     ],
 )
 def test_a_property_that_lists_origins_refuses_the_others(prop: Property, origin: bytes | None, may_send: bool) -> None:
+    headers = {} if origin is None else {b"origin": origin}
+    assert all(_may_send(prop, headers, face) is may_send for face in Face)
+
+
+def _may_send(prop: Property, headers: dict[bytes, bytes], face: Face = Face.PIXEL) -> bool:
     try:
-        check_origin(prop, origin)
+        check_origin(prop, headers, face)
     except Forbidden:
-        assert not may_send
-    else:
-        assert may_send
+        return False
+    return True
+
+
+def _fetched(site: bytes, **more: bytes) -> dict[bytes, bytes]:
+    """Headers of a browser's request; `mode` and `dest` stand for the long names."""
+    names = {"mode": b"sec-fetch-mode", "dest": b"sec-fetch-dest", "user": b"sec-fetch-user"}
+    return {b"sec-fetch-site": site} | {names.get(name, name.encode()): value for name, value in more.items()}
+
+
+def _from_elsewhere(referer: bytes | None, **more: bytes) -> dict[bytes, bytes]:
+    """A request without an origin that a page of another site has made, as a script tag or an image does."""
+    return _fetched(b"cross-site", **({} if referer is None else {"referer": referer}), **more)
+
+
+@pytest.mark.parametrize(
+    ("referer", "origin"),
+    [
+        (b"https://shop.example.com/", SHOP),
+        (b"https://shop.example.com/p/1?a=b#c", SHOP),
+        (b"https://shop.example.com", SHOP),
+        (b"https://shop.example.com?a", SHOP),
+        (b"http://localhost:8000/", b"http://localhost:8000"),
+        (b"https://evil.example.net/https://shop.example.com/", OTHER),
+        (b"https://shop.example.com.evil.example.net/", b"https://shop.example.com.evil.example.net"),
+        (b"https://shop.example.com@evil.example.net/", b"null"),
+        (b"https://shop.example.com\\@evil.example.net/", b"null"),
+        (b"android-app://com.example.shop/", b"android-app://com.example.shop"),
+        (b"about:blank", b"null"),
+        (b"//shop.example.com/", b"null"),
+        (b"https:///", b"null"),
+        (b"junk", b"null"),
+        (b"\xff\x00", b"null"),
+        (b"", b"null"),
+        (None, b"null"),
+    ],
+)
+def test_a_request_of_another_site_without_an_origin_comes_from_its_referer(
+    referer: bytes | None, origin: bytes
+) -> None:
+    headers = _from_elsewhere(referer, mode=b"no-cors", dest=b"script")
+    assert sending_origin(headers, Face.JAVASCRIPT) == origin
+    assert _may_send(LISTED, headers) is (origin in LISTED.origins)
+    assert _may_send(ANY, headers)
+    assert _may_send(BOTH, headers)
+    assert _may_send(NONE, headers)
+
+
+@pytest.mark.parametrize("site", [b"same-origin", b"same-site", b"none", None])
+def test_a_referer_counts_only_where_the_browser_says_that_the_site_is_another(site: bytes | None) -> None:
+    headers = {b"referer": b"https://evil.example.net/"} | ({} if site is None else _fetched(site))
+    assert sending_origin(headers, Face.JAVASCRIPT) is None
+    assert _may_send(LISTED, headers)
+
+
+def test_an_origin_counts_more_than_a_referer() -> None:
+    headers = _from_elsewhere(b"https://shop.example.com/", origin=OTHER)
+    assert sending_origin(headers, Face.JSON) == OTHER
+    assert not _may_send(LISTED, headers)
+
+
+@pytest.mark.parametrize("referer", [b"https://mail.example.net/", None])
+@pytest.mark.parametrize(
+    ("mode", "dest", "is_click"),
+    [
+        (b"navigate", b"document", True),
+        (b"navigate", b"iframe", False),
+        (b"navigate", b"embed", False),
+        (b"no-cors", b"image", False),
+        (b"no-cors", b"document", False),
+        (b"cors", b"empty", False),
+    ],
+)
+def test_a_person_who_clicks_in_a_foreign_page_is_sent_on(
+    referer: bytes | None, mode: bytes, dest: bytes, is_click: bool
+) -> None:
+    headers = _from_elsewhere(referer, mode=mode, dest=dest, user=b"?1")
+    assert _may_send(LISTED, headers, Face.REDIRECT) is is_click
+    for face in (Face.JAVASCRIPT, Face.JSON, Face.PIXEL):
+        assert not _may_send(LISTED, headers, face)
+
+
+def test_a_click_that_names_an_origin_is_held_to_it() -> None:
+    """A form that is posted: its page is named, whatever the policy for referers."""
+    headers = _from_elsewhere(None, mode=b"navigate", dest=b"document", origin=OTHER)
+    assert not _may_send(LISTED, headers, Face.REDIRECT)
+
+
+@pytest.mark.parametrize(
+    ("headers", "listed", "unlisted"),
+    [
+        pytest.param({}, True, True, id="nothing is said"),
+        pytest.param({b"origin": OTHER}, True, True, id="a browser without fetch metadata"),
+        pytest.param(_fetched(b"same-origin"), True, True, id="the same origin"),
+        pytest.param(_fetched(b"same-site"), True, True, id="the same site"),
+        pytest.param(_fetched(b"none", mode=b"navigate"), True, True, id="the address bar"),
+        pytest.param(_fetched(b"cross-site", origin=SHOP), True, False, id="a listed origin"),
+        pytest.param(_from_elsewhere(b"https://shop.example.com/p"), True, False, id="a listed referer"),
+        pytest.param(_fetched(b"cross-site", origin=OTHER), False, False, id="another origin"),
+        pytest.param(_from_elsewhere(b"https://evil.example.net/"), False, False, id="another referer"),
+        pytest.param(_from_elsewhere(None), False, False, id="no referer"),
+        pytest.param(_fetched(b"cross-site", origin=b"null"), False, False, id="null"),
+        pytest.param(_fetched(b"cross-site", origin=b"*"), False, False, id="a star"),
+        pytest.param(_fetched(b"cross-site", origin=b""), False, False, id="an empty origin"),
+        pytest.param(_fetched(b"Cross-Site"), False, False, id="a site that no browser names"),
+        pytest.param({b"sec-fetch-dest": b"script"}, False, False, id="metadata without the site"),
+        pytest.param({b"sec-fetch-mode": b"cors", b"origin": SHOP}, True, False, id="without the site, listed"),
+        pytest.param(_from_elsewhere(None, mode=b"navigate", dest=b"document"), False, False, id="a foreign link"),
+    ],
+)
+def test_a_page_reads_the_ids_of_the_cookie_where_it_is_of_the_site_or_listed_by_name(
+    headers: dict[bytes, bytes], listed: bool, unlisted: bool
+) -> None:
+    assert may_read(LISTED, headers) is listed
+    assert may_read(BOTH, headers) is listed
+    assert may_read(ANY, headers) is unlisted
+    assert may_read(NONE, headers) is unlisted
 
 
 @pytest.mark.parametrize(

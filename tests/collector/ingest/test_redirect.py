@@ -1,6 +1,7 @@
 """Redirects: the long table of where a click may lead, and of the tricks that lead elsewhere."""
 
 import re
+from math import inf
 from urllib.parse import urlsplit
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import BadRedirect
-from collector.ingest.redirect import Signer, is_listed, location
+from collector.ingest.redirect import Signer, is_listed, location, parse_expiry
 
 HOSTS = frozenset({"shop.example.com", "*.example.org", "xn--mnchen-3ya.example", "127.0.0.1"})
 
@@ -251,26 +252,77 @@ def test_a_trick_is_refused_though_it_is_signed(url: str) -> None:
 
 
 SIGNER = Signer(b"s" * 64)
+NOW = 1_700_000_000
 
 
 def test_a_signature_needs_no_escape_in_a_query() -> None:
     for number in range(100):
-        assert re.fullmatch("[A-Za-z0-9_-]{20}", SIGNER.sign(f"https://a.example/{number}"))
+        url = f"https://a.example/{number}"
+        assert re.fullmatch("[A-Za-z0-9_-]{20}", SIGNER.sign(url, 33167, 2))
+        assert re.fullmatch(r"1700000000\.[A-Za-z0-9_-]{20}", SIGNER.sign(url, 33167, 2, NOW))
 
 
 def test_a_signature_stays_the_same_from_version_to_version_and_from_node_to_node() -> None:
-    assert (
-        SIGNER.sign("https://a.example/p?x=é")
-        == Signer(b"s" * 64).sign("https://a.example/p?x=é")
-        == "weNT8os-5DXrtEWi490l"
-    )
+    for signer in (SIGNER, Signer(b"s" * 64)):
+        assert signer.sign("https://a.example/p?x=é", 33167, 2) == "tecZpVaD4Cp0pBxh980F"
+        assert signer.sign("https://a.example/p?x=é", 33167, 2, NOW) == "1700000000.zdcRzYucaHTUEufdou4M"
 
 
-@pytest.mark.parametrize("url", ["https://a.example/p", "", "é\ud800"])
-def test_a_url_is_signed_by_its_own_signature_alone(url: str) -> None:
-    signature = SIGNER.sign(url)
-    assert SIGNER.is_signed(url, signature)
-    assert not SIGNER.is_signed(url + "/", signature)
+@pytest.mark.parametrize(("expires", "until"), [(None, inf), (NOW, NOW), (0, 0)])
+@pytest.mark.parametrize("url", ["https://a.example/p", "", "é\ud800", ":", "1:2"])
+def test_a_url_is_signed_by_its_own_signature_for_its_own_property_alone(
+    url: str, expires: int | None, until: float
+) -> None:
+    signature = SIGNER.sign(url, 33167, 2, expires)
+    assert SIGNER.valid_until(url, 33167, 2, signature) == until
+    assert SIGNER.valid_until(url + "/", 33167, 2, signature) is None
+    assert SIGNER.valid_until(url, 33167, 3, signature) is None
+    assert SIGNER.valid_until(url, 3316, 72, signature) is None
+    assert SIGNER.valid_until(url, 33168, 2, signature) is None
     for other in ("", signature[:-1], signature + "A", signature.swapcase(), f" {signature}", "é" * 20, "\ud800"):
-        assert not SIGNER.is_signed(url, other)
-    assert not Signer(b"t" * 64).is_signed(url, signature)
+        assert SIGNER.valid_until(url, 33167, 2, other) is None
+    assert Signer(b"t" * 64).valid_until(url, 33167, 2, signature) is None
+
+
+@pytest.mark.parametrize(
+    "forged", ["", "{later}.", ".", "0{now}.", "+{now}.", " {now}.", "{now}..", "{now}.{now}.", "é."]
+)
+def test_the_expiry_of_a_signature_is_signed_too(forged: str) -> None:
+    mac = SIGNER.sign("https://a.example/p", 33167, 2, NOW).partition(".")[2]
+    signature = forged.format(now=NOW, later=NOW + 1) + mac
+    assert SIGNER.valid_until("https://a.example/p", 33167, 2, signature) is None
+
+
+def test_no_part_of_a_url_can_be_passed_off_as_an_expiry() -> None:
+    """Nor the other way round: an expiry is digits, and a URL with a number in front is another URL."""
+    mac = SIGNER.sign("https://a.example/p", 33167, 2)
+    assert SIGNER.valid_until("//a.example/p", 33167, 2, f":https.{mac}") is None
+    expiring = SIGNER.sign("https://a.example/p", 33167, 2, NOW).partition(".")[2]
+    assert SIGNER.valid_until(f"{NOW}:https://a.example/p", 33167, 2, expiring) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expires"),
+    [
+        ("1s", NOW + 1),
+        ("10m", NOW + 600),
+        ("12h", NOW + 43_200),
+        ("30d", NOW + 30 * 86_400),
+        ("2w", NOW + 14 * 86_400),
+        ("2026-12-31", 1_798_675_200),
+        ("2026-12-31T00:00Z", 1_798_675_200),
+        ("2026-12-31T01:00:00+01:00", 1_798_675_200),
+        ("2026-12-31 00:00:00.9", 1_798_675_200),
+    ],
+)
+def test_an_expiry_is_a_time_or_a_duration_from_now_on(text: str, expires: int) -> None:
+    assert parse_expiry(text, NOW) == expires
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "30", "d", "1.5d", "-1d", "+1d", "0s", "1y", "1_0d", "\u0661d", "now", "2023-11-14T22:13:20Z", "0001-01-01"],
+)
+def test_what_is_no_time_to_come_is_no_expiry(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected e\.g\. 30d"):
+        parse_expiry(text, NOW)

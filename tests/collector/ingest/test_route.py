@@ -64,6 +64,23 @@ def test_a_request_without_a_body_carries_its_event_in_the_query(tmp_path: Path,
     _serve(tmp_path, use)
 
 
+@pytest.mark.parametrize(
+    ("body", "events"),
+    [
+        (b'{"ea":"a&b","x":"%41+"}', [{"ea": "a&b", "x": "%41+"}]),
+        (b'[{"ea":"a"},{"ea":"b"}]', [{"ea": "a"}, {"ea": "b"}]),
+    ],
+)
+def test_a_form_that_begins_as_json_is_json(tmp_path: Path, body: bytes, events: list[object]) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        assert (await ask("POST", PAIR, body, content_type=FORM)).status == 200
+        assert [record["event"] for record in logs.stored] == events
+        assert (await ask("POST", PAIR, b'{"ea":', content_type=FORM)).status == 400
+        assert [letter["form"] for letter in logs.dead] == ["json"]
+
+    _serve(tmp_path, use)
+
+
 def test_a_form_of_more_fields_than_are_read_is_refused_and_none_of_it_is_lost(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         form = b"ea=view&" + b"&".join(b"f%d=1" % number for number in range(1000))
@@ -191,7 +208,7 @@ def test_an_allowed_click_goes_on_unless_it_is_none_or_may_not_be(
 @pytest.mark.parametrize("is_signed", [True, False])
 def test_a_signed_click_goes_to_a_host_that_no_property_lists(tmp_path: Path, is_signed: bool) -> None:
     url = "https://partner.example.net/p?a=b"
-    signature = Signer(SECRET).sign(url if is_signed else url + "x")
+    signature = Signer(SECRET).sign(url if is_signed else url + "x", 1, 2)
 
     async def use(logs: Logs, ask: Ask) -> None:
         redirect = f"&resp_type=redirect&redirect_url={quote(url, safe='')}&redirect_sig={signature}"
@@ -222,6 +239,83 @@ def test_a_session_goes_on_by_the_cookie_and_the_query_comes_first(tmp_path: Pat
         await ask("POST", f"{PAIR}&an_session={token}", b'{"ea":"view"}', cookie=first)
         await ask("GET", PAIR + "&ea=view", cookie=first, dnt="1")
         assert [record["session"]["hits"] for record in logs.stored] == [1, 2, 3, 3, 1]
+
+    _serve(tmp_path, use)
+
+
+# Pages of other sites
+
+
+SCRIPT = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors", "sec_fetch_dest": "script"}
+OPEN = Property(1, 2, required=("ea",))
+
+
+@pytest.mark.parametrize("face", ["javascript", "json"])
+def test_a_script_tag_of_a_foreign_page_neither_reads_the_visitors_ids_nor_resets_them(
+    tmp_path: Path, face: str
+) -> None:
+    query = f"portal_id=1&prop_id=2&resp_type={face}&ea=view"
+
+    async def use(logs: Logs, ask: Ask) -> None:
+        own = await ask("GET", query)
+        cookie = dict(own.headers)[b"set-cookie"].decode().partition(";")[0]
+        evil = {"cookie": cookie, "referer": "https://evil.example.net/", **SCRIPT}
+        foreign = await ask("GET", query, **evil)
+        assert foreign.status == 200
+        assert b"set-cookie" not in dict(foreign.headers)
+        known = logs.stored[0]["au_id"]
+        assert known.encode() in own.body
+        assert known.encode() not in foreign.body
+        batch = await ask("POST", query, b'[{"ea":"view"}]', **evil)
+        assert b"set-cookie" not in dict(batch.headers)
+        assert [record["session"]["hits"] for record in logs.stored] == [1, 1, 1]
+        assert len({record["au_id"] for record in logs.stored}) == 3
+
+    _serve(tmp_path, use, OPEN)
+
+
+def test_a_token_that_a_foreign_page_knows_itself_counts(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        token = json.loads((await ask("GET", PAIR + "&ea=view")).body)["an_session"]
+        answer = await ask("GET", f"{PAIR}&ea=view&an_session={token}", **SCRIPT)
+        assert b"set-cookie" not in dict(answer.headers)
+        assert [record["session"]["hits"] for record in logs.stored] == [1, 2]
+
+    _serve(tmp_path, use, OPEN)
+
+
+def test_a_pixel_on_a_foreign_page_goes_on_with_the_cookie(tmp_path: Path) -> None:
+    query = "portal_id=1&prop_id=2&resp_type=pixel&ea=view"
+
+    async def use(logs: Logs, ask: Ask) -> None:
+        cookie = dict((await ask("GET", query)).headers)[b"set-cookie"].decode().partition(";")[0]
+        assert cookie.startswith("an_session_1=")
+        assert b"set-cookie" in dict((await ask("GET", query, cookie=cookie, **SCRIPT)).headers)
+        assert [record["session"]["hits"] for record in logs.stored] == [1, 2]
+
+    _serve(tmp_path, use, OPEN)
+
+
+@pytest.mark.parametrize(
+    ("face", "headers", "status"),
+    [
+        ("javascript", {"referer": "https://evil.example.net/"}, 403),
+        ("javascript", {}, 403),
+        ("pixel", {"referer": "https://evil.example.net/"}, 403),
+        ("javascript", {"referer": "https://shop.example.com/p"}, 200),
+        ("pixel", {"referer": "https://shop.example.com/p"}, 200),
+        ("redirect", {"referer": "https://evil.example.net/"}, 403),
+        ("redirect", {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}, 302),
+        ("javascript", {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}, 403),
+    ],
+)
+def test_a_listed_property_holds_a_foreign_page_to_its_referer_and_sends_a_person_on(
+    tmp_path: Path, face: str, headers: dict[str, str], status: int
+) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        query = f"portal_id=1&prop_id=2&resp_type={face}&ea=click&redirect_url=https://shop.example.com/p"
+        assert (await ask("GET", query, **(SCRIPT | headers))).status == status
+        assert len(logs.stored) == (status != 403)
 
     _serve(tmp_path, use)
 

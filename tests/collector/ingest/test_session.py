@@ -111,6 +111,37 @@ def test_every_state_survives_its_token(au_id: int, sid: int | None, now: int) -
     )
 
 
+LAST = 2**32 - 1
+"""The last second that a token has room for, and the most hits."""
+
+
+def test_hits_saturate() -> None:
+    session = replace(_first(), hits=LAST - 1)
+    for _ in range(3):
+        token = SESSIONS.token(PORTAL, session)
+        session, token = _hit(token, NOW + 1)
+        assert session.hits == LAST
+    assert SESSIONS.read(PORTAL, token) is not None
+
+
+@pytest.mark.parametrize("now", [-(2**63), -1, 0, LAST, LAST + 1, 2**63])
+def test_a_clock_that_is_out_of_range_stops_at_its_end(now: int) -> None:
+    kept = min(max(now, 0), LAST)
+    session, token = _hit(b"", now)
+    assert session == _first(kept)
+    again, _ = _hit(token, now)
+    assert (again.hits, again.last_hit, again.start, again.is_new) == (2, kept, kept, False)
+    other, _ = _hit(token, now, au_id=8)
+    assert other.au_first_seen == kept
+
+
+def test_a_clock_that_is_put_back_goes_on_with_the_session() -> None:
+    _, token = _hit(b"", LAST)
+    session, token = _hit(token, -1)
+    assert (session.hits, session.last_hit) == (2, 0)
+    assert _hit(token, NOW)[0].is_new
+
+
 def test_a_token_goes_into_a_url_and_a_cookie_as_it_is() -> None:
     _, token = _hit()
     assert set(token) <= set(URL_SAFE)

@@ -8,20 +8,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector import config
-from collector.errors import BadRedirect, BadTarget, NotFound
+from collector.errors import BadRedirect, BadTarget, NotAClick, NotFound, Rejected
 from collector.ingest.query import parse_pairs
 from collector.ingest.redirect import Signer
-from collector.ingest.target import Face, Target, Targets, parse_target
+from collector.ingest.target import Face, Target, Targets, parse_target, redirect_fault
 from collector.registry import Property, Registry
 
 PROPERTIES = [config.Property(33167, 2, redirect_hosts=("shop.example.com",)), config.Property(1, 1)]
 REGISTRY = Registry(PROPERTIES)
 SIGNER = Signer(b"s" * 64)
+NOW_MS = 1_700_000_000_999
+NOW = 1_700_000_000
+ELSEWHERE = "https://partner.example.net/p?a=b"
 PAIR = b"portal_id=33167&prop_id=2"
 
 
 def _target(query: bytes) -> Target:
-    return parse_target(parse_pairs(query), REGISTRY, SIGNER)
+    return parse_target(parse_pairs(query), REGISTRY, SIGNER, lambda: NOW_MS)
+
+
+def _targets(registry: Registry = REGISTRY) -> Targets:
+    return Targets(registry, SIGNER, lambda: NOW_MS)
+
+
+def _redirect(signature: str, url: str = ELSEWHERE, pair: bytes = PAIR) -> bytes:
+    return pair + f"&resp_type=redirect&redirect_url={quote(url, safe='')}&redirect_sig={signature}".encode()
+
+
+def _code(target: Target) -> str:
+    return target.fault.code if target.fault else ""
 
 
 def _code(target: Target) -> str:
@@ -160,21 +175,21 @@ def test_a_redirect_to_elsewhere_is_refused_and_has_no_location(query: bytes) ->
     ],
 )
 def test_the_session_token_is_taken_out_of_the_query(query: bytes, token: bytes) -> None:
-    target, found = Targets(REGISTRY, SIGNER).find(query)
+    target, found = _targets().find(query)
     assert found == token
     assert target == _target(PAIR)
 
 
 def test_queries_that_differ_in_their_token_alone_are_understood_once() -> None:
     registry = CountingRegistry()
-    targets = Targets(registry, SIGNER)
+    targets = _targets(registry)
     assert {targets.find(PAIR + b"&an_session=%d" % number)[0] for number in range(100)} == {targets.find(PAIR)[0]}
     assert registry.asked == 1
 
 
 def test_the_cache_forgets_under_ten_thousand_distinct_queries() -> None:
     registry = CountingRegistry()
-    targets = Targets(registry, SIGNER)
+    targets = _targets(registry)
     first = targets.find(PAIR + b"&n=0")
     for number in range(1, 10_000):
         targets.find(PAIR + b"&n=%d" % number)
@@ -187,7 +202,7 @@ def test_the_cache_forgets_under_ten_thousand_distinct_queries() -> None:
 
 def test_as_many_properties_as_there_are_all_stay_known() -> None:
     registry = CountingRegistry([config.Property(1, number) for number in range(1, 6_001)])
-    targets = Targets(registry, SIGNER)
+    targets = _targets(registry)
     for _ in range(2):
         for number in range(1, 6_001):
             for face in (b"json", b"pixel"):
@@ -197,7 +212,7 @@ def test_as_many_properties_as_there_are_all_stay_known() -> None:
 
 def test_a_long_query_is_never_kept() -> None:
     registry = CountingRegistry()
-    targets = Targets(registry, SIGNER)
+    targets = _targets(registry)
     query = PAIR + b"&dims=" + b"x" * 1000
     assert targets.find(query) == targets.find(query)
     assert registry.asked == 2
@@ -211,7 +226,7 @@ _PIECES = st.sampled_from(
 @settings(deadline=None)
 @given(st.one_of(st.binary(), st.lists(_PIECES | st.binary(max_size=8)).map(b"".join)))
 def test_no_query_raises(query: bytes) -> None:
-    target, token = Targets(REGISTRY, SIGNER).find(query)
+    target, token = _targets().find(query)
     assert isinstance(target.face, Face)
     assert (target.property is None) <= (target.fault is not None)
     assert token in query
@@ -230,7 +245,75 @@ def test_a_query_of_more_parameters_than_are_read_is_refused_and_its_property_is
 )
 def test_a_redirect_elsewhere_needs_the_signature_of_its_url(signed: str | None, is_followed: bool) -> None:
     url = "https://partner.example.net/p?a=b"
-    signature = f"&redirect_sig={SIGNER.sign(signed)}" if signed else ""
+    signature = f"&redirect_sig={SIGNER.sign(signed, 33167, 2)}" if signed else ""
     target = _target(PAIR + f"&resp_type=redirect&redirect_url={quote(url, safe='')}{signature}".encode())
     assert target.location == (url.encode() if is_followed else None)
     assert (target.fault is None) is is_followed
+
+
+@pytest.mark.parametrize("ids", [(1, 1), (33167, 1), (1, 2)])
+def test_a_signature_leads_nowhere_on_another_property(ids: tuple[int, int]) -> None:
+    target = _target(_redirect(SIGNER.sign(ELSEWHERE, *ids)))
+    assert target.location is None
+    assert _faults(target) == ["redirect_url"]
+
+
+@pytest.mark.parametrize(("expires", "is_followed"), [(NOW - 1, False), (NOW, False), (NOW + 1, True)])
+def test_a_signature_leads_on_until_it_expires(expires: int, is_followed: bool) -> None:
+    target = _target(_redirect(SIGNER.sign(ELSEWHERE, 33167, 2, expires)))
+    assert target.location == (ELSEWHERE.encode() if is_followed else None)
+    if not is_followed:
+        assert _code(target) == BadRedirect.code
+        assert target.fault
+        assert target.fault.message == "redirect_sig has expired"
+        assert _faults(target) == ["redirect_sig"]
+
+
+def test_a_listed_host_needs_no_signature_and_so_none_that_is_still_valid() -> None:
+    url = "https://shop.example.com/p"
+    assert _target(_redirect(SIGNER.sign(url, 33167, 2, NOW - 1), url)).location == url.encode()
+
+
+@pytest.mark.parametrize("way", ["find", "parse"])
+def test_a_signature_that_has_expired_is_not_remembered_as_valid(way: str) -> None:
+    now_ms = NOW_MS
+    targets = Targets(REGISTRY, SIGNER, lambda: now_ms)
+    query = _redirect(SIGNER.sign(ELSEWHERE, 33167, 2, NOW + 1))
+    locations = []
+    for now_ms in (NOW_MS, NOW_MS, NOW_MS + 1):  # noqa: B007 - the clock reads it
+        target = targets.find(query)[0] if way == "find" else targets.parse(parse_pairs(query))
+        locations.append(target.location)
+    assert locations == [ELSEWHERE.encode()] * 2 + [None]
+
+
+def test_a_signature_without_an_expiry_is_looked_at_once() -> None:
+    registry = CountingRegistry()
+    targets = _targets(registry)
+    query = _redirect(SIGNER.sign(ELSEWHERE, 33167, 2))
+    assert targets.find(query) == targets.find(query)
+    assert registry.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "is_click", "refused"),
+    [
+        pytest.param(PAIR, False, None, id="no redirect"),
+        pytest.param(PAIR + b"&resp_type=json&redirect_url=https://evil.example.net", False, None, id="another face"),
+        pytest.param(_redirect("", "https://shop.example.com/p"), True, None, id="a listed host"),
+        pytest.param(_redirect("", "https://shop.example.com/p"), False, NotAClick, id="no click"),
+        pytest.param(_redirect(""), True, BadRedirect, id="another host"),
+        pytest.param(_redirect(""), False, BadRedirect, id="another host and no click"),
+        pytest.param(_redirect(SIGNER.sign(ELSEWHERE, 33167, 2)), True, None, id="signed"),
+        pytest.param(_redirect(SIGNER.sign(ELSEWHERE, 33167, 2, NOW + 1)), True, None, id="signed for a while"),
+        pytest.param(_redirect(SIGNER.sign(ELSEWHERE, 33167, 2, NOW)), True, BadRedirect, id="expired"),
+        pytest.param(_redirect(SIGNER.sign(ELSEWHERE, 1, 1)), True, BadRedirect, id="signed for another property"),
+        pytest.param(b"resp_type=redirect", True, BadRedirect, id="no target"),
+    ],
+)
+def test_a_redirect_that_was_refused_is_held_to_the_rules_of_today(
+    query: bytes, is_click: bool, refused: type[Rejected] | None
+) -> None:
+    prop = REGISTRY.get(33167, 2)
+    assert prop
+    fault = redirect_fault(parse_pairs(query), prop, SIGNER, NOW, is_click=is_click)
+    assert (fault and fault.code) == (refused and refused.code)

@@ -217,6 +217,19 @@ def test_the_view_flattens_the_event(clickhouse: ClickHouse) -> None:
     assert [(row["sid"], row["aid"], row["items"]) for row in rows[1:]] == [(2**63 - 1, "dev", 0), (0, "", 0)]
 
 
+def test_members_that_come_twice_or_differ_in_case_alone_are_read(clickhouse: ClickHouse) -> None:
+    odd = [
+        b'{"ea":"view","EA":"other","ec":"c","Sid":7,"sid":6}',
+        b'{"ea":"view","ea":"view","sid":6,"items":[],"items":[]}',
+        b'{"ea":"view","sid":"6","context":{"ip":1,"IP":{},"ip":2},"Context":3}',
+    ]
+    batch = _batch(*(_line(at, event) for at, event in enumerate(odd, 1)))
+    _deliver(clickhouse, batch)
+    assert clickhouse.arrived() == [event.line for event in batch.events()]
+    rows = clickhouse.query("SELECT ea, sid, context FROM tracklog.events_flat ORDER BY sequence FORMAT TSV")
+    assert rows == b'view\t6\t\nview\t6\t\nview\t6\t{"ip":1,"IP":{},"ip":2}\n'
+
+
 def _fail_in_the_view(clickhouse: ClickHouse, batch: Batch, url: str) -> None:
     clickhouse.query("ALTER TABLE tracklog.events_flat ADD CONSTRAINT none CHECK sid > 10000")
     with pytest.raises(SinkError, match=r"answered 500: .*while pushing to view") as caught:

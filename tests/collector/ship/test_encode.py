@@ -137,6 +137,10 @@ def test_a_row_holds_all_of_its_record() -> None:
         (b'{"ea":1,"ec":["x"],"uid":"u"}', {"uid": "u"}),
         (b'{"sid":1.5,"aid":true,"uid":null,"ec":"c"}', {"ec": "c"}),
         (b"[1]", {}),
+        (b'{"ea":"a","EA":"b","Ec":1}', {"ea": "a"}),
+        (b'{"ea":"a","ea":"b"}', {"ea": "b"}),
+        (b'{"ea":1,"ea":"b","uid":"u","uid":[]}', {"ea": "b"}),
+        (b'{"ea":"a","":1,"":2,"event":3,"id":4}', {"ea": "a"}),
     ],
 )
 def test_a_value_that_does_not_fit_is_null_and_in_the_event(event: bytes, columns: dict[str, str]) -> None:
