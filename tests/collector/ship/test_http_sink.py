@@ -23,6 +23,7 @@ import zstandard
 from collector import sink_config
 from collector.errors import BadSettings, BatchRefused, SinkError
 from collector.ship.batch import Batch, Part
+from collector.ship.mark import Resumption
 from collector.ship.sinks.http import HttpSink
 from tests.destinations.http import HttpReceiver
 from tests.destinations.http_server import Answer, Request, server
@@ -101,8 +102,8 @@ def _deliver(*batches: Batch, **settings: Any) -> None:
 
 
 def _open(sequence: int, **settings: Any) -> int:
-    wanted: int = _with_sink(lambda sink: sink.open(LOG_ID, sequence), **settings)
-    return wanted
+    found: Resumption = _with_sink(lambda sink: sink.open(LOG_ID, sequence), **settings)
+    return found.next
 
 
 def _error(**settings: Any) -> SinkError:
@@ -460,6 +461,7 @@ _OVER_TLS = """
 import asyncio, sys
 from collector import sink_config
 from collector.ship.batch import Batch, Part
+from collector.ship.mark import Resumption
 from collector.ship.sinks.http import HttpSink
 
 async def main() -> None:
