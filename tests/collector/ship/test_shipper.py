@@ -45,7 +45,7 @@ class Recording:
         self.closed = 0
         self.fail_open: list[BaseException] = []
         self.on_attempt: Callable[[Batch], None] = lambda _: None
-        self._before = before or []
+        self._before = [] if before is None else before
         self._after = after or []
         self._changed = asyncio.Condition()
 
