@@ -21,13 +21,13 @@ _LOOK_SECONDS: Final = 5.0
 logger = logging.getLogger(__name__)
 
 
-async def adopt_orphans(settings: config.Settings, graveyard: Graveyard) -> None:
+async def adopt_orphans(settings: config.Settings, graveyard: Graveyard, look_seconds: float = _LOOK_SECONDS) -> None:
     """Look for orphans until cancelled. One that waits for its own worker to restart is left alone: it must have been
     free the time before too. So is one with a sink that stopped: each adoption would only add a segment to it."""
     free_before: set[str] = set()
     stopped: set[str] = set()
     while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(look_seconds)
         free = await asyncio.to_thread(orphans, settings)
         stopped &= free
         for directory in sorted(free & free_before - stopped):

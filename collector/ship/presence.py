@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Presence:
-    """Keeps both of one sink in one log. Delivery waits for neither: what fails is tried again at the next look."""
+    """Keeps both of one sink in one log. Delivery goes on without them: what fails is tried again at the next look."""
 
     def __init__(self, files: Files, directory: str, circuit: Circuit, name: str, patience_seconds: float) -> None:
         """An attempt that takes longer than `patience_seconds` is shown as one that waits."""
@@ -59,19 +59,20 @@ class Presence:
 
     async def show(self) -> None:
         """Write the health down, if it is not what was written last."""
-        async with self._showing:
-            health = self._circuit.health
-            if health is self._shown:
-                return
-            try:
-                await asyncio.to_thread(save_health, self._directory, self._name, health)
-            except OSError as error:
-                if not self._is_unshown:
-                    path = health_path(self._directory, self._name)
-                    logger.warning("%s: %s; it is written again soon", path, error.strerror)
-                self._is_unshown = True
-            else:
-                self._shown, self._is_unshown = health, False
+        if self._circuit.health is not self._shown:
+            async with self._showing:  # two writes at a time would take the temporary file from each other
+                await self._save(self._circuit.health)
+
+    async def _save(self, health: Health) -> None:
+        try:
+            await asyncio.to_thread(save_health, self._directory, self._name, health)
+        except OSError as error:
+            if not self._is_unshown:
+                path = health_path(self._directory, self._name)
+                logger.warning("%s: %s; it is written again soon", path, error.strerror)
+            self._is_unshown = True
+        else:
+            self._shown, self._is_unshown = health, False
 
     def _look(self) -> None:
         seconds = _now() - self._since
