@@ -44,12 +44,12 @@ def test_a_sink_that_hangs_is_said_to_wait_once_and_since_when_the_attempt_began
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     circuit = Circuit("kafka")
-    begun = circuit.health.since_ms - 12_000
+    before = circuit.health
     for seconds in (12.0, 14.0, 16.0):
         circuit.waits("events 5 to 9", seconds)
     health = circuit.health
     assert (health.state, health.error) == ("waiting", "no answer yet to events 5 to 9")
-    assert begun <= health.since_ms < begun + 10_000
+    assert health.since_ms < before.since_ms
     assert caplog.messages == ["sink kafka: no answer yet to events 5 to 9, for 12 s now"]
     circuit.succeeded()
     assert circuit.health.state == "up"
@@ -74,10 +74,11 @@ def test_a_sink_that_stopped_and_starts_again_is_not_up_before_it_succeeds() -> 
     circuit = Circuit("kafka")
     circuit.stopped(ZeroDivisionError())
     assert (circuit.health.state, circuit.health.error) == ("stopped", "ZeroDivisionError()")
-    circuit.restarted()
-    assert circuit.health.state == "retrying"
-    circuit.succeeded()
-    assert circuit.health.state == "up"
+    states = []
+    for change in (circuit.restarted, circuit.succeeded):
+        change()
+        states.append(circuit.health.state)
+    assert states == ["retrying", "up"]
 
 
 def test_since_when_counts_the_state_and_not_its_last_error() -> None:
