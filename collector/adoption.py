@@ -21,29 +21,34 @@ _LOOK_SECONDS: Final = 5.0
 logger = logging.getLogger(__name__)
 
 
-async def adopt_orphans(settings: config.Settings, graveyard: Graveyard) -> None:
+async def adopt_orphans(settings: config.Settings, graveyard: Graveyard, look_seconds: float = _LOOK_SECONDS) -> None:
     """Look for orphans until cancelled. One that waits for its own worker to restart is left alone: it must have been
-    free the time before too."""
+    free the time before too. So is one with a sink that stopped: each adoption would only add a segment to it."""
     free_before: set[str] = set()
+    stopped: set[str] = set()
     while True:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(look_seconds)
         free = await asyncio.to_thread(orphans, settings)
-        for directory in sorted(free & free_before):
-            await _drain(settings, directory, graveyard)
+        stopped &= free
+        for directory in sorted(free & free_before - stopped):
+            if await _drain(settings, directory, graveyard):
+                stopped.add(directory)  # unless it is no orphan any more at the next look
         free_before = free
 
 
-async def _drain(settings: config.Settings, directory: str, graveyard: Graveyard) -> None:
+async def _drain(settings: config.Settings, directory: str, graveyard: Graveyard) -> bool:
+    """Ship a shard as far as its sinks go; False where it can't be opened."""
     try:
         shard = _opened(settings, directory, graveyard)
     except LogLocked:
-        return
+        return False
     except (WalError, OSError) as error:
         logger.critical("an orphaned shard can't be shipped: %s", error)
-        return
+        return False
     logger.info("%s: adopted, its worker is gone", directory)
     shard.start()
     await shard.close(grace_seconds=None)
+    return True
 
 
 def _opened(settings: config.Settings, directory: str, graveyard: Graveyard) -> Shard:
@@ -56,26 +61,38 @@ def _opened(settings: config.Settings, directory: str, graveyard: Graveyard) -> 
 
 
 def orphans(settings: config.Settings) -> set[str]:
-    """The shards that nobody holds and that some sink has not all of; drops old segments of free shards on the way."""
+    """The shards that nobody holds and that some sink has not all of; drops old segments of free shards on the way.
+
+    Those that can't be looked at are none, until the next look.
+    """
     files = Files()
-    found = set()
-    for name in files.names(settings.log.dir):
-        directory = os.path.join(settings.log.dir, name)
-        if FILE_NAME in files.names(directory):
-            try:
-                lock = files.lock(os.path.join(directory, "LOCK"))
-            except LogLocked:
-                continue
-            try:
-                log_id = read_log_id(files, directory)
-                drop(settings, files, directory, log_id)
-                if any(_is_behind(files, directory, log_id, sink.name) for sink in settings.sink):
-                    found.add(directory)
-            except (WalError, OSError) as error:
-                logger.warning("%s: nobody holds this shard, and it can't be read: %s", directory, error)
-            finally:
-                files.close(lock)
-    return found
+    try:
+        paths = [os.path.join(settings.log.dir, name) for name in files.names(settings.log.dir)]
+    except OSError as error:
+        logger.warning("no shard is looked at: %s", error)
+        return set()
+    return {path for path in paths if _is_orphan(settings, files, path)}
+
+
+def _is_orphan(settings: config.Settings, files: Files, directory: str) -> bool:
+    try:
+        if FILE_NAME not in files.names(directory):
+            return False
+        lock = files.lock(os.path.join(directory, "LOCK"))
+    except LogLocked:
+        return False
+    except OSError as error:
+        logger.warning("%s: this shard can't be looked at: %s", directory, error)
+        return False
+    try:
+        log_id = read_log_id(files, directory)
+        drop(settings, files, directory, log_id)
+        return any(_is_behind(files, directory, log_id, sink.name) for sink in settings.sink)
+    except (WalError, OSError) as error:
+        logger.warning("%s: nobody holds this shard, and it can't be read: %s", directory, error)
+        return False
+    finally:
+        files.close(lock)
 
 
 def _is_behind(files: Files, directory: str, log_id: bytes, consumer: str) -> bool:

@@ -34,7 +34,7 @@ from collector.relays import Relays
 from collector.secret import load_secret
 from collector.shard import Shard, drop_dead_letters_forever, first_free, open_log
 from wal.committer import Committer
-from wal.errors import LogPoisoned, WalError
+from wal.errors import WalError
 from wal.log import NO_ROOM, now_ms
 
 STARTUP_FAILURE: Final = 3
@@ -144,7 +144,7 @@ def _stop() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _stop_for_recovery(fault: LogPoisoned) -> None:
+def _stop_for_recovery(fault: Exception) -> None:
     """End this process; uvicorn raises the signal again at the end, so its exit code is not 0, and starts another."""
     logger.critical("%s", fault)
     _stop()

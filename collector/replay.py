@@ -144,7 +144,7 @@ class _Outlet:
     async def _attempt(self, batch: Batch) -> None:
         if self._sink is None:
             self._sink = sink_of(self._asked.sink, f"{self._asked.sink.name}.replay.{self._asked.label}")
-            self._next = await self._sink.open(batch.log_id, batch.first)
+            self._next = (await self._sink.open(batch.log_id, batch.first)).next
         rest = part_of(batch, self._next, 0)
         self._report.skipped += batch.records - (rest.records if rest else 0)
         if rest:
@@ -177,7 +177,7 @@ def _cut(asked: Replay, log_id: str, parts: Iterable[Part]) -> Iterator[Batch]:
 
 def _batch(asked: Replay, log_id: str, parts: list[Part]) -> Batch:
     batch = Batch(log_id, "", tuple(parts), asked.label)
-    token = f"{log_id}:replay:{asked.label}:{batch.first}-{batch.last}:{crc32c(batch.payload):08x}"
+    token = f"{log_id}:{asked.sink.name}:replay:{asked.label}:{batch.first}-{batch.last}:{crc32c(batch.payload):08x}"
     return batch._replace(token=token)
 
 
@@ -208,7 +208,8 @@ def _parts(block: Block, selection: Selection) -> Iterator[Part]:
     for _, run in groupby(chosen, key=lambda each: each[1][0] - each[0]):
         lines = [line for _, line in run]
         first, last = lines[0][0], lines[-1][0]
-        yield Part(block.header.timestamp_ms, first, last, b"".join(line for _, line in lines))
+        payload = b"".join(line for _, line in lines)
+        yield Part(block.header.timestamp_ms, first, last, payload, block.header.header_crc)
 
 
 class _Id(Struct):

@@ -11,9 +11,10 @@ from collector import config, sink_config
 from collector.confirmations import Confirmations
 from collector.ship.shipper import Graveyard, Shipper
 from collector.ship.sinks import sink_of
+from collector.ship.supervise import supervised
 from wal.committer import Committer
 from wal.cursor import ensure_cursor
-from wal.errors import LogLocked, LogPoisoned, WalError
+from wal.errors import LogLocked, WalError
 from wal.files import Files
 from wal.format import Position
 from wal.log import Log
@@ -35,10 +36,11 @@ class Shard:
         settings: config.Settings,
         log: Log,
         graveyard: Graveyard,
-        on_poisoned: Callable[[LogPoisoned], None] | None = None,
+        end_worker: Callable[[Exception], None] | None = None,
     ) -> None:
-        """`on_poisoned` is called when only a restart helps. Raises WalError, OSError, BadSettings."""
-        self.committer = Committer(log, stall_seconds=settings.log.stall_seconds, on_poisoned=on_poisoned)
+        """`end_worker` is called when only a restart helps. Raises WalError, OSError, BadSettings."""
+        self.committer = Committer(log, stall_seconds=settings.log.stall_seconds, on_poisoned=end_worker)
+        self._end_worker = end_worker
         self._settings = settings
         self._log = log
         self._shippers = [_shipper(sink, self.committer, graveyard) for sink in settings.sink]
@@ -51,7 +53,7 @@ class Shard:
 
     def start(self) -> None:
         """Begin to ship, and to let go of what is delivered: at once in memory, by age and size on the disk."""
-        self._tasks = [asyncio.create_task(_reported(shipper)) for shipper in self._shippers]
+        self._tasks = [asyncio.create_task(supervised(shipper, self._end_worker)) for shipper in self._shippers]
         self._tidying = [asyncio.create_task(self._drop_forever()), asyncio.create_task(self._leave_memory_forever())]
 
     async def close(self, grace_seconds: float | None) -> None:
@@ -167,16 +169,6 @@ def _shipper(settings: sink_config.Sink, committer: Committer, graveyard: Gravey
         flush_bytes=settings.flush_bytes,
         flush_seconds=settings.flush_seconds,
     )
-
-
-async def _reported(shipper: Shipper) -> None:
-    """Intake goes on without a sink, but not in silence."""
-    try:
-        await shipper.run()
-    except WalError as error:
-        logger.critical("sink %s stopped: %s", shipper.name, error)
-    except Exception:
-        logger.exception("sink %s stopped", shipper.name)
 
 
 @contextlib.contextmanager

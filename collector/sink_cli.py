@@ -46,7 +46,7 @@ def list_sinks(settings: Settings, _options: argparse.Namespace) -> int:
     print(row.format("sink", "log", "state", "events behind", "bytes behind", "seconds", "next seq", "last error"))
     for each in statuses(settings):
         lag, log = each.lag, os.path.relpath(each.directory)
-        seconds = f"{(now_ms() - lag.since_ms) / 1000:.1f}" if lag and lag.since_ms else "0"
+        seconds = f"{_milliseconds_since(lag.since_ms) / 1000:.1f}" if lag and lag.since_ms else "0"
         behind = (lag.events, lag.bytes, seconds) if lag else ("?", "?", "?")
         print(harmless(row.format(each.sink, log, _state(each), *behind, each.next or "?", each.error).rstrip()))
     return 0
@@ -55,7 +55,12 @@ def list_sinks(settings: Settings, _options: argparse.Namespace) -> int:
 def _state(status: Status) -> str:
     if status.since_ms is None:
         return status.state
-    return f"{status.state} {timedelta(seconds=(now_ms() - status.since_ms) // 1000)}"
+    return f"{status.state} {timedelta(seconds=_milliseconds_since(status.since_ms) // 1000)}"
+
+
+def _milliseconds_since(unix_ms: int) -> int:
+    """At least 0: the clock may have been set back since."""
+    return max(now_ms() - unix_ms, 0)
 
 
 def drop_sink(settings: Settings, options: argparse.Namespace) -> int:

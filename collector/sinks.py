@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from collector.config import Settings
 from collector.errors import BadSettings
-from collector.ship.circuit import health_path, load_health
+from collector.ship.circuit import health_path, load_health, lock_path
 from wal.cursor import consumers, drop_cursor, load_cursor
-from wal.errors import WalError
+from wal.errors import LogLocked, WalError
 from wal.files import Files
 from wal.follow import logs
 from wal.identity import read_log_id
@@ -41,25 +41,42 @@ def statuses(settings: Settings) -> Iterator[Status]:
 def drop(settings: Settings, name: str) -> list[str]:
     """Drop the cursors of a sink that is not in the settings any more; returns the logs that held segments for it.
 
-    Raises BadSettings, OSError.
+    Raises BadSettings, also while a collector that was started with other settings ships to it; OSError.
     """
     if name in [sink.name for sink in settings.sink]:
         raise BadSettings(f"sink {name} is in the settings; take it out there, restart the collector, then drop it")
     files = Files()
-    dropped = [directory for directory in logs(files, settings.log.dir) if drop_cursor(files, directory, name)]
-    if not dropped:
+    known = [directory for directory in logs(files, settings.log.dir) if name in consumers(files, directory)]
+    if not known:
         raise BadSettings(f"no log below {settings.log.dir} has a cursor of {name}; `collector sink ls` lists them")
-    for directory in dropped:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(health_path(directory, name))
-    return dropped
+    with contextlib.ExitStack() as locks:
+        for directory in known:
+            locks.callback(files.close, _lock(files, directory, name))
+        for directory in known:
+            drop_cursor(files, directory, name)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(health_path(directory, name))
+    return known
+
+
+def _lock(files: Files, directory: str, name: str) -> int:
+    """The lock that a shipper of this sink holds while it lives. Its file stays: another may be about to lock it."""
+    path = lock_path(directory, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        return files.lock(path)
+    except LogLocked:
+        raise BadSettings(
+            f"{directory}: a collector that still has sink {name} in its settings ships to it; restart the collector "
+            "with the settings as they are now, then drop it"
+        ) from None
 
 
 def _status(settings: Settings, files: Files, directory: str, name: str, *, held: bool) -> Status:
-    health = load_health(directory, name) if held else None
+    health = load_health(directory, name)
     if name not in [sink.name for sink in settings.sink]:
         state, since_ms, error = "not in the settings", None, f"`collector sink drop {name}` lets go of its segments"
-    elif health is None:
+    elif health is None or not (held or health.state == "stopped"):
         state, since_ms, error = "not running", None, ""
     else:
         state, since_ms, error = health.state, health.since_ms, health.error

@@ -39,6 +39,22 @@ def place_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: 
     return place
 
 
+def block_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: Position) -> Block | None:
+    """The block that holds the event of this sequence; None if it is not there up to `limit`, or can't be read.
+
+    Raises Broken, Unreadable, OSError.
+    """
+    earlier = [name for name in list_segments(files, directory) if name.sequence <= sequence]
+    if not earlier:
+        return None
+    reader = Reader(files, directory, log_id, start_of(earlier[-1]))
+    try:
+        step = next((step for step in read_all(reader, limit) if step.end.sequence > sequence), None)
+    finally:
+        reader.close()
+    return step if isinstance(step, Block) and step.start.sequence <= sequence else None
+
+
 class Reader:
     """Reads block after block from `position` on, whatever segment they are in. Not for two threads at once."""
 

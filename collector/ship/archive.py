@@ -2,7 +2,8 @@
 
 A file's name and content follow from its batch, and it is created, never overwritten. What is there already counts
 as delivered once it was seen to hold the same events. The mark, put after the files of a batch, says what is
-delivered; with it a cursor of long ago delivers nothing twice, even if the batches would be cut anew.
+delivered; with it a cursor of long ago delivers nothing twice, even if the batches would be cut anew, and a log that
+was restored from a backup is told from the one that was delivered.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from collector import sink_config
 from collector.errors import BadSettings, SinkError
 from collector.ship.batch import Batch
 from collector.ship.encode import Encoding, Group, encoding, grouped
+from collector.ship.mark import Mark, Resumption
 
 FOLDER: Final = "_tracklog"
 """Where marks are, in every store. A name that begins with `_` is passed over by what reads partitions."""
@@ -40,6 +42,7 @@ class _Mark(Struct, frozen=True, tag_field="v", tag=1):
     log_id: str
     consumer: str
     next: int
+    chain: str
 
 
 class Archive:
@@ -52,18 +55,19 @@ class Archive:
         self._consumer = consumer
         self._next = 0
 
-    async def open(self, log_id: str, sequence: int) -> int:
-        """The sequence to go on at: the given one, or a later one that the mark tells of. Raises SinkError."""
+    async def open(self, log_id: str, sequence: int) -> Resumption:
+        """Where to go on: at the given sequence, or at a later one that the mark tells of. Raises SinkError."""
         content = await self._store.read(self._mark_name(log_id))
-        self._next = max(sequence, 0 if content is None else self._read_mark(log_id, content))
-        return self._next
+        mark = None if content is None else self._read_mark(log_id, content)
+        self._next = max(sequence, mark.next if mark else 0)
+        return Resumption(self._next, mark)
 
     async def deliver(self, batch: Batch, partition: str) -> None:
         """Put the files of a batch, then the mark. Raises SinkError."""
         for group in await asyncio.to_thread(grouped, batch, partition):
             await self._put(batch.log_id, group)
         if self._next <= batch.last:
-            mark = _Mark(batch.log_id, self._consumer, batch.last + 1)
+            mark = _Mark(batch.log_id, self._consumer, batch.last + 1, batch.chain)
             await self._store.replace(self._mark_name(batch.log_id), msgspec.json.encode(mark) + b"\n")
             self._next = mark.next
 
@@ -84,18 +88,17 @@ class Archive:
     def _mark_name(self, log_id: str) -> str:
         return f"{FOLDER}/{log_id}.{self._consumer}.json"
 
-    def _read_mark(self, log_id: str, content: bytes) -> int:
-        name = self._mark_name(log_id)
+    def _read_mark(self, log_id: str, content: bytes) -> Mark:
+        where = f"{self._store.where}/{self._mark_name(log_id)}"
         try:
             mark = msgspec.json.decode(content, type=_Mark)
         except (msgspec.DecodeError, UnicodeDecodeError):
             mark = None
         if not mark or (mark.log_id, mark.consumer) != (log_id, self._consumer):
             raise SinkError(
-                f"{self._store.where}/{name}: is no mark of this log and sink; "
-                "move it away, then delivery goes on where the cursor is"
+                f"{where}: is no mark of this log and sink; move it away, then delivery goes on where the cursor is"
             )
-        return mark.next
+        return Mark(mark.next, mark.chain, where)
 
 
 def _encoding(settings: sink_config.FileSink | sink_config.ObjectsSink) -> Encoding:

@@ -8,12 +8,16 @@ from wal.segment import Block
 
 
 class Part(NamedTuple):
-    """Events of one block: when it was committed (Unix ms), their first and last sequence, their JSON lines."""
+    """Events of one block: when it was committed (Unix ms), their first and last sequence, their JSON lines.
+
+    `header_crc` is that of the block's header; None where the events come from elsewhere, as dead letters do.
+    """
 
     timestamp_ms: int
     first: int
     last: int
     payload: bytes
+    header_crc: int | None = None
 
 
 class Event(NamedTuple):
@@ -44,6 +48,12 @@ class Batch(NamedTuple):
         return self.parts[-1].last
 
     @property
+    def chain(self) -> str:
+        """The CRC of the header of the block with the last event, as marks keep it; empty where it is not known."""
+        crc = self.parts[-1].header_crc
+        return "" if crc is None else f"{crc:08x}"
+
+    @property
     def payload(self) -> bytes:
         """All JSON lines, each ending in LF."""
         return b"".join([part.payload for part in self.parts])
@@ -63,11 +73,13 @@ class Batch(NamedTuple):
 class Cut:
     """A batch in the making. It takes block by block, since to turn thousands at once would hold up requests."""
 
-    def __init__(self, log_id: bytes) -> None:
+    def __init__(self, log_id: bytes, sink: str) -> None:
+        """`sink` is named by the token: two sinks of one receiver must not share their tokens."""
         self.length = 0
         """Bytes of payload so far."""
         self.blocks = 0
         self._log_id = log_id.decode()
+        self._sink = sink
         self._first: Block | None = None
         self._last: Block | None = None
         self._parts: list[Part] = []
@@ -76,9 +88,8 @@ class Cut:
         """Take the next block, which is not empty of records."""
         header = block.header
         self._first, self._last = self._first or block, block
-        self._parts.append(
-            Part(header.timestamp_ms, header.sequence, header.sequence + header.records - 1, block.payload)
-        )
+        last = header.sequence + header.records - 1
+        self._parts.append(Part(header.timestamp_ms, header.sequence, last, block.payload, header.header_crc))
         self.length += header.length
         self.blocks += 1
 
@@ -87,7 +98,8 @@ class Cut:
         if self._first is None or self._last is None:
             return None
         first, last = self._first.start, self._last.header
-        token = f"{self._log_id}:{first.segment}:{first.offset}-{last.segment}:{last.end}:{last.header_crc:08x}"
+        places = f"{first.segment}:{first.offset}-{last.segment}:{last.end}"
+        token = f"{self._log_id}:{self._sink}:{places}:{last.header_crc:08x}"
         return Batch(self._log_id, token, tuple(self._parts)), Intent(first, self._last.end, token)
 
 
@@ -118,4 +130,4 @@ def _slice(part: Part, skipped: int, taken: int) -> Part:
         return part
     lines = part.payload.split(b"\n")[skipped : skipped + taken]
     first = part.first + skipped
-    return Part(part.timestamp_ms, first, first + taken - 1, b"\n".join(lines) + b"\n")
+    return part._replace(first=first, last=first + taken - 1, payload=b"\n".join(lines) + b"\n")

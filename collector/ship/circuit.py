@@ -1,7 +1,7 @@
 """Whether a sink is `up`, `retrying` after a failure, or `down` after several: then it is only probed now and then.
 
-It is `stopped` where the log or its cursor can't be read: that needs a person. What it is, and why, stands in a file
-beside the log for `collector sink ls`, and in the log of the program when it changes.
+It is `waiting` while an attempt takes long, and `stopped` where only a person or a restart helps. What it is, and why,
+stands in a file beside the log for `collector sink ls`, and in the log of the program when it changes.
 """
 
 import logging
@@ -20,7 +20,7 @@ _FAILURES_DOWN: Final = 5
 _DIGITS: Final = re.compile(r"\d+")
 """Where two errors differ in a time or a port alone, the second is no news."""
 
-State = Literal["up", "retrying", "down", "stopped"]
+State = Literal["up", "waiting", "retrying", "down", "stopped"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,27 +40,46 @@ class Circuit:
         self.health = Health("up", _now_ms())
         self._name = name
         self._backoff = Backoff()
+        self._told: tuple[State, str] | None = None
+        """The failure that was logged last, since the sink was up."""
 
     def failed(self, error: SinkError) -> float:
         """Count a failure; returns the seconds until the sink is tried, or probed, again."""
         pause = self._backoff.next(error.wait_seconds)
         state: State = "down" if self._backoff.failures >= _FAILURES_DOWN else "retrying"
         text = str(error)
-        if state != self.health.state or _DIGITS.sub("", text) != _DIGITS.sub("", self.health.error):
+        if _news(state, text) != self._told:
+            self._told = _news(state, text)
             logger.warning("sink %s: %s; %s, again in %.1f s", self._name, text, state, pause)
+        if _news(state, text) != _news(self.health.state, self.health.error):
             self._change(state, text)
         return pause
 
     def succeeded(self) -> None:
         """Close the circuit."""
         if self.health.state != "up":
-            logger.info("sink %s: up again after %d failures", self._name, self._backoff.failures)
+            after = f" after {self._backoff.failures} failures" if self._backoff.failures else ""
+            logger.info("sink %s: up again%s", self._name, after)
             self._change("up", self.health.error)
         self._backoff.reset()
+        self._told = None
+
+    def waits(self, purpose: str, seconds: float) -> None:
+        """Tell that an attempt has had no answer for so long. `purpose` says for what."""
+        text = f"no answer yet to {purpose}"
+        if self.health.state == "up":
+            logger.warning("sink %s: %s, for %.0f s now", self._name, text, seconds)
+            self.health = Health("waiting", _now_ms() - round(seconds * 1000), text)
+        elif not self.health.error.startswith(text):
+            self._change(self.health.state, f"{text}; before: {self.health.error}")
 
     def stopped(self, error: Exception) -> None:
-        """Give up, until a person has looked."""
-        self._change("stopped", str(error))
+        """Give up, until a person has looked, or the shipper is started again."""
+        self._change("stopped", str(error) or repr(error))
+
+    def restarted(self) -> None:
+        """Try again after a stop."""
+        self._change("retrying", self.health.error)
 
     def _change(self, state: State, error: str) -> None:
         since = self.health.since_ms if state == self.health.state else _now_ms()
@@ -70,6 +89,11 @@ class Circuit:
 def health_path(directory: str, name: str) -> str:
     """Where the health of a sink stands, in the directory of a log."""
     return os.path.join(directory, "sinks", f"{name}.json")
+
+
+def lock_path(directory: str, name: str) -> str:
+    """The file that a process holds a lock on while it ships a log to a sink."""
+    return os.path.join(directory, "sinks", f"{name}.lock")
 
 
 def save_health(directory: str, name: str, health: Health) -> None:
@@ -88,6 +112,11 @@ def load_health(directory: str, name: str) -> Health | None:
             return msgspec.json.decode(file.read(), type=Health)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def _news(state: State, text: str) -> tuple[State, str]:
+    """What makes a failure differ from the one before."""
+    return state, _DIGITS.sub("", text)
 
 
 def _now_ms() -> int:

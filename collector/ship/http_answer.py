@@ -10,7 +10,7 @@ _GOOD: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
 _LONGEST_WAIT_SECONDS: Final = 3600.0
 _SECONDS: Final = re.compile(r"\s*([0-9]{1,9})\s*\Z")
-_SEQUENCE: Final = re.compile(rb'\s*(?:"([0-9]{1,16})"|([0-9]{1,16})|)\s*\Z')  # sequences stay below 2^53
+_MARK: Final = re.compile(rb'\s*(?:("?)([0-9]{1,16})(?: ([0-9a-f]{8}))?\1)?\s*\Z')  # sequences stay below 2^53
 
 
 class Answer(NamedTuple):
@@ -52,10 +52,13 @@ def wait_seconds(headers: Mapping[str, str], now: float) -> float:
     return min(max(until - (now if since is None else since), 0.0), _LONGEST_WAIT_SECONDS)
 
 
-def next_sequence(body: bytes) -> int | None:
-    """The integer that a body is, which JSON may have quoted; 0 for an empty one, None for anything else."""
-    match = _SEQUENCE.match(body)
-    return None if match is None else int(match[1] or match[2] or 0)
+def expected_next(body: bytes) -> tuple[int, str] | None:
+    """The sequence in a body, and the chain after it if there is one; JSON may have quoted both together.
+
+    Sequence 0 for an empty body, None for anything else.
+    """
+    match = _MARK.match(body)
+    return None if match is None else (int(match[2] or 0), (match[3] or b"").decode())
 
 
 def _timestamp(date: str) -> float | None:

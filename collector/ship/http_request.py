@@ -18,7 +18,16 @@ from collector.ship.template import filled, names_in
 _ZSTD_LEVEL: Final = 1
 _GZIP_LEVEL: Final = 6
 _CONTENT_TYPES: Final = {"ndjson": "application/x-ndjson", "array": "application/json"}
-_OUR_HEADERS: Final = ("idempotency-key", "content-encoding", "content-length", "transfer-encoding", "host")
+CHAIN_HEADER: Final = "x-log-chain"
+"""The CRC of the header of the block with the last event of a request; a receiver may answer it to `resume_url`."""
+_OUR_HEADERS: Final = (
+    "idempotency-key",
+    CHAIN_HEADER,
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+    "host",
+)
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ERRORS: Final = range(400, 600)
 
@@ -43,6 +52,11 @@ def request_headers(settings: sink_config.HttpSink) -> dict[str, str]:
     for name, setting in settings.headers.items():
         headers[name.lower()] = _value(f"headers.{name} of sink {settings.name}", name, setting)
     return headers
+
+
+def batch_headers(batch: Batch) -> dict[str, str]:
+    """The headers that differ from batch to batch."""
+    return {"idempotency-key": batch.token} | ({CHAIN_HEADER: batch.chain} if batch.chain else {})
 
 
 def secrets_in(settings: sink_config.HttpSink, headers: Mapping[str, str]) -> dict[str, str]:

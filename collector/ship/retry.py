@@ -1,15 +1,10 @@
-"""Trying again: pauses that grow up to a cap, with jitter; and writes to a disk that may be full for a while."""
+"""Trying again: pauses that grow up to a cap, with jitter."""
 
-import asyncio
-import logging
 import random
-from collections.abc import Callable
 from typing import Final
 
 _FIRST_SECONDS: Final = 0.1
 _LAST_SECONDS: Final = 30.0
-
-logger = logging.getLogger(__name__)
 
 
 class Backoff:
@@ -27,15 +22,3 @@ class Backoff:
     def reset(self) -> None:
         """Forget the failures."""
         self.failures = 0
-
-
-async def durably(directory: str, write: Callable[[], None]) -> None:
-    """Run `write` in a thread until the disk takes it."""
-    backoff = Backoff()
-    while True:
-        try:
-            return await asyncio.to_thread(write)
-        except OSError as error:
-            pause = backoff.next()
-            logger.warning("%s: %s; again in %.1f s", error.filename or directory, error.strerror, pause)
-        await asyncio.sleep(pause)

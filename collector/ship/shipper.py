@@ -3,28 +3,34 @@
 Order of durable steps: log fsync, intent fsync, send, sink confirms, cursor fsync. After a crash the intent is
 delivered first, the same bytes under the same token. A batch that the sink refuses goes out in halves, each of them an
 intent too, until the culprit stands alone; it goes to the dead letters, and the rest arrives.
+
+The sink is not alone in failing: the log's files, the cursor's and the dead letters' fail too, for want of descriptors,
+of room, or of a sound disk. All of it is tried again alike. What only a person can mend stops the sink.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from collector.confirmations import Confirmations
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, Event, part_of
-from collector.ship.circuit import Circuit, save_health
-from collector.ship.retry import Backoff, durably
+from collector.ship.circuit import Circuit
+from collector.ship.presence import Presence
 from collector.ship.sinks import Sink
 from collector.ship.source import Source
 from wal.committer import Committer
 from wal.cursor import Cursor, Intent, load_cursor, save_cursor
-from wal.errors import WalError
+from wal.errors import Unreadable, WalError
 from wal.format import Position
 from wal.reader import oldest
 
 T = TypeVar("T")
+
+_PATIENCE_SECONDS: Final = 10.0
+"""An attempt may take this long before it shows; the time-outs of sinks are 30 to 60 s."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +61,12 @@ class Shipper:
         *,
         flush_bytes: int,
         flush_seconds: float,
+        patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
-        """`name` names the cursor. A batch is cut at `flush_bytes`, or when its oldest event waits `flush_seconds`."""
+        """`name` names the cursor. A batch is cut at `flush_bytes`, or when its oldest event waits `flush_seconds`.
+
+        A sink that has not answered for `patience_seconds` is shown as one that waits.
+        """
         self.name = name
         self.confirmed = Confirmations()
         self.passed: Position | None = None
@@ -65,10 +75,13 @@ class Shipper:
         self._graveyard = graveyard
         self._log = committer.log
         self._source = Source(
-            committer, flush_bytes=flush_bytes, flush_seconds=flush_seconds, before_pause=self._save_delivered
+            committer, name, flush_bytes=flush_bytes, flush_seconds=flush_seconds, before_pause=self._rest
         )
         self._circuit = Circuit(name)
+        self.presence = Presence(self._log.files, self._log.directory, self._circuit, name, patience_seconds)
         self._is_open = False
+        self._proven: tuple[int, str] | None = None
+        """The mark that was found to be one of this log: its sequence and its chain."""
         self._skipped = 0
         self._may_be_buried = False
         self._unsaved: Cursor | None = None
@@ -77,18 +90,25 @@ class Shipper:
         """Cut batches at once from now on. Call it when the committer is closed."""
         self._source.drain()
 
+    async def drained(self) -> None:
+        """Return once `drain` was called."""
+        await self._source.drained()
+
     async def run(self) -> None:
-        """Deliver until drained. Raises Corrupt, Broken and Unreadable where the log or the cursor can't be read."""
-        await self._show()
+        """Deliver until drained. Raises Corrupt and Broken where a person must look, and whatever a bug raises."""
+        if self._circuit.health.state == "stopped":
+            self._circuit.restarted()
+        await self.presence.show()
         is_done = False
         try:
             while not is_done:
                 is_done = await self._ship()
-        except WalError as error:
+        except Exception as error:
             self._circuit.stopped(error)
-            await self._show()
+            await self.presence.show()
             raise
         finally:
+            self._source.close()
             await self._close()
 
     async def _ship(self) -> bool:
@@ -96,7 +116,8 @@ class Shipper:
         cursor = await self._resume()
         try:
             if intent := cursor.intent:
-                cursor = await self._deliver(cursor, await self._source.again(intent), intent)
+                batch = await self._retried(partial(self._source.again, intent))
+                cursor = await self._deliver(cursor, batch, intent)
             await self._deliver_from(cursor)
         except _Elsewhere:
             await self._close()
@@ -104,21 +125,17 @@ class Shipper:
         return True
 
     async def _deliver_from(self, cursor: Cursor) -> None:
-        reader = self._source.reader(cursor.acked)
-        try:
-            while found := await self._source.next(reader):
-                batch, intent = found
-                if intent.first.sequence < self._skipped:
-                    intent = intent._replace(next=self._skipped)
-                cursor = await self._deliver(cursor, batch, intent)
-        finally:
-            reader.close()
+        while found := await self._retried(partial(self._source.next, cursor.acked)):
+            batch, intent = found
+            if intent.first.sequence < self._skipped:
+                intent = intent._replace(next=self._skipped)
+            cursor = await self._deliver(cursor, batch, intent)
         await self._save_delivered()
 
     async def _resume(self) -> Cursor:
         """Where to go on: what the cursor says, unless the sink knows better."""
         self._unsaved = None
-        cursor = self._load()
+        cursor = await self._retried(partial(asyncio.to_thread, self._load))
         expected = _expected(cursor)
         self._may_be_buried = cursor.intent is not None
         wanted = await self._retried(partial(self._open, expected))
@@ -129,7 +146,7 @@ class Shipper:
         intent = cursor.intent
         if intent and intent.first.sequence < wanted < intent.last.sequence:
             return Cursor(cursor.acked, intent._replace(next=wanted))
-        self._unsaved = Cursor(await asyncio.to_thread(self._source.place_of, wanted))
+        self._unsaved = Cursor(await self._retried(partial(asyncio.to_thread, self._source.place_of, wanted)))
         return self._unsaved
 
     async def _deliver(self, cursor: Cursor, batch: Batch | None, intent: Intent) -> Cursor:
@@ -154,14 +171,32 @@ class Shipper:
     async def _send(self, part: Batch) -> None:
         wanted = part.first if self._is_open else await self._open(part.first)
         if wanted == part.first:
-            await self._sink.deliver(part)
+            await self._asked(f"events {part.first} to {part.last}", partial(self._sink.deliver, part))
+            self._proven = (part.last + 1, part.chain)
         elif wanted != part.last + 1:
             raise _Elsewhere
 
     async def _open(self, sequence: int) -> int:
-        wanted = await self._sink.open(self._log.log_id.decode(), sequence)
+        """Open the sink, and return where it goes on. Raises Broken unless what it has is of this log."""
+        log_id = self._log.log_id.decode()
+        found = await self._asked("the attempt to open it", partial(self._sink.open, log_id, sequence))
+        mark = found.mark
+        if mark and (mark.next, mark.chain) != self._proven:
+            await asyncio.to_thread(self._source.check, mark)
+            self._proven = (mark.next, mark.chain)
         self._is_open = True
-        return wanted
+        return found.next
+
+    async def _asked(self, purpose: str, call: Callable[[], Awaitable[T]]) -> T:
+        """What the sink answers. Whatever else it raises becomes a SinkError."""
+        try:
+            with self.presence.attempt(purpose):
+                return await call()
+        except SinkError:
+            raise
+        except Exception as error:
+            logger.exception("sink %s", self.name)
+            raise SinkError(f"an unforeseen error, see the program's log: {error!r}") from error
 
     async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The one retry loop. A refusal is an answer too: the sink is up."""
@@ -173,26 +208,23 @@ class Shipper:
                 raise
             except SinkError as error:
                 await self._failed(error)
-            except Exception as error:
-                logger.exception("sink %s", self.name)
-                await self._failed(SinkError(f"an unforeseen error, see the program's log: {error!r}"))
+            except OSError as error:
+                await self._failed(SinkError(f"{error.filename or self._log.directory}: {error.strerror or error}"))
+            except Unreadable as error:
+                await self._failed(SinkError(str(error)))
             else:
                 await self._succeeded()
                 return done
 
     async def _failed(self, error: SinkError) -> None:
-        before = self._circuit.health
         pause = self._circuit.failed(error)
-        if self._circuit.health is not before:
-            await self._show()
+        await self.presence.show()
         await self._close()
         await asyncio.sleep(pause)
 
     async def _succeeded(self) -> None:
-        before = self._circuit.health
         self._circuit.succeeded()
-        if self._circuit.health is not before:
-            await self._show()
+        await self.presence.show()
 
     async def _close(self) -> None:
         self._is_open = False
@@ -201,21 +233,25 @@ class Shipper:
     async def _bury(self, part: Batch, reason: str) -> None:
         """Give up on the one event of `part`."""
         (event,) = part.events()
-        backoff = Backoff()
-        while True:
-            try:
-                await self._graveyard.bury(self.name, event, reason, maybe_again=self._may_be_buried)
-                break
-            except (WalError, OSError) as error:
-                logger.warning("sink %s: %s; the dead letter waits", self.name, error)
-            await asyncio.sleep(backoff.next())
+        await self._retried(partial(self._put_into_grave, event, reason))
         self._may_be_buried = False
         self.confirmed.refuse(event.sequence)
+
+    async def _put_into_grave(self, event: Event, reason: str) -> None:
+        try:
+            await self._graveyard.bury(self.name, event, reason, maybe_again=self._may_be_buried)
+        except (WalError, OSError) as error:
+            raise SinkError(f"{error}; the dead letter waits") from error
 
     def _load(self) -> Cursor:
         log = self._log
         cursor = load_cursor(log.files, log.directory, log.log_id, self.name)
         return cursor or Cursor(oldest(log.files, log.directory) or log.end)
+
+    async def _rest(self) -> None:
+        """Before a pause: what is there could be read, and what is delivered is to be durable."""
+        await self._succeeded()
+        await self._save_delivered()
 
     async def _save_delivered(self) -> None:
         if self._unsaved is not None:
@@ -223,14 +259,9 @@ class Shipper:
 
     async def _save(self, cursor: Cursor) -> None:
         log = self._log
-        await durably(log.directory, partial(save_cursor, log.files, log.directory, log.log_id, self.name, cursor))
+        save = partial(save_cursor, log.files, log.directory, log.log_id, self.name, cursor)
+        await self._retried(partial(asyncio.to_thread, save))
         self._unsaved = None
-
-    async def _show(self) -> None:
-        try:
-            await asyncio.to_thread(save_health, self._log.directory, self.name, self._circuit.health)
-        except OSError as error:
-            logger.warning("%s: %s", error.filename, error.strerror)
 
 
 def _expected(cursor: Cursor) -> int:

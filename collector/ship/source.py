@@ -1,25 +1,31 @@
-"""What one sink is to get of a log: batches of the blocks that are durable, and the batch of an intent once more."""
+"""What one sink is to get of a log: batches of the blocks that are durable, and the batch of an intent once more.
+
+Whatever is raised here, the same call may be made again: it reads from its place anew, and skips nothing.
+"""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Final
 
 from collector.ship.batch import Batch, Cut
-from collector.ship.retry import durably
+from collector.ship.mark import Mark
 from wal.committer import Committer
 from wal.cursor import Intent
 from wal.damage import Damage, record
-from wal.errors import Broken
+from wal.errors import Broken, MissingSegment
 from wal.format import Position
-from wal.reader import Reader, place_of, read_all
+from wal.reader import Reader, block_of, place_of, read_all
 
 _LINGER_SECONDS: Final = 0.25
 """How often a batch that is not due yet takes up what was committed meanwhile."""
 _BYTES_A_TURN: Final = 1 << 20
 _BLOCKS_A_TURN: Final = 64
 """What is read before other coroutines get their turn."""
+_WHAT_TO_DO: Final = (
+    "this log is not the one that was delivered: was it restored from a backup, or copied? Set its folder aside, and "
+    "the next start begins a new log; or, if what was delivered is not to be kept, move the mark away: {where}"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -30,36 +36,118 @@ class Source:
     def __init__(
         self,
         committer: Committer,
+        sink: str,
         *,
         flush_bytes: int,
         flush_seconds: float,
         before_pause: Callable[[], Awaitable[None]],
     ) -> None:
-        """A batch is cut at `flush_bytes`, or when its oldest event waits `flush_seconds`.
+        """`sink` is named by tokens. A batch is cut at `flush_bytes`, or when its oldest event waits `flush_seconds`.
 
         `before_pause` is awaited where nothing is to be done for a while.
         """
         self._committer = committer
         self._log = committer.log
+        self._sink = sink
         self._flush_bytes = flush_bytes
         self._flush_seconds = flush_seconds
         self._before_pause = before_pause
         self._draining = asyncio.Event()
+        self._reader: Reader | None = None
+        self._place: Position | None = None
+        """Behind the batch that the reader gave last."""
 
     def drain(self) -> None:
         """Cut batches at once from now on. Call it when the committer is closed."""
         self._draining.set()
 
-    def reader(self, place: Position) -> Reader:
-        """A reader for `next`, to be closed by the caller."""
+    async def drained(self) -> None:
+        """Return once `drain` was called."""
+        await self._draining.wait()
+
+    async def next(self, place: Position) -> tuple[Batch, Intent] | None:
+        """The next batch from `place` on, and the intent that is to be durable before it; None when drained.
+
+        Raises OSError, Unreadable, and Broken where the log is not whole.
+        """
+        if self._reader is None or place != self._place:
+            self.close()
+            self._reader = self._reader_at(place)
+        try:
+            found = await self._cut(self._reader)
+        except BaseException:
+            self.close()  # the reader is past blocks that no batch holds
+            raise
+        self._place = found[1].last if found else place
+        return found
+
+    def close(self) -> None:
+        """Let go of the segment that is open for `next`."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    async def again(self, intent: Intent) -> Batch | None:
+        """The batch of an intent, from the log; None if damage has taken all of it since.
+
+        Where damage has taken a part, the rest goes under the same token: a sink that has the batch already has all.
+        Raises Broken where the log is not damaged, and yet not the one that the intent was cut from.
+        """
+        reader, is_damaged = self._reader_at(intent.first), False
+        cut = Cut(self._log.log_id, self._sink)
+        try:
+            for step in read_all(reader, intent.last):
+                if isinstance(step, Damage):
+                    is_damaged = True
+                    await self._account(step)
+                elif step.header.records:
+                    cut.add(step)
+        finally:
+            reader.close()
+        batch, found = cut.batch() or (None, None)
+        if found != intent._replace(next=0, size=0) and not is_damaged:
+            raise Broken(self._log.directory, intent.first.offset, f"the batch {intent.token}", "other bytes")
+        return batch and batch._replace(token=intent.token)
+
+    def place_of(self, sequence: int) -> Position:
+        """The place of the block with the event of this sequence, or of the oldest behind it. `check` comes first."""
+        log = self._log
+        place = place_of(log.files, log.directory, log.log_id, sequence, self._committer.durable)
+        if place.sequence > sequence:
+            logger.error(
+                "%s: a sink lacks the events from %d to %d, and they are gone here",
+                log.directory,
+                sequence,
+                place.sequence - 1,
+            )
+        return place
+
+    def check(self, mark: Mark) -> None:
+        """Raise Broken unless the log holds what the sink has by its mark, as far as that can be told.
+
+        It can't where the sink knows no chain, and where the block is damaged, or dropped because all sinks had it.
+        """
+        log, end = self._log, self._committer.durable
+        advice = _WHAT_TO_DO.format(where=mark.where)
+        if mark.next > end.sequence:
+            expected = f"what the sink has, the events before {mark.next}"
+            raise Broken(log.directory, end.offset, expected, f"none from {end.sequence} on; {advice}")
+        if not mark.chain:
+            return
+        try:
+            block = block_of(log.files, log.directory, log.log_id, mark.next - 1, end)
+        except MissingSegment:  # it was dropped meanwhile; a gap further on is met by whoever reads on
+            return
+        if block and f"{block.header.header_crc:08x}" != mark.chain:
+            expected = f"event {mark.next - 1} in a block with the CRC {mark.chain}, which the sink has"
+            found = f"the CRC {block.header.header_crc:08x}; {advice}"
+            raise Broken(log.directory, block.header.offset, expected, found)
+
+    def _reader_at(self, place: Position) -> Reader:
         return Reader(self._log.files, self._log.directory, self._log.log_id, place)
 
-    async def next(self, reader: Reader) -> tuple[Batch, Intent] | None:
-        """The next batch, and the intent that is to be durable before it; None when drained.
-
-        Raises Broken and Unreadable where the log can't be read.
-        """
-        cut, turn_ends, due = Cut(self._log.log_id), 0, float("inf")
+    async def _cut(self, reader: Reader) -> tuple[Batch, Intent] | None:
+        cut, turn_ends, due = Cut(self._log.log_id, self._sink), 0, float("inf")
         while cut.length < self._flush_bytes:
             block = reader.next(self._committer.durable)
             if isinstance(block, Damage):
@@ -77,47 +165,6 @@ class Source:
                 await self._wait(reader.position, due - self._now() if cut.blocks else None)
         return cut.batch()
 
-    async def again(self, intent: Intent) -> Batch | None:
-        """The batch of an intent, from the log; None if damage has taken all of it since.
-
-        Where damage has taken a part, the rest goes under the same token: a sink that has the batch already has all.
-        Raises Broken where the log is not damaged, and yet not the one that the intent was cut from.
-        """
-        reader, is_damaged = self.reader(intent.first), False
-        cut = Cut(self._log.log_id)
-        try:
-            for step in read_all(reader, intent.last):
-                if isinstance(step, Damage):
-                    is_damaged = True
-                    await self._account(step)
-                elif step.header.records:
-                    cut.add(step)
-        finally:
-            reader.close()
-        batch, found = cut.batch() or (None, None)
-        if found != intent._replace(next=0, size=0) and not is_damaged:
-            raise Broken(self._log.directory, intent.first.offset, f"the batch {intent.token}", "other bytes")
-        return batch and batch._replace(token=intent.token)
-
-    def place_of(self, sequence: int) -> Position:
-        """The place of the block with the event of this sequence, or of the oldest behind it.
-
-        Raises Broken where the log does not go so far: its next events would have sequences that the sink has seen.
-        """
-        log, end = self._log, self._committer.durable
-        if sequence > end.sequence:
-            found = f"none from {end.sequence} on; was it restored from a backup? Set this log aside, a new one begins"
-            raise Broken(log.directory, end.offset, f"what the sink has, the events before {sequence}", found)
-        place = place_of(log.files, log.directory, log.log_id, sequence, end)
-        if place.sequence > sequence:
-            logger.error(
-                "%s: a sink lacks the events from %d to %d, and they are gone here",
-                log.directory,
-                sequence,
-                place.sequence - 1,
-            )
-        return place
-
     async def _wait(self, place: Position, seconds: float | None) -> None:
         """Return once there may be more behind `place`; with `seconds`, when a batch has lingered a while."""
         if seconds is None or seconds > _LINGER_SECONDS:
@@ -130,7 +177,7 @@ class Source:
     async def _account(self, damage: Damage) -> None:
         log = self._log
         logger.error("%s: %s; see damage.ndjson there", log.directory, damage)
-        await durably(log.directory, partial(record, log.files, log.directory, damage))
+        await asyncio.to_thread(record, log.files, log.directory, damage)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

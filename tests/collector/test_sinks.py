@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from collector import sink_cli
 from collector.cli import main
 from tests.running import PROGRAMS, Collector, eventually, free_port, running
 from wal.cursor import load_cursor
@@ -96,6 +97,55 @@ def test_a_sink_that_was_taken_out_holds_segments_until_it_is_dropped(
         assert "`collector sink ls`" in capsys.readouterr().err
     finally:
         collector.kill()
+
+
+def test_a_sink_that_a_running_collector_ships_to_is_not_dropped_also_if_the_file_was_edited(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(tmp_path, workers=1, settings=SETTINGS + AWAY % free_port()) as collector:
+        assert collector.post({"ea": "view"}).status == 200
+        eventually(lambda: " down " in _sink_ls(tmp_path)["away"], "it is shipped, or tried to be")
+        config = tmp_path / "collector.toml"
+        edited = config.read_text().partition(AWAY[: AWAY.index("http")])[0]
+        config.write_text(edited)
+        assert main(["sink", "drop", "away", "--config", str(config)]) == 1
+        told = capsys.readouterr().err
+        assert f"{tmp_path}/data/log/00: a collector that still has sink away in its settings ships to it" in told
+        assert (tmp_path / "data/log/00/cursors/away.json").exists()
+        collector.kill()
+        assert main(["sink", "drop", "away", "--config", str(config)]) == 0
+    assert set(_sink_ls(tmp_path)) == {"file"}
+
+
+def test_a_clock_that_was_set_back_makes_no_duration_negative(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path, workers=1, settings=SETTINGS + AWAY % free_port()) as collector:
+        assert collector.post({"ea": "view"}).status == 200
+        eventually(lambda: " down " in _sink_ls(tmp_path)["away"], "the circuit is open")
+        monkeypatch.setattr(sink_cli, "now_ms", lambda: 1_000_000_000_000)
+        assert main(["sink", "ls", "--config", str(tmp_path / "collector.toml")]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("away")]
+    assert re.search(r"down 0:00:00 +1 +\d+ +0\.0 +1  ", line)
+
+
+def test_a_sink_that_stopped_says_why_also_when_its_collector_is_gone(tmp_path: Path) -> None:
+    with running(tmp_path, workers=1, settings=SETTINGS) as collector:
+        assert collector.post({"ea": "view"}).status == 200
+        eventually(collector.shipped, "it is delivered")
+        assert collector.stop() == 0
+    (mark,) = (tmp_path / "data/events/_tracklog").glob("*.json")
+    mark.write_text(re.sub(r'"chain":"[0-9a-f]+"', '"chain":"00000000"', mark.read_text()))
+    collector = _restarted(tmp_path, SETTINGS)
+    try:
+        eventually(lambda: " stopped " in _sink_ls(tmp_path)["file"], "the sink is stopped")
+        assert collector.post({"ea": "view"}).status == 200, "intake goes on"
+        assert collector.said.count("sink file stopped: ") == 1
+    finally:
+        collector.kill()
+    assert re.search(
+        rf" stopped 0:.*was it restored from a backup.* move the mark away: {mark.parent}", _sink_ls(tmp_path)["file"]
+    )
 
 
 def test_a_new_sink_starts_at_the_oldest_or_the_newest_event(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ class Destination(Protocol):
     poison: bytes | None
     """A record's line (with its LF) that is refused for good; None where nothing is ever refused."""
 
+    knows_chain: bool
+    """Whether its mark tells a restored log from the one that was delivered."""
+
     def toml(self) -> str:
         """The `[[sink]]` table that ships here, with small flush limits; the same for every call."""
 

@@ -23,6 +23,7 @@ class ClickHouse:
     """A Destination for the records that the collector writes; see the protocol."""
 
     poison: bytes | None = b'{"id":"0123456789abcdef-0","received_at":"never","event":{}}\n'
+    knows_chain = False
     tables = TABLES
 
     def __init__(self, folder: Path) -> None:

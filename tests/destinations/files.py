@@ -15,6 +15,7 @@ class Files:
     """A file sink's folder below `folder`."""
 
     poison: bytes | None = None
+    knows_chain = True
 
     def __init__(self, folder: Path, kind: str = "ndjson") -> None:
         self.folder = folder / "events"

@@ -13,6 +13,7 @@ class HttpReceiver:
     """A Destination; see the protocol."""
 
     poison: bytes | None = b'{"id":"0123456789abcdef-0","event":{"ea":"%b"}}\n' % POISON
+    knows_chain = True
 
     def __init__(self, folder: Path, settings: str = "") -> None:
         """`settings` are further lines of the `[[sink]]` table."""
@@ -27,8 +28,10 @@ class HttpReceiver:
             f"flush_bytes = 4096\nflush_seconds = 0.05\ntimeout_seconds = 5\n{self._settings}"
         )
 
-    def arrived(self) -> list[bytes]:
-        return [line.encode() for batch in kept(self._child.path) for line in batch["lines"]]
+    def arrived(self, path: str = "") -> list[bytes]:
+        """What came to one path, or to all."""
+        batches = [batch for batch in kept(self._child.path) if path in ("", batch["path"])]
+        return [line.encode() for batch in batches for line in batch["lines"]]
 
     def down(self) -> None:
         self._child.kill()

@@ -1,7 +1,8 @@
 """A receiver of batches as a program of its own: `python -m tests.destinations.http_receiver PORT FILE`.
 
-It keeps what it takes in FILE, a line of JSON a batch: its key, and the lines of its events in order. A key that it has
-seen is taken again without effect. `GET /next?log_id=…` tells the next sequence that it wants of a log.
+It keeps what it takes in FILE, a line of JSON a batch: its path, its key, its chain and the lines of its events in
+order. A key that it has seen, at whatever path, is taken again without effect. `GET /next?log_id=…` tells the next
+sequence that it wants of a log, and the chain that it has.
 """
 
 import json
@@ -37,7 +38,7 @@ class Receiver:
             return Answer()
         if place.path == "/next":
             with self._lock:
-                return Answer(200, b"%d\n" % self._next(parse_qs(place.query)["log_id"][0]))
+                return Answer(200, self._next(parse_qs(place.query)["log_id"][0]))
         match self._behaviours.pop(0) if self._behaviours else "take":
             case "busy":
                 return Answer(503, b"busy", {"Retry-After": "0"})
@@ -56,7 +57,9 @@ class Receiver:
         with self._lock:
             key = request.headers["idempotency-key"]
             if key not in self._keys:
-                self._keep({"key": key, "lines": body.decode().split("\n")[:-1]})
+                chain = request.headers.get("x-log-chain", "")
+                lines = body.decode().split("\n")[:-1]
+                self._keep({"path": request.target, "key": key, "chain": chain, "lines": lines})
         return Answer()
 
     def _keep(self, batch: dict[str, Any]) -> None:
@@ -67,9 +70,15 @@ class Receiver:
             file.flush()
             os.fsync(file.fileno())
 
-    def _next(self, log_id: str) -> int:
-        ids = [json.loads(line)["id"] for batch in self._taken for line in batch["lines"]]
-        return 1 + max([int(each.split("-")[1]) for each in ids if each.startswith(f"{log_id}-")], default=0)
+    def _next(self, log_id: str) -> bytes:
+        found = [
+            (int(sequence), batch["chain"])
+            for batch in self._taken
+            for from_log, _, sequence in [json.loads(line)["id"].partition("-") for line in batch["lines"]]
+            if from_log == log_id
+        ]
+        last, chain = max(found, default=(0, ""))
+        return f"{last + 1} {chain}".strip().encode()
 
 
 def kept(path: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ class Kafka:
     """A Destination; see the protocol. Its poison is a record over the broker's limit, also when it is compressed."""
 
     poison: bytes | None = record(0, event=b'{"uid":"%b"}' % random.Random(1).randbytes(_LARGEST).hex().encode())
+    knows_chain = True
 
     def __init__(self, folder: Path) -> None:
         self.broker = Broker(folder / "kafka", _PROPERTIES)

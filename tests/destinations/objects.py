@@ -121,6 +121,7 @@ class Bucket:
     """A prefix of its own in the server's bucket, which a sink reaches on the server's port or another."""
 
     poison: bytes | None = None
+    knows_chain = True
 
     def __init__(self, server: Server, kind: str = "ndjson", port: int | None = None) -> None:
         self.server = server

@@ -30,7 +30,7 @@ from tests.wal.logs import (
 from wal.errors import Broken, LogFull, MissingSegment
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log
-from wal.reader import Reader, oldest
+from wal.reader import Reader, block_of, oldest
 from wal.segment import Block
 
 _START = Position(1, HEADER_BYTES, 1)
@@ -55,6 +55,25 @@ def _fill(log: Log, *, until: int) -> None:
     while (first := log.end.sequence) < until:
         last = min(first + first % 3, until - 1)
         log.commit(lines(range(first, last + 1)), last + 1 - first)
+
+
+def test_the_block_of_an_event_is_found_in_whatever_segment_it_is(log: Log) -> None:
+    _fill(log, until=40)
+    for block in read_blocks(log.directory):
+        for sequence in range(block.start.sequence, block.end.sequence):
+            assert block_of(log.files, log.directory, log.log_id, sequence, log.end) == block
+    assert block_of(log.files, log.directory, log.log_id, 40, log.end) is None
+    assert block_of(log.files, log.directory, log.log_id, 0, log.end) is None
+
+
+def test_an_event_that_was_dropped_or_damaged_has_no_block(log: Log) -> None:
+    _fill(log, until=40)
+    first, second = segments(log.directory)[:2]
+    lost = next(block for block in read_blocks(log.directory) if block.header.segment == 2)
+    damage(second, lost.header.offset + HEADER_BYTES)
+    assert block_of(log.files, log.directory, log.log_id, lost.start.sequence, log.end) is None
+    first.unlink()
+    assert block_of(log.files, log.directory, log.log_id, 1, log.end) is None
 
 
 def test_the_oldest_place_is_the_start_of_the_first_segment_that_is_left(log: Log, directory: str) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -14,6 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     OffsetSpec,
     ResourceType,
 )
+from msgspec import Struct, field
 
 from collector.ship.kafka.faults import HOPELESS, Fault
 from collector.ship.kafka.options import Options
@@ -34,20 +35,20 @@ _UNTOLD: Final = (
 )
 
 
-class Cursor(NamedTuple):
-    """All before `next` is settled; and `next` itself was refused, where `is_refused` says so."""
+class Cursor(Struct, frozen=True, omit_defaults=True):
+    """The value of a record: all before `next` is settled; and `next` itself was refused, if `is_refused` is set.
+
+    `chain` is the CRC of the header of the block with the last settled event, the refused one counted.
+    """
 
     next: int
-    is_refused: bool = False
+    chain: str = ""
+    is_refused: bool = field(default=False, name="refused")
 
-    def encode(self) -> bytes:
-        """As the value of a record."""
-        return msgspec.json.encode({"next": self.next} | ({"refused": True} if self.is_refused else {}))
-
-
-class _Value(msgspec.Struct):
-    next: int
-    refused: bool = False
+    @property
+    def settled(self) -> int:
+        """All before this sequence is settled, the refused event counted."""
+        return self.next + self.is_refused
 
 
 class CursorTopic:
@@ -75,8 +76,7 @@ class CursorTopic:
         if found is None:
             self._check_policy()
             return None
-        value = msgspec.json.decode(found, type=_Value)
-        return Cursor(value.next, value.refused)
+        return msgspec.json.decode(found, type=Cursor)
 
     def _newest(self, key: bytes, end: int, check: Callable[[float], None]) -> bytes | None:
         deadline = time.monotonic() + _READ_SECONDS

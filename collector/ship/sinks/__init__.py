@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from collector import sink_config
 from collector.errors import BadSettings
 from collector.ship.batch import Batch
+from collector.ship.mark import Resumption
 
 
 class Sink(Protocol):
@@ -14,10 +15,11 @@ class Sink(Protocol):
     What blocks is run in a thread, so that intake is never held up.
     """
 
-    async def open(self, log_id: str, sequence: int) -> int:
+    async def open(self, log_id: str, sequence: int) -> Resumption:
         """Make ready to deliver events of this log, of which our own cursor says that `sequence` is the next.
 
-        Returns the sequence to go on at: the given one, unless the sink itself knows better what it has.
+        Returns the sequence to go on at, which is the given one unless the sink itself knows better what it has; and
+        the sink's mark, for the caller to compare with the log.
         """
 
     async def deliver(self, batch: Batch) -> None:

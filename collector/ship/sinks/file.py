@@ -6,6 +6,7 @@ from collector import sink_config
 from collector.ship.archive import Archive
 from collector.ship.batch import Batch
 from collector.ship.folder import Folder
+from collector.ship.mark import Resumption
 
 _PARTITION: Final = "date={date}/hour={hour}"
 
@@ -18,7 +19,7 @@ class FileSink:
         self._folder = Folder(settings.dir)
         self._archive = Archive(self._folder, settings, consumer)
 
-    async def open(self, log_id: str, sequence: int) -> int:
+    async def open(self, log_id: str, sequence: int) -> Resumption:
         """Create the directory, and look up how far the files in it go. Raises SinkError."""
         await self._folder.open()
         return await self._archive.open(log_id, sequence)

@@ -16,8 +16,17 @@ from yarl import URL
 from collector import sink_config
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch
-from collector.ship.http_answer import Answer, next_sequence, reason, wait_seconds
-from collector.ship.http_request import check, filled_url, place, request_body, request_headers, secrets_in
+from collector.ship.http_answer import Answer, expected_next, reason, wait_seconds
+from collector.ship.http_request import (
+    batch_headers,
+    check,
+    filled_url,
+    place,
+    request_body,
+    request_headers,
+    secrets_in,
+)
+from collector.ship.mark import Mark, Resumption
 
 _ANSWER_BYTES: Final = 4096
 _IDLE_SECONDS: Final = 2.0
@@ -45,7 +54,7 @@ class HttpSink:
         self._resume_url = settings.resume_url if consumer == settings.name else None
         self._session: aiohttp.ClientSession | None = None
 
-    async def open(self, log_id: str, sequence: int) -> int:
+    async def open(self, log_id: str, sequence: int) -> Resumption:
         """Ask the receiver what it wants next, if it can tell. Raises SinkError."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(keepalive_timeout=_IDLE_SECONDS),
@@ -53,8 +62,9 @@ class HttpSink:
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
         )
         if self._resume_url is None:
-            return sequence
-        return max(sequence, await self._wanted(filled_url(self._resume_url, {"log_id": log_id})))
+            return Resumption(sequence)
+        mark = await self._expected(filled_url(self._resume_url, {"log_id": log_id}))
+        return Resumption(max(sequence, mark.next), mark if mark.next else None)
 
     async def deliver(self, batch: Batch) -> None:
         """Post a batch. Raises SinkError, and BatchRefused for an answer that is final."""
@@ -63,7 +73,7 @@ class HttpSink:
             {"token": batch.token, "log_id": batch.log_id, "first": str(batch.first), "last": str(batch.last)},
         )
         body = await asyncio.to_thread(request_body, batch, self._settings)
-        answer = await self._ask("POST", url, self._headers | {"idempotency-key": batch.token}, body)
+        answer = await self._ask("POST", url, self._headers | batch_headers(batch), body)
         if answer.is_good:
             return
         if answer.status in self._settings.final_statuses:
@@ -76,16 +86,16 @@ class HttpSink:
             await self._session.close()
             self._session = None
 
-    async def _wanted(self, url: URL) -> int:
+    async def _expected(self, url: URL) -> Mark:
         headers = {name: value for name, value in self._headers.items() if not name.startswith("content-")}
         answer = await self._ask("GET", url, headers, None)
         if not answer.is_good:
             raise self._failed(url, answer)
-        wanted = next_sequence(answer.body)
-        if wanted is None:
+        expected = expected_next(answer.body)
+        if expected is None:
             what = reason(answer.body, self._secrets)
             raise SinkError(f"{place(url)}: expected the sequence to go on at, got {what!r}; check `resume_url`")
-        return wanted
+        return Mark(*expected, f"the answer of {place(url)}")
 
     async def _ask(self, method: str, url: URL, headers: dict[str, str], body: bytes | None) -> Answer:
         if self._session is None:

@@ -20,6 +20,7 @@ from collector.ship.kafka.faults import Fault
 from collector.ship.kafka.messages import Messages
 from collector.ship.kafka.options import options_of
 from collector.ship.kafka.transactions import Transactions
+from collector.ship.mark import Mark, Resumption
 
 T = TypeVar("T")
 _STRIDE: Final = 32
@@ -40,8 +41,8 @@ class KafkaSink:
         self._cursor = Cursor(0)
         self._lock = threading.Lock()  # a call that is cancelled goes on in its thread for a moment
 
-    async def open(self, log_id: str, sequence: int) -> int:
-        """Fence the one before, and return what Kafka's cursor says, or `sequence` where there is none."""
+    async def open(self, log_id: str, sequence: int) -> Resumption:
+        """Fence the one before, and go on where Kafka's cursor says, or at `sequence` where there is none."""
         return await self._threaded(lambda: self._open(log_id, sequence))
 
     async def deliver(self, batch: Batch) -> None:
@@ -68,22 +69,23 @@ class KafkaSink:
                 error = fault.told(self._id, ", ".join(self._settings.brokers))
                 raise type(error)(self._options.redacted(str(error))) from None
 
-    def _open(self, log_id: str, sequence: int) -> int:
+    def _open(self, log_id: str, sequence: int) -> Resumption:
         self._id = f"tracklog-{log_id}-{self._consumer}"
         self._key = f"{log_id}/{self._consumer}"
         self._transactions.start(self._id)
         topic = CursorTopic(self._options, self._settings.cursor_topic, self._id)
         found = topic.read(self._key, self._transactions.check)
         self._cursor = found or Cursor(0)
-        if found is None or (found.is_refused and sequence == found.next + 1):
-            return sequence
-        return found.next
+        if found is None:
+            return Resumption(sequence)
+        mark = Mark(found.settled, found.chain, f"record {self._key} of topic {self._settings.cursor_topic}")
+        return Resumption(sequence if sequence == found.settled else found.next, mark)
 
     def _deliver(self, batch: Batch) -> None:
         if batch.last < self._cursor.next:
             return
         try:
-            self._commit(batch, Cursor(batch.last + 1))
+            self._commit(batch, Cursor(batch.last + 1, batch.chain))
         except Fault as fault:
             if not fault.is_away:
                 self._transactions.abort()
@@ -99,7 +101,7 @@ class KafkaSink:
         """
         self._transactions.start(self._id)
         if batch.records == 1:
-            self._commit(batch._replace(parts=()), Cursor(batch.first, is_refused=True))
+            self._commit(batch._replace(parts=()), Cursor(batch.first, batch.chain, is_refused=True))
 
     def _commit(self, batch: Batch, cursor: Cursor) -> None:
         self._transactions.begin()
@@ -109,7 +111,9 @@ class KafkaSink:
             if count % _STRIDE == 0:
                 self._transactions.serve()
                 time.sleep(_BREATH_SECONDS)  # lets go of the interpreter's lock for intake
-        self._transactions.send(self._settings.cursor_topic, cursor.encode(), self._key.encode(), None, PARTITION)
+        self._transactions.send(
+            self._settings.cursor_topic, msgspec.json.encode(cursor), self._key.encode(), None, PARTITION
+        )
         self._transactions.commit()
         self._cursor = cursor
 

@@ -28,6 +28,7 @@ from collector.errors import BadSettings, SinkError
 from collector.ship.archive import FOLDER, Archive, Store
 from collector.ship.batch import Batch
 from collector.ship.folder import Folder
+from collector.ship.mark import Resumption
 
 _FILE: Final = "file://"
 _URL: Final = re.compile(r"(?:s3|gs|az)://[^/?#@]+(?:/[^/?#]+)*/?|file://(?:/[^/?#]+)+/?")
@@ -61,7 +62,7 @@ class ObjectsSink:
         self._store = _store(settings)
         self._archive = Archive(self._store, settings, consumer)
 
-    async def open(self, log_id: str, sequence: int) -> int:
+    async def open(self, log_id: str, sequence: int) -> Resumption:
         """See that the store is there and keeps what it has, and look up how far it goes. Raises SinkError."""
         await self._store.open()
         return await self._archive.open(log_id, sequence)

@@ -39,10 +39,6 @@ def _code(target: Target) -> str:
     return target.fault.code if target.fault else ""
 
 
-def _code(target: Target) -> str:
-    return target.fault.code if target.fault else ""
-
-
 def _faults(target: Target) -> list[str]:
     return [] if target.fault is None else [fault.field for fault in target.fault.faults]
 

@@ -41,7 +41,7 @@ def deliver(sink: Sink, *batches: Batch, sequence: int = 1) -> int:
 
     async def run() -> int:
         try:
-            wanted = await sink.open(LOG_ID, sequence)
+            wanted = (await sink.open(LOG_ID, sequence)).next
             for each in batches:
                 await sink.deliver(each)
         finally:

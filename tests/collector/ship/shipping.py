@@ -1,6 +1,7 @@
 """`python -m tests.collector.ship.shipping FOLDER [STEP N]`: ship the log in a folder to its sink until all is there.
 
-At the N-th time that a step is reached, it kills itself, as nothing can that is not a real death.
+At the N-th time that a step is reached, it kills itself, as nothing can that is not a real death. At the step `wait` it
+says so before it ships, and waits for a line.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from wal.committer import Committer
 from wal.log import now_ms
 
 STEPS = ("before the intent", "behind the intent", "behind the delivery", "behind the cursor")
+WAIT = "wait"
 _DEAD_BYTES_PER_HOUR = 1 << 30
 
 
@@ -63,6 +65,9 @@ async def _ship(folder: str) -> None:
     dead = Committer(open_log(settings, os.path.join(settings.dead_letters.dir, "00")))
     letters = SinkLetters(DeadLetters(dead, HourlyBudget(_DEAD_BYTES_PER_HOUR, 1, now_ms)), settings.dead_letters.dir)
     ours = Shard(settings, open_log(settings, os.path.join(settings.log.dir, "00")), letters)
+    if sys.argv[2:] == [WAIT]:
+        print(WAIT, flush=True)
+        sys.stdin.readline()
     ours.start()
     await ours.close(grace_seconds=None)
     await dead.close()
@@ -70,6 +75,6 @@ async def _ship(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
+    if len(sys.argv) > 3:
         _armed(sys.argv[2], int(sys.argv[3]))
     asyncio.run(_ship(sys.argv[1]))

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from collector.ship.batch import Batch, Cut, Part
+import pytest
+
+from collector.ship.batch import Batch, Cut, Part, part_of
 from wal.cursor import Intent
 from wal.files import Files
 from wal.format import HEADER_BYTES, Position
@@ -26,8 +28,8 @@ def _blocks(folder: Path, *payloads: bytes, segment_bytes: int = 64 << 20) -> tu
     return log.log_id, blocks
 
 
-def _cut(log_id: bytes, blocks: list[Block]) -> tuple[Batch, Intent]:
-    cut = Cut(log_id)
+def _cut(log_id: bytes, blocks: list[Block], sink: str = "sink") -> tuple[Batch, Intent]:
+    cut = Cut(log_id, sink)
     for block in blocks:
         cut.add(block)
     made = cut.batch()
@@ -36,18 +38,35 @@ def _cut(log_id: bytes, blocks: list[Block]) -> tuple[Batch, Intent]:
 
 
 def test_of_no_block_there_is_no_batch() -> None:
-    assert Cut(b"0123456789abcdef").batch() is None
+    assert Cut(b"0123456789abcdef", "sink").batch() is None
 
 
 def test_a_batch_holds_each_block_with_its_time_sequences_and_lines(tmp_path: Path) -> None:
     log_id, blocks = _blocks(tmp_path, b'{"n":1}\n', b'{"n":2}\n{"n":3}\n', b'{"n":4}\n')
     batch, _ = _cut(log_id, blocks)
     assert batch.log_id == log_id.decode()
+    crcs = [block.header.header_crc for block in blocks]
     assert batch.parts == (
-        Part(NOW_MS, 1, 1, b'{"n":1}\n'),
-        Part(NOW_MS, 2, 3, b'{"n":2}\n{"n":3}\n'),
-        Part(NOW_MS, 4, 4, b'{"n":4}\n'),
+        Part(NOW_MS, 1, 1, b'{"n":1}\n', crcs[0]),
+        Part(NOW_MS, 2, 3, b'{"n":2}\n{"n":3}\n', crcs[1]),
+        Part(NOW_MS, 4, 4, b'{"n":4}\n', crcs[2]),
     )
+
+
+@pytest.mark.parametrize(("start", "size", "last_block"), [(1, 2, 1), (1, 1, 0), (3, 1, 1), (3, 0, 2)])
+def test_the_chain_of_a_part_is_that_of_the_block_with_its_last_event(
+    tmp_path: Path, start: int, size: int, last_block: int
+) -> None:
+    batch, _ = _cut(*_blocks(tmp_path, b'{"n":1}\n', b'{"n":2}\n{"n":3}\n', b'{"n":4}\n'))
+    part = part_of(batch, start, size)
+    assert part
+    assert part.chain == f"{batch.parts[last_block].header_crc:08x}"
+    assert part.parts[-1].payload in batch.parts[last_block].payload
+
+
+def test_two_sinks_have_two_tokens_for_the_same_blocks(tmp_path: Path) -> None:
+    log_id, blocks = _blocks(tmp_path, b'{"n":1}\n')
+    assert _cut(log_id, blocks, "orders")[0].token != _cut(log_id, blocks, "audit")[0].token
 
 
 def test_an_intent_reaches_from_the_first_block_to_behind_the_last(tmp_path: Path) -> None:
@@ -56,7 +75,7 @@ def test_an_intent_reaches_from_the_first_block_to_behind_the_last(tmp_path: Pat
     batch, intent = _cut(log_id, blocks[1:])
     first, last = HEADER_BYTES + length, HEADER_BYTES + 3 * length
     crc = f"{blocks[2].header.header_crc:08x}"
-    assert batch.token == f"{log_id.decode()}:1:{first}-1:{last}:{crc}"
+    assert batch.token == f"{log_id.decode()}:sink:1:{first}-1:{last}:{crc}"
     assert intent == Intent(Position(1, first, 2), Position(1, last, 4), batch.token)
 
 

@@ -40,6 +40,47 @@ def test_what_is_new_is_said_and_what_is_not_is_not(caplog: pytest.LogCaptureFix
     ]
 
 
+def test_a_sink_that_hangs_is_said_to_wait_once_and_since_when_the_attempt_began(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    circuit = Circuit("kafka")
+    before = circuit.health
+    for seconds in (12.0, 14.0, 16.0):
+        circuit.waits("events 5 to 9", seconds)
+    health = circuit.health
+    assert (health.state, health.error) == ("waiting", "no answer yet to events 5 to 9")
+    assert health.since_ms < before.since_ms
+    assert caplog.messages == ["sink kafka: no answer yet to events 5 to 9, for 12 s now"]
+    circuit.succeeded()
+    assert circuit.health.state == "up"
+
+
+def test_a_sink_that_fails_and_then_hangs_keeps_its_state_and_says_both(caplog: pytest.LogCaptureFixture) -> None:
+    circuit = Circuit("kafka")
+    for _ in range(3):
+        circuit.failed(SinkError("no answer in 30 s"))
+        assert (circuit.health.state, circuit.health.error) == ("retrying", "no answer in 30 s")
+        for seconds in (12.0, 14.0):
+            circuit.waits("events 5 to 9", seconds)
+            health = circuit.health
+            assert (health.state, health.error) == (
+                "retrying",
+                "no answer yet to events 5 to 9; before: no answer in 30 s",
+            )
+    assert len(caplog.messages) == 1, "a failure that is no news is not told again"
+
+
+def test_a_sink_that_stopped_and_starts_again_is_not_up_before_it_succeeds() -> None:
+    circuit = Circuit("kafka")
+    circuit.stopped(ZeroDivisionError())
+    assert (circuit.health.state, circuit.health.error) == ("stopped", "ZeroDivisionError()")
+    states = []
+    for change in (circuit.restarted, circuit.succeeded):
+        change()
+        states.append(circuit.health.state)
+    assert states == ["retrying", "up"]
+
+
 def test_since_when_counts_the_state_and_not_its_last_error() -> None:
     circuit = Circuit("kafka")
     for _ in range(5):

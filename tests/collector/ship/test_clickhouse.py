@@ -66,12 +66,12 @@ def _deliver(clickhouse: ClickHouse, *batches: Batch, **changes: Any) -> int:
         settings = _settings(clickhouse, **changes)
         sink = HttpSink(settings, settings.name)
         try:
-            sequence = await sink.open(LOG_ID, 1)
+            found = await sink.open(LOG_ID, 1)
             for batch in batches:
                 await sink.deliver(batch)
         finally:
             await sink.close()
-        return sequence
+        return found.next
 
     return asyncio.run(deliver())
 

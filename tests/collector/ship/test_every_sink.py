@@ -196,6 +196,45 @@ def test_a_cursor_from_an_old_backup_sends_nothing_twice(shipping: Shipping) -> 
     assert _events(shipping) == shipping.lines
 
 
+def test_a_restored_log_that_overtakes_its_sink_stops_it_and_says_what_to_do(shipping: Shipping) -> None:
+    if not shipping.destination.knows_chain:
+        pytest.skip("what it answers holds no chain; CLICKHOUSE.md says so")
+    log, backup = shipping.folder / "data/log/00", shipping.folder / "backup"
+    shipping.fill()
+    assert shipping.run() == 0
+    shutil.copytree(log, backup, symlinks=True)
+    shipping.fill(3)
+    assert shipping.run() == 0
+    delivered = shipping.lines.copy()
+    shutil.rmtree(log)
+    shutil.copytree(backup, log, symlinks=True)
+    shipping.fill(8)
+    for _ in range(2):
+        assert shipping.run() == 0
+        health = _health(shipping)
+        assert '"state":"stopped"' in health
+        for words in ("was it restored from a backup", "Set its folder aside", "move the mark away: "):
+            assert words in health
+    assert _events(shipping) == delivered
+    log.rename(shipping.folder / "aside")
+    shipping.lines.clear()
+    shipping.fill(2)
+    assert shipping.run() == 0
+    assert sorted(shipping.destination.arrived()) == sorted(delivered + shipping.lines)
+
+
+def test_a_log_that_was_copied_away_and_back_with_nothing_between_goes_on(shipping: Shipping) -> None:
+    log, copy = shipping.folder / "data/log/00", shipping.folder / "copy"
+    shipping.fill()
+    assert shipping.run() == 0
+    shutil.copytree(log, copy, symlinks=True)
+    shutil.rmtree(log)
+    copy.rename(log)
+    shipping.fill(2)
+    assert shipping.run() == 0
+    assert _events(shipping) == shipping.lines
+
+
 def _health(shipping: Shipping) -> str:
     paths = list((shipping.folder / "data/log/00/sinks").glob("*.json"))
     return paths[0].read_text() if paths else '"state":"up"'

@@ -67,10 +67,11 @@ def test_every_event_arrives_once_while_both_sides_are_killed(destination: Desti
         assert len(_lines(collector)) == len(set(ids)) == 3 * EVENTS
 
 
-def _replay(collector: Collector) -> None:
+def _replay(collector: Collector, sink: str = "") -> None:
+    """Replay everything to a sink, the first of the settings by default."""
     settings = collector.folder / "collector.toml"
     command = [str(PROGRAMS / "collector"), "replay", "--config", str(settings)]
-    command += ["--sink", tomllib.loads(settings.read_text())["sink"][0]["name"]]
+    command += ["--sink", sink or tomllib.loads(settings.read_text())["sink"][0]["name"]]
     command += ["--from", "2024-01-01T00:00", "--to", "2100-01-01T00:00"]
     subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
 
@@ -83,6 +84,27 @@ def test_a_replay_arrives_once_more_however_often_it_is_run(destination: Destina
         _replay(collector)
         _replay(collector)
         assert sorted(destination.arrived()) == sorted(_lines(collector) * 2)
+
+
+def test_two_sinks_of_one_receiver_with_one_table_of_keys_both_deliver(tmp_path: Path) -> None:
+    receiver = HttpReceiver(tmp_path)
+    first = "\n".join(line for line in receiver.toml().splitlines() if not line.startswith("resume_url"))
+    sinks = [
+        first.replace("/events", f"/{name}").replace('"http"\nurl', f'"{name}"\nurl') for name in ("orders", "audit")
+    ]
+    settings = _SETTINGS + "\n".join(sinks)
+    try:
+        with running(tmp_path, 1, settings) as collector:
+            _post(collector, EVENTS)
+            for path in ("/orders", "/audit"):
+                eventually(lambda path=path: len(receiver.arrived(path)) >= EVENTS, f"{path} has all")
+            assert collector.stop() == 0
+            assert receiver.arrived("/orders") == receiver.arrived("/audit") == _lines(collector)
+            for name in ("orders", "audit", "orders"):
+                _replay(collector, name)
+            assert receiver.arrived("/orders") == receiver.arrived("/audit") == _lines(collector) * 2
+    finally:
+        receiver.close()
 
 
 def test_what_is_refused_for_good_goes_to_the_dead_letters_and_the_rest_arrives(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ import zstandard
 from collector import sink_config
 from collector.errors import BadSettings, BatchRefused, SinkError
 from collector.ship.batch import Batch, Part
+from collector.ship.mark import Mark, Resumption
 from collector.ship.sinks.http import HttpSink
 from tests.destinations.http import HttpReceiver
 from tests.destinations.http_server import Answer, Request, server
@@ -101,8 +102,8 @@ def _deliver(*batches: Batch, **settings: Any) -> None:
 
 
 def _open(sequence: int, **settings: Any) -> int:
-    wanted: int = _with_sink(lambda sink: sink.open(LOG_ID, sequence), **settings)
-    return wanted
+    found: Resumption = _with_sink(lambda sink: sink.open(LOG_ID, sequence), **settings)
+    return found.next
 
 
 def _error(**settings: Any) -> SinkError:
@@ -314,6 +315,9 @@ def test_an_answer_without_end_is_read_only_at_its_beginning() -> None:
     [
         (b"8", 8),
         (b"8\n", 8),
+        (b"8 0a1b2c3d\n", 8),
+        (b'"8 0a1b2c3d"\n', 8),
+        (b"3 0a1b2c3d", 7),
         (b'"8"\n', 8),
         (b"900719925474099", 900719925474099),
         (b"7", 7),
@@ -331,11 +335,51 @@ def test_what_the_receiver_wants_next_moves_us_on_but_never_back(body: bytes, se
 
 
 @pytest.mark.parametrize(
-    "body", [b"eight", b"-8", b"8.0", b'"8', b"8 9", b"9" * 17, b"9" * 100_000, b'{"next":8}', b"\xff"]
+    "body",
+    [
+        b"eight",
+        b"-8",
+        b"8.0",
+        b'"8',
+        b"8 9",
+        b"8 0A1B2C3D",
+        b"8 0a1b2c3d4",
+        b'"8" 0a1b2c3d',
+        b'""',
+        b"9" * 17,
+        b"9" * 100_000,
+        b'{"next":8}',
+        b"\xff",
+    ],
 )
 def test_an_answer_that_is_no_sequence_is_an_error(body: bytes) -> None:
     with answering(Answer(200, body)) as there, pytest.raises(SinkError, match="expected the sequence to go on at"):
         _open(7, url=there.url, resume_url=f"{there.url}/next")
+
+
+@pytest.mark.parametrize(
+    ("body", "mark"),
+    [
+        (b"8", (8, "")),
+        (b"8 0a1b2c3d\n", (8, "0a1b2c3d")),
+        (b'"8 0a1b2c3d"', (8, "0a1b2c3d")),
+        (b"3 0a1b2c3d", (3, "0a1b2c3d")),
+        (b"", None),
+        (b"0", None),
+    ],
+)
+def test_what_the_receiver_tells_of_itself_is_its_mark(body: bytes, mark: tuple[int, str] | None) -> None:
+    with answering(Answer(200, body)) as there:
+        settings = {"url": there.url, "resume_url": f"{there.url}/next?key=hidden"}
+        found: Resumption = _with_sink(lambda sink: sink.open(LOG_ID, 7), **settings)
+    assert found.mark == (mark and Mark(*mark, f"the answer of {there.url}/next"))
+
+
+def test_a_request_tells_the_chain_of_its_last_event_where_that_is_known() -> None:
+    known = BATCH._replace(parts=(BATCH.parts[0], BATCH.parts[1]._replace(header_crc=0xA1B2C3D)))
+    with answering() as there:
+        _deliver(known, BATCH, url=there.url)
+    assert [request.headers.get("x-log-chain") for request in there.asked] == ["0a1b2c3d", None]
 
 
 @pytest.mark.parametrize("status", [302, 400, 404, 422, 503])

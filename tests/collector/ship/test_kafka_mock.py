@@ -1,13 +1,15 @@
 """The Kafka sink against librdkafka's mock cluster: the least that is tested also where there is no Java."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from collector.errors import BatchRefused, SinkError
+from collector.ship.mark import Mark, Resumption
 from collector.ship.sinks.kafka import KafkaSink
 from collector.sink_config import KafkaSink as Settings
-from tests.collector.ship.batches import ELEVEN_MS, batch, deliver, part, record
+from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.kafka.mock import MockCluster
 from tests.kafka.topics import lines
 
@@ -39,6 +41,36 @@ def test_the_same_batches_again_are_there_once(cluster: MockCluster) -> None:
     assert deliver(_sink(cluster), BATCH, NEXT) == 5
     assert _arrived(cluster) == [record(sequence) for sequence in range(1, 8)]
     assert lines(cluster.address, "tracklog.cursors") == [b'{"next":5}', b'{"next":8}']
+
+
+def test_the_cursor_there_holds_the_chain_and_the_next_open_tells_it(cluster: MockCluster) -> None:
+    known = BATCH._replace(parts=(BATCH.parts[0], BATCH.parts[1]._replace(header_crc=0xA1B2C3D)))
+    deliver(_sink(cluster), known)
+    assert lines(cluster.address, "tracklog.cursors") == [b'{"next":5,"chain":"0a1b2c3d"}']
+    where = f"record {LOG_ID}/kafka of topic tracklog.cursors"
+    assert _opened(cluster, 1) == Resumption(5, Mark(5, "0a1b2c3d", where))
+    assert _opened(cluster, 9) == Resumption(5, Mark(5, "0a1b2c3d", where))
+
+
+def test_an_event_that_was_refused_counts_in_the_mark(cluster: MockCluster) -> None:
+    poison = batch(part(ELEVEN_MS, 5)._replace(payload=b'{"no":"record"}\n', header_crc=0xA1B2C3D))
+    deliver(_sink(cluster), BATCH)
+    with pytest.raises(BatchRefused, match="no record"):
+        deliver(_sink(cluster), poison)
+    mark = Mark(6, "0a1b2c3d", f"record {LOG_ID}/kafka of topic tracklog.cursors")
+    assert _opened(cluster, 6) == Resumption(6, mark)
+    assert _opened(cluster, 5) == Resumption(5, mark), "it is not in the dead letters yet"
+
+
+def _opened(cluster: MockCluster, sequence: int) -> Resumption:
+    async def run() -> Resumption:
+        sink = _sink(cluster)
+        try:
+            return await sink.open(LOG_ID, sequence)
+        finally:
+            await sink.close()
+
+    return asyncio.run(run())
 
 
 def test_after_an_outage_it_goes_on_where_it_was(cluster: MockCluster) -> None:

@@ -176,7 +176,7 @@ def test_an_older_sink_is_fenced_and_nothing_of_it_arrives(place: Place) -> None
         try:
             await older.open(LOG_ID, 1)
             await older.deliver(BATCH)
-            assert await newer.open(LOG_ID, 1) == 5
+            assert (await newer.open(LOG_ID, 1)).next == 5
             with pytest.raises(SinkError, match=f"another producer took tracklog-{LOG_ID}-kafka over"):
                 await older.deliver(NEXT)
         finally:
@@ -212,7 +212,7 @@ def test_a_cursor_behind_an_open_transaction_of_another_log_is_found_once_that_e
         await asyncio.wait([opening], timeout=1.0)
         await asyncio.to_thread(other.abort_transaction, 30.0)
         try:
-            return await opening
+            return (await opening).next
         finally:
             await sink.close()
 

@@ -368,7 +368,7 @@ async def _deliver_at_last(sink: ObjectsSink, each: Batch) -> None:
     """What the shipper does: open, and deliver the same batch until it is there, unless the sink has it already."""
     for _ in range(100):
         with contextlib.suppress(SinkError):
-            if await sink.open(LOG_ID, each.first) <= each.last:
+            if (await sink.open(LOG_ID, each.first)).next <= each.last:
                 await sink.deliver(each)
             return
         await sink.close()

@@ -13,6 +13,7 @@ import pytest
 
 from collector.errors import SinkError
 from collector.ship.batch import Batch, Event
+from collector.ship.mark import Resumption
 from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
 from wal.committer import Committer
@@ -43,17 +44,16 @@ class Recording:
         self.opened = 0
         self.closed = 0
         self.fail_open: list[BaseException] = []
-        self.wanted: list[int] = []
         self.on_attempt: Callable[[Batch], None] = lambda _: None
-        self._before = before or []
+        self._before = [] if before is None else before
         self._after = after or []
         self._changed = asyncio.Condition()
 
-    async def open(self, log_id: str, sequence: int) -> int:
+    async def open(self, log_id: str, sequence: int) -> Resumption:
         if self.fail_open:
             raise self.fail_open.pop()
         self.opened += 1
-        return self.wanted.pop() if self.wanted else sequence
+        return Resumption(sequence)
 
     async def deliver(self, batch: Batch) -> None:
         self.attempts.append(batch)

@@ -1,0 +1,23 @@
+"""How far a sink is by its own word, and where it therefore goes on."""
+
+from typing import NamedTuple
+
+
+class Mark(NamedTuple):
+    """The sink has all events of a log before sequence `next`.
+
+    `chain` is the CRC of the header of the block that holds event `next - 1`, as 8 hexadecimal digits. It tells the log
+    that was delivered from one that was restored from a backup and went on with other events. It is empty where
+    the sink does not know it. `where` tells a person where the mark is kept.
+    """
+
+    next: int
+    chain: str
+    where: str
+
+
+class Resumption(NamedTuple):
+    """The sequence to go on at, and the sink's mark; None where the sink keeps none, or has nothing of this log yet."""
+
+    next: int
+    mark: Mark | None = None

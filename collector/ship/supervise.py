@@ -1,0 +1,54 @@
+"""Keeps a shipper at work: starts it again where a bug ended it, and lets none end without a word."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from collector.ship.retry import Backoff
+from collector.ship.shipper import Shipper
+from wal.errors import WalError
+
+_RESTARTS: Final = 5
+"""Deaths in a row, with nothing settled between, after which only a new process may help."""
+
+logger = logging.getLogger(__name__)
+
+
+async def supervised(shipper: Shipper, end_worker: Callable[[Exception], None] | None) -> None:
+    """Run a shipper until it is drained. One that stops stays stopped, and says so, until then.
+
+    `end_worker` ends this process, so that another one starts; without it the shipper stops after as many deaths.
+    """
+    presence = asyncio.create_task(shipper.presence.keep())
+    try:
+        if not await _run(shipper, end_worker):
+            await shipper.drained()
+    finally:
+        presence.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await presence
+
+
+async def _run(shipper: Shipper, end_worker: Callable[[Exception], None] | None) -> bool:
+    """Whether the shipper came to its end; False where it stopped."""
+    backoff, passed = Backoff(), shipper.passed
+    while True:
+        try:
+            await shipper.run()
+        except WalError as error:
+            logger.critical("sink %s stopped: %s", shipper.name, error)
+            return False
+        except Exception as error:
+            if shipper.passed != passed:
+                backoff.reset()
+            passed, pause = shipper.passed, backoff.next()
+            logger.exception("sink %s: it ended by a bug, %d times in a row", shipper.name, backoff.failures)
+            if backoff.failures > _RESTARTS:
+                if end_worker:
+                    end_worker(RuntimeError(f"sink {shipper.name} does not run in this process: {error!r}; it ends"))
+                return False
+        else:
+            return True
+        await asyncio.sleep(pause)
