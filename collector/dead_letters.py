@@ -10,12 +10,14 @@ import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 
 from collector.errors import Refusal
 from collector.ingest.nesting import is_deeper
+from collector.long_work import computed
 from wal.committer import Committer
 from wal.errors import WalError
 
@@ -89,7 +91,8 @@ class DeadLetters:
         """
         try:
             is_whole, futures = True, set()
-            for letter in _letters(form, refused):
+            length = sum(len(each.raw) for each in refused)
+            for letter in await computed(length, partial(_listed, form, refused)):
                 line = _record(self._committer, sender, letter)
                 if not self._budget.take((sender.portal_id, sender.prop_id), len(line)):
                     is_whole = False
@@ -149,6 +152,10 @@ class HourlyBudget:
                 *place,
                 self._bytes_per_hour,
             )
+
+
+def _listed(form: Form, refused: Sequence[Refused]) -> list[_Letter]:
+    return list(_letters(form, refused))
 
 
 def _letters(form: Form, refused: Sequence[Refused]) -> Iterator[_Letter]:

@@ -9,6 +9,8 @@ from collector.registry import Property
 
 _NAME: Final = b"an_session_%d"
 """One for each portal, so that two portals on one host do not overwrite each other's."""
+_MOST_COOKIES: Final = 256
+"""More than browsers keep for one host."""
 _SECONDS: Final = 365 * 86_400
 _PIXEL: Final = Face.PIXEL
 _REDIRECT: Final = Face.REDIRECT
@@ -31,7 +33,7 @@ def has_cookies(prop: Property, headers: dict[bytes, bytes], face: Face, *, is_s
 def token_in(cookies: bytes, portal_id: int) -> bytes:
     """The token of a portal in a `cookie` header; empty if there is none."""
     wanted = _NAME % portal_id
-    for pair in cookies.split(b";"):
+    for pair in cookies.split(b";", _MOST_COOKIES):
         name, _, value = pair.partition(b"=")
         if name.strip() == wanted:
             return value.strip()

@@ -20,7 +20,7 @@ _EVENT_BYTES: Final = 512
 _REQUEST_BYTES: Final = 7 << 10
 """What a request may add to the log beside what it sent: this, and so much for each event. The contract has 8 KiB;
 the rest is for the dead letter of its refused events."""
-_AROUND_BYTES: Final = 335
+_AROUND_BYTES: Final = 340
 """What a record has at the most beside the property's members, the warnings, the headers and the event."""
 
 
@@ -55,6 +55,14 @@ def room_for_headers(visit: Visit, events: int, expansion: int = 0) -> int:
     return _EVENT_BYTES - around - warnings + (_REQUEST_BYTES - expansion) // events
 
 
+def shortened(text: str, most: int) -> str:
+    """The beginning of a header, whose JSON has at most so many bytes."""
+    if len(_encode(text)) <= most:
+        return text
+    beginning = text[: max(0, most - _QUOTES)]
+    return beginning if len(_encode(beginning)) <= most else beginning[: len(beginning) // _ESCAPE_BYTES]
+
+
 def _members(visit: Visit, user_agent: bytes, referer: bytes) -> bytes:
     ip = visit.ip
     return b'"received_at":%d,%b,"ip":%b,"user_agent":%b,"referer":%b,"s2s":%b' % (
@@ -72,11 +80,7 @@ def _kept(text: str | None, most: int) -> bytes:
     if text is None:
         return _NOTHING
     encoded = _encode(text)
-    if len(encoded) <= most:
-        return encoded
-    shorter = max(0, most - _QUOTES)
-    encoded = _encode(text[:shorter])
-    return encoded if len(encoded) <= most else _encode(text[: shorter // _ESCAPE_BYTES])
+    return encoded if len(encoded) <= most else _encode(shortened(text, most))
 
 
 def envelope(log_id: bytes, sequence: int, visit: Visit, members: bytes, session: Session, event: bytes) -> bytes:

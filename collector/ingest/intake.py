@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ from collector.ingest.envelope import (
     renumbered,
     room_for_headers,
     shared_members_of,
+    shortened,
 )
 from collector.ingest.inflate import inflate
 from collector.ingest.privacy import scrub, scrub_raw
@@ -30,17 +32,17 @@ from collector.ingest.rate import Rate
 from collector.ingest.session import Session, Sessions
 from collector.ingest.target import Face, Target
 from collector.ingest.visitor import next_session
+from collector.long_work import SLICE_BYTES, Slices, computed
 from collector.registry import Ack, Property
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
 
 _LOST_CLICKS_MS: Final = 60_000
-_SLICE_BYTES: Final = 64 << 10
-"""Of a body that are worked on before others have their turn: 1 ms."""
 _EVENT_WORK: Final = 512
 """Bytes whose work an event costs beside its own."""
-_LETTER_TEXT: Final = 128
-"""Characters of a header in the dead letter of a batch."""
+_LETTER_BYTES: Final = 1024
+_BATCH_LETTER_BYTES: Final = 128
+"""Of each header in a dead letter; the records of the other events of its batch have them too."""
 _JSON: Final = Face.JSON
 _JAVASCRIPT: Final = Face.JAVASCRIPT
 
@@ -86,18 +88,6 @@ class StoredBatch(Struct, frozen=True):
     """The events that failed validation."""
 
 
-class LongWork:
-    """Divides long work into slices: in one turn of the event loop one slice of one request runs, and others wait."""
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-
-    async def pause(self) -> None:
-        """Let everybody else have their turn; returns when the next slice of the caller may run."""
-        async with self._lock:
-            await asyncio.sleep(0)
-
-
 class Intake:
     """Takes events into the log, and what is wrong with them into the dead letters."""
 
@@ -118,7 +108,7 @@ class Intake:
         self._sessions = sessions
         self._limits = limits
         self._confirmations = confirmations
-        self._long_work = LongWork()
+        self._slices = Slices()
         self._lost_clicks = 0
         self._lost_clicks_told_ms = 0
 
@@ -136,9 +126,9 @@ class Intake:
             for part in inflate(body, encoding.strip().lower(), limits.body_bytes, limits.inflation_ratio):
                 parts.append(part)
                 length += len(part)
-                if length > _SLICE_BYTES:
+                if length > SLICE_BYTES:
                     length = 0
-                    await self._long_work.pause()
+                    await self._slices.pause()
         except BadEvent as error:
             refusal = error.refusal
         else:
@@ -149,8 +139,8 @@ class Intake:
         """Take the event, or the events, in a body. Raises Rejected, WalError."""
         if not is_ndjson and body[:1] == b"{":
             return await self.take(request, body, body, Form.JSON)
-        if len(body) > _SLICE_BYTES:
-            await self._long_work.pause()
+        if len(body) > SLICE_BYTES:
+            await self._slices.pause()
         try:
             batch = batch_in(body, self._limits.batch_events, is_ndjson=is_ndjson)
             if batch is not None and request.target.face is Face.REDIRECT:
@@ -160,8 +150,8 @@ class Intake:
         else:
             if batch is None:
                 return await self.take(request, body, body, Form.JSON)
-            if len(body) > _SLICE_BYTES:
-                await self._long_work.pause()
+            if len(body) > SLICE_BYTES:
+                await self._slices.pause()
             stored = await self._begin_batch(request, batch, Form.NDJSON if is_ndjson else Form.JSON)
             # or the next batch would find neither memory nor caches that this one has done with (0.5 us an event)
             del body, batch
@@ -250,9 +240,9 @@ class Intake:
         is_whole = prop.ip == "full" and prop.has_user_agent
         for index, each in enumerate(batch.events):
             work += len(each) + _EVENT_WORK
-            if work > _SLICE_BYTES:
+            if work > SLICE_BYTES:
                 work = 0
-                await self._long_work.pause()
+                await self._slices.pause()
             try:
                 event, line = decode_event(each, prop.required, self._limits, is_line=batch.are_lines)
             except (BadEvent, TooLarge) as error:
@@ -338,16 +328,20 @@ class Intake:
         visit = request.visit
         if not request.is_stored:
             return
-        prop = visit.prop
-        prop.rejects.take(len(refused))
-        if prop.ip != "full" or not prop.has_user_agent:
-            keeps_user_agent = prop.has_user_agent
-            refused = [
-                each._replace(raw=scrub_raw(each.raw, form, prop.ip, keeps_user_agent=keeps_user_agent))
-                for each in refused
-            ]
-        if any(each.raw for each in refused):
-            await self._dead_letters.put(_sender(visit, len(refused)), form, refused)
+        visit.prop.rejects.take(len(refused))
+        if length := sum(len(each.raw) for each in refused):
+            kept = await computed(length, partial(_scrubbed, visit.prop, form, refused))
+            await self._dead_letters.put(_sender(visit, len(refused)), form, kept)
+
+
+def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refused]:
+    """Refused events as the property lets them be kept."""
+    if prop.ip == "full" and prop.has_user_agent:
+        return refused
+    keeps_user_agent = prop.has_user_agent
+    return [
+        each._replace(raw=scrub_raw(each.raw, form, prop.ip, keeps_user_agent=keeps_user_agent)) for each in refused
+    ]
 
 
 def _members(visit: Visit, expansion: int) -> bytes:
@@ -372,8 +366,6 @@ def _check_rate(rate: Rate, events: int) -> None:
 
 def _sender(visit: Visit, events: int) -> Sender:
     """Who sent refused events. Headers are cut where a batch may have its own share of them in its records."""
-    user_agent, referer = visit.user_agent, visit.referer
-    if events > 1:
-        user_agent, referer = user_agent and user_agent[:_LETTER_TEXT], referer and referer[:_LETTER_TEXT]
-    prop = visit.prop
+    prop, most = visit.prop, _LETTER_BYTES if events == 1 else _BATCH_LETTER_BYTES
+    user_agent, referer = (text and shortened(text, most) for text in (visit.user_agent, visit.referer))
     return Sender(prop.portal_id, prop.prop_id, visit.received_ms, visit.ip, user_agent, referer, visit.is_s2s)

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from collector.config import Settings
+from collector.problems import STATUS
 
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 255}
 _DIGITS: Final = "an integer, written without a fraction and in at most 255 characters, stands for its digits"
@@ -66,15 +67,17 @@ _BATCH: Final[dict[str, Any]] = {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["index", "field", "message"],
+                "required": ["index", "field", "code", "message"],
                 "properties": {
                     "index": {"type": "integer"},
                     "field": {"type": "string"},
+                    "code": {"type": "string"},
                     "message": {"type": "string"},
                 },
             },
         },
         "ids": {"type": "array", "items": {"type": "string"}},
+        "code": {"type": "string", "description": "there, with a message, if no event of the batch was good"},
         "message": {"type": "string"},
     },
 }
@@ -82,6 +85,11 @@ _REFUSAL: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["message"],
     "properties": {
+        "code": {
+            "type": "string",
+            "enum": sorted(STATUS),
+            "description": "what programs match; every refusal but a 404 has it",
+        },
         "message": {"type": "string"},
         "errors": {
             "type": "array",
@@ -101,7 +109,7 @@ _REFUSALS: Final = {
     "413": "the body or an event in it is over its limit",
     "414": "the URL is over its limit",
     "415": "a content type or encoding that is not read",
-    "429": "the property is over its rate",
+    "429": "the property is over its rate, or has too many events refused",
     "431": "the headers are over their limit",
     "503": "the log can't take it now, or a sink that the answer waits for has not confirmed it",
 }

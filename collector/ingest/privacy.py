@@ -124,8 +124,9 @@ def _unquoted(text: bytes) -> bytes:
 
 
 def _elements(raw: bytes) -> list[Raw] | None:
-    """The events of a JSON array; None where it is none."""
+    """The events of a JSON array; None where it is none. One that is not UTF-8 may have millions, and is kept whole."""
     try:
+        raw.decode()
         return _decode_array(raw)
     except _UNFIT:
         return None

@@ -1,0 +1,200 @@
+"""What a request adds to the log and to the dead letters is bounded by what it sent, whatever it sends."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+import zstandard
+
+from collector.config import Limits, Property
+from collector.ingest.envelope import Visit, envelope, room_for_headers, shared_members_of
+from collector.ingest.session import Session
+from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
+from tests.collector.properties import prepared
+from tests.running import read_log
+
+PAIR: Final = "portal_id=33167&prop_id=2&resp_type=json"
+NDJSON: Final = {"content_type": "application/x-ndjson"}
+FORM: Final = {"content_type": "application/x-www-form-urlencoded"}
+AGENTS: Final = {
+    "plain": "a" * 5000,
+    "quotes": '"' * 5000,
+    "latin": "\u00e9".encode().decode("latin-1") * 2500,
+    "none": "",
+}
+BODIES: Final[dict[str, tuple[bytes, dict[str, str]]]] = {
+    "one event": (b'{"ea":"a"}', {}),
+    "700 events": (b'[{"ea":"a"}' + b',{"ea":"a"}' * 699 + b"]", {}),
+    "700 bad events": (b"[1" + b",1" * 699 + b"]", {}),
+    "events and bad ones": (b'[{"ea":"a"}' + b',{"ea":"a"},{"ea":1}' * 400 + b"]", {}),
+    "bad events for many reasons": (b"\n".join(b'{"ea":"a"' + b" " * at + b"x" for at in range(900)), NDJSON),
+    "bad in every field": (
+        b"["
+        + b",".join([b'{"ea":1,"ec":1,"sid":[],"aid":[],"uid":[],"context":1,"extra":1,"dims":1,"items":1}'] * 9)
+        + b"]",
+        {},
+    ),
+    "events with line breaks": (b"[" + b",\n".join([b'{\n "ea":"a",\n "n": [\n1\n]\n}'] * 300) + b"]", {}),
+    "no JSON": (b'{"ea":"\x01\x02"' * 300, {}),
+    "binary": (bytes(range(256)) * 20, {}),
+    "a form of 0xff": (b"ea=" + b"\xff" * 3000, FORM),
+    "a form of control characters": (b"ea=a&x=" + b"%01" * 3000, FORM),
+    "a form of short pairs": (b"&".join([b"ea=a", *[b"%x" % at for at in range(900)]]), FORM),
+    "a form of repeated pairs": (b"ea=a" + b"&a" * 900 + b"&b" * 900, FORM),
+    "a form of many repeated names": (b"ea=a&" + b"&".join([b"x%d" % (at // 2) for at in range(900)]), FORM),
+}
+
+
+def _events_in(body: bytes) -> int:
+    """As many events as the sender may claim to have sent."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return body.count(b"\n") + 1
+    return len(value) if isinstance(value, list) else 1
+
+
+Send = Callable[..., Awaitable[Got]]
+
+
+def _serve(folder: Path, use: Callable[[Logs, Send], Awaitable[None]], *props: Property) -> None:
+    async def run() -> None:
+        async with live_intake(folder) as logs:
+            served = endpoint(logs, *props)
+            await use(logs, lambda *sent, **headers: ask(served, *sent, **headers))
+
+    asyncio.run(run())
+
+
+def _bytes_of(folder: Path) -> int:
+    lines = [json.dumps(record, separators=(",", ":"), ensure_ascii=False) for record in read_log(folder)]
+    return sum(len(line.encode()) + 1 for line in lines)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("name", BODIES)
+def test_a_request_adds_its_body_512_bytes_an_event_and_8_kib(tmp_path: Path, name: str, agent: str) -> None:
+    body, headers = BODIES[name]
+    prop = Property(33167, 2, source="s" * 64, required=("ea",), ip="full")
+
+    async def use(logs: Logs, send: Send) -> None:
+        sent = {"content_type": "application/json", "user_agent": AGENTS[agent], "referer": AGENTS[agent], **headers}
+        answer = await send("POST", PAIR, body, **sent)
+        assert answer.status in (200, 400, 413)
+
+    _serve(tmp_path, use, prop)
+    added = _bytes_of(tmp_path / "log") + _bytes_of(tmp_path / "dead")
+    assert added <= len(body) + 512 * _events_in(body) + 8192
+
+
+def test_the_longest_record_is_what_the_bound_counts_with() -> None:
+    prop = prepared(2**53 - 1, 2**53 - 1, source="s" * 64)
+    visit = Visit(prop, 10**13 - 1, "1234:" * 7 + "1234", None, None, is_s2s=False, warnings=[])
+    session = Session(2**53 - 1, 0, 2**53 - 1, 2**32 - 1, 2**63 - 1, 2**32 - 1, 2**32 - 1, 0, False, False, False)
+    room = room_for_headers(visit, 10**6)
+    record = envelope(b"f" * 16, 2**53, visit, shared_members_of(visit, 0), session, b"")
+    nulls = len(b"null" * 2)
+    assert 0 <= 512 - room - (len(record) - nulls) <= 16
+
+
+def test_in_a_batch_ordinary_headers_are_whole_and_long_ones_cut(tmp_path: Path) -> None:
+    agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0"
+
+    async def use(logs: Logs, send: Send) -> None:
+        for user_agent in (agent, "x" * 5000):
+            body = json.dumps([{"ea": "a"}] * 100).encode()
+            await send("POST", PAIR, body, content_type="application/json", user_agent=user_agent)
+        kept = [record["user_agent"] for record in logs.stored]
+        assert set(kept[:100]) == {agent}
+        assert 100 < len(kept[-1]) < 512
+
+    _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+@pytest.mark.parametrize(("size", "status"), [(60_000, 200), (5_000_000, 413)])
+def test_a_body_that_inflates_beyond_its_ratio_is_refused(
+    tmp_path: Path, compress: Callable[[bytes], bytes], size: int, status: int
+) -> None:
+    encoding = "gzip" if compress is gzip.compress else "zstd"
+
+    async def use(_: Logs, send: Send) -> None:
+        body = compress(b'{"ea":"a","x":"' + b"x" * size + b'"}')
+        answer = await send("POST", PAIR, body, content_type="application/json", content_encoding=encoding)
+        assert answer.status == status
+
+    _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
+
+
+def test_a_batch_of_millions_of_elements_is_refused_before_they_are_made(tmp_path: Path) -> None:
+    async def use(_: Logs, send: Send) -> None:
+        answer = await send("POST", PAIR, b"[" + b"1," * 2_000_000 + b"1]", content_type="application/json")
+        assert (answer.status, b"limit of 1000 events" in answer.body) == (413, True)
+        answer = await send("POST", PAIR, b"\n" * 4_000_000 + b"{}", **NDJSON)
+        assert (answer.status, b"lines" in answer.body) == (413, True)
+
+    _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
+
+
+def test_records_of_a_batch_in_slices_stand_where_their_ids_say(tmp_path: Path) -> None:
+    """Others append between two slices of a long batch."""
+
+    async def use(logs: Logs, send: Send) -> None:
+        long = json.dumps([{"ea": "a", "n": n, "x": "x" * 2000} if n % 7 else {"ea": n} for n in range(200)]).encode()
+        short = b'{"ea":"b"}'
+        sent = [send("POST", PAIR, long if at % 5 == 0 else short, content_type="application/json") for at in range(60)]
+        answers = [json.loads(answer.body) for answer in await asyncio.gather(*sent)]
+        records = logs.stored
+        assert [record["id"].partition("-")[2] for record in records] == [str(at + 1) for at in range(len(records))]
+        by_id = {record["id"]: record["event"] for record in records}
+        for answer in answers:
+            if answer["type"] == "batch":
+                assert [by_id[each].get("n") for each in answer["ids"]] == [n for n in range(200) if n % 7]
+
+    _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
+
+
+# Rates
+
+
+def test_a_batch_of_junk_does_not_use_up_the_rate_of_a_property(tmp_path: Path) -> None:
+    async def use(_: Logs, send: Send) -> None:
+        junk = b"[1" + b",1" * 900 + b"]"
+        assert (await send("POST", PAIR, junk, content_type="application/json")).status == 400
+        assert (await send("POST", PAIR, b'{"ea":"a"}', content_type="application/json")).status == 200
+
+    _serve(tmp_path, use, Property(33167, 2, required=("ea",), events_per_second=10))
+
+
+def test_a_batch_larger_than_the_rate_is_refused_whole_and_locks_nobody_out(tmp_path: Path) -> None:
+    async def use(logs: Logs, send: Send) -> None:
+        answer = await send("POST", PAIR, json.dumps([{"ea": "a"}] * 11).encode(), content_type="application/json")
+        assert (answer.status, json.loads(answer.body)["code"]) == (429, "rate_limited")
+        assert b"10 at a time" in answer.body
+        assert logs.stored == []
+        assert (await send("POST", PAIR, json.dumps([{"ea": "a"}] * 10).encode())).status == 200
+
+    _serve(tmp_path, use, Property(33167, 2, required=("ea",), events_per_second=10))
+
+
+@pytest.mark.parametrize("bad", [b"{}", b"{", b"[{},7]"])
+def test_refused_events_over_their_rate_get_429_and_good_ones_pass(tmp_path: Path, bad: bytes) -> None:
+    async def use(logs: Logs, send: Send) -> None:
+        statuses = [(await send("POST", PAIR, bad, content_type="application/json")).status for _ in range(5)]
+        assert (statuses[0], statuses[-1]) == (400, 429)
+        letters = len(logs.dead)
+        mixed = await send("POST", PAIR, b'[{"ea":"a"},{}]', content_type="application/json")
+        assert (mixed.status, json.loads(mixed.body)["accepted"]) == (200, 1)
+        assert (await send("POST", PAIR, b'{"ea":"a"}', content_type="application/json")).status == 200
+        assert len(logs.dead) == letters + 1
+
+    _serve(tmp_path, use, Property(33167, 2, required=("ea",), rejects_per_second=0.001))
+
+
+def test_a_rate_for_refused_events_is_there_where_none_is_set() -> None:
+    assert Property(1, 2).rejects_per_second > 0
+    assert Limits().inflation_ratio == 100
