@@ -156,7 +156,7 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
     rejects_per_second: Annotated[
         float,
         Meta(gt=0, le=1e9, description="above this rate of refused events their requests get 429, and no dead letter"),
-    ] = 1000.0
+    ] = 10_000.0
     ip: Annotated[
         Literal["full", "truncate", "drop"], Meta(description="what is stored of an address: `truncate` to /24 or /48")
     ] = "full"

@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-SLICE_BYTES: Final = 64 << 10
-"""Of a body that are worked on before others have their turn: 1 ms."""
+SLICE_BYTES: Final = 256 << 10
+"""Of a body that are worked on before others have their turn: 1 to 3 ms, whatever their shape."""
 
 
 class Slices:

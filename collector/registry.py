@@ -37,6 +37,8 @@ class Property(NamedTuple):
     """Of events that are refused, so that junk does not use up the rate of those that are not."""
     ip: Literal["full", "truncate", "drop"]
     has_user_agent: bool
+    is_scrubbed: bool
+    """Whether addresses or user agents inside its events are taken out, too."""
     has_cookies: bool
     ack: Ack | None
     members: bytes
@@ -95,6 +97,7 @@ def _prepared(settings: config.Property, workers: int) -> Property:
         rejects=Rate(settings.rejects_per_second, workers),
         ip=settings.ip,
         has_user_agent=settings.user_agent == "full",
+        is_scrubbed=settings.ip != "full" or settings.user_agent != "full",
         has_cookies=settings.cookies and settings.source == "web",
         ack=Ack(settings.ack_sink, settings.ack_seconds) if settings.ack == "shipped" and settings.ack_sink else None,
         members=b'"portal_id":%d,"prop_id":%d,"source":%b' % (settings.portal_id, settings.prop_id, source),

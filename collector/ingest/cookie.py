@@ -43,4 +43,4 @@ def token_in(cookies: bytes, portal_id: int) -> bytes:
 def set_cookie(token: bytes, portal_id: int, *, is_https: bool) -> Headers:
     """The header that has a browser keep the token; only over HTTPS may it be sent to pages of other sites."""
     site = b"SameSite=None; Secure" if is_https else b"SameSite=Lax"
-    return b"set-cookie: %b=%b; Path=/; Max-Age=%d; HttpOnly; %b\r\n" % (_NAME % portal_id, token, _SECONDS, site)
+    return b"set-cookie: an_session_%d=%b; Path=/; Max-Age=%d; HttpOnly; %b\r\n" % (portal_id, token, _SECONDS, site)

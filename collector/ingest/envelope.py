@@ -18,6 +18,7 @@ _ESCAPE_BYTES: Final = 6
 """What one character of a header may become in JSON."""
 _EVENT_BYTES: Final = 512
 _REQUEST_BYTES: Final = 7 << 10
+MOST_AROUND: Final = _EVENT_BYTES + _REQUEST_BYTES
 """What a request may add to the log beside what it sent: this, and so much for each event. The contract has 8 KiB;
 the rest is for the dead letter of its refused events."""
 _AROUND_BYTES: Final = 340
@@ -37,8 +38,13 @@ class Visit(Struct, frozen=True):
 
 
 def members_of(visit: Visit) -> bytes:
-    """What a record says of its request: for a request with one event, which nearly every one is."""
-    return _members(visit, _kept(visit.user_agent, _USER_AGENT_BYTES), _kept(visit.referer, _REFERER_BYTES))
+    """What a record says of its request."""
+    user_agent, referer = visit.user_agent, visit.referer
+    return _members(
+        visit,
+        _NOTHING if user_agent is None else _encode(user_agent),
+        _NOTHING if referer is None else _encode(referer),
+    )
 
 
 def shared_members_of(visit: Visit, room: int) -> bytes:
@@ -76,11 +82,7 @@ def _members(visit: Visit, user_agent: bytes, referer: bytes) -> bytes:
 
 
 def _kept(text: str | None, most: int) -> bytes:
-    """The JSON of a header, cut to so many bytes."""
-    if text is None:
-        return _NOTHING
-    encoded = _encode(text)
-    return encoded if len(encoded) <= most else _encode(shortened(text, most))
+    return _NOTHING if text is None else _encode(shortened(text, most))
 
 
 def envelope(log_id: bytes, sequence: int, visit: Visit, members: bytes, session: Session, event: bytes) -> bytes:

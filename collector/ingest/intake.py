@@ -17,6 +17,7 @@ from collector.ingest.answer import Answer, Headers, batch_answer, event_answer,
 from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import Batch, batch_in, decode_event
 from collector.ingest.envelope import (
+    MOST_AROUND,
     Visit,
     envelope,
     members_of,
@@ -40,6 +41,8 @@ from wal.errors import RecordTooLarge
 _LOST_CLICKS_MS: Final = 60_000
 _EVENT_WORK: Final = 512
 """Bytes whose work an event costs beside its own."""
+_SCRUB_WORK: Final = 4
+"""How many times the work a byte costs where addresses or user agents are taken out of events."""
 _LETTER_BYTES: Final = 1024
 _BATCH_LETTER_BYTES: Final = 128
 """Of each header in a dead letter; the records of the other events of its batch have them too."""
@@ -158,12 +161,12 @@ class Intake:
             return await self._answer_batch(request, stored, Form.NDJSON if is_ndjson else Form.JSON)
         raise await self._rejected(request, Form.NDJSON if is_ndjson else Form.JSON, refusal, body)
 
-    async def take(self, request: Request, event: bytes, raw: bytes, form: Form, expansion: int = 0) -> Answer:
+    async def take(self, request: Request, event: bytes, raw: bytes, form: Form) -> Answer:
         """Take one event, which came as `raw`. Raises Rejected, WalError."""
         refusal = request.target.fault
         if refusal is None:
             try:
-                stored = self.begin(request, event, expansion)
+                stored = self.begin(request, event, len(raw))
             except (BadEvent, NotAClick) as error:
                 refusal = error.refusal
         if refusal is not None:
@@ -178,16 +181,15 @@ class Intake:
                 await self._wait_for(prop.ack, stored.sequence, 1, stored.event_id)
         return stored.answer
 
-    def begin(self, request: Request, event: bytes, expansion: int = 0) -> Stored:
-        """Append one event to a target without fault, and do not wait for the disk.
+    def begin(self, request: Request, event: bytes, sent: int) -> Stored:
+        """Append one event, which came in so many bytes, to a target without fault, and do not wait for the disk.
 
-        `expansion` are the bytes that the event has beyond those sent. Raises Rejected, WalError: nothing is appended
-        then.
+        Raises Rejected, WalError: nothing is appended then.
         """
         target, visit, token, headers = request.target, request.visit, request.token, request.headers
         prop, sessions = visit.prop, self._sessions
         decoded, line = decode_event(event, prop.required, self._limits)
-        if prop.ip != "full" or not prop.has_user_agent:
+        if prop.is_scrubbed:
             line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
         if target.face is Face.REDIRECT and "click" not in (decoded.ea, decoded.ec):
             raise NotAClick("a redirect needs a click event: ea or ec must be click")
@@ -206,8 +208,9 @@ class Intake:
             aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
             body = event_object(session, visit.received_ms, aid, token)
         answer = event_answer(target.face, target.location, body, headers)
-        members = _members(visit, expansion) if expansion > 0 or visit.warnings else members_of(visit)
-        record = envelope(log_id, sequence, visit, members, session, line)
+        record = envelope(log_id, sequence, visit, members_of(visit), session, line)
+        if len(record) - sent > MOST_AROUND:
+            record = envelope(log_id, sequence, visit, _fitting_members(visit, len(line) - sent), session, line)
         durable = self._committer.append(record) if request.is_stored else None
         return Stored(durable, sequence, event_id, answer)
 
@@ -237,10 +240,11 @@ class Intake:
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(visit, room_for_headers(visit, len(batch.events)))
         work = 0
-        is_whole = prop.ip == "full" and prop.has_user_agent
+        is_scrubbed = prop.is_scrubbed
+        slice_bytes = SLICE_BYTES // _SCRUB_WORK if is_scrubbed else SLICE_BYTES
         for index, each in enumerate(batch.events):
             work += len(each) + _EVENT_WORK
-            if work > SLICE_BYTES:
+            if work > slice_bytes:
                 work = 0
                 await self._slices.pause()
             try:
@@ -248,7 +252,7 @@ class Intake:
             except (BadEvent, TooLarge) as error:
                 refused.append(Refused(error.refusal, each, index))
                 continue
-            if not is_whole:
+            if is_scrubbed:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
             session = next_session(self._sessions, prop.portal_id, event, known, visit.received_ms // 1000, last)
             last[session.au_id] = session
@@ -330,13 +334,13 @@ class Intake:
             return
         visit.prop.rejects.take(len(refused))
         if length := sum(len(each.raw) for each in refused):
-            kept = await computed(length, partial(_scrubbed, visit.prop, form, refused))
+            kept = await computed(length * _SCRUB_WORK, partial(_scrubbed, visit.prop, form, refused))
             await self._dead_letters.put(_sender(visit, len(refused)), form, kept)
 
 
 def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refused]:
     """Refused events as the property lets them be kept."""
-    if prop.ip == "full" and prop.has_user_agent:
+    if not prop.is_scrubbed:
         return refused
     keeps_user_agent = prop.has_user_agent
     return [
@@ -344,8 +348,11 @@ def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refuse
     ]
 
 
-def _members(visit: Visit, expansion: int) -> bytes:
-    """The members of a record that has more than its event, as it was sent, and the headers. Raises TooLarge."""
+def _fitting_members(visit: Visit, expansion: int) -> bytes:
+    """The members of a record that would be too long, with less of the headers. Raises TooLarge if that won't do.
+
+    `expansion` are the bytes that the event has beyond those that were sent.
+    """
     room = room_for_headers(visit, 1, expansion)
     if room < 0:
         raise TooLarge("the event is too long once its escapes are JSON; send it as a JSON body")

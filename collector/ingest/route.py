@@ -105,10 +105,9 @@ class EventEndpoint:
             self._check_room(target, media)
             request = self._request(head, headers, target, prop, token, cors)
             if pairs is None:
-                stored = self._intake.begin(request, body)
+                stored = self._intake.begin(request, body, len(body))
             else:
-                event = event_of(pairs)
-                stored = self._intake.begin(request, event, len(event) - len(head.query))
+                stored = self._intake.begin(request, event_of(pairs), len(head.query))
         except (Rejected, Overloaded, WalError):
             return False
         if prop.rate:
@@ -224,7 +223,7 @@ class EventEndpoint:
             request = replace(request, target=request.target._replace(fault=fault))
         if warnings := warnings_of(pairs):
             request = replace(request, visit=replace(request.visit, warnings=warnings))
-        return await self._intake.take(request, event, query if event else b"", Form.QUERY, len(event) - len(query))
+        return await self._intake.take(request, event, query if event else b"", Form.QUERY)
 
     def _check_room(self, target: Target, media: bytes) -> None:
         if can_be_resent(target.face, media, is_s2s=target.is_s2s) and is_reserved(self._intake.fullness):

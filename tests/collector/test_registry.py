@@ -100,11 +100,13 @@ def test_each_worker_allows_its_share_of_a_rate_and_at_least_one_event(workers: 
     prop = Registry([config.Property(1, 2, events_per_second=8.0)], workers).get(1, 2)
     assert prop
     assert prop.rate
-    assert prop.rate.wait_seconds(0) == 0
-    prop.rate.take(let_in - 1)
-    assert prop.rate.wait_seconds(0) == 0
-    prop.rate.take(1)
-    assert prop.rate.wait_seconds(0) > 0
+    assert prop.rate.wait_seconds(0, prop.rate.largest_batch) == 0
+    prop.rate.take(prop.rate.largest_batch)
+    seconds = workers / 8 if let_in == 1 else 1.0
+    for _ in range(let_in):
+        assert prop.rate.wait_seconds(seconds) == 0
+        prop.rate.take(1)
+    assert prop.rate.wait_seconds(seconds) > 0
 
 
 def test_a_property_without_a_rate_is_not_counted() -> None:
