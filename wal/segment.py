@@ -79,7 +79,6 @@ class SegmentWriter:
         It is durable once the caller has synced the directory.
         """
         self.name = name
-        self.opened_ms = timestamp_ms
         self.sequence = name.sequence
         self.offset = HEADER_BYTES
         self._files = files
