@@ -154,7 +154,7 @@ class Files:
 def opened_directory(files: Files, path: str) -> Iterator[int]:
     """A descriptor of a directory, to sync its names after a change of them.
 
-    Open it before the change: if there is no descriptor left, nothing has changed yet, and the change can be tried again.
+    Open it before the change: where no descriptor is left, nothing has changed yet, and all of it can be tried again.
     """
     descriptor = files.open_directory(path)
     try:
@@ -175,7 +175,7 @@ def named(path: str) -> Iterator[None]:
 
 
 def make_directories(path: str) -> None:
-    """Create `path` and its missing parents, which a crash may take away again. `os.makedirs` gives parents any mode."""
+    """Create `path` and its missing parents, not durably. `os.makedirs` would give the parents another mode."""
     if not os.path.isdir(path):
         make_directories(os.path.dirname(os.path.abspath(path)))
         with contextlib.suppress(FileExistsError):

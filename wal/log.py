@@ -158,6 +158,7 @@ class Log:
         segment: it may have ended since, and only the next commit can tell.
         """
         found = shortage_of(self.files.room(self.directory), self._min_free_bytes)
+        self._is_short = any(found)
         was_refused, self._was_refused = self._was_refused, False
         return Shortage(1, 1) if was_refused and not any(found) else found
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from wal.format import Position
-from wal.room import Shortage
+from wal.room import NO_SHORTAGE, Shortage
 from wal.segment import SegmentName
 
 
@@ -23,12 +23,12 @@ def droppable(
     now_ms: int,
     keep_ms: int,
     keep_bytes: int,
-    shortage: Shortage = Shortage(),
+    shortage: Shortage = NO_SHORTAGE,
 ) -> list[SealedSegment]:
     """The oldest segments, as far as every cursor has passed them and they are over the age or the bytes to keep.
 
-    While the disk is short, they go whatever their age, until what is short has become free. `sealed` is ordered, oldest
-    first. A log without a consumer keeps everything: nobody else has seen it.
+    While the disk is short, they go whatever their age, until what is missing has become free. `sealed` is ordered,
+    oldest first. A log without a consumer keeps everything: nobody else has seen it.
     """
     if not cursors:
         return []

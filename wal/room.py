@@ -1,7 +1,7 @@
 """Whether a file system has the room that a log needs, pure: decides, and touches nothing.
 
-Both bytes and inodes are watched, since a file system that has run out of either takes no new file. A part of both stays
-free for cursors, marks and the deletion of segments.
+Both bytes and inodes are watched, since a file system that has run out of either takes no new file. A part of both
+stays free for cursors, marks and the deletion of segments.
 """
 
 from typing import Final, NamedTuple
@@ -25,6 +25,9 @@ class Shortage(NamedTuple):
 
     bytes: int = 0
     files: int = 0
+
+
+NO_SHORTAGE: Final = Shortage()
 
 
 def shortage_of(room: Room, min_free_bytes: int) -> Shortage:

@@ -12,8 +12,8 @@ from wal.files import Files, opened_directory
 from wal.format import Position
 from wal.log import monotonic_ms, now_ms
 from wal.retention import SealedSegment, droppable
-from wal.room import Shortage
-from wal.segment import SegmentName, SegmentReader, list_segments
+from wal.room import NO_SHORTAGE, Shortage
+from wal.segment import Block, SegmentName, SegmentReader, list_segments
 
 _UNIT_BYTES: Final = 2 << 20
 """Where a range of bytes that leave memory begins: the system keeps files in pieces of up to so many, as a whole."""
@@ -42,14 +42,14 @@ def drop_segments(
     expected: Iterable[str],
     keep_ms: int,
     keep_bytes: int,
-    shortage: Shortage = Shortage(),
+    shortage: Shortage = NO_SHORTAGE,
     passed: Position | None = None,
 ) -> list[SegmentName]:
     """Unlink the segments that every consumer has passed and that need not be kept; returns their names.
 
-    `expected` are consumers that may not have a cursor yet; until they do, nothing goes. `shortage` is what the disk is
-    short of: segments go for it that would be kept. `passed` stands for the cursor of a log that has no consumer. Raises
-    Corrupt, OSError.
+    `expected` are consumers that may not have a cursor yet; until they do, nothing goes. `shortage` is what the disk
+    lacks: segments go for it that would be kept. `passed` stands for the cursor of a log that has no consumer.
+    Raises Corrupt, OSError.
     """
     cursors = {name: load_cursor(files, directory, log_id, name) for name in consumers(files, directory)}
     if not set(expected) <= set(cursors):
@@ -81,6 +81,21 @@ def _unlink(files: Files, directory: str, names: Iterable[SegmentName]) -> None:
         for name in names:
             files.unlink(os.path.join(directory, str(name)))
             files.sync_names(descriptor)
+
+
+def is_sealed(files: Files, directory: str, block: Block) -> bool:
+    """Whether the header of the next segment proves this block durable. Raises Unreadable, OSError."""
+    header = block.header
+    for name in list_segments(files, directory):
+        if name.number == header.segment + 1:
+            reader = SegmentReader(files, directory, header.log_id, name)
+            try:
+                return reader.header().durable >= header.end
+            except Corrupt:
+                return False
+            finally:
+                reader.close()
+    return False
 
 
 def leave_memory(files: Files, directory: str, start: Position, end: Position) -> None:

@@ -242,6 +242,16 @@ class Document:
             await send_answer(scope, send, refusal_answer(status_of(error), Face.JSON, error))
 
 
+class Unavailable:
+    """An ASGI application for the paths that take events, while the log can't be opened. Not a function, from which
+    Starlette's `Route` would take GET alone."""
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer 503, whatever is asked."""
+        error = Overloaded("the log is not open yet")
+        await send_answer(scope, send, refusal_answer(status_of(error), Face.JSON, error))
+
+
 async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:
     """The ASGI application for every other path."""
     error = NotFound()

@@ -38,7 +38,8 @@ def test_a_full_disk_means_503_until_there_is_room_without_a_restart(
             load = asyncio.run(_fill_and_empty(collector, times))
             assert collector.workers() == workers, collector.said
             check_delivery(collector, load, tally, faults=times)
-            refused = {record["event"]["uid"] for record in collector.stored()} & load.refused
+            kept = [*collector.stored(), *collector.shipped()]
+            refused = {record["event"]["uid"] for record in kept} & load.refused
             assert refused == set(), "refused and kept"
 
 
@@ -54,20 +55,34 @@ def test_a_disk_that_stands_still_sheds_new_requests_and_answers_those_that_wait
             check_delivery(collector, load, tally, faults=1)
 
 
-def test_a_start_on_a_full_disk_is_tried_again_until_there_is_room(tmp_path: Path) -> None:
-    """Behind a clean stop, which leaves no reservation that a start could give back."""
-    with memory(tmp_path / "data", _DISK_BYTES):
+@pytest.mark.parametrize("is_first", [True, False], ids=["the first start", "a later start"])
+def test_a_start_on_a_full_disk_answers_503_until_there_is_room_without_a_restart(
+    tmp_path: Path, is_first: bool
+) -> None:
+    with memory(tmp_path / "data", _DISK_BYTES), ThreadPoolExecutor(1) as pool:
         _put_the_sink_elsewhere(tmp_path)
-        with running(tmp_path, settings=settings(min_free_bytes=0)) as collector, ThreadPoolExecutor(1) as pool:
-            assert collector.stop() == 0
+        collector = Collector(tmp_path, settings=settings(min_free_bytes=0))
+        try:
+            if not is_first:
+                collector.start()
+                assert collector.stop() == 0  # which leaves no reservation that a start could give back
             with filled(collector.folder / "data"):
                 starting = pool.submit(collector.start)
-                eventually(lambda: collector.said.count("No space left on device") > 3, "starts find no room")
-                assert collector.process.poll() is None
+                eventually(lambda: _is_shed(collector), "events are answered 503")
+                assert _outcome(collector.post(_EVENT)) == _SHED
+                assert collector.send("GET", "/openapi.json").status == 200
+                workers = collector.workers()
             starting.result()
-            assert collector.post(_EVENT).status == 200
+            eventually(lambda: collector.post(_EVENT).status == 200, "there is room")
+            assert collector.workers() == workers, collector.said
+            assert 1 <= collector.said.count("the log can't be opened yet") <= len(workers)
+            assert "No space left on device" in collector.said
             assert collector.stop() == 0
-            assert len(collector.shipped()) == 1
+            assert {record["event"]["uid"] for record in collector.stored()} == {"u"}
+            assert len(collector.shipped()) == len(collector.stored())
+        finally:
+            if collector.process.poll() is None:
+                collector.kill()
 
 
 async def _fill_and_empty(collector: Collector, times: int) -> Load:
@@ -119,6 +134,13 @@ async def _probe_until_shed(
         probes[uid] = asyncio.get_running_loop().run_in_executor(pool, collector.post, event)
         await asyncio.wait(probes.values(), timeout=_PROBE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     return probes
+
+
+def _is_shed(collector: Collector) -> bool:
+    try:
+        return collector.post(_EVENT).status == 503
+    except OSError:  # it does not listen yet
+        return False
 
 
 def _outcome(response: Response) -> tuple[int, str | None]:

@@ -105,7 +105,7 @@ class FaultyFiles(Files):
 
 
 class SmallDisk(FaultyFiles):
-    """A disk with so many bytes and inodes free, and so many inodes in all, which counts how often it is asked for them."""
+    """A disk with these bytes and inodes free, which counts how often it is asked for them."""
 
     free = 1000
     inodes = 0

@@ -288,7 +288,7 @@ def test_a_want_of_file_descriptors_refuses_the_commit_and_no_later_one(
 def test_a_rotation_by_age_that_finds_no_descriptor_is_tried_again(log: Log, files: FaultyFiles, clock: Clock) -> None:
     clock.ms += 60_000
     files.fail("open_directory", errno.EMFILE)
-    with pytest.raises(LogFull, match="raise ulimit -n or lower limits.connections"):
+    with pytest.raises(LogFull, match=r"raise ulimit -n or lower limits\.connections"):
         log.mark_idle()
     log.mark_idle()
     assert len(segments(log.directory)) == 2

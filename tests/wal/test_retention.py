@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wal.format import Position
 from wal.retention import SealedSegment, droppable
-from wal.room import Shortage
+from wal.room import NO_SHORTAGE, Shortage
 from wal.segment import SegmentName
 
 _NOW = 1_000_000
@@ -22,7 +22,7 @@ def _numbers(
     cursors: Sequence[Position],
     keep_ms: int = 0,
     keep_bytes: int = _KEEP_ALL,
-    shortage: Shortage = Shortage(),
+    shortage: Shortage = NO_SHORTAGE,
 ) -> list[int]:
     gone = droppable(sealed, cursors, now_ms=_NOW, keep_ms=keep_ms, keep_bytes=keep_bytes, shortage=shortage)
     return [segment.name.number for segment in gone]

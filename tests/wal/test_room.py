@@ -1,4 +1,4 @@
-"""Whether a disk has room: bytes and inodes, each with a reserve, and what has to become free before requests are shed."""
+"""Whether a disk has room: bytes and inodes, each with a reserve, and what is given up before requests are shed."""
 
 import pytest
 

@@ -13,7 +13,7 @@ from wal.cursor import Cursor, save_cursor
 from wal.errors import Corrupt
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log, now_ms
-from wal.room import Shortage
+from wal.room import NO_SHORTAGE, Shortage
 from wal.sealed import drop_segments, leave_memory, steady_clock
 
 
@@ -37,7 +37,7 @@ def _drop(
     keep_ms: int = 0,
     keep_bytes: int = 0,
     files: FaultyFiles | None = None,
-    shortage: Shortage = Shortage(),
+    shortage: Shortage = NO_SHORTAGE,
     passed: Position | None = None,
 ) -> list[int]:
     names = drop_segments(
