@@ -1,20 +1,26 @@
-"""A collector under load whose disk runs full, or stands still: it refuses, loses nothing, and goes on by itself."""
+"""A collector under load that runs out of room, inodes or file descriptors, or whose disk stands still: it refuses,
+loses nothing, and goes on by itself."""
 
 import asyncio
+import subprocess
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from tests.crash.load import Load
 from tests.crash.oracle import check_delivery
 from tests.crash.tally import Tally
-from tests.crash.volume import Volume, filled, memory, settings, volume
-from tests.running import Collector, Response, eventually, running
+from tests.crash.volume import Volume, filled, memory, read_only, settings, volume, without_inodes
+from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, Response, eventually, running
 
 _DISK_BYTES: Final = 64 << 20
+_INODES: Final = 2000
 _CONNECTIONS: Final = 32
 _EVENTS: Final = 300
 _STALL_SECONDS: Final = 0.5
@@ -85,12 +91,87 @@ def test_a_start_on_a_full_disk_answers_503_until_there_is_room_without_a_restar
                 collector.kill()
 
 
-async def _fill_and_empty(collector: Collector, times: int) -> Load:
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.torture, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_a_disk_without_inodes_means_503_until_there_are_some_without_a_restart(
+    tmp_path: Path, kind: str, times: int, tally: Tally
+) -> None:
+    """The sink is on this disk too, so that its files and its state find no inode either."""
+    data = tmp_path / "data"
+    disk = memory(data, _DISK_BYTES, _INODES) if kind == "tmpfs" else volume(data, kind, tmp_path / "image", _INODES)
+    with disk, running(tmp_path, settings=settings(min_free_bytes=0)) as collector:
+        workers = collector.workers()
+        load = asyncio.run(_fill_and_empty(collector, times, without_inodes))
+        assert collector.workers() == workers, collector.said
+        assert "inodes are free" in collector.said
+        check_delivery(collector, load, tally, faults=times)
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.torture, pytest.mark.timeout(600)])])
+def test_a_want_of_file_descriptors_means_503_at_a_rotation_and_ends_no_worker(
+    tmp_path: Path, times: int, tally: Tally
+) -> None:
+    with running(tmp_path, settings=settings()) as collector:
+        workers = collector.workers()
+        load = asyncio.run(_fill_and_empty(collector, times, lambda _: _without_descriptors(workers)))
+        assert collector.workers() == workers, collector.said
+        assert "fsync failed" not in collector.said
+        check_delivery(collector, load, tally, faults=times)
+
+
+def test_delivered_segments_are_given_up_before_a_request_is_shed(tmp_path: Path) -> None:
+    """The events are more than the disk holds, and retention would keep them for a day."""
+    with memory(tmp_path / "data", _DISK_BYTES):
+        _put_the_sink_elsewhere(tmp_path)
+        with running(tmp_path, workers=1, settings=settings(min_free_bytes=8 << 20)) as collector:
+            event = {**_EVENT, "extra": {"text": "x" * 60_000}}
+            sent = _DISK_BYTES // 60_000 * 3 // 2
+            for _ in range(sent):
+                assert collector.post(event).status == 200, collector.said
+            assert "are given up before their retention is over" in collector.said
+            assert collector.stop() == 0
+            assert len(collector.shipped()) == sent
+            assert 0 < len(collector.stored()) < sent
+
+
+def test_a_start_on_a_read_only_disk_ends_with_the_cause(tmp_path: Path) -> None:
+    with memory(tmp_path / "data", _DISK_BYTES):
+        _put_the_sink_elsewhere(tmp_path)
+        with running(tmp_path, settings=settings()) as collector:
+            assert collector.stop() == 0
+        with read_only(tmp_path / "data"):
+            command = [str(PROGRAMS / "collector"), "serve", "--config", str(tmp_path / "collector.toml")]
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert done.returncode == 3
+    assert "the disk is mounted read-only; mount it writable" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@contextmanager
+def _without_descriptors(workers: list[psutil.Process]) -> Iterator[Callable[[], None]]:
+    """These processes can open no file until this ends."""
+    before = [worker.rlimit(psutil.RLIMIT_NOFILE) for worker in workers]
+    for worker, (_, hard) in zip(workers, before, strict=True):
+        worker.rlimit(psutil.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield lambda: None
+    finally:
+        for worker, limits in zip(workers, before, strict=True):
+            worker.rlimit(psutil.RLIMIT_NOFILE, limits)
+
+
+async def _fill_and_empty(
+    collector: Collector, times: int, exhausted: Callable[[Path], AbstractContextManager[Callable[[], None]]] = filled
+) -> Load:
+    """Keep up a load while the resource that `exhausted` takes away is gone so many times, each until events are shed.
+
+    `exhausted` takes the folder of the data, and gives what takes away again what others let go.
+    """
     load = Load(collector.port, _NO_END, _CONNECTIONS)
     running_load = asyncio.create_task(load.run())
     for _ in range(times):
         await load.reached(len(load.acknowledged) + _EVENTS)
-        with filled(collector.folder / "data") as fill:
+        with exhausted(collector.folder / "data") as fill:
             refused = len(load.refused)
             while len(load.refused) < refused + _EVENTS:
                 fill()  # what rotation gives back, too
