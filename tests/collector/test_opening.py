@@ -12,6 +12,7 @@ from collector import opening
 from collector.config import DeadLetters, Settings, load_settings
 from collector.config import Log as LogSettings
 from collector.opening import Opening
+from collector.shard import Shard, first_free, open_log
 from wal.errors import LogLocked, LogPoisoned
 from wal.log import Log
 
@@ -61,13 +62,13 @@ def test_what_passes_is_waited_for_and_told_once(
 
 
 def test_a_fault_that_needs_a_person_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "first_free", _failing(errno.EROFS, 1, opening.first_free))
+    monkeypatch.setattr(opening, "first_free", _failing(errno.EROFS, 1, first_free))
     with pytest.raises(OSError, match="Read-only file system"):
         Opening(_settings(tmp_path), lambda: 0, _never).open_files()
 
 
 def test_what_was_opened_and_not_used_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "open_log", _failing(errno.ENOSPC, 1, opening.open_log))
+    monkeypatch.setattr(opening, "open_log", _failing(errno.ENOSPC, 1, open_log))
 
     async def run() -> None:
         opened = Opening(_settings(tmp_path), lambda: 0, _never)
@@ -82,7 +83,7 @@ def test_what_was_opened_and_not_used_is_let_go(tmp_path: Path, monkeypatch: pyt
 
 def test_a_cursor_that_finds_no_room_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "collector.toml").write_text('[[sink]]\ntype = "file"\ndir = "events"\n')
-    monkeypatch.setattr(opening, "Shard", _failing(errno.ENOSPC, 2, opening.Shard))
+    monkeypatch.setattr(opening, "Shard", _failing(errno.ENOSPC, 2, Shard))
 
     async def run() -> None:
         opened = Opening(load_settings(str(tmp_path / "collector.toml")), lambda: 0, _never)
