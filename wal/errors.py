@@ -29,7 +29,10 @@ class LogClosed(WalError):
 
 
 class LogFull(WalError):
-    """The bytes could not be taken: no room on the disk, or too much is waiting for it. A later append may succeed."""
+    """The bytes could not be taken: no room on the disk, no file descriptor, or too much waits for the disk.
+
+    A later append may succeed.
+    """
 
 
 class LogPoisoned(WalError):

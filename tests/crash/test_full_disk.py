@@ -91,6 +91,20 @@ def test_a_start_on_a_full_disk_answers_503_until_there_is_room_without_a_restar
                 collector.kill()
 
 
+def test_a_collector_that_waits_for_room_stops_when_it_is_told_to(tmp_path: Path) -> None:
+    with memory(tmp_path / "data", _DISK_BYTES), filled(tmp_path / "data"), ThreadPoolExecutor(1) as pool:
+        collector = Collector(tmp_path, settings=settings(min_free_bytes=0))
+        starting = pool.submit(collector.start)
+        try:
+            eventually(lambda: _is_shed(collector), "events are answered 503")
+            assert collector.stop() == 0
+        finally:
+            if collector.process.poll() is None:
+                collector.kill()
+        assert starting.exception()
+        assert "Traceback" not in collector.said
+
+
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.torture, pytest.mark.timeout(600)])])
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
 def test_a_disk_without_inodes_means_503_until_there_are_some_without_a_restart(
