@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector import config
+from collector.cli import main
 from collector.config import load_settings
 from collector.shard import Shard, drop_from_free_shards, retention_warning
 from collector.ship.batch import Event
@@ -157,3 +158,13 @@ def test_a_disk_that_is_smaller_than_what_may_be_kept_is_warned_of(tmp_path: Pat
     assert told is not None
     assert told.startswith(f"log.retain_bytes: {workers} workers keep up to ")
     assert f"the disk of {tmp_path} has {capacity}" in told
+
+
+def test_check_warns_of_a_disk_that_is_too_small_and_finds_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "collector.toml").write_text(f"[log]\nretain_bytes = {1 << 60}\n")
+    assert main(["check", "--config", str(tmp_path / "collector.toml")]) == 0
+    printed = capsys.readouterr()
+    assert "log.retain_bytes: " in printed.err
+    assert printed.out.startswith("ok: ")

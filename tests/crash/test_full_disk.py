@@ -5,7 +5,7 @@ import asyncio
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -101,7 +101,7 @@ def test_a_collector_that_waits_for_room_stops_when_it_is_told_to(tmp_path: Path
         finally:
             if collector.process.poll() is None:
                 collector.kill()
-        assert starting.exception()
+            wait([starting])
         assert "Traceback" not in collector.said
 
 
