@@ -11,42 +11,44 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from ipaddress import ip_network
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.routing import Route, Router
 
 from collector.adoption import adopt_orphans
 from collector.config import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
-from collector.dead_letters import DeadLetters, HourlyBudget
-from collector.graveyard import SinkLetters
+from collector.errors import BadSettings
 from collector.ingest.connection import STATE, Connections
 from collector.ingest.direct import Direct
 from collector.ingest.intake import Intake
 from collector.ingest.openapi import openapi
 from collector.ingest.redirect import Signer
 from collector.ingest.relay import RelayEndpoint
-from collector.ingest.route import Document, EventEndpoint, not_found
+from collector.ingest.route import Document, EventEndpoint, Unavailable, not_found
 from collector.ingest.session import Sessions
 from collector.ingest.target import Targets
+from collector.opening import Opened, Opening
 from collector.registry import Registry, key_digest
 from collector.relays import Relays
-from collector.secret import load_secret
-from collector.shard import Shard, drop_dead_letters_forever, first_free, open_log
+from collector.shard import Shard, drop_dead_letters_forever
 from wal.committer import Committer
-from wal.errors import WalError
-from wal.log import NO_ROOM, now_ms
+from wal.errors import WalError, explain
+from wal.log import Log, now_ms
 
 STARTUP_FAILURE: Final = 3
 """The exit code at which uvicorn stops all workers rather than start this one again: a restart would fail alike."""
-FULL_DISK: Final = 1
-"""The exit code at which the supervisor tries again until there is room, while the other workers go on."""
 
+_OPENING_SECONDS: Final = 1.0
+"""How long a worker waits until it tries again to open its shard."""
 _THREADS: Final = 64
 _SWITCH_SECONDS: Final = 0.0005
 """How long a thread that ships may keep the event loop from the interpreter, ten times as often as Python has it."""
 _NICENESS: Final = 10
 """Threads that ship get a tenth of a core that requests want whole: without, they take half, 3 ms at a time."""
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -54,20 +56,35 @@ logger = logging.getLogger(__name__)
 def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
     """Open a shard and build the application on it. Runs inside the worker's event loop; `clock` gives Unix ms.
 
-    Exits with a line that says why where the shard can't be opened: with FULL_DISK, to be tried again, or with
-    STARTUP_FAILURE.
+    Where a full disk does not let it open the shard, the application answers 503, and opens it once there is room.
+    Exits with STARTUP_FAILURE, and a line that says why, where the shard needs a person.
     """
-    try:
-        name, log = first_free(settings)
-        dead_committer = Committer(open_log(settings, os.path.join(settings.dead_letters.dir, name)))
-        budget = HourlyBudget(settings.dead_letters.bytes_per_hour, len(settings.property), clock)
-        dead_letters = DeadLetters(dead_committer, budget)
-        graveyard = SinkLetters(dead_letters, settings.dead_letters.dir)
-        shard = Shard(settings, log, graveyard, _stop_for_recovery)
-    except (WalError, OSError) as error:
-        logger.critical("%s", error)
-        is_full = isinstance(error, OSError) and error.errno in NO_ROOM
-        sys.exit(FULL_DISK if is_full else STARTUP_FAILURE)
+    paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
+    opening = Opening(settings, clock, _stop_for_recovery)
+
+    def built(logs: tuple[Log, Log] | None) -> Opened | None:
+        opened = _or_exit(partial(opening.build, *logs)) if logs else None
+        if opened:
+            serve(opened)
+        return opened
+
+    def serve(opened: Opened) -> None:
+        endpoint = _endpoint(settings, opened, clock)
+        router.routes = [
+            *(Route(path, endpoint) for path in paths),
+            *_other_routes(settings, opened.shard, paths, clock),
+        ]
+        direct.serve(dict.fromkeys(paths, endpoint))
+
+    async def run(opened: Opened | None, stopping: asyncio.Event) -> None:
+        """Serve, once that is possible, until the worker stops."""
+        while opened is None and not await _is_set_within(stopping, _OPENING_SECONDS):
+            opened = built(await asyncio.to_thread(_or_exit, opening.open_files))
+        if opened is None:
+            await opening.close()
+        else:
+            async with _shipping(settings, opened):
+                await stopping.wait()
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
@@ -75,11 +92,9 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
         # On Linux `nice` is of the thread that calls it.
         threads = ThreadPoolExecutor(_THREADS, "blocking", initializer=os.nice, initargs=(_NICENESS,))
         asyncio.get_running_loop().set_default_executor(threads)
-        shard.start()
-        tasks = [
-            asyncio.create_task(adopt_orphans(settings, graveyard)),
-            asyncio.create_task(drop_dead_letters_forever(settings, dead_committer)),
-        ]
+        stopping = asyncio.Event()
+        running = asyncio.create_task(run(opened, stopping))
+        running.add_done_callback(_stop_after_a_bug)
         connections = Connections(settings.limits, direct.begins)
         _stop_with_parent()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -89,19 +104,54 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
             yield {STATE: connections}
         finally:
             connections.close()
-            for task in tasks:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-            await shard.close(settings.server.grace_seconds)
-            await _close(dead_committer)
+            stopping.set()
+            await running
 
-    endpoint = _endpoint(settings, shard, dead_letters, clock)
-    paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
-    routes = [*(Route(path, endpoint) for path in paths), *_other_routes(settings, shard, paths, clock)]
+    waiting = (*paths, *([RELAY_PATH] if settings.server.relay_keys else []))
+    routes = [
+        *(Route(path, Unavailable()) for path in waiting),
+        Route(OPENAPI_PATH, Document(openapi(paths, settings))),
+    ]
     router = Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
-    direct = Direct(dict.fromkeys(paths, endpoint), router)  # what `lifespan` gives to connections
+    direct = Direct(router)
+    opened = built(_or_exit(opening.open_files))
     return direct
+
+
+def _or_exit(attempt: Callable[[], T]) -> T:
+    """The result of an attempt to open a shard; where that needs a person, the end of the collector."""
+    try:
+        return attempt()
+    except OSError as error:
+        logger.critical("%s", explain(error, "the log"))
+    except (WalError, BadSettings) as error:
+        logger.critical("%s", error)
+    sys.exit(STARTUP_FAILURE)
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
+
+
+@asynccontextmanager
+async def _shipping(settings: Settings, opened: Opened) -> AsyncIterator[None]:
+    """Ship, look after orphans and old segments; and at the end ship what can be shipped in time."""
+    opened.shard.start()
+    tasks = [
+        asyncio.create_task(adopt_orphans(settings, opened.graveyard)),
+        asyncio.create_task(drop_dead_letters_forever(settings, opened.dead_committer)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await opened.shard.close(settings.server.grace_seconds)
+        await _close(opened.dead_committer)
 
 
 def _other_routes(
@@ -114,11 +164,11 @@ def _other_routes(
         yield Route(RELAY_PATH, RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits))
 
 
-def _endpoint(settings: Settings, shard: Shard, dead_letters: DeadLetters, clock: Callable[[], int]) -> EventEndpoint:
-    secret = load_secret(settings)
+def _endpoint(settings: Settings, opened: Opened, clock: Callable[[], int]) -> EventEndpoint:
+    secret, shard = opened.secret, opened.shard
     intake = Intake(
         committer=shard.committer,
-        dead_letters=dead_letters,
+        dead_letters=opened.dead_letters,
         sessions=Sessions(secret, settings.session.timeout_seconds),
         limits=settings.limits,
         confirmations=shard.confirmations(),
@@ -142,6 +192,14 @@ async def _close(committer: Committer) -> None:
 
 def _stop() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _stop_after_a_bug(task: asyncio.Task[None]) -> None:
+    """End this process where what serves has ended before its time; another one starts."""
+    error = task.exception()
+    if error is not None:
+        logger.critical("a bug ends this worker", exc_info=error)
+        _stop()
 
 
 def _stop_for_recovery(fault: Exception) -> None:

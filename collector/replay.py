@@ -25,6 +25,7 @@ from wal.follow import logs, start_of_selection
 from wal.format import crc32c
 from wal.identity import read_log_id
 from wal.reader import Reader
+from wal.sealed import is_sealed
 from wal.segment import Block
 from wal.select import Selection
 from wal.verify import Finding, read_on
@@ -182,7 +183,8 @@ def _batch(asked: Replay, log_id: str, parts: list[Part]) -> Batch:
 
 
 def _of_log(files: Files, directory: str, selection: Selection, report: Report) -> Iterator[Part]:
-    """The chosen events of a log, block by block, as far as the next header proves them fsynced."""
+    """The chosen events of a log, block by block, as far as the next header, of a block or a segment, proves them
+    fsynced."""
     start = start_of_selection(files, directory, selection)
     if start is None:
         return
@@ -198,7 +200,9 @@ def _of_log(files: Files, directory: str, selection: Selection, report: Report) 
             unproven = step
     finally:
         reader.close()
-    if unproven:
+    if unproven and is_sealed(files, directory, unproven):
+        yield from _parts(unproven, selection)
+    elif unproven:
         report.unproven += sum(1 for _ in selection.chosen(unproven))
 
 

@@ -8,10 +8,12 @@ from typing import Final
 
 from collector.config import Settings
 from collector.errors import BadSettings
-from wal.files import Files
+from wal.errors import PASSING, cause_of
+from wal.files import Files, make_directories, named
 
 _FILE_NAME: Final = "session.secret"
 _SHORTEST: Final = 16
+_ADVICE: Final = "delete it to have a new one made, by which all visitors count as new, or restore it from a backup"
 
 
 def load_secret(settings: Settings) -> bytes:
@@ -29,19 +31,33 @@ def load_secret(settings: Settings) -> bytes:
 def _generated(path: str) -> str:
     """The secret in a file of mode 0600, which the first to come creates whole: `link` never overwrites."""
     if not os.path.exists(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        temporary = f"{path}.{os.getpid()}.tmp"
+        make_directories(os.path.dirname(path))
+        _make(path)
+    try:
+        with open(path, encoding="ascii") as file:
+            text = file.read()
+    except UnicodeDecodeError:
+        raise BadSettings(f"{path}: expected ASCII text; {_ADVICE}") from None
+    except OSError as error:
+        if error.errno in PASSING:
+            raise
+        raise BadSettings(f"{path}: {cause_of(error)}; expected a file that this user can read") from None
+    if len(text) < _SHORTEST:
+        raise BadSettings(f"{path}: expected at least {_SHORTEST} characters; {_ADVICE}")
+    return text
+
+
+def _make(path: str) -> None:
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with named(temporary), os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32))
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
-        os.unlink(temporary)
-        Files().sync_directory(os.path.dirname(path))  # after a power cut it must be the same
-    with open(path, encoding="ascii") as file:
-        text = file.read()
-    if len(text) < _SHORTEST:
-        raise BadSettings(f"{path}: expected at least {_SHORTEST} characters; delete it to have a new one made")
-    return text
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+    Files().sync_directory(os.path.dirname(path))  # after a power cut it must be the same

@@ -1,5 +1,6 @@
 """The processes of `collector serve`: a supervisor that binds the socket, and uvicorn workers that share it."""
 
+import logging
 import os
 import resource
 import socket
@@ -16,21 +17,33 @@ from collector.errors import BadSettings
 from collector.ingest.connection import Connection
 from collector.registry import Registry, key_digest
 from collector.secret import load_secret
+from collector.shard import retention_warning
 from collector.ship.sinks import sink_of
+from wal.errors import PASSING, explain
 
 _BACKLOG: Final = 2048
 _OTHER_FILES: Final = 256
 _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than load balancers keep idle connections, so that they are the ones to close."""
 
+
+class _FirstHand(logging.Filter):
+    """Drops uvicorn's line about a worker that could not start: the last line is to be the worker's, which says why."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is kept."""
+        return "failed to start, stopping the parent process" not in record.getMessage()
+
+
 LOGGING: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"}},
+    "filters": {"first hand": {"()": _FirstHand}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"level": "INFO", "handlers": ["stderr"]},
     # its warnings are of clients that send no HTTP: anybody could fill a disk with them
-    "loggers": {"uvicorn.error": {"level": "ERROR"}},
+    "loggers": {"uvicorn.error": {"level": "ERROR", "filters": ["first hand"]}},
 }
 
 
@@ -45,7 +58,12 @@ class _Supervisor(Multiprocess):
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises BadSettings."""
-    load_secret(settings)  # made, or refused, before any worker needs it
+    try:
+        load_secret(settings)  # made, or refused, before any worker needs it
+    except OSError as error:
+        if error.errno not in PASSING:  # else a worker makes it once it can, and answers 503 until then
+            print(f"collector: {explain(error, settings.log.dir)}", file=sys.stderr)
+            return STARTUP_FAILURE
     check(settings)
     _allow_files(settings.limits.connections)
     listener = _bind(settings.server.host, settings.server.port)
@@ -87,6 +105,8 @@ def check(settings: Settings) -> None:
         key_digest("server.relay_keys", key)
     for sink in settings.sink:
         sink_of(sink, sink.name)
+    if warning := retention_warning(settings):
+        print(f"collector: {warning}", file=sys.stderr)
 
 
 def _allow_files(connections: int) -> None:

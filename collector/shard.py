@@ -17,11 +17,15 @@ from wal.cursor import ensure_cursor
 from wal.errors import LogLocked, WalError
 from wal.files import Files
 from wal.format import Position
+from wal.identity import read_log_id
 from wal.log import Log
 from wal.reader import oldest
+from wal.room import Shortage, shortage_of
 from wal.sealed import drop_segments, leave_memory
 
 _RETENTION_SECONDS: Final = 60
+_ROOM_SECONDS: Final = 0.25
+"""How often the log is asked whether the disk is short, which costs nothing: it looks for itself as often."""
 _MEMORY_SECONDS: Final = 0.25
 """How often what every sink has leaves memory: seldom enough to cost nothing, often enough for it to be little."""
 
@@ -39,6 +43,7 @@ class Shard:
         end_worker: Callable[[Exception], None] | None = None,
     ) -> None:
         """`end_worker` is called when only a restart helps. Raises WalError, OSError, BadSettings."""
+        ensure_cursors(settings, log)
         self.committer = Committer(log, stall_seconds=settings.log.stall_seconds, on_poisoned=end_worker)
         self._end_worker = end_worker
         self._settings = settings
@@ -76,9 +81,14 @@ class Shard:
             self._log.close()
 
     async def _drop_forever(self) -> None:
+        """Let delivered segments go: by age and size once a minute, and at once while the disk is short."""
+        log, loop = self._log, asyncio.get_running_loop()
+        due = loop.time() + _RETENTION_SECONDS
         while True:
-            await asyncio.sleep(_RETENTION_SECONDS)
-            await asyncio.to_thread(drop, self._settings, self._log.files, self._log.directory, self._log.log_id)
+            await asyncio.sleep(_ROOM_SECONDS)
+            if log.is_short or loop.time() >= due:
+                due = loop.time() + _RETENTION_SECONDS
+                await asyncio.to_thread(drop, self._settings, log.files, log.directory, log.log_id, log.shortage)
 
     async def _leave_memory_forever(self) -> None:
         log, left = self._log, Position(0, 0, 0)
@@ -125,8 +135,27 @@ def open_log(settings: config.Settings, directory: str) -> Log:
     return log
 
 
-def drop(settings: config.Settings, files: Files, directory: str, log_id: bytes) -> None:
-    """Drop the segments of a shard that every sink has and that need not be kept."""
+def ensure_cursors(settings: config.Settings, log: Log) -> None:
+    """Give every sink its cursor on a log. Raises OSError.
+
+    Before the first event comes: a sink that skips to the newest must not skip what was answered 200 since.
+    """
+    for sink in settings.sink:
+        first = oldest(log.files, log.directory) if sink.start == "oldest" else None
+        ensure_cursor(log.files, log.directory, log.log_id, sink.name, first or log.end)
+
+
+def drop(
+    settings: config.Settings,
+    files: Files,
+    directory: str,
+    log_id: bytes,
+    shortage: Callable[[], Shortage] | None = None,
+) -> None:
+    """Drop the segments of a shard that every sink has and that need not be kept, or that a short disk needs more.
+
+    `shortage` tells how much it needs; without it the disk's own numbers do.
+    """
     with _warned(f"{directory}: no segment was dropped"):
         drop_segments(
             files,
@@ -135,7 +164,37 @@ def drop(settings: config.Settings, files: Files, directory: str, log_id: bytes)
             expected=[sink.name for sink in settings.sink],
             keep_ms=int(settings.log.retain_hours * 3_600_000),
             keep_bytes=settings.log.retain_bytes,
+            shortage=shortage() if shortage else shortage_of(files.room(directory), settings.log.min_free_bytes),
         )
+
+
+def drop_from_free_shards(settings: config.Settings) -> None:
+    """Drop what a short disk needs from the shards that nobody holds, so that one of them can be opened."""
+    files = Files()
+    for name in files.names(settings.log.dir):
+        directory = os.path.join(settings.log.dir, name)
+        with _warned(f"{directory}: no segment was dropped"), contextlib.suppress(FileNotFoundError, LogLocked):
+            log_id = read_log_id(files, directory)
+            lock = files.lock(os.path.join(directory, "LOCK"))
+            try:
+                drop(settings, files, directory, log_id)
+            finally:
+                files.close(lock)
+
+
+def retention_warning(settings: config.Settings) -> str | None:
+    """Say that the segments which may be kept do not fit on the disk; None where they do. Raises OSError."""
+    directory = os.path.abspath(settings.log.dir)
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    wanted = settings.server.workers * settings.log.retain_bytes
+    capacity = Files().room(directory).all_bytes
+    if wanted <= capacity:
+        return None
+    return (
+        f"log.retain_bytes: {settings.server.workers} workers keep up to {wanted} bytes of delivered segments, and the "
+        f"disk of {directory} has {capacity}; lower it, or they are given up early, whenever the disk is short"
+    )
 
 
 async def drop_dead_letters_forever(settings: config.Settings, committer: Committer) -> None:
@@ -157,10 +216,6 @@ async def drop_dead_letters_forever(settings: config.Settings, committer: Commit
 
 
 def _shipper(settings: sink_config.Sink, committer: Committer, graveyard: Graveyard) -> Shipper:
-    log = committer.log
-    # Before the first event comes: one that skips to the newest must not skip what was answered 200 since.
-    first = oldest(log.files, log.directory) if settings.start == "oldest" else None
-    ensure_cursor(log.files, log.directory, log.log_id, settings.name, first or log.end)
     return Shipper(
         settings.name,
         sink_of(settings, settings.name),

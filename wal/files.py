@@ -8,9 +8,14 @@ import ctypes
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from wal.errors import LogLocked
+
+FILE_MODE: Final = 0o640
+DIRECTORY_MODE: Final = 0o750
+"""Events are personal data: the owner writes, a group such as that of the operators reads, and others see nothing."""
 
 _KEEP_SIZE = 1
 """FALLOC_FL_KEEP_SIZE of linux/falloc.h: reserve blocks without growing the file, or `tail` would print NULs."""
@@ -19,6 +24,18 @@ _NO_RESERVATIONS = (errno.EOPNOTSUPP, errno.ENOSYS)
 
 _fallocate = ctypes.CDLL(None, use_errno=True).fallocate
 _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+class Room(NamedTuple):
+    """A file system's free bytes and inodes, as far as processes without privileges may have them, and how many it has.
+
+    `all_inodes` is 0 where they have no limit, as on btrfs.
+    """
+
+    bytes: int
+    inodes: int
+    all_bytes: int
+    all_inodes: int
 
 
 class Files:
@@ -33,7 +50,7 @@ class Files:
         if not os.path.isdir(path):
             self.make_directory(parent)
             with contextlib.suppress(FileExistsError):
-                os.mkdir(path)
+                os.mkdir(path, DIRECTORY_MODE)
         self.sync_directory(parent)
 
     def names(self, directory: str) -> list[str]:
@@ -45,7 +62,7 @@ class Files:
 
     def create(self, path: str) -> int:
         """A descriptor to write and read a file that is empty from now on."""
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
 
     def open(self, path: str, *, write: bool = False) -> int:
         """A descriptor of a file that exists."""
@@ -64,10 +81,11 @@ class Files:
         """Write at the descriptor's place. May write less than all; returns how many bytes."""
         return os.writev(descriptor, buffers)
 
-    def free_bytes(self, path: str) -> int:
-        """Bytes that a process without privileges can still write on the file system of `path`."""
+    def room(self, path: str) -> Room:
+        """What is left of the file system of `path`."""
         status = os.statvfs(path)
-        return status.f_bavail * status.f_frsize
+        unit = status.f_frsize
+        return Room(status.f_bavail * unit, status.f_favail, status.f_blocks * unit, status.f_files)
 
     def reserve(self, descriptor: int, offset: int, length: int) -> None:
         """Hold disk blocks for bytes to come, where the file system can."""
@@ -86,12 +104,18 @@ class Files:
     def sync_all(self, descriptor: int) -> None:
         os.fsync(descriptor)
 
+    def open_directory(self, path: str) -> int:
+        """A descriptor for `sync_names`."""
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def sync_names(self, descriptor: int) -> None:
+        """Make the names in an open directory durable."""
+        os.fsync(descriptor)
+
     def sync_directory(self, path: str) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Make the names in a directory durable, where a failed open may be reported as a failed sync."""
+        with opened_directory(self, path) as descriptor:
+            self.sync_names(descriptor)
 
     def forget_cache(self, descriptor: int, offset: int = 0, length: int = 0) -> None:
         """Make the next read of these synced bytes (`length` 0: all from `offset` on) come from the disk.
@@ -114,7 +138,7 @@ class Files:
 
     def lock(self, path: str) -> int:
         """A descriptor that holds the lock file until it is closed or the process ends. Raises LogLocked."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -124,6 +148,43 @@ class Files:
             os.close(descriptor)
             raise
         return descriptor
+
+
+@contextlib.contextmanager
+def opened_directory(files: Files, path: str) -> Iterator[int]:
+    """A descriptor of a directory, to sync its names after a change of them.
+
+    Open it before the change: where no descriptor is left, nothing has changed yet, and all of it can be tried again.
+    """
+    descriptor = files.open_directory(path)
+    try:
+        yield descriptor
+    finally:
+        files.close(descriptor)
+
+
+@contextlib.contextmanager
+def named(path: str) -> Iterator[None]:
+    """Put `path` into an OSError that names no file, as those of calls on a descriptor do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path
+        raise
+
+
+def make_directories(path: str) -> None:
+    """Create `path` and its missing parents, not durably. `os.makedirs` would give the parents another mode."""
+    if not os.path.isdir(path):
+        make_directories(os.path.dirname(os.path.abspath(path)))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, DIRECTORY_MODE)
+
+
+def opener(path: str, flags: int) -> int:
+    """The argument of this name for `open`, so that a file that it creates has FILE_MODE."""
+    return os.open(path, flags, FILE_MODE)
 
 
 def write_all(files: Files, descriptor: int, buffers: Sequence[bytes]) -> None:
@@ -140,32 +201,42 @@ def read_file(files: Files, path: str) -> bytes:
     """The whole of a small file."""
     descriptor = files.open(path)
     try:
-        return files.read(descriptor, files.size(descriptor), 0)
+        with named(path):
+            return files.read(descriptor, files.size(descriptor), 0)
     finally:
         files.close(descriptor)
 
 
 def copy_range(files: Files, source: str, target: str, offset: int, length: int) -> None:
     """Put a range of one file's bytes, fewer at its end, into a new file, and sync that; not its directory."""
-    reading, writing = files.open(source), files.create(target)
+    reading = files.open(source)
     try:
-        while length > 0 and (part := files.read(reading, min(length, _COPY_BYTES), offset)):
-            write_all(files, writing, [part])
-            offset += len(part)
-            length -= len(part)
-        files.sync_all(writing)
+        writing = files.create(target)
+        try:
+            with named(target):
+                _copy(files, reading, writing, offset, length)
+                files.sync_all(writing)
+        finally:
+            files.close(writing)
     finally:
         files.close(reading)
-        files.close(writing)
+
+
+def _copy(files: Files, reading: int, writing: int, offset: int, length: int) -> None:
+    while length > 0 and (part := files.read(reading, min(length, _COPY_BYTES), offset)):
+        write_all(files, writing, [part])
+        offset += len(part)
+        length -= len(part)
 
 
 def write_file(files: Files, path: str, content: bytes) -> None:
     """Put `content` at `path`, durably; after a crash the old file or the new one is there, whole."""
-    descriptor = files.create(f"{path}.tmp")
-    try:
-        write_all(files, descriptor, [content])
-        files.sync_all(descriptor)
-    finally:
-        files.close(descriptor)
-    files.rename(f"{path}.tmp", path)
-    files.sync_directory(os.path.dirname(path))
+    with named(path), opened_directory(files, os.path.dirname(path)) as directory:
+        descriptor = files.create(f"{path}.tmp")
+        try:
+            write_all(files, descriptor, [content])
+            files.sync_all(descriptor)
+        finally:
+            files.close(descriptor)
+        files.rename(f"{path}.tmp", path)
+        files.sync_names(directory)

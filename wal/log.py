@@ -7,24 +7,22 @@ import contextlib
 import errno
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import Final
 
 from wal.damage import Damage
-from wal.errors import LogClosed, LogFull, LogPoisoned, WalError
-from wal.files import Files
+from wal.errors import PASSING, LogClosed, LogFull, LogPoisoned, WalError, advice_on, cause_of
+from wal.files import Files, opened_directory
 from wal.format import MAX_BLOCK_BYTES, Position
 from wal.identity import ensure_log_id
 from wal.recovery import TornTail, recover
+from wal.room import Shortage, pressure, refusal, shortage_of, warning
 from wal.segment import SegmentName, SegmentWriter
 
 SEGMENT_BYTES: Final = 64 << 20
 SEGMENT_SECONDS: Final = 60
 _ROOM_CHECK_MS: Final = 200
-NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors that end once somebody makes room."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +30,11 @@ logger = logging.getLogger(__name__)
 def now_ms() -> int:
     """Unix milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def monotonic_ms() -> int:
+    """Milliseconds of a clock that nobody can set."""
+    return time.monotonic_ns() // 1_000_000
 
 
 class Log:
@@ -47,11 +50,14 @@ class Log:
         min_free_bytes: int = 0,
         files: Files | None = None,
         clock: Callable[[], int] = now_ms,
+        monotonic: Callable[[], int] = monotonic_ms,
     ) -> None:
         """Lock the directory, recover what is there and open a new segment.
 
         Below `warn_free_bytes` on the disk there is a warning, below `min_free_bytes` no commit, so that cursors and
-        the deletion of segments always have room. Raises LogLocked, Corrupt, Unreadable, OSError.
+        the deletion of segments always have room; inodes have a reserve likewise. `clock` gives the Unix ms that blocks
+        carry, `monotonic` the ms by which segments age: nobody can set it. Raises LogLocked, Corrupt,
+        Unreadable, OSError; one of `errors.PASSING` is worth another attempt.
         """
         self.directory = directory
         self.files = files or Files()
@@ -59,12 +65,16 @@ class Log:
         self._segment_ms = int(segment_seconds * 1000)
         self._warn_free_bytes = warn_free_bytes
         self._min_free_bytes = min_free_bytes
-        self._free_bytes = sys.maxsize
         self.fullness = 0.0
-        """The bytes that must stay free, as a share of those that are: 1 is where commits are refused."""
+        """The bytes or inodes that must stay free, as a share of those that are: above 1 commits are refused."""
+        self._no_room: str | None = None
+        self._is_short = False
+        self._was_refused = False
         self._is_warned = False
-        self._room_checked_ms = 0
+        self._room_checked_ms: int | None = None
         self._clock = clock
+        self._monotonic = monotonic
+        self._opened_ms = monotonic()
         self._fault: WalError | None = None
         self._is_abandoned = False
         self._is_idle = True
@@ -95,10 +105,9 @@ class Log:
         self._check_is_open()
         if len(payload) > MAX_BLOCK_BYTES:
             raise ValueError(f"{len(payload)} bytes in a block, the limit is {MAX_BLOCK_BYTES}")
-        now = self._clock()
         if records:
-            self._check_room(now)
-        if self._is_abandoned or self._is_due(now):
+            self._check_room()
+        if self._is_abandoned or self._is_due():
             self._rotate()
         try:
             self._segment.reserve(len(payload))
@@ -107,7 +116,7 @@ class Log:
             self._is_abandoned = error.errno not in (errno.ENOSPC, errno.EDQUOT)
             raise self._refusal(error) from error
         try:
-            self._segment.write(payload, records, now)
+            self._segment.write(payload, records, self._clock())
         except OSError as error:
             self._is_abandoned = True
             raise self._refusal(error) from error
@@ -125,17 +134,33 @@ class Log:
         self._check_is_open()
         if not self._is_idle:
             self.commit(b"", 0)
-        if self._is_due(self._clock()):
+        if self._is_due():
             self._rotate()
         with contextlib.suppress(LogFull):
-            self._look_for_room(self._clock())
+            self._look_for_room()
 
     @property
     def rotates_in(self) -> float | None:
         """Seconds until the active segment is due by its age; None while it holds no event."""
         if self._segment.sequence == self._segment.name.sequence:
             return None
-        return max(0.0, (self._segment.opened_ms + self._segment_ms - self._clock()) / 1000)
+        return max(0, self._opened_ms + self._segment_ms - self._monotonic()) / 1000
+
+    @property
+    def is_short(self) -> bool:
+        """Whether delivered segments should be given up now, which `shortage` tells how many. Costs nothing to ask."""
+        return self._is_short or self._was_refused
+
+    def shortage(self) -> Shortage:
+        """What has to become free. Asks the disk; for any thread, and one at a time. Raises OSError.
+
+        A refusal for want of room that the disk's own numbers do not show (a quota) counts once, as a shortage of one
+        segment: it may have ended since, and only the next commit can tell.
+        """
+        found = shortage_of(self.files.room(self.directory), self._min_free_bytes)
+        self._is_short = any(found)
+        was_refused, self._was_refused = self._was_refused, False
+        return Shortage(1, 1) if was_refused and not any(found) else found
 
     def seal(self) -> None:
         """Take no more commits, and prove the last one durable. The directory stays locked. Idempotent.
@@ -170,35 +195,35 @@ class Log:
         if self._fault is not None:
             raise self._fault.with_traceback(None)
 
-    def _is_due(self, now: int) -> bool:
+    def _is_due(self) -> bool:
         segment = self._segment
         if segment.sequence == segment.name.sequence:
             return False
-        return segment.offset >= self._segment_bytes or now - segment.opened_ms >= self._segment_ms
+        return segment.offset >= self._segment_bytes or self._monotonic() - self._opened_ms >= self._segment_ms
 
-    def _check_room(self, now: int) -> None:
-        """Raise LogFull below the watermark."""
-        self._look_for_room(now)
-        if self._free_bytes < self._min_free_bytes:
-            raise LogFull(
-                f"{self.directory}: {self._free_bytes} bytes are free, under the {self._min_free_bytes} that are kept "
-                "for cursors and deletion; make room on the disk"
-            )
+    def _check_room(self) -> None:
+        """Raise LogFull below the reserve."""
+        self._look_for_room()
+        if self._no_room:
+            raise LogFull(f"{self.directory}: {self._no_room}")
 
-    def _look_for_room(self, now: int) -> None:
+    def _look_for_room(self) -> None:
         """Ask the disk, a few times a second and not at each commit. Raises LogFull where it does not answer."""
-        if 0 <= now - self._room_checked_ms < _ROOM_CHECK_MS:
+        now = self._monotonic()
+        if self._room_checked_ms is not None and now - self._room_checked_ms < _ROOM_CHECK_MS:
             return
         self._room_checked_ms = now
         try:
-            self._free_bytes = self.files.free_bytes(self.directory)
+            room = self.files.room(self.directory)
         except OSError as error:
             raise self._refusal(error) from error
-        self.fullness = self._min_free_bytes / max(self._free_bytes, 1)
-        is_low = self._free_bytes < self._warn_free_bytes
-        if is_low and not self._is_warned:
-            logger.warning("%s: only %d bytes are free on this disk", self.directory, self._free_bytes)
-        self._is_warned = is_low
+        self.fullness = pressure(room, self._min_free_bytes)
+        self._no_room = refusal(room, self._min_free_bytes)
+        self._is_short = any(shortage_of(room, self._min_free_bytes))
+        low = warning(room, self._warn_free_bytes)
+        if low and not self._is_warned:
+            logger.warning("%s: %s", self.directory, low)
+        self._is_warned = low is not None
 
     def _rotate(self) -> None:
         old = self._segment
@@ -206,7 +231,9 @@ class Log:
         try:
             self._segment = self._create(old.name.number + 1, old.sequence, old.offset, old.previous)
         except OSError as error:
-            raise (self._refusal(error) if error.errno in NO_ROOM else self._poison(error)) from error
+            if error.errno in PASSING:
+                raise self._refusal(error) from error
+            raise self._poison(error, "a new segment could not be made") from error
         old.close()
 
     def _seal_segment(self) -> None:
@@ -216,30 +243,32 @@ class Log:
             raise self._poison(error) from error
 
     def _create(self, number: int, sequence: int, predecessor_end: int, previous: int) -> SegmentWriter:
-        segment = SegmentWriter(
-            self.files,
-            self.directory,
-            self.log_id,
-            SegmentName(number, sequence),
-            predecessor_end=predecessor_end,
-            previous=previous,
-            timestamp_ms=self._clock(),
-        )
-        try:
-            self.files.sync_directory(self.directory)
-        except OSError as error:
-            raise self._poison(error) from error
+        """A new segment, durable. Raises OSError where there is none, and LogPoisoned where nobody knows."""
+        with opened_directory(self.files, self.directory) as directory:
+            segment = SegmentWriter(
+                self.files,
+                self.directory,
+                self.log_id,
+                SegmentName(number, sequence),
+                predecessor_end=predecessor_end,
+                previous=previous,
+                timestamp_ms=self._clock(),
+            )
+            try:
+                self.files.sync_names(directory)
+            except OSError as error:
+                raise self._poison(error) from error
+        self._opened_ms = self._monotonic()
         self._is_abandoned = False
         self._is_idle = True
         return segment
 
     def _refusal(self, error: OSError) -> WalError:
-        reason = f"{self.directory}: {error.strerror}"
-        advice = "make room on the disk" if error.errno in NO_ROOM else "see the disk's own messages"
-        return LogFull(f"{reason}; nothing was kept of this block, {advice}")
+        self._was_refused = self._was_refused or error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return LogFull(f"{self.directory}: {cause_of(error)}; nothing was kept of this block, {advice_on(error)}")
 
-    def _poison(self, error: OSError) -> LogPoisoned:
+    def _poison(self, error: OSError, what: str = "fsync failed") -> LogPoisoned:
         self._fault = LogPoisoned(
-            f"{self.directory}: fsync failed ({error.strerror}); what the disk holds is unknown, restart to recover"
+            f"{self.directory}: {what} ({cause_of(error)}); what the disk holds is unknown, restart to recover"
         )
         return self._fault

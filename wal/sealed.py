@@ -1,20 +1,37 @@
 """Sealed segments on the disk: what there is, and unlinking what retention lets go."""
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from wal.cursor import consumers, load_cursor, sync_cursors
 from wal.errors import Corrupt
-from wal.files import Files
+from wal.files import Files, opened_directory
 from wal.format import Position
-from wal.log import now_ms
+from wal.log import monotonic_ms, now_ms
 from wal.retention import SealedSegment, droppable
-from wal.segment import SegmentName, SegmentReader, list_segments
+from wal.room import NO_SHORTAGE, Shortage
+from wal.segment import Block, SegmentName, SegmentReader, list_segments
 
 _UNIT_BYTES: Final = 2 << 20
 """Where a range of bytes that leave memory begins: the system keeps files in pieces of up to so many, as a whole."""
+
+logger = logging.getLogger(__name__)
+
+
+def steady_clock(clock: Callable[[], int] = now_ms, monotonic: Callable[[], int] = monotonic_ms) -> Callable[[], int]:
+    """A clock of Unix ms that reads `clock` once, now, and goes on by `monotonic`.
+
+    Across restarts only wall time tells how old a segment is. But a wall clock that somebody sets while this process
+    runs must not make segments old, which would then all go at once.
+    """
+    offset_ms = clock() - monotonic()
+    return lambda: monotonic() + offset_ms
+
+
+_retention_ms: Final = steady_clock()
 
 
 def drop_segments(
@@ -25,25 +42,60 @@ def drop_segments(
     expected: Iterable[str],
     keep_ms: int,
     keep_bytes: int,
+    shortage: Shortage = NO_SHORTAGE,
     passed: Position | None = None,
 ) -> list[SegmentName]:
     """Unlink the segments that every consumer has passed and that need not be kept; returns their names.
 
-    `expected` are consumers that may not have a cursor yet; until they do, nothing goes. `passed` stands for the cursor
-    of a log that has no consumer. Raises Corrupt, OSError.
+    `expected` are consumers that may not have a cursor yet; until they do, nothing goes. `shortage` is what the disk
+    lacks: segments go for it that would be kept. `passed` stands for the cursor of a log that has no consumer.
+    Raises Corrupt, OSError.
     """
     cursors = {name: load_cursor(files, directory, log_id, name) for name in consumers(files, directory)}
     if not set(expected) <= set(cursors):
         return []
     places = [cursor.acked for cursor in cursors.values() if cursor] + ([passed] if passed else [])
-    sealed = _sealed(files, directory, log_id)
-    names = droppable(sealed, places, now_ms=now_ms(), keep_ms=keep_ms, keep_bytes=keep_bytes)
-    if names and cursors:  # one that was read may not be durable yet: who wrote it may have ended before that
+    oldest = list_segments(files, directory)[:1]
+    if not places or not oldest or oldest[0].number >= min(places).segment:
+        return []  # asked a few times a second while the disk is short, and it would open every segment
+    sealed, now = _sealed(files, directory, log_id), _retention_ms()
+    due = droppable(sealed, places, now_ms=now, keep_ms=keep_ms, keep_bytes=keep_bytes)
+    gone = droppable(sealed, places, now_ms=now, keep_ms=keep_ms, keep_bytes=keep_bytes, shortage=shortage)
+    if gone and cursors:  # one that was read may not be durable yet: who wrote it may have ended before that
         sync_cursors(files, directory)
-    for name in names:
-        files.unlink(os.path.join(directory, str(name)))
-        files.sync_directory(directory)  # one after the other, or a power cut could leave a gap
+    if early := gone[len(due) :]:
+        logger.warning(
+            "%s: the disk is short: %d delivered segments (%d bytes) are given up before their retention is over",
+            directory,
+            len(early),
+            sum(segment.length for segment in early),
+        )
+    names = [segment.name for segment in gone]
+    _unlink(files, directory, names)
     return names
+
+
+def _unlink(files: Files, directory: str, names: Iterable[SegmentName]) -> None:
+    """Unlink one after the other, each durably: a power cut could leave a gap otherwise."""
+    with opened_directory(files, directory) as descriptor:
+        for name in names:
+            files.unlink(os.path.join(directory, str(name)))
+            files.sync_names(descriptor)
+
+
+def is_sealed(files: Files, directory: str, block: Block) -> bool:
+    """Whether the header of the next segment proves this block durable. Raises Unreadable, OSError."""
+    header = block.header
+    for name in list_segments(files, directory):
+        if name.number == header.segment + 1:
+            reader = SegmentReader(files, directory, header.log_id, name)
+            try:
+                return reader.header().durable >= header.end
+            except Corrupt:
+                return False
+            finally:
+                reader.close()
+    return False
 
 
 def leave_memory(files: Files, directory: str, start: Position, end: Position) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from wal.errors import Broken, Corrupt, ForeignLog, Unreadable
-from wal.files import Files, write_all
+from wal.files import Files, named, write_all
 from wal.format import (
     BLOCK_KIND,
     HEADER_BYTES,
@@ -79,7 +79,6 @@ class SegmentWriter:
         It is durable once the caller has synced the directory.
         """
         self.name = name
-        self.opened_ms = timestamp_ms
         self.sequence = name.sequence
         self.offset = HEADER_BYTES
         self._files = files
@@ -101,8 +100,9 @@ class SegmentWriter:
         path = os.path.join(directory, str(name))
         self._descriptor = files.create(f"{path}.tmp")
         try:
-            write_all(files, self._descriptor, [header])
-            files.sync_all(self._descriptor)
+            with named(path):
+                write_all(files, self._descriptor, [header])
+                files.sync_all(self._descriptor)
             files.rename(f"{path}.tmp", path)
         except BaseException:
             files.close(self._descriptor)

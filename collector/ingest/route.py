@@ -47,7 +47,7 @@ from collector.ingest.intake import Intake, Request
 from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of
 from collector.ingest.send import send_answer
 from collector.ingest.target import Face, Target, Targets
-from collector.problems import refusal_of
+from collector.problems import UNAVAILABLE, refusal_of
 from collector.registry import Property, is_key, key_in
 from wal.errors import WalError
 
@@ -252,6 +252,15 @@ class Document:
             await send_answer(scope, send, self._answer)
         else:
             await send_answer(scope, send, refusal_answer(Face.JSON, MethodNotAllowed(_DOCUMENT_METHODS).refusal))
+
+
+class Unavailable:
+    """An ASGI application for the paths that take events, while the log can't be opened. Not a function, from which
+    Starlette's `Route` would take GET alone."""
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer 503, whatever is asked."""
+        await send_answer(scope, send, refusal_answer(Face.JSON, UNAVAILABLE))
 
 
 async def not_found(scope: Scope, _receive: Receive, send: Send) -> None:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from collector.errors import SinkError
 from collector.ship.retry import Backoff
+from wal.files import make_directories, named, opener
 
 _FAILURES_DOWN: Final = 5
 _DIGITS: Final = re.compile(r"\d+")
@@ -99,8 +100,8 @@ def lock_path(directory: str, name: str) -> str:
 def save_health(directory: str, name: str, health: Health) -> None:
     """Replace the file; not durable, since a start begins anew. Raises OSError."""
     path = health_path(directory, name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(f"{path}.tmp", "wb") as file:
+    make_directories(os.path.dirname(path))
+    with named(path), open(f"{path}.tmp", "wb", opener=opener) as file:
         file.write(msgspec.json.encode(health))
     os.replace(f"{path}.tmp", path)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from collector.errors import SinkError
+from wal.files import make_directories, named, opener
 
 _TEMPORARY: Final = ".tmp"
 
@@ -20,7 +21,7 @@ class Folder:
     async def open(self) -> None:
         """Create the directory. Raises SinkError."""
         with self._reported():
-            await asyncio.to_thread(os.makedirs, self.where, exist_ok=True)
+            await asyncio.to_thread(make_directories, self.where)
 
     async def create(self, name: str, content: bytes, _: str) -> bool:
         """Link a file into place, unless there is one. Raises SinkError."""
@@ -38,7 +39,7 @@ class Folder:
             return await asyncio.to_thread(_read, os.path.join(self.where, name))
 
     def _create(self, path: str, content: bytes) -> bool:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        make_directories(os.path.dirname(path))
         is_new = not os.path.exists(path)
         if is_new:
             _write(path + _TEMPORARY, content)
@@ -50,7 +51,7 @@ class Folder:
         return is_new
 
     def _replace(self, path: str, content: bytes) -> None:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        make_directories(os.path.dirname(path))
         _write(path + _TEMPORARY, content)
         os.rename(path + _TEMPORARY, path)
         self._sync_folders(path)
@@ -72,7 +73,7 @@ class Folder:
 
 
 def _write(path: str, content: bytes) -> None:
-    with open(path, "wb") as file:
+    with named(path), open(path, "wb", opener=opener) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

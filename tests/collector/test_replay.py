@@ -189,6 +189,31 @@ def test_events_that_nothing_proves_durable_are_left_out_and_counted(folder: Pat
     assert "fsynced yet: 10" in done.stdout
 
 
+def test_the_last_block_of_a_recovered_segment_goes_out_too(folder: Path) -> None:
+    lines = _fill(folder, minutes=3)
+    path = max((folder / "data/log/00").glob("seg-*"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(b'["EVB1"')])  # as a crash leaves it, without the idle block
+    Log(str(folder / "data/log/00")).close()  # recovers it, and its header of a new segment says how far it is good
+    done = _replay(folder, "--sink", "file")
+    assert _arrived(folder) == lines
+    assert "fsynced yet" not in done.stdout
+
+
+def test_a_next_segment_of_another_log_proves_nothing(folder: Path) -> None:
+    lines = _fill(folder, minutes=3)
+    shard = folder / "data/log/00"
+    path = max(shard.glob("seg-*"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(b'["EVB1"')])
+    Log(str(folder / "data/log/01")).close()
+    foreign = max((folder / "data/log/01").glob("seg-*"))
+    number = int(path.name[4:14]) + 1
+    (shard / f"seg-{number:010d}-{31:016d}.ndjson").write_bytes(foreign.read_bytes())
+    assert "fsynced yet: 10" in _replay(folder, "--sink", "file").stdout
+    assert _arrived(folder) == lines[:20]
+
+
 def test_an_unknown_sink_is_named_with_those_there_are(folder: Path) -> None:
     with pytest.raises(BadSettings, match=r"no sink is named kafka; the settings have file$"):
         sink_named(load_settings(str(folder / "collector.toml")), "kafka")

@@ -1,5 +1,7 @@
 """The key behind tokens and visitor ids: made once, or from the environment, and never shown."""
 
+import errno
+import os
 import stat
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -50,6 +52,11 @@ def test_workers_that_start_at_once_agree_on_the_secret(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["session.secret"]
 
 
+def test_the_folder_of_the_secret_is_closed_to_others(tmp_path: Path) -> None:
+    load_secret(_settings(tmp_path / "new"))
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "new/data")] == [0o750, 0o750]
+
+
 @pytest.mark.parametrize("text", ["", "too short"])
 def test_a_damaged_secret_file_is_refused_with_its_path(tmp_path: Path, text: str) -> None:
     path = tmp_path / "data" / "session.secret"
@@ -57,6 +64,40 @@ def test_a_damaged_secret_file_is_refused_with_its_path(tmp_path: Path, text: st
     path.write_text(text)
     with pytest.raises(BadSettings, match=r"session\.secret: expected at least 16 characters; delete it"):
         load_secret(_settings(tmp_path))
+
+
+def test_a_secret_file_that_is_not_ascii_is_refused_with_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "session.secret"
+    path.parent.mkdir()
+    path.write_bytes(b"\xff" * 43)
+    with pytest.raises(BadSettings, match=r"session\.secret: expected ASCII text; delete it") as caught:
+        load_secret(_settings(tmp_path))
+    assert "xff" not in str(caught.value)
+
+
+def test_a_folder_in_the_place_of_the_secret_is_refused_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "data" / "session.secret").mkdir(parents=True)
+    with pytest.raises(BadSettings, match=r"session\.secret: Is a directory; expected a file that this user can read"):
+        load_secret(_settings(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read any file")
+def test_a_secret_file_that_may_not_be_read_is_refused_with_its_path(tmp_path: Path) -> None:
+    load_secret(_settings(tmp_path))
+    (tmp_path / "data" / "session.secret").chmod(0)
+    with pytest.raises(BadSettings, match=r"session\.secret: Permission denied; expected a file"):
+        load_secret(_settings(tmp_path))
+
+
+def test_a_secret_that_finds_no_room_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        load_secret(_settings(tmp_path))
+    assert str(caught.value.filename).startswith(str(tmp_path / "data" / "session.secret"))
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_a_secret_of_the_environment_is_the_same_on_every_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,15 @@ from wal.errors import LogPoisoned, WalError
 ACTIONS = (*(History.commit,) * 4, History.pause, *(History.ship,) * 2, History.drop)
 _CALLS = (
     *("reserve", "write", "sync", "sync_all", "sync_directory", "create", "rename", "truncate") * 2,
-    *("symlink", "unlink", "read", "open", "make_directory", "link"),
+    *("symlink", "unlink", "read", "open", "open_directory", "lock", "make_directory", "link"),
 )
 _NUMBERS = (
     *("cases", "crashes", "faults injected", "media damages", "acknowledged", "found in flight"),
     *("recovered", "reported lost", "lost without report", "duplicated"),
 )
 _ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_OPENINGS = ("create", "open", "open_directory", "lock")
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
 
 def run_cases(count: int, seed: int, kind: type[SimulatedFiles] = SimulatedFiles) -> Counter[str]:
@@ -61,9 +63,13 @@ def arm(random: Random, files: SimulatedFiles) -> None:
         files.crash_at = files.calls + random.choice((random.randint(1, 30), random.randint(1, 200)))
     if random.random() < 0.4:
         for _ in range(random.randint(1, 3)):
-            files.faults.append(Fault(random.choice(_CALLS), random.choice((1, 2, 5, 20)), random.choice(_ERRORS)))
+            call = random.choice(_CALLS)
+            errors = (*_ERRORS, *_NO_DESCRIPTOR) if call in _OPENINGS else _ERRORS
+            files.faults.append(Fault(call, random.choice((1, 2, 5, 20)), random.choice(errors)))
     if random.random() < 0.1:
         files.disk.capacity = random.randint(1000, 40_000)
+    if random.random() < 0.1:
+        files.disk.inodes = random.randint(4, 80)
     if random.random() < 0.3:
         files.short_writes = 0.5
 

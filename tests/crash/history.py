@@ -22,11 +22,12 @@ from wal.format import HEADER_BYTES, Position
 from wal.identity import read_log_id
 from wal.log import Log
 from wal.reader import Reader, oldest, read_all
+from wal.room import Shortage
 from wal.sealed import drop_segments, leave_memory
 from wal.segment import Block, list_segments
 
 DIRECTORY = "/data/log/00"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
 _SYNCS = ("sync", "sync_all", "sync_directory")
 _TEXT = ('abc 0000 \\n {}[],: \\u20ac \x7f ["EVB1","0123456789abcdef",         1,         148, ' * 80)[:4096]
 
@@ -74,6 +75,8 @@ class History:
         self._segment_bytes = random.choice((1, 600, 3000, 20_000))
         self._min_free_bytes = random.choice((0, 5000))
         self._clock_ms = 1_700_000_000_000
+        self._stepped_ms = 0
+        """By how much somebody has set the wall clock forward."""
         self._submitted = 0
         self._is_sealed = False
         self._names: dict[tuple[bytes, int, int], Block] = {}
@@ -90,10 +93,11 @@ class History:
         """Open the log and check what it found."""
         self.is_at_rest = False
         self.log = self._opened(self.files)
-        planned = self.files.faults, self.files.disk.capacity, self.files.short_writes
+        disk = self.files.disk
+        planned = self.files.faults, disk.capacity, disk.inodes, self.files.short_writes
         self.heal()
         self._check_start(self.log)
-        self.files.faults, self.files.disk.capacity, self.files.short_writes = planned
+        self.files.faults, disk.capacity, disk.inodes, self.files.short_writes = planned
 
     def commit(self) -> None:
         """Commit a block of random events. If there is no room for it, there is once room is made (I11)."""
@@ -110,6 +114,7 @@ class History:
         """Let time pass, and do what the committer does then."""
         start = self.running.end
         self._clock_ms += self.random.choice((100, 100, 30_000, 70_000))
+        self._stepped_ms = self.random.choice((0, 0, 0, -3_600_000, 3_600_000))
         try:
             self.running.mark_idle()
         except LogFull:
@@ -130,9 +135,18 @@ class History:
         """Unlink what retention lets go: the oldest, and nothing that a consumer still needs (I9)."""
         before = list_segments(self.files, DIRECTORY)
         expected = [consumer.name for consumer in self.consumers]
-        keep = self.random.choice((0, 1000, 10_000))
+        keep, files = self.random.choice((0, 1000, 10_000)), self.random.choice((0, 0, 2))
+        keep_ms = self.random.choice((0, 1 << 50))
         try:
-            drop_segments(self.files, DIRECTORY, self.running.log_id, expected=expected, keep_ms=0, keep_bytes=keep)
+            drop_segments(
+                self.files,
+                DIRECTORY,
+                self.running.log_id,
+                expected=expected,
+                keep_ms=keep_ms,
+                keep_bytes=keep,
+                shortage=Shortage(files=files),
+            )
         except (OSError, Unreadable):
             self.heal()
         except Corrupt:
@@ -167,7 +181,7 @@ class History:
         """Let there be no more faults, and room on the disk."""
         self.files.faults = []
         self.files.short_writes = 0.0
-        self.files.disk.capacity = BOUNDLESS
+        self.files.disk.capacity = self.files.disk.inodes = BOUNDLESS
 
     def crash(self) -> None:
         """Go on with what a loss of power leaves."""
@@ -191,7 +205,7 @@ class History:
     def check_poison(self) -> None:
         """I11, I12, I8: only a failed sync or a failing disk poisons, and then nothing more is acknowledged or read."""
         log, last = self.running, self.files.fired[-1] if self.files.fired else None
-        require(last is not None and (last.call in _SYNCS or last.error not in _NO_ROOM), "I11 poisoned by", last)
+        require(last is not None and (last.call in _SYNCS or last.error not in _PASSING), "I11 poisoned by", last)
         self.heal()
         end = log.end
         try:
@@ -266,7 +280,8 @@ class History:
             segment_bytes=self._segment_bytes,
             min_free_bytes=self._min_free_bytes,
             files=files,
-            clock=lambda: self._clock_ms,
+            clock=lambda: self._clock_ms + self._stepped_ms,
+            monotonic=lambda: self._clock_ms,
         )
 
     def _payload(self) -> tuple[bytes, int]:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from tests.crash.simulated_storage import BOUNDLESS, Disk, Entry, File, Folder, Link, Node, put
 from wal.errors import LogLocked
-from wal.files import Files
+from wal.files import Files, Room
 
 
 class PowerCut(BaseException):
@@ -55,6 +55,8 @@ class SimulatedFiles(Files):
         """Is told of all bytes that are written: the name that the file was created with, offset, bytes."""
         self._is_off = False
         self._descriptors: dict[int, _Open] = {}
+        self._folders: dict[int, Folder] = {}
+        """Open directories."""
         self._next_descriptor = 3
 
     def crash(self, random: Random) -> "SimulatedFiles":
@@ -76,7 +78,7 @@ class SimulatedFiles(Files):
     @property
     def has_room(self) -> bool:
         """The disk has no bounds that the process could feel."""
-        return self.disk.capacity >= BOUNDLESS
+        return min(self.disk.capacity, self.disk.inodes) >= BOUNDLESS
 
     def file(self, path: str) -> File:
         """The file at a path, to look at it or to damage it."""
@@ -123,7 +125,8 @@ class SimulatedFiles(Files):
 
     def close(self, descriptor: int) -> None:
         self._enter("close", changes=False)
-        self._descriptors.pop(descriptor).file.is_locked = False
+        if self._folders.pop(descriptor, None) is None:
+            self._descriptors.pop(descriptor).file.is_locked = False
 
     def size(self, descriptor: int) -> int:
         self._enter("size", changes=False)
@@ -151,9 +154,12 @@ class SimulatedFiles(Files):
             _fail(errno.ENOSPC)
         return self._append(descriptor, data)
 
-    def free_bytes(self, path: str) -> int:
-        self._enter("free_bytes", changes=False)
-        return max(0, self.disk.capacity - self._used())
+    def room(self, path: str) -> Room:
+        self._enter("room", changes=False)
+        disk = self.disk
+        all_inodes = 0 if disk.inodes >= BOUNDLESS else disk.inodes
+        free = max(0, disk.inodes - disk.used_inodes())
+        return Room(max(0, disk.capacity - self._used()), free, disk.capacity, all_inodes)
 
     def reserve(self, descriptor: int, offset: int, length: int) -> None:
         self._enter("reserve")
@@ -172,12 +178,18 @@ class SimulatedFiles(Files):
     def sync_all(self, descriptor: int) -> None:
         self._sync("sync_all", descriptor)
 
-    def sync_directory(self, path: str) -> None:
-        self._enter("sync_directory")
+    def open_directory(self, path: str) -> int:
+        self._enter("open_directory", changes=False)
         folder = self._find(path)
         if not isinstance(folder, Folder):
             _fail(errno.ENOENT, path)
-        self.disk.settle(folder)
+        self._next_descriptor += 1
+        self._folders[self._next_descriptor] = folder
+        return self._next_descriptor
+
+    def sync_names(self, descriptor: int) -> None:
+        self._enter("sync_directory")
+        self.disk.settle(self._folders[descriptor])
 
     def forget_cache(self, descriptor: int, offset: int = 0, length: int = 0) -> None:
         self._enter("forget_cache", changes=False)
@@ -254,6 +266,8 @@ class SimulatedFiles(Files):
             self.disk.settle(None)
 
     def _change(self, *change: Entry) -> None:
+        if self.disk.inodes < BOUNDLESS and self.disk.needs_inode(change):
+            _fail(errno.ENOSPC)
         for entry in change:
             put(entry.folder.entries, entry)
         self.disk.pending.append(change)

@@ -128,6 +128,17 @@ class Disk:
     root: Folder = field(default_factory=Folder)
     pending: list[Change] = field(default_factory=list)
     capacity: int = BOUNDLESS
+    inodes: int = BOUNDLESS
+    """How many files, folders and links there may be."""
+
+    def used_inodes(self) -> int:
+        """How many there are; a file with two names counts twice."""
+        return sum(1 for _ in _nodes(self.root))
+
+    def needs_inode(self, change: Change) -> bool:
+        """Whether a change of names makes something new that there is no inode for."""
+        is_rename = any(entry.node is None for entry in change)
+        return not is_rename and self.used_inodes() >= self.inodes
 
     def settle(self, folder: Folder | None) -> None:
         """Make changes of names durable: those of one folder, or all of them where there is a journal."""
@@ -147,7 +158,7 @@ class Disk:
         else:
             odds = random.choice((0.0, 0.5, 1.0))
             kept = [change for change in self.pending if random.random() < odds]
-        return Disk(self.is_journaled, _Image(random, kept).folder(self.root), [], self.capacity)
+        return Disk(self.is_journaled, _Image(random, kept).folder(self.root), [], self.capacity, self.inodes)
 
     def files(self) -> list[File]:
         """Every file that has a name, once."""
@@ -192,11 +203,15 @@ def put(names: dict[str, Node], entry: Entry) -> None:
 
 
 def _files(folder: Folder) -> Iterator[File]:
+    return (node for node in _nodes(folder) if isinstance(node, File))
+
+
+def _nodes(folder: Folder) -> Iterator[Node]:
+    """Everything below a folder."""
     for node in folder.entries.values():
-        if isinstance(node, File):
-            yield node
-        elif isinstance(node, Folder):
-            yield from _files(node)
+        yield node
+        if isinstance(node, Folder):
+            yield from _nodes(node)
 
 
 def _resize(data: bytearray, length: int) -> None:

@@ -1,20 +1,26 @@
-"""A collector under load whose disk runs full, or stands still: it refuses, loses nothing, and goes on by itself."""
+"""A collector under load that runs out of room, inodes or file descriptors, or whose disk stands still: it refuses,
+loses nothing, and goes on by itself."""
 
 import asyncio
+import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from tests.crash.load import Load
 from tests.crash.oracle import check_delivery
 from tests.crash.tally import Tally
-from tests.crash.volume import Volume, filled, memory, settings, volume
-from tests.running import Collector, Response, eventually, running
+from tests.crash.volume import Volume, filled, memory, read_only, settings, volume, without_inodes
+from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, Response, eventually, running
 
 _DISK_BYTES: Final = 64 << 20
+_INODES: Final = 2000
 _CONNECTIONS: Final = 32
 _EVENTS: Final = 300
 _STALL_SECONDS: Final = 0.5
@@ -38,7 +44,8 @@ def test_a_full_disk_means_503_until_there_is_room_without_a_restart(
             load = asyncio.run(_fill_and_empty(collector, times))
             assert collector.workers() == workers, collector.said
             check_delivery(collector, load, tally, faults=times)
-            refused = {record["event"]["uid"] for record in collector.stored()} & load.refused
+            kept = [*collector.stored(), *collector.shipped()]
+            refused = {record["event"]["uid"] for record in kept} & load.refused
             assert refused == set(), "refused and kept"
 
 
@@ -54,28 +61,131 @@ def test_a_disk_that_stands_still_sheds_new_requests_and_answers_those_that_wait
             check_delivery(collector, load, tally, faults=1)
 
 
-def test_a_start_on_a_full_disk_is_tried_again_until_there_is_room(tmp_path: Path) -> None:
-    """Behind a clean stop, which leaves no reservation that a start could give back."""
-    with memory(tmp_path / "data", _DISK_BYTES):
+@pytest.mark.parametrize("is_first", [True, False], ids=["the first start", "a later start"])
+def test_a_start_on_a_full_disk_answers_503_until_there_is_room_without_a_restart(
+    tmp_path: Path, is_first: bool
+) -> None:
+    with memory(tmp_path / "data", _DISK_BYTES), ThreadPoolExecutor(1) as pool:
         _put_the_sink_elsewhere(tmp_path)
-        with running(tmp_path, settings=settings(min_free_bytes=0)) as collector, ThreadPoolExecutor(1) as pool:
-            assert collector.stop() == 0
+        collector = Collector(tmp_path, settings=settings(min_free_bytes=0))
+        try:
+            if not is_first:
+                collector.start()
+                assert collector.stop() == 0  # which leaves no reservation that a start could give back
             with filled(collector.folder / "data"):
                 starting = pool.submit(collector.start)
-                eventually(lambda: collector.said.count("No space left on device") > 3, "starts find no room")
-                assert collector.process.poll() is None
+                eventually(lambda: _is_shed(collector), "events are answered 503")
+                assert _outcome(collector.post(_EVENT)) == _SHED
+                assert collector.send("GET", "/openapi.json").status == 200
+                workers = collector.workers()
             starting.result()
-            assert collector.post(_EVENT).status == 200
+            eventually(lambda: collector.post(_EVENT).status == 200, "there is room")
+            assert collector.workers() == workers, collector.said
+            assert 1 <= collector.said.count("the log can't be opened yet") <= len(workers)
+            assert "No space left on device" in collector.said
             assert collector.stop() == 0
-            assert len(collector.shipped()) == 1
+            assert {record["event"]["uid"] for record in collector.stored()} == {"u"}
+            assert len(collector.shipped()) == len(collector.stored())
+        finally:
+            if collector.process.poll() is None:
+                collector.kill()
 
 
-async def _fill_and_empty(collector: Collector, times: int) -> Load:
+def test_a_collector_that_waits_for_room_stops_when_it_is_told_to(tmp_path: Path) -> None:
+    with memory(tmp_path / "data", _DISK_BYTES), filled(tmp_path / "data"), ThreadPoolExecutor(1) as pool:
+        collector = Collector(tmp_path, settings=settings(min_free_bytes=0))
+        starting = pool.submit(collector.start)
+        try:
+            eventually(lambda: _is_shed(collector), "events are answered 503")
+            assert collector.stop() == 0
+        finally:
+            if collector.process.poll() is None:
+                collector.kill()
+            wait([starting])
+        assert "Traceback" not in collector.said
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.torture, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_a_disk_without_inodes_means_503_until_there_are_some_without_a_restart(
+    tmp_path: Path, kind: str, times: int, tally: Tally
+) -> None:
+    """The sink is on this disk too, so that its files and its state find no inode either."""
+    data = tmp_path / "data"
+    disk = memory(data, _DISK_BYTES, _INODES) if kind == "tmpfs" else volume(data, kind, tmp_path / "image", _INODES)
+    with disk, running(tmp_path, settings=settings(min_free_bytes=0)) as collector:
+        workers = collector.workers()
+        load = asyncio.run(_fill_and_empty(collector, times, without_inodes))
+        assert collector.workers() == workers, collector.said
+        assert "inodes are free" in collector.said
+        check_delivery(collector, load, tally, faults=times)
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.torture, pytest.mark.timeout(600)])])
+def test_a_want_of_file_descriptors_means_503_at_a_rotation_and_ends_no_worker(
+    tmp_path: Path, times: int, tally: Tally
+) -> None:
+    with running(tmp_path, settings=settings()) as collector:
+        workers = collector.workers()
+        load = asyncio.run(_fill_and_empty(collector, times, lambda _: _without_descriptors(workers)))
+        assert collector.workers() == workers, collector.said
+        assert "fsync failed" not in collector.said
+        check_delivery(collector, load, tally, faults=times)
+
+
+def test_delivered_segments_are_given_up_before_a_request_is_shed(tmp_path: Path) -> None:
+    """The events are more than the disk holds, and retention would keep them for a day."""
+    with memory(tmp_path / "data", _DISK_BYTES):
+        _put_the_sink_elsewhere(tmp_path)
+        with running(tmp_path, workers=1, settings=settings(min_free_bytes=8 << 20)) as collector:
+            event = {**_EVENT, "extra": {"text": "x" * 60_000}}
+            sent = _DISK_BYTES // 60_000 * 3 // 2
+            for _ in range(sent):
+                assert collector.post(event).status == 200, collector.said
+            assert "are given up before their retention is over" in collector.said
+            assert collector.stop() == 0
+            assert len(collector.shipped()) == sent
+            assert 0 < len(collector.stored()) < sent
+
+
+def test_a_start_on_a_read_only_disk_ends_with_the_cause(tmp_path: Path) -> None:
+    with memory(tmp_path / "data", _DISK_BYTES):
+        _put_the_sink_elsewhere(tmp_path)
+        with running(tmp_path, settings=settings()) as collector:
+            assert collector.stop() == 0
+        with read_only(tmp_path / "data"):
+            command = [str(PROGRAMS / "collector"), "serve", "--config", str(tmp_path / "collector.toml")]
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert done.returncode == 3
+    assert "the disk is mounted read-only; mount it writable" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@contextmanager
+def _without_descriptors(workers: list[psutil.Process]) -> Iterator[Callable[[], None]]:
+    """These processes can open no file until this ends."""
+    before = [worker.rlimit(psutil.RLIMIT_NOFILE) for worker in workers]
+    for worker, (_, hard) in zip(workers, before, strict=True):
+        worker.rlimit(psutil.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield lambda: None
+    finally:
+        for worker, limits in zip(workers, before, strict=True):
+            worker.rlimit(psutil.RLIMIT_NOFILE, limits)
+
+
+async def _fill_and_empty(
+    collector: Collector, times: int, exhausted: Callable[[Path], AbstractContextManager[Callable[[], None]]] = filled
+) -> Load:
+    """Keep up a load while the resource that `exhausted` takes away is gone so many times, each until events are shed.
+
+    `exhausted` takes the folder of the data, and gives what takes away again what others let go.
+    """
     load = Load(collector.port, _NO_END, _CONNECTIONS)
     running_load = asyncio.create_task(load.run())
     for _ in range(times):
         await load.reached(len(load.acknowledged) + _EVENTS)
-        with filled(collector.folder / "data") as fill:
+        with exhausted(collector.folder / "data") as fill:
             refused = len(load.refused)
             while len(load.refused) < refused + _EVENTS:
                 fill()  # what rotation gives back, too
@@ -119,6 +229,13 @@ async def _probe_until_shed(
         probes[uid] = asyncio.get_running_loop().run_in_executor(pool, collector.post, event)
         await asyncio.wait(probes.values(), timeout=_PROBE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     return probes
+
+
+def _is_shed(collector: Collector) -> bool:
+    try:
+        return collector.post(_EVENT).status == 503
+    except OSError:  # it does not listen yet
+        return False
 
 
 def _outcome(response: Response) -> tuple[int, str | None]:

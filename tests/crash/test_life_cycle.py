@@ -36,6 +36,20 @@ dir = "data/events"
 """
 
 
+def test_nothing_below_data_is_open_to_others(tmp_path: Path) -> None:
+    with running(tmp_path, workers=1) as collector:
+        collector.post(_EVENT)
+        collector.post({"ea": "view"})  # a dead letter
+        eventually(collector.shipped, "the event is shipped")
+        eventually(lambda: list((tmp_path / "data/log/00/sinks").glob("*.json")), "the sink's state is written")
+        assert collector.stop() == 0
+    paths = [tmp_path / "data", *(tmp_path / "data").rglob("*")]
+    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in paths if not path.is_symlink()}
+    assert {path.name for path, mode in modes.items() if path.is_dir() and mode != 0o750} == set()
+    assert {path.name for path, mode in modes.items() if path.is_file() and mode != 0o640} == {"session.secret"}
+    assert len(modes) > 20
+
+
 def test_the_next_start_goes_on_where_the_last_stop_was(tmp_path: Path) -> None:
     with running(tmp_path, workers=1) as collector:
         first = collector.post(_EVENT).headers["x-event-id"]

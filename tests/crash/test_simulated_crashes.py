@@ -96,14 +96,14 @@ class SyncsNothing(SimulatedFiles):
     def sync_all(self, descriptor: int) -> None:
         """Only say so."""
 
-    def sync_directory(self, path: str) -> None:
+    def sync_names(self, descriptor: int) -> None:
         """Only say so."""
 
 
 class SyncsNoNames(SimulatedFiles):
     """A new file or name may be gone, although the content is synced."""
 
-    def sync_directory(self, path: str) -> None:
+    def sync_names(self, descriptor: int) -> None:
         """Only say so."""
 
 

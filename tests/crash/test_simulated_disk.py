@@ -101,4 +101,4 @@ def test_a_write_that_finds_no_room_is_short_and_then_fails(files: SimulatedFile
     assert files.write(descriptor, [_NEW]) == SECTOR
     with pytest.raises(OSError, match="No space left"):
         files.write(descriptor, [_NEW])
-    assert files.free_bytes("/d") == 0
+    assert files.room("/d").bytes == 0

@@ -167,6 +167,33 @@ def test_a_full_disk_refuses_events_until_there_is_room(
     assert _found(_open(files.crash(Random(0)))) == list(range(1, log.end.sequence))
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize(("call", "nth"), [("create", 1), ("open_directory", 1), ("create", 2), ("open_directory", 2)])
+def test_a_want_of_descriptors_at_a_rotation_refuses_events_until_there_are_some(
+    files: SimulatedFiles, call: str, nth: int, number: int
+) -> None:
+    log = _open(files, segment_bytes=1)
+    _commit(log, 2)
+    files.faults = [Fault(call, nth, number)]
+    _commit(log, nth - 1)
+    with pytest.raises(LogFull, match="out of file descriptors"):
+        _commit(log, 1)
+    _commit(log, 4 - nth)
+    assert _found(_open(files.crash(Random(0)))) == [1, 2, 3, 4, 5]
+
+
+def test_a_disk_without_inodes_takes_events_again_once_there_are_some(files: SimulatedFiles) -> None:
+    log = _open(files, segment_bytes=1)
+    _commit(log, 2)
+    files.disk.inodes = files.disk.used_inodes()
+    for _ in range(3):
+        with pytest.raises(LogFull, match="No space left on device"):
+            _commit(log, 1)
+    files.disk.inodes += 2
+    _commit(log, 1)
+    assert _found(_open(files.crash(Random(0)))) == [1, 2, 3]
+
+
 def test_a_disk_without_room_takes_events_again_once_there_is_some(files: SimulatedFiles) -> None:
     log = _open(files)
     files.disk.capacity = 3000

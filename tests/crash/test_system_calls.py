@@ -24,6 +24,7 @@ from tests.running import PATIENCE_SECONDS
 
 _KILL: Final = "signal=SIGKILL"
 _NO_ROOM: Final = ("error=ENOSPC", "error=EDQUOT", "error=EFBIG")
+_NO_DESCRIPTOR: Final = ("error=EMFILE", "error=ENFILE")
 _GONE: Final = ("error=EIO", "error=EROFS")
 _FAULTS: Final = {
     "fdatasync": ("error=EIO", "error=ENOSPC", _KILL),
@@ -36,7 +37,7 @@ _FAULTS: Final = {
     "unlink": ("error=EIO", _KILL),
     "symlink": ("error=ENOSPC", _KILL),
     "mkdir": ("error=ENOSPC", _KILL),
-    "openat": ("error=EMFILE", _KILL),
+    "openat": (*_NO_DESCRIPTOR, _KILL),
     "pread64": ("error=EIO", _KILL),
     "fadvise64": (_KILL,),
 }
@@ -250,7 +251,7 @@ def _calls(trace: str) -> dict[str, int]:
 
 
 def _judge_end(call: str, fault: str, account: Account, run: _Run) -> None:
-    """A failed fsync ends the writer, a kill does, and a want of room does not."""
+    """A failed fsync ends the writer, a kill does, and a want of room or of descriptors does not."""
     if fault == _KILL:
         assert run.code in (-signal.SIGKILL, writer.FINISHED)
     elif not run.injected:
@@ -259,7 +260,7 @@ def _judge_end(call: str, fault: str, account: Account, run: _Run) -> None:
         assert run.code != writer.FINISHED
     elif call == "fsync":  # that of a cursor, or of a segment that is not in use yet, is reported and tried again
         assert run.code != writer.FINISHED or account.faults
-    elif fault in _NO_ROOM:
+    elif fault in (*_NO_ROOM, *_NO_DESCRIPTOR):
         assert run.code in (writer.FINISHED, writer.UNSEALED, writer.UNOPENED)
     else:
         assert run.code in (writer.FINISHED, writer.UNSEALED, writer.UNOPENED, writer.POISONED)

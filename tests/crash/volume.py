@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -93,14 +94,17 @@ class Volume:
 
 
 @contextmanager
-def volume(path: Path, kind: str, image: Path) -> Iterator[Volume]:
-    """A new file system of that kind in `image`, mounted at `path`, gone at the end. Skips where that can't be."""
+def volume(path: Path, kind: str, image: Path, inodes: int = 0) -> Iterator[Volume]:
+    """A new file system of that kind in `image`, mounted at `path`, gone at the end. Skips where that can't be.
+
+    `inodes`: how many an ext4 has; 0: as many as is usual.
+    """
     _require(_MAKE[kind][0])
     if not Path("/dev/loop-control").exists():
         pytest.skip("there are no loop devices")
     with image.open("wb") as file:
         file.truncate(VOLUME_BYTES)
-    _run(*_MAKE[kind], str(image))
+    _run(*_MAKE[kind], *(["-N", str(inodes)] if inodes else []), str(image))
     path.mkdir(exist_ok=True)
     try:
         yield Volume(image, path)
@@ -109,11 +113,11 @@ def volume(path: Path, kind: str, image: Path) -> Iterator[Volume]:
 
 
 @contextmanager
-def memory(path: Path, size: int) -> Iterator[None]:
-    """A tmpfs of `size` bytes at `path`, gone at the end. Skips where that can't be."""
+def memory(path: Path, size: int, inodes: int = 0) -> Iterator[None]:
+    """A tmpfs of `size` bytes (0 `inodes`: no limit of them) at `path`, gone at the end. Skips where that can't be."""
     _require("mount")
     path.mkdir(exist_ok=True)
-    _run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path))
+    _run("mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes={inodes}", "tmpfs", str(path))
     try:
         yield
     finally:
@@ -137,6 +141,35 @@ def filled(path: Path) -> Iterator[Callable[[], None]]:
             yield fill
         finally:
             filler.unlink()
+
+
+@contextmanager
+def without_inodes(path: Path) -> Iterator[Callable[[], None]]:
+    """No inode left on the file system at `path` until this ends; gives what uses up those that others let go."""
+    folder = path / "fillers"
+    folder.mkdir()
+    numbers = count()
+
+    def use_up() -> None:
+        with suppress(OSError):
+            for number in numbers:
+                (folder / str(number)).touch()
+
+    try:
+        use_up()
+        yield use_up
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[None]:
+    """The file system at `path` takes no write until this ends."""
+    _run("mount", "-o", "remount,ro", str(path))
+    try:
+        yield
+    finally:
+        _run("mount", "-o", "remount,rw", str(path))
 
 
 def _require(program: str) -> None:

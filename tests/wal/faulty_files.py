@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from tests.running import PATIENCE_SECONDS
-from wal.files import Files
+from wal.files import Files, Room
 
 
 class FaultyFiles(Files):
@@ -38,6 +38,9 @@ class FaultyFiles(Files):
 
     def _meet(self, call: str) -> None:
         self.calls.append(call)
+        self._fail_as_planned(call)
+
+    def _fail_as_planned(self, call: str) -> None:
         plan = self._plans.get(call)
         if plan and (fault := plan.popleft()):
             raise fault
@@ -53,9 +56,7 @@ class FaultyFiles(Files):
         return super().create(path)
 
     def read(self, descriptor: int, length: int, offset: int) -> bytes:
-        plan = self._plans.get("read")
-        if plan and (fault := plan.popleft()):
-            raise fault
+        self._fail_as_planned("read")
         return super().read(descriptor, length, offset)
 
     def write(self, descriptor: int, buffers: Sequence[bytes]) -> int:
@@ -82,9 +83,13 @@ class FaultyFiles(Files):
         self._meet("sync_all")
         super().sync_all(descriptor)
 
-    def sync_directory(self, path: str) -> None:
+    def open_directory(self, path: str) -> int:
+        self._fail_as_planned("open_directory")
+        return super().open_directory(path)
+
+    def sync_names(self, descriptor: int) -> None:
         self._meet("sync_directory")
-        super().sync_directory(path)
+        super().sync_names(descriptor)
 
     def rename(self, source: str, target: str) -> None:
         self._meet("rename")
@@ -100,11 +105,14 @@ class FaultyFiles(Files):
 
 
 class SmallDisk(FaultyFiles):
-    """A disk with so many bytes free, which counts how often it is asked for them."""
+    """A disk with these bytes and inodes free, which counts how often it is asked for them."""
 
     free = 1000
+    inodes = 0
+    all_inodes = 0
+    """0: it has no limit of them."""
     asked = 0
 
-    def free_bytes(self, path: str) -> int:
+    def room(self, path: str) -> Room:
         self.asked += 1
-        return self.free
+        return Room(self.free, self.inodes, 1 << 40, self.all_inodes)

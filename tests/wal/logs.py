@@ -20,13 +20,18 @@ FOREVER = Position(1 << 32, 0, 0)
 
 
 class Clock:
-    """Unix milliseconds that move when they are set."""
+    """Time that moves when `ms` is set: Unix milliseconds, and the milliseconds of a clock that nobody can set."""
 
     def __init__(self) -> None:
         self.ms = START_MS
+        self.stepped_ms = 0
+        """By how much the wall clock was set forward."""
 
     def __call__(self) -> int:
-        return self.ms
+        return self.ms + self.stepped_ms
+
+    def monotonic(self) -> int:
+        return self.ms - START_MS
 
 
 def line(number: int) -> bytes:

@@ -28,7 +28,7 @@ _WAL: Final = str(PROGRAMS / "wal")
 @pytest.fixture
 def log(directory: str, clock: Clock) -> Iterator[Log]:
     """Events 1 to 3 in the first segment, 4 and 5 in the second, which is active."""
-    with closing(Log(directory, clock=clock)) as log:
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
         log.commit(lines([1, 2, 3]), 3)
         clock.ms += 60_000
         log.commit(lines([4, 5]), 2)
@@ -88,7 +88,10 @@ def test_cat_prints_every_event_verbatim_while_the_log_is_written(log: Log, dire
 def test_cat_of_a_folder_of_logs_is_in_order_of_time(log: Log, directory: str, clock: Clock, tmp_path: Path) -> None:
     between = Clock()
     between.ms += 1
-    with closing(Log(f"{directory}-2", clock=between)) as other, closing(Log(f"{directory}-3")):
+    with (
+        closing(Log(f"{directory}-2", clock=between, monotonic=between.monotonic)) as other,
+        closing(Log(f"{directory}-3")),
+    ):
         other.commit(line(8), 1)
         between.ms = clock.ms + 1
         other.commit(line(9), 1)
@@ -99,7 +102,7 @@ def test_cat_of_a_folder_of_logs_is_in_order_of_time(log: Log, directory: str, c
 @pytest.fixture
 def shop(directory: str, clock: Clock) -> str:
     """A log of four records, a minute and a segment apart."""
-    with closing(Log(directory, clock=clock)) as log:
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
         for number, action in enumerate(["view", "click", "view", "click"], 1):
             log.commit(_RECORD % (number, action.encode(), number), 1)
             clock.ms += 60_000
@@ -412,7 +415,7 @@ def test_help_names_every_command() -> None:
 @pytest.fixture
 def damaged(directory: str, clock: Clock) -> str:
     """Events 1 to 3 are damaged, 4 can be read, the segment of 5 is lost, 6 can be read, and its segment is torn."""
-    with closing(Log(directory, clock=clock)) as log:
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
         for first, count, pause in ((1, 3, 0), (4, 1, 60_000), (5, 1, 60_000), (6, 1, 0)):
             log.commit(lines(range(first, first + count)), count)
             clock.ms += pause

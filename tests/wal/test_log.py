@@ -18,6 +18,7 @@ from tests.wal.logs import Clock, crash_image, events, line, lines, read_blocks,
 from wal.errors import LogClosed, LogFull, LogLocked, LogPoisoned
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log
+from wal.room import Shortage
 
 _HOLD_THE_LOG = "import sys; from wal.log import Log; log = Log(sys.argv[1]); print('held', flush=True); input()"
 _NO_ROOM = [errno.ENOSPC, errno.EDQUOT, errno.EFBIG]
@@ -36,7 +37,9 @@ class _Fault(NamedTuple):
 @pytest.fixture
 def log(directory: str, files: FaultyFiles, clock: Clock) -> Iterator[Log]:
     """A log with event 1, whose segments are due after two small blocks or one minute."""
-    with closing(Log(directory, files=files, clock=clock, segment_bytes=HEADER_BYTES + 2 * _BLOCK)) as log:
+    with closing(
+        Log(directory, files=files, clock=clock, monotonic=clock.monotonic, segment_bytes=HEADER_BYTES + 2 * _BLOCK)
+    ) as log:
         log.commit(line(1), 1)
         yield log
 
@@ -108,6 +111,23 @@ def test_a_segment_of_its_age_has_a_successor_from_the_next_commit_on(log: Log, 
     _commit(log, 3)
     assert len(segments(directory)) == 2
     assert events(directory) == [1, 2, 3]
+
+
+def test_a_wall_clock_that_is_set_back_does_not_stop_rotation(log: Log, directory: str, clock: Clock) -> None:
+    clock.stepped_ms = -3_600_000
+    clock.ms += 60_000
+    assert log.rotates_in == 0
+    _commit(log, 2)
+    assert [path.name[:14] for path in segments(directory)] == ["seg-0000000001", "seg-0000000002"]
+    assert read_blocks(directory)[-1].header.timestamp_ms == clock()
+
+
+def test_a_wall_clock_that_jumps_ahead_rotates_nothing(log: Log, directory: str, clock: Clock) -> None:
+    clock.stepped_ms = 365 * 86_400_000
+    log.mark_idle()
+    _commit(log, 2)
+    assert log.rotates_in == 60
+    assert len(segments(directory)) == 1
 
 
 def test_a_quiet_log_leaves_a_segment_of_its_age_too_but_never_an_empty_one(
@@ -250,6 +270,30 @@ def test_a_full_disk_refuses_the_commit_and_no_later_one(
     assert events(crash_image(log.directory)) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("call", ["open_directory", "create"])
+def test_a_want_of_file_descriptors_refuses_the_commit_and_no_later_one(
+    log: Log, files: FaultyFiles, clock: Clock, number: int, call: str
+) -> None:
+    clock.ms += 60_000
+    files.fail(call, number)
+    with pytest.raises(LogFull, match=f"{log.directory}: .*out of file descriptors; .*, raise "):
+        log.commit(line(0), 1)
+    assert events(log.directory) == [1]
+    _commit(log, 2, 3)
+    assert events(crash_image(log.directory)) == [1, 2, 3]
+    assert not log.is_short
+
+
+def test_a_rotation_by_age_that_finds_no_descriptor_is_tried_again(log: Log, files: FaultyFiles, clock: Clock) -> None:
+    clock.ms += 60_000
+    files.fail("open_directory", errno.EMFILE)
+    with pytest.raises(LogFull, match=r"raise ulimit -n or lower limits\.connections"):
+        log.mark_idle()
+    log.mark_idle()
+    assert len(segments(log.directory)) == 2
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("written", [1, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + 1, _BLOCK - 1])
 def test_a_part_of_a_block_is_void_and_the_next_commit_is_in_a_new_segment(
@@ -367,7 +411,9 @@ def test_below_the_watermark_commits_are_refused_until_there_is_room(
     directory: str, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk = SmallDisk()
-    with closing(Log(directory, files=disk, clock=clock, warn_free_bytes=900, min_free_bytes=500)) as log:
+    with closing(
+        Log(directory, files=disk, clock=clock, monotonic=clock.monotonic, warn_free_bytes=900, min_free_bytes=500)
+    ) as log:
         _commit(log, 1)
         disk.free = 800
         clock.ms += 200
@@ -393,7 +439,7 @@ def test_fullness_is_the_bytes_that_must_stay_free_as_a_share_of_those_that_are(
 ) -> None:
     disk = SmallDisk()
     disk.free = free
-    with closing(Log(directory, files=disk, clock=clock, min_free_bytes=least)) as log:
+    with closing(Log(directory, files=disk, clock=clock, monotonic=clock.monotonic, min_free_bytes=least)) as log:
         assert log.fullness == pytest.approx(0)
         log.mark_idle()
         assert log.fullness == pytest.approx(fullness)
@@ -402,7 +448,7 @@ def test_fullness_is_the_bytes_that_must_stay_free_as_a_share_of_those_that_are(
 def test_room_is_found_again_though_nobody_commits(directory: str, clock: Clock) -> None:
     disk = SmallDisk()
     disk.free = 499
-    with closing(Log(directory, files=disk, clock=clock, min_free_bytes=500)) as log:
+    with closing(Log(directory, files=disk, clock=clock, monotonic=clock.monotonic, min_free_bytes=500)) as log:
         with pytest.raises(LogFull):
             log.commit(line(0), 1)
         disk.free = 5000
@@ -413,7 +459,7 @@ def test_room_is_found_again_though_nobody_commits(directory: str, clock: Clock)
 
 def test_the_disk_is_asked_for_its_room_every_200_ms_and_not_at_each_commit(directory: str, clock: Clock) -> None:
     disk = SmallDisk()
-    with closing(Log(directory, files=disk, clock=clock, min_free_bytes=500)) as log:
+    with closing(Log(directory, files=disk, clock=clock, monotonic=clock.monotonic, min_free_bytes=500)) as log:
         _commit(log, 1)
         disk.free = 499
         clock.ms += 199
@@ -425,16 +471,63 @@ def test_the_disk_is_asked_for_its_room_every_200_ms_and_not_at_each_commit(dire
                 log.commit(line(0), 1)
         assert disk.asked == 2
         disk.free = 500
-        clock.ms -= 60_000  # a clock that is set back does not keep the log shut
+        clock.ms += 200
+        clock.stepped_ms = -3_600_000  # a wall clock that is set back does not keep the log shut
         _commit(log, 3)
     assert events(directory) == [1, 2, 3]
+
+
+def test_below_the_reserve_of_inodes_commits_are_refused_until_there_are_some(
+    directory: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = SmallDisk()
+    disk.free, disk.all_inodes = 1 << 40, 100_000
+    with closing(Log(directory, files=disk, clock=clock, monotonic=clock.monotonic)) as log:
+        for number, (disk.inodes, share) in enumerate(((1024, 0.25), (512, 0.5), (511, 0.501), (256, 1)), 1):
+            clock.ms += 200
+            _commit(log, number)
+            assert log.fullness == pytest.approx(share, rel=0.001)
+            assert log.is_short == (disk.inodes < 512)
+        disk.inodes = 255
+        clock.ms += 200
+        with pytest.raises(LogFull, match="only 255 inodes are free, under the 256 that are kept"):
+            log.commit(line(0), 1)
+        log.mark_idle()
+        disk.inodes = 256
+        clock.ms += 200
+        _commit(log, 5)
+    assert caplog.messages == [f"{directory}: only 512 inodes are free on this disk"]
+
+
+def test_a_disk_is_short_before_commits_are_refused(directory: str, clock: Clock) -> None:
+    disk = SmallDisk()
+    least = 100 << 20
+    with closing(Log(directory, files=disk, clock=clock, monotonic=clock.monotonic, min_free_bytes=least)) as log:
+        for disk.free, missing in ((2 * least, 0), (2 * least - 1, 1), (least, least)):
+            clock.ms += 200
+            log.mark_idle()
+            assert log.is_short == (missing > 0)
+            assert log.shortage() == Shortage(bytes=missing)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_refusal_that_the_disks_numbers_do_not_explain_is_a_shortage_of_one_segment_once(
+    log: Log, files: FaultyFiles, number: int
+) -> None:
+    files.fail("write", number)
+    with pytest.raises(LogFull):
+        log.commit(line(0), 1)
+    assert log.is_short
+    assert log.shortage() == Shortage(bytes=1, files=1)
+    assert not log.is_short
+    assert log.shortage() == Shortage()
 
 
 def test_each_time_that_room_gets_low_there_is_one_warning(
     directory: str, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk = SmallDisk()
-    with closing(Log(directory, files=disk, clock=clock, warn_free_bytes=900)) as log:
+    with closing(Log(directory, files=disk, clock=clock, monotonic=clock.monotonic, warn_free_bytes=900)) as log:
         for number, disk.free in enumerate((900, 899, 898, 900, 897), 1):
             clock.ms += 200
             _commit(log, number)

@@ -40,7 +40,7 @@ _SMALL = 500
 
 @pytest.fixture
 def log(directory: str, files: FaultyFiles, clock: Clock) -> Iterator[Log]:
-    with closing(Log(directory, files=files, clock=clock, segment_bytes=_SMALL)) as log:
+    with closing(Log(directory, files=files, clock=clock, monotonic=clock.monotonic, segment_bytes=_SMALL)) as log:
         yield log
 
 
@@ -203,7 +203,7 @@ def _broken(log: Log) -> str:
 
 def test_any_flipped_bit_loses_the_events_of_its_block_alone(directory: str, clock: Clock) -> None:
     """Every byte of every segment, those of headers, sealed segments and the idle block included."""
-    with closing(Log(directory, clock=clock, segment_bytes=_SMALL)) as log:
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic, segment_bytes=_SMALL)) as log:
         for first, count in ((1, 2), (3, 1), (4, 3), (7, 2)):
             log.commit(lines(range(first, first + count)), count)
     blocks = [(block.start.segment, block.header.offset, block.header.end, block) for block in read_blocks(directory)]
@@ -246,7 +246,7 @@ def _twin(log: Log, clock: Clock, events_: Iterable[int]) -> str:
     directory = f"{log.directory}-twin"
     os.mkdir(directory)
     shutil.copy(f"{log.directory}/log.json", directory)
-    with closing(Log(directory, clock=clock, segment_bytes=_SMALL)) as twin:
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic, segment_bytes=_SMALL)) as twin:
         for mine, other in zip(range(1, 9), events_, strict=True):
             log.commit(line(mine), 1)
             twin.commit(line(other), 1)

@@ -29,7 +29,7 @@ _LAST_BYTES = HEADER_BYTES + len(_LAST)
 @pytest.fixture
 def crashed(directory: str, clock: Clock) -> str:
     """What a kill leaves of a log: events 1 and 2 in its first segment, 3 alone and then 4 with 5 in its last."""
-    with closing(Log(directory, clock=clock)) as log:
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
         log.commit(lines([1, 2]), 2)
         clock.ms += 60_000
         log.commit(line(3), 1)
@@ -332,7 +332,7 @@ def test_a_block_out_of_the_chain_halts(crashed: str, directory: str) -> None:
     for path in segments(directory):
         path.unlink()
     clock = Clock()
-    with closing(Log(directory, clock=clock)) as log:
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
         log.commit(lines([1, 2]), 2)
         clock.ms += 60_001
         log.commit(line(7), 1)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from wal.format import Position
 from wal.retention import SealedSegment, droppable
+from wal.room import NO_SHORTAGE, Shortage
 from wal.segment import SegmentName
 
 _NOW = 1_000_000
@@ -17,10 +18,14 @@ _KEEP_ALL = 1 << 40
 
 
 def _numbers(
-    sealed: Sequence[SealedSegment], cursors: Sequence[Position], keep_ms: int = 0, keep_bytes: int = _KEEP_ALL
+    sealed: Sequence[SealedSegment],
+    cursors: Sequence[Position],
+    keep_ms: int = 0,
+    keep_bytes: int = _KEEP_ALL,
+    shortage: Shortage = NO_SHORTAGE,
 ) -> list[int]:
-    names = droppable(sealed, cursors, now_ms=_NOW, keep_ms=keep_ms, keep_bytes=keep_bytes)
-    return [name.number for name in names]
+    gone = droppable(sealed, cursors, now_ms=_NOW, keep_ms=keep_ms, keep_bytes=keep_bytes, shortage=shortage)
+    return [segment.name.number for segment in gone]
 
 
 def _in(segment: int, offset: int = 148) -> Position:
@@ -49,6 +54,32 @@ def _in(segment: int, offset: int = 148) -> Position:
 )
 def test_what_goes(cursors: list[Position], keep_ms: int, keep_bytes: int, expected: list[int]) -> None:
     assert _numbers(_FOUR, cursors, keep_ms, keep_bytes) == expected
+
+
+@pytest.mark.parametrize(
+    ("cursors", "shortage", "expected"),
+    [
+        pytest.param([_in(5)], Shortage(), [], id="not short"),
+        pytest.param([_in(5)], Shortage(bytes=1), [1], id="one byte is missing"),
+        pytest.param([_in(5)], Shortage(bytes=100), [1], id="exactly a segment"),
+        pytest.param([_in(5)], Shortage(bytes=101), [1, 2], id="more than a segment"),
+        pytest.param([_in(5)], Shortage(files=3), [1, 2, 3], id="inodes are missing"),
+        pytest.param([_in(5)], Shortage(bytes=101, files=3), [1, 2, 3], id="the larger of both"),
+        pytest.param([_in(5)], Shortage(bytes=10**9, files=10**9), [1, 2, 3, 4], id="all, and it is not enough"),
+        pytest.param([_in(5), _in(2)], Shortage(bytes=10**9), [1], id="what no sink has passed stays"),
+        pytest.param([], Shortage(bytes=10**9), [], id="what has no consumer stays"),
+    ],
+)
+def test_a_short_disk_gets_delivered_segments_whatever_their_retention(
+    cursors: list[Position], shortage: Shortage, expected: list[int]
+) -> None:
+    assert _numbers(_FOUR, cursors, keep_ms=10**9, shortage=shortage) == expected
+
+
+def test_a_clock_that_was_set_back_makes_no_segment_old() -> None:
+    from_tomorrow = [SealedSegment(SegmentName(1, 1), 100, _NOW + 86_400_000)]
+    assert _numbers(from_tomorrow, [_in(5)], keep_ms=1) == []
+    assert _numbers(from_tomorrow, [_in(5)], keep_ms=0) == [1]
 
 
 def test_an_empty_log_has_nothing_to_go() -> None:
@@ -84,7 +115,7 @@ def test_what_is_delivered_goes_exactly_while_it_is_too_old_or_too_much(
 ) -> None:
     gone = len(_numbers(sealed, [_in(100)], keep_ms, keep_bytes))
     reasons = [
-        sum(each.length for each in sealed[at:]) > keep_bytes or _NOW - segment.sealed_ms >= keep_ms
+        sum(each.length for each in sealed[at:]) > keep_bytes or max(0, _NOW - segment.sealed_ms) >= keep_ms
         for at, segment in enumerate(sealed)
     ]
     assert all(reasons[:gone])

@@ -13,13 +13,14 @@ from wal.cursor import Cursor, save_cursor
 from wal.errors import Corrupt
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log, now_ms
-from wal.sealed import drop_segments, leave_memory
+from wal.room import NO_SHORTAGE, Shortage
+from wal.sealed import drop_segments, leave_memory, steady_clock
 
 
 @pytest.fixture
 def log(directory: str, clock: Clock) -> Iterator[Log]:
     """Events 1 to 5, each in a segment of its own, the last in the active one. Sealed a minute apart, long ago."""
-    with closing(Log(directory, clock=clock)) as log:
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
         for number in range(1, 6):
             log.commit(line(number), 1)
             clock.ms += 60_000
@@ -36,6 +37,7 @@ def _drop(
     keep_ms: int = 0,
     keep_bytes: int = 0,
     files: FaultyFiles | None = None,
+    shortage: Shortage = NO_SHORTAGE,
     passed: Position | None = None,
 ) -> list[int]:
     names = drop_segments(
@@ -45,6 +47,7 @@ def _drop(
         expected=expected,
         keep_ms=keep_ms,
         keep_bytes=keep_bytes,
+        shortage=shortage,
         passed=passed,
     )
     return [name.number for name in names]
@@ -185,3 +188,53 @@ def test_a_log_without_consumers_keeps_what_is_young_or_few_enough(log: Log) -> 
 def test_a_place_beside_a_consumer_does_not_let_go_what_it_has_not_passed(log: Log) -> None:
     _save(log, "slow", 2)
     assert _drop(log, passed=log.end) == [1]
+
+
+def test_a_short_disk_gets_the_oldest_delivered_segments_and_is_told_how_many(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    _save(log, "file", 4)
+    size = segments(log.directory)[0].stat().st_size
+    assert _drop(log, keep_ms=now_ms(), keep_bytes=1 << 40, shortage=Shortage(bytes=size + 1)) == [1, 2]
+    assert caplog.messages == [
+        f"{log.directory}: the disk is short: 2 delivered segments ({2 * size} bytes) are given up before their "
+        "retention is over"
+    ]
+    assert _drop(log, keep_ms=now_ms(), keep_bytes=1 << 40, shortage=Shortage(files=9)) == [3]
+    assert events(log.directory) == [4, 5]
+
+
+def test_what_retention_lets_go_anyway_is_not_called_given_up(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    _save(log, "file", 4)
+    assert _drop(log, shortage=Shortage(files=2)) == [1, 2, 3]
+    assert caplog.messages == []
+
+
+def test_no_segment_is_opened_while_none_can_go(log: Log) -> None:
+    class Counting(FaultyFiles):
+        opened = 0
+
+        def open(self, path: str, *, write: bool = False) -> int:
+            self.opened += "/seg-" in path
+            return super().open(path, write=write)
+
+    _save(log, "file", 1)
+    files = Counting()
+    assert _drop(log, files=files, shortage=Shortage(bytes=1)) == []
+    assert files.opened == 0
+
+
+def test_no_segment_is_unlinked_without_a_descriptor_to_make_that_durable(log: Log, files: FaultyFiles) -> None:
+    _save(log, "file", 5)
+    files.fail("open_directory", errno.EMFILE, after=1)  # behind that of the cursors
+    with pytest.raises(OSError, match="Too many open files"):
+        _drop(log, files=files)
+    assert "unlink" not in files.calls
+    assert _drop(log, files=files) == [1, 2, 3, 4]
+
+
+def test_a_wall_clock_that_is_set_makes_no_segment_old(clock: Clock) -> None:
+    steady = steady_clock(clock, clock.monotonic)
+    clock.stepped_ms = 365 * 86_400_000
+    clock.ms += 5000
+    assert steady() == START_MS + 5000

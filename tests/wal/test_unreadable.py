@@ -37,7 +37,7 @@ class BadSector(Files):
 @pytest.fixture
 def log_of_two(directory: str, clock: Clock) -> str:
     """Events 1 to 3 in the first segment, 4 to 6 in the second, which is the last."""
-    with closing(Log(directory, clock=clock)) as log:
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
         for number in range(1, 7):
             log.commit(line(number), 1)
             clock.ms += 60_000 * (number == 3)

@@ -154,7 +154,9 @@ def test_a_thousand_refusals_over_one_connection_leave_nothing(tmp_path: Path, k
 
     async def run() -> None:
         async with live_intake(tmp_path, LIMITS) as logs:
-            client = _Client(Direct({"/event": endpoint(logs, *PROPERTIES, limits=LIMITS)}, not_found))
+            app = Direct(not_found)
+            app.serve({"/event": endpoint(logs, *PROPERTIES, limits=LIMITS)})
+            client = _Client(app)
             try:
                 for _ in range(10):
                     last = await client.ask(request)
