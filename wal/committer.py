@@ -100,7 +100,7 @@ class Committer:
         and ValueError for bytes that are not such lines, as far as their number and both ends of the bytes tell.
         """
         if self._refusal is not None:
-            raise self._refusal.with_traceback(None)
+            raise self._refusal.anew()
         length = len(lines)
         _check(lines, records, length)
         if self._in_flight is not None and (waited := self._loop.time() - self._started) > self._stall_seconds:
@@ -246,7 +246,7 @@ class Committer:
             self.next_sequence = self.durable.sequence
         if isinstance(fault, LogPoisoned):
             is_told = isinstance(self._refusal, LogPoisoned)
-            self._refusal = fault
+            self._refusal = fault.anew()
             if self._on_poisoned and not is_told:
                 self._on_poisoned(fault)
         elif not block.records:

@@ -1,7 +1,7 @@
 """What can go wrong in a log, as types. Each message says what, where and what to do next."""
 
 import errno
-from typing import Final
+from typing import Final, Self
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors that end once somebody makes room on the disk."""
@@ -22,6 +22,13 @@ _ADVICE: Final = {
 
 class WalError(Exception):
     """Base of all errors of a log."""
+
+    def anew(self) -> Self:
+        """The same error, to be raised where this one is stored.
+
+        A stored error that is raised keeps the traceback, the frames in it, and every record that these refer to.
+        """
+        return type(self)(*self.args)
 
 
 class LogClosed(WalError):

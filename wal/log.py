@@ -193,7 +193,7 @@ class Log:
 
     def _check_is_open(self) -> None:
         if self._fault is not None:
-            raise self._fault.with_traceback(None)
+            raise self._fault.anew()
 
     def _is_due(self) -> bool:
         segment = self._segment
@@ -271,4 +271,4 @@ class Log:
         self._fault = LogPoisoned(
             f"{self.directory}: {what} ({cause_of(error)}); what the disk holds is unknown, restart to recover"
         )
-        return self._fault
+        return self._fault.anew()

@@ -171,6 +171,29 @@ def test_a_thousand_refusals_over_one_connection_leave_nothing(tmp_path: Path, k
     asyncio.run(run())
 
 
+def test_a_thousand_requests_to_a_log_that_takes_none_leave_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with live_intake(tmp_path, LIMITS) as logs:
+            app = Direct(not_found)
+            app.serve({"/event": endpoint(logs, *PROPERTIES, limits=LIMITS)})
+            client = _Client(app)
+            await logs.committer.close()
+            try:
+                for _ in range(10):
+                    assert await client.ask(_request("POST", PAIR, b'{"ea":"a"}', *JSON)) == 503
+                before = _kept()
+                for _ in range(TIMES):
+                    await client.ask(_request("POST", PAIR, b'{"ea":"a"}', *JSON))
+                assert _kept() <= before
+                refusal = logs.committer._refusal
+                assert refusal
+                assert refusal.__traceback__ is None
+            finally:
+                client.close()
+
+    asyncio.run(run())
+
+
 _HARMLESS: Final = (int, str, bytes, bool, float, type(None), msgspec.UnsetType, msgspec.Raw)
 """Values that refer to nothing."""
 
