@@ -93,7 +93,7 @@ class _Budget:
         return False
 
     def left_out(self, now: float, *, is_last: bool) -> Iterator[str]:
-        """Once the minute is over, the line about what was left out, if anything was; then the next minute may begin."""
+        """Once the minute is over, the line about what was left out, if anything was. The next minute can begin."""
         if self._taken and (is_last or now - self._begun >= _MINUTE):
             if self._beyond:
                 facts = "; ".join(f"{fact} (any): {number}" for fact, number in self._beyond.most_common())
