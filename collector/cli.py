@@ -15,7 +15,7 @@ from collector.config import Settings, load_settings
 from collector.errors import BadRedirect, BadSettings
 from collector.ingest.redirect import Signer, location
 from collector.letters import Whole, read_letters
-from collector.preflight import load_settings_to_serve
+from collector.preflight import load_settings_to_check, load_settings_to_serve
 from collector.redrive import Report, redrive
 from collector.secret import load_secret
 from collector.server import serve
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _command(commands, "serve", _serve, "serve until SIGTERM or Ctrl-C", load_settings_to_serve)
-    _command(commands, "check", _check, "check the settings file, and say all that is wrong", load_settings_to_serve)
+    _command(commands, "check", _check, "check the settings file, and say all that is wrong", load_settings_to_check)
     sign = _command(commands, "sign-url", _sign_url, "sign where a redirect leads, so that its host need not be listed")
     sign.add_argument("url", metavar="URL", help="where the click shall lead, as it is: not percent-encoded once more")
     dead = commands.add_parser("dead", help="look at dead letters", description="Look at what was refused, and why.")

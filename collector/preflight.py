@@ -3,10 +3,12 @@
 Nothing is created, bound or connected here, so that `check` can be run beside a collector that serves.
 """
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import unquote
 
 from collector import sink_config
 from collector.config import Settings, bad_settings, read_settings
@@ -21,14 +23,32 @@ _FILE_URL: Final = "file://"
 
 def load_settings_to_serve(path: str) -> Settings:
     """The settings in a file, with which `serve` can start. Raises BadSettings with all faults, a line each."""
+    settings, faults = _read_with_needs(path)
+    if faults:
+        raise bad_settings(path, faults)
+    return settings
+
+
+def load_settings_to_check(path: str) -> Settings:
+    """As `load_settings_to_serve`, and sees that sinks can write to their folders.
+
+    A start does not ask for that: a disk that is away holds a sink up, and must not keep events from being taken.
+    """
+    settings, faults = _read_with_needs(path)
+    for at, sink in enumerate(settings.sink):
+        add_faults(faults, list(_sink_folder(f"sink[{at}]", sink)))
+    if faults:
+        raise bad_settings(path, faults)
+    return settings
+
+
+def _read_with_needs(path: str) -> tuple[Settings, list[SettingFault]]:
     settings, faults = read_settings(path)
     for at, sink in enumerate(settings.sink):
         if not has_fault(faults, f"sink[{at}]"):
             add_faults(faults, list(_sink(f"sink[{at}]", sink)))
     add_faults(faults, list(_needs(settings)))
-    if faults:
-        raise bad_settings(path, faults)
-    return settings
+    return settings, faults
 
 
 def _needs(settings: Settings) -> Iterator[SettingFault]:
@@ -74,15 +94,18 @@ def _secret(settings: Settings) -> Iterator[SettingFault]:
 def _sink(path: str, sink: sink_config.Sink) -> Iterator[SettingFault]:
     missing = list(_missing_variables(path, sink))
     yield from missing
-    if isinstance(sink, sink_config.FileSink):
-        yield from _folder(f"{path}.dir", sink.dir)
-    elif isinstance(sink, sink_config.ObjectsSink) and sink.url.startswith(_FILE_URL):
-        yield from _folder(f"{path}.url", sink.url.removeprefix(_FILE_URL))
     if not missing:
         try:
             sink_of(sink, sink.name)
         except BadSettings as error:
             yield SettingFault(path, str(error))
+
+
+def _sink_folder(path: str, sink: sink_config.Sink) -> Iterator[SettingFault]:
+    if isinstance(sink, sink_config.FileSink) and sink.dir:
+        yield from _folder(f"{path}.dir", sink.dir)
+    elif isinstance(sink, sink_config.ObjectsSink) and (sink.url or "").startswith(_FILE_URL):
+        yield from _folder(f"{path}.url", unquote(sink.url.removeprefix(_FILE_URL)))
 
 
 def _missing_variables(path: str, sink: sink_config.Sink) -> Iterator[SettingFault]:
@@ -104,4 +127,6 @@ def _folder(setting: str, path: str) -> Iterator[SettingFault]:
     if not os.path.isdir(there):
         yield SettingFault(setting, f"expected a folder, but {there} is none")
     elif not os.access(there, os.W_OK | os.X_OK):
-        yield SettingFault(setting, f"expected a folder that can be written to, but {there} can't be, as this user")
+        is_read_only = os.statvfs(there).f_flag & os.ST_RDONLY
+        reason = os.strerror(errno.EROFS if is_read_only else errno.EACCES)
+        yield SettingFault(setting, f"expected a folder that can be written to, but {there} can't be: {reason}")

@@ -11,6 +11,7 @@ import pytest
 from collector.cli import main
 from collector.config import load_settings
 from collector.errors import BadSettings
+from collector.preflight import load_settings_to_serve
 
 _MANY = """
 verison = 1
@@ -177,6 +178,16 @@ def test_check_tells_all_that_serve_would_miss(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_sinks_folder_that_cannot_be_there_keeps_no_collector_from_its_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a-file").touch()
+    path = _written(tmp_path, '[[sink]]\ntype = "file"\ndir = "a-file"')
+    assert load_settings_to_serve(path).sink
+    assert main(["check", "--config", path]) == 1
+    assert "sink[0].dir: expected a folder, but " in capsys.readouterr().err
+
+
 def test_what_only_serve_needs_keeps_no_other_command_from_its_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +216,8 @@ def test_a_folder_that_this_user_cannot_write_to_is_a_fault(tmp_path: Path) -> N
     done = subprocess.run([*no_rights, *command, "--config", path], check=False, capture_output=True, text=True)
     assert done.returncode == 1
     paths = [line.replace(f"collector: {path}: ", "").partition(": ")[0] for line in done.stderr.splitlines()]
-    assert paths == ["sink[0].dir", "log.dir", "dead_letters.dir"], done.stderr
+    assert paths == ["log.dir", "dead_letters.dir", "sink[0].dir"], done.stderr
+    assert done.stderr.count(f"{tmp_path}/data can't be: Permission denied\n") == 3
 
 
 _SECRET = "hunter2-of-the-tests"
