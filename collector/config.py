@@ -171,7 +171,13 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     body_seconds: Annotated[Seconds, Meta(description="time for the whole body to arrive, or an answer to leave")] = (
         10.0
     )
-    connections: Annotated[Positive, Meta(description="connections that a worker holds open")] = 10_000
+    connections: Annotated[
+        Positive,
+        Meta(
+            description="connections that a worker holds open, or fewer where the hard limit of open files is below "
+            "this plus 256"
+        ),
+    ] = 10_000
     in_flight_bytes: Annotated[
         int, Meta(ge=8 << 20, description="bytes of bodies that a worker holds at a time; above, requests are shed")
     ] = 256 << 20
