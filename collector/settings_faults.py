@@ -92,24 +92,21 @@ class _Walk:
             return unsound
         fields = _fields(kind)
         self._refuse_unknown(value, [field.name for field in fields], kind, path)
-        sound: dict[str, Any] = {}
-        for field in fields:
-            at = _joined(path, field.name)
-            if field.name in value:
-                converted = self.value(value[field.name], field.hint, at)
-            elif field.required:
-                self._add(at, f"missing; expected {_described(field.hint)}")
-                converted = _UNSOUND
-            else:
-                continue
-            if converted is not _UNSOUND:
-                sound[field.name] = converted
-            elif field.required:
-                sound[field.name] = None
-        made = kind(**sound)
+        converted = {field.name: self._field(value, field, path) for field in fields}
+        sound = {name: each for name, each in converted.items() if each is not _UNSOUND}
+        made = kind(**{field.name: None for field in fields if field.required} | sound)
         if rules := getattr(made, "faults", None):
             add_faults(self.faults, rules(), path)
         return made
+
+    def _field(self, table: Mapping[str, Any], field: _Field, path: str) -> Any:
+        """The value of a field; `_UNSOUND` too where it is not there."""
+        at = _joined(path, field.name)
+        if field.name in table:
+            return self.value(table[field.name], field.hint, at)
+        if field.required:
+            self._add(at, f"missing; expected {_described(field.hint)}")
+        return _UNSOUND
 
     def value(self, value: object, hint: Any, path: str) -> Any:
         """A value of any type that settings have, or `_UNSOUND`."""
