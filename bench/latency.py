@@ -58,9 +58,8 @@ async def _measure(events: int) -> list[float]:
     runner = web.AppRunner(receiver)
     await runner.setup()
     try:
-        port = servers.free_port()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        sink = _SINK.format(port=port)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        sink = _SINK.format(port=runner.addresses[0][1])
         with tempfile.TemporaryDirectory() as folder, servers.collector(Path(folder), sinks=sink) as (ours, _):
             async with aiohttp.ClientSession(f"http://127.0.0.1:{ours}/") as session:
                 return [await _one(session, arrivals) for _ in range(events)]

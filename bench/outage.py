@@ -4,10 +4,8 @@ import argparse
 import asyncio
 import os
 import platform
-import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +28,7 @@ from bench.receiver import Arrival, id_of
 from bench.steady import Phase, steady, together
 from collector.config import load_settings
 from collector.sinks import statuses
+from tests.processes import started
 from wal.files import Files
 from wal.segment import list_segments
 
@@ -196,12 +195,8 @@ async def _fewest_segments(folder: Path) -> int:
 @contextmanager
 def _receiver(bound: socket.socket) -> Iterator[str]:
     command = [sys.executable, "-m", "bench.receiver", str(bound.fileno())]
-    process = subprocess.Popen(command, pass_fds=[bound.fileno()])
-    try:
+    with started(command, pass_fds=[bound.fileno()]):
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
 
 
 async def _get(url: str) -> bytes:

@@ -17,6 +17,7 @@ from bench.event import encoded, others
 from bench.measure import Options, Row, Sample, in_turn, load, median, ratio
 from bench.servers import Server
 from collector.ingest.decode import Event
+from tests.running import free_port
 
 _CONNECTIONS: Final = 64
 _FILE_CONNECTIONS: Final = 8
@@ -113,7 +114,7 @@ def of_disks(options: Options) -> Iterator[Row]:
 def of_a_dead_sink(options: Options) -> Iterator[Row]:
     """The file sink beside one that is down, against the file sink alone."""
     kind = traffic.singles()
-    with fresh() as alone, fresh(sinks=servers.FILE_SINK + _DEAD_SINK.format(port=servers.free_port())) as both:
+    with fresh() as alone, fresh(sinks=servers.FILE_SINK + _DEAD_SINK.format(port=free_port())) as both:
         runs = {"alone": partial(load, alone, kind, _CONNECTIONS), "both": partial(load, both, kind, _CONNECTIONS)}
         samples = in_turn(runs, options, "a sink that is down")
     row = _row("a sink that is down", samples["both"], samples["alone"], "without it")

@@ -1,23 +1,27 @@
 """Servers under test: started on one core, measured in CPU seconds, stopped at the end."""
 
 import os
+import re
 import signal
 import socket
-import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import psutil
+
+from tests.processes import end
+from tests.running import free_port
 
 SERVER_CORE = 0
 LOAD_CORE = 1
 _CONFIG = """
 [server]
-port = {port}
+port = 0
 workers = {workers}
 [log]
 dir = "log"
@@ -56,9 +60,7 @@ def collector(
     under: Sequence[str] = (),
 ) -> Iterator[Server]:
     """A collector with fsync and these sinks, below `folder`; `under` is a command that runs it."""
-    port = free_port()
     config = _CONFIG.format(
-        port=port,
         workers=workers,
         sinks=sinks,
         retain_hours=retain_hours,
@@ -67,8 +69,8 @@ def collector(
     (folder / "collector.toml").write_text(config)
     program = Path(sys.executable).parent / "collector"
     command = [*under, str(program), "serve", "--config", str(folder / "collector.toml")]
-    with _running(command, cores) as process:
-        _wait(port)
+    with _running(command, cores) as (process, printed):
+        port = _port_printed(process, printed)
         # the supervisor's other child is multiprocessing's resource tracker
         family = process.children(recursive=True)
         yield Server(port, [each for each in family if "spawn_main" in " ".join(each.cmdline())])
@@ -81,7 +83,7 @@ def echo(app: str = "app") -> Iterator[Server]:
     options = f"--port {port} --loop uvloop --http httptools --ws none --lifespan off --no-access-log"
     quiet = "--no-proxy-headers --no-server-header --no-date-header --log-level warning"
     command = [sys.executable, "-m", "uvicorn", f"bench.echo:{app}", *options.split(), *quiet.split()]
-    with _running(command, (SERVER_CORE,)) as process:
+    with _running(command, (SERVER_CORE,)) as (process, _):
         _wait(port)
         yield Server(port, [process])
 
@@ -98,24 +100,35 @@ def mib(*processes: psutil.Process) -> float:
 
 
 @contextmanager
-def _running(command: list[str], cores: Sequence[int]) -> Iterator[psutil.Process]:
-    """A command on these cores; at the end its innermost process gets SIGTERM, since tracers keep it to themselves."""
+def _running(command: list[str], cores: Sequence[int]) -> Iterator[tuple[psutil.Popen, IO[str]]]:
+    """A command on these cores, and the file of its stderr, in a group of its own, of which nothing is left at the end.
+
+    Its innermost process gets SIGTERM, since tracers keep it to themselves.
+    """
     pinned = ["taskset", "-c", ",".join(map(str, cores)), *command]
-    process = psutil.Popen(pinned, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        traced = process.children() if command[0] == "strace" else [process]
-        for each in traced:
-            each.send_signal(signal.SIGTERM)
-        process.wait()
+    with tempfile.NamedTemporaryFile("w+") as printed:
+        process = psutil.Popen(pinned, stderr=printed, start_new_session=True)
+        try:
+            yield process, printed
+            traced = process.children() if command[0] == "strace" else [process]
+            for each in traced:
+                each.send_signal(signal.SIGTERM)
+            process.wait()
+        finally:
+            end(process)
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def _port_printed(process: psutil.Popen, printed: IO[str], seconds: float = 60.0) -> int:
+    """The port that the collector prints once all its workers serve."""
+    deadline = time.monotonic() + seconds
+    while True:
+        printed.seek(0)
+        said = printed.read()
+        if found := re.search(r"^collector: serving on http://127\.0\.0\.1:(\d+) ", said, re.MULTILINE):
+            return int(found[1])
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"bench: the collector does not serve:\n{said}")
+        time.sleep(0.05)
 
 
 def _wait(port: int, seconds: float = 60.0) -> None:

@@ -15,10 +15,12 @@ from collector.config import Settings, load_settings
 from collector.errors import BadRedirect, BadSettings
 from collector.ingest.redirect import Signer, location, parse_expiry
 from collector.letters import Whole, read_letters
+from collector.preflight import load_settings_to_check, load_settings_to_serve
 from collector.redrive import Report, redrive
 from collector.relay_cli import add_relay_forget, add_relay_list, forget_relay, list_relays
 from collector.secret import load_secret
-from collector.server import check, serve
+from collector.server import serve
+from collector.shard import retention_warning
 from collector.sink_cli import add_drop, add_replay, drop_sink, list_sinks, replay_to_sink
 from wal.cli import add_selection, count_argument, selection_of
 from wal.errors import LogLocked, WalError
@@ -28,6 +30,7 @@ from wal.terminal import harmless, prepare_stdout
 _DEFAULT_CONFIG = "collector.toml"
 
 Run = Callable[[Settings, argparse.Namespace], int]
+Load = Callable[[str], Settings]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,12 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
     run: Run = options.run
+    load: Load = options.load
     try:
-        return run(load_settings(options.config), options)
+        return run(load(options.config), options)
     except KeyboardInterrupt:
         return 130
     except (BadSettings, WalError, OSError) as error:
-        print(f"collector: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"collector: {line}", file=sys.stderr)
         return 1
 
 
@@ -49,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="collector", description="Takes events over HTTP, fsyncs each before its 200, and ships them exactly once."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _command(commands, "serve", _serve, "serve until SIGTERM or Ctrl-C")
-    _command(commands, "check", _check, "check the settings file, and say what is wrong in it")
+    _command(commands, "serve", _serve, "serve until SIGTERM or Ctrl-C", load_settings_to_serve)
+    _command(commands, "check", _check, "check the settings file, and say all that is wrong", load_settings_to_check)
     sign = _command(commands, "sign-url", _sign_url, "sign where a redirect leads, so that its host need not be listed")
     sign.add_argument("url", metavar="URL", help="where the click shall lead, as it is: not percent-encoded once more")
     sign.add_argument("--portal-id", type=int, required=True, metavar="N", help="the portal that the link is for")
@@ -78,11 +83,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, run: Run, text: str
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Run,
+    text: str,
+    load: Load = load_settings,
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text)
     command.add_argument("--config", metavar="FILE", default=_DEFAULT_CONFIG, help=f"the settings ({_DEFAULT_CONFIG})")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, load=load)
     return command
 
 
@@ -91,7 +100,8 @@ def _serve(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def _check(settings: Settings, _options: argparse.Namespace) -> int:
-    check(settings)
+    if warning := retention_warning(settings):
+        print(f"collector: {warning}", file=sys.stderr)
     print(f"ok: {len(settings.property)} properties, {len(settings.sink)} sinks, {settings.server.workers} workers")
     return 0
 

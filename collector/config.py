@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import tomllib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from collector import sink_config
 from collector.errors import BadSettings
+from collector.settings_faults import CHECK, EXPECTED, SettingFault, read_leniently, shown
 from collector.sink_config import Name, Seconds
 
 EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
@@ -23,8 +24,55 @@ TAKEN_PATHS: Final = (*EVENT_PATHS, OPENAPI_PATH, RELAY_PATH)
 
 Positive = Annotated[int, Meta(ge=1)]
 Identifier = Annotated[int, Meta(ge=1, lt=2**53)]
-FromEnvironment = Annotated[str, Meta(pattern=r"\Aenv:[A-Za-z_][A-Za-z0-9_]*\Z")]
-Path = Annotated[str, Meta(pattern=r"\A/[A-Za-z0-9._~/-]{1,255}\Z")]
+FromEnvironment = Annotated[
+    str,
+    Meta(
+        pattern=r"\Aenv:[A-Za-z_][A-Za-z0-9_]*\Z",
+        extra={EXPECTED: "`env:NAME`, where NAME is the environment variable that holds the value"},
+    ),
+]
+
+
+def _origin_fault(origin: str) -> str | None:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        parts = urlsplit("")
+    if origin == "*" or (parts.netloc and "@" not in origin and origin == f"{parts.scheme}://{parts.netloc}".lower()):
+        return None
+    return f"expected an origin, for example https://shop.example.com, got {shown(origin)}"
+
+
+def _host_fault(host: str) -> str | None:
+    name = host.removeprefix("*.")
+    if name and name == name.lower() and name.isascii() and not set(name) & set("*/:@ "):
+        return None
+    return f"expected a host, for example shop.example.com or *.example.com, got {shown(host)}"
+
+
+def _network_fault(network: str) -> str | None:
+    try:
+        ipaddress.ip_network(network)
+    except ValueError as error:
+        reason = "host bits are set" if "host bits" in str(error) else "not a network"
+        return f"expected a network, for example 10.0.0.0/8 or ::1, got {shown(network)}: {reason}"
+    return None
+
+
+def _alias_fault(alias: str) -> str | None:
+    return f"{alias} is taken; expected another path" if alias in TAKEN_PATHS else None
+
+
+Origin = Annotated[str, Meta(extra={CHECK: _origin_fault})]
+RedirectHost = Annotated[str, Meta(extra={CHECK: _host_fault})]
+Network = Annotated[str, Meta(extra={CHECK: _network_fault})]
+Path = Annotated[
+    str,
+    Meta(
+        pattern=r"\A/[A-Za-z0-9._~/-]{1,255}\Z",
+        extra={EXPECTED: "a path such as `/t`, of letters, digits, `.`, `_`, `~`, `-` and `/`", CHECK: _alias_fault},
+    ),
+]
 
 
 class Server(Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +88,7 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 10
     alias: Annotated[Path | None, Meta(description="a further path for events, since ad blockers know `/event`")] = None
     trusted_proxies: Annotated[
-        tuple[str, ...],
+        tuple[Network, ...],
         Meta(description="networks, as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` is believed"),
     ] = ()
 
@@ -48,15 +96,6 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[FromEnvironment, ...],
         Meta(description="`env:NAME` of keys with which other nodes may ship to `/relay`; none: no such path"),
     ] = ()
-
-    def __post_init__(self) -> None:
-        if self.alias in TAKEN_PATHS:
-            raise ValueError(f"alias: {self.alias} has its meaning already; expected another path")
-        for network in self.trusted_proxies:
-            try:
-                ipaddress.ip_network(network)
-            except ValueError as error:
-                raise ValueError(f"trusted_proxies: {error}; expected e.g. 10.0.0.0/8 or ::1") from None
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +119,16 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True):
     retain_bytes: Annotated[int, Meta(ge=0, description="… but no more than this many bytes of them in a shard")] = (
         10 << 30
     )
+
+    def faults(self) -> Iterator[SettingFault]:
+        """Rules that need several fields."""
+        if self.warn_free_bytes < self.min_free_bytes:
+            yield SettingFault(
+                "warn_free_bytes",
+                f"expected at least log.min_free_bytes, {self.min_free_bytes}, got {self.warn_free_bytes}: "
+                "the warning must precede shedding",
+                reads=("warn_free_bytes", "min_free_bytes"),
+            )
 
 
 class DeadLetters(Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,10 +174,25 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     body_seconds: Annotated[Seconds, Meta(description="time for the whole body to arrive, or an answer to leave")] = (
         10.0
     )
-    connections: Annotated[Positive, Meta(description="connections that a worker holds open")] = 10_000
+    connections: Annotated[
+        Positive,
+        Meta(
+            description="connections that a worker holds open, or fewer where the hard limit of open files is below "
+            "this plus 256"
+        ),
+    ] = 10_000
     in_flight_bytes: Annotated[
         int, Meta(ge=8 << 20, description="bytes of bodies that a worker holds at a time; above, requests are shed")
     ] = 256 << 20
+
+    def faults(self) -> Iterator[SettingFault]:
+        """Rules that need several fields."""
+        if self.event_bytes > self.body_bytes:
+            yield SettingFault(
+                "event_bytes",
+                f"expected at most limits.body_bytes, {self.body_bytes}, got {self.event_bytes}",
+                reads=("event_bytes", "body_bytes"),
+            )
 
 
 class Property(Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,10 +202,10 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
     prop_id: Annotated[Identifier, Meta(description="the data source of that account")]
     source: Annotated[Name, Meta(description="what kind it is: `web`, `android`, `ios`, `pos`, …")] = "web"
     origins: Annotated[
-        tuple[str, ...], Meta(description="origins of pages that may send, `*` or none listed: any")
+        tuple[Origin, ...], Meta(description="origins of pages that may send, `*` or none listed: any")
     ] = ()
     redirect_hosts: Annotated[
-        tuple[str, ...], Meta(description="hosts that a click may lead to, `*.example.com` for those below")
+        tuple[RedirectHost, ...], Meta(description="hosts that a click may lead to, `*.example.com` for those below")
     ] = ()
     required: Annotated[
         tuple[Literal["ea", "ec", "sid", "aid", "uid"], ...], Meta(description="fields that an event must have")
@@ -173,16 +237,6 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
         bool, Meta(description="whether a `web` property keeps the session in a cookie, where the visitor allows it")
     ] = True
 
-    def __post_init__(self) -> None:
-        for origin in self.origins:
-            parts = urlsplit(origin)
-            if origin != "*" and (origin != f"{parts.scheme}://{parts.netloc}".lower() or not parts.netloc):
-                raise ValueError(f"origins: expected e.g. https://shop.example.com, found {origin!r}")
-        for host in self.redirect_hosts:
-            name = host.removeprefix("*.")
-            if not name or name != name.lower() or set(name) & set("*/:@ ") or not name.isascii():
-                raise ValueError(f"redirect_hosts: expected e.g. shop.example.com or *.example.com, found {host!r}")
-
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of `collector.toml`."""
@@ -195,56 +249,55 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     property: tuple[Property, ...] = ()
     sink: tuple[sink_config.Sink, ...] = ()
 
-    def __post_init__(self) -> None:
-        _refuse_twice("property", [(each.portal_id, each.prop_id) for each in self.property])
-        _refuse_twice("sink", [each.name for each in self.sink])
-        sinks = {sink.name for sink in self.sink}
+    def faults(self) -> Iterator[SettingFault]:
+        """Rules that need several fields."""
+        ids = [(each.portal_id, each.prop_id) for each in self.property]
+        yield from _twice("property", ("portal_id", "prop_id"), ids)
+        yield from _twice("sink", ("name",), [each.name for each in self.sink])
+        names = {sink.name for sink in self.sink}
         for at, each in enumerate(self.property):
-            if each.ack == "shipped" and each.ack_sink not in sinks:
-                raise ValueError(f"property[{at}].ack_sink: expected the name of a sink, found {each.ack_sink!r}")
-        if self.limits.event_bytes > self.limits.body_bytes:
-            raise ValueError("limits.event_bytes: expected at most limits.body_bytes")
-        if self.limits.in_flight_bytes < self.limits.body_bytes:
-            raise ValueError("limits.in_flight_bytes: expected at least limits.body_bytes")
+            if each.ack == "shipped" and each.ack_sink not in names:
+                path = f"property[{at}].ack_sink"
+                got = "none" if each.ack_sink is None else shown(each.ack_sink)
+                yield SettingFault(
+                    path, f"expected the name of a sink, got {got}", (path, f"property[{at}].ack", "sink")
+                )
 
 
 def load_settings(path: str) -> Settings:
-    """The settings in a file; folders in it are relative to the file's own. Raises BadSettings."""
+    """The settings in a file; folders in it are relative to the file's own. Raises BadSettings with all faults."""
+    settings, faults = read_settings(path)
+    if faults:
+        raise bad_settings(path, faults)
+    return settings
+
+
+def read_settings(path: str) -> tuple[Settings, list[SettingFault]]:
+    """The settings in a file with all its faults; see `read_leniently`. Raises BadSettings where it is not TOML."""
     try:
         with open(path, "rb") as file:
             values = tomllib.load(file)
-        _check_sink_types(values.get("sink"))
-        settings = msgspec.convert(values, Settings)
     except OSError as error:
         raise BadSettings(f"{path}: {error.strerror}; name a file with --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path}: not TOML: {error}") from None
-    except msgspec.ValidationError as error:
-        raise BadSettings(f"{path}: {_readable(str(error))}") from None
-    return _resolved(settings, os.path.dirname(os.path.abspath(path)))
+    settings, faults = read_leniently(values, Settings)
+    return _resolved(settings, os.path.dirname(os.path.abspath(path))), faults
 
 
-def _check_sink_types(sinks: object) -> None:
-    """A type is always named, so that a file stays right when there are more of them."""
-    for at, sink in enumerate(sinks if isinstance(sinks, list) else []):
-        if isinstance(sink, dict) and sink.get("type") not in sink_config.TYPES:
-            kinds = ", ".join(f"`{kind}`" for kind in sink_config.TYPES)
-            raise msgspec.ValidationError(f"expected {kinds}, got {sink.get('type')!r} - at `$.sink[{at}].type`")
+def bad_settings(path: str, faults: Sequence[SettingFault]) -> BadSettings:
+    """The error that tells of all faults of a file, a line each."""
+    return BadSettings("\n".join(f"{path}: {fault}" for fault in faults))
 
 
-def _refuse_twice(name: str, keys: Sequence[Hashable]) -> None:
-    seen: set[Hashable] = set()
+def _twice(name: str, fields: tuple[str, ...], keys: Sequence[Hashable]) -> Iterator[SettingFault]:
+    """A fault for each element of a list whose key an earlier one has."""
+    first: dict[Hashable, int] = {}
     for at, key in enumerate(keys):
-        if key in seen:
-            raise ValueError(f"{name}[{at}]: {key!r} is there twice; expected each once")
-        seen.add(key)
-
-
-def _readable(message: str) -> str:
-    """msgspec's "Expected …, got … - at `$.sink[0].dir`" with the path in front."""
-    what, _, path = message.partition(" - at `$")
-    where = path.removesuffix("`").removeprefix(".")
-    return f"{where}: {what}" if where else what
+        if (earlier := first.setdefault(key, at)) != at:
+            reads = tuple(f"{name}[{each}].{field}" for each in (earlier, at) for field in fields)
+            same = " and ".join(fields)
+            yield SettingFault(f"{name}[{at}]", f"{same} are those of {name}[{earlier}]; expected each once", reads)
 
 
 def _resolved(settings: Settings, folder: str) -> Settings:
@@ -256,7 +309,9 @@ def _resolved(settings: Settings, folder: str) -> Settings:
         log=msgspec.structs.replace(settings.log, dir=below(settings.log.dir)),
         dead_letters=msgspec.structs.replace(settings.dead_letters, dir=below(settings.dead_letters.dir)),
         sink=tuple(
-            msgspec.structs.replace(sink, dir=below(sink.dir)) if isinstance(sink, sink_config.FileSink) else sink
+            msgspec.structs.replace(sink, dir=below(sink.dir))
+            if isinstance(sink, sink_config.FileSink) and sink.dir
+            else sink
             for sink in settings.sink
         ),
     )

@@ -19,13 +19,18 @@ _ADVICE: Final = "delete it to have a new one made, by which all visitors count 
 def load_secret(settings: Settings) -> bytes:
     """A key of 64 bytes. Raises BadSettings, OSError; no message holds any part of the secret."""
     if settings.session.secret is None:
-        text = _generated(os.path.join(os.path.dirname(os.path.normpath(settings.log.dir)), _FILE_NAME))
+        text = _generated(secret_path(settings))
     else:
         name = settings.session.secret.removeprefix("env:")
         text = os.environ.get(name, "")
         if len(text) < _SHORTEST:
             raise BadSettings(f"session.secret: expected at least {_SHORTEST} characters in the environment's {name}")
     return blake2b(os.fsencode(text)).digest()
+
+
+def secret_path(settings: Settings) -> str:
+    """The file of the generated secret, beside the folder of the log."""
+    return os.path.join(os.path.dirname(os.path.normpath(settings.log.dir)), _FILE_NAME)
 
 
 def _generated(path: str) -> str:

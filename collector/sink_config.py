@@ -1,13 +1,21 @@
 """The settings of sinks, one struct for each `type`."""
 
+from collections.abc import Callable, Iterable
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from collector.settings_faults import CHECK, EXPECTED
 from collector.ship.template import names_in
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9_-]{0,63}\Z")]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[a-z0-9][a-z0-9_-]{0,63}\Z",
+        extra={EXPECTED: "a name of at most 64 of a-z, 0-9, `_` and `-`, which begins with a letter or digit"},
+    ),
+]
 Text = Annotated[str, Meta(min_length=1)]
 Format = Literal["ndjson", "parquet"]
 OfOptions = dict[str, str]
@@ -21,6 +29,30 @@ Start = Annotated[Literal["oldest", "newest"], Meta(description=_START_HELP)]
 FlushBytes = Annotated[int, Meta(ge=1, le=64 << 20, description=_BYTES_HELP)]
 FlushSeconds = Annotated[Seconds, Meta(description=_SECONDS_HELP)]
 SinkName = Annotated[Name, Meta(description=_NAME_HELP)]
+
+
+def _may_hold(*names: str) -> dict[str, Callable[[str], str | None]]:
+    """The check that a template asks for no other names. A URL's password may be in braces: it is not shown."""
+
+    def fault(template: str) -> str | None:
+        unknown = names_in(template) - set(names)
+        if not unknown:
+            return None
+        got = "another name in braces" if "@" in template else _braced(sorted(unknown))
+        return f"expected none but {_braced(names)}, got {got}"
+
+    return {CHECK: fault}
+
+
+def _broker_fault(broker: str) -> str | None:
+    return "expected `host:port`; users and passwords belong into the sink's options" if "@" in broker else None
+
+
+def _braced(names: Iterable[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in names)
+
+
+Broker = Annotated[Text, Meta(extra={CHECK: _broker_fault})]
 
 
 class FileSink(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="file"):
@@ -37,13 +69,20 @@ class FileSink(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
 class KafkaSink(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="kafka"):
     """Events as messages, a transaction a batch."""
 
-    brokers: Annotated[tuple[Text, ...], Meta(min_length=1, description="`host:port` of some brokers")]
-    topic: Annotated[Text, Meta(description="may hold `{source}`, `{portal_id}`, `{prop_id}`")] = "events.{source}"
+    brokers: Annotated[tuple[Broker, ...], Meta(min_length=1, description="`host:port` of some brokers")]
+    topic: Annotated[
+        Text,
+        Meta(
+            description="may hold `{source}`, `{portal_id}`, `{prop_id}`",
+            extra=_may_hold("source", "portal_id", "prop_id"),
+        ),
+    ] = "events.{source}"
     key: Annotated[
         Literal["uid", "au_id", "none"], Meta(description="what keeps events of one visitor in one partition")
     ] = "au_id"
     headers: Annotated[
-        OfOptions, Meta(description="of each message; values may hold what the topic may, and `{id}`")
+        dict[str, Annotated[str, Meta(extra=_may_hold("source", "portal_id", "prop_id", "id"))]],
+        Meta(description="of each message; values may hold what the topic may, and `{id}`"),
     ] = {}
     compression: Annotated[Literal["none", "gzip", "snappy", "lz4", "zstd"], Meta(description="of messages")] = "lz4"
     cursor_topic: Annotated[Text, Meta(description="compacted topic of the cursors, made if it is missing")] = (
@@ -58,19 +97,18 @@ class KafkaSink(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
     flush_bytes: FlushBytes = 4 << 20
     flush_seconds: FlushSeconds = 0.05
 
-    def __post_init__(self) -> None:
-        _check_names("topic", self.topic, {"source", "portal_id", "prop_id"})
-        for name, value in self.headers.items():
-            _check_names(f"headers.{name}", value, {"source", "portal_id", "prop_id", "id"})
-
 
 class ObjectsSink(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="objects"):
     """Events as objects in S3, Google Cloud Storage, Azure Blob Storage or a folder."""
 
     url: Annotated[Text, Meta(description="`s3://bucket/prefix`, `gs://…`, `az://…` or `file:///folder`")]
-    partition: Annotated[Text, Meta(description="folders below it; may hold `{source}`, `{date}`, `{hour}`")] = (
-        "source={source}/date={date}/hour={hour}"
-    )
+    partition: Annotated[
+        Text,
+        Meta(
+            description="folders below it; may hold `{source}`, `{date}`, `{hour}`",
+            extra=_may_hold("source", "date", "hour"),
+        ),
+    ] = "source={source}/date={date}/hour={hour}"
     format: Annotated[Format, Meta(description=_FORMAT_HELP)] = "ndjson"
     options: Annotated[
         OfOptions,
@@ -81,17 +119,23 @@ class ObjectsSink(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     flush_bytes: FlushBytes = 16 << 20
     flush_seconds: FlushSeconds = 30.0
 
-    def __post_init__(self) -> None:
-        _check_names("partition", self.partition, {"source", "date", "hour"})
-
 
 class HttpSink(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="http"):
     """Events as requests, a batch each."""
 
-    url: Annotated[Text, Meta(description="may hold `{token}`, `{log_id}`, `{first}`, `{last}`")]
+    url: Annotated[
+        Text,
+        Meta(
+            description="may hold `{token}`, `{log_id}`, `{first}`, `{last}`",
+            extra=_may_hold("token", "log_id", "first", "last"),
+        ),
+    ]
     resume_url: Annotated[
         str | None,
-        Meta(description="asked at each start for the next sequence of `{log_id}` that the receiver wants"),
+        Meta(
+            description="asked at each start for the next sequence of `{log_id}` that the receiver wants",
+            extra=_may_hold("log_id"),
+        ),
     ] = None
     body: Annotated[Literal["ndjson", "array"], Meta(description="a line an event, or one JSON array")] = "ndjson"
     compression: Annotated[Literal["none", "gzip", "zstd"], Meta(description="of bodies")] = "zstd"
@@ -105,16 +149,5 @@ class HttpSink(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
     flush_bytes: FlushBytes = 4 << 20
     flush_seconds: FlushSeconds = 0.1
 
-    def __post_init__(self) -> None:
-        _check_names("url", self.url, {"token", "log_id", "first", "last"})
-        _check_names("resume_url", self.resume_url or "", {"log_id"})
-
 
 Sink = FileSink | KafkaSink | ObjectsSink | HttpSink
-TYPES: Final = ("file", "kafka", "objects", "http")
-
-
-def _check_names(setting: str, template: str, known: set[str]) -> None:
-    if unknown := names_in(template) - known:
-        found = ", ".join(f"{{{name}}}" for name in sorted(unknown))
-        raise ValueError(f"{setting}: expected none but {', '.join(f'{{{n}}}' for n in sorted(known))}, found {found}")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import psutil
 import zstandard
 
+from tests.processes import end
 from wal.files import Files
 from wal.identity import read_log_id
 from wal.reader import Reader, oldest, read_all
@@ -26,6 +27,7 @@ WRITE_KEYS = {
     "TRACKLOG_TEST_KEY_A": "key-a-0123456789abcdef",
     "TRACKLOG_TEST_KEY_B": "key-b-0123456789abcdef",
 }
+_HELD: list[socket.socket] = []
 PROGRAMS = Path(sys.executable).parent
 _SETTINGS = """
 [server]
@@ -41,6 +43,7 @@ body_seconds = 1
 portal_id = 33167
 prop_id = 564990801
 origins = ["https://shop.example.com"]
+rejects_per_second = 1000000
 redirect_hosts = ["shop.example.com"]
 [[property]]
 portal_id = 33167
@@ -89,16 +92,16 @@ class Collector:
         self.folder = folder
         self.port = free_port()
         (folder / "collector.toml").write_text(settings.format(port=self.port, workers=workers))
-        self._workers = workers
         self._log = folder / "stderr.log"
 
     def start(self) -> None:
         """Start, and return once all workers serve."""
+        earlier = len(self.said) if self._log.exists() else 0
         with self._log.open("ab") as log:
             command = [str(PROGRAMS / "collector"), "serve", "--config", str(self.folder / "collector.toml")]
             environment = os.environ | WRITE_KEYS
             self.process = subprocess.Popen(command, stderr=log, cwd="/", env=environment, start_new_session=True)
-        eventually(self._is_up, "the collector is up")
+        eventually(lambda: self._is_up(self.said[earlier:]), "the collector is up")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to end, and return its exit code."""
@@ -107,8 +110,7 @@ class Collector:
 
     def kill(self) -> None:
         """SIGKILL for the supervisor and all workers at once."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(PATIENCE_SECONDS)
+        end(self.process)
         eventually(lambda: not is_connectable(self.port), "the killed collector's socket is gone")
 
     def workers(self) -> list[psutil.Process]:
@@ -128,9 +130,13 @@ class Collector:
             lines.append(f"content-length: {len(body)}")
         return self.exchange("\r\n".join([*lines, "", ""]).encode() + body)
 
+    def connect(self) -> socket.socket:
+        """A new connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
+
     def exchange(self, request: bytes) -> Response:
         """Send bytes as they are and read one whole answer."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS) as connection:
+        with self.connect() as connection:
             connection.sendall(request)
             with connection.makefile("rb") as stream:
                 return read_response(stream.readline, stream.read, has_body=not request.startswith(b"HEAD"))
@@ -157,25 +163,20 @@ class Collector:
             lines += [json.loads(line) for line in text.splitlines()]
         return lines
 
-    def _is_up(self) -> bool:
+    def _is_up(self, said: str) -> bool:
         assert self.process.poll() is None, self.said
-        shards = list((self.folder / "data/log").glob("*/current.ndjson"))
-        return len(shards) >= self._workers and len(self.workers()) == self._workers and self._answers()
-
-    def _answers(self) -> bool:
-        return self.send("GET", "/is-it-up").status == 404
+        return "collector: serving on http://" in said
 
 
 @contextmanager
 def running(folder: Path, workers: int = 2, settings: str = _SETTINGS) -> Iterator[Collector]:
-    """A collector that serves, and is killed at the end if it still lives."""
+    """A collector that serves, and is killed at the end if it still lives, also where its start fails."""
     collector = Collector(folder, workers, settings)
-    collector.start()
     try:
+        collector.start()
         yield collector
     finally:
-        if collector.process.poll() is None:
-            collector.kill()
+        collector.kill()
 
 
 def read_log(directory: Path) -> list[dict[str, Any]]:
@@ -221,10 +222,17 @@ def _is_worker(child: psutil.Process) -> bool:
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody else gets while this process lives, and that a server can be told to bind.
+
+    A socket is bound to it and never listens: the kernel gives the port to nobody who asks for any, connections to it
+    are refused, and a server that names it may bind it too, since both set SO_REUSEADDR.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    _HELD.append(holder)
+    port: int = holder.getsockname()[1]
+    return port
 
 
 def is_connectable(port: int) -> bool:

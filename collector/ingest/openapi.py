@@ -17,6 +17,26 @@ _JSON_FIELDS: Final[dict[str, Any]] = {
     "dims": {"type": "object"},
     "items": {"type": "array", "items": {"type": "object"}},
 }
+
+
+def _digits_up_to(most: int) -> str:
+    """A regular expression of the decimal digits of 0 to `most`, without zeros in front."""
+    digits = str(most)
+    smaller = [
+        f"{digits[:at]}[0-{int(digit) - 1}][0-9]{{{len(digits) - at - 1}}}"
+        for at, digit in enumerate(digits)
+        if digit > "0"
+    ]
+    return "|".join([f"[0-9]{{1,{len(digits) - 1}}}", *smaller, digits])
+
+
+_MAX_SID: Final = 2**63 - 1
+_SID: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": _MAX_SID},
+        {"type": "string", "maxLength": 255, "pattern": f"^0*({_digits_up_to(_MAX_SID)})$"},
+    ]
+}
 _EVENT: Final[dict[str, Any]] = {
     "type": "object",
     "description": "What happened. Fields beyond these are kept as sent. A property can go without required ones.",
@@ -25,11 +45,8 @@ _EVENT: Final[dict[str, Any]] = {
         "ea": {**_TEXT, "description": "event action"},
         "ec": {**_TEXT, "description": "event category"},
         "sid": {
+            **_SID,
             "description": "session id, without a fraction, or its decimal digits, with zeros in front or not",
-            "anyOf": [
-                {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
-                {"type": "string", "pattern": "^[0-9]{1,18}$"},
-            ],
         },
         "aid": {**_NAME, "description": f"device; {_DIGITS}"},
         "uid": {**_NAME, "description": f"user, may be anonymous; {_DIGITS}"},
@@ -178,7 +195,7 @@ def _parameters(*, with_event: bool) -> list[dict[str, Any]]:
         return [
             _parameter("ea", _TEXT, required=True),
             _parameter("ec", _TEXT, required=True),
-            _parameter("sid", {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}, required=True),
+            _parameter("sid", _SID, required=True),
             _parameter("aid", _TEXT, required=True),
             _parameter("uid", _TEXT, required=True),
             *(_json_parameter(name, schema) for name, schema in _JSON_FIELDS.items()),

@@ -13,6 +13,7 @@ from yarl import URL
 from collector import sink_config
 from collector.errors import BadSettings
 from collector.ship.batch import Batch
+from collector.ship.credentials import secrets_of
 from collector.ship.template import filled, names_in
 
 _ZSTD_LEVEL: Final = 1
@@ -63,12 +64,11 @@ def secrets_in(settings: sink_config.HttpSink, headers: Mapping[str, str]) -> di
     """What nobody may read, and what to say in its place: whole values, and what follows a word as `Bearer`."""
     secrets: dict[str, str] = {}
     for name, setting in settings.headers.items():
-        if setting.startswith("env:"):
-            value = headers[name.lower()]
-            secrets |= dict.fromkeys((value, *value.split()[1:]), setting)
+        instead = setting if setting.startswith("env:") else f"({name})"
+        secrets |= dict.fromkeys(secrets_of(name, setting, headers[name.lower()]), instead)
     for url in (settings.url, settings.resume_url):
         if url and (password := URL(url).password):
-            secrets[password] = "(password)"
+            secrets |= dict.fromkeys((password, URL(url).raw_password or password), "(password)")
     return secrets
 
 

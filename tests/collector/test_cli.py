@@ -176,7 +176,7 @@ def test_a_write_key_that_is_not_set_is_told_without_the_key(
         monkeypatch.setenv("TRACKLOG_TEST_SHORT", value)
     assert main(["check", "--config", str(path)]) == 1
     err = capsys.readouterr().err
-    assert "write_keys of property 1/3: expected at least 16 characters in the environment's TRACKLOG_TEST_SHORT" in err
+    assert "property[1].write_keys[0]: expected at least 16 characters in the environment's TRACKLOG_TEST_SHORT" in err
     assert "short" not in err
 
 

@@ -17,6 +17,7 @@ from collector.ship.archive import FOLDER
 from tests.collector.ship.batches import record
 from tests.destinations.files import contents_of, lines_in
 from tests.destinations.http import HttpReceiver
+from tests.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
 from wal.log import Log
 
@@ -123,10 +124,8 @@ def test_one_that_is_killed_on_the_way_goes_on_and_sends_nothing_twice(folder: P
     lines = _fill(folder)
     for batches in range(1, 4):
         receiver.behave("take", "drop", "hang")
-        process = subprocess.Popen(_command(folder, "--sink", "http"), stderr=subprocess.DEVNULL)
-        eventually(lambda: len(receiver.keys()) > batches, "some batches have arrived")  # noqa: B023
-        process.kill()
-        process.wait()
+        with started(_command(folder, "--sink", "http"), stderr=subprocess.DEVNULL):
+            eventually(lambda: len(receiver.keys()) > batches, "some batches have arrived")  # noqa: B023
     _replay(folder, "--sink", "http")
     assert sorted(receiver.arrived()) == sorted(lines)
 
@@ -134,15 +133,14 @@ def test_one_that_is_killed_on_the_way_goes_on_and_sends_nothing_twice(folder: P
 def test_ctrl_c_ends_it_with_130_and_one_line(folder: Path, receiver: HttpReceiver) -> None:
     _fill(folder)
     receiver.down()
-    process = subprocess.Popen(_command(folder, "--sink", "http"), stderr=subprocess.PIPE, text=True)
-    assert process.stderr
-    said = [process.stderr.readline() for _ in range(2)]
-    assert "it goes on with these times" in said[0]
-    assert "can't connect" in said[1]
-    process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE_SECONDS) == 130
-    assert "Traceback" not in process.stderr.read()
-    process.stderr.close()
+    with started(_command(folder, "--sink", "http"), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        said = [process.stderr.readline() for _ in range(2)]
+        assert "it goes on with these times" in said[0]
+        assert "can't connect" in said[1]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_SECONDS) == 130
+        assert "Traceback" not in process.stderr.read()
 
 
 def test_what_a_sink_refuses_is_named_and_the_rest_arrives(folder: Path, receiver: HttpReceiver) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from collector import sink_cli
 from collector.cli import main
-from tests.running import PROGRAMS, Collector, eventually, free_port, running
+from tests.running import PROGRAMS, eventually, free_port, running
 from wal.cursor import load_cursor
 from wal.files import Files
 from wal.identity import read_log_id
@@ -56,12 +56,6 @@ def _sink_ls(folder: Path) -> dict[str, str]:
     return {line.split()[0]: line for line in lines}
 
 
-def _restarted(folder: Path, settings: str) -> Collector:
-    collector = Collector(folder, workers=1, settings=settings)
-    collector.start()
-    return collector
-
-
 def test_a_running_collector_shows_who_is_behind_and_why(tmp_path: Path) -> None:
     port = free_port()
     with running(tmp_path, workers=1, settings=SETTINGS + AWAY % port) as collector:
@@ -87,16 +81,13 @@ def test_a_sink_that_was_taken_out_holds_segments_until_it_is_dropped(
     config = ["--config", str(tmp_path / "collector.toml")]
     assert main(["sink", "drop", "away", *config]) == 1
     assert "take it out" in capsys.readouterr().err
-    collector = _restarted(tmp_path, SETTINGS)
-    try:
+    with running(tmp_path, workers=1, settings=SETTINGS):
         assert "`collector sink drop away`" in _sink_ls(tmp_path)["away"]
         assert main(["sink", "drop", "away", *config]) == 0
         assert capsys.readouterr().out == f"{tmp_path}/data/log/00: holds no segments for away any more\n"
         assert set(_sink_ls(tmp_path)) == {"file"}
         assert main(["sink", "drop", "away", *config]) == 1
         assert "`collector sink ls`" in capsys.readouterr().err
-    finally:
-        collector.kill()
 
 
 def test_a_sink_that_a_running_collector_ships_to_is_not_dropped_also_if_the_file_was_edited(
@@ -136,12 +127,10 @@ def test_a_sink_that_stopped_says_why_also_when_its_collector_is_gone(tmp_path: 
         assert collector.stop() == 0
     (mark,) = (tmp_path / "data/events/_tracklog").glob("*.json")
     mark.write_text(re.sub(r'"chain":"[0-9a-f]+"', '"chain":"00000000"', mark.read_text()))
-    collector = _restarted(tmp_path, SETTINGS)
-    try:
+    with running(tmp_path, workers=1, settings=SETTINGS) as collector:
         eventually(lambda: " stopped " in _sink_ls(tmp_path)["file"], "the sink is stopped")
         assert collector.post({"ea": "view"}).status == 200, "intake goes on"
         assert collector.said.count("sink file stopped: ") == 1
-    finally:
         collector.kill()
     assert re.search(
         rf" stopped 0:.*was it restored from a backup.* move the mark away: {mark.parent}", _sink_ls(tmp_path)["file"]
@@ -153,13 +142,9 @@ def test_a_new_sink_starts_at_the_oldest_or_the_newest_event(tmp_path: Path) -> 
         assert collector.post({"ea": "view", "n": 1}).status == 200
         assert collector.stop() == 0
     oldest = NEWEST.replace("newest", "oldest")
-    collector = _restarted(tmp_path, SETTINGS + NEWEST + oldest)
-    try:
+    with running(tmp_path, workers=1, settings=SETTINGS + NEWEST + oldest) as collector:
         assert collector.post({"ea": "view", "n": 2}).status == 200
         assert collector.stop() == 0
-    finally:
-        if collector.process.poll() is None:
-            collector.kill()
     assert [record["event"]["n"] for record in collector.shipped("data/newest")] == [2]
     assert [record["event"]["n"] for record in collector.shipped("data/oldest")] == [1, 2]
 
@@ -181,14 +166,11 @@ def test_a_damaged_cursor_stops_its_sink_alone_and_says_so(tmp_path: Path) -> No
         assert collector.stop() == 0
     cursor = tmp_path / "data/log/00/cursors/other.json"
     cursor.write_bytes(cursor.read_bytes().replace(b'"seq":', b'"seq": '))
-    collector = _restarted(tmp_path, both)
-    try:
+    with running(tmp_path, workers=1, settings=both) as collector:
         assert collector.post({"ea": "view", "n": 2}).status == 200
         eventually(lambda: len(collector.shipped()) == 2, "the other sink goes on")
         eventually(lambda: "unreadable" in _sink_ls(tmp_path)["other"], "it is shown")
         assert "sink other stopped" in collector.said
-    finally:
-        collector.kill()
     assert [record["event"]["n"] for record in collector.shipped("data/other")] == [1]
 
 

@@ -50,7 +50,18 @@ _TEXTS: list[Any] = [
     {},
 ]
 _IDS = [*_TEXTS, 0, -1, 10**30, True, 1.5]
-_SIDS = [
+_SID_TEXTS = [
+    "1" + "0" * 18,
+    "8" * 19,
+    str(2**63 - 1),
+    str(2**63),
+    "1" + "0" * 19,
+    str(2**63 - 1).rjust(255, "0"),
+    str(2**63).rjust(255, "0"),
+    "0" * 255,
+    "0" * 256,
+]
+_SIDS: list[Any] = [
     0,
     1,
     2**63 - 1,
@@ -59,6 +70,7 @@ _SIDS = [
     "0",
     "12",
     "0" * 17 + "1",
+    *_SID_TEXTS,
     "",
     "x",
     "-1",
@@ -79,7 +91,7 @@ _BODY_VALUES: dict[str, list[Any]] = {
 _JSONS = ["", "{}", ' {"a":1}\n', "[]", "[{}]", "[1]", "{", "null", "x", "{} {}"]
 _QUERY_VALUES: dict[str, list[str]] = {
     **{name: [each for each in _TEXTS if isinstance(each, str)] for name in ("ea", "ec", "aid", "uid")},
-    "sid": [_MISSING, "0", str(2**63 - 1), str(2**63), "-1", "", "x", "1.0", " 1", "\u0663"],
+    "sid": [_MISSING, "0", *_SID_TEXTS, "-1", "", "x", "1.0", " 1", "\u0663"],
     **dict.fromkeys(("context", "extra", "dims", "items"), _JSONS),
 }
 _STATUSES = {"200", "302", "400", "403", "404", "408", "413", "414", "415", "429", "431", "503"}
@@ -162,6 +174,14 @@ def test_an_event_is_stored_if_and_only_if_the_document_calls_it_valid(
         assert wrong == [name for name in _NAMES if not _is_right(schema, event, name)]
 
     check()
+
+
+@pytest.mark.parametrize("sid", _SIDS, ids=repr)
+def test_a_session_id_is_taken_if_and_only_if_the_document_calls_it_valid(
+    collector: Collector, document: dict[str, Any], sid: Any
+) -> None:
+    schema = document["components"]["schemas"]["Event"]["properties"]["sid"]
+    assert collector.post({**_EVENT, "sid": sid}).status == (200 if jsonschema_rs.is_valid(schema, sid) else 400)
 
 
 def test_a_query_is_stored_if_and_only_if_the_document_calls_its_parameters_valid(

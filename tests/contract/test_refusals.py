@@ -21,6 +21,7 @@ SETTINGS = """
 port = {port}
 workers = {workers}
 [log]
+warn_free_bytes = {min_free}
 min_free_bytes = {min_free}
 [[property]]
 portal_id = 33167

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import started
 from tests.running import (
     PATIENCE_SECONDS,
     PROGRAMS,
@@ -142,14 +143,11 @@ def test_a_torn_write_is_cut_off_and_kept(tmp_path: Path) -> None:
 def test_the_log_is_followed_while_it_is_written_and_rotated(tmp_path: Path, command: str) -> None:
     with running(tmp_path, workers=1, settings=_ROTATING) as collector:
         arguments = command.format(log=tmp_path / "data/log", bin=PROGRAMS).split()
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as follower:
-            try:
-                for number in range(3):
-                    collector.post({**_EVENT, "uid": f"followed-{number}"})
-                    _read_until(follower, f"followed-{number}")
-                    eventually(lambda number=number: len(_segments(tmp_path)) > number + 1, "the segment is rotated")
-            finally:
-                follower.kill()
+        with started(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as follower:
+            for number in range(3):
+                collector.post({**_EVENT, "uid": f"followed-{number}"})
+                _read_until(follower, f"followed-{number}")
+                eventually(lambda number=number: len(_segments(tmp_path)) > number + 1, "the segment is rotated")
 
 
 def _read_until(follower: subprocess.Popen[bytes], wanted: str) -> None:

@@ -21,6 +21,7 @@ from tests.crash.load import load_and_crash
 from tests.crash.oracle import Account, check_delivery, reopen
 from tests.crash.tally import Tally
 from tests.crash.volume import Volume, filled, memory, settings, volume
+from tests.processes import started
 from tests.running import PATIENCE_SECONDS, Collector, eventually, running
 from wal.errors import WalError
 
@@ -128,13 +129,8 @@ def _write_until_cut(disk: Volume, account: Account, number: int, flags: list[st
 def _writing(disk: Volume, folder: Path, flags: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A writer on the volume, whose report goes to a file on another one."""
     command = [sys.executable, "-m", writer.__name__, str(disk.path / "log"), *flags]
-    with (folder / "report").open("wb") as report:
-        process = subprocess.Popen(command, stdout=report)
-    try:
+    with (folder / "report").open("wb") as report, started(command, stdout=report) as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _report(folder: Path) -> str:

@@ -83,8 +83,8 @@ def test_the_crash_of_a_worker_leaves_the_others_serving(tmp_path: Path) -> None
 def test_two_collectors_on_one_folder_never_share_a_shard(tmp_path: Path) -> None:
     with running(tmp_path, workers=2) as first:
         second = Collector(tmp_path, workers=2)
-        second.start()
         try:
+            second.start()
             eventually(lambda: _shards(first) == {"00", "01", "02", "03"}, "each has shards of its own")
             ids = [collector.post(_EVENT).headers["x-event-id"] for collector in (first, second) for _ in range(20)]
             assert len(set(ids)) == len(ids)

@@ -20,6 +20,7 @@ import pytest
 from tests.crash import writer
 from tests.crash.oracle import Account, reopen
 from tests.crash.tally import Tally
+from tests.processes import started
 from tests.running import PATIENCE_SECONDS
 
 _KILL: Final = "signal=SIGKILL"
@@ -215,14 +216,11 @@ def _write(folder: Path, flags: list[str], tracing: list[str] | None = None) -> 
     """Run a writer on the log in `folder`, under strace if it is told what to trace."""
     command = [sys.executable, "-m", writer.__name__, str(folder / "log"), f"--blocks={_BLOCKS}", "--wait", *flags]
     trace = folder / "trace"
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == b"ready\n"
-            with _attached(process.pid, trace, tracing) if tracing else nullcontext():
-                report, errors = process.communicate(b"\n", PATIENCE_SECONDS)
-        finally:
-            process.kill()
+    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        with _attached(process.pid, trace, tracing) if tracing else nullcontext():
+            report, errors = process.communicate(b"\n", PATIENCE_SECONDS)
     assert b"Traceback" not in errors, errors.decode()
     return _Run(process.returncode, report.decode(), trace.read_text() if tracing else "")
 
@@ -231,14 +229,11 @@ def _write(folder: Path, flags: list[str], tracing: list[str] | None = None) -> 
 def _attached(process: int, trace: Path, tracing: list[str]) -> Iterator[None]:
     """Trace a process that waits, so that strace counts nothing of Python's own start."""
     command = ["strace", "-f", "-o", str(trace), *tracing, "-p", str(process)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
-        try:
-            assert strace.stderr
-            assert b"attached" in strace.stderr.readline()
-            yield
-            strace.wait(PATIENCE_SECONDS)
-        finally:
-            strace.kill()
+    with started(command, stderr=subprocess.PIPE) as strace:
+        assert strace.stderr
+        assert b"attached" in strace.stderr.readline()
+        yield
+        strace.wait(PATIENCE_SECONDS)
 
 
 def _calls(trace: str) -> dict[str, int]:

@@ -4,7 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.running import PATIENCE_SECONDS, eventually, free_port, is_connectable
+from tests.processes import end
+from tests.running import eventually, free_port, is_connectable
 
 _ROOT = Path(__file__).parents[2]
 
@@ -20,12 +21,15 @@ class Child:
 
     def start(self) -> None:
         """Start it, and return once it listens."""
-        self._process = subprocess.Popen(self._command, cwd=_ROOT)
-        eventually(lambda: self._process.poll() is not None or is_connectable(self.port), "the server listens")
-        assert self._process.poll() is None, "the server ended at once"
+        self._process = subprocess.Popen(self._command, cwd=_ROOT, start_new_session=True)
+        try:
+            eventually(lambda: self._process.poll() is not None or is_connectable(self.port), "the server listens")
+            assert self._process.poll() is None, "the server ended at once"
+        except BaseException:
+            end(self._process)
+            raise
 
     def kill(self) -> None:
         """SIGKILL, and return once its port is free. Killing it twice is no fault."""
-        self._process.kill()
-        self._process.wait(PATIENCE_SECONDS)
+        end(self._process)
         eventually(lambda: not is_connectable(self.port), "the killed server's socket is gone")

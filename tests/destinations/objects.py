@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from itertools import count
@@ -16,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[impor
 from moto.server import ThreadedMotoServer
 
 from tests.destinations.files import Files, lines_in
+from tests.processes import end
 from tests.running import PROGRAMS, eventually, free_port
 
 KEY_ID = "tracklog"
@@ -77,8 +76,7 @@ class SeaweedFS:
             raise
 
     def down(self) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        end(self._process)
 
     def up(self) -> None:
         with (self._folder / "weed.log").open("ab") as log:
@@ -92,8 +90,7 @@ class SeaweedFS:
         eventually(self._answers, "SeaweedFS answers")
 
     def close(self) -> None:
-        if self._process.poll() is None:
-            self.down()
+        self.down()
         for port in self._ports.values():
             for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 socket.unlink(missing_ok=True)

@@ -1,21 +1,20 @@
 """A Kafka of one node on 127.0.0.1, in KRaft mode. `python -m tests.kafka.broker` runs one until Ctrl-C."""
 
 import contextlib
-import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tests.kafka.jars import jars
-from tests.running import is_connectable
+from tests.processes import end
+from tests.running import free_port, is_connectable
 
 _PATIENCE_SECONDS = 60.0
 _JAVA = (
@@ -51,7 +50,7 @@ class Broker:
     def __init__(self, folder: Path, properties: Mapping[str, str] | None = None) -> None:
         """`properties` are added to the node's, or replace them."""
         self.folder = folder
-        self.port, self.sasl_port, controller = _ports(3)
+        self.port, self.sasl_port, controller = free_port(), free_port(), free_port()
         listeners = f"PLAINTEXT://127.0.0.1:{self.port},SASL_SSL://127.0.0.1:{self.sasl_port}"
         is_secured = "sasl.enabled.mechanisms" in (properties or {})
         listeners = listeners if is_secured else listeners.partition(",")[0]
@@ -90,29 +89,31 @@ class Broker:
         """Start on the same data and ports as before, and return once it answers."""
         with self._said.open("ab") as said:
             command = [*self._java, "kafka.Kafka", str(self._settings)]
-            self._process = subprocess.Popen(command, stdout=said, stderr=said, cwd=self.folder)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not self._answers():
-            assert self._process.poll() is None, self._said.read_text()
-            assert time.monotonic() < deadline, self._said.read_text()
-            time.sleep(0.05)
+            self._process = subprocess.Popen(command, stdout=said, stderr=said, cwd=self.folder, start_new_session=True)
+        try:
+            self._wait(self._process, time.monotonic() + _PATIENCE_SECONDS)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._end(signal.SIGKILL)
+        if self._process:
+            end(self._process)
 
     def stop(self) -> None:
         """Let it shut down in order; kill it if it does not."""
-        self._end(signal.SIGTERM)
-
-    def _end(self, number: int) -> None:
-        if self._process and self._process.poll() is None:
-            self._process.send_signal(number)
-            try:
+        if self._process:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self.kill()
+
+    def _wait(self, process: "subprocess.Popen[bytes]", deadline: float) -> None:
+        while not self._answers():
+            assert process.poll() is None, self._said.read_text()
+            assert time.monotonic() < deadline, self._said.read_text()
+            time.sleep(0.05)
 
     def _answers(self) -> bool:
         if not is_connectable(self.port):
@@ -137,15 +138,6 @@ def broker(folder: Path, properties: Mapping[str, str] | None = None) -> Iterato
         yield node
     finally:
         node.kill()
-
-
-def _ports(number: int) -> list[int]:
-    """Free ports that no client is given for its end of a connection: else one takes them while the broker is down."""
-    return list(islice((port for port in iter(_port, None) if not is_connectable(port)), number))
-
-
-def _port() -> int:
-    return random.randrange(15_000, 30_000)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from tests.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
 from tests.wal.logs import FILES, Clock, damage, events, line, lines, segments
 from wal.cursor import Cursor, save_cursor
@@ -63,11 +64,8 @@ class _Follower:
 @contextmanager
 def _following(folder: Path, *arguments: str) -> Iterator[_Follower]:
     output = folder / "output"
-    with output.open("wb") as stdout, subprocess.Popen([_WAL, "tail", "-f", *arguments], stdout=stdout) as process:
-        try:
-            yield _Follower(process, output)
-        finally:
-            process.kill()
+    with output.open("wb") as stdout, started([_WAL, "tail", "-f", *arguments], stdout=stdout) as process:
+        yield _Follower(process, output)
 
 
 # cat
@@ -177,7 +175,7 @@ def test_colour_is_for_a_terminal_that_wants_it(
 ) -> None:
     ours, theirs = pty.openpty()
     command = [_WAL, "cat", "-n", "1", *options, shop]
-    with subprocess.Popen(command, stdout=theirs, env={**os.environ, "TERM": "xterm", **environment}) as process:
+    with started(command, stdout=theirs, env={**os.environ, "TERM": "xterm", **environment}) as process:
         assert process.wait(PATIENCE_SECONDS) == 0
     os.close(theirs)
     printed = os.read(ours, 4096)
@@ -273,7 +271,7 @@ def test_cat_changes_nothing(log: Log, directory: str) -> None:
 def test_a_pipe_that_closes_ends_cat_without_a_word(log: Log, directory: str) -> None:
     for _ in range(20):
         log.commit(line(7) * 10_000, 10_000)  # more than a pipe holds
-    with subprocess.Popen([_WAL, "cat", directory], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with started([_WAL, "cat", directory], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stderr
         assert process.stdout.readline() == line(1)
@@ -472,7 +470,7 @@ def test_a_torn_tail_alone_is_no_damage(log: Log, directory: str) -> None:
 
 def test_verify_shows_its_progress_on_a_terminal(log: Log, directory: str) -> None:
     ours, theirs = pty.openpty()
-    with subprocess.Popen([_WAL, "verify", directory], stdout=subprocess.DEVNULL, stderr=theirs) as process:
+    with started([_WAL, "verify", directory], stdout=subprocess.DEVNULL, stderr=theirs) as process:
         assert process.wait(PATIENCE_SECONDS) == 0
     os.close(theirs)
     assert b"#" in os.read(ours, 4096)

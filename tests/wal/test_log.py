@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.processes import started
 from tests.running import PATIENCE_SECONDS
 from tests.wal.faulty_files import FaultyFiles, SmallDisk
 from tests.wal.logs import Clock, crash_image, events, line, lines, read_blocks, segments
@@ -53,13 +54,10 @@ def _commit(log: Log, *events_: int) -> None:
 def _elsewhere(directory: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the log."""
     command = [sys.executable, "-c", _HOLD_THE_LOG, directory]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "held\n"
-            yield process
-        finally:
-            process.kill()
+    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
 
 
 # Committing

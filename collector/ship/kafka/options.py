@@ -8,6 +8,7 @@ from confluent_kafka import KafkaException, Producer
 
 from collector import sink_config
 from collector.errors import BadSettings
+from collector.ship.credentials import secrets_of
 from collector.ship.template import filled
 
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -53,7 +54,7 @@ _OURS: Final = frozenset(
 
 
 class Options(NamedTuple):
-    """What all clients of a sink share, and the values that came from the environment."""
+    """What all clients of a sink share, and those of the values that are secret."""
 
     properties: dict[str, Any]
     secrets: tuple[str, ...]
@@ -75,13 +76,13 @@ def options_of(settings: sink_config.KafkaSink) -> Options:
         "log_level": "2",  # the shipper reports what fails, once
         "reconnect.backoff.max.ms": "1000",
     }
-    secrets = []
+    secrets: list[str] = []
     for name, text in settings.options.items():
         where = f"sink {settings.name}: options.{name}"
         value = _value(where, text)
-        if value is not text and value:
-            secrets.append(value)
-        _check(where, name, value, is_secret=value is not text)
+        secret = secrets_of(name, text, value)
+        secrets += secret
+        _check(where, name, value, is_secret=bool(secret) or value is not text)
         properties[name] = value
     return Options(properties, tuple(secrets))
 
@@ -121,7 +122,12 @@ def _fault(name: str, value: str) -> str:
         Producer({name: value, _PROBE: ""})
     except KafkaException as error:
         text = str(error.args[0].str())
-        return "" if _PROBE in text else f": {text}"
+        return "" if _PROBE in text else f": {_without(value, text)}"
     except (TypeError, ValueError, AttributeError) as error:
-        return f": {error}"
+        return f": {_without(value, str(error))}"
     raise AssertionError("librdkafka took a property that there is not")
+
+
+def _without(value: str, text: str) -> str:
+    """The text of an error without the value: a password may stand at the wrong property."""
+    return text.replace(value, "***") if value else text

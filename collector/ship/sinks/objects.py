@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Final, cast
 from urllib.parse import quote, unquote
@@ -27,6 +27,7 @@ from collector import sink_config
 from collector.errors import BadSettings, SinkError
 from collector.ship.archive import FOLDER, Archive, Store
 from collector.ship.batch import Batch
+from collector.ship.credentials import secrets_of
 from collector.ship.folder import Folder
 from collector.ship.mark import Resumption
 
@@ -86,6 +87,7 @@ class _Bucket(Store):
     def __init__(self, settings: sink_config.ObjectsSink) -> None:
         self.where = settings.url.rstrip("/")
         self._secrets = _secrets(settings)
+        self._values = sorted(_read_environment(settings).values(), key=len, reverse=True)
         client, config = _options(settings)
         with self._checked(f"sink {settings.name}: options"):
             self._store = from_url(
@@ -149,7 +151,8 @@ class _Bucket(Store):
                 f"{where}.{name}: expected a setting of obstore's store, found none of that name"
             ) from None
         except (BaseError, OSError, ValueError, NotImplementedError) as error:
-            raise BadSettings(f"{where}: {self._said(error)}") from None
+            # a password may stand at the wrong option
+            raise BadSettings(f"{where}: {_without(self._values, self._said(error))}") from None
 
     def _said(self, error: Exception) -> str:
         """What an error of obstore comes to, in a line, and nothing secret in it."""
@@ -158,17 +161,23 @@ class _Bucket(Store):
             text = f"{answer[1]}: {answer[2]}"
         elif cause := re.search(r'message: "(.*?)"', details) or re.search(r"kind: (Timeout)", details):
             text = f"{text}: {cause[1]}"
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
+        text = _without(self._secrets, text)
         return " ".join(re.sub(r"\?\S*", "?***", text).split())[:_LONGEST]
+
+
+def _without(values: Iterable[str], text: str) -> str:
+    """A text without these values, the longest of which come first."""
+    for value in filter(None, values):
+        text = text.replace(value, "***")
+    return text
 
 
 def _store(settings: sink_config.ObjectsSink) -> "_Bucket | Folder":
     """obstore has folders too, but links a file into place before its bytes are durable."""
     if not _URL.fullmatch(settings.url):
         raise BadSettings(
-            f"sink {settings.name}: url: expected s3://bucket/prefix, gs://…, az://… or file:///folder, "
-            f"found {settings.url!r}"
+            f"sink {settings.name}: url: expected s3://bucket/prefix, gs://…, az://… or file:///folder, with neither "
+            "a user nor a query; credentials belong into the sink's options"
         )
     if not settings.url.startswith(_FILE):
         return _Bucket(settings)
@@ -210,8 +219,8 @@ def _read_environment(settings: sink_config.ObjectsSink) -> dict[str, str]:
 
 
 def _secrets(settings: sink_config.ObjectsSink) -> list[str]:
-    """What was read from the environment, as it is and as URLs and texts in quotes have it; the longest first."""
+    """What is secret of the options, as it is and as URLs and texts in quotes have it; the longest first."""
     read = _read_environment(settings)
-    secrets = [value for name, value in read.items() if settings.options[name] != value]
+    secrets = [each for name, value in read.items() for each in secrets_of(name, settings.options[name], value)]
     quoted = [each.replace("\\", "\\\\").replace('"', '\\"') for each in secrets]
     return sorted({*secrets, *quoted, *(quote(each, safe="") for each in secrets)}, key=len, reverse=True)

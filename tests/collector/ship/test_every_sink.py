@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.destinations.http import HttpReceiver
 from tests.destinations.kafka import Kafka
 from tests.destinations.objects import Bucket, Moto, ObjectsFolder, SeaweedFS
 from tests.kafka.jars import why_not
+from tests.processes import started
 from tests.running import PATIENCE_SECONDS, eventually, read_log
 from wal.log import Log
 
@@ -62,19 +64,15 @@ class Shipping:
             self.lines += [line[:-1] for line in lines if line != self.destination.poison]
         log.close()
 
-    def start(self, *trap: str) -> "subprocess.Popen[bytes]":
+    def started(self, *trap: str) -> "AbstractContextManager[subprocess.Popen[bytes]]":
         """The process that ships, which may die at a step."""
         command = [sys.executable, "-m", "tests.collector.ship.shipping", str(self.folder), *trap]
-        return subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.DEVNULL)
+        return started(command, cwd=_ROOT, stderr=subprocess.DEVNULL)
 
     def run(self, *trap: str) -> int:
         """Ship until all is there, or death; returns the exit code."""
-        process = self.start(*trap)
-        try:
+        with self.started(*trap) as process:
             return process.wait(PATIENCE_SECONDS * 2)
-        finally:
-            process.kill()
-            process.wait()
 
     @property
     def cursor(self) -> Path:
@@ -136,11 +134,9 @@ def test_deaths_at_any_moment_neither_lose_nor_double_an_event(shipping: Shippin
     chance = random.Random(7)
     shipping.fill(40)
     for _ in range(4):
-        process = shipping.start()
-        eventually((shipping.folder / "data/log/00/cursors").exists, "shipping has begun")
-        time.sleep(chance.uniform(0, 0.5))
-        process.kill()
-        process.wait()
+        with shipping.started():
+            eventually((shipping.folder / "data/log/00/cursors").exists, "shipping has begun")
+            time.sleep(chance.uniform(0, 0.5))
         shipping.fill(2)
     assert shipping.run() == 0
     assert _events(shipping) == shipping.lines
@@ -169,17 +165,13 @@ def test_a_sink_that_is_down_gets_everything_later_and_costs_no_memory_meanwhile
     shipping.destination.down()
     for _ in range(4):
         shipping.fill(100)
-    process = shipping.start()
-    try:
+    with shipping.started() as process:
         eventually(lambda: '"state":"up"' not in _health(shipping), "the failure is seen")
         before = _memory(process.pid)
         eventually(lambda: '"state":"down"' in _health(shipping), "the circuit opens")
         assert _memory(process.pid) < before + (8 << 20)
         shipping.destination.up()
         assert process.wait(PATIENCE_SECONDS * 3) == 0
-    finally:
-        process.kill()
-        process.wait()
     assert _events(shipping) == shipping.lines
 
 

@@ -426,6 +426,16 @@ def test_a_secret_that_the_receiver_echoes_is_in_no_error(monkeypatch: pytest.Mo
     assert error.__cause__ is None
 
 
+def test_a_secret_that_stands_in_the_settings_is_in_no_error_either() -> None:
+    echo = f"'Bearer {SECRET}' is wrong, {SECRET} is not known, nor p@ss, p%40ss; shop is closed".encode()
+    with answering(Answer(401, echo)) as there:
+        url = there.url.replace("//", "//user:p%40ss@") + "/in"
+        error = _error(url=url, headers={"X-Api-Key": f"Bearer {SECRET}", "X-Tenant": "shop"})
+    assert "'(X-Api-Key)' is wrong, (X-Api-Key) is not known" in str(error)
+    assert "nor (password), (password); shop is closed" in str(error)
+    assert SECRET not in str(error)
+
+
 def test_the_user_in_a_url_is_sent_as_basic_authorization() -> None:
     with answering() as there:
         _deliver(BATCH, url=there.url.replace("//", "//user:p4ss@"))

@@ -1,0 +1,146 @@
+"""What `serve` needs beside a sound settings file: the environment's variables, folders, libraries, an address.
+
+Nothing is created, bound or connected here, so that `check` can be run beside a collector that serves.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import unquote
+
+from collector import sink_config
+from collector.config import Settings, bad_settings, read_settings
+from collector.errors import BadSettings
+from collector.registry import key_digest
+from collector.secret import load_secret, secret_path
+from collector.settings_faults import SettingFault, add_faults, has_fault
+from collector.ship.sinks import sink_of
+
+_FILE_URL: Final = "file://"
+
+
+def load_settings_to_serve(path: str) -> Settings:
+    """The settings in a file, with which `serve` can start. Raises BadSettings with all faults, a line each."""
+    settings, faults = _read_with_needs(path)
+    if faults:
+        raise bad_settings(path, faults)
+    return settings
+
+
+def load_settings_to_check(path: str) -> Settings:
+    """As `load_settings_to_serve`, and sees that sinks can write to their folders.
+
+    A start does not ask for that: a disk that is away holds a sink up, and must not keep events from being taken.
+    """
+    settings, faults = _read_with_needs(path)
+    for name, folder in (("log.dir", settings.log.dir), ("dead_letters.dir", settings.dead_letters.dir)):
+        add_faults(faults, list(_writable(name, folder)))
+    for at, sink in enumerate(settings.sink):
+        add_faults(faults, list(_sink_folder(f"sink[{at}]", sink)))
+    if faults:
+        raise bad_settings(path, faults)
+    return settings
+
+
+def _read_with_needs(path: str) -> tuple[Settings, list[SettingFault]]:
+    settings, faults = read_settings(path)
+    for at, sink in enumerate(settings.sink):
+        if not has_fault(faults, f"sink[{at}]"):
+            add_faults(faults, list(_sink(f"sink[{at}]", sink)))
+    add_faults(faults, list(_needs(settings)))
+    return settings, faults
+
+
+def _needs(settings: Settings) -> Iterator[SettingFault]:
+    yield from _address(settings)
+    yield from _keys(settings)
+    yield from _secret(settings)
+    yield from _folder("log.dir", settings.log.dir)
+    yield from _folder("dead_letters.dir", settings.dead_letters.dir)
+
+
+def _address(settings: Settings) -> Iterator[SettingFault]:
+    host = settings.server.host
+    try:
+        socket.getaddrinfo(host, settings.server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        yield SettingFault("server.host", f"expected an address of this machine, such as 127.0.0.1 or ::, got {host!r}")
+
+
+def _keys(settings: Settings) -> Iterator[SettingFault]:
+    keys = [(f"server.relay_keys[{at}]", key) for at, key in enumerate(settings.server.relay_keys)]
+    for number, each in enumerate(settings.property):
+        keys += [(f"property[{number}].write_keys[{at}]", key) for at, key in enumerate(each.write_keys)]
+    for path, key in keys:
+        try:
+            key_digest(path, key)
+        except BadSettings as error:
+            yield SettingFault(path, str(error).removeprefix(f"{path}: "))
+
+
+def _secret(settings: Settings) -> Iterator[SettingFault]:
+    """A secret that is there is read; one that `serve` would make needs a folder."""
+    path = secret_path(settings)
+    if settings.session.secret is None and not os.path.exists(path):
+        yield from _folder("log.dir", os.path.dirname(path))
+        return
+    try:
+        load_secret(settings)
+    except (BadSettings, OSError, UnicodeError) as error:
+        reason = f"{path}: expected ASCII text" if isinstance(error, UnicodeError) else str(error)
+        yield SettingFault("session.secret", reason.removeprefix("session.secret: "))
+
+
+def _sink(path: str, sink: sink_config.Sink) -> Iterator[SettingFault]:
+    missing = list(_missing_variables(path, sink))
+    yield from missing
+    if not missing:
+        try:
+            sink_of(sink, sink.name)
+        except BadSettings as error:
+            yield SettingFault(path, str(error))
+
+
+def _sink_folder(path: str, sink: sink_config.Sink) -> Iterator[SettingFault]:
+    if isinstance(sink, sink_config.FileSink) and sink.dir:
+        yield from _folder(f"{path}.dir", sink.dir)
+    elif isinstance(sink, sink_config.ObjectsSink) and (sink.url or "").startswith(_FILE_URL):
+        yield from _folder(f"{path}.url", unquote(sink.url.removeprefix(_FILE_URL)))
+
+
+def _writable(setting: str, path: str) -> Iterator[SettingFault]:
+    """A disk must not be mounted read-only. A start leaves that to the workers, who know a disk that failed."""
+    there = _existing(path)
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        yield SettingFault(setting, f"expected a folder that can be written to, but the disk of {there} is read-only")
+
+
+def _missing_variables(path: str, sink: sink_config.Sink) -> Iterator[SettingFault]:
+    """Variables that the values of `options` and `headers` name, and that are not set."""
+    for table in ("options", "headers"):
+        if table == "headers" and not isinstance(sink, sink_config.HttpSink):
+            continue
+        for name, value in getattr(sink, table, {}).items():
+            variable = value.removeprefix("env:")
+            if variable != value and not os.environ.get(variable, "").strip():
+                yield SettingFault(f"{path}.{table}.{name}", f"expected {variable} to be set in the environment")
+
+
+def _folder(setting: str, path: str) -> Iterator[SettingFault]:
+    """A folder that exists must be writable; for one that does not, the nearest that exists above it."""
+    there = _existing(path)
+    if not os.path.isdir(there):
+        yield SettingFault(setting, f"expected a folder, but {there} is none")
+    elif not os.access(there, os.W_OK | os.X_OK) and not os.statvfs(there).f_flag & os.ST_RDONLY:
+        yield SettingFault(
+            setting, f"expected a folder that can be written to, but permission to write to {there} is denied"
+        )
+
+
+def _existing(path: str) -> str:
+    """The path, or the nearest that exists above it."""
+    there = os.path.abspath(path)
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    return there
