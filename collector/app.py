@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ from collector.ingest.relay import RelayEndpoint
 from collector.ingest.route import Document, EventEndpoint, Unavailable, not_found
 from collector.ingest.session import Sessions
 from collector.ingest.target import Targets
+from collector.notices import Notices
 from collector.opening import Opened, Opening
 from collector.registry import Registry, key_digest
 from collector.relays import Relays
@@ -43,6 +45,7 @@ STARTUP_FAILURE: Final = 3
 _OPENING_SECONDS: Final = 1.0
 """How long a worker waits until it tries again to open its shard."""
 _THREADS: Final = 64
+_TELLING_SECONDS: Final = 1.0
 _SWITCH_SECONDS: Final = 0.0005
 """How long a thread that ships may keep the event loop from the interpreter, ten times as often as Python has it."""
 _NICENESS: Final = 10
@@ -60,7 +63,8 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
     Exits with STARTUP_FAILURE, and a line that says why, where the shard needs a person.
     """
     paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
-    opening = Opening(settings, clock, _stop_for_recovery)
+    notices = Notices()
+    opening = Opening(settings, clock, notices, _stop_for_recovery)
 
     def built(logs: tuple[Log, Log] | None) -> Opened | None:
         opened = _or_exit(partial(opening.build, *logs)) if logs else None
@@ -69,7 +73,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
         return opened
 
     def serve(opened: Opened) -> None:
-        endpoint = _endpoint(settings, opened, clock)
+        endpoint = _endpoint(settings, opened, clock, notices)
         router.routes = [
             *(Route(path, endpoint) for path in paths),
             *_other_routes(settings, opened.shard, paths, clock),
@@ -95,17 +99,20 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
         stopping = asyncio.Event()
         running = asyncio.create_task(run(opened, stopping))
         running.add_done_callback(_stop_after_a_bug)
-        connections = Connections(settings.limits, direct.begins)
+        connections = Connections(settings.limits, direct.begins, notices)
         _stop_with_parent()
         sys.setswitchinterval(_SWITCH_SECONDS)
         gc.collect()
         gc.freeze()  # what lives for ever is not looked at by each collection
+        telling = asyncio.create_task(_tell_forever(notices))
         try:
             yield {STATE: connections}
         finally:
             connections.close()
             stopping.set()
             await running
+            telling.cancel()
+            _tell(notices, is_last=True)
 
     waiting = (*paths, *([RELAY_PATH] if settings.server.relay_keys else []))
     routes = [
@@ -127,6 +134,17 @@ def _or_exit(attempt: Callable[[], T]) -> T:
     except (WalError, BadSettings) as error:
         logger.critical("%s", error)
     sys.exit(STARTUP_FAILURE)
+
+
+async def _tell_forever(notices: Notices) -> None:
+    while True:
+        await asyncio.sleep(_TELLING_SECONDS)
+        _tell(notices)
+
+
+def _tell(notices: Notices, *, is_last: bool = False) -> None:
+    for line in notices.due(time.monotonic(), is_last=is_last):
+        logger.warning("%s", line)
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -164,7 +182,7 @@ def _other_routes(
         yield Route(RELAY_PATH, RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits))
 
 
-def _endpoint(settings: Settings, opened: Opened, clock: Callable[[], int]) -> EventEndpoint:
+def _endpoint(settings: Settings, opened: Opened, clock: Callable[[], int], notices: Notices) -> EventEndpoint:
     secret, shard = opened.secret, opened.shard
     intake = Intake(
         committer=shard.committer,
@@ -179,6 +197,7 @@ def _endpoint(settings: Settings, opened: Opened, clock: Callable[[], int]) -> E
         intake=intake,
         limits=settings.limits,
         trusted_proxies=tuple(ip_network(network) for network in settings.server.trusted_proxies),
+        notices=notices,
     )
 
 

@@ -18,6 +18,7 @@ import msgspec
 from collector.errors import Refusal
 from collector.ingest.nesting import is_deeper
 from collector.long_work import computed
+from collector.notices import LOST_LETTER, Notices
 from wal.committer import Committer
 from wal.errors import WalError
 
@@ -80,14 +81,15 @@ class _Letter(NamedTuple):
 class DeadLetters:
     """Writes dead letters under a budget of bytes an hour, of which no property may use up that of the others."""
 
-    def __init__(self, committer: Committer, budget: "HourlyBudget") -> None:
+    def __init__(self, committer: Committer, budget: "HourlyBudget", notices: Notices) -> None:
         self._committer = committer
         self._budget = budget
+        self._notices = notices
 
     async def put(self, sender: Sender, form: Form, refused: Sequence[Refused]) -> bool:
         """Keep these events of one request, durably, as far as the budget goes.
 
-        False, with a line in the process log, where that could not be done for all of them.
+        False, and counted for the process log, where that could not be done for all of them.
         """
         try:
             is_whole, futures = True, set()
@@ -101,7 +103,7 @@ class DeadLetters:
             for future in futures:
                 await future
         except WalError as fault:
-            logger.warning("a dead letter was not kept: %s", fault)
+            self._notices.count(LOST_LETTER, type(fault).__name__, len(refused))
             return False
         return is_whole
 

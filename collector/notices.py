@@ -3,7 +3,7 @@
 Wiring takes three lines. One `Notices` a worker; a call where the fact is known; a periodic task that logs what is due:
 
     notices = Notices()
-    notices.count(UNKNOWN_PROPERTY, f"{portal_id}/{prop_id}")    # before a 404; likewise TOO_FAST, FORBIDDEN
+    notices.count(UNKNOWN_PROPERTY, f"{portal_id}/{prop_id}")    # where it is refused
     for line in notices.due(loop.time()):                        # about once a second
         logger.warning("%s", line)
 
@@ -19,6 +19,8 @@ from typing import Final
 UNKNOWN_PROPERTY: Final = "events refused with 404, unknown property"
 TOO_FAST: Final = "events refused with 429, over the rate of property"
 FORBIDDEN: Final = "events refused with 403, origin or write key is not one of property"
+LOST_CLICK: Final = "clicks redirected although their events were not stored, of property"
+LOST_LETTER: Final = "refused events left no dead letter:"
 
 OTHERS: Final = "(others)"
 _MOST_KEYS: Final = 1000

@@ -11,6 +11,7 @@ from msgspec import Struct
 from collector.config import Settings
 from collector.dead_letters import DeadLetters, HourlyBudget
 from collector.graveyard import SinkLetters
+from collector.notices import Notices
 from collector.secret import load_secret
 from collector.shard import Shard, drop, drop_from_free_shards, first_free, open_log
 from wal.committer import Committer
@@ -38,10 +39,17 @@ class Opening:
     What an attempt has opened is kept for the next one, since opening a log anew adds a segment to it.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], int], end_worker: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], int],
+        notices: Notices,
+        end_worker: Callable[[Exception], None],
+    ) -> None:
         """`clock` gives Unix ms; `end_worker` is called when only a restart helps."""
         self._settings = settings
         self._clock = clock
+        self._notices = notices
         self._end_worker = end_worker
         self._secret = b""
         self._name = ""
@@ -66,7 +74,7 @@ class Opening:
             self._dead_committer = Committer(dead_log)
         settings = self._settings
         budget = HourlyBudget(settings.dead_letters.bytes_per_hour, len(settings.property), self._clock)
-        dead_letters = DeadLetters(self._dead_committer, budget)
+        dead_letters = DeadLetters(self._dead_committer, budget, self._notices)
         graveyard = SinkLetters(dead_letters, self._settings.dead_letters.dir)
         shard = self._attempt(lambda: Shard(self._settings, log, graveyard, self._end_worker))
         if shard is None:

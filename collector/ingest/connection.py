@@ -23,6 +23,7 @@ from collector.ingest.cycle import Cycle
 from collector.ingest.head import Head
 from collector.ingest.send import as_bytes, write_answer
 from collector.ingest.target import Face
+from collector.notices import Notices
 from collector.problems import refusal_of
 
 Begin = Callable[[Head, bytes, Callable[[Answer], None]], bool]
@@ -47,8 +48,9 @@ logger = logging.getLogger(__name__)
 class Connections:
     """All connections of a worker. Create it inside the event loop."""
 
-    def __init__(self, limits: Limits, begins: Mapping[bytes, Begin]) -> None:
+    def __init__(self, limits: Limits, begins: Mapping[bytes, Begin], notices: Notices) -> None:
         """`begins` are, by path, what takes plain requests without an application."""
+        self.notices = notices
         self.limits = limits
         self.begins = begins
         self.open: set[Connection] = set()
@@ -137,6 +139,7 @@ class Connection(HttpToolsProtocol):
         if len(self._all.open) < self._limits.connections:
             self._all.open.add(self)
         else:
+            self._all.notices.shed("too many connections")
             self._refuse(Overloaded("too many connections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -338,6 +341,7 @@ class Connection(HttpToolsProtocol):
         self._held_bytes = len(data)
         self._all.held_bytes += len(data)
         if self._all.held_bytes > self._limits.in_flight_bytes:
+            self._all.notices.shed("too many bytes are sent ahead")
             self.transport.abort()
         else:
             self._parse_held()

@@ -1,7 +1,6 @@
 """From decoded events to durable records: sessions, envelopes, the log, and dead letters for what is refused."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -38,7 +37,6 @@ from collector.registry import Ack, Property
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
 
-_LOST_CLICKS_MS: Final = 60_000
 _EVENT_WORK: Final = 512
 """Bytes whose work an event costs beside its own."""
 _SCRUB_WORK: Final = 4
@@ -48,8 +46,6 @@ _BATCH_LETTER_BYTES: Final = 128
 """Of each header in a dead letter; the records of the other events of its batch have them too."""
 _JSON: Final = Face.JSON
 _JAVASCRIPT: Final = Face.JAVASCRIPT
-
-logger = logging.getLogger(__name__)
 
 
 class Request(Struct, frozen=True):
@@ -112,8 +108,6 @@ class Intake:
         self._limits = limits
         self._confirmations = confirmations
         self._slices = Slices()
-        self._lost_clicks = 0
-        self._lost_clicks_told_ms = 0
 
     @property
     def fullness(self) -> float:
@@ -213,14 +207,6 @@ class Intake:
             record = envelope(log_id, sequence, visit, _fitting_members(visit, len(line) - sent), session, line)
         durable = self._committer.append(record) if request.is_stored else None
         return Stored(durable, sequence, event_id, answer)
-
-    def count_lost_click(self) -> None:
-        """Count a click that was sent on although its event was not stored, and say so once a minute."""
-        self._lost_clicks += 1
-        now = self.clock()
-        if now - self._lost_clicks_told_ms >= _LOST_CLICKS_MS:
-            logger.warning("%d clicks were redirected although their events were not stored", self._lost_clicks)
-            self._lost_clicks, self._lost_clicks_told_ms = 0, now
 
     async def _begin_batch(self, request: Request, batch: Batch, form: Form) -> StoredBatch:
         """Append the events, and do not wait for the disk. Raises Rejected, WalError: nothing is appended then.

@@ -3,6 +3,7 @@ their rules."""
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ from collector.errors import (
     NotAClick,
     NotFound,
     Overloaded,
+    Refusal,
     Rejected,
     TooFast,
     TooLarge,
@@ -47,6 +49,7 @@ from collector.ingest.intake import Intake, Request
 from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of
 from collector.ingest.send import send_answer
 from collector.ingest.target import Face, Target, Targets
+from collector.notices import FORBIDDEN, LOST_CLICK, TOO_FAST, UNKNOWN_PROPERTY, Notices
 from collector.problems import UNAVAILABLE, refusal_of
 from collector.registry import Property, is_key, key_in
 from wal.errors import WalError
@@ -61,6 +64,9 @@ _NO_WARNINGS: Final[list[str]] = []
 _PLAIN_METHODS: Final = ("POST", "GET")
 _PLAIN_BEGINNINGS: Final = (b"{", b"")
 _NOT_PLAIN: Final = (FORM, NDJSON)
+_NOTICED: Final = {NotFound.code: UNKNOWN_PROPERTY, TooFast.code: TOO_FAST, Forbidden.code: FORBIDDEN}
+_NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
+"""What two reasons for a 503 may differ in, although they are one."""
 _ENDING_CLICKS: Final = frozenset((NotAClick.code, Forbidden.code, MethodNotAllowed.code))
 """Refusals after which a click does not go on, although its target is allowed."""
 _Waiting = tuple[Callable[[Answer], None], Answer, Target, Headers]
@@ -71,13 +77,16 @@ logger = logging.getLogger(__name__)
 class EventEndpoint:
     """An ASGI application for the paths that take events."""
 
-    def __init__(self, *, targets: Targets, intake: Intake, limits: Limits, trusted_proxies: Networks) -> None:
+    def __init__(
+        self, *, targets: Targets, intake: Intake, limits: Limits, trusted_proxies: Networks, notices: Notices
+    ) -> None:
         self._targets = targets
         self._intake = intake
         self._bodies = BodyReader(limits)
         self._url_bytes = limits.url_bytes
         self._form_bytes = _ESCAPE_BYTES * limits.event_bytes
         self._trusted_proxies = trusted_proxies
+        self._notices = notices
         self._block: asyncio.Future[None] | None = None
         self._waiting: list[_Waiting] = []
 
@@ -232,12 +241,25 @@ class EventEndpoint:
     def _refused(self, target: Target, error: Rejected | Overloaded | Unconfirmed | WalError, cors: Headers) -> Answer:
         """The person comes first: an allowed click goes on, whatever became of its event."""
         refusal = refusal_of(error)
+        self._notice(target, refusal, error)
         headers = cors + stored_headers(error.event_id) if isinstance(error, Unconfirmed) else cors
         if target.location is None or refusal.code in _ENDING_CLICKS:
             return refusal_answer(target.face, refusal, headers)
         if not isinstance(error, Unconfirmed):
-            self._intake.count_lost_click()
+            self._notices.count(LOST_CLICK, _name_of(target))
         return redirect_answer(target.location, headers)
+
+    def _notice(self, target: Target, refusal: Refusal, error: Exception) -> None:
+        """Have the process log tell what an operator must know: it counts, and is not written for each request."""
+        if refusal.code in _NOTICED:
+            self._notices.count(_NOTICED[refusal.code], _name_of(target))
+        elif refusal is UNAVAILABLE:
+            self._notices.shed(_NUMBERS.sub("…", str(error)))
+
+
+def _name_of(target: Target) -> str:
+    prop = target.property
+    return f"{prop.portal_id}/{prop.prop_id}" if prop else target.named
 
 
 class Document:

@@ -39,6 +39,8 @@ class Target(NamedTuple):
     is_s2s: bool
     location: bytes | None
     fault: Refusal | None
+    named: str = ""
+    """The portal and the property that there are not, as `1/2`."""
 
 
 class Targets:
@@ -99,7 +101,8 @@ def parse_target(pairs: Pairs, registry: Registry, signer: Signer, clock: Callab
         fault = NotFound().refusal
     elif face == Face.REDIRECT.value:
         where, fault = _redirect(values, prop, signer, clock() // 1000)
-    return Target(prop, Face(face), is_s2s == "true", where, fault)
+    named = "" if prop else f"{portal_id}/{prop_id}"
+    return Target(prop, Face(face), is_s2s == "true", where, fault, named)
 
 
 def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is_click: bool) -> Refusal | None:

@@ -19,6 +19,7 @@ from collector.ingest.route import EventEndpoint
 from collector.ingest.session import Sessions
 from collector.ingest.target import Targets
 from collector.letters import Whole, read_letters
+from collector.notices import Notices
 from collector.registry import Registry
 from tests.collector.live_log import live_log
 from tests.running import read_log
@@ -47,6 +48,7 @@ class Logs(NamedTuple):
     folder: Path
     committer: Committer
     intake: Intake
+    notices: Notices
 
     @property
     def stored(self) -> list[dict[str, Any]]:
@@ -73,15 +75,16 @@ async def live_intake(
 ) -> AsyncIterator[Logs]:
     """An intake whose clock stands at NOW_MS; `files` are those of the log of events."""
     async with live_log(folder / "log/00", files=files) as committer, live_log(folder / "dead/00") as dead:
+        notices = Notices()
         intake = Intake(
             committer=committer,
-            dead_letters=DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS)),
+            dead_letters=DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS), notices),
             sessions=SESSIONS,
             limits=limits or config.Limits(),
             confirmations=confirmations or {},
             clock=lambda: NOW_MS,
         )
-        yield Logs(folder, committer, intake)
+        yield Logs(folder, committer, intake, notices)
 
 
 def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | None = None) -> EventEndpoint:
@@ -91,6 +94,7 @@ def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | N
         intake=logs.intake,
         limits=limits or config.Limits(),
         trusted_proxies=(),
+        notices=logs.notices,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from collector.dead_letters import DeadLetters, Form, HourlyBudget, Refused, Sender
 from collector.errors import BadEvent, Fault, TooLarge
+from collector.notices import Notices
 from tests.collector.live_log import live_log
 from tests.running import read_log
 from wal.committer import Committer
@@ -43,8 +44,15 @@ def _refused(raw: bytes) -> Refused:
     return Refused(REFUSAL, raw)
 
 
-def _letters(committer: Committer, bytes_per_hour: int, clock: Clock | None = None, properties: int = 1) -> DeadLetters:
-    return DeadLetters(committer, HourlyBudget(bytes_per_hour, properties, clock or Clock()))
+def _letters(
+    committer: Committer,
+    bytes_per_hour: int,
+    clock: Clock | None = None,
+    properties: int = 1,
+    notices: Notices | None = None,
+) -> DeadLetters:
+    budget = HourlyBudget(bytes_per_hour, properties, clock or Clock())
+    return DeadLetters(committer, budget, notices or Notices())
 
 
 def _raw(letter: dict[str, Any]) -> bytes:
@@ -253,13 +261,16 @@ def test_the_budget_is_new_with_each_hour_of_the_clock(tmp_path: Path) -> None:
     assert len(read_log(tmp_path / "log")) == 3
 
 
-def test_a_full_disk_is_told_and_not_raised(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_told_and_not_raised(tmp_path: Path) -> None:
+    notices = Notices()
+
     async def put() -> bool:
         async with live_log(tmp_path / "00", files=FullDisk()) as committer:
-            return await _letters(committer, 1 << 20).put(SENDER, Form.JSON, [_refused(b"{}")])
+            letters = _letters(committer, 1 << 20, notices=notices)
+            return await letters.put(SENDER, Form.JSON, [_refused(b"{}")])
 
     assert asyncio.run(put()) is False
-    assert "not kept" in caplog.text
+    assert notices.due(0) == ["refused events left no dead letter: LogFull: 1"]
     assert read_log(tmp_path) == []
 
 

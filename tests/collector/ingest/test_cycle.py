@@ -16,6 +16,7 @@ from collector.config import Limits
 from collector.ingest.connection import STATE, Connection, Connections, _split
 from collector.ingest.cycle import CYCLE, IS_LATE, Cycle
 from collector.ingest.head import Head, head_of
+from collector.notices import Notices
 from tests.collector.silent_transport import SilentTransport
 
 
@@ -36,7 +37,7 @@ def _asked(protocol: type[HttpToolsProtocol], request: bytes) -> tuple[Scope, by
 
         config = uvicorn.Config(application, http=protocol, ws="none", lifespan="off", log_config=None)
         config.load()
-        connections = Connections(Limits(), {})
+        connections = Connections(Limits(), {}, Notices())
         server = protocol(config=config, server_state=ServerState(), app_state={STATE: connections})
         server.connection_made(SilentTransport())
         server.data_received(request)
@@ -83,7 +84,7 @@ def test_what_became_known_before_an_application_is_asked_stays_known() -> None:
     async def run() -> None:
         config = uvicorn.Config(_never, http=Connection, ws="none", lifespan="off", log_config=None)
         config.load()
-        connections = Connections(Limits(), {})
+        connections = Connections(Limits(), {}, Notices())
         connection = Connection(config=config, server_state=ServerState(), app_state={STATE: connections})
         connection.connection_made(SilentTransport())
         cycle = Cycle(connection, head, "1.1", keep_alive=True, waits_for_100=False)

@@ -14,6 +14,7 @@ from collector.config import Limits
 from collector.ingest.answer import Answer
 from collector.ingest.connection import STATE, Connection, Connections
 from collector.ingest.head import Head
+from collector.notices import Notices
 from tests.collector.silent_transport import SilentTransport
 
 HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
@@ -29,7 +30,7 @@ def _run(use: Callable[[Connection], Any]) -> None:
     async def run() -> None:
         config = uvicorn.Config(_answer, http=Connection, ws="none", lifespan="off", log_config=None, access_log=False)
         config.load()
-        connections = Connections(Limits(header_seconds=10, body_seconds=20), {})
+        connections = Connections(Limits(header_seconds=10, body_seconds=20), {}, Notices())
         connection = Connection(config=config, server_state=ServerState(), app_state={STATE: connections})
         connection.connection_made(SilentTransport())
         await use(connection)

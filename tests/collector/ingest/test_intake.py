@@ -341,17 +341,3 @@ def test_head_of_what_is_refused_leaves_no_dead_letter(tmp_path: Path, body: byt
         assert (logs.stored, logs.dead) == ([], [])
 
     _run(tmp_path, use)
-
-
-# Clicks that were lost
-
-
-def test_lost_clicks_are_counted_and_told_once_a_minute(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def use(logs: Logs) -> None:
-        times = iter((NOW_MS, NOW_MS + 1, NOW_MS + 59_999, NOW_MS + 60_000))
-        logs.intake.clock = lambda: next(times)
-        for _ in range(4):
-            logs.intake.count_lost_click()
-
-    _run(tmp_path, use)
-    assert [record.getMessage().partition(" ")[0] for record in caplog.records] == ["1", "3"]

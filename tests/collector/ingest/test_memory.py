@@ -27,6 +27,7 @@ from collector.ingest.direct import Direct
 from collector.ingest.envelope import Visit
 from collector.ingest.intake import Request, Stored, StoredBatch
 from collector.ingest.route import not_found
+from collector.notices import Notices
 from tests.collector.live_intake import endpoint, live_intake
 from tests.collector.silent_transport import SilentTransport
 
@@ -114,7 +115,7 @@ class _Client:
     """One connection, opened again where it was closed."""
 
     def __init__(self, app: Direct) -> None:
-        self._connections = Connections(LIMITS, app.begins)
+        self._connections = Connections(LIMITS, app.begins, Notices())
         self._config = uvicorn.Config(
             app, http=Connection, ws="none", lifespan="off", interface="asgi3", proxy_headers=False, log_config=None
         )

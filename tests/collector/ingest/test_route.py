@@ -344,3 +344,51 @@ def test_a_batch_is_not_kept_while_its_events_wait_for_the_disk(tmp_path: Path) 
             assert sent[0]["status"] == 200
 
     asyncio.run(run())
+
+
+# What the process log tells
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "told"),
+    [
+        ("portal_id=7&prop_id=9", {}, "events refused with 404, unknown property 7/9: 3"),
+        (
+            PAIR,
+            {"origin": "https://evil.example"},
+            "events refused with 403, origin or write key is not one of property 1/2: 3",
+        ),
+        ("portal_id=1&prop_id=3", {}, "events refused with 429, over the rate of property 1/3: 2"),
+    ],
+)
+def test_a_refusal_that_an_operator_must_know_of_is_counted_for_the_process_log(
+    tmp_path: Path, query: str, told: str
+) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        for _ in range(3):
+            await ask("POST", query, b'{"ea":"a"}', **({"origin": "https://evil.example"} if query == PAIR else {}))
+        assert logs.notices.due(0) == [told]
+
+    origins = ("https://shop.example.com",)
+    _serve(tmp_path, use, Property(1, 2, required=("ea",), origins=origins, events_per_second=0.001))
+
+
+def test_shedding_is_told_with_its_reason(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        await logs.committer.close()
+        for _ in range(3):
+            assert (await ask("POST", PAIR, b'{"ea":"a"}')).status == 503
+        (line,) = logs.notices.due(0)
+        assert line.startswith("requests are shed with 503: 3 (")
+        assert "stopping" in line
+
+    _serve(tmp_path, use, Property(1, 2, required=("ea",)))
+
+
+def test_a_click_whose_event_is_not_stored_is_counted(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        to = "&resp_type=redirect&redirect_url=https%3A%2F%2Fshop.example.com%2F"
+        assert (await ask("GET", f"portal_id=1&prop_id=2{to}&ec=click")).status == 302
+        assert logs.notices.due(0) == ["clicks redirected although their events were not stored, of property 1/2: 1"]
+
+    _serve(tmp_path, use, Property(1, 2, required=("ea",), redirect_hosts=("shop.example.com",)))

@@ -75,7 +75,7 @@ class CountingRegistry(Registry):
 )
 def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, face: Face, is_s2s: bool) -> None:
     target = _target(query)
-    assert target == (REGISTRY.get(33167, 2), face, is_s2s, None, None)
+    assert target == (REGISTRY.get(33167, 2), face, is_s2s, None, None, "")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_bad_answer_type_is_refused_as_json_and_its_property_is_still_known() 
 )
 def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
     target = _target(PAIR + b"&resp_type=redirect&redirect_url=" + quote(url, safe="").encode())
-    assert target == (REGISTRY.get(33167, 2), Face.REDIRECT, False, url.encode(), None)
+    assert target == (REGISTRY.get(33167, 2), Face.REDIRECT, False, url.encode(), None, "")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collector.config import Limits
 from collector.ingest.answer import Answer
 from collector.ingest.connection import STATE, Connection, Connections
 from collector.ingest.head import Head
+from collector.notices import Notices
 from tests.collector.silent_transport import SilentTransport
 
 HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n"
@@ -42,7 +43,7 @@ class _Turns:
 
     def __init__(self) -> None:
         self.begun: list[bytes] = []
-        self._connections = Connections(Limits(header_seconds=10), {b"/event": self._begin})
+        self._connections = Connections(Limits(header_seconds=10), {b"/event": self._begin}, Notices())
         self._config = uvicorn.Config(_unasked, http=Connection, ws="none", lifespan="off", log_config=None)
         self._config.load()
 

@@ -15,6 +15,7 @@ from collector import shard
 from collector.config import load_settings
 from collector.dead_letters import DeadLetters, HourlyBudget
 from collector.graveyard import SinkLetters
+from collector.notices import Notices
 from collector.shard import Shard, open_log
 from collector.ship import shipper, sinks
 from collector.ship.batch import Batch
@@ -63,7 +64,9 @@ def _armed(step: str, number: int) -> None:
 async def _ship(folder: str) -> None:
     settings = load_settings(os.path.join(folder, "collector.toml"))
     dead = Committer(open_log(settings, os.path.join(settings.dead_letters.dir, "00")))
-    letters = SinkLetters(DeadLetters(dead, HourlyBudget(_DEAD_BYTES_PER_HOUR, 1, now_ms)), settings.dead_letters.dir)
+    letters = SinkLetters(
+        DeadLetters(dead, HourlyBudget(_DEAD_BYTES_PER_HOUR, 1, now_ms), Notices()), settings.dead_letters.dir
+    )
     ours = Shard(settings, open_log(settings, os.path.join(settings.log.dir, "00")), letters)
     if sys.argv[2:] == [WAIT]:
         print(WAIT, flush=True)
