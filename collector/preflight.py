@@ -134,7 +134,7 @@ def _folder(setting: str, path: str) -> Iterator[SettingFault]:
         yield SettingFault(setting, f"expected a folder, but {there} is none")
     elif not os.access(there, os.W_OK | os.X_OK) and not os.statvfs(there).f_flag & os.ST_RDONLY:
         yield SettingFault(
-            setting, f"expected a folder that can be written to, but permission to write to {there} is denied"
+            setting, f"expected a folder that can be written to, but {there} can't be: Permission denied"
         )
 
 

@@ -49,7 +49,9 @@ def test_a_worker_that_can_never_start_again_ends_the_collector_with_a_line_and_
         collector.workers()[0].kill()
         assert collector.process.wait(PATIENCE_SECONDS) == 3
     assert len(_lines(collector, " died: SIGKILL; started ")) == 1
-    assert len(_lines(collector, "] failed to start, stopping the parent process.")) == 1
+    last = collector.said.splitlines()[-1]
+    assert f"CRITICAL [{last.partition('[')[2].partition(']')[0]}] collector.app: " in last
+    assert f"{tmp_path}/data/dead" in last, "the last line says why"
     assert len(_lines(collector, _SERVING)) == 1
 
 
