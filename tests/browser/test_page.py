@@ -211,16 +211,24 @@ def test_a_page_that_is_not_listed_reads_no_answer(browser: Browser, shop: Site)
     assert shop.stored() == []
 
 
-@pytest.mark.parametrize(("face", "script"), [("pixel", PIXEL), ("javascript", SCRIPT)])
-def test_a_page_that_is_not_listed_is_known_by_the_referer_of_its_images_and_scripts(
-    browser: Browser, shop: Site, face: str, script: str
-) -> None:
-    """A browser names no origin with either."""
+def test_a_page_that_is_not_listed_is_known_by_the_referer_of_its_images(browser: Browser, shop: Site) -> None:
+    """A browser names no origin with an image."""
     with browser.new_context() as context:
         page = _open_unlisted(context, shop)
         with page.expect_response(f"{shop.collector}/**") as refused:
-            page.evaluate(f"url => void ({script})(url)", shop.event(face, **FIELDS))
+            page.evaluate(f"url => void ({PIXEL})(url)", shop.event("pixel", **FIELDS))
         assert refused.value.status == 403
+    assert shop.stored() == []
+
+
+def test_a_page_that_is_not_listed_is_known_by_the_referer_of_its_scripts(browser: Browser, shop: Site) -> None:
+    """Nor with a script; that the refusal is JSON has the browser withhold it from the page, status and all."""
+    with browser.new_context() as context:
+        page = _open_unlisted(context, shop)
+        with page.expect_event("requestfailed") as refused:
+            page.evaluate(f"url => void ({SCRIPT})(url)", shop.event("javascript", **FIELDS))
+        assert refused.value.url.startswith(shop.collector)
+        assert context.cookies(shop.collector) == []
     assert shop.stored() == []
 
 
