@@ -1,24 +1,44 @@
-"""Work that would hold up all other requests: in slices with turns between them, or in a thread."""
+"""Work that would hold up all other requests: few long bodies at a time, each in slices, or in a thread."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
+
+from collector.errors import Overloaded
 
 T = TypeVar("T")
 
 SLICE_BYTES: Final = 256 << 10
 """Of a body that are worked on before others have their turn: 1 to 3 ms, whatever their shape."""
+_AT_ONCE: Final = 4
+"""Long bodies in work at a time: each may take three times its bytes, inflated, as events and as records."""
 
 
-class Slices:
-    """Divides long work into slices: in one turn of the event loop one slice of one request runs, and others wait."""
+class LongWork:
+    """Few long bodies are in work at a time, and of these one slice in a turn of the event loop. The others wait."""
 
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
+    def __init__(self, most_waiting_bytes: int) -> None:
+        self._most_waiting_bytes = most_waiting_bytes
+        self._waiting_bytes = 0
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._slices = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self, length: int) -> AsyncIterator[None]:
+        """Around all work on a body that came in so many bytes. Raises Overloaded where too many bytes wait for it."""
+        if self._waiting_bytes + length > self._most_waiting_bytes:
+            raise Overloaded("too many long bodies wait")
+        self._waiting_bytes += length
+        try:
+            async with self._turns:
+                yield
+        finally:
+            self._waiting_bytes -= length
 
     async def pause(self) -> None:
         """Let everybody else have their turn; returns when the next slice of the caller may run."""
-        async with self._lock:
+        async with self._slices:
             await asyncio.sleep(0)
 
 

@@ -195,18 +195,21 @@ class Committer:
 
     def _work(self) -> None:
         while job := self._jobs.get():
-            action, block = job
-            fault: WalError | None = None
-            try:
-                action()
-            except WalError as error:
-                fault = error
-            except Exception as error:
-                fault = LogPoisoned(f"{self.log.directory}: {error!r} in the commit thread; restart to recover")
-            self._loop.call_soon_threadsafe(self._finish, block, fault)
-            if len(block.lines) > 1:
-                time.sleep(_BREATH_SECONDS)
-                self._loop.call_soon_threadsafe(self._dispatch)
+            self._do(*job)
+            del job  # or it, and all that its error refers to, would be held until the next one
+
+    def _do(self, action: Callable[[], None], block: _Block) -> None:
+        fault: WalError | None = None
+        try:
+            action()
+        except WalError as error:
+            fault = error
+        except Exception as error:
+            fault = LogPoisoned(f"{self.log.directory}: {error!r} in the commit thread; restart to recover")
+        self._loop.call_soon_threadsafe(self._finish, block, fault)
+        if len(block.lines) > 1:
+            time.sleep(_BREATH_SECONDS)
+            self._loop.call_soon_threadsafe(self._dispatch)
 
     def _finish(self, block: _Block, fault: WalError | None) -> None:
         """Back in the event loop, while the thread waits: nobody else looks at the log now."""

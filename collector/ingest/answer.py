@@ -34,6 +34,7 @@ _OF_PIXEL: Final = _OF_FACE[_PIXEL]
 _FSYNCED: Final = b"x-event-ack: fsync\r\n"
 _SHIPPED: Final = b"x-event-ack: shipped\r\n"
 METHODS: Final = b"GET, HEAD, OPTIONS, POST"
+_FULL_VERDICTS: Final = 100
 _CLOSING: Final = frozenset((SlowBody.code, TooLarge.code))
 """Refusals after which the rest of the body is not waited for."""
 _NOT_IN_A_SCRIPT: Final = (
@@ -73,11 +74,14 @@ def stored_headers(event_id: bytes | None, *, is_shipped: bool = False) -> Heade
 
 
 def batch_answer(face: Face, ids: list[str], rejected: list[tuple[int, Refusal]], extra: Headers) -> Answer:
-    """The verdicts of a batch: a 400, in JSON or as a pixel, where no event of it was good."""
+    """The verdicts of a batch: a 400, in JSON or as a pixel, where no event of it was good.
+
+    Each of the first rejected events has all its faults named, the others one: an answer is not far longer than a body.
+    """
     verdicts = [
         {"index": index, "field": fault.field, "code": refusal.code, "message": fault.message}
-        for index, refusal in rejected
-        for fault in refusal.faults or (Fault("", refusal.message),)
+        for at, (index, refusal) in enumerate(rejected)
+        for fault in (refusal.faults or (Fault("", refusal.message),))[: None if at < _FULL_VERDICTS else 1]
     ]
     body: dict[str, object] = {"type": "batch", "accepted": len(ids), "rejected": verdicts, "ids": ids}
     if ids:

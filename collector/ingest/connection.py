@@ -17,7 +17,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from collector.config import Limits
-from collector.errors import BadRequest, HeadersTooLarge, Overloaded, Rejected, SlowHeaders
+from collector.errors import BadRequest, HeadersTooLarge, Overloaded, Rejected, SlowHeaders, TooLarge
 from collector.ingest.answer import Answer, refusal_answer
 from collector.ingest.cycle import Cycle
 from collector.ingest.head import Head
@@ -330,8 +330,10 @@ class Connection(HttpToolsProtocol):
             self.deadline = self.loop.time() + seconds
         self._head_bytes += arrived
         most = self._most_head_bytes if self._phase is _HEAD else self._most_bytes
-        if self._head_bytes > most or len(self.headers) > _MOST_HEADERS:
+        if len(self.headers) > _MOST_HEADERS or (self._head_bytes > most and self._phase is _HEAD):
             self._refuse(_too_large())
+        elif self._head_bytes > most:
+            self._refuse(TooLarge(f"the body is over the limit of {self._limits.body_bytes} bytes"))
 
     def _keep_alive(self) -> None:
         self.deadline = self.loop.time() + self.timeout_keep_alive

@@ -69,12 +69,13 @@ def _decoder(required: tuple[str, ...]) -> Callable[[bytes], Event]:
 
 
 def decode_event(
-    body: bytes, required: tuple[str, ...], limits: Limits, *, is_line: bool = False
+    body: bytes, required: tuple[str, ...], limits: Limits, *, is_line: bool = False, is_explained: bool = True
 ) -> tuple[Event, bytes]:
     """The event in `body`, and its bytes on one line, otherwise as sent.
 
     Raises TooLarge, and BadEvent with a fault for each wrong or missing field. `is_line` says that the body is known to
-    be UTF-8 without a line break.
+    be UTF-8 without a line break. To name all faults takes four times as long as to find that there is one: without
+    `is_explained` that is left out.
     """
     length = len(body)
     if not length:
@@ -84,7 +85,7 @@ def decode_event(
     try:
         event = _decoder(required)(body)
     except msgspec.ValidationError:
-        raise _all_faults(body, required) from None
+        raise (_all_faults(body, required) if is_explained else BadEvent("")) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _malformed(error) from None
     if not is_line:

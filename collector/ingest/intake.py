@@ -13,6 +13,7 @@ from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters, Form, Refused, Sender
 from collector.errors import BadEvent, NotAClick, Refusal, Rejected, TooFast, TooLarge, Unconfirmed
 from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
+from collector.ingest.body import ClientGone
 from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import Batch, batch_in, decode_event
 from collector.ingest.envelope import (
@@ -32,13 +33,14 @@ from collector.ingest.rate import Rate
 from collector.ingest.session import Session, Sessions
 from collector.ingest.target import Face, Target
 from collector.ingest.visitor import next_session
-from collector.long_work import SLICE_BYTES, Slices, computed
+from collector.long_work import SLICE_BYTES, LongWork, computed
 from collector.registry import Ack, Property
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
 
 _EVENT_WORK: Final = 512
 """Bytes whose work an event costs beside its own."""
+_TOO_MANY_REJECTS: Final = Refusal(TooFast.code, "too many events of this property are refused")
 _SCRUB_WORK: Final = 4
 """How many times the work a byte costs where addresses or user agents are taken out of events."""
 _LETTER_BYTES: Final = 1024
@@ -60,6 +62,8 @@ class Request(Struct, frozen=True):
     is_https: bool
     is_stored: bool
     """False for HEAD, which is answered as GET would be, and leaves nothing behind."""
+    is_gone: Callable[[], bool] = lambda: False
+    """Whether the client has left, so that long work for it can end."""
 
 
 class Stored(Struct, frozen=True):
@@ -107,7 +111,7 @@ class Intake:
         self._sessions = sessions
         self._limits = limits
         self._confirmations = confirmations
-        self._slices = Slices()
+        self._long_work = LongWork(limits.in_flight_bytes)
 
     @property
     def fullness(self) -> float:
@@ -115,7 +119,28 @@ class Intake:
         return self._committer.fullness
 
     async def inflate(self, request: Request, body: bytes, encoding: bytes) -> bytes:
-        """The body without its content encoding. Raises Rejected."""
+        """A form without its content encoding. Raises Rejected, Overloaded, ClientGone."""
+        async with self._long_work.turn(len(body)):
+            return await self._inflated(request, body, encoding)
+
+    async def take_body(self, request: Request, body: bytes, encoding: bytes = b"", *, is_ndjson: bool) -> Answer:
+        """Take the event, or the events, in a body. Raises Rejected, Overloaded, WalError, ClientGone."""
+        if encoding or len(body) > SLICE_BYTES:
+            async with self._long_work.turn(len(body)):
+                stored = await self._begin_body(request, body, encoding, is_ndjson=is_ndjson)
+        else:
+            stored = await self._begin_body(request, body, encoding, is_ndjson=is_ndjson)
+        # or the next batch would find neither memory nor caches that this one has done with (0.5 us an event)
+        del body
+        if isinstance(stored, Stored):
+            return await self._answer_event(request, stored)
+        return await self._answer_batch(request, stored, Form.NDJSON if is_ndjson else Form.JSON)
+
+    async def take(self, request: Request, event: bytes, raw: bytes, form: Form) -> Answer:
+        """Take one event, which came as `raw`. Raises Rejected, WalError."""
+        return await self._answer_event(request, await self._begin_event(request, event, raw, form))
+
+    async def _inflated(self, request: Request, body: bytes, encoding: bytes) -> bytes:
         limits = self._limits
         parts: list[bytes] = []
         length = 0
@@ -125,19 +150,30 @@ class Intake:
                 length += len(part)
                 if length > SLICE_BYTES:
                     length = 0
-                    await self._slices.pause()
+                    await self._pause(request)
         except BadEvent as error:
             refusal = error.refusal
         else:
             return b"".join(parts)
         raise await self._rejected(request, Form.JSON, refusal, body)
 
-    async def take_body(self, request: Request, body: bytes, *, is_ndjson: bool) -> Answer:
-        """Take the event, or the events, in a body. Raises Rejected, WalError."""
+    async def _pause(self, request: Request) -> None:
+        """Let others have their turn. Raises ClientGone where nobody waits for the answer any more."""
+        await self._long_work.pause()
+        if request.is_gone():
+            raise ClientGone
+
+    async def _begin_body(
+        self, request: Request, body: bytes, encoding: bytes, *, is_ndjson: bool
+    ) -> Stored | StoredBatch:
+        """Append what a body holds, and do not wait for the disk."""
+        form = Form.NDJSON if is_ndjson else Form.JSON
+        if encoding:
+            body = await self._inflated(request, body, encoding)
         if not is_ndjson and body[:1] == b"{":
-            return await self.take(request, body, body, Form.JSON)
+            return await self._begin_event(request, body, body, form)
         if len(body) > SLICE_BYTES:
-            await self._slices.pause()
+            await self._pause(request)
         try:
             batch = batch_in(body, self._limits.batch_events, is_ndjson=is_ndjson)
             if batch is not None and request.target.face is Face.REDIRECT:
@@ -146,19 +182,18 @@ class Intake:
             refusal = error.refusal
         else:
             if batch is None:
-                return await self.take(request, body, body, Form.JSON)
+                return await self._begin_event(request, body, body, form)
             if len(body) > SLICE_BYTES:
-                await self._slices.pause()
-            stored = await self._begin_batch(request, batch, Form.NDJSON if is_ndjson else Form.JSON)
-            # or the next batch would find neither memory nor caches that this one has done with (0.5 us an event)
-            del body, batch
-            return await self._answer_batch(request, stored, Form.NDJSON if is_ndjson else Form.JSON)
-        raise await self._rejected(request, Form.NDJSON if is_ndjson else Form.JSON, refusal, body)
+                await self._pause(request)
+            return await self._begin_batch(request, batch, form)
+        raise await self._rejected(request, form, refusal, body)
 
-    async def take(self, request: Request, event: bytes, raw: bytes, form: Form) -> Answer:
-        """Take one event, which came as `raw`. Raises Rejected, WalError."""
-        refusal = request.target.fault
+    async def _begin_event(self, request: Request, event: bytes, raw: bytes, form: Form) -> Stored:
+        """Append one event, if its property may send one more, and do not wait for the disk."""
+        prop, refusal = request.visit.prop, request.target.fault
         if refusal is None:
+            if prop.rate and request.is_stored:  # again: others have sent since the headers came
+                _check_rate(prop.rate, 1)
             try:
                 stored = self.begin(request, event, len(raw))
             except (BadEvent, NotAClick) as error:
@@ -166,13 +201,17 @@ class Intake:
         if refusal is not None:
             kept = without_secrets(raw) if form is Form.QUERY else raw
             raise await self._rejected(request, form, refusal, kept)
-        prop = request.visit.prop
+        if prop.rate and stored.durable is not None:
+            prop.rate.take(1)
+        return stored
+
+    async def _answer_event(self, request: Request, stored: Stored) -> Answer:
+        """The answer for an event, once it is stored. Raises WalError, Unconfirmed."""
+        ack = request.visit.prop.ack
         if stored.durable is not None:
-            if prop.rate:
-                prop.rate.take(1)
             await stored.durable
-            if prop.ack is not None:
-                await self._wait_for(prop.ack, stored.sequence, 1, stored.event_id)
+            if ack is not None:
+                await self._wait_for(ack, stored.sequence, 1, stored.event_id)
         return stored.answer
 
     def begin(self, request: Request, event: bytes, sent: int) -> Stored:
@@ -226,17 +265,20 @@ class Intake:
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(visit, room_for_headers(visit, len(batch.events)))
         work = 0
+        is_over = request.is_stored and prop.rejects.wait_seconds(time.monotonic()) > 0
         is_scrubbed = prop.is_scrubbed
         slice_bytes = SLICE_BYTES // _SCRUB_WORK if is_scrubbed else SLICE_BYTES
         for index, each in enumerate(batch.events):
             work += len(each) + _EVENT_WORK
             if work > slice_bytes:
                 work = 0
-                await self._slices.pause()
+                await self._pause(request)
             try:
-                event, line = decode_event(each, prop.required, self._limits, is_line=batch.are_lines)
+                event, line = decode_event(
+                    each, prop.required, self._limits, is_line=batch.are_lines, is_explained=not is_over
+                )
             except (BadEvent, TooLarge) as error:
-                refused.append(Refused(error.refusal, each, index))
+                refused.append(Refused(_TOO_MANY_REJECTS if is_over else error.refusal, each, index))
                 continue
             if is_scrubbed:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
@@ -246,6 +288,8 @@ class Intake:
         durable = None
         if records and request.is_stored:
             first, durable = self._append_batch(prop, records, first)
+        if is_over:  # they leave no dead letter, so nothing of them is held
+            refused = [each._replace(raw=b"") for each in refused]
         return StoredBatch(durable, first, len(records), session, refused)
 
     def _append_batch(self, prop: Property, records: list[bytes], first: int) -> tuple[int, asyncio.Future[None]]:
@@ -311,7 +355,7 @@ class Intake:
         """
         rejects = request.visit.prop.rejects
         if request.is_stored and (wait := rejects.wait_seconds(time.monotonic())):
-            raise TooFast("too many events of this property are refused", wait)
+            raise TooFast(_TOO_MANY_REJECTS.message, wait)
 
     async def _keep(self, request: Request, form: Form, refused: list[Refused]) -> None:
         """Count refused events, and put them into the dead letters."""
@@ -320,14 +364,13 @@ class Intake:
             return
         visit.prop.rejects.take(len(refused))
         if length := sum(len(each.raw) for each in refused):
-            kept = await computed(length * _SCRUB_WORK, partial(_scrubbed, visit.prop, form, refused))
-            await self._dead_letters.put(_sender(visit, len(refused)), form, kept)
+            if visit.prop.is_scrubbed:
+                refused = await computed(length * _SCRUB_WORK, partial(_scrubbed, visit.prop, form, refused))
+            await self._dead_letters.put(_sender(visit, len(refused)), form, refused)
 
 
 def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refused]:
     """Refused events as the property lets them be kept."""
-    if not prop.is_scrubbed:
-        return refused
     keeps_user_agent = prop.has_user_agent
     return [
         each._replace(raw=scrub_raw(each.raw, form, prop.ip, keeps_user_agent=keeps_user_agent)) for each in refused

@@ -43,6 +43,7 @@ from collector.ingest.body import FORM, NDJSON, BodyReader, ClientGone, has_body
 from collector.ingest.client import Networks, client_of, kept_address
 from collector.ingest.cookie import has_cookies, token_in
 from collector.ingest.cors import check_origin, cors_headers, preflight_headers
+from collector.ingest.cycle import CYCLE
 from collector.ingest.envelope import Visit
 from collector.ingest.head import Head, head_of
 from collector.ingest.intake import Intake, Request
@@ -135,6 +136,7 @@ class EventEndpoint:
                 respond(answer if error is None else self._refused(target, error, cors))  # type: ignore[arg-type]
             except Exception:
                 logger.exception("an answer was not sent")
+        waiting.clear()  # it is held until the next block
 
     def _aim(self, head: Head, headers: dict[bytes, bytes]) -> tuple[Target, bytes, Pairs | None]:
         """The target, the session token, and the query's pairs where it carries the event."""
@@ -155,12 +157,14 @@ class EventEndpoint:
                 answer = preflight_answer(preflight_headers(prop, headers.get(b"origin")))
             else:
                 request = self._request(head, headers, target, prop, token, cors)
+                if (cycle := scope.get(CYCLE)) is not None:
+                    request = replace(request, is_gone=lambda: cycle.disconnected)
                 if pairs is None:
                     answer = await self._take_body(request, scope, receive, headers)
                 else:
                     self._check_room(target, b"")
                     answer = await self._take_query(request, head.query, pairs)
-        except ClientGone:
+        except (ClientGone, asyncio.CancelledError):  # the latter at a stop, to those that are not done in time
             return
         except (Rejected, Overloaded, Unconfirmed, WalError) as error:
             answer = self._refused(target, error, cors)
@@ -207,23 +211,19 @@ class EventEndpoint:
     async def _take_body(self, request: Request, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Answer:
         media = media_of(headers)
         self._check_room(request.target, media)
-        reading = self._read(request, scope, receive, headers)
+        encoding = headers.get(b"content-encoding", b"")
+        reading = self._bodies.read(scope, receive, headers)
         if media != FORM:
             # nothing here holds the body while its events wait for the disk
-            return await self._intake.take_body(request, await reading, is_ndjson=media == NDJSON)
+            return await self._intake.take_body(request, await reading, encoding, is_ndjson=media == NDJSON)
         form = await reading
+        if encoding:
+            form = await self._intake.inflate(request, form, encoding)
         if is_json(form):
-            return await self._intake.take_body(request, form, is_ndjson=False)
+            return await self._intake.take_body(request, form, b"", is_ndjson=False)
         if len(form) > self._form_bytes:
             raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
         return await self._take_query(request, form, parse_pairs(form))
-
-    async def _read(self, request: Request, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-        """The body, without its content encoding."""
-        body = await self._bodies.read(scope, receive, headers)
-        if b"content-encoding" in headers:
-            return await self._intake.inflate(request, body, headers[b"content-encoding"])
-        return body
 
     async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
         event = event_of(pairs)

@@ -11,8 +11,13 @@ import pytest
 import zstandard
 
 from collector.config import Limits, Property
+from collector.errors import Overloaded
+from collector.ingest.body import ClientGone
 from collector.ingest.envelope import Visit, envelope, room_for_headers, shared_members_of
+from collector.ingest.intake import Request
 from collector.ingest.session import Session
+from collector.ingest.target import Face, Target
+from collector.long_work import LongWork
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 from tests.collector.properties import prepared
 from tests.running import read_log
@@ -188,9 +193,10 @@ def test_refused_events_over_their_rate_get_429_and_good_ones_pass(tmp_path: Pat
         assert (statuses[0], statuses[-1]) == (400, 429)
         letters = len(logs.dead)
         mixed = await send("POST", PAIR, b'[{"ea":"a"},{}]', content_type="application/json")
-        assert (mixed.status, json.loads(mixed.body)["accepted"]) == (200, 1)
+        verdict = json.loads(mixed.body)
+        assert (mixed.status, verdict["accepted"], verdict["rejected"][0]["code"]) == (200, 1, "rate_limited")
         assert (await send("POST", PAIR, b'{"ea":"a"}', content_type="application/json")).status == 200
-        assert len(logs.dead) == letters + 1
+        assert len(logs.dead) == letters
 
     _serve(tmp_path, use, Property(33167, 2, required=("ea",), rejects_per_second=0.001))
 
@@ -198,3 +204,71 @@ def test_refused_events_over_their_rate_get_429_and_good_ones_pass(tmp_path: Pat
 def test_a_rate_for_refused_events_is_there_where_none_is_set() -> None:
     assert Property(1, 2).rejects_per_second > 0
     assert Limits().inflation_ratio == 100
+
+
+def test_batches_with_one_good_event_do_not_escape_the_rate_of_refused_events(tmp_path: Path) -> None:
+    async def use(logs: Logs, send: Send) -> None:
+        body = b'[{"ea":"a"}' + b",{}" * 900 + b"]"
+        answers = [await send("POST", PAIR, body, content_type="application/json") for _ in range(8)]
+        codes = [json.loads(answer.body)["rejected"][0]["code"] for answer in answers]
+        assert (codes[0], codes[-1]) == ("invalid_event", "rate_limited")
+        assert len(logs.stored) == 8
+
+    _serve(tmp_path, use, Property(33167, 2, required=("ea",), rejects_per_second=1000))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_rate_holds_for_bodies_that_come_after_their_headers(tmp_path: Path, at_once: bool) -> None:
+    async def use(logs: Logs, send: Send) -> None:
+        sent = [send("POST", PAIR, b' {"ea":"a"}', content_type="application/json") for _ in range(50)]
+        answers = await asyncio.gather(*sent) if at_once else [await each for each in sent]
+        statuses = [answer.status for answer in answers]
+        assert statuses.count(200) == 10
+
+    _serve(tmp_path, use, Property(33167, 2, required=("ea",), events_per_second=10))
+
+
+def test_few_long_bodies_are_in_work_at_a_time_and_too_many_that_wait_are_shed() -> None:
+    most = 0
+
+    async def one(work: LongWork, going: list[int]) -> None:
+        nonlocal most
+        async with work.turn(1000):
+            going.append(1)
+            most = max(most, len(going))
+            for _ in range(5):
+                await work.pause()
+            going.pop()
+
+    async def run() -> None:
+        work, going = LongWork(20_000), list[int]()
+        ended = await asyncio.gather(*(one(work, going) for _ in range(50)), return_exceptions=True)
+        assert sum(isinstance(each, Overloaded) for each in ended) == 30
+        async with work.turn(20_000):
+            assert not going
+
+    asyncio.run(run())
+    assert most == 4
+
+
+def test_work_for_a_client_that_has_left_ends(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with live_intake(tmp_path) as logs:
+            visit = Visit(prepared(required=("ea",)), 1, None, None, None, is_s2s=False, warnings=[])
+            target = Target(visit.prop, Face.JSON, is_s2s=False, location=None, fault=None)
+            request = Request(target, visit, b"", b"", False, False, True, is_gone=lambda: True)
+            with pytest.raises(ClientGone):
+                await logs.intake.take_body(request, json.dumps([{"ea": "a" * 200}] * 1000).encode(), is_ndjson=False)
+            assert logs.stored == []
+
+    asyncio.run(run())
+
+
+def test_the_verdicts_of_a_batch_are_not_far_longer_than_a_batch(tmp_path: Path) -> None:
+    async def use(_: Logs, send: Send) -> None:
+        answer = await send("POST", PAIR, b"[{}" + b",{}" * 999 + b"]", content_type="application/json")
+        verdicts = json.loads(answer.body)["rejected"]
+        assert len({verdict["index"] for verdict in verdicts}) == 1000
+        assert len(verdicts) == 100 * 5 + 900
+
+    _serve(tmp_path, use, Property(33167, 2))

@@ -193,7 +193,7 @@ def test_a_client_that_reads_no_answers_is_cut_although_it_asks_again(collector:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", collector.port))
-        for _ in range(40):  # answers of 300 KB each, one after the other
+        for _ in range(120):  # answers of 110 KB each, one after the other
             connection.sendall(_post(body=b"[%b]" % b",".join([b"{}"] * 1000)))
             time.sleep(0.02)
         eventually(lambda: not _is_held(collector, connection), "the connection is cut")
