@@ -45,6 +45,8 @@ class Form(Enum):
     JSON = "json"
     NDJSON = "ndjson"
     QUERY = "query"
+    FORM = "form"
+    """The body of a form, without the query of its request."""
     RECORD = "record"
     """A line of the log, which a sink refused."""
 

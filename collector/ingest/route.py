@@ -159,7 +159,7 @@ class EventEndpoint:
                     answer = await self._take_body(request, scope, receive, headers)
                 else:
                     self._check_room(target, b"")
-                    answer = await self._take_query(request, head.query, pairs)
+                    answer = await self._take_query(request, head.query, pairs, Form.QUERY)
         except ClientGone:
             return
         except (Rejected, Overloaded, Unconfirmed, WalError) as error:
@@ -216,7 +216,7 @@ class EventEndpoint:
             return await self._intake.take_body(request, form, is_ndjson=False)
         if len(form) > self._form_bytes:
             raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
-        return await self._take_query(request, form, parse_pairs(form))
+        return await self._take_query(request, form, parse_pairs(form), Form.FORM)
 
     async def _read(self, request: Request, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
         """The body, without its content encoding."""
@@ -225,14 +225,14 @@ class EventEndpoint:
             return await self._intake.inflate(request, body, headers[b"content-encoding"])
         return body
 
-    async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
+    async def _take_query(self, request: Request, query: bytes, pairs: Pairs, form: Form) -> Answer:
         event = event_of(pairs)
         if pairs.is_cut:
             fault = BadTarget("the query or the form has too many parameters").refusal
             request = replace(request, target=request.target._replace(fault=fault))
         if warnings := warnings_of(pairs):
             request = replace(request, visit=replace(request.visit, warnings=warnings))
-        return await self._intake.take(request, event, query if event else b"", Form.QUERY)
+        return await self._intake.take(request, event, query if event else b"", form)
 
     def _check_room(self, target: Target, media: bytes) -> None:
         if can_be_resent(target.face, media, is_s2s=target.is_s2s) and is_reserved(self._intake.fullness):
