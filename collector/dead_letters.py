@@ -45,6 +45,8 @@ class Form(Enum):
     JSON = "json"
     NDJSON = "ndjson"
     QUERY = "query"
+    FORM = "form"
+    """The body of a form, without the query of its request."""
     RECORD = "record"
     """A line of the log, which a sink refused."""
 
@@ -172,7 +174,7 @@ def _letters(form: Form, refused: Sequence[Refused]) -> Iterator[_Letter]:
         raw = b"[%b]" % b",".join([each.raw for each in group])
         yield _Letter(_reasons(group), Form.JSON, {"encoding": "json", "raw": msgspec.Raw(raw)})
     for group in _groups([each for each, raw in zip(refused, embedded, strict=True) if raw is None]):
-        raws = [each.raw for each in group]
+        raws = [each.raw for each in group if each.raw]
         for content in _contents(b"\n".join(raws) if form is Form.NDJSON else b"[%b]" % b",".join(raws)):
             yield _Letter(_reasons(group), form, content)
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from collector.config import Limits, Settings
 from collector.dead_letters import Form
-from collector.errors import BadRedirect, NotAClick, Refusal, Rejected, TooLarge
+from collector.errors import BadRedirect, BadTarget, NotAClick, Refusal, Rejected, TooLarge
 from collector.ingest.client import kept_address
 from collector.ingest.decode import Event, batch_in, decode_event
 from collector.ingest.envelope import Visit, envelope, members_of
@@ -25,7 +25,7 @@ from collector.ingest.privacy import scrub
 from collector.ingest.query import event_of, parse_pairs
 from collector.ingest.redirect import Signer
 from collector.ingest.session import Sessions
-from collector.ingest.target import redirect_fault
+from collector.ingest.target import Face, redirect_fault
 from collector.ingest.visitor import next_session
 from collector.letters import Whole, read_letters
 from collector.registry import Property, Registry
@@ -203,17 +203,22 @@ def _decoded(body: bytes, prop: Property, limits: Limits) -> tuple[Event, bytes]
 def _redirect_refusal(
     whole: Whole, prop: Property, signer: Signer, events: list[tuple[Event, bytes]]
 ) -> Refusal | None:
-    """Why a letter that a redirect rule refused is refused today; None if it is not, or another rule refused it.
+    """Why today's redirect rules refuse a letter; None if they don't.
 
-    Of a body the letter has no query, and so not where the click was to lead: it stays refused.
+    Of a body the letter has no query, and so not where the click was to lead: it stays refused. Where another rule
+    refused a query, its target was allowed then, perhaps by a signature, which the letter does not have.
     """
     letter = whole.letter
-    if letter.code not in _REDIRECT_CODES:
-        return None
+    is_of_redirect_rule = letter.code in _REDIRECT_CODES
     if letter.form is not Form.QUERY:
-        return Refusal(letter.code, letter.reason, letter.errors)
+        return Refusal(letter.code, letter.reason, letter.errors) if is_of_redirect_rule else None
+    pairs = parse_pairs(whole.body)
     is_click = len(events) == 1 and "click" in (events[0][0].ea, events[0][0].ec)
-    return redirect_fault(parse_pairs(whole.body), prop, signer, letter.received_at // 1000, is_click=is_click)
+    if is_of_redirect_rule:
+        return redirect_fault(pairs, prop, signer, letter.received_at // 1000, is_click=is_click)
+    if pairs.values.get("resp_type") == Face.REDIRECT.value and not is_click:
+        return NotAClick("a redirect needs a click event: ea or ec must be click").refusal
+    return None
 
 
 def _bodies(whole: Whole, limits: Limits) -> dict[str, list[bytes]]:
@@ -222,11 +227,19 @@ def _bodies(whole: Whole, limits: Limits) -> dict[str, list[bytes]]:
     Raises Rejected.
     """
     letter = whole.letter
-    body = event_of(parse_pairs(whole.body)) if letter.form is Form.QUERY else whole.body
+    body = _event_in(whole.body) if letter.form in (Form.QUERY, Form.FORM) else whole.body
     batch = batch_in(body, limits.batch_events, is_ndjson=letter.form is Form.NDJSON)
     if batch is None or not letter.refusals:
         return {letter.id: [body] if batch is None else batch.events}
     return {f"{letter.id}/{at}": [event] for at, event in enumerate(batch.events)}
+
+
+def _event_in(query: bytes) -> bytes:
+    """The event in a query or a form. Raises BadTarget where not all of it would be read."""
+    pairs = parse_pairs(query)
+    if pairs.is_cut:
+        raise BadTarget("the query or the form has too many parameters")
+    return event_of(pairs)
 
 
 def _text(refusal: Refusal) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -63,7 +63,8 @@ def _truncated(ip: str) -> str | None:
     except ValueError:
         return None
     bits = _V4_BITS if address.version == 4 else _V6_BITS  # noqa: PLR2004 - IPv4
-    return str(ip_network((address, bits), strict=False).network_address)
+    spare = address.max_prefixlen - bits
+    return str(type(address)(int(address) >> spare << spare))  # a third of the time that `ip_network` takes
 
 
 @lru_cache(_CACHED_ADDRESSES)

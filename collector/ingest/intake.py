@@ -41,6 +41,7 @@ from wal.errors import RecordTooLarge
 _EVENT_WORK: Final = 512
 """Bytes whose work an event costs beside its own."""
 _TOO_MANY_REJECTS: Final = Refusal(TooFast.code, "too many events of this property are refused")
+_QUERIES: Final = (Form.QUERY, Form.FORM)
 _SCRUB_WORK: Final = 4
 """How many times the work a byte costs where addresses or user agents are taken out of events."""
 _LETTER_BYTES: Final = 1024
@@ -199,7 +200,7 @@ class Intake:
             except (BadEvent, NotAClick) as error:
                 refusal = error.refusal
         if refusal is not None:
-            kept = without_secrets(raw) if form is Form.QUERY else raw
+            kept = without_secrets(raw) if form in _QUERIES else raw
             raise await self._rejected(request, form, refusal, kept)
         if prop.rate and stored.durable is not None:
             prop.rate.take(1)
@@ -373,7 +374,16 @@ def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refuse
     """Refused events as the property lets them be kept."""
     keeps_user_agent = prop.has_user_agent
     return [
-        each._replace(raw=scrub_raw(each.raw, form, prop.ip, keeps_user_agent=keeps_user_agent)) for each in refused
+        each._replace(
+            raw=scrub_raw(
+                each.raw,
+                form,
+                prop.ip,
+                keeps_user_agent=keeps_user_agent,
+                is_element=each.batch_index is not None,
+            )
+        )
+        for each in refused
     ]
 
 

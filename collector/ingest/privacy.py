@@ -1,21 +1,27 @@
 """Addresses and user agents inside an event, pure: what a property's `ip` and `user_agent` settings leave of them.
 
 A member is known by its name, whatever its case and the separators in it, at the top of the event and in the objects
-below, `_LEVELS` deep; arrays are left alone, and so is everything that is not JSON. An object that is looked into is
-written anew, so that of a member that came twice the last is kept: the first could hide an address. All other values
-stay byte for byte. The cost is linear in the bytes: each is looked at once a level.
+below, `_LEVELS` deep; arrays are left alone. An object that is looked into is written anew, so that of a member that
+came twice the last is kept: the first could hide an address. All other values stay byte for byte. Of refused bytes that
+can't be read as events nothing is kept, since nobody can tell what they name.
+
+The cost is linear in the bytes: the objects of a level are decoded and encoded together, each level once. What would
+cost more is bounded: the bytes of an event, the events of a batch, the pairs of a query, the addresses that are read.
 """
 
 import re
 from functools import partial
 from typing import Final, Literal
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote_from_bytes
 
 import msgspec
 from msgspec import Raw
 
 from collector.dead_letters import Form
+from collector.errors import BadEvent, TooLarge
 from collector.ingest.client import kept_address
+from collector.ingest.decode import batch_in, check_utf8
+from collector.ingest.query import MOST_PAIRS, unescaped
 
 IpRule = Literal["full", "truncate", "drop"]
 
@@ -23,18 +29,26 @@ ADDRESSES: Final = frozenset(
     b"ip ips ipaddr ipaddress ipv4 ipv4address ipv6 ipv6address uip cip clientip clientipaddress clientaddress "
     b"userip useripaddress visitorip customerip deviceip publicip externalip localip internalip sourceip "
     b"sourceaddress remoteip remoteaddr remoteaddress requestip realip xrealip lastip trueclientip httpclientip "
-    b"xclientip cfconnectingip peerip netpeerip networkpeeraddress forwardedfor xforwardedfor".split()
+    b"xclientip cfconnectingip peerip netpeerip networkpeeraddress forwardedfor xforwardedfor contextip "
+    b"contextipaddress".split()
 )
 """Names of addresses, in lower case and without separators."""
 USER_AGENTS: Final = frozenset(
     b"ua uadata uastring useragent useragentdata useragentoriginal useragentstring rawuseragent httpuseragent "
-    b"clientuseragent browseruseragent deviceuseragent".split()
+    b"clientuseragent browseruseragent deviceuseragent contextuseragent".split()
 )
 """Names of user agents, likewise."""
 
 _LEVELS: Final = 4
 """`context.request.headers.user-agent` is on the fourth; clients nest no deeper."""
+_MOST_BYTES: Final = 128 << 10
+"""The largest `limits.event_bytes` that settings allow: of a longer event nothing is kept."""
+_MOST_EVENTS: Final = 10_000
+"""Likewise, of `limits.batch_events`."""
+_MOST_ADDRESSES: Final = 32
+"""Addresses of a level that are truncated, at up to 8 us each. Further ones are removed: no client sends as many."""
 _BRACE: Final = ord("{")
+_BEGINNINGS: Final = (b"{", b"[")
 _LOWER: Final = bytes(range(256)).lower()
 _SEPARATORS: Final = b"_-. $"
 _BOTH: Final = ADDRESSES | USER_AGENTS
@@ -43,30 +57,40 @@ _ESCAPED: Final = re.compile(rb"\\u00[2-7]")
 """An escape that a name may be written with: all of them are ASCII."""
 _UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode: Final = msgspec.json.encode
+_decode_any: Final = msgspec.json.Decoder(Raw).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _decode_array: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def scrub(event: bytes, ip: IpRule, *, keeps_user_agent: bool) -> bytes:
     """The event as it may be stored; never longer. The same bytes where nothing in it has such a name."""
-    if (ip == "full" and keeps_user_agent) or not _may_name(event):
-        return event
-    return _scrubbed(event, ip, _stripped(ip, keeps_user_agent=keeps_user_agent), _LEVELS)
+    stripped = _stripped(ip, keeps_user_agent=keeps_user_agent)
+    return _scrubbed(event, ip, stripped, _LEVELS) if stripped and _may_name(event, stripped) else event
 
 
-def scrub_raw(raw: bytes, form: Form, ip: IpRule, *, keeps_user_agent: bool) -> bytes:
-    """What came with a request that was refused, as it may be kept: an event, a batch or a query; other bytes whole."""
+def scrub_raw(raw: bytes, form: Form, ip: IpRule, *, keeps_user_agent: bool, is_element: bool = False) -> bytes:
+    """Scrub the refused bytes of a request for its dead letter: an event, a batch, a query or a form.
+
+    `is_element` says that `raw` is one event of a batch. Returns b"" where nothing may be kept: for bytes that can't be
+    parsed, and for those beyond the bounds above.
+    """
     stripped = _stripped(ip, keeps_user_agent=keeps_user_agent)
     if not stripped:
         return raw
-    if form is Form.QUERY:
-        return b"&".join([pair for each in raw.split(b"&") if (pair := _pair(each, ip, stripped)) is not None])
-    scrub_one = partial(scrub, ip=ip, keeps_user_agent=keeps_user_agent)
-    if form is Form.NDJSON:
-        return b"\n".join(map(scrub_one, raw.split(b"\n")))
-    events = _elements(raw)
-    return scrub_one(raw) if events is None else b"[%b]" % b",".join([scrub_one(bytes(event)) for event in events])
+    if form in (Form.QUERY, Form.FORM):
+        return _query(raw, ip, stripped)
+    scrub_one = partial(_refused, ip=ip, stripped=stripped, levels=_LEVELS)
+    is_ndjson = form is Form.NDJSON
+    try:
+        batch = None if is_element else batch_in(raw, _MOST_EVENTS, is_ndjson=is_ndjson)
+    except (BadEvent, TooLarge):
+        return b""
+    if batch is None:
+        return scrub_one(raw) or b""
+    kept = list(filter(None, map(scrub_one, batch.events)))
+    return b"\n".join(kept) if is_ndjson or not kept else b"[%b]" % b",".join(kept)
 
 
 def _stripped(ip: IpRule, *, keeps_user_agent: bool) -> frozenset[bytes]:
@@ -76,29 +100,78 @@ def _stripped(ip: IpRule, *, keeps_user_agent: bool) -> frozenset[bytes]:
     return ADDRESSES if keeps_user_agent else _BOTH
 
 
-def _may_name(event: bytes) -> bool:
+def _may_name(text: bytes, names: frozenset[bytes]) -> bool:
     """Whether a member may have one of the names: not where none stands between quotes, in letters or in escapes."""
-    between_quotes = event.translate(_LOWER, _SEPARATORS).split(b'"')
-    return not _BOTH.isdisjoint(between_quotes) or (b"\\u00" in event and _ESCAPED.search(event) is not None)
+    between_quotes = text.translate(_LOWER, _SEPARATORS).split(b'"')
+    return not names.isdisjoint(between_quotes) or (b"\\u00" in text and _ESCAPED.search(text) is not None)
 
 
-def _scrubbed(data: bytes | Raw, ip: IpRule, stripped: frozenset[bytes], levels: int) -> bytes:
+def _refused(event: bytes, ip: IpRule, stripped: frozenset[bytes], levels: int) -> bytes | None:
+    """A refused event, or a JSON value of it, as it may be kept; None if nothing of it may."""
+    if len(event) > _MOST_BYTES or not _is_json(event):
+        return None
+    return _scrubbed(event, ip, stripped, levels) if _may_name(event, stripped) else event
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        check_utf8(text)
+        _decode_any(text)
+    except (*_UNFIT, BadEvent):
+        return False
+    return True
+
+
+def _scrubbed(event: bytes, ip: IpRule, stripped: frozenset[bytes], levels: int) -> bytes:
     """An object without what may not be stored under the names in `stripped`; anything else as it is."""
     try:
-        members = _decode_members(data)
+        members = _decode_members(event)
     except _UNFIT:
-        return bytes(data)
-    kept: dict[str, Raw] = {}
-    for name, value in members.items():
-        folded = name.encode().translate(_LOWER, _SEPARATORS)
-        if folded in stripped:
-            if folded in ADDRESSES and (address := kept_address(_text(value), ip)) is not None:
-                kept[name] = Raw(_encode(address))
-        elif levels > 1 and memoryview(value)[0] == _BRACE and _may_name(bytes(value)):
-            kept[name] = Raw(_scrubbed(value, ip, stripped, levels - 1))
+        return event
+    _strip([members], ip, stripped, levels)
+    return _encode(members)
+
+
+def _strip(objects: list[dict[str, Raw]], ip: IpRule, stripped: frozenset[bytes], levels: int) -> None:
+    """Take what is not stored out of all objects of one level, and out of those below them."""
+    _strip_members(objects, ip, stripped)
+    if levels == 1:
+        return
+    places = [
+        (members, name) for members in objects for name, value in members.items() if memoryview(value)[0] == _BRACE
+    ]
+    nested = b",".join([members[name] for members, name in places])
+    if not _may_name(nested, stripped):
+        return
+    below = _decode_objects(b"[%b]" % nested)
+    _strip(below, ip, stripped, levels - 1)
+    for (members, name), value in zip(places, _decode_array(_encode(below)), strict=True):
+        members[name] = value
+
+
+def _strip_members(objects: list[dict[str, Raw]], ip: IpRule, stripped: frozenset[bytes]) -> None:
+    names = [name for members in objects for name in members]
+    folded = _folded(names)
+    if stripped.isdisjoint(folded):
+        return
+    owners = [members for members in objects for _ in members]
+    found = [each for each in zip(owners, names, folded, strict=True) if each[2] in stripped]
+    left = _MOST_ADDRESSES
+    for members, name, known_as in found:
+        address = None
+        if known_as in ADDRESSES and left:
+            left -= 1
+            address = kept_address(_text(members[name]), ip)
+        if address is None:
+            del members[name]
         else:
-            kept[name] = value
-    return _encode(kept)
+            members[name] = Raw(_encode(address))
+
+
+def _folded(names: list[str]) -> list[bytes]:
+    """The names as they stand in the lists: a quarter of the time that one after the other takes."""
+    folded = "\0".join(names).encode().translate(_LOWER, _SEPARATORS).split(b"\0")
+    return folded if len(folded) == len(names) else [name.encode().translate(_LOWER, _SEPARATORS) for name in names]
 
 
 def _text(value: Raw) -> str | None:
@@ -108,25 +181,28 @@ def _text(value: Raw) -> str | None:
         return None
 
 
-def _pair(pair: bytes, ip: IpRule, stripped: frozenset[bytes]) -> bytes | None:
-    """One `name=value` of a query, which is a member of its event; None if it may not be stored."""
-    name, _, text = pair.partition(b"=")
-    folded, value = _unquoted(name).translate(_LOWER, _SEPARATORS), _unquoted(text)
-    if folded in stripped:
-        address = kept_address(value.decode(errors="replace"), ip) if folded in ADDRESSES else None
-        return None if address is None else b"%b=%b" % (name, address.encode())
-    scrubbed = _scrubbed(value, ip, stripped, _LEVELS - 1) if _may_name(value) else value
-    return pair if scrubbed == value else b"%b=%b" % (name, quote_from_bytes(scrubbed).encode())
+def _query(query: bytes, ip: IpRule, stripped: frozenset[bytes]) -> bytes:
+    """A query or a form as it may be kept: whole but for what is not stored, or not at all."""
+    parts = query.split(b"&", MOST_PAIRS)
+    if len(parts) > MOST_PAIRS:
+        return b""
+    kept = []
+    for part in parts:
+        name, _, text = part.partition(b"=")
+        folded, value = _unquoted(name).translate(_LOWER, _SEPARATORS), _unquoted(text)
+        if folded in stripped:
+            address = kept_address(value.decode(errors="replace"), ip) if folded in ADDRESSES else None
+            if address is not None:
+                kept.append(b"%b=%b" % (name, address.encode()))
+        elif value.lstrip()[:1] in _BEGINNINGS:
+            scrubbed = _refused(value, ip, stripped, _LEVELS - 1)
+            if scrubbed is None:
+                return b""
+            kept.append(part if scrubbed == value else b"%b=%b" % (name, quote_from_bytes(scrubbed).encode()))
+        else:
+            kept.append(part)
+    return b"&".join(kept)
 
 
 def _unquoted(text: bytes) -> bytes:
-    return unquote_to_bytes(text.replace(b"+", b" "))
-
-
-def _elements(raw: bytes) -> list[Raw] | None:
-    """The events of a JSON array; None where it is none. One that is not UTF-8 may have millions, and is kept whole."""
-    try:
-        raw.decode()
-        return _decode_array(raw)
-    except _UNFIT:
-        return None
+    return unescaped(text.replace(b"+", b" ").decode("latin-1"))

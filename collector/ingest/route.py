@@ -163,7 +163,7 @@ class EventEndpoint:
                     answer = await self._take_body(request, scope, receive, headers)
                 else:
                     self._check_room(target, b"")
-                    answer = await self._take_query(request, head.query, pairs)
+                    answer = await self._take_query(request, head.query, pairs, Form.QUERY)
         except (ClientGone, asyncio.CancelledError):  # the latter at a stop, to those that are not done in time
             return
         except (Rejected, Overloaded, Unconfirmed, WalError) as error:
@@ -223,16 +223,16 @@ class EventEndpoint:
             return await self._intake.take_body(request, form, b"", is_ndjson=False)
         if len(form) > self._form_bytes:
             raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
-        return await self._take_query(request, form, parse_pairs(form))
+        return await self._take_query(request, form, parse_pairs(form), Form.FORM)
 
-    async def _take_query(self, request: Request, query: bytes, pairs: Pairs) -> Answer:
+    async def _take_query(self, request: Request, query: bytes, pairs: Pairs, form: Form) -> Answer:
         event = event_of(pairs)
         if pairs.is_cut:
             fault = BadTarget("the query or the form has too many parameters").refusal
             request = replace(request, target=request.target._replace(fault=fault))
         if warnings := warnings_of(pairs):
             request = replace(request, visit=replace(request.visit, warnings=warnings))
-        return await self._intake.take(request, event, query if event else b"", Form.QUERY)
+        return await self._intake.take(request, event, query if event else b"", form)
 
     def _check_room(self, target: Target, media: bytes) -> None:
         if can_be_resent(target.face, media, is_s2s=target.is_s2s) and is_reserved(self._intake.fullness):

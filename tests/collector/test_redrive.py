@@ -109,16 +109,19 @@ def test_what_a_redirect_rule_refuses_still_is_not_stored(folder: Path) -> None:
         _letter(3, query.replace("ea=click", "ea=view") + "shop.example.com", form="query", code="not_a_click"),
         _letter(4, '{"ea":"click","ec":"c"}', **elsewhere),
         _letter(5, query + "partner.example.net/signed-then", form="query", code="invalid_event"),
+        _letter(6, query.replace("ea=click", "ea=view") + "shop.example.com", form="query", code="invalid_event"),
+        _letter(7, "ea=click&ec=c", form="form", **elsewhere),
     )
     assert _run(folder, "redrive").stdout.splitlines() == [
         "redriven: 2 dead letters, 2 events",
         "redriven earlier: 0",
         "of no property any more: 0",
-        "still refused: 3",
+        "still refused: 5",
+        "  2: a host that is not listed",
         "  1: redirect_url leads to a host that this property does not list "
         "(redirect_url: redirect_url leads to a host that this property does not list)",
         "  1: a redirect needs one click event",
-        "  1: a host that is not listed",
+        "  1: a redirect needs a click event: ea or ec must be click",
     ]
     assert [record["received_at"] for record in _redriven(folder)] == [1_700_000_000_002, 1_700_000_000_005]
 
@@ -164,6 +167,16 @@ def test_queries_bytes_and_letters_in_parts_are_read_again(folder: Path) -> None
     events = [record["event"] for record in _redriven(folder)]
     assert events[0] == {"ea": "open", "ec": "mail", "dims": {"a": 1}}
     assert [event["ec"] for event in events] == ["mail", "base64", "long", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("form", ["query", "form"])
+def test_a_query_or_form_with_more_parameters_than_are_read_is_never_stored_in_part(folder: Path, form: str) -> None:
+    pairs = "ea=a&ec=c" + "".join(f"&p{number}=1" for number in range(1100))
+    _bury(folder, _letter(1, pairs, form=form), _letter(2, "ea=a&ec=c", form=form))
+    printed = _run(folder, "redrive").stdout.splitlines()
+    assert printed[0] == "redriven: 1 dead letters, 1 events"
+    assert printed[3:] == ["still refused: 1", "  1: the query or the form has too many parameters"]
+    assert [record["event"] for record in _redriven(folder)] == [{"ea": "a", "ec": "c"}]
 
 
 def test_parts_are_put_together_within_their_log_and_never_over_a_gap(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.config import Property
+from collector.config import Limits, Property
 from collector.dead_letters import Form
 from collector.ingest.privacy import ADDRESSES, USER_AGENTS, IpRule, scrub, scrub_raw
 from tests.collector.live_intake import ask, endpoint, live_intake
@@ -52,6 +53,7 @@ def test_what_stays_of_a_context_is_what_the_property_keeps(
         b'{"context":{"request":{"headers":{"X-Forwarded-For":"203.0.113.7"}}}}',
         b'{"properties":{"Remote_Addr":"203.0.113.7"}}',
         b'{ "ip" : "203.0.113.7" }',
+        b'{"context.ip":"203.0.113.7","context_ip_address":"203.0.113.7"}',
         b'{"ip":["203.0.113.7"]}',
         b'{"ip":{"v4":"203.0.113.7"}}',
         b'{"ip":3405803783}',
@@ -79,6 +81,10 @@ def test_every_name_of_the_list_is_known(name: bytes) -> None:
     assert _scrubbed(event, "drop") == b'{"extra":{}}'
     kept = b'{"extra":{"%b":"2001:db8:1::"}}' % name if name in ADDRESSES else b'{"extra":{}}'
     assert _scrubbed(event) == kept
+
+
+def test_a_flattened_name_of_a_user_agent_is_known() -> None:
+    assert _scrubbed(b'{"context.user_agent":"A/1","device_userAgent":"A/1"}') == b"{}"
 
 
 @pytest.mark.parametrize("value", [b'"10.0.0.1, 10.0.0.2"', b'"x"', b"null", b"true", b"[]", b"1e400"])
@@ -159,7 +165,7 @@ def test_no_bytes_raise(data: bytes) -> None:
 def test_a_nest_that_is_too_deep_to_be_read_is_left_as_it_is() -> None:
     for deep in (b'{"ip":' * 100_000, b'{"ip":' + b"[" * 100_000):
         assert _scrubbed(deep) == deep
-        assert scrub_raw(deep, Form.JSON, "drop", keeps_user_agent=False) == deep
+        assert scrub_raw(deep, Form.JSON, "drop", keeps_user_agent=False) == b""
 
 
 # What is refused
@@ -170,8 +176,7 @@ def test_a_nest_that_is_too_deep_to_be_read_is_left_as_it_is() -> None:
     [
         (Form.JSON, b'{"ip":"203.0.113.7"}', b'{"ip":"203.0.113.0"}'),
         (Form.JSON, b' [{"ip":"203.0.113.7"}, 7,{"UA":"A/1"}]', b'[{"ip":"203.0.113.0"},7,{}]'),
-        (Form.JSON, b'{"ip":"203.0.113.7"', b'{"ip":"203.0.113.7"'),
-        (Form.NDJSON, b'{"ip":"203.0.113.7"}\r\n\n{"ip":\n{"ua":1}', b'{"ip":"203.0.113.0"}\n\n{"ip":\n{}'),
+        (Form.NDJSON, b'{"ip":"203.0.113.7"}\r\n\n{"ip":\n{"ua":1}', b'{"ip":"203.0.113.0"}\n{}'),
         (Form.QUERY, b"ea=a&ip=203.0.113.7&b=%&c", b"ea=a&ip=203.0.113.0&b=%&c"),
         (Form.QUERY, b"%49%50=203%2E0.113.7&ip=x&user+agent=A/1", b"%49%50=203.0.113.0"),
         (
@@ -187,7 +192,100 @@ def test_what_is_kept_of_a_refused_request_is_held_to_the_same_rules(form: Form,
     assert scrub_raw(raw, form, "truncate", keeps_user_agent=False) == kept
 
 
+@pytest.mark.parametrize(
+    ("form", "raw"),
+    [
+        (Form.JSON, b'{"ip":"203.0.113.7"'),
+        (Form.JSON, b"ip: 203.0.113.7"),
+        (Form.JSON, b'{"ip":"203.0.113.7","x":"\xff"}'),
+        (Form.JSON, b'[{"ip":"203.0.113.7"},'),
+        (Form.JSON, b'[{"ip":"203.0.113.7"},"\xff"]'),
+        (Form.JSON, b"\x1f\x8b203.0.113.7"),
+        (Form.NDJSON, b'{"ip":"203.0.113.7"'),
+        (Form.QUERY, b'ea=a&context={"ip":"203.0.113.7"'),
+        (Form.FORM, b"ea=a&context=%7B%22ip%22:%22203.0.113.7%22"),
+        (Form.FORM, b'ea=a&context={"ip":"203.0.113.7","x":"%ff"}'),
+    ],
+)
+@pytest.mark.parametrize("ip", ["truncate", "drop"])
+def test_of_what_can_not_be_parsed_nothing_is_kept(form: Form, raw: bytes, ip: IpRule) -> None:
+    assert scrub_raw(raw, form, ip, keeps_user_agent=True) == b""
+    assert scrub_raw(raw, form, "full", keeps_user_agent=True) == raw
+
+
+_MIB_5 = 5 << 20
+
+
+@pytest.mark.parametrize(
+    ("form", "raw"),
+    [
+        (Form.JSON, b"[" + b"1," * (_MIB_5 // 2 - 10) + b'"\xff"]'),
+        (Form.JSON, b"[[" + b"1," * (_MIB_5 // 2 - 10) + b"1]]"),
+        (Form.JSON, b"[" + b"1," * 500_000 + b"1]"),
+        (Form.JSON, b"[" + b'"' * _MIB_5),
+        (Form.JSON, b'[{"ip":1,' + b",".join(b'"%x":{"ip":1}' % number for number in range(280_000)) + b"}]"),
+        (Form.NDJSON, b'{"ip":1}\n' * (_MIB_5 // 9)),
+        (Form.NDJSON, b"\n" * _MIB_5),
+        (Form.QUERY, b"ea=a&ec=b" + b"&" * 190_000),
+        (Form.FORM, b"ea=a&ec=b&" + b"a&" * 97_000),
+    ],
+)
+def test_bytes_that_no_settings_allow_leave_nothing_in_memory_or_in_letters(form: Form, raw: bytes) -> None:
+    scrub_raw(b'[{"ip":1}]', Form.JSON, "drop", keeps_user_agent=False)
+    tracemalloc.start()
+    try:
+        assert scrub_raw(raw, form, "drop", keeps_user_agent=False) == b""
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * _MIB_5
+
+
+def test_an_event_or_a_batch_is_kept_up_to_what_settings_allow() -> None:
+    limits = Limits(event_bytes=128 << 10, batch_events=10_000)
+    whole = b'{"x":"%b"}' % (b"x" * (limits.event_bytes - 8))
+    assert scrub_raw(whole, Form.JSON, "drop", keeps_user_agent=False) == whole
+    assert scrub_raw(b" " + whole, Form.JSON, "drop", keeps_user_agent=False) == b""
+    assert scrub_raw(b"[1, %b ]" % (b" " + whole), Form.JSON, "drop", keeps_user_agent=False) == b"[1,%b]" % whole
+    batch = [b"{}"] * limits.batch_events
+    assert scrub_raw(b"[%b]" % b",".join(batch), Form.JSON, "drop", keeps_user_agent=False).count(b"{}") == len(batch)
+    assert scrub_raw(b"[%b]" % b",".join([*batch, b"1"]), Form.JSON, "drop", keeps_user_agent=False) == b""
+
+
+def test_a_query_is_kept_up_to_as_many_parameters_as_are_read() -> None:
+    query = b"&".join([b"a=1"] * 1000)
+    assert scrub_raw(query, Form.QUERY, "drop", keeps_user_agent=False) == query
+    assert scrub_raw(query + b"&", Form.QUERY, "drop", keeps_user_agent=False) == b""
+
+
+@pytest.mark.parametrize("form", [Form.JSON, Form.NDJSON])
+def test_an_element_of_a_batch_is_one_event_whatever_it_is(form: Form) -> None:
+    def kept(raw: bytes) -> bytes:
+        return scrub_raw(raw, form, "drop", keeps_user_agent=True, is_element=True)
+
+    assert kept(b'{"ip":"203.0.113.7"}') == b"{}"
+    assert kept(b'[{"a":1} ,7]') == b'[{"a":1} ,7]'
+    assert kept(b'{"ip":"203.0.113.7"') == b""
+
+
+def test_addresses_beyond_those_that_are_read_are_removed() -> None:
+    event = b"{%b}" % b",".join(b'"%bip":"203.0.113.7"' % (b"_" * number) for number in range(40))
+    assert _scrubbed(event).count(b'"203.0.113.0"') == 16
+
+
 # Through the endpoint
+
+
+def test_a_letter_of_what_can_not_be_parsed_has_the_reason_alone(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with live_intake(tmp_path) as logs:
+            served = endpoint(logs, Property(1, 2, required=("ea",), ip="drop"))
+            await ask(served, "POST", PAIR, b'{"ip":"203.0.113.7"')
+            batch = b'{"ea":"a"}\n{"ip":"203.0.113.7"'
+            await ask(served, "POST", PAIR, batch, content_type="application/x-ndjson")
+            assert [(each["raw"], bool(each["reason"])) for each in logs.dead] == [("", True), ("", True)]
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("body", [None, b'{"ea":"a","context":{"ip":"203.0.113.7"},"ua":"A/1"}'])

@@ -86,7 +86,7 @@ def test_a_form_of_more_fields_than_are_read_is_refused_and_none_of_it_is_lost(t
         form = b"ea=view&" + b"&".join(b"f%d=1" % number for number in range(1000))
         assert (await ask("POST", PAIR, form, content_type=FORM)).status == 400
         assert (await ask("POST", PAIR, form[: form.rindex(b"&")], content_type=FORM)).status == 200
-        assert [(letter["raw"].encode(), letter["form"]) for letter in logs.dead] == [(form, "query")]
+        assert [(letter["raw"].encode(), letter["form"]) for letter in logs.dead] == [(form, "form")]
 
     _serve(tmp_path, use)
 
@@ -104,6 +104,15 @@ def test_a_dead_letter_of_a_query_carries_no_token_and_no_signature(tmp_path: Pa
     async def use(logs: Logs, ask: Ask) -> None:
         assert (await ask("GET", PAIR + "&ec=x&an_session=secret&an%5Fsession=secret&redirect_sig=s")).status == 400
         assert [letter["raw"] for letter in logs.dead] == [PAIR + "&ec=x"]
+
+    _serve(tmp_path, use)
+
+
+def test_a_dead_letter_of_a_form_carries_no_token_and_no_signature(tmp_path: Path) -> None:
+    async def use(logs: Logs, ask: Ask) -> None:
+        form = b"ec=x&an_session=secret&an%5Fsession=secret&redirect_sig=s"
+        assert (await ask("POST", PAIR, form, content_type=FORM)).status == 400
+        assert [letter["raw"] for letter in logs.dead] == ["ec=x"]
 
     _serve(tmp_path, use)
 
