@@ -45,9 +45,10 @@ _MOST_BYTES: Final = 128 << 10
 """The largest `limits.event_bytes` that settings allow: of a longer event nothing is kept."""
 _MOST_EVENTS: Final = 10_000
 """Likewise, of `limits.batch_events`."""
-_MOST_ADDRESSES: Final = 32
-"""Addresses of a level that are truncated, at up to 8 us each. Further ones are removed: no client sends as many."""
+_MOST_ADDRESSES: Final = 16
+"""Addresses of a level that are truncated, at some 5 us each. Further ones are removed: no client sends as many."""
 _BRACE: Final = ord("{")
+_QUOTE: Final = ord('"')
 _BEGINNINGS: Final = (b"{", b"[")
 _LOWER: Final = bytes(range(256)).lower()
 _SEPARATORS: Final = b"_-. $"
@@ -175,10 +176,7 @@ def _folded(names: list[str]) -> list[bytes]:
 
 
 def _text(value: Raw) -> str | None:
-    try:
-        return _decode_text(value)
-    except _UNFIT:
-        return None
+    return _decode_text(value) if memoryview(value)[0] == _QUOTE else None
 
 
 def _query(query: bytes, ip: IpRule, stripped: frozenset[bytes]) -> bytes:
