@@ -23,6 +23,10 @@ class Options(NamedTuple):
     log_mib: int
     properties: int
     visitors: int
+    shapes: int
+    """Of events and of bodies, among which the worst are searched."""
+    bodies: int
+    """Hostile bodies that are known, of which so many are sent."""
 
 
 class Sample(NamedTuple):
