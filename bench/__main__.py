@@ -29,11 +29,12 @@ _FULL: Final = Options(
     properties=100_000,
     visitors=1_000_000,
     shapes=10_000,
-    bodies=1_000,
+    bodies=300,
+    worst=15,
 )
 _HEADING: Final = f"\n{'':48} {'measured':>12} {'times':>6}  {'reference':36} {'at most':>8} {'goal':>5} {'':7} beside"
 _QUICK: Final = Options(
-    rounds=1, seconds=1, soak_minutes=0.2, log_mib=64, properties=2_000, visitors=10_000, shapes=20, bodies=2
+    rounds=1, seconds=1, soak_minutes=0.2, log_mib=64, properties=2_000, visitors=10_000, shapes=20, bodies=2, worst=1
 )
 
 

@@ -86,18 +86,18 @@ def known() -> Iterator[Body]:
 
 
 def found(number: int) -> Iterator[Body]:
-    """So many shapes of texts in events, batches and compressed bodies of all sizes, drawn without a repetition."""
+    """So many shapes of texts in events, batches and junk of all sizes, drawn without a repetition."""
     every = [
         (text, way, size, target)
         for text in texts()
         for way in _WAYS
-        for size in _SIZES
+        for size in (_SIZES[:1] if way == "an event" else _SIZES)
         for target in (TARGET, _PRIVATE)
     ]
     for text, way, size, target in random.Random(_SEED).sample(every, min(number, len(every))):
+        body = _WAYS[way](text, size, target)
         private = ", private" if target == _PRIVATE else ""
-        name = f"{way}, {size >> 10} KiB{private}: {text.name}"
-        yield _WAYS[way](name, text, size, target)
+        yield body._replace(name=f"{way}, {body.length >> 10:,} KiB{private}: {text.name}")
 
 
 def _posted(name: str, body: bytes, events: int = 1, kind: str = _JSON, target: str = TARGET, **headers: str) -> Body:
@@ -335,36 +335,36 @@ def _with_noise(compress: Compress, make: Callable[[list[bytes]], bytes]) -> byt
     raise AssertionError
 
 
-def _one(name: str, text: Text, size: int, target: str) -> Body:
+def _one(text: Text, size: int, target: str) -> Body:
     value = text.make(min(size, _EVENT_BYTES) - 200)
-    return _posted(name, b'{%b,"context":{"v":%b}}' % (_SIX, value), target=target)
+    return _posted("", b'{%b,"context":{"v":%b}}' % (_SIX, value), target=target)
 
 
-def _batch(name: str, text: Text, size: int, target: str, six: bytes = _SIX) -> Body:
+def _batch(text: Text, size: int, target: str, six: bytes = _SIX) -> Body:
     value = text.make(size // _EVENTS - 150 if size == _BODY_BYTES else 800)
     event = b'{%b,"context":{"v":%b}}' % (six, value)
     events = min(_EVENTS, max(1, (size - 2) // (len(event) + 1)))
-    return _posted(name, _array([event] * events), events, target=target)
+    return _posted("", _array([event] * events), events, target=target)
 
 
-def _large_batch(name: str, text: Text, size: int, target: str) -> Body:
+def _large_batch(text: Text, size: int, target: str) -> Body:
     event = b'{%b,"context":{"v":%b}}' % (_SIX, text.make(_EVENT_BYTES - 200))
     events = min(_EVENTS, max(1, (size - 2) // (len(event) + 1)))
-    return _posted(name, _array([event] * events), events, target=target)
+    return _posted("", _array([event] * events), events, target=target)
 
 
-def _junk_array(name: str, text: Text, size: int, target: str) -> Body:
-    return _posted(name, text.make(size), 0, target=target)
+def _junk_array(text: Text, size: int, target: str) -> Body:
+    return _posted("", text.make(size), 0, target=target)
 
 
-def _line_batch(name: str, text: Text, size: int, target: str) -> Body:
+def _line_batch(text: Text, size: int, target: str) -> Body:
     value = text.make(min(size // _EVENTS, 5000)).replace(b"\n", b" ").replace(b"\r", b" ")
     line = b'{%b,"v":%b}\n' % (_SIX, value)
     events = min(_EVENTS, max(1, size // len(line)))
-    return _posted(name, line * events, events, _NDJSON, target)
+    return _posted("", line * events, events, _NDJSON, target)
 
 
-_WAYS: Final[dict[str, Callable[[str, Text, int, str], Body]]] = {
+_WAYS: Final[dict[str, Callable[[Text, int, str], Body]]] = {
     "an event": _one,
     "a batch": _batch,
     "a batch of bad events": partial(_batch, six=_BAD_SIX),

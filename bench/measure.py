@@ -24,9 +24,11 @@ class Options(NamedTuple):
     properties: int
     visitors: int
     shapes: int
-    """Of events and of bodies, among which the worst are searched."""
+    """Of an event, at most, among which the worst is searched."""
     bodies: int
-    """Hostile bodies that are known, of which so many are sent."""
+    """Hostile ones: at most so many that are known, and so many more of a search."""
+    worst: int
+    """Of those that a search finds, at most so many are measured."""
 
 
 class Sample(NamedTuple):

@@ -145,7 +145,7 @@ def _of_size(size: int, options: Options, echo: Server, ours: Server) -> Iterato
     progress(f"{size >> 10} KiB: searching {options.shapes} shapes")
     timed = [each for each in map(_timed, islice(shapes(size), options.shapes)) if each]
     string, cart_ = _string(size), _cart(size)
-    worst = {each.shape.name: each for each in _worst(timed)}
+    worst = {each.shape.name: each for each in _worst(timed, options.worst)}
     sent = {string.name: string, cart_.name: cart_} | {name: each.shape for name, each in worst.items()}
     runs: dict[str, Callable[[int], Sample]] = {"": partial(_load, echo, Shape("", BODY.ljust(size)))}
     runs |= {name: partial(_load, ours, shape) for name, shape in sent.items()}
@@ -189,10 +189,10 @@ def _load(server: Server, shape: Shape, seconds: int) -> Sample:
     return Sample(spent / tally.requests * 1e6, tally.requests / tally.seconds, 0, 0)
 
 
-def _worst(timed: Sequence[Timed]) -> Iterator[Timed]:
+def _worst(timed: Sequence[Timed], most: int) -> Iterator[Timed]:
     for kind, number in _WORST.items():
         found = sorted((each for each in timed if each.kind == kind), key=lambda each: -each.micros)
-        yield from found[:number]
+        yield from found[: min(number, most)]
 
 
 def _timed(shape: Shape) -> Timed | None:

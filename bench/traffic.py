@@ -110,6 +110,11 @@ def mixed() -> Traffic:
     return Traffic("mixed", tuple(requests), sum(20 if kind == "batch" else 1 for kind in kinds) / len(kinds))
 
 
+def preflights() -> Traffic:
+    """Requests that need neither the log nor work: how long they take tells how long the event loop was held."""
+    return Traffic("OPTIONS", (f"OPTIONS {TARGET} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode(),))
+
+
 def shop() -> Traffic:
     """Single events, of 100 of which 5 are bad; among them 5 batches with a bad event, and 1 redirect to a host that
     is not listed."""
