@@ -153,6 +153,7 @@ def of_bodies(options: Options) -> Iterator[Row]:
             most.share,
             1.0,
             beside=most.body.name,
+            details={"tried": [(each.body.name, each.slowest, each.share) for each in tried]},
         )
         failed = sum(int(str(row.details["failed"])) for row in rows)
         yield Row("hostile", "honest requests that failed", failed, "", most=0, beside=f"{len(rows)} bodies")
