@@ -16,14 +16,26 @@ from typing import Final
 import msgspec
 import psutil
 
-from bench import charts, delay, lasting, requests, servers, stages, wrk
+from bench import charts, delay, hostile, lasting, requests, servers, shapes, stages, wrk
 from bench.measure import Options, Row
 from bench.recovery import build
 
 REPORT: Final = Path(__file__).parent / "report"
-_FULL: Final = Options(rounds=5, seconds=5, soak_minutes=10, log_mib=10 << 10, properties=100_000, visitors=1_000_000)
+_FULL: Final = Options(
+    rounds=5,
+    seconds=5,
+    soak_minutes=10,
+    log_mib=10 << 10,
+    properties=100_000,
+    visitors=1_000_000,
+    shapes=10_000,
+    bodies=300,
+    worst=15,
+)
 _HEADING: Final = f"\n{'':48} {'measured':>12} {'times':>6}  {'reference':36} {'at most':>8} {'goal':>5} {'':7} beside"
-_QUICK: Final = Options(rounds=1, seconds=1, soak_minutes=0.2, log_mib=64, properties=2_000, visitors=10_000)
+_QUICK: Final = Options(
+    rounds=1, seconds=1, soak_minutes=0.2, log_mib=64, properties=2_000, visitors=10_000, shapes=20, bodies=2, worst=1
+)
 
 
 class _Results(msgspec.Struct):
@@ -37,12 +49,14 @@ def main() -> int:
     options = _QUICK if arguments.quick else _FULL
     options = options._replace(rounds=arguments.rounds or options.rounds, seconds=arguments.seconds or options.seconds)
     servers.check_cores()
-    wrk.check_installed()
+    parts = arguments.part or list(_PARTS)
+    if not _WITHOUT_WRK.issuperset(parts):
+        wrk.check_installed()
     os.sched_setaffinity(0, {servers.LOAD_CORE})
     report = Path(arguments.report)
     report.mkdir(parents=True, exist_ok=True)
     rows = _earlier(report)
-    for name in arguments.part or _PARTS:
+    for name in parts:
         rows = [row for row in rows if row.part != name]
         print(_HEADING)
         for row in _PARTS[name](options):
@@ -64,6 +78,8 @@ def _log_sizes(options: Options) -> Iterator[Row]:
 
 _PARTS: Final[dict[str, Callable[[Options], Iterator[Row]]]] = {
     "requests": requests.of_kinds,
+    "shapes": shapes.of_an_event,
+    "hostile": hostile.of_bodies,
     "stages": stages.of_an_event,
     "connections": requests.of_connections,
     "workers": requests.of_workers,
@@ -77,11 +93,13 @@ _PARTS: Final[dict[str, Callable[[Options], Iterator[Row]]]] = {
     "start": lasting.of_start,
     "soak": lasting.of_soak,
 }
+_WITHOUT_WRK: Final = frozenset(("shapes", "hostile", "start", "soak"))
+"""Parts whose load is bench's own: wrk takes a refusal for a failure."""
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("part", nargs="*", help=f"what to measure: {', '.join(_PARTS)} (all, 40 minutes)")
+    parser.add_argument("part", nargs="*", help=f"what to measure: {', '.join(_PARTS)} (all, an hour and a quarter)")
     parser.add_argument("--rounds", type=int, help=f"runs of each, of which the median counts ({_FULL.rounds})")
     parser.add_argument("--seconds", type=int, help=f"length of a run ({_FULL.seconds})")
     parser.add_argument("--quick", action="store_true", help="one short run of each, to see that all works")

@@ -10,9 +10,9 @@ from urllib.request import Request, urlopen
 
 import uvloop
 
-from bench import servers, traffic
+from bench import closedloop, servers, traffic
 from bench.event import BODY, TARGET
-from bench.measure import Options, Row, load, progress
+from bench.measure import Options, Row, progress
 from bench.openloop import OpenLoop
 from bench.recovery import build
 from bench.servers import Server
@@ -21,6 +21,8 @@ from collector.sinks import Status, statuses
 
 _CONNECTIONS: Final = 64
 _SHARE: Final = 0.7
+_EVERY_REFUSAL: Final = "rejects_per_second = 1e9"
+"""Each event that is refused takes the whole way, to the dead letters; by default most would be answered 429."""
 _MOST_MIB: Final = 5.0
 _SLICE_SECONDS: Final = 10.0
 _START_MIB: Final = 1024
@@ -29,10 +31,13 @@ _GOAL_START: Final = 1.0
 
 
 def of_soak(options: Options) -> Iterator[Row]:
-    """Memory, delay and the sink's lag under a long load at 70 % of saturation."""
-    kind = traffic.singles()
-    with tempfile.TemporaryDirectory() as folder, servers.collector(Path(folder)) as server:
-        rate = load(server, kind, _CONNECTIONS, options.seconds).rate * _SHARE
+    """Memory, delay and the sink's lag under a long load at 70 % of saturation, of which a part is refused."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        servers.collector(Path(folder), of_property=_EVERY_REFUSAL) as server,
+    ):
+        full = closedloop.run(server.port, traffic.shop().requests, _CONNECTIONS, options.seconds)
+        rate = full.requests / full.seconds * _SHARE
         slices = uvloop.run(_soak(server, Path(folder), rate, options.soak_minutes * 60))
     failed = sum(each["failed"] for each in slices)
     if failed:
@@ -40,7 +45,8 @@ def of_soak(options: Options) -> Iterator[Row]:
     calm = [each for each in slices if each["at"] >= 60] or slices
     growth = max(each["mib"] for each in calm) - calm[0]["mib"]
     early, late = calm[: max(1, len(calm) // 5)], calm[-max(1, len(calm) // 5) :]
-    beside = f"{rate:,.0f} events/s for {options.soak_minutes:g} min"
+    refused = sum(each["refused"] for each in slices) / sum(each["answered"] for each in slices)
+    beside = f"{rate:,.0f} requests/s for {options.soak_minutes:g} min, {refused:.1%} refused"
     details: dict[str, object] = {"slices": slices}
     yield Row("soak", "memory growth", growth, "MiB", most=_MOST_MIB, beside=beside, details=details)
     first, last = (sorted(each["p99"] for each in part)[len(part) // 2] for part in (early, late))
@@ -51,7 +57,7 @@ def of_soak(options: Options) -> Iterator[Row]:
 async def _soak(server: Server, folder: Path, rate: float, seconds: float) -> list[dict[str, float]]:
     slices: list[dict[str, float]] = []
     settings = load_settings(str(folder / "collector.toml"))
-    async with OpenLoop(server.port, traffic.singles(), _CONNECTIONS) as loop:
+    async with OpenLoop(server.port, traffic.shop(), _CONNECTIONS) as loop:
         begun = time.monotonic()
         while (at := time.monotonic() - begun) < seconds:
             answered = await loop.run(rate, min(_SLICE_SECONDS, seconds - at + 0.1))
@@ -64,6 +70,8 @@ async def _soak(server: Server, folder: Path, rate: float, seconds: float) -> li
                     "p99": answered.at(0.99),
                     "lag": lag,
                     "failed": answered.failed,
+                    "refused": answered.refused,
+                    "answered": len(answered.latencies),
                 }
             )
             progress(f"soak: {at:.0f} of {seconds:.0f} s, p99 {slices[-1]['p99']:.2f} ms, {slices[-1]['mib']:.1f} MiB")

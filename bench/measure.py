@@ -23,6 +23,12 @@ class Options(NamedTuple):
     log_mib: int
     properties: int
     visitors: int
+    shapes: int
+    """Of an event, at most, among which the worst is searched."""
+    bodies: int
+    """Hostile ones: at most so many that are known, and so many more of a search."""
+    worst: int
+    """Of those that a search finds, at most so many are measured."""
 
 
 class Sample(NamedTuple):

@@ -6,21 +6,23 @@ A closed loop, which waits for each answer, asks less of a server just when it i
 import asyncio
 import math
 from collections import deque
+from http import HTTPStatus
 from typing import Final, NamedTuple, cast
 
+from bench.answers import length_of, status_of
 from bench.traffic import Traffic
 
 _TICK_SECONDS: Final = 0.001
-_HEAD_END: Final = b"\r\n\r\n"
-_LENGTH: Final = b"content-length: "
 _DRAIN_SECONDS: Final = 10.0
 
 
 class Answered(NamedTuple):
-    """Latencies of all requests in seconds, in the order of their answers, and how many failed."""
+    """Latencies of all requests in seconds, in the order of their answers, how many failed, and how many were to be
+    refused and were."""
 
     latencies: list[float]
     failed: int
+    refused: int = 0
 
     def at(self, share: float) -> float:
         """The latency in ms that this share of the answered requests does not exceed."""
@@ -47,14 +49,10 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer = data = self._buffer + data if self._buffer else data
-        end = data.find(_HEAD_END)
-        if end < 0:
-            return
-        at = data.find(_LENGTH, 0, end)
-        length = int(data[at + len(_LENGTH) : data.find(b"\r", at)]) if at >= 0 else 0
-        if len(data) >= end + len(_HEAD_END) + length:
+        length = length_of(data)
+        if length and len(data) >= length:
             self._buffer = b""
-            self._loop.answered(self, self._due, is_good=data[9:10] in (b"2", b"3"))
+            self._loop.answered(self, self._due, status_of(data))
 
     def close(self) -> None:
         if self._transport:
@@ -72,6 +70,7 @@ class OpenLoop:
         self._idle: deque[_Connection] = deque()
         self._waiting: deque[tuple[bytes, float]] = deque()
         self._latencies: list[float] = []
+        self._refused = 0
         self._open: list[_Connection] = []
         self._sent = 0
 
@@ -88,7 +87,7 @@ class OpenLoop:
 
     async def run(self, rate: float, seconds: float) -> Answered:
         """Send `rate` requests a second for so long, and wait for the answers."""
-        self._latencies = []
+        self._latencies, self._refused = [], 0
         requests, begun, sent, total = self._traffic.requests, self._loop.time(), 0, int(rate * seconds)
         while sent < total:
             now = self._loop.time()
@@ -101,12 +100,14 @@ class OpenLoop:
         deadline = self._loop.time() + _DRAIN_SECONDS
         while len(self._idle) < self._connections and self._loop.time() < deadline:
             await asyncio.sleep(_TICK_SECONDS)
-        return Answered(self._latencies, total - len(self._latencies))
+        return Answered(self._latencies, total - len(self._latencies), self._refused)
 
-    def answered(self, connection: _Connection, due: float, *, is_good: bool) -> None:
+    def answered(self, connection: _Connection, due: float, status: int) -> None:
         """Count an answer, and use the connection for what waits."""
-        if is_good:
+        is_refused = status == HTTPStatus.BAD_REQUEST and self._traffic.has_refusals
+        if is_refused or status < HTTPStatus.BAD_REQUEST:
             self._latencies.append(self._loop.time() - due)
+            self._refused += is_refused
         if self._waiting:
             connection.send(*self._waiting.popleft())
         else:

@@ -23,11 +23,13 @@ _CONFIG = """
 [server]
 port = 0
 workers = {workers}
+{server}
 [log]
 dir = "log"
 retain_hours = {retain_hours}
 [dead_letters]
 dir = "dead"
+{dead_letters}
 {properties}
 {sinks}
 """
@@ -58,13 +60,21 @@ def collector(
     properties: Sequence[int] = (PROP_ID,),
     cores: Sequence[int] = (SERVER_CORE,),
     under: Sequence[str] = (),
+    server: str = "",
+    dead_letters: str = "",
+    of_property: str = "",
 ) -> Iterator[Server]:
-    """A collector with fsync and these sinks, below `folder`; `under` is a command that runs it."""
+    """A collector with fsync and these sinks, below `folder`; `under` is a command that runs it.
+
+    `server`, `dead_letters` and `of_property` are further lines of these sections of its settings.
+    """
     config = _CONFIG.format(
         workers=workers,
         sinks=sinks,
         retain_hours=retain_hours,
-        properties="".join(map(_PROPERTY.format, properties)),
+        server=server,
+        dead_letters=dead_letters,
+        properties="".join(f"{_PROPERTY.format(each)}{of_property}\n" for each in properties),
     )
     (folder / "collector.toml").write_text(config)
     program = Path(sys.executable).parent / "collector"

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -11,8 +12,12 @@ EVENTS_A_BATCH: Final = 100
 EVENTS_A_FILE: Final = 1_000
 _DIFFERENT: Final = 2_000
 """Single events before they come again."""
+_EVENTS_OF_A_SHOP: Final = 5
+"""In a batch."""
 _PORTAL: Final = "portal_id=33167&prop_id=564990801"
 _COUNTED: Final = b"u-0000000"
+_NONE: Final[Mapping[str, str]] = {}
+Events = Iterator[dict[str, object]]
 
 
 class Traffic(NamedTuple):
@@ -25,6 +30,8 @@ class Traffic(NamedTuple):
     requests: tuple[bytes, ...]
     events: float = 1
     visitors: int = 0
+    has_refusals: bool = False
+    """Whether some of them are to be refused, with 400."""
 
     @property
     def halves(self) -> tuple[bytes, bytes]:
@@ -33,10 +40,13 @@ class Traffic(NamedTuple):
         return head + _COUNTED[:2], tail
 
 
-def post(body: bytes, kind: str = "application/json", target: str = TARGET) -> bytes:
-    """A POST of this body."""
-    head = f"POST {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def post(
+    body: bytes, kind: str = "application/json", target: str = TARGET, headers: Mapping[str, str] = _NONE
+) -> bytes:
+    """A POST of this body. It has a length, unless `headers` frame it another way."""
+    framing = {} if "transfer-encoding" in headers else {"content-length": str(len(body))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in {"content-type": kind, **headers, **framing}.items())
+    return f"POST {target} HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n".encode("latin-1") + body
 
 
 def get(target: str) -> bytes:
@@ -100,6 +110,21 @@ def mixed() -> Traffic:
     return Traffic("mixed", tuple(requests), sum(20 if kind == "batch" else 1 for kind in kinds) / len(kinds))
 
 
+def preflights() -> Traffic:
+    """Requests that need neither the log nor work: how long they take tells how long the event loop was held."""
+    return Traffic("OPTIONS", (f"OPTIONS {TARGET} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode(),))
+
+
+def shop() -> Traffic:
+    """Single events, of 100 of which 5 are bad; among them 5 batches with a bad event, and 1 redirect to a host that
+    is not listed."""
+    draw = random.Random(4)
+    kinds = draw.choices(("single", "bad", "batch", "redirect"), (89, 5, 5, 1), k=_DIFFERENT)
+    events = iter(others(_DIFFERENT * _EVENTS_OF_A_SHOP))
+    requests = [_OF_A_SHOP[kind](events) for kind in kinds]
+    return Traffic("shop", tuple(requests), has_refusals=True)
+
+
 def of_visitors(visitors: int) -> Traffic:
     """Single events, of so many different users."""
     event = others(1)[0] | {"uid": _COUNTED.decode()}
@@ -118,6 +143,29 @@ def _pixel(event: dict[str, object]) -> bytes:
     named = {name: event[name] for name in ("ea", "ec", "sid", "aid", "uid")}
     extra = {"extra": json.dumps(event["extra"], separators=(",", ":"))}
     return get(f"/event?{_PORTAL}&resp_type=pixel&{urlencode(named | extra)}")
+
+
+def _bad(event: dict[str, object]) -> dict[str, object]:
+    return event | {"sid": "none"}
+
+
+def _unlisted(event: dict[str, object]) -> bytes:
+    where = quote("https://elsewhere.example.com/p/1", safe="")
+    target = f"/event?{_PORTAL}&resp_type=redirect&redirect_url={where}"
+    return post(encoded(event | {"ea": "click"}), target=target)
+
+
+def _with_a_bad_one(events: Events) -> bytes:
+    *good, last = (next(events) for _ in range(_EVENTS_OF_A_SHOP))
+    return post(encoded([*good, _bad(last)]))
+
+
+_OF_A_SHOP: Final[dict[str, Callable[[Events], bytes]]] = {
+    "single": lambda events: post(encoded(next(events))),
+    "bad": lambda events: post(encoded(_bad(next(events)))),
+    "batch": _with_a_bad_one,
+    "redirect": lambda events: _unlisted(next(events)),
+}
 
 
 def _items(seed: int, count: int) -> list[dict[str, object]]:
