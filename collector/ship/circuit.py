@@ -18,6 +18,8 @@ from collector.ship.retry import Backoff
 from wal.files import make_directories, named, opener
 
 _FAILURES_DOWN: Final = 5
+_PATIENCE_MS: Final = 30_000
+"""A sink that is not up for so long when an attempt fails is given up: one failure is not enough, two time-outs are."""
 _DIGITS: Final = re.compile(r"\d+")
 """Where two errors differ in a time or a port alone, the second is no news."""
 
@@ -32,6 +34,11 @@ class Health(Struct, frozen=True):
     state: State
     since_ms: int
     error: str = ""
+
+
+def is_given_up(health: Health, now_ms: int) -> bool:
+    """Whether to stop waiting for this sink: it is stopped or down, or has not been up for 30 s."""
+    return health.state in ("stopped", "down") or (health.state != "up" and now_ms - health.since_ms >= _PATIENCE_MS)
 
 
 class Circuit:

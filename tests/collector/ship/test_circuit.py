@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import SinkError
-from collector.ship.circuit import Circuit, Health, load_health, save_health
+from collector.ship.circuit import Circuit, Health, State, is_given_up, load_health, save_health
 from collector.ship.retry import Backoff
 
 
@@ -88,6 +88,22 @@ def test_since_when_counts_the_state_and_not_its_last_error() -> None:
     since = circuit.health.since_ms
     circuit.failed(SinkError("not allowed"))
     assert (circuit.health.since_ms, circuit.health.error) == (since, "not allowed")
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "expected"),
+    [
+        ("up", 3600, False),
+        ("waiting", 29, False),
+        ("waiting", 30, True),
+        ("retrying", 29, False),
+        ("retrying", 30, True),
+        ("down", 0, True),
+        ("stopped", 0, True),
+    ],
+)
+def test_a_sink_is_given_up_when_it_is_down_or_long_not_up(state: State, seconds: int, expected: bool) -> None:
+    assert is_given_up(Health(state, 1000), 1000 + 1000 * seconds) is expected
 
 
 def test_pauses_grow_to_a_cap_with_jitter_and_never_under_what_the_sink_asks_for() -> None:
