@@ -1,11 +1,17 @@
-"""Orphans: shards that no worker holds any more, as when there are fewer workers than yesterday. One drains them."""
+"""Orphans: shards that no worker holds any more, as when there are fewer workers than yesterday. One drains them.
+
+All orphans are drained at the same time, so that a sink that is down for one does not hold up the others. A shard is
+let go of once only sinks that are not up are behind, so that another process can open it, and adopted again later.
+"""
 
 import asyncio
 import logging
 import os
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from collector import config
+from collector.errors import BadSettings
 from collector.shard import Shard, drop, open_log
 from collector.ship.shipper import Graveyard
 from wal.cursor import load_cursor
@@ -17,38 +23,81 @@ from wal.identity import FILE_NAME, read_log_id
 from wal.reader import Reader, oldest, read_all
 
 _LOOK_SECONDS: Final = 5.0
+_SHORTEST_REST_SECONDS: Final = 60.0
+_LONGEST_REST_SECONDS: Final = 600.0
+"""Each adoption adds a segment to the log: at this pace 144 a day while a sink is down."""
 
 logger = logging.getLogger(__name__)
 
 
+class Rest(NamedTuple):
+    """A pause between two adoptions of a shard: these sinks were not up at the last one."""
+
+    sinks: frozenset[str]
+    seconds: float
+    until: float
+
+    def holds(self, behind: frozenset[str], now: float) -> bool:
+        """Whether to leave the shard alone. A sink that was up and is behind now ends the pause: there are events."""
+        return now < self.until and behind <= self.sinks
+
+
+def rest_after(sinks: frozenset[str], before: Rest | None, now: float) -> Rest | None:
+    """The pause after an adoption that left these sinks behind, twice as long as the last one; None if it left none."""
+    if not sinks:
+        return None
+    seconds = min(2 * before.seconds, _LONGEST_REST_SECONDS) if before else _SHORTEST_REST_SECONDS
+    return Rest(sinks, seconds, now + seconds)
+
+
 async def adopt_orphans(settings: config.Settings, graveyard: Graveyard, look_seconds: float = _LOOK_SECONDS) -> None:
-    """Look for orphans until cancelled. One that waits for its own worker to restart is left alone: it must have been
-    free the time before too. So is one with a sink that stopped: each adoption would only add a segment to it."""
-    free_before: set[str] = set()
-    stopped: set[str] = set()
-    while True:
-        await asyncio.sleep(look_seconds)
-        free = await asyncio.to_thread(orphans, settings)
-        stopped &= free
-        for directory in sorted(free & free_before - stopped):
-            if await _drain(settings, directory, graveyard):
-                stopped.add(directory)  # unless it is no orphan any more at the next look
-        free_before = free
+    """Look for orphans and drain them until cancelled; then every adopted shard is closed before this ends.
+
+    A shard is adopted if it was free at two looks in a row: one look may meet a worker that is being restarted.
+    """
+    free_before: Mapping[str, frozenset[str]] = {}
+    rests: dict[str, Rest | None] = {}
+    async with asyncio.TaskGroup() as drains:
+        while True:
+            await asyncio.sleep(look_seconds)
+            free = await asyncio.to_thread(orphans, settings)
+            for directory in sorted(free.keys() & free_before.keys()):
+                rest = rests.get(directory)
+                if rest is None or not rest.holds(free[directory], _now()):
+                    drains.create_task(_drain(settings, directory, free[directory], graveyard, rests))
+            free_before = free
 
 
-async def _drain(settings: config.Settings, directory: str, graveyard: Graveyard) -> bool:
-    """Ship a shard as far as its sinks go; False where it can't be opened."""
+async def _drain(
+    settings: config.Settings,
+    directory: str,
+    behind: frozenset[str],
+    graveyard: Graveyard,
+    rests: dict[str, Rest | None],
+) -> None:
+    """Ship a shard as far as its sinks take it, and note when to try again."""
     try:
-        shard = _opened(settings, directory, graveyard)
+        left = await _shipped_out(settings, directory, graveyard)
     except LogLocked:
-        return False
-    except (WalError, OSError) as error:
+        return
+    except (WalError, OSError, BadSettings) as error:
         logger.critical("an orphaned shard can't be shipped: %s", error)
-        return False
+        left = behind
+    rest = rests[directory] = rest_after(left, rests.get(directory), _now())
+    if rest:
+        names = ", ".join(sorted(left))
+        logger.warning("%s: let go of, behind: sink %s; adopted again in %.0f s", directory, names, rest.seconds)
+
+
+async def _shipped_out(settings: config.Settings, directory: str, graveyard: Graveyard) -> frozenset[str]:
+    shard = _opened(settings, directory, graveyard)
     logger.info("%s: adopted, its worker is gone", directory)
     shard.start()
-    await shard.close(grace_seconds=None)
-    return True
+    return await shard.ship_out()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _opened(settings: config.Settings, directory: str, graveyard: Graveyard) -> Shard:
@@ -60,8 +109,8 @@ def _opened(settings: config.Settings, directory: str, graveyard: Graveyard) -> 
         raise
 
 
-def orphans(settings: config.Settings) -> set[str]:
-    """The shards that nobody holds and that some sink has not all of; drops old segments of free shards on the way.
+def orphans(settings: config.Settings) -> dict[str, frozenset[str]]:
+    """The shards that nobody holds, each with the sinks that are behind there, if any; drops their old segments too.
 
     Those that can't be looked at are none, until the next look.
     """
@@ -70,27 +119,29 @@ def orphans(settings: config.Settings) -> set[str]:
         paths = [os.path.join(settings.log.dir, name) for name in files.names(settings.log.dir)]
     except OSError as error:
         logger.warning("no shard is looked at: %s", error)
-        return set()
-    return {path for path in paths if _is_orphan(settings, files, path)}
+        return {}
+    return {path: behind for path in paths if (behind := _sinks_behind(settings, files, path))}
 
 
-def _is_orphan(settings: config.Settings, files: Files, directory: str) -> bool:
+def _sinks_behind(settings: config.Settings, files: Files, directory: str) -> frozenset[str]:
+    """The sinks that have not all of a shard; none if it is held or can't be looked at."""
+    nothing = frozenset[str]()
     try:
         if FILE_NAME not in files.names(directory):
-            return False
+            return nothing
         lock = files.lock(os.path.join(directory, "LOCK"))
     except LogLocked:
-        return False
+        return nothing
     except OSError as error:
         logger.warning("%s: this shard can't be looked at: %s", directory, error)
-        return False
+        return nothing
     try:
         log_id = read_log_id(files, directory)
         drop(settings, files, directory, log_id)
-        return any(_is_behind(files, directory, log_id, sink.name) for sink in settings.sink)
+        return frozenset(each.name for each in settings.sink if _is_behind(files, directory, log_id, each.name))
     except (WalError, OSError) as error:
         logger.warning("%s: nobody holds this shard, and it can't be read: %s", directory, error)
-        return False
+        return nothing
     finally:
         files.close(lock)
 

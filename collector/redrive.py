@@ -44,7 +44,9 @@ _BLOCK_BYTES: Final = 1 << 20
 _ENVELOPE_BYTES: Final = 1024
 """More than an envelope has beside the event, the user agent and the referer."""
 _REDIRECT_CODES: Final = frozenset((BadRedirect.code, NotAClick.code))
-_LOCK_SECONDS: Final = 60.0
+_LOCK_SECONDS: Final = 240.0
+"""A worker that ships this log to a sink that hangs leaves it after two attempts of up to 60 s, or, where it waits for
+another sink too, after a pause of 30 s and an attempt more. Then the log is free for at least 5 s."""
 _LOCK_POLL_SECONDS: Final = 0.2
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from collector import config, sink_config
 from collector.confirmations import Confirmations
+from collector.ship.circuit import is_given_up
 from collector.ship.shipper import Graveyard, Shipper
 from collector.ship.sinks import sink_of
 from collector.ship.supervise import supervised
@@ -18,7 +19,7 @@ from wal.errors import LogLocked, WalError
 from wal.files import Files
 from wal.format import Position
 from wal.identity import read_log_id
-from wal.log import Log
+from wal.log import Log, now_ms
 from wal.reader import oldest
 from wal.room import Shortage, shortage_of
 from wal.sealed import drop_segments, leave_memory
@@ -61,13 +62,25 @@ class Shard:
         self._tasks = [asyncio.create_task(supervised(shipper, self._end_worker)) for shipper in self._shippers]
         self._tidying = [asyncio.create_task(self._drop_forever()), asyncio.create_task(self._leave_memory_forever())]
 
-    async def close(self, grace_seconds: float | None) -> None:
-        """Commit what waits, ship what can be shipped in time (None: all), and let go of the shard."""
+    async def ship_out(self) -> frozenset[str]:
+        """Ship all that the sinks take, and let go of the shard; returns the names of the sinks that are not up.
+
+        A sink that is not up is waited for while another one makes headway. It is left between two attempts, never
+        within one: a thread that goes on after the lock is free would move the sink under the next holder.
+        """
+        await self.close(None, gives_up=self._is_given_up)
+        return frozenset(shipper.name for shipper in self._shippers if shipper.health.state != "up")
+
+    async def close(self, grace_seconds: float | None, gives_up: Callable[[], bool] = lambda: False) -> None:
+        """Commit what waits, ship what can be shipped in time (None: all), and let go of the shard.
+
+        `gives_up` is asked after each failure of a sink whether to leave that sink behind.
+        """
         try:
             with _warned("at the close of a log"):
                 await self.committer.close()
             for shipper in self._shippers:
-                shipper.drain()
+                shipper.drain(gives_up)
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=grace_seconds)
         finally:
@@ -79,6 +92,12 @@ class Shard:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             self._log.close()
+
+    def _is_given_up(self) -> bool:
+        """Whether every sink that is behind has been given up."""
+        now = now_ms()
+        behind = [each for each, task in zip(self._shippers, self._tasks, strict=True) if not task.done()]
+        return all(is_given_up(shipper.health, now) for shipper in behind)
 
     async def _drop_forever(self) -> None:
         """Let delivered segments go: by age and size once a minute, and at once while the disk is short."""

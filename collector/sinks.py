@@ -10,7 +10,7 @@ from collector.errors import BadSettings
 from collector.ship.circuit import health_path, load_health, lock_path
 from wal.cursor import consumers, drop_cursor, load_cursor
 from wal.errors import LogLocked, WalError
-from wal.files import Files
+from wal.files import Files, make_directories
 from wal.follow import logs
 from wal.identity import read_log_id
 from wal.listing import Lag, lag_of
@@ -62,7 +62,7 @@ def drop(settings: Settings, name: str) -> list[str]:
 def _lock(files: Files, directory: str, name: str) -> int:
     """The lock that a shipper of this sink holds while it lives. Its file stays: another may be about to lock it."""
     path = lock_path(directory, name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    make_directories(os.path.dirname(path))
     try:
         return files.lock(path)
     except LogLocked:

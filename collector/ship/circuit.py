@@ -12,12 +12,18 @@ from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from collector.errors import SinkError
 from collector.ship.retry import Backoff
-from wal.files import make_directories, named, opener
+from wal.files import FILE_MODE
 
 _FAILURES_DOWN: Final = 5
+_PATIENCE_MS: Final = 30_000
+"""A sink that is not up for so long when an attempt fails is given up: one failure is not enough, two time-outs are."""
+_HEALTH_BYTES: Final = 4000
+"""The length of a health file: within one page, and always the same, so that one write replaces all of it."""
+_READS: Final = 3
 _DIGITS: Final = re.compile(r"\d+")
 """Where two errors differ in a time or a port alone, the second is no news."""
 
@@ -32,6 +38,11 @@ class Health(Struct, frozen=True):
     state: State
     since_ms: int
     error: str = ""
+
+
+def is_given_up(health: Health, now_ms: int) -> bool:
+    """Whether to stop waiting for this sink: it is stopped or down, or has not been up for 30 s."""
+    return health.state in ("stopped", "down") or (health.state != "up" and now_ms - health.since_ms >= _PATIENCE_MS)
 
 
 class Circuit:
@@ -97,22 +108,37 @@ def lock_path(directory: str, name: str) -> str:
     return os.path.join(directory, "sinks", f"{name}.lock")
 
 
-def save_health(directory: str, name: str, health: Health) -> None:
-    """Replace the file; not durable, since a start begins anew. Raises OSError."""
-    path = health_path(directory, name)
-    make_directories(os.path.dirname(path))
-    with named(path), open(f"{path}.tmp", "wb", opener=opener) as file:
-        file.write(msgspec.json.encode(health))
-    os.replace(f"{path}.tmp", path)
+def open_health(directory: str, name: str) -> int:
+    """A descriptor for `save_health`, kept so that a process without descriptors can still tell. Raises OSError."""
+    return os.open(health_path(directory, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+
+
+def save_health(descriptor: int, health: Health) -> None:
+    """Overwrite the file with one write; not durable, since a start begins anew. Raises OSError."""
+    os.pwrite(descriptor, _content_of(health).ljust(_HEALTH_BYTES), 0)
 
 
 def load_health(directory: str, name: str) -> Health | None:
-    """What was saved last, or None where there is nothing that can be read."""
-    try:
-        with open(health_path(directory, name), "rb") as file:
-            return msgspec.json.decode(file.read(), type=Health)
-    except (OSError, msgspec.DecodeError):
-        return None
+    """What was saved last, or None where there is nothing that can be read.
+
+    A read that meets a write may find half of each: it is repeated.
+    """
+    for _ in range(_READS):
+        try:
+            with open(health_path(directory, name), "rb") as file:
+                return msgspec.json.decode(file.read(), type=Health)
+        except OSError:
+            return None
+        except msgspec.DecodeError:
+            continue
+    return None
+
+
+def _content_of(health: Health) -> bytes:
+    content = msgspec.json.encode(health)
+    if len(content) <= _HEALTH_BYTES:
+        return content
+    return msgspec.json.encode(replace(health, error=health.error[: _HEALTH_BYTES // 8]))  # at most 6 bytes a character
 
 
 def _news(state: State, text: str) -> tuple[State, str]:

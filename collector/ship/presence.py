@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from typing import Final
 
-from collector.ship.circuit import Circuit, Health, health_path, lock_path, save_health
+from collector.ship.circuit import Circuit, Health, health_path, lock_path, open_health, save_health
 from wal.errors import LogLocked
-from wal.files import Files
+from wal.files import Files, make_directories
 
 _LOOKS_A_PATIENCE: Final = 5
 """How often it is looked whether an attempt has used its patience up, while it does."""
@@ -18,7 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class Presence:
-    """Keeps both of one sink in one log. Delivery goes on without them: what fails is tried again at the next look."""
+    """Keeps both of one sink in one log. Delivery goes on without them: what fails is tried again at the next look.
+
+    Both files stay open while `keep` runs, so that the health can be written when no descriptor is left.
+    """
 
     def __init__(self, files: Files, directory: str, circuit: Circuit, name: str, patience_seconds: float) -> None:
         """An attempt that takes longer than `patience_seconds` is shown as one that waits."""
@@ -30,23 +34,26 @@ class Presence:
         self._purpose = ""
         self._since = 0.0
         self._shown: Health | None = None
-        self._showing = asyncio.Lock()
+        self._lock: int | None = None
+        self._file: int | None = None
+        self._guard = threading.Lock()
+        """Held around a write and the close: a cancelled write goes on in its thread, and a closed descriptor may
+        belong to another file by then."""
         self._is_unshown = False
         """Whether the last write failed."""
 
     async def keep(self) -> None:
         """Look after both until cancelled."""
-        lock: int | None = None
         try:
             while True:
-                if lock is None:
-                    lock = self._take_lock()
+                if self._lock is None:
+                    self._lock = self._take_lock()
                 self._look()
                 await self.show()
                 await asyncio.sleep(self._patience_seconds / _LOOKS_A_PATIENCE)
         finally:
-            if lock is not None:
-                self._files.close(lock)
+            with self._guard:
+                self._close()
 
     @contextlib.contextmanager
     def attempt(self, purpose: str) -> Iterator[None]:
@@ -58,21 +65,37 @@ class Presence:
             self._purpose = ""
 
     async def show(self) -> None:
-        """Write the health down, if it is not what was written last."""
+        """Write the health down while `keep` has the lock, if it is not what was written last."""
         if self._circuit.health is not self._shown:
-            async with self._showing:  # two writes at a time would take the temporary file from each other
-                await self._save(self._circuit.health)
+            await self._save()
 
-    async def _save(self, health: Health) -> None:
+    async def _save(self) -> None:
         try:
-            await asyncio.to_thread(save_health, self._directory, self._name, health)
+            self._shown = await asyncio.to_thread(self._write)
         except OSError as error:
             if not self._is_unshown:
                 path = health_path(self._directory, self._name)
                 logger.warning("%s: %s; it is written again soon", path, error.strerror)
             self._is_unshown = True
         else:
-            self._shown, self._is_unshown = health, False
+            self._is_unshown = False
+
+    def _write(self) -> Health | None:
+        """Returns what was written, which is what the health is now: the last of two writes has the latest."""
+        with self._guard:
+            if self._lock is None:
+                return None
+            if self._file is None:
+                self._file = open_health(self._directory, self._name)
+            health = self._circuit.health
+            save_health(self._file, health)
+            return health
+
+    def _close(self) -> None:
+        for descriptor in (self._lock, self._file):
+            if descriptor is not None:
+                self._files.close(descriptor)
+        self._lock = self._file = None
 
     def _look(self) -> None:
         seconds = _now() - self._since
@@ -83,7 +106,7 @@ class Presence:
         """The lock; None while `collector sink drop` holds it, or there is no room or descriptor for it."""
         path = lock_path(self._directory, self._name)
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            make_directories(os.path.dirname(path))
             return self._files.lock(path)
         except (LogLocked, OSError):
             return None

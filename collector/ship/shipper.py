@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeVar
 from collector.confirmations import Confirmations
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, Event, part_of
-from collector.ship.circuit import Circuit
+from collector.ship.circuit import Circuit, Health
 from collector.ship.presence import Presence
 from collector.ship.sinks import Sink
 from collector.ship.source import Source
@@ -49,8 +49,16 @@ class _Elsewhere(Exception):
     """The sink wants to go on at another place than that of the batch at hand."""
 
 
+class _GivenUp(Exception):
+    """The sink failed while draining, and the caller does not wait for it any longer."""
+
+
+def _never() -> bool:
+    return False
+
+
 class Shipper:
-    """One sink's way through one log. `run` ends only after `drain`, once all that is durable is delivered."""
+    """One sink's way through one log. `run` ends only after `drain`: all that is durable is delivered, or given up."""
 
     def __init__(
         self,
@@ -85,9 +93,19 @@ class Shipper:
         self._skipped = 0
         self._may_be_buried = False
         self._unsaved: Cursor | None = None
+        self._gives_up: Callable[[], bool] = _never
 
-    def drain(self) -> None:
-        """Cut batches at once from now on. Call it when the committer is closed."""
+    @property
+    def health(self) -> Health:
+        """The state of the sink."""
+        return self._circuit.health
+
+    def drain(self, gives_up: Callable[[], bool] = _never) -> None:
+        """Cut batches at once from now on. Call it when the committer is closed.
+
+        `gives_up` is called after each failure, when no call to the sink is pending; if it is true, `run` ends there.
+        """
+        self._gives_up = gives_up
         self._source.drain()
 
     async def drained(self) -> None:
@@ -103,6 +121,8 @@ class Shipper:
         try:
             while not is_done:
                 is_done = await self._ship()
+        except _GivenUp:
+            pass  # the cursor on the disk says where the next run continues
         except Exception as error:
             self._circuit.stopped(error)
             await self.presence.show()
@@ -220,6 +240,8 @@ class Shipper:
         pause = self._circuit.failed(error)
         await self.presence.show()
         await self._close()
+        if self._gives_up():
+            raise _GivenUp
         await asyncio.sleep(pause)
 
     async def _succeeded(self) -> None:

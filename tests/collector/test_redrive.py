@@ -271,6 +271,17 @@ def test_a_running_collector_ships_what_was_redriven_once(tmp_path: Path) -> Non
         assert [record["event"] for record in collector.shipped()] == [{"ea": "a", "ec": "till"}]
 
 
+def test_a_redrive_gets_its_log_from_a_collector_whose_sink_is_down(tmp_path: Path) -> None:
+    settings = _settings() + '[[sink]]\ntype = "file"\nname = "down"\ndir = "taken/down"\n'
+    (tmp_path / "taken").write_text("no folder, so nothing can be put below it")
+    with running(tmp_path, workers=1, settings=settings) as collector:
+        for number in (1, 2):
+            _bury(tmp_path, _letter(number, '{"ea":"a","ec":"c"}'), shard=f"of-test-{number}")
+            printed = _run(tmp_path, "redrive")
+            assert printed.stdout.startswith("redriven: 1 dead letters, 1 events\n"), printed.stderr
+            eventually(lambda: len(collector.shipped()) == number, "the sink that is up has it")  # noqa: B023
+
+
 def test_the_list_names_each_letter_and_show_prints_it_whole(folder: Path) -> None:
     fault = [{"field": "sid", "message": "missing"}]
     _bury(folder, _letter(1, '{"ea":1}', errors=fault), _letter(2, "x", reason="other"))

@@ -58,14 +58,15 @@ def test_the_events_of_a_shard_without_a_worker_are_shipped_by_another(tmp_path:
 def test_an_orphan_is_a_free_shard_that_a_sink_has_not_all_of(tmp_path: Path) -> None:
     settings = Settings(log=LogSettings(dir=str(tmp_path)), sink=(FileSink(dir="unused"),))
     log = Log(str(tmp_path / "00"))
-    assert orphans(settings) == set(), "it is held"
+    assert orphans(settings) == {}, "it is held"
     log.commit(b'{"n":1}\n', 1)
     end = log.end
     log.seal()
     log.close()
-    assert orphans(settings) == {log.directory}
+    is_behind = {log.directory: frozenset({"file"})}
+    assert orphans(settings) == is_behind
     cursor = Cursor(end, Intent(end, end, "token"))
-    for each, expected in ((cursor, {log.directory}), (Cursor(end), set())):
+    for each, expected in ((cursor, is_behind), (Cursor(end), {})):
         save_cursor(log.files, log.directory, log.log_id, "file", each)
         assert orphans(settings) == expected
 

@@ -1,12 +1,13 @@
 """The circuit of a sink: what it counts as up, retrying and down, what it says of it, and what stays on the disk."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
 
 from collector.errors import SinkError
-from collector.ship.circuit import Circuit, Health, load_health, save_health
+from collector.ship.circuit import Circuit, Health, State, is_given_up, load_health, open_health, save_health
 from collector.ship.retry import Backoff
 
 
@@ -90,6 +91,22 @@ def test_since_when_counts_the_state_and_not_its_last_error() -> None:
     assert (circuit.health.since_ms, circuit.health.error) == (since, "not allowed")
 
 
+@pytest.mark.parametrize(
+    ("state", "seconds", "expected"),
+    [
+        ("up", 3600, False),
+        ("waiting", 29, False),
+        ("waiting", 30, True),
+        ("retrying", 29, False),
+        ("retrying", 30, True),
+        ("down", 0, True),
+        ("stopped", 0, True),
+    ],
+)
+def test_a_sink_is_given_up_when_it_is_down_or_long_not_up(state: State, seconds: int, expected: bool) -> None:
+    assert is_given_up(Health(state, 1000), 1000 + 1000 * seconds) is expected
+
+
 def test_pauses_grow_to_a_cap_with_jitter_and_never_under_what_the_sink_asks_for() -> None:
     backoff = Backoff()
     pauses = [backoff.next() for _ in range(2000)]
@@ -103,8 +120,18 @@ def test_pauses_grow_to_a_cap_with_jitter_and_never_under_what_the_sink_asks_for
 
 def test_health_is_read_as_it_was_saved_and_none_where_there_is_none(tmp_path: Path) -> None:
     assert load_health(str(tmp_path), "kafka") is None
-    saved = Health("down", 1_700_000_000_000, "away")
-    save_health(str(tmp_path), "kafka", saved)
-    assert load_health(str(tmp_path), "kafka") == saved
+    (tmp_path / "sinks").mkdir()
+    descriptor = open_health(str(tmp_path), "kafka")
+    try:
+        for error in ("away for a long time", "away", "", "\x01" * 500):
+            saved = Health("down", 1_700_000_000_000, error)
+            save_health(descriptor, saved)
+            assert load_health(str(tmp_path), "kafka") == saved
+        for letter in ("\x01", "😀", "a"):
+            save_health(descriptor, Health("down", 0, letter * 5000))
+            assert load_health(str(tmp_path), "kafka") == Health("down", 0, letter * 500)
+            assert (tmp_path / "sinks/kafka.json").stat().st_size == 4000
+    finally:
+        os.close(descriptor)
     (tmp_path / "sinks/kafka.json").write_text("{")
     assert load_health(str(tmp_path), "kafka") is None

@@ -5,13 +5,15 @@ import errno
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import resource
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collector.errors import SinkError
 from collector.ship.circuit import Health, health_path, load_health
 from collector.ship.shipper import Shipper
 from collector.ship.supervise import supervised
@@ -175,6 +177,50 @@ def test_while_the_log_fails_the_sink_is_shown_as_down_and_why_and_then_as_up(
     assert _numbers(asyncio.run(ship()).arrived) == [1, 2, 3]
 
 
+@contextmanager
+def _no_descriptors() -> Iterator[None]:
+    """No file can be opened in this process, as when it has used up its descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_process_without_descriptors_still_shows_its_sink_as_down(tmp_path: Path) -> None:
+    async def ship() -> None:
+        sink = Recording()
+        async with live_log(tmp_path) as committer, _supervised(_shipper(sink, committer)):
+            await _eventually(lambda: (health := load_health(str(tmp_path), NAME)) and health.state == "up")
+            file = os.open(health_path(str(tmp_path), NAME), os.O_RDONLY)
+            try:
+                with _no_descriptors():
+                    await _append(committer, 1, 3)
+                    await _eventually(lambda: b'"state":"down"' in os.pread(file, 4096, 0))
+                await sink.holds(3)
+                await _eventually(lambda: _health(committer).state == "up")
+            finally:
+                os.close(file)
+
+    asyncio.run(ship())
+
+
+def test_a_shipper_that_ends_leaves_no_descriptor_of_its_health_open(tmp_path: Path) -> None:
+    def is_open() -> bool:
+        links = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if os.path.lexists(link)]
+        return any(link.startswith(f"{tmp_path}/sinks/") for link in links)
+
+    async def ship() -> None:
+        async with live_log(tmp_path) as committer:
+            async with _supervised(_shipper(Recording(), committer)):
+                await _eventually(lambda: load_health(str(tmp_path), NAME))
+                assert is_open()
+            assert not is_open()
+
+    asyncio.run(ship())
+
+
 def test_a_log_that_can_be_read_again_shows_the_sink_as_up_also_where_nothing_is_owed(tmp_path: Path) -> None:
     async def ship() -> None:
         files = Failing()
@@ -274,8 +320,8 @@ def test_a_state_that_could_not_be_written_is_written_later_and_warned_of_once(
 class Hanging(Recording):
     """A sink whose next attempt hangs until it is let go."""
 
-    def __init__(self, call: str) -> None:
-        super().__init__()
+    def __init__(self, call: str, before: list[BaseException] | None = None) -> None:
+        super().__init__(before=before)
         self.call = call
         self.go = asyncio.Event()
 
@@ -288,6 +334,27 @@ class Hanging(Recording):
         if self.call == "deliver":
             await self.go.wait()
         await super().deliver(batch)
+
+
+def test_a_sink_is_left_between_two_attempts_and_never_within_one(tmp_path: Path) -> None:
+    async def ship() -> Recording:
+        sink = Hanging("deliver", before=[SinkError("no answer in 30 s")])
+        async with live_log(tmp_path) as committer:
+            await _append(committer, 1, 3)
+            await committer.close()
+            shipper = Shipper(NAME, sink, committer, Grave(), flush_bytes=1, flush_seconds=60, patience_seconds=0.05)
+            shipper.drain(gives_up=lambda: True)
+            async with _supervised(shipper) as task:
+                await _eventually(lambda: (health := load_health(str(tmp_path), NAME)) and health.state == "waiting")
+                assert not task.done()
+                sink.go.set()
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await task
+                assert shipper.health.state == "retrying"
+        return sink
+
+    sink = asyncio.run(ship())
+    assert (sink.arrived, sink.closed > 0) == ([], True)
 
 
 @pytest.mark.parametrize(("call", "told"), [("open", "the attempt to open it"), ("deliver", "events 1 to 1")])

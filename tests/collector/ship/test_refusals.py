@@ -76,7 +76,12 @@ class Grave:
 async def _drain(committer: Committer, sink: Picky, grave: Grave) -> None:
     shipper = Shipper("picky", sink, committer, grave, flush_bytes=1 << 20, flush_seconds=ENDLESS)
     shipper.drain()
-    await shipper.run()
+    keeping = asyncio.create_task(shipper.presence.keep())
+    try:
+        await shipper.run()
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
 
 
 def _ship(folder: Path, blocks: list[int], sink: Picky, grave: Grave) -> None:
