@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 SLICE_BYTES: Final = 256 << 10
 """Of a body that are worked on before others have their turn: 1 to 3 ms, whatever their shape."""
+LARGE_BYTES: Final = 1 << 20
+"""A block of this size and more is on its way to the disk alone: who comes behind it waits for no second one."""
 _AT_ONCE: Final = 4
 """Long bodies in work at a time: each may take three times its bytes, inflated, as events and as records."""
 
@@ -23,6 +25,8 @@ class LongWork:
         self._waiting_bytes = 0
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._slices = asyncio.Lock()
+        self.large = asyncio.Lock()
+        """Held while a large block is on its way to the disk."""
 
     @asynccontextmanager
     async def turn(self, length: int) -> AsyncIterator[None]:

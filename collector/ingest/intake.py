@@ -33,7 +33,7 @@ from collector.ingest.rate import Rate
 from collector.ingest.session import Session, Sessions
 from collector.ingest.target import Face, Target
 from collector.ingest.visitor import next_session
-from collector.long_work import SLICE_BYTES, LongWork, computed
+from collector.long_work import LARGE_BYTES, SLICE_BYTES, LongWork, computed
 from collector.registry import Ack, Property
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
@@ -288,7 +288,12 @@ class Intake:
             records.append(envelope(log_id, first + len(records), visit, members, session, line))
         durable = None
         if records and request.is_stored:
-            first, durable = self._append_batch(prop, records, first)
+            if sum(map(len, records)) < LARGE_BYTES:
+                first, durable = self._append_batch(prop, records, first)
+            else:
+                async with self._long_work.large:
+                    first, durable = self._append_batch(prop, records, first)
+                    await asyncio.wait([durable])
         if is_over:  # they leave no dead letter, so nothing of them is held
             refused = [each._replace(raw=b"") for each in refused]
         return StoredBatch(durable, first, len(records), session, refused)

@@ -109,16 +109,22 @@ def unescaped(text: str) -> bytes:
     Where any escape is malformed the length tells, since each good one shortens the text by two.
     """
     raw = text.encode("latin-1")
-    found = _unquoted_printable(raw)
-    if len(found) == len(raw) - 2 * text.count("%"):
-        return found
-    return _unquoted_printable(_MALFORMED.sub(b"%25", raw))
-
-
-def _unquoted_printable(raw: bytes) -> bytes:
     if b"\n" in raw or b"\r" in raw:  # which may end a line there
         raw = raw.replace(b"\n", b"%0A").replace(b"\r", b"%0D")
-    return a2b_qp(raw.replace(b"=", b"=3D").replace(b"%", b"="))
+    found = a2b_qp(raw.replace(b"=", b"=3D").replace(b"%", b"="))
+    if len(found) == len(raw) - 2 * raw.count(b"%"):
+        return found
+    return a2b_qp(_marked(raw).replace(b"=", b"=3D").replace(b"%", b"=").replace(b"\n", b"=25"))
+
+
+def _marked(raw: bytes) -> bytes:
+    """Bytes without a line feed, and one in the place of each malformed `%`: 20 ns for each, where a pattern takes 200.
+
+    The places are those that are left of a copy in which all good escapes are gone. An exclusive or with as many
+    bytes, which differ from 0 in these places alone, changes them all at once.
+    """
+    wrong = raw.translate(_KINDS).replace(b"%hh", b"\0\0\0").translate(_DIFFERENCES)
+    return (int.from_bytes(raw, "big") ^ int.from_bytes(wrong, "big")).to_bytes(len(raw), "big")
 
 
 def _escapable(name: str) -> str:
@@ -130,7 +136,10 @@ _encode: Final = msgspec.json.encode
 _decode_any: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _LITERAL: Final = {0xDC00 + byte: f"%{byte:02X}" for byte in range(0x80, 0x100)}
 """Bytes that are not UTF-8 to their escapes. An error handler would be called for each of them, at 1.5 us."""
-_MALFORMED: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_KINDS: Final = bytes(
+    ord("h") if chr(byte) in "0123456789ABCDEFabcdef" else byte if byte == ord("%") else 0 for byte in range(256)
+)
+_DIFFERENCES: Final = bytes(ord("%") ^ ord("\n") if byte == ord("%") else 0 for byte in range(256))
 _SECRETS: Final = re.compile(
     rf"&(?:{_escapable('an_session')}|{_escapable('redirect_sig')})(?:=[^&]*)?(?=&|$)".encode()
 )
