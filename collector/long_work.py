@@ -13,17 +13,16 @@ SLICE_BYTES: Final = 256 << 10
 """Of a body that are worked on before others have their turn: 1 to 3 ms, whatever their shape."""
 LARGE_BYTES: Final = 1 << 20
 """A block of this size and more is on its way to the disk alone: who comes behind it waits for no second one."""
-_AT_ONCE: Final = 4
-"""Long bodies in work at a time: each may take three times its bytes, inflated, as events and as records."""
 
 
 class LongWork:
     """Few long bodies are in work at a time, and of these one slice in a turn of the event loop. The others wait."""
 
-    def __init__(self, most_waiting_bytes: int) -> None:
+    def __init__(self, at_once: int, most_waiting_bytes: int) -> None:
+        """Each of those in work may take three times its bytes: inflated, as events and as records."""
         self._most_waiting_bytes = most_waiting_bytes
         self._waiting_bytes = 0
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._turns = asyncio.Semaphore(at_once)
         self._slices = asyncio.Lock()
         self.large = asyncio.Lock()
         """Held while a large block is on its way to the disk."""

@@ -3,16 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Final
 
 from msgspec import Struct
 
 from collector.config import Limits
 from collector.confirmations import Confirmations
-from collector.dead_letters import DeadLetters, Form, Refused, Sender
-from collector.errors import BadEvent, NotAClick, Refusal, Rejected, TooFast, TooLarge, Unconfirmed
-from collector.ingest.answer import Answer, Headers, batch_answer, event_answer, event_object, stored_headers
+from collector.dead_letters import DeadLetters, Form, Refused
+from collector.errors import BadEvent, NotAClick, TooFast, TooLarge, Unconfirmed
+from collector.ingest.answer import Answer, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.body import ClientGone
 from collector.ingest.cookie import set_cookie
 from collector.ingest.decode import Batch, batch_in, decode_event
@@ -24,47 +23,28 @@ from collector.ingest.envelope import (
     renumbered,
     room_for_headers,
     shared_members_of,
-    shortened,
 )
 from collector.ingest.inflate import inflate
-from collector.ingest.privacy import scrub, scrub_raw
+from collector.ingest.privacy import scrub
 from collector.ingest.query import without_secrets
 from collector.ingest.rate import Rate
+from collector.ingest.rejects import SCRUB_WORK, TOO_MANY, Rejects
+from collector.ingest.request import Request
 from collector.ingest.session import Session, Sessions
-from collector.ingest.target import Face, Target
+from collector.ingest.target import Face
 from collector.ingest.visitor import next_session
-from collector.long_work import LARGE_BYTES, SLICE_BYTES, LongWork, computed
+from collector.long_work import LARGE_BYTES, SLICE_BYTES, LongWork
 from collector.registry import Ack, Property
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
 
+_AT_ONCE: Final = 4
+"""Long bodies in work at a time."""
 _EVENT_WORK: Final = 512
 """Bytes whose work an event costs beside its own."""
-_TOO_MANY_REJECTS: Final = Refusal(TooFast.code, "too many events of this property are refused")
 _QUERIES: Final = (Form.QUERY, Form.FORM)
-_SCRUB_WORK: Final = 4
-"""How many times the work a byte costs where addresses or user agents are taken out of events."""
-_LETTER_BYTES: Final = 1024
-_BATCH_LETTER_BYTES: Final = 128
-"""Of each header in a dead letter; the records of the other events of its batch have them too."""
 _JSON: Final = Face.JSON
 _JAVASCRIPT: Final = Face.JAVASCRIPT
-
-
-class Request(Struct, frozen=True):
-    """A request to a property that may send."""
-
-    target: Target
-    visit: Visit
-    token: bytes
-    headers: Headers
-    """What every answer to it carries."""
-    with_cookie: bool
-    is_https: bool
-    is_stored: bool
-    """False for HEAD, which is answered as GET would be, and leaves nothing behind."""
-    is_gone: Callable[[], bool] = lambda: False
-    """Whether the client has left, so that long work for it can end."""
 
 
 class Stored(Struct, frozen=True):
@@ -108,11 +88,11 @@ class Intake:
         """`confirmations` are those of each sink, by name; `clock` gives Unix milliseconds."""
         self.clock = clock
         self._committer = committer
-        self._dead_letters = dead_letters
+        self._rejects = Rejects(dead_letters)
         self._sessions = sessions
         self._limits = limits
         self._confirmations = confirmations
-        self._long_work = LongWork(limits.in_flight_bytes)
+        self._long_work = LongWork(_AT_ONCE, limits.in_flight_bytes)
 
     @property
     def fullness(self) -> float:
@@ -156,7 +136,7 @@ class Intake:
             refusal = error.refusal
         else:
             return b"".join(parts)
-        raise await self._rejected(request, Form.JSON, refusal, body)
+        raise await self._rejects.rejected(request, Form.JSON, refusal, body)
 
     async def _pause(self, request: Request) -> None:
         """Let others have their turn. Raises ClientGone where nobody waits for the answer any more."""
@@ -187,7 +167,7 @@ class Intake:
             if len(body) > SLICE_BYTES:
                 await self._pause(request)
             return await self._begin_batch(request, batch, form)
-        raise await self._rejected(request, form, refusal, body)
+        raise await self._rejects.rejected(request, form, refusal, body)
 
     async def _begin_event(self, request: Request, event: bytes, raw: bytes, form: Form) -> Stored:
         """Append one event, if its property may send one more, and do not wait for the disk."""
@@ -201,7 +181,7 @@ class Intake:
                 refusal = error.refusal
         if refusal is not None:
             kept = without_secrets(raw) if form in _QUERIES else raw
-            raise await self._rejected(request, form, refusal, kept)
+            raise await self._rejects.rejected(request, form, refusal, kept)
         if prop.rate and stored.durable is not None:
             prop.rate.take(1)
         return stored
@@ -255,7 +235,7 @@ class Intake:
         """
         visit, token, fault = request.visit, request.token, request.target.fault
         if fault is not None:
-            raise await self._all_rejected(
+            raise await self._rejects.all_rejected(
                 request, form, fault, [Refused(fault, each, index) for index, each in enumerate(batch.events)]
             )
         prop = visit.prop
@@ -266,9 +246,9 @@ class Intake:
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(visit, room_for_headers(visit, len(batch.events)))
         work = 0
-        is_over = request.is_stored and prop.rejects.wait_seconds(time.monotonic()) > 0
+        is_over = self._rejects.is_over(request)
         is_scrubbed = prop.is_scrubbed
-        slice_bytes = SLICE_BYTES // _SCRUB_WORK if is_scrubbed else SLICE_BYTES
+        slice_bytes = SLICE_BYTES // SCRUB_WORK if is_scrubbed else SLICE_BYTES
         for index, each in enumerate(batch.events):
             work += len(each) + _EVENT_WORK
             if work > slice_bytes:
@@ -279,7 +259,7 @@ class Intake:
                     each, prop.required, self._limits, is_line=batch.are_lines, is_explained=not is_over
                 )
             except (BadEvent, TooLarge) as error:
-                refused.append(Refused(_TOO_MANY_REJECTS if is_over else error.refusal, each, index))
+                refused.append(Refused(TOO_MANY if is_over else error.refusal, each, index))
                 continue
             if is_scrubbed:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
@@ -325,8 +305,8 @@ class Intake:
                 headers += set_cookie(token, prop.portal_id, is_https=request.is_https)
         if batch.refused:
             if not batch.records:
-                self._check_rejects(request)
-            await self._keep(request, form, batch.refused)
+                self._rejects.check(request)
+            await self._rejects.keep(request, form, batch.refused)
         if batch.durable is not None and prop.ack is not None:
             await self._wait_for(prop.ack, batch.first, batch.records, None)
         name = self._committer.log.log_id.decode()
@@ -343,53 +323,6 @@ class Intake:
         except TimeoutError:
             raise Unconfirmed(event_id) from None
         raise Unconfirmed(event_id)
-
-    async def _rejected(self, request: Request, form: Form, refusal: Refusal, raw: bytes) -> Rejected:
-        """The exception for a request with one event, or with what is no event, which is kept. Raises TooFast."""
-        return await self._all_rejected(request, form, refusal, [Refused(refusal, raw)])
-
-    async def _all_rejected(self, request: Request, form: Form, refusal: Refusal, refused: list[Refused]) -> Rejected:
-        """The same for all events of a request."""
-        self._check_rejects(request)
-        await self._keep(request, form, refused)
-        return Rejected.of(refusal)
-
-    def _check_rejects(self, request: Request) -> None:
-        """Raise TooFast where a property has had too many events refused: those of this request are not kept then.
-
-        That holds back no event that passes, so junk locks nobody out.
-        """
-        rejects = request.visit.prop.rejects
-        if request.is_stored and (wait := rejects.wait_seconds(time.monotonic())):
-            raise TooFast(_TOO_MANY_REJECTS.message, wait)
-
-    async def _keep(self, request: Request, form: Form, refused: list[Refused]) -> None:
-        """Count refused events, and put them into the dead letters."""
-        visit = request.visit
-        if not request.is_stored:
-            return
-        visit.prop.rejects.take(len(refused))
-        if length := sum(len(each.raw) for each in refused):
-            if visit.prop.is_scrubbed:
-                refused = await computed(length * _SCRUB_WORK, partial(_scrubbed, visit.prop, form, refused))
-            await self._dead_letters.put(_sender(visit, len(refused)), form, refused)
-
-
-def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refused]:
-    """Refused events as the property lets them be kept."""
-    keeps_user_agent = prop.has_user_agent
-    return [
-        each._replace(
-            raw=scrub_raw(
-                each.raw,
-                form,
-                prop.ip,
-                keeps_user_agent=keeps_user_agent,
-                is_element=each.batch_index is not None,
-            )
-        )
-        for each in refused
-    ]
 
 
 def _fitting_members(visit: Visit, expansion: int) -> bytes:
@@ -413,10 +346,3 @@ def _check_rate(rate: Rate, events: int) -> None:
         )
     if wait := rate.wait_seconds(time.monotonic(), events):
         raise TooFast("this property sends more events than its rate allows", wait)
-
-
-def _sender(visit: Visit, events: int) -> Sender:
-    """Who sent refused events. Headers are cut where a batch may have its own share of them in its records."""
-    prop, most = visit.prop, _LETTER_BYTES if events == 1 else _BATCH_LETTER_BYTES
-    user_agent, referer = (text and shortened(text, most) for text in (visit.user_agent, visit.referer))
-    return Sender(prop.portal_id, prop.prop_id, visit.received_ms, visit.ip, user_agent, referer, visit.is_s2s)

@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from msgspec.structs import replace
@@ -19,6 +17,7 @@ from collector.ingest.query import parse_pairs
 from collector.ingest.relay_records import records_in
 from collector.ingest.send import send_answer
 from collector.ingest.target import Face
+from collector.long_work import LongWork
 from collector.problems import refusal_of
 from collector.registry import is_key, key_in
 from wal.errors import WalError
@@ -57,8 +56,7 @@ class RelayEndpoint:
         self._key_digests = key_digests
         self._limits = limits
         self._bodies = BodyReader(replace(limits, body_bytes=MAX_BLOCK_BYTES))
-        self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._waiting_bytes = 0
+        self._long_work = LongWork(_AT_ONCE, limits.in_flight_bytes)
         self._troubles: dict[str, str] = {}
         """What keeps a log, by its id, or _DISK from working: logged when it begins, and not at each attempt."""
 
@@ -108,23 +106,11 @@ class RelayEndpoint:
         chain = _chain_in(headers)
         body = await self._bodies.read(scope, receive, headers)
         encoding = headers.get(b"content-encoding", b"").strip().lower()
-        async with self._turn(len(body)):
+        async with self._long_work.turn(len(body)):
             records = await asyncio.to_thread(_records, body, encoding, log_id, self._limits)
             # Not to be cancelled with a client that goes: the batch and the word of it belong together.
             stored = self._relays.take(key_digest, log_id, records, chain)
             return relay_answer(await asyncio.shield(stored), is_stored=True)
-
-    @asynccontextmanager
-    async def _turn(self, length: int) -> AsyncIterator[None]:
-        """Wait until few enough batches are under way. Raises Overloaded where the bodies that wait are too large."""
-        if self._waiting_bytes + length > self._limits.in_flight_bytes:
-            raise Overloaded("too many batches of other nodes wait")
-        self._waiting_bytes += length
-        try:
-            async with self._turns:
-                yield
-        finally:
-            self._waiting_bytes -= length
 
     def _log_once(self, subject: str, trouble: str) -> None:
         if self._troubles.get(subject) != trouble:

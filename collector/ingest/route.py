@@ -46,8 +46,9 @@ from collector.ingest.cors import check_origin, cors_headers, preflight_headers
 from collector.ingest.cycle import CYCLE
 from collector.ingest.envelope import Visit
 from collector.ingest.head import Head, head_of
-from collector.ingest.intake import Intake, Request
+from collector.ingest.intake import Intake
 from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of
+from collector.ingest.request import Request
 from collector.ingest.send import send_answer
 from collector.ingest.target import Face, Target, Targets
 from collector.notices import FORBIDDEN, LOST_CLICK, TOO_FAST, UNKNOWN_PROPERTY, Notices

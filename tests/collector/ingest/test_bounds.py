@@ -14,7 +14,7 @@ from collector.config import Limits, Property
 from collector.errors import Overloaded
 from collector.ingest.body import ClientGone
 from collector.ingest.envelope import Visit, envelope, room_for_headers, shared_members_of
-from collector.ingest.intake import Request
+from collector.ingest.request import Request
 from collector.ingest.session import Session
 from collector.ingest.target import Face, Target
 from collector.long_work import LongWork
@@ -241,7 +241,7 @@ def test_few_long_bodies_are_in_work_at_a_time_and_too_many_that_wait_are_shed()
             going.pop()
 
     async def run() -> None:
-        work, going = LongWork(20_000), list[int]()
+        work, going = LongWork(4, 20_000), list[int]()
         ended = await asyncio.gather(*(one(work, going) for _ in range(50)), return_exceptions=True)
         assert sum(isinstance(each, Overloaded) for each in ended) == 30
         async with work.turn(20_000):

@@ -15,7 +15,7 @@ from collector.dead_letters import Form
 from collector.errors import BadEvent, BadTarget, NotAClick, Refusal, Rejected, TooLarge
 from collector.ingest.answer import Answer
 from collector.ingest.envelope import Visit
-from collector.ingest.intake import Request
+from collector.ingest.request import Request
 from collector.ingest.session import Session
 from collector.ingest.target import Face, Target
 from collector.registry import Property

@@ -25,7 +25,8 @@ from collector.config import Limits, Property
 from collector.ingest.connection import STATE, Connection, Connections
 from collector.ingest.direct import Direct
 from collector.ingest.envelope import Visit
-from collector.ingest.intake import Request, Stored, StoredBatch
+from collector.ingest.intake import Stored, StoredBatch
+from collector.ingest.request import Request
 from collector.ingest.route import not_found
 from collector.notices import Notices
 from tests.collector.live_intake import endpoint, live_intake

@@ -1,0 +1,85 @@
+"""What becomes of refused events: they count against a rate of their own, and are kept as dead letters."""
+
+import time
+from functools import partial
+from typing import Final
+
+from collector.dead_letters import DeadLetters, Form, Refused, Sender
+from collector.errors import Refusal, Rejected, TooFast
+from collector.ingest.envelope import Visit, shortened
+from collector.ingest.privacy import scrub_raw
+from collector.ingest.request import Request
+from collector.long_work import computed
+from collector.registry import Property
+
+TOO_MANY: Final = Refusal(TooFast.code, "too many events of this property are refused")
+SCRUB_WORK: Final = 4
+"""How many times the work a byte costs where addresses or user agents are taken out of events."""
+_LETTER_BYTES: Final = 1024
+_BATCH_LETTER_BYTES: Final = 128
+"""Of each header in a dead letter; the records of the other events of its batch have them too."""
+
+
+class Rejects:
+    """Counts and keeps the refused events of all properties."""
+
+    def __init__(self, dead_letters: DeadLetters) -> None:
+        self._dead_letters = dead_letters
+
+    def is_over(self, request: Request) -> bool:
+        """Whether the property has had too many events refused."""
+        return request.is_stored and request.visit.prop.rejects.wait_seconds(time.monotonic()) > 0
+
+    async def rejected(self, request: Request, form: Form, refusal: Refusal, raw: bytes) -> Rejected:
+        """The exception for a request with one event, or with what is no event, which is kept. Raises TooFast."""
+        return await self.all_rejected(request, form, refusal, [Refused(refusal, raw)])
+
+    async def all_rejected(self, request: Request, form: Form, refusal: Refusal, refused: list[Refused]) -> Rejected:
+        """The same for all events of a request."""
+        self.check(request)
+        await self.keep(request, form, refused)
+        return Rejected.of(refusal)
+
+    def check(self, request: Request) -> None:
+        """Raise TooFast where a property has had too many events refused: those of this request are not kept then.
+
+        That holds back no event that passes, so junk locks nobody out.
+        """
+        rejects = request.visit.prop.rejects
+        if request.is_stored and (wait := rejects.wait_seconds(time.monotonic())):
+            raise TooFast(TOO_MANY.message, wait)
+
+    async def keep(self, request: Request, form: Form, refused: list[Refused]) -> None:
+        """Count refused events, and put them into the dead letters."""
+        visit = request.visit
+        if not request.is_stored:
+            return
+        visit.prop.rejects.take(len(refused))
+        if length := sum(len(each.raw) for each in refused):
+            if visit.prop.is_scrubbed:
+                refused = await computed(length * SCRUB_WORK, partial(_scrubbed, visit.prop, form, refused))
+            await self._dead_letters.put(_sender(visit, len(refused)), form, refused)
+
+
+def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refused]:
+    """Refused events as the property lets them be kept."""
+    keeps_user_agent = prop.has_user_agent
+    return [
+        each._replace(
+            raw=scrub_raw(
+                each.raw,
+                form,
+                prop.ip,
+                keeps_user_agent=keeps_user_agent,
+                is_element=each.batch_index is not None,
+            )
+        )
+        for each in refused
+    ]
+
+
+def _sender(visit: Visit, events: int) -> Sender:
+    """Who sent refused events. Headers are cut where a batch may have its own share of them in its records."""
+    prop, most = visit.prop, _LETTER_BYTES if events == 1 else _BATCH_LETTER_BYTES
+    user_agent, referer = (text and shortened(text, most) for text in (visit.user_agent, visit.referer))
+    return Sender(prop.portal_id, prop.prop_id, visit.received_ms, visit.ip, user_agent, referer, visit.is_s2s)
