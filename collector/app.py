@@ -161,6 +161,8 @@ async def _shipping(settings: Settings, opened: Opened) -> AsyncIterator[None]:
         asyncio.create_task(adopt_orphans(settings, opened.graveyard)),
         asyncio.create_task(drop_dead_letters_forever(settings, opened.dead_committer)),
     ]
+    for task in tasks:
+        task.add_done_callback(_stop_after_a_bug)
     try:
         yield
     finally:
@@ -215,8 +217,7 @@ def _stop() -> None:
 
 def _stop_after_a_bug(task: asyncio.Task[None]) -> None:
     """End this process where what serves has ended before its time; another one starts."""
-    error = task.exception()
-    if error is not None:
+    if not task.cancelled() and (error := task.exception()) is not None:
         logger.critical("a bug ends this worker", exc_info=error)
         _stop()
 
