@@ -48,9 +48,13 @@ def members_of(visit: Visit) -> bytes:
 
 
 def shared_members_of(visit: Visit, room: int) -> bytes:
-    """The same for requests whose records have `room` bytes each for user agent and referer, which are cut to it."""
-    user_agent = _kept(visit.user_agent, min(_USER_AGENT_BYTES, room))
-    return _members(visit, user_agent, _kept(visit.referer, min(_REFERER_BYTES, room - len(user_agent))))
+    """The same for requests whose records have `room` bytes each for user agent and referer, which are cut to it.
+
+    Neither takes the other's half of it unless the other needs less.
+    """
+    left = room - len(_encode(visit.user_agent))
+    referer = _kept(visit.referer, min(_REFERER_BYTES, max(left, room // 2)))
+    return _members(visit, _kept(visit.user_agent, min(_USER_AGENT_BYTES, room - len(referer))), referer)
 
 
 def room_for_headers(visit: Visit, events: int, expansion: int = 0) -> int:

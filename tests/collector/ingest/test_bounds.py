@@ -120,6 +120,17 @@ def test_in_a_batch_ordinary_headers_are_whole_and_long_ones_cut(tmp_path: Path)
     _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
 
 
+def test_in_a_batch_a_long_user_agent_leaves_the_referer_whole_and_the_other_way_round(tmp_path: Path) -> None:
+    async def use(logs: Logs, send: Send) -> None:
+        body = json.dumps([{"ea": "a"}] * 100).encode()
+        for user_agent, referer in (("x" * 5000, "https://shop.example.com/"), ("till/1", "https://x/" + "y" * 5000)):
+            await send("POST", PAIR, body, content_type="application/json", user_agent=user_agent, referer=referer)
+        assert {record["referer"] for record in logs.stored[:100]} == {"https://shop.example.com/"}
+        assert {record["user_agent"] for record in logs.stored[100:]} == {"till/1"}
+
+    _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
+
+
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
 @pytest.mark.parametrize(("size", "status"), [(60_000, 200), (5_000_000, 413)])
 def test_a_body_that_inflates_beyond_its_ratio_is_refused(
