@@ -108,11 +108,11 @@ def unescaped(text: str) -> bytes:
 
     Where any escape is malformed the length tells, since each good one shortens the text by two.
     """
+    if "\n" in text or "\r" in text:  # which may end a line there
+        text = text.replace("\n", "%0A").replace("\r", "%0D")
     raw = text.encode("latin-1")
-    if b"\n" in raw or b"\r" in raw:  # which may end a line there
-        raw = raw.replace(b"\n", b"%0A").replace(b"\r", b"%0D")
     found = a2b_qp(raw.replace(b"=", b"=3D").replace(b"%", b"="))
-    if len(found) == len(raw) - 2 * raw.count(b"%"):
+    if len(found) == len(raw) - 2 * text.count("%"):
         return found
     return a2b_qp(_marked(raw).replace(b"=", b"=3D").replace(b"%", b"=").replace(b"\n", b"=25"))
 

@@ -269,7 +269,9 @@ def test_work_for_a_client_that_has_left_ends(tmp_path: Path) -> None:
             target = Target(visit.prop, Face.JSON, is_s2s=False, location=None, fault=None)
             request = Request(target, visit, b"", b"", False, False, True, is_gone=lambda: True)
             with pytest.raises(ClientGone):
-                await logs.intake.take_body(request, json.dumps([{"ea": "a" * 200}] * 1000).encode(), is_ndjson=False)
+                await logs.intake.take_body(
+                    request, json.dumps([{"ea": "a", "x": "x" * 1500}] * 1000).encode(), is_ndjson=False
+                )
             assert logs.stored == []
 
     asyncio.run(run())
