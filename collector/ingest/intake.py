@@ -99,6 +99,12 @@ class Intake:
         """How close the log is to its nearest limit, from 0 to 1."""
         return self._committer.fullness
 
+    async def pause(self, request: Request) -> None:
+        """Let others have their turn. Raises ClientGone where nobody waits for the answer any more."""
+        await self._long_work.pause()
+        if request.is_gone():
+            raise ClientGone
+
     async def inflate(self, request: Request, body: bytes, encoding: bytes) -> bytes:
         """A form without its content encoding. Raises Rejected, Overloaded, ClientGone."""
         async with self._long_work.turn(len(body)):
@@ -131,18 +137,12 @@ class Intake:
                 length += len(part)
                 if length > SLICE_BYTES:
                     length = 0
-                    await self._pause(request)
+                    await self.pause(request)
         except BadEvent as error:
             refusal = error.refusal
         else:
             return b"".join(parts)
         raise await self._rejects.rejected(request, Form.JSON, refusal, body)
-
-    async def _pause(self, request: Request) -> None:
-        """Let others have their turn. Raises ClientGone where nobody waits for the answer any more."""
-        await self._long_work.pause()
-        if request.is_gone():
-            raise ClientGone
 
     async def _begin_body(
         self, request: Request, body: bytes, encoding: bytes, *, is_ndjson: bool
@@ -154,7 +154,7 @@ class Intake:
         if not is_ndjson and body[:1] == b"{":
             return await self._begin_event(request, body, body, form)
         if len(body) > LARGE_BYTES:
-            await self._pause(request)
+            await self.pause(request)
         try:
             batch = batch_in(body, self._limits.batch_events, is_ndjson=is_ndjson)
             if batch is not None and request.target.face is Face.REDIRECT:
@@ -165,7 +165,7 @@ class Intake:
             if batch is None:
                 return await self._begin_event(request, body, body, form)
             if len(body) > LARGE_BYTES:
-                await self._pause(request)
+                await self.pause(request)
             return await self._begin_batch(request, batch, form)
         raise await self._rejects.rejected(request, form, refusal, body)
 
@@ -256,7 +256,7 @@ class Intake:
             if work > slice_bytes:
                 work = 0
                 if time.perf_counter() - begun > SLICE_SECONDS:
-                    await self._pause(request)
+                    await self.pause(request)
                     begun = time.perf_counter()
             try:
                 event, line = decode_event(each, required, limits, is_line=are_lines, is_explained=is_explained)
