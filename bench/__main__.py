@@ -7,6 +7,7 @@ other parts came to last time stays in the results.
 import argparse
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -135,6 +136,7 @@ def _print(row: Row) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the servers that were started are stopped
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -119,14 +119,19 @@ def test_a_batch_that_the_log_refuses_is_taken_when_it_comes_again(tmp_path: Pat
     async def relay() -> int:
         async with live_log(tmp_path / "00") as committer:
             relays = _relays(tmp_path, committer)
-            append, committer.append = committer.append, _refuse  # type: ignore[method-assign]
-            with pytest.raises(LogFull):
-                await relays.take(KEY, NODE, _records(1, 2))
-            committer.append = append  # type: ignore[method-assign]
+            await _refused_by_the_log(relays, committer)
             return await relays.take(KEY, NODE, _records(1, 2))
 
     assert asyncio.run(relay()) == 3
     assert _sequences(tmp_path) == [1, 2]
+
+
+async def _refused_by_the_log(relays: Relays, committer: Committer) -> None:
+    """A first batch comes while the log has no room."""
+    append, committer.append = committer.append, _refuse  # type: ignore[method-assign]
+    with pytest.raises(LogFull):
+        await relays.take(KEY, NODE, _records(1, 2))
+    committer.append = append  # type: ignore[method-assign]
 
 
 def _refuse(lines: bytes, records: int = 1) -> asyncio.Future[None]:
@@ -138,10 +143,7 @@ def test_where_the_log_can_tell_no_more_nothing_is_guessed(tmp_path: Path) -> No
         async with live_log(tmp_path / "00", segment_bytes=1) as committer:
             await _filled(committer)
             relays = _relays(tmp_path, committer)
-            append, committer.append = committer.append, _refuse  # type: ignore[method-assign]
-            with pytest.raises(LogFull):
-                await relays.take(KEY, NODE, _records(1, 2))
-            committer.append = append  # type: ignore[method-assign]
+            await _refused_by_the_log(relays, committer)
             for _ in range(3):
                 await _filled(committer)
             for path in sorted((tmp_path / "00").glob("seg-*"))[:-1]:
@@ -173,10 +175,7 @@ def test_a_log_is_bound_before_its_first_event_is_stored(tmp_path: Path) -> None
     async def relay() -> None:
         async with live_log(tmp_path / "00") as committer:
             relays = _relays(tmp_path, committer)
-            append, committer.append = committer.append, _refuse  # type: ignore[method-assign]
-            with pytest.raises(LogFull):
-                await relays.take(KEY, NODE, _records(1, 2))
-            committer.append = append  # type: ignore[method-assign]
+            await _refused_by_the_log(relays, committer)
             with pytest.raises(Forbidden):
                 await relays.take(OTHER_KEY, NODE, _records(1, 2))
 
