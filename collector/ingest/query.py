@@ -16,6 +16,8 @@ PARAMETERS: Final = frozenset(
 """What a query says of itself; every other parameter is a field of the event."""
 _JSON_FIELDS: Final = frozenset(("context", "extra", "dims", "items"))
 MOST_PAIRS: Final = 1000
+_ESCAPE_BYTES: Final = 3
+"""What a form may write one byte of its event as."""
 _MOST_WARNINGS: Final = 8
 _SHOWN_NAME: Final = 64
 """Characters: what a request adds to the log is bounded by what it sent, so warnings have a bound as well."""
@@ -51,6 +53,11 @@ def parse_pairs(query: bytes) -> Pairs:
         else:
             values[name] = value
     return Pairs(values, tuple(repeated), is_cut)
+
+
+def is_form_over(form: bytes, event_bytes: int) -> bool:
+    """Whether a form is longer than an event may be, however many of its escapes are good ones. Nothing is undone."""
+    return len(form) > _ESCAPE_BYTES * event_bytes or len(form) - (_ESCAPE_BYTES - 1) * form.count(b"%") > event_bytes
 
 
 def event_of(pairs: Pairs) -> bytes:

@@ -47,7 +47,7 @@ from collector.ingest.cycle import CYCLE
 from collector.ingest.envelope import Visit
 from collector.ingest.head import Head, head_of
 from collector.ingest.intake import Intake
-from collector.ingest.query import Pairs, event_of, parse_pairs, warnings_of
+from collector.ingest.query import Pairs, event_of, is_form_over, parse_pairs, warnings_of
 from collector.ingest.request import Request
 from collector.ingest.send import send_answer
 from collector.ingest.target import Face, Target, Targets
@@ -56,8 +56,6 @@ from collector.problems import UNAVAILABLE, refusal_of
 from collector.registry import Property, is_key, key_in
 from wal.errors import WalError
 
-_ESCAPE_BYTES: Final = 3
-"""What a form may write one byte of its event as."""
 _METHODS: Final = frozenset(METHODS.decode().split(", "))
 _DOCUMENT_METHODS: Final = b"GET, HEAD"
 _MOST_USER_AGENT: Final = 1024
@@ -88,7 +86,7 @@ class EventEndpoint:
         self._intake = intake
         self._bodies = BodyReader(limits)
         self._url_bytes = limits.url_bytes
-        self._form_bytes = _ESCAPE_BYTES * limits.event_bytes
+        self._event_bytes = limits.event_bytes
         self._trusted_proxies = trusted_proxies
         self._notices = notices
         self._block: asyncio.Future[None] | None = None
@@ -224,8 +222,8 @@ class EventEndpoint:
             form = await self._intake.inflate(request, form, encoding)
         if is_json(form):
             return await self._intake.take_body(request, form, b"", is_ndjson=False)
-        if len(form) > self._form_bytes:
-            raise TooLarge(f"the form is over the limit of {self._form_bytes} bytes")
+        if is_form_over(form, self._event_bytes):
+            raise TooLarge(f"the form is over the limit of {self._event_bytes} bytes, its escapes undone")
         if len(form) > _LONG_FORM_BYTES:
             await self._intake.pause(request)
         return await self._take_query(request, form, parse_pairs(form), Form.FORM)

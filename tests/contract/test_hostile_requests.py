@@ -41,7 +41,9 @@ def test_a_content_length_of_many_digits_is_no_error_of_ours(collector: Collecto
     assert _statuses(answers) in ([200, 404], [413])
 
 
-@pytest.mark.parametrize("form", [b"x=" + b"%ff" * 1_500_000, b"x=" + b"\xff" * 5_000_000])
+@pytest.mark.parametrize(
+    "form", [b"x=" + b"%ff" * 1_500_000, b"x=" + b"\xff" * 5_000_000, b"x=" + b"\xff" * 65_535, b"a&" * 33_000]
+)
 def test_a_form_that_is_too_long_is_refused_before_it_is_read(collector: Collector, form: bytes) -> None:
     response = collector.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded")
     assert response.status == 413

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from collector.config import Limits
 from collector.ingest.decode import decode_event
-from collector.ingest.query import PARAMETERS, Pairs, event_of, parse_pairs, warnings_of, without_secrets
+from collector.ingest.query import (
+    PARAMETERS,
+    Pairs,
+    event_of,
+    is_form_over,
+    parse_pairs,
+    warnings_of,
+    without_secrets,
+)
 
 
 def _event(query: bytes) -> dict[str, Any]:
@@ -224,3 +232,18 @@ def test_escapes_are_read_as_urllib_reads_them(text: bytes) -> None:
         .translate({0xDC00 + byte: f"%{byte:02X}" for byte in range(128, 256)})
     )
     assert parse_pairs(b"a=" + text).values == {"a": expected}
+
+
+@pytest.mark.parametrize(
+    ("form", "is_over"),
+    [
+        (b"a=" + b"b" * 98, False),
+        (b"a=" + b"b" * 99, True),
+        (b"a=" + b"%62" * 98, False),
+        (b"a=" + b"%62" * 99, True),
+        (b"a=" + b"%" * 298, False),  # malformed: what reads it tells
+        (b"a=" + b"%" * 299, True),
+    ],
+)
+def test_a_form_is_over_its_limit_whatever_its_escapes_are(form: bytes, is_over: bool) -> None:
+    assert is_form_over(form, 100) == is_over
