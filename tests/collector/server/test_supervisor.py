@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from collector.config import Limits, Property, Settings
-from collector.server import connection_limit, start_warnings
+from collector.server.start import connection_limit, start_warnings
 from collector.sink_config import FileSink
 from tests.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
