@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from collector import sink_config
+from collector.cpus import usable_cpus
 from collector.errors import BadSettings
 from collector.settings_faults import CHECK, EXPECTED, SettingFault, read_leniently, shown
 from collector.sink_config import Name, Seconds
@@ -80,9 +81,10 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="TCP port; 0 takes a free one")] = 8080
-    workers: Annotated[int, Meta(ge=1, le=256, description="processes; default: the number of cores")] = (
-        os.cpu_count() or 1
-    )
+    workers: Annotated[
+        int,
+        Meta(ge=1, le=256, description="processes; default: the CPUs that affinity and cgroup quota let this one use"),
+    ] = min(usable_cpus(), 256)
     grace_seconds: Annotated[
         int, Meta(ge=1, le=3600, description="at a stop, how long requests and then sinks get to finish")
     ] = 10

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from collector.config import EVENT_FIELDS, Limits, Property, Settings, load_settings
+from collector.cpus import usable_cpus
 from collector.errors import BadSettings
 from collector.sink_config import FileSink
 
@@ -23,7 +24,7 @@ def _load(folder: Path, text: str) -> Settings:
 def test_an_empty_file_gives_every_setting_its_default(tmp_path: Path) -> None:
     settings = _load(tmp_path, "")
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8080)
-    assert settings.server.workers == os.cpu_count()
+    assert settings.server.workers == usable_cpus()
     assert settings.limits == Limits()
     assert (settings.limits.event_bytes, settings.limits.body_bytes, settings.limits.url_bytes) == (
         64 << 10,

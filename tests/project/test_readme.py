@@ -128,7 +128,7 @@ def _rows(group: str, kind: type[msgspec.Struct]) -> Iterator[tuple[str, str, st
 
 def _shown(field: Any) -> str:
     if field.name == "workers":
-        return "cores"
+        return "CPUs"
     if field.required:
         return "required"
     default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
