@@ -34,13 +34,11 @@ from collector.notices import Notices
 from collector.opening import Opened, Opening
 from collector.registry import Registry, key_digest
 from collector.relays import Relays
+from collector.server.exit_codes import STARTUP_FAILURE
 from collector.shard import Shard, drop_dead_letters_forever
 from wal.committer import Committer
 from wal.errors import WalError, explain
 from wal.log import Log, now_ms
-
-STARTUP_FAILURE: Final = 3
-"""The exit code at which uvicorn stops all workers rather than start this one again: a restart would fail alike."""
 
 _OPENING_SECONDS: Final = 1.0
 """How long a worker waits until it tries again to open its shard."""
@@ -56,15 +54,20 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
+def create_app(
+    settings: Settings, clock: Callable[[], int] = now_ms, seconds_for_sinks: Callable[[], float] | None = None
+) -> Direct:
     """Open a shard and build the application on it. Runs inside the worker's event loop; `clock` gives Unix ms.
 
+    At a stop, when requests are over, `seconds_for_sinks` gives the time to ship; without it, that is the whole of
+    `server.grace_seconds`.
     Where a full disk does not let it open the shard, the application answers 503, and opens it once there is room.
     Exits with STARTUP_FAILURE, and a line that says why, where the shard needs a person.
     """
     paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
     notices = Notices()
     opening = Opening(settings, clock, notices, _stop_for_recovery)
+    grace = seconds_for_sinks or (lambda: settings.server.grace_seconds)
 
     def built(logs: tuple[Log, Log] | None) -> Opened | None:
         opened = _or_exit(partial(opening.build, *logs)) if logs else None
@@ -87,7 +90,7 @@ def create_app(settings: Settings, clock: Callable[[], int] = now_ms) -> Direct:
         if opened is None:
             await opening.close()
         else:
-            async with _shipping(settings, opened):
+            async with _shipping(settings, opened, grace):
                 await stopping.wait()
 
     @asynccontextmanager
@@ -154,7 +157,7 @@ async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
 
 
 @asynccontextmanager
-async def _shipping(settings: Settings, opened: Opened) -> AsyncIterator[None]:
+async def _shipping(settings: Settings, opened: Opened, grace: Callable[[], float]) -> AsyncIterator[None]:
     """Ship, look after orphans and old segments; and at the end ship what can be shipped in time."""
     opened.shard.start()
     tasks = [
@@ -170,7 +173,7 @@ async def _shipping(settings: Settings, opened: Opened) -> AsyncIterator[None]:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await opened.shard.close(settings.server.grace_seconds)
+        await opened.shard.close(grace())
         await _close(opened.dead_committer)
 
 
@@ -223,7 +226,7 @@ def _stop_after_a_bug(task: asyncio.Task[None]) -> None:
 
 
 def _stop_for_recovery(fault: Exception) -> None:
-    """End this process; uvicorn raises the signal again at the end, so its exit code is not 0, and starts another."""
+    """End this process; its supervisor starts another."""
     logger.critical("%s", fault)
     _stop()
 

@@ -86,7 +86,12 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(ge=1, le=256, description="processes; default: the CPUs that affinity and cgroup quota let this one use"),
     ] = min(usable_cpus(), 256)
     grace_seconds: Annotated[
-        int, Meta(ge=1, le=3600, description="at a stop, how long requests and then sinks get to finish")
+        int,
+        Meta(
+            ge=1,
+            le=3600,
+            description="at a stop, how long requests, sinks and closing get in all; then workers are killed",
+        ),
     ] = 10
     alias: Annotated[Path | None, Meta(description="a further path for events, since ad blockers know `/event`")] = None
     trusted_proxies: Annotated[

@@ -44,7 +44,7 @@ def _cgroup_folders(read: Read) -> Iterator[str]:
 
 
 def _below(root: str, path: str) -> str:
-    """The part of a cgroup's path below the mounted root. Without a cgroup namespace a container has the host's path."""
+    """The part of a cgroup's path below the mounted root. A container without a cgroup namespace has the host's."""
     root = root.rstrip("/")
     return path.removeprefix(root).rstrip("/") if f"{path}/".startswith(f"{root}/") else ""
 

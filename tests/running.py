@@ -115,7 +115,7 @@ class Collector:
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes that live now."""
-        return [each for each in psutil.Process(self.process.pid).children() if _is_worker(each)]
+        return workers_of(self.process.pid)
 
     @property
     def said(self) -> str:
@@ -211,6 +211,11 @@ def eventually(holds: Any, what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"never: {what}"
         time.sleep(0.02)
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    """The worker processes of a supervisor that live now."""
+    return [each for each in psutil.Process(pid).children() if _is_worker(each)]
 
 
 def _is_worker(child: psutil.Process) -> bool:

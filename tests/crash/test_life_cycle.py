@@ -72,9 +72,9 @@ def test_threads_that_ship_stand_behind_those_that_serve(tmp_path: Path) -> None
         usual = os.getpriority(os.PRIO_PROCESS, 0)
 
         def are_as_they_must_be() -> bool:
-            """The event loop, two commit threads, and uvicorn's that answers the supervisor; all others ship."""
+            """The event loop and two commit threads; all others ship."""
             nice = [os.getpriority(os.PRIO_PROCESS, thread.id) for thread in worker.threads()]
-            return nice.count(usual) == 4 and set(nice) == {usual, usual + 10}
+            return nice.count(usual) == 3 and set(nice) == {usual, usual + 10}
 
         eventually(are_as_they_must_be, "threads that ship, and no others, are nice")  # a new one is not at once
 

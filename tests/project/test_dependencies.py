@@ -8,8 +8,6 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.supervisors import Multiprocess
-from uvicorn.supervisors.multiprocess import Process
 
 _ROOT = Path(__file__).parents[2]
 
@@ -27,17 +25,9 @@ def test_the_uvicorn_that_is_tested_is_of_the_newest_minor_release_that_is_allow
     assert f"0.{tested.minor + 1}" not in allowed
 
 
-def test_a_uvicorn_whose_supervisor_cannot_tell_whether_a_worker_serves_is_not_allowed() -> None:
-    allowed = _requirement("uvicorn").specifier
-    assert "0.51.0" in allowed
-    assert "0.50.2" not in allowed
-
-
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        (Multiprocess, "init_processes keep_subprocess_alive terminate_all handle_signals handle_hup run"),
-        (Process, "is_ready is_alive kill join exitcode pid"),
         (HttpToolsProtocol, "_start_asgi_task on_message_begin on_headers_complete on_response_complete on_body"),
         (RequestResponseCycle, "run_asgi receive send"),
     ],

@@ -1,54 +1,89 @@
-"""The supervisor: it says what becomes of the workers, and that they serve once they do."""
+"""The supervisor: it tells what becomes of the workers and that they serve, and stops them within one budget."""
 
+import asyncio
+import logging
 import os
-import resource
 import signal
+import socket
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from collector.config import Limits, Property, Settings
-from collector.server.start import connection_limit, start_warnings
-from collector.sink_config import FileSink
+from collector.server.supervisor import Supervisor
+from collector.server.worker_process import WorkerProcess
 from tests.processes import started
-from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
+from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, free_port, running, workers_of
 from wal.log import Log
 
 _SERVING = "collector: serving on http://"
+_STOPPING = "collector: stopping: waiting for "
 _EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
+_UNFINISHED = b"POST /event?portal_id=33167&prop_id=564990801 HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"
 _PORT_0 = '[server]\nport = 0\nworkers = 2\n[[property]]\nportal_id = 1\nprop_id = 2\n[log]\ndir = "{log}"\n'
+_BRIEF = """
+[server]
+port = {port}
+workers = {workers}
+grace_seconds = 1
+"""
+_SINK_IS_AWAY = """
+[server]
+port = {{port}}
+workers = {{workers}}
+grace_seconds = 5
+[[property]]
+portal_id = 33167
+prop_id = 564990801
+[[sink]]
+type = "http"
+url = "http://127.0.0.1:{sink_port}/{{{{token}}}}"
+"""
 
 
 def _lines(collector: Collector, text: str) -> list[str]:
     return [line for line in collector.said.splitlines() if text in line]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
 def test_a_worker_that_dies_is_one_line_with_its_pid_its_signal_and_the_count_of_restarts(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     with running(tmp_path, workers=2) as collector:
-        for restarts in (1, 2):
-            victim = collector.workers()[0]
+        for restarts, victim in enumerate(collector.workers(), 1):
             victim.send_signal(number)
             eventually(lambda: len(_lines(collector, " died: ")) == restarts, "the death is told")  # noqa: B023
             line = _lines(collector, " died: ")[-1]
-            assert f"worker {victim.pid} died: {number.name}; started " in line
-            assert line.endswith(f" in its place, restarts so far: {restarts}")
+            assert line.endswith(
+                f"worker {victim.pid} died: {number.name}; restarts so far: {restarts}; starts again now"
+            )
         eventually(lambda: len(collector.workers()) == 2, "there are two again")
         assert collector.stop() == 0
         assert len(_lines(collector, " died: ")) == 2, "a worker that is stopped does not die"
 
 
-def test_a_worker_that_can_never_start_again_ends_the_collector_with_a_line_and_exit_code_3(tmp_path: Path) -> None:
+def test_a_worker_that_keeps_dying_waits_longer_each_time_before_it_starts_again(tmp_path: Path) -> None:
     with running(tmp_path, workers=1) as collector:
+        for deaths in (1, 2, 3):
+            eventually(collector.workers, "a worker is there")
+            collector.workers()[0].kill()
+            eventually(lambda: len(_lines(collector, " died: ")) == deaths, "the death is told")  # noqa: B023
+        ends = [line.partition("restarts so far: ")[2] for line in _lines(collector, " died: ")]
+        assert ends == ["1; starts again now", "2; starts again in 1 s", "3; starts again in 2 s"]
+        assert collector.stop() == 0, "a stop does not wait for a worker that is not there"
+        assert _lines(collector, _STOPPING) == []
+
+
+def test_a_worker_that_can_never_start_again_ends_the_collector_with_a_line_and_exit_code_3(tmp_path: Path) -> None:
+    with running(tmp_path, workers=2) as collector:
         (tmp_path / "data/dead").rename(tmp_path / "data/gone")
         (tmp_path / "data/dead").touch()  # in the place of a folder: no worker can start any more
         collector.workers()[0].kill()
         assert collector.process.wait(PATIENCE_SECONDS) == 3
-    assert len(_lines(collector, " died: SIGKILL; started ")) == 1
+    assert len(_lines(collector, " died: SIGKILL; restarts so far: 1; starts again now")) == 1
     last = collector.said.splitlines()[-1]
     assert f"CRITICAL [{last.partition('[')[2].partition(']')[0]}] collector.app: " in last
     assert f"{tmp_path}/data/dead" in last, "the last line says why"
@@ -63,18 +98,15 @@ def test_the_address_is_printed_when_all_workers_serve_and_not_before(tmp_path: 
     try:
         with started(command, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr
-            supervisor = psutil.Process(process.pid)
-            eventually(lambda: len(_workers(supervisor)) == 2, "two workers are started")
-            slow, other = _workers(supervisor)
+            eventually(lambda: len(workers_of(process.pid)) == 2, "two workers are started")
+            slow, other = workers_of(process.pid)
             slow.suspend()
             eventually(lambda: _has_opened_a_log(other, tmp_path), "the other one serves")
-            os.set_blocking(process.stderr.fileno(), False)
-            before = supervisor.num_ctx_switches().voluntary
-            eventually(lambda: supervisor.num_ctx_switches().voluntary > before + 4, "the supervisor has looked again")
-            assert _SERVING not in (process.stderr.read() or "")
+            process.send_signal(signal.SIGHUP)
+            before = _read_until(process, "SIGHUP")
+            assert _SERVING not in before
             slow.resume()
-            os.set_blocking(process.stderr.fileno(), True)
-            line = next(line for line in process.stderr if _SERVING in line)
+            line = _read_until(process, _SERVING).splitlines(keepends=True)[-1]
             assert all(_has_opened_a_log(worker, tmp_path) for worker in (slow, other))
             assert not line.startswith(f"{_SERVING}127.0.0.1:0 ")
             assert line.endswith(" with 2 workers, Ctrl-C stops\n")
@@ -82,8 +114,15 @@ def test_the_address_is_printed_when_all_workers_serve_and_not_before(tmp_path: 
         log.close()
 
 
-def _workers(supervisor: psutil.Process) -> list[psutil.Process]:
-    return [each for each in supervisor.children() if "spawn_main" in " ".join(each.cmdline())]
+def _read_until(process: "subprocess.Popen[str]", text: str) -> str:
+    """What it prints, up to the line that has `text`."""
+    assert process.stderr
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    raise AssertionError("".join(lines))
 
 
 def _has_opened_a_log(worker: psutil.Process, folder: Path) -> bool:
@@ -113,78 +152,119 @@ def test_sighup_changes_nothing_and_says_that_a_restart_would(tmp_path: Path) ->
         assert _lines(collector, " died: ") == []
 
 
-def test_a_worker_holds_no_more_connections_than_the_hard_limit_of_files_allows(tmp_path: Path) -> None:
-    collector = Collector(tmp_path, workers=1)
-    limit = f"ulimit -Sn 500; ulimit -Hn 1000; exec {PROGRAMS}/collector serve --config {tmp_path}/collector.toml"
-    environment = os.environ | {"TRACKLOG_TEST_KEY_A": "a" * 16, "TRACKLOG_TEST_KEY_B": "b" * 16}
-    with started(["sh", "-c", limit], stderr=subprocess.PIPE, text=True, env=environment) as process:
-        said = []
+def test_a_stop_says_whom_it_waits_for(tmp_path: Path) -> None:
+    with running(tmp_path, workers=2) as collector:
+        assert collector.stop() == 0
+        assert _lines(collector, _STOPPING) == [
+            f"{_STOPPING}2 workers to ship and close, Ctrl-C again ends at once",
+        ]
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_a_stop_at_once(tmp_path: Path, number: signal.Signals, exit_code: int) -> None:
+    with _stopping_with_an_unfinished_request(tmp_path) as collector:
+        (worker,) = collector.workers()
+        assert collector.stop(number) == exit_code
+        assert f": second signal: killed 1 worker ({worker.pid}); " in collector.said
+        assert not worker.is_running()
+
+
+def test_a_worker_that_dies_while_it_stops_is_told_and_not_started_again(tmp_path: Path) -> None:
+    with _stopping_with_an_unfinished_request(tmp_path) as collector:
+        (worker,) = collector.workers()
+        worker.kill()
+        assert collector.process.wait(PATIENCE_SECONDS) == 0
+        assert len(_lines(collector, f"worker {worker.pid} died while it stopped: SIGKILL")) == 1
+        assert _lines(collector, "starts again") == []
+
+
+@contextmanager
+def _stopping_with_an_unfinished_request(folder: Path) -> Iterator[Collector]:
+    """A collector with one worker, which has got SIGTERM and waits for the rest of a request."""
+    with running(folder, workers=1) as collector, collector.connect() as connection:
+        connection.sendall(_UNFINISHED)
+        assert collector.post(_EVENT).status == 200  # so it has read the other connection too, or will before it stops
+        collector.process.terminate()
+        eventually(lambda: _lines(collector, _STOPPING), "the stop has begun")
+        yield collector
+
+
+def test_a_worker_that_is_late_at_a_stop_is_killed_with_a_line_that_says_so(tmp_path: Path) -> None:
+    with running(tmp_path, workers=1, settings=_BRIEF) as collector:
+        (worker,) = collector.workers()
+        worker.suspend()
+        assert collector.stop() == 0
+        line = _lines(collector, ": server.grace_seconds (1) is over: ")[0]
+        assert f"killed 1 worker ({worker.pid}); acknowledged events are in the log" in line
+
+
+def test_a_slow_request_and_a_sink_that_is_away_fit_into_one_budget(tmp_path: Path) -> None:
+    with running(tmp_path, workers=1, settings=_SINK_IS_AWAY.format(sink_port=free_port())) as collector:
+        with collector.connect() as connection:
+            connection.sendall(_UNFINISHED)
+            assert collector.post(_EVENT).status == 200
+            assert collector.stop() == 0
+        assert len(_lines(collector, "1 sinks are behind; the next start goes on there")) == 1
+        assert _lines(collector, "killed") == []
+
+
+def test_ctrl_c_in_a_terminal_stops_workers_that_still_start_without_a_traceback(tmp_path: Path) -> None:
+    Collector(tmp_path, workers=2, settings=_BRIEF)
+    command = [str(PROGRAMS / "collector"), "serve", "--config", str(tmp_path / "collector.toml")]
+    with started(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
-        for line in process.stderr:
-            said.append(line)
-            if _SERVING in line:
-                break
-        assert "limits.connections is 10000, but the hard limit of open files (RLIMIT_NOFILE) is 1000: " in "".join(
-            said
-        )
-        assert "a worker holds at most 744 connections; raise that limit to 10256 or more" in "".join(said)
-        (worker,) = _workers(psutil.Process(process.pid))
-        assert resource.prlimit(worker.pid, resource.RLIMIT_NOFILE) == (1000, 1000)
-        sockets = [collector.connect() for _ in range(745)]
-        try:
-            assert sockets[-1].recv(12) == b"HTTP/1.1 503"
-        finally:
-            for each in sockets:
-                each.close()
+        eventually(lambda: len(workers_of(process.pid)) == 2, "two workers are started")
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert said.splitlines()[-1] == f"{_STOPPING}2 workers to ship and close, Ctrl-C again ends at once"
 
 
-@pytest.mark.parametrize(
-    ("setting", "hard_limit", "connections"),
-    [
-        (10_000, resource.RLIM_INFINITY, 10_000),
-        (10_000, 20_000, 10_000),
-        (10_000, 10_256, 10_000),
-        (10_000, 10_255, 9_999),
-        (10_000, 1_024, 768),
-        (100, 1_024, 100),
-        (10_000, 256, 128),
-        (10_000, 3, 2),
-    ],
-)
-def test_the_limit_of_connections_is_the_setting_or_what_the_hard_limit_of_files_leaves(
-    setting: int, hard_limit: int, connections: int
-) -> None:
-    assert connection_limit(setting, hard_limit) == connections
+def test_workers_never_take_the_signals_that_a_terminal_sends_to_the_whole_group(tmp_path: Path) -> None:
+    with running(tmp_path, workers=2) as collector:
+        for worker in collector.workers():
+            for number in (signal.SIGINT, signal.SIGHUP):
+                worker.send_signal(number)
+            assert _pending(worker) >= {signal.SIGINT, signal.SIGHUP}
 
 
-def _settings(**changes: object) -> Settings:
-    everything: dict[str, object] = {"property": (Property(1, 2),), "sink": (FileSink(dir="events"),), **changes}
-    return Settings(**everything)  # type: ignore[arg-type]
+def _pending(process: psutil.Process) -> set[signal.Signals]:
+    """The signals that were sent to a process, and that it has blocked."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    mask = int(status.partition("ShdPnd:")[2].split()[0], 16)
+    return {number for number in signal.Signals if mask >> (number - 1) & 1}
 
 
-@pytest.mark.parametrize(
-    ("settings", "hard_limit", "user_id", "warning"),
-    [
-        (_settings(property=()), 20_000, 1, "no [[property]]"),
-        (_settings(sink=()), 20_000, 1, "no [[sink]]"),
-        (_settings(), 20_000, 0, "running as root"),
-        (_settings(), 1_024, 1, "at most 768 connections"),
-    ],
-)
-def test_a_start_warns_of_what_an_operator_would_not_expect(
-    settings: Settings, hard_limit: int, user_id: int, warning: str
-) -> None:
-    (line,) = start_warnings(settings, hard_limit, user_id)
-    assert warning in line
+def _supervised(start_worker: Callable[[Callable[[], None]], WorkerProcess]) -> int:
+    """Run a supervisor of one place in this process; returns its exit code."""
+
+    async def run() -> int:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            return await Supervisor(start_worker, workers=1, grace_seconds=5, listener=listener).run()
+
+    return asyncio.run(run())
 
 
-def test_a_start_as_it_should_be_warns_of_nothing() -> None:
-    assert list(start_warnings(_settings(limits=Limits(connections=100)), 1_024, 1)) == []
+def test_a_worker_for_which_there_is_no_process_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    attempts: list[int] = []
+
+    def start_worker(on_ready: Callable[[], None]) -> WorkerProcess:
+        attempts.append(len(attempts))
+        if len(attempts) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with caplog.at_level(logging.ERROR):
+        assert _supervised(start_worker) == 0
+    assert caplog.messages[0] == (
+        "a worker could not be started: Resource temporarily unavailable; restarts so far: 1; starts again now"
+    )
+    assert caplog.messages[1].endswith("restarts so far: 2; starts again in 1 s")
 
 
-def test_the_warnings_of_a_start_are_in_the_process_log_once(tmp_path: Path) -> None:
-    nothing = "[server]\nport = {port}\nworkers = {workers}\n"
-    with running(tmp_path, workers=2, settings=nothing) as collector:
-        assert len(_lines(collector, "no [[property]] in the settings: every event is refused with 404")) == 1
-        assert len(_lines(collector, "no [[sink]] in the settings: events stay in the log")) == 1
-        assert len(_lines(collector, "running as root")) == (os.geteuid() == 0)
+def test_a_bug_in_the_supervisor_is_raised() -> None:
+    def start_worker(on_ready: Callable[[], None]) -> WorkerProcess:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        _supervised(start_worker)

@@ -1,0 +1,193 @@
+"""The supervisor keeps a worker in each place, and stops all of them within one budget.
+
+The supervisor:
+
+    STARTING ── all workers are ready: prints the address ──> SERVING
+       │                                                         │
+       └── SIGTERM, Ctrl-C, or a worker that needs a person ──┬──┘
+                                                              v
+     ENDED <── all workers have ended ───────────────────  STOPPING
+       ^                                                      │
+       └── grace_seconds are over, or a second signal: SIGKILL┘
+
+A place:
+
+    starting ── ready ──> serving
+       ^  │                  │
+       │  └──── dies ────────┤
+       │                     v
+       └─ 0, 1, 2 … 30 s ─ waiting            exit code 3, from either: the supervisor stops
+
+A worker that hangs is not killed: nobody could tell it from one whose disk is slow.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sized
+from typing import NamedTuple
+
+from collector.server.backoff import early_deaths, restart_delay
+from collector.server.exit_codes import STARTUP_FAILURE, cause_of_death, of_signal
+from collector.server.worker_process import WorkerProcess
+
+logger = logging.getLogger(__name__)
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_EXPECTED_AT_STOP = (0, -signal.SIGTERM, STARTUP_FAILURE)
+"""Exit codes of a worker that stops: uvicorn raises SIGTERM again. One that failed to start has said why."""
+
+
+class _Death(NamedTuple):
+    cause: str
+    seconds_served: float = 0.0
+    needs_person: bool = False
+
+
+class Supervisor:
+    """Keeps `workers` processes on one listening socket. Create it inside the event loop, in the main thread."""
+
+    def __init__(
+        self,
+        start_worker: Callable[[Callable[[], None]], WorkerProcess],
+        *,
+        workers: int,
+        grace_seconds: float,
+        listener: socket.socket,
+    ) -> None:
+        """`start_worker` gets a function to call once the worker is ready, and may raise OSError."""
+        self._start_worker = start_worker
+        self._places = workers
+        self._grace_seconds = grace_seconds
+        self._listener = listener
+        self._workers: set[WorkerProcess] = set()
+        self._signals: asyncio.Queue[int] = asyncio.Queue()
+        self._restarts = 0
+        self._is_announced = False
+
+    async def run(self) -> int:
+        """Keep the workers running until a stop; returns the exit code of the collector."""
+        self._take_signals()
+        try:
+            is_asked = await self._keep_workers()
+            return await self._stop(is_asked=is_asked)
+        finally:
+            # Left over by a bug alone. Without a supervisor they would hold the socket and their shards.
+            for worker in self._workers:
+                worker.kill()
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, self._signals.put_nowait, number)
+        loop.add_signal_handler(
+            signal.SIGHUP, logger.warning, "SIGHUP: reload is not supported; restart to apply changes"
+        )
+
+    async def _keep_workers(self) -> bool:
+        """Keep a worker in each place. Returns True at a signal, False once a worker needs a person."""
+        asked = asyncio.create_task(self._signals.get())
+        places = [asyncio.create_task(self._keep_worker()) for _ in range(self._places)]
+        try:
+            done, _ = await asyncio.wait([asked, *places], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (asked, *places):
+                task.cancel()
+        for place in done - {asked}:
+            place.result()  # raises what a bug raised there
+        return done == {asked}
+
+    async def _keep_worker(self) -> None:
+        """Start a worker, and another when it dies. Returns once one has died because a person is needed."""
+        deaths = 0
+        while not (death := await self._run_worker()).needs_person:
+            deaths = early_deaths(deaths, death.seconds_served)
+            await self._wait_to_restart(death.cause, restart_delay(deaths))
+
+    async def _run_worker(self) -> _Death:
+        try:
+            worker = self._start_worker(self._announce)
+        except OSError as error:  # no memory or no process is free: as with a death, later there may be
+            return _Death(f"a worker could not be started: {error.strerror}")
+        self._workers.add(worker)
+        exit_code = await worker.wait()
+        self._workers.remove(worker)
+        cause = f"worker {worker.pid} died: {cause_of_death(exit_code)}"
+        return _Death(cause, worker.seconds_served, exit_code == STARTUP_FAILURE)
+
+    async def _wait_to_restart(self, cause: str, delay: int) -> None:
+        self._restarts += 1
+        due = f"in {delay} s" if delay else "now"
+        logger.error("%s; restarts so far: %d; starts again %s", cause, self._restarts, due)
+        await asyncio.sleep(delay)
+
+    def _announce(self) -> None:
+        """Print the address, once, when there is a ready worker in each place."""
+        if self._is_announced or sum(worker.is_ready for worker in self._workers) < self._places:
+            return
+        self._is_announced = True
+        host, port = self._listener.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        _print(f"serving on {address} with {_count(self._workers)}, Ctrl-C stops")
+
+    async def _stop(self, *, is_asked: bool) -> int:
+        """Stop all workers; returns the exit code. A worker that needs a person has written the last line: add none."""
+        deadline = time.monotonic() + self._grace_seconds
+        self._listener.close()
+        workers = [worker for worker in self._workers if worker.exit_code is None]
+        for worker in workers:
+            worker.stop(deadline)
+        if is_asked and workers:
+            _print(f"stopping: waiting for {_count(workers)} to ship and close, Ctrl-C again ends at once")
+        second = await self._wait_for_end(workers)
+        if second is not None:
+            return of_signal(second)
+        failed = any(worker.exit_code == STARTUP_FAILURE for worker in workers)
+        return 0 if is_asked and not failed else STARTUP_FAILURE
+
+    async def _wait_for_end(self, workers: list[WorkerProcess]) -> int | None:
+        """Wait until all have ended, and kill those that have not in time. Returns the second signal, if one came."""
+        ended = asyncio.create_task(_wait_for_all(workers))
+        second = asyncio.create_task(self._signals.get())
+        await asyncio.wait([ended, second], timeout=self._grace_seconds, return_when=asyncio.FIRST_COMPLETED)
+        _tell_unexpected_ends(workers)
+        if ended.done():
+            return None
+        reason = "second signal" if second.done() else f"server.grace_seconds ({self._grace_seconds}) is over"
+        _kill([worker for worker in workers if worker.exit_code is None], reason)
+        await ended
+        return second.result() if second.done() else None
+
+
+async def _wait_for_all(workers: list[WorkerProcess]) -> None:
+    for worker in workers:
+        await worker.wait()
+
+
+def _tell_unexpected_ends(workers: list[WorkerProcess]) -> None:
+    for worker in workers:
+        if worker.exit_code is not None and worker.exit_code not in _EXPECTED_AT_STOP:
+            logger.error("worker %d died while it stopped: %s", worker.pid, cause_of_death(worker.exit_code))
+
+
+def _kill(workers: list[WorkerProcess], reason: str) -> None:
+    for worker in workers:
+        worker.kill()
+    pids = ", ".join(str(worker.pid) for worker in workers)
+    logger.warning(
+        "%s: killed %s (%s); acknowledged events are in the log, the next start ships them",
+        reason,
+        _count(workers),
+        pids,
+    )
+
+
+def _count(workers: Sized) -> str:
+    return f"{len(workers)} worker" + ("s" if len(workers) != 1 else "")
+
+
+def _print(text: str) -> None:
+    print(f"collector: {text}", file=sys.stderr, flush=True)

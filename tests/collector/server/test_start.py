@@ -1,0 +1,54 @@
+"""The start of `collector serve`: its warnings, and that it is light until a worker runs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from collector.config import Limits, Property, Settings
+from collector.server.start import start_warnings
+from collector.sink_config import FileSink
+from tests.running import PATIENCE_SECONDS, running
+
+
+def _settings(**changes: object) -> Settings:
+    everything: dict[str, object] = {"property": (Property(1, 2),), "sink": (FileSink(dir="events"),), **changes}
+    return Settings(**everything)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "hard_limit", "user_id", "warning"),
+    [
+        (_settings(property=()), 20_000, 1, "no [[property]]"),
+        (_settings(sink=()), 20_000, 1, "no [[sink]]"),
+        (_settings(), 20_000, 0, "running as root"),
+        (_settings(), 1_024, 1, "at most 768 connections"),
+    ],
+)
+def test_a_start_warns_of_what_an_operator_would_not_expect(
+    settings: Settings, hard_limit: int, user_id: int, warning: str
+) -> None:
+    (line,) = start_warnings(settings, hard_limit, user_id)
+    assert warning in line
+
+
+def test_a_start_as_it_should_be_warns_of_nothing() -> None:
+    assert list(start_warnings(_settings(limits=Limits(connections=100)), 1_024, 1)) == []
+
+
+def test_the_warnings_of_a_start_are_in_the_process_log_once(tmp_path: Path) -> None:
+    nothing = "[server]\nport = {port}\nworkers = {workers}\n"
+    with running(tmp_path, workers=2, settings=nothing) as collector:
+        assert collector.said.count("no [[property]] in the settings: every event is refused with 404") == 1
+        assert collector.said.count("no [[sink]] in the settings: events stay in the log") == 1
+        assert collector.said.count("running as root") == (os.geteuid() == 0)
+
+
+def test_the_supervisor_imports_neither_the_application_nor_uvicorn() -> None:
+    program = "import sys, collector.server.start; print([m for m in ('uvicorn', 'collector.app') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
+    assert done.stdout == "[]\n"
