@@ -6,9 +6,9 @@ The supervisor:
        │                                                         │
        └── SIGTERM, Ctrl-C, or a worker that needs a person ──┬──┘
                                                               v
-     ENDED <── all workers have ended ───────────────────  STOPPING
-       ^                                                      │
-       └── grace_seconds are over, or a second signal: SIGKILL┘
+       end <── all workers have ended ─────────────────── STOPPING
+        ^                                                     │
+        └─ SIGKILL ── grace_seconds are over, second signal ──┘
 
 A place:
 
@@ -28,6 +28,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sized
+from enum import Enum, auto
 from typing import NamedTuple
 
 from collector.server.backoff import early_deaths, restart_delay
@@ -39,6 +40,12 @@ logger = logging.getLogger(__name__)
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _EXPECTED_AT_STOP = (0, -signal.SIGTERM, STARTUP_FAILURE)
 """Exit codes of a worker that stops: uvicorn raises SIGTERM again. One that failed to start has said why."""
+
+
+class _State(Enum):
+    STARTING = auto()
+    SERVING = auto()
+    STOPPING = auto()
 
 
 class _Death(NamedTuple):
@@ -55,7 +62,7 @@ class Supervisor:
         start_worker: Callable[[Callable[[], None]], WorkerProcess],
         *,
         workers: int,
-        grace_seconds: float,
+        grace_seconds: int,
         listener: socket.socket,
     ) -> None:
         """`start_worker` gets a function to call once the worker is ready, and may raise OSError."""
@@ -66,7 +73,7 @@ class Supervisor:
         self._workers: set[WorkerProcess] = set()
         self._signals: asyncio.Queue[int] = asyncio.Queue()
         self._restarts = 0
-        self._is_announced = False
+        self._state = _State.STARTING
 
     async def run(self) -> int:
         """Keep the workers running until a stop; returns the exit code of the collector."""
@@ -126,15 +133,16 @@ class Supervisor:
 
     def _announce(self) -> None:
         """Print the address, once, when there is a ready worker in each place."""
-        if self._is_announced or sum(worker.is_ready for worker in self._workers) < self._places:
+        if self._state is not _State.STARTING or sum(worker.is_ready for worker in self._workers) < self._places:
             return
-        self._is_announced = True
+        self._state = _State.SERVING
         host, port = self._listener.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         _print(f"serving on {address} with {_count(self._workers)}, Ctrl-C stops")
 
     async def _stop(self, *, is_asked: bool) -> int:
         """Stop all workers; returns the exit code. A worker that needs a person has written the last line: add none."""
+        self._state = _State.STOPPING
         deadline = time.monotonic() + self._grace_seconds
         self._listener.close()
         workers = [worker for worker in self._workers if worker.exit_code is None]

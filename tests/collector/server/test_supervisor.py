@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -242,7 +243,51 @@ def _supervised(start_worker: Callable[[Callable[[], None]], WorkerProcess]) -> 
         with socket.create_server(("127.0.0.1", 0)) as listener:
             return await Supervisor(start_worker, workers=1, grace_seconds=5, listener=listener).run()
 
-    return asyncio.run(run())
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        return asyncio.run(run())
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+class _ReadyAtItsEnd:
+    """A worker that was starting when it was told to stop: it gets ready, and then ends."""
+
+    def __init__(self, on_ready: Callable[[], None]) -> None:
+        self.pid = 1
+        self.exit_code: int | None = None
+        self.is_ready = False
+        self._on_ready = on_ready
+        self._ended = asyncio.Event()
+
+    async def wait(self) -> int:
+        await self._ended.wait()
+        return 0
+
+    def stop(self, deadline: float) -> None:
+        asyncio.get_running_loop().call_soon(self._end)
+
+    def kill(self) -> None:
+        assert self.exit_code == 0, "it ends by itself"
+
+    def _end(self) -> None:
+        self.is_ready = True
+        self._on_ready()
+        self.exit_code = 0
+        self._ended.set()
+
+
+def test_the_address_is_not_printed_by_a_stop_that_comes_before_the_workers_are_ready(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def start_worker(on_ready: Callable[[], None]) -> WorkerProcess:
+        signal.raise_signal(signal.SIGTERM)
+        return cast(WorkerProcess, _ReadyAtItsEnd(on_ready))
+
+    assert _supervised(start_worker) == 0
+    assert capsys.readouterr().err == f"{_STOPPING}1 worker to ship and close, Ctrl-C again ends at once\n"
+    assert caplog.messages == []
 
 
 def test_a_worker_for_which_there_is_no_process_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
