@@ -9,25 +9,35 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_network
 from typing import Any, Final, TypeVar
 
-from starlette.routing import Route, Router
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from collector.adoption import adopt_orphans
 from collector.config import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
-from collector.errors import BadSettings
-from collector.ingest.connection import STATE, Connections
-from collector.ingest.direct import Direct
+from collector.errors import BadSettings, NotFound
+from collector.http.asgi import AsgiFace
+from collector.http.connections import STATE, Connections
+from collector.http.documents import Document, RefusesAll
+from collector.http.endpoint import AnyEndpoint
+from collector.http.in_flight import InFlight
+from collector.http.routes import Routes
+from collector.http.status import UNAVAILABLE
+from collector.ingest.batch import Batches
+from collector.ingest.client import Networks, is_trusted
+from collector.ingest.completion import Completion
+from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.intake import Intake
 from collector.ingest.openapi import openapi
 from collector.ingest.redirect import Signer
+from collector.ingest.rejects import Rejects
 from collector.ingest.relay import RelayEndpoint
-from collector.ingest.route import Document, EventEndpoint, Unavailable, not_found
 from collector.ingest.session import Sessions
 from collector.ingest.target import Targets
 from collector.notices import Notices
@@ -56,7 +66,7 @@ logger = logging.getLogger(__name__)
 
 def create_app(
     settings: Settings, clock: Callable[[], int] = now_ms, seconds_for_sinks: Callable[[], float] | None = None
-) -> Direct:
+) -> Starlette:
     """Open a shard and build the application on it. Runs inside the worker's event loop; `clock` gives Unix ms.
 
     At a stop, when requests are over, `seconds_for_sinks` gives the time to ship; without it, that is the whole of
@@ -64,50 +74,52 @@ def create_app(
     Where a full disk does not let it open the shard, the application answers 503, and opens it once there is room.
     Exits with STARTUP_FAILURE, and a line that says why, where the shard needs a person.
     """
-    paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
-    notices = Notices()
-    opening = Opening(settings, clock, notices, _stop_for_recovery)
-    grace = seconds_for_sinks or (lambda: settings.server.grace_seconds)
+    worker = _Worker(settings, clock, seconds_for_sinks or (lambda: settings.server.grace_seconds))
+    face = AsgiFace(worker.routes, settings.limits, worker.in_flight)
+    paths = [*(path.decode() for path in worker.routes), "/{path:path}"]
+    return Starlette(routes=[Route(path, face) for path in paths], lifespan=worker.lifespan)
 
-    def built(logs: tuple[Log, Log] | None) -> Opened | None:
-        opened = _or_exit(partial(opening.build, *logs)) if logs else None
-        if opened:
-            serve(opened)
-        return opened
 
-    def serve(opened: Opened) -> None:
-        endpoint = _endpoint(settings, opened, clock, notices)
-        router.routes = [
-            *(Route(path, endpoint) for path in paths),
-            *_other_routes(settings, opened.shard, paths, clock),
-        ]
-        direct.serve(dict.fromkeys(paths, endpoint))
+class _Worker:
+    """What a worker serves with. Until its shard is open, its endpoints refuse everything with 503."""
 
-    async def run(opened: Opened | None, stopping: asyncio.Event) -> None:
-        """Serve, once that is possible, until the worker stops."""
-        while opened is None and not await _is_set_within(stopping, _OPENING_SECONDS):
-            opened = built(await asyncio.to_thread(_or_exit, opening.open_files))
-        if opened is None:
-            await opening.close()
-        else:
-            async with _shipping(settings, opened, grace):
-                await stopping.wait()
+    def __init__(self, settings: Settings, clock: Callable[[], int], grace: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._grace = grace
+        self._paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
+        self._proxies = tuple(ip_network(network) for network in settings.server.trusted_proxies)
+        self._notices = Notices()
+        self._opening = Opening(settings, clock, self._notices, _stop_for_recovery)
+        self.in_flight = InFlight(settings.limits.in_flight_bytes)
+        waiting = (*self._paths, *([RELAY_PATH] if settings.server.relay_keys else []))
+        endpoints: dict[bytes, AnyEndpoint] = {path.encode(): RefusesAll(UNAVAILABLE) for path in waiting}
+        endpoints[OPENAPI_PATH.encode()] = Document(openapi(self._paths, settings))
+        self.routes = Routes(endpoints, RefusesAll(NotFound().refusal))
+        self._opened = self._serve(_or_exit(self._opening.open_files))
 
     @asynccontextmanager
-    async def lifespan(_: object) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(self, _: object) -> AsyncIterator[dict[str, Any]]:
+        """Run what runs beside the requests; the state has what connections share."""
         # A thread for whatever may block at a time: no sink that hangs keeps another one from its thread.
         # On Linux `nice` is of the thread that calls it.
         threads = ThreadPoolExecutor(_THREADS, "blocking", initializer=os.nice, initargs=(_NICENESS,))
         asyncio.get_running_loop().set_default_executor(threads)
         stopping = asyncio.Event()
-        running = asyncio.create_task(run(opened, stopping))
+        running = asyncio.create_task(self._run(stopping))
         running.add_done_callback(_stop_after_a_bug)
-        connections = Connections(settings.limits, direct.begins, notices)
+        connections = Connections(
+            self._settings.limits,
+            self.routes,
+            in_flight=self.in_flight,
+            notices=self._notices,
+            is_proxy=partial(is_trusted, trusted=self._proxies),
+        )
         _stop_with_parent()
         sys.setswitchinterval(_SWITCH_SECONDS)
         gc.collect()
         gc.freeze()  # what lives for ever is not looked at by each collection
-        telling = asyncio.create_task(_tell_forever(notices))
+        telling = asyncio.create_task(_tell_forever(self._notices))
         try:
             yield {STATE: connections}
         finally:
@@ -115,17 +127,28 @@ def create_app(
             stopping.set()
             await running
             telling.cancel()
-            _tell(notices, is_last=True)
+            _tell(self._notices, is_last=True)
 
-    waiting = (*paths, *([RELAY_PATH] if settings.server.relay_keys else []))
-    routes = [
-        *(Route(path, Unavailable()) for path in waiting),
-        Route(OPENAPI_PATH, Document(openapi(paths, settings))),
-    ]
-    router = Router(routes, default=not_found, lifespan=lifespan, redirect_slashes=False)
-    direct = Direct(router)
-    opened = built(_or_exit(opening.open_files))
-    return direct
+    async def _run(self, stopping: asyncio.Event) -> None:
+        """Ship, once the shard is open, until the worker stops."""
+        while self._opened is None and not await _is_set_within(stopping, _OPENING_SECONDS):
+            self._opened = self._serve(await asyncio.to_thread(_or_exit, self._opening.open_files))
+        if self._opened is None:
+            await self._opening.close()
+        else:
+            async with _shipping(self._settings, self._opened, self._grace):
+                await stopping.wait()
+
+    def _serve(self, logs: tuple[Log, Log] | None) -> Opened | None:
+        """Serve with the logs of a shard from now on, if it is open."""
+        opened = _or_exit(partial(self._opening.build, *logs)) if logs else None
+        if opened:
+            endpoint = _event_endpoint(self._settings, opened, self._clock, self._notices, self._proxies)
+            for path in self._paths:
+                self.routes.replace(path.encode(), endpoint)
+            if self._settings.server.relay_keys:
+                self.routes.replace(RELAY_PATH.encode(), _relay_endpoint(self._settings, opened.shard, self._clock))
+        return opened
 
 
 def _or_exit(attempt: Callable[[], T]) -> T:
@@ -177,31 +200,25 @@ async def _shipping(settings: Settings, opened: Opened, grace: Callable[[], floa
         await _close(opened.dead_committer)
 
 
-def _other_routes(
-    settings: Settings, shard: Shard, paths: tuple[str, ...], clock: Callable[[], int]
-) -> Iterator[Route]:
-    yield Route(OPENAPI_PATH, Document(openapi(paths, settings)))
-    if keys := settings.server.relay_keys:
-        digests = tuple(key_digest("server.relay_keys", key) for key in keys)
-        relays = Relays(settings.log.dir, shard.committer, digests, clock=clock)
-        yield Route(RELAY_PATH, RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits))
+def _relay_endpoint(settings: Settings, shard: Shard, clock: Callable[[], int]) -> RelayEndpoint:
+    digests = tuple(key_digest("server.relay_keys", key) for key in settings.server.relay_keys)
+    relays = Relays(settings.log.dir, shard.committer, digests, clock=clock)
+    return RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits)
 
 
-def _endpoint(settings: Settings, opened: Opened, clock: Callable[[], int], notices: Notices) -> EventEndpoint:
-    secret, shard = opened.secret, opened.shard
-    intake = Intake(
-        committer=shard.committer,
-        dead_letters=opened.dead_letters,
-        sessions=Sessions(secret, settings.session.timeout_seconds),
-        limits=settings.limits,
-        confirmations=shard.confirmations(),
-        clock=clock,
-    )
+def _event_endpoint(
+    settings: Settings, opened: Opened, clock: Callable[[], int], notices: Notices, proxies: Networks
+) -> EventEndpoint:
+    secret, shard, limits = opened.secret, opened.shard, settings.limits
+    sessions = Sessions(secret, settings.session.timeout_seconds)
+    rejects = Rejects(opened.dead_letters)
+    batches = Batches(shard.committer, rejects, sessions, limits)
     return EventEndpoint(
         targets=Targets(Registry(settings.property, settings.server.workers), Signer(secret), clock),
-        intake=intake,
-        limits=settings.limits,
-        trusted_proxies=tuple(ip_network(network) for network in settings.server.trusted_proxies),
+        intake=Intake(shard.committer, batches, sessions, limits, clock),
+        completion=Completion(batches, rejects, shard.confirmations()),
+        limits=limits,
+        trusted_proxies=proxies,
         notices=notices,
     )
 

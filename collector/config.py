@@ -188,6 +188,12 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
             "this plus 256"
         ),
     ] = 10_000
+    connections_per_address: Annotated[
+        Positive,
+        Meta(
+            description="connections of one address that a worker holds open; those of trusted proxies are not counted"
+        ),
+    ] = 5000
     in_flight_bytes: Annotated[
         int, Meta(ge=8 << 20, description="bytes of bodies that a worker holds at a time; above, requests are shed")
     ] = 256 << 20

@@ -1,4 +1,4 @@
-"""What can go wrong outside the log, as types. `problems.py` alone gives them HTTP statuses.
+"""What can go wrong outside the log, as types. `http/status.py` alone gives them HTTP statuses.
 
 A refusal is a value, which may be stored. An exception is raised, caught and dropped: a stored one holds its traceback,
 the frames in it, and every body that these refer to.
@@ -21,7 +21,7 @@ class Refusal(Struct, frozen=True):
     """Why a request, or one event of it, is not taken."""
 
     code: str
-    """What programs match; `problems.py` has the HTTP status of each."""
+    """What programs match; `http/status.py` has the HTTP status of each."""
     message: str
     """For people."""
     faults: tuple[Fault, ...] = ()

@@ -1,11 +1,8 @@
 """Work that would hold up all other requests: few long bodies at a time, each in slices, or in a thread."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Final, TypeVar
-
-from collector.errors import Overloaded
 
 T = TypeVar("T")
 
@@ -21,26 +18,13 @@ next request waits for no second one."""
 class LongWork:
     """Few long bodies are in work at a time, and of these one slice in a turn of the event loop. The others wait."""
 
-    def __init__(self, at_once: int, most_waiting_bytes: int) -> None:
+    def __init__(self, at_once: int) -> None:
         """Each of those in work may take three times its bytes: inflated, as events and as records."""
-        self._most_waiting_bytes = most_waiting_bytes
-        self._waiting_bytes = 0
-        self._turns = asyncio.Semaphore(at_once)
-        self._slices = asyncio.Lock()
+        self.turns = asyncio.Semaphore(at_once)
+        """Held around all work on a long body."""
         self.large = asyncio.Lock()
         """Held while a large block is on its way to the disk."""
-
-    @asynccontextmanager
-    async def turn(self, length: int) -> AsyncIterator[None]:
-        """Around all work on a body that came in so many bytes. Raises Overloaded where too many bytes wait for it."""
-        if self._waiting_bytes + length > self._most_waiting_bytes:
-            raise Overloaded("too many long bodies wait")
-        self._waiting_bytes += length
-        try:
-            async with self._turns:
-                yield
-        finally:
-            self._waiting_bytes -= length
+        self._slices = asyncio.Lock()
 
     async def pause(self) -> None:
         """Let everybody else have their turn; returns when the next slice of the caller may run."""

@@ -85,11 +85,19 @@ class Response(NamedTuple):
         return json.loads(self.body)
 
 
-class Collector:
-    """`collector serve` in `folder`. Use `running` to have it stopped at the end."""
+_ASGI_SERVERS = {
+    "uvicorn": ("uvicorn", "collector.asgi:app", "--host", "127.0.0.1", "--port", "{port}"),
+    "hypercorn": ("hypercorn", "collector.asgi:app", "--bind", "127.0.0.1:{port}", "--error-logfile", "-"),
+}
+"""Servers that know ASGI and nothing of ours."""
 
-    def __init__(self, folder: Path, workers: int = 2, settings: str = _SETTINGS) -> None:
+
+class Collector:
+    """`collector serve` in `folder`, or the same under another ASGI server. Use `running` to have it stopped."""
+
+    def __init__(self, folder: Path, workers: int = 2, settings: str = _SETTINGS, server: str = "collector") -> None:
         self.folder = folder
+        self.server = server
         self.port = free_port()
         (folder / "collector.toml").write_text(settings.format(port=self.port, workers=workers))
         self._log = folder / "stderr.log"
@@ -98,8 +106,10 @@ class Collector:
         """Start, and return once all workers serve."""
         earlier = len(self.said) if self._log.exists() else 0
         with self._log.open("ab") as log:
-            command = [str(PROGRAMS / "collector"), "serve", "--config", str(self.folder / "collector.toml")]
-            environment = os.environ | WRITE_KEYS
+            config = str(self.folder / "collector.toml")
+            environment = os.environ | WRITE_KEYS | {"TRACKLOG_CONFIG": config}
+            program, *arguments = _ASGI_SERVERS.get(self.server, ("collector", "serve", "--config", config))
+            command = [str(PROGRAMS / program), *(each.format(port=self.port) for each in arguments)]
             self.process = subprocess.Popen(command, stderr=log, cwd="/", env=environment, start_new_session=True)
         eventually(lambda: self._is_up(self.said[earlier:]), "the collector is up")
 
@@ -165,13 +175,15 @@ class Collector:
 
     def _is_up(self, said: str) -> bool:
         assert self.process.poll() is None, self.said
-        return "collector: serving on http://" in said
+        return "collector: serving on http://" in said if self.server == "collector" else is_connectable(self.port)
 
 
 @contextmanager
-def running(folder: Path, workers: int = 2, settings: str = _SETTINGS) -> Iterator[Collector]:
+def running(
+    folder: Path, workers: int = 2, settings: str = _SETTINGS, server: str = "collector"
+) -> Iterator[Collector]:
     """A collector that serves, and is killed at the end if it still lives, also where its start fails."""
-    collector = Collector(folder, workers, settings)
+    collector = Collector(folder, workers, settings, server)
     try:
         collector.start()
         yield collector

@@ -34,7 +34,7 @@ def client_of(peer: str | None, scheme: str, headers: list[tuple[bytes, bytes]],
     Only what a trusted proxy says is believed: from the right, the first address that is no trusted proxy's. Headers
     that can't be read are ignored, and so are two that contradict each other, since one of them was not the proxy's.
     """
-    if peer is None or not trusted or not _is_trusted(peer, trusted):
+    if peer is None or not trusted or not is_trusted(peer, trusted):
         return Client(peer, scheme == "https")
     forwarded = [_pairs(element) for element in _last_elements(headers, b"forwarded")]
     listed = _last_elements(headers, b"x-forwarded-for")
@@ -68,7 +68,8 @@ def _truncated(ip: str) -> str | None:
 
 
 @lru_cache(_CACHED_ADDRESSES)
-def _is_trusted(ip: str, trusted: Networks) -> bool:
+def is_trusted(ip: str, trusted: Networks) -> bool:
+    """Whether an address is that of a trusted proxy."""
     try:
         address = _address(ip)
     except ValueError:
@@ -92,7 +93,7 @@ def _first_untrusted(hops: list[str], trusted: Networks) -> str | None:
             text = str(_address(found[1] or found[2] or found[3]))
         except ValueError:
             return None
-        if not _is_trusted(text, trusted):
+        if not is_trusted(text, trusted):
             return text
     return text
 

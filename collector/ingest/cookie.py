@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from collector.ingest.answer import Headers
+from collector.http.response import HeaderLines
 from collector.ingest.cors import may_read
 from collector.ingest.target import Face
 from collector.registry import Property
@@ -40,7 +40,7 @@ def token_in(cookies: bytes, portal_id: int) -> bytes:
     return b""
 
 
-def set_cookie(token: bytes, portal_id: int, *, is_https: bool) -> Headers:
+def set_cookie(token: bytes, portal_id: int, *, is_https: bool) -> HeaderLines:
     """The header that has a browser keep the token; only over HTTPS may it be sent to pages of other sites."""
     site = b"SameSite=None; Secure" if is_https else b"SameSite=Lax"
     return b"set-cookie: an_session_%d=%b; Path=/; Max-Age=%d; HttpOnly; %b\r\n" % (portal_id, token, _SECONDS, site)

@@ -4,15 +4,15 @@ import re
 from typing import Final
 
 from collector.errors import Forbidden
-from collector.ingest.answer import Headers
+from collector.http.response import HeaderLines
 from collector.ingest.target import Face
 from collector.registry import Property
 
 _ANY: Final = b"*"
-_VARY: Final[Headers] = b"vary: origin\r\n"
-_EXPOSED: Final[Headers] = b"access-control-expose-headers: x-event-ack, x-event-id, retry-after\r\n"
-_FOR_ANY: Final[Headers] = b"access-control-allow-origin: *\r\n" + _EXPOSED
-_PREFLIGHT: Final[Headers] = (
+_VARY: Final[HeaderLines] = b"vary: origin\r\n"
+_EXPOSED: Final[HeaderLines] = b"access-control-expose-headers: x-event-ack, x-event-id, retry-after\r\n"
+_FOR_ANY: Final[HeaderLines] = b"access-control-allow-origin: *\r\n" + _EXPOSED
+_PREFLIGHT: Final[HeaderLines] = (
     b"access-control-allow-methods: GET, HEAD, POST\r\n"
     b"access-control-allow-headers: authorization, content-encoding, content-type, x-write-key\r\n"
     b"access-control-max-age: 86400\r\n"
@@ -63,7 +63,7 @@ def may_read(prop: Property, headers: dict[bytes, bytes]) -> bool:
     return origin != _ANY and origin in prop.origins
 
 
-def cors_headers(prop: Property | None, origin: bytes | None, *, is_s2s: bool) -> Headers:
+def cors_headers(prop: Property | None, origin: bytes | None, *, is_s2s: bool) -> HeaderLines:
     """What lets a page of `origin` read an answer. Without a property the answer is the same for all pages."""
     if is_s2s or (origin is None and (prop is None or not prop.origins)):
         return b""
@@ -75,7 +75,7 @@ def cors_headers(prop: Property | None, origin: bytes | None, *, is_s2s: bool) -
     return _FOR_ANY + _VARY if origin is not None and _ANY in prop.origins else _VARY
 
 
-def preflight_headers(prop: Property, origin: bytes | None) -> Headers:
+def preflight_headers(prop: Property, origin: bytes | None) -> HeaderLines:
     """The answer to `OPTIONS`: what a page of `origin` may send, for a day."""
     return cors_headers(prop, origin, is_s2s=False) + (_PREFLIGHT if origin is not None else b"")
 

@@ -3,6 +3,8 @@
 import math
 from typing import Final
 
+from collector.errors import TooFast
+
 _DEBT_SECONDS: Final = 2.0
 _ROUNDING: Final = 1e-6
 """What sums of fractions may lack of an event, so that a client that waits as told is let in."""
@@ -38,3 +40,15 @@ class Rate:
     def take(self, events: int) -> None:
         """Count events that were let in. The debt stays bounded, also where they could not be held back."""
         self._level = max(self._level - events, -_DEBT_SECONDS * self._per_second)
+
+
+def check_rate(rate: Rate, events: int, now: float) -> None:
+    """Raise TooFast where so many events are over the rate at `now`, or can never be within it together."""
+    if events > rate.largest_batch:
+        raise TooFast(
+            f"the batch has {events} events, and this property may send {rate.largest_batch} at a time; "
+            "send smaller batches",
+            1,
+        )
+    if wait := rate.wait_seconds(now, events):
+        raise TooFast("this property sends more events than its rate allows", wait)

@@ -5,10 +5,10 @@ from functools import partial
 from typing import Final
 
 from collector.dead_letters import DeadLetters, Form, Refused, Sender
-from collector.errors import Refusal, Rejected, TooFast
+from collector.errors import Refusal, TooFast
 from collector.ingest.envelope import Visit, shortened
 from collector.ingest.privacy import scrub_raw
-from collector.ingest.request import Request
+from collector.ingest.request import EventRequest
 from collector.long_work import computed
 from collector.registry import Property
 
@@ -26,30 +26,19 @@ class Rejects:
     def __init__(self, dead_letters: DeadLetters) -> None:
         self._dead_letters = dead_letters
 
-    def is_over(self, request: Request) -> bool:
-        """Whether the property has had too many events refused."""
-        return request.is_stored and request.visit.prop.rejects.wait_seconds(time.monotonic()) > 0
-
-    async def rejected(self, request: Request, form: Form, refusal: Refusal, raw: bytes) -> Rejected:
-        """The exception for a request with one event, or with what is no event, which is kept. Raises TooFast."""
-        return await self.all_rejected(request, form, refusal, [Refused(refusal, raw)])
-
-    async def all_rejected(self, request: Request, form: Form, refusal: Refusal, refused: list[Refused]) -> Rejected:
-        """The same for all events of a request."""
-        self.check(request)
-        await self.keep(request, form, refused)
-        return Rejected.of(refusal)
-
-    def check(self, request: Request) -> None:
-        """Raise TooFast where a property has had too many events refused: those of this request are not kept then.
+    def is_over(self, request: EventRequest) -> bool:
+        """Whether the property has had too many events refused: those of this request are not kept then.
 
         That holds back no event that passes, so junk locks nobody out.
         """
-        rejects = request.visit.prop.rejects
-        if request.is_stored and (wait := rejects.wait_seconds(time.monotonic())):
+        return self._wait_seconds(request) > 0
+
+    def check(self, request: EventRequest) -> None:
+        """Raise TooFast where `is_over`."""
+        if wait := self._wait_seconds(request):
             raise TooFast(TOO_MANY.message, wait)
 
-    async def keep(self, request: Request, form: Form, refused: list[Refused]) -> None:
+    async def keep(self, request: EventRequest, form: Form, refused: list[Refused]) -> None:
         """Count refused events, and put them into the dead letters."""
         visit = request.visit
         if not request.is_stored:
@@ -59,6 +48,9 @@ class Rejects:
             if visit.prop.is_scrubbed:
                 refused = await computed(length * SCRUB_WORK, partial(_scrubbed, visit.prop, form, refused))
             await self._dead_letters.put(_sender(visit, len(refused)), form, refused)
+
+    def _wait_seconds(self, request: EventRequest) -> int:
+        return request.visit.prop.rejects.wait_seconds(time.monotonic()) if request.is_stored else 0
 
 
 def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refused]:

@@ -5,22 +5,20 @@ import logging
 import re
 from typing import Final, Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
-from starlette.types import Receive, Scope, Send
 
 from collector.config import Limits
 from collector.errors import BadTarget, Forbidden, MethodNotAllowed, Overloaded, Rejected, RelayBlocked
-from collector.ingest.answer import Answer, refusal_answer, relay_answer
-from collector.ingest.body import BodyReader, ClientGone
-from collector.ingest.inflate import inflate
+from collector.http.inflate import inflate
+from collector.http.request import Request, RequestHead
+from collector.http.response import Pending, Response, json_response
+from collector.http.status import refusal_of
 from collector.ingest.query import parse_pairs
 from collector.ingest.relay_records import records_in
-from collector.ingest.send import send_answer
-from collector.ingest.target import Face
+from collector.ingest.responses import relay_response
 from collector.long_work import LongWork
-from collector.problems import refusal_of
 from collector.registry import is_key, key_in
-from wal.errors import WalError
 from wal.format import MAX_BLOCK_BYTES
 
 _METHODS: Final = b"GET, POST"
@@ -48,69 +46,84 @@ class Relays(Protocol):
         """Store those of these records, each a sequence and a line, that are new; returns the next sequence."""
 
 
+class RelayRequest(Request, Struct):
+    """A request of a node that has shown a relay key."""
+
+    key_digest: bytes
+    log_id: str
+    chain: str | None
+
+
 class RelayEndpoint:
-    """An ASGI application for one path."""
+    """Serves one path, as `http.Endpoint`."""
 
     def __init__(self, *, relays: Relays, key_digests: tuple[bytes, ...], limits: Limits) -> None:
         self._relays = relays
         self._key_digests = key_digests
         self._limits = limits
-        self._bodies = BodyReader(replace(limits, body_bytes=MAX_BLOCK_BYTES))
-        self._long_work = LongWork(_AT_ONCE, limits.in_flight_bytes)
+        self._long_work = LongWork(_AT_ONCE)
+        self._tasks: set[asyncio.Task[Response]] = set()
         self._troubles: dict[str, str] = {}
         """What keeps a log, by its id, or _DISK from working: logged when it begins, and not at each attempt."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+    def admit(self, head: RequestHead) -> Response | RelayRequest:
+        """The request, if it shows a key and names a log."""
         try:
-            answer = await self._answer(scope, receive, dict(scope["headers"]))
-        except ClientGone:
-            return
-        except (Rejected, Overloaded, WalError) as error:
-            answer = refusal_answer(Face.JSON, refusal_of(error))
-        await send_answer(scope, send, answer)
+            key_digest = self._admitted(head.fields)
+            log_id = parse_pairs(head.query).values.get("log_id", "")
+            if not _LOG_ID.fullmatch(log_id):
+                raise BadTarget("log_id: expected 16 hexadecimal digits")
+            if head.method not in _METHODS.decode().split(", "):
+                raise MethodNotAllowed(_METHODS)
+            return RelayRequest(key_digest, log_id, _chain_in(head.fields), head=head, body_limit=MAX_BLOCK_BYTES)
+        except Rejected as error:
+            return json_response(error.refusal)
 
-    async def _answer(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Answer:
-        key_digest = self._admitted(headers)
-        log_id = parse_pairs(scope["query_string"]).values.get("log_id", "")
-        if not _LOG_ID.fullmatch(log_id):
-            raise BadTarget("log_id: expected 16 hexadecimal digits")
-        if scope["method"] not in _METHODS.decode().split(", "):
-            raise MethodNotAllowed(_METHODS)
+    def take(self, request: RelayRequest) -> Pending:
+        """The next sequence that is wanted, after the records of the body are stored."""
+        task = asyncio.ensure_future(self._respond(request))
+        self._tasks.add(task)  # the event loop alone would not hold it
+        task.add_done_callback(self._tasks.discard)
+        return Pending(None, task)
+
+    def refuse(self, _request: RelayRequest, error: BaseException) -> Response:
+        """The response to a request that was not taken."""
+        refusal = refusal_of(error)
+        # the sender's operator sees what blocks it as the last error of the sink
+        return json_response(replace(refusal, message=str(error)) if isinstance(error, RelayBlocked) else refusal)
+
+    async def _respond(self, request: RelayRequest) -> Response:
+        log_id = request.log_id
         try:
-            if scope["method"] == "GET":
-                answer = relay_answer(*await self._relays.next(key_digest, log_id), is_stored=False)
+            if request.head.method == "GET":
+                response = relay_response(*await self._relays.next(request.key_digest, log_id), is_stored=False)
             else:
-                answer = await self._take(key_digest, log_id, scope, receive, headers)
+                response = relay_response(await self._store(request), is_stored=True)
         except RelayBlocked as error:
             self._log_once(log_id, f"log {log_id} is not relayed: {error}")
-            return _blocked_answer(error)
+            raise
         except OSError as error:
             self._log_once(_DISK, f"a relay: {error.filename or 'a write below relays/'}: {error.strerror}")
             raise Overloaded from None
         self._troubles.pop(log_id, None)
         self._troubles.pop(_DISK, None)
-        return answer
+        return response
 
-    def _admitted(self, headers: dict[bytes, bytes]) -> bytes:
+    def _admitted(self, fields: dict[bytes, bytes]) -> bytes:
         """The digest of the key that a request shows. Raises Forbidden."""
-        key = key_in(headers)
+        key = key_in(fields)
         shown = [digest for digest in self._key_digests if is_key(key, (digest,))]  # all are compared
         if not shown:
             raise Forbidden("a relay needs one of this node's relay keys, as authorization: Bearer or x-write-key")
         return shown[0]
 
-    async def _take(
-        self, key_digest: bytes, log_id: str, scope: Scope, receive: Receive, headers: dict[bytes, bytes]
-    ) -> Answer:
-        chain = _chain_in(headers)
-        body = await self._bodies.read(scope, receive, headers)
-        encoding = headers.get(b"content-encoding", b"").strip().lower()
-        async with self._long_work.turn(len(body)):
-            records = await asyncio.to_thread(_records, body, encoding, log_id, self._limits)
-            # Not to be cancelled with a client that goes: the batch and the word of it belong together.
-            stored = self._relays.take(key_digest, log_id, records, chain)
-            return relay_answer(await asyncio.shield(stored), is_stored=True)
+    async def _store(self, request: RelayRequest) -> int:
+        """Store what is new; returns the next sequence that is wanted."""
+        body, request.body = request.body, b""
+        encoding = request.head.fields.get(b"content-encoding", b"").strip().lower()
+        async with self._long_work.turns:
+            records = await asyncio.to_thread(_records, body, encoding, request.log_id, self._limits)
+            return await self._relays.take(request.key_digest, request.log_id, records, request.chain)
 
     def _log_once(self, subject: str, trouble: str) -> None:
         if self._troubles.get(subject) != trouble:
@@ -118,14 +131,9 @@ class RelayEndpoint:
             logger.error("%s", trouble)
 
 
-def _blocked_answer(error: RelayBlocked) -> Answer:
-    """Say what is wrong: the sender's operator sees it as the last error of the sink."""
-    return refusal_answer(Face.JSON, replace(refusal_of(error), message=str(error)))
-
-
-def _chain_in(headers: dict[bytes, bytes]) -> str | None:
+def _chain_in(fields: dict[bytes, bytes]) -> str | None:
     """The CRC of the header of the sender's block that holds the batch's last event; None if it is not told."""
-    chain = headers.get(b"x-log-chain")
+    chain = fields.get(b"x-log-chain")
     if chain is None:
         return None
     if not _CHAIN.fullmatch(chain):

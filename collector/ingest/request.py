@@ -1,25 +1,29 @@
-"""A request that was let in: what is known of it before its body."""
-
-from collections.abc import Callable
+"""A request of a property that may send: what its head tells."""
 
 from msgspec import Struct
 
-from collector.ingest.answer import Headers
+from collector.http.request import Request
+from collector.http.response import HeaderLines
 from collector.ingest.envelope import Visit
+from collector.ingest.query import Pairs
 from collector.ingest.target import Target
 
 
-class Request(Struct, frozen=True):
-    """A request to a property that may send."""
+class EventRequest(Request, Struct):
+    """An admitted request; its body has the events, or its query has one."""
 
     target: Target
     visit: Visit
     token: bytes
-    headers: Headers
-    """What every answer to it carries."""
+    """The session token; empty if there is none."""
+    headers: HeaderLines
+    """What every response to it carries."""
     with_cookie: bool
     is_https: bool
     is_stored: bool
     """False for HEAD, which is answered as GET would be, and leaves nothing behind."""
-    is_gone: Callable[[], bool] = lambda: False
-    """Whether the client has left, so that long work for it can end."""
+    media: bytes
+    """The content type of the body, without parameters."""
+    encoding: bytes
+    pairs: Pairs | None
+    """Of a query that has the event."""

@@ -16,13 +16,11 @@ import uvloop
 
 from collector.app import create_app
 from collector.config import Settings
-from collector.ingest.connection import Connection as HttpProtocol
+from collector.http.connection import Connection as HttpProtocol
 from collector.server.budget import StopBudget, request_seconds
 from collector.server.process_log import LOGGING
 from collector.server.worker_process import BACKLOG, READY
 
-_KEEP_ALIVE_SECONDS: Final = 75
-"""Longer than load balancers keep idle connections, so that they are the ones to close."""
 _STARTED_POLL_SECONDS: Final = 0.02
 
 
@@ -48,7 +46,6 @@ def _config(settings: Settings, budget: StopBudget) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         backlog=BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=request_seconds(settings.server.grace_seconds),
     )
 

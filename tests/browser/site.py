@@ -12,7 +12,7 @@ import uvicorn
 
 from collector.app import create_app
 from collector.config import load_settings
-from collector.ingest.connection import Connection
+from collector.http.connection import Connection
 from tests.browser.proxy import Certificate, make_certificate, tls_proxy
 from tests.running import eventually, free_port, is_connectable, read_log
 from wal.log import now_ms

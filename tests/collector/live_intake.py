@@ -1,23 +1,29 @@
 """An intake on real logs in a folder, and an endpoint in front of it, without a network."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from starlette.types import Message, Scope
+from starlette.types import Scope
 
 from collector import config
 from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters, HourlyBudget
-from collector.ingest.answer import Answer, Headers
-from collector.ingest.head import head_of
+from collector.http.asgi import head_of
+from collector.http.request import RequestHead
+from collector.http.response import HeaderLines, Response, response_of
+from collector.ingest.batch import Batches
+from collector.ingest.body import NDJSON
+from collector.ingest.completion import Completion
+from collector.ingest.endpoint import EventEndpoint
+from collector.ingest.envelope import Visit
 from collector.ingest.intake import Intake
 from collector.ingest.redirect import Signer
-from collector.ingest.route import EventEndpoint
+from collector.ingest.rejects import Rejects
+from collector.ingest.request import EventRequest
 from collector.ingest.session import Sessions
-from collector.ingest.target import Targets
+from collector.ingest.target import Target, Targets
 from collector.letters import Whole, read_letters
 from collector.notices import Notices
 from collector.registry import Registry
@@ -30,12 +36,10 @@ from wal.select import Selection
 NOW_MS = 1_576_222_588_123
 SECRET = b"s" * 64
 SESSIONS = Sessions(SECRET, 1800)
-tries_at_once = True
-"""Whether `ask` tries `EventEndpoint.begin` first, as connections do, or asks its coroutine at once."""
 
 
 class Got(NamedTuple):
-    """An answer as a client has it."""
+    """A response as a client has it."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -48,7 +52,18 @@ class Logs(NamedTuple):
     folder: Path
     committer: Committer
     intake: Intake
+    completion: Completion
     notices: Notices
+
+    async def take(self, request: EventRequest, body: bytes, *, is_ndjson: bool = False) -> Response:
+        """The response to a request with this body. Raises why it is refused."""
+        request.body, request.media = body, NDJSON if is_ndjson else b"application/json"
+        outcome = self.intake.submit(request)
+        if isinstance(outcome, Generator):
+            taken = self.completion.run(request, outcome, len(body))
+        else:
+            taken = self.completion.respond(request, outcome)
+        return taken if isinstance(taken, Response) else await response_of(taken)
 
     @property
     def stored(self) -> list[dict[str, Any]]:
@@ -75,16 +90,11 @@ async def live_intake(
 ) -> AsyncIterator[Logs]:
     """An intake whose clock stands at NOW_MS; `files` are those of the log of events."""
     async with live_log(folder / "log/00", files=files) as committer, live_log(folder / "dead/00") as dead:
-        notices = Notices()
-        intake = Intake(
-            committer=committer,
-            dead_letters=DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS), notices),
-            sessions=SESSIONS,
-            limits=limits or config.Limits(),
-            confirmations=confirmations or {},
-            clock=lambda: NOW_MS,
-        )
-        yield Logs(folder, committer, intake, notices)
+        notices, limits = Notices(), limits or config.Limits()
+        rejects = Rejects(DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS), notices))
+        batches = Batches(committer, rejects, SESSIONS, limits)
+        intake = Intake(committer, batches, SESSIONS, limits, lambda: NOW_MS)
+        yield Logs(folder, committer, intake, Completion(batches, rejects, confirmations or {}), notices)
 
 
 def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | None = None) -> EventEndpoint:
@@ -92,6 +102,7 @@ def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | N
     return EventEndpoint(
         targets=Targets(Registry(properties), Signer(SECRET), lambda: NOW_MS),
         intake=logs.intake,
+        completion=logs.completion,
         limits=limits or config.Limits(),
         trusted_proxies=(),
         notices=logs.notices,
@@ -99,34 +110,36 @@ def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | N
 
 
 async def ask(served: EventEndpoint, method: str, query: str, body: bytes | None = None, **headers: str) -> Got:
-    """The answer to one request; `content_type="…"` becomes the header content-type."""
-    scope = scope_of(method, query, body, **headers)
-    if tries_at_once:
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if served.begin(head_of(scope), body or b"", answered.set_result):
-            return _got(await answered)
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body or b"", "more_body": False}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await served(scope, receive, send)
-    start, end = sent
-    return Got(start["status"], start["headers"], end["body"])
+    """The response to one request; `content_type="…"` becomes the header content-type."""
+    response = await respond(served, head_for(method, query, body, **headers), body or b"")
+    return Got(response.status, pairs_of(response.headers), response.body)
 
 
-def _got(answer: Answer) -> Got:
-    return Got(answer.status, pairs_of(answer.headers), answer.body)
+async def respond(served: EventEndpoint, head: RequestHead, body: bytes) -> Response:
+    """What a connection makes of a request: the endpoint's response, as soon as what it waits for has come."""
+    request = served.admit(head)
+    if isinstance(request, Response):
+        return request
+    request.body = body
+    taken = served.take(request)
+    if isinstance(taken, Response):
+        return taken
+    try:
+        return await response_of(taken)
+    except Exception as error:
+        return served.refuse(request, error)
 
 
-def pairs_of(headers: Headers) -> list[tuple[bytes, bytes]]:
+def pairs_of(headers: HeaderLines) -> list[tuple[bytes, bytes]]:
     """Header lines as pairs of name and value."""
     pairs = [line.partition(b": ")[::2] for line in headers.split(b"\r\n")]
     assert pairs.pop() == (b"", b"")
     return pairs
+
+
+def head_for(method: str, query: str, body: bytes | None = None, **headers: str) -> RequestHead:
+    """The head of a request."""
+    return head_of(scope_of(method, query, body, **headers))
 
 
 def scope_of(method: str, query: str, body: bytes | None = None, **headers: str) -> Scope:
@@ -142,4 +155,22 @@ def scope_of(method: str, query: str, body: bytes | None = None, **headers: str)
         "headers": named,
         "client": ("203.0.113.7", 4711),
         "scheme": "http",
+        "http_version": "1.1",
     }
+
+
+def request_of(target: Target, visit: Visit, **members: Any) -> EventRequest:
+    """An admitted request, the plainest but for what is named."""
+    plain: dict[str, Any] = {
+        "token": b"",
+        "headers": b"",
+        "with_cookie": False,
+        "is_https": False,
+        "is_stored": True,
+        "media": b"",
+        "encoding": b"",
+        "pairs": None,
+        "head": head_for("POST", ""),
+        "body_limit": config.Limits().body_bytes,
+    }
+    return EventRequest(target, visit, **{**plain, **members})

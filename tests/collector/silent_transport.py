@@ -6,8 +6,8 @@ import asyncio
 class SilentTransport(asyncio.Transport):
     """Open, and read by nobody."""
 
-    def __init__(self) -> None:
-        super().__init__({"peername": ("203.0.113.7", 4711), "sockname": ("198.51.100.1", 8080)})
+    def __init__(self, address: str = "203.0.113.7") -> None:
+        super().__init__({"peername": (address, 4711), "sockname": ("198.51.100.1", 8080)})
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """To nobody."""

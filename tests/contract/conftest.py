@@ -1,4 +1,4 @@
-"""One running collector for all requests of the contract."""
+"""One running collector for all requests of the contract: by our HTTP protocol, and by servers that know ASGI alone."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,19 @@ from tests.running import Collector, running
 
 
 @pytest.fixture(scope="session")
-def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     """A collector with two workers."""
     with running(tmp_path_factory.mktemp("contract")) as collector:
         yield collector
+
+
+@pytest.fixture(scope="session", params=["collector", "uvicorn", "hypercorn"])
+def collector(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ours: Collector
+) -> Iterator[Collector]:
+    """The same contract, whoever serves it."""
+    if request.param == "collector":
+        yield ours
+    else:
+        with running(tmp_path_factory.mktemp(request.param), server=request.param) as collector:
+            yield collector

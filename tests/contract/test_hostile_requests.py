@@ -19,9 +19,9 @@ _WHOLE = _request(f"content-length: {len(_EVENT)}", body=_EVENT)
 _LAST = _request("connection: close", method="GET", target="/is-it-up")
 
 
-def _answers(collector: Collector, *parts: bytes) -> list[Response]:
+def _answers(ours: Collector, *parts: bytes) -> list[Response]:
     """Every answer to these bytes, up to the end of the connection."""
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", ours.port), timeout=PATIENCE_SECONDS) as connection:
         for part in parts:
             connection.sendall(part)
         with connection.makefile("rb") as stream:
@@ -36,19 +36,19 @@ def _statuses(answers: Iterable[Response]) -> list[int]:
 
 
 @pytest.mark.parametrize("zeros", [1, 15, 100, 5000])
-def test_a_content_length_of_many_digits_is_no_error_of_ours(collector: Collector, zeros: int) -> None:
-    answers = _answers(collector, _request(f"content-length: {'0' * zeros}{len(_EVENT)}", body=_EVENT), _LAST)
+def test_a_content_length_of_many_digits_is_no_error_of_ours(ours: Collector, zeros: int) -> None:
+    answers = _answers(ours, _request(f"content-length: {'0' * zeros}{len(_EVENT)}", body=_EVENT), _LAST)
     assert _statuses(answers) in ([200, 404], [413])
 
 
 @pytest.mark.parametrize(
     "form", [b"x=" + b"%ff" * 1_500_000, b"x=" + b"\xff" * 5_000_000, b"x=" + b"\xff" * 65_535, b"a&" * 33_000]
 )
-def test_a_form_that_is_too_long_is_refused_before_it_is_read(collector: Collector, form: bytes) -> None:
-    response = collector.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded")
+def test_a_form_that_is_too_long_is_refused_before_it_is_read(ours: Collector, form: bytes) -> None:
+    response = ours.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded")
     assert response.status == 413
 
 
-def test_a_form_of_a_whole_event_in_escapes_is_taken(collector: Collector) -> None:
+def test_a_form_of_a_whole_event_in_escapes_is_taken(ours: Collector) -> None:
     form = b"ea=a&ec=c&sid=1&aid=x&uid=forms&note=" + b"%61" * 60_000
-    assert collector.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded").status == 200
+    assert ours.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded").status == 200

@@ -104,14 +104,14 @@ def _settings(examples: int) -> settings:
 
 
 @pytest.fixture(scope="module")
-def document(collector: Collector) -> dict[str, Any]:
-    found: dict[str, Any] = collector.send("GET", "/openapi.json").json()
+def document(ours: Collector) -> dict[str, Any]:
+    found: dict[str, Any] = ours.send("GET", "/openapi.json").json()
     return found
 
 
 @pytest.fixture(scope="module")
-def operations(collector: Collector) -> list[Any]:
-    schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{collector.port}/openapi.json")
+def operations(ours: Collector) -> list[Any]:
+    schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{ours.port}/openapi.json")
     results: list[Any] = list(schema.get_all_operations())
     return [result.ok() for result in results]
 
@@ -140,7 +140,7 @@ def test_every_answer_is_one_that_the_document_describes(
             case.call_and_validate(checks=_CHECKS)
 
 
-def test_every_event_that_the_document_calls_valid_is_stored(collector: Collector, operations: list[Any]) -> None:
+def test_every_event_that_the_document_calls_valid_is_stored(ours: Collector, operations: list[Any]) -> None:
     post = next(each for each in operations if (each.method, each.path) == ("post", "/event"))
     taken = 0
     for case in _cases(post, GenerationMode.POSITIVE, 200):
@@ -160,7 +160,7 @@ def _has_fractions(body: object) -> bool:
 
 
 def test_an_event_is_stored_if_and_only_if_the_document_calls_it_valid(
-    collector: Collector, document: dict[str, Any]
+    ours: Collector, document: dict[str, Any]
 ) -> None:
     schema = document["components"]["schemas"]["Event"]
 
@@ -168,7 +168,7 @@ def test_an_event_is_stored_if_and_only_if_the_document_calls_it_valid(
     @given(_changes(_BODY_VALUES))
     def check(changes: dict[str, Any]) -> None:
         event = _without_missing({**_EVENT, **changes})
-        response = collector.post(event)
+        response = ours.post(event)
         assert response.status == (200 if jsonschema_rs.is_valid(schema, event) else 400), response.body
         wrong = [error["field"] for error in response.json().get("errors", [])]
         assert wrong == [name for name in _NAMES if not _is_right(schema, event, name)]
@@ -178,14 +178,14 @@ def test_an_event_is_stored_if_and_only_if_the_document_calls_it_valid(
 
 @pytest.mark.parametrize("sid", _SIDS, ids=repr)
 def test_a_session_id_is_taken_if_and_only_if_the_document_calls_it_valid(
-    collector: Collector, document: dict[str, Any], sid: Any
+    ours: Collector, document: dict[str, Any], sid: Any
 ) -> None:
     schema = document["components"]["schemas"]["Event"]["properties"]["sid"]
-    assert collector.post({**_EVENT, "sid": sid}).status == (200 if jsonschema_rs.is_valid(schema, sid) else 400)
+    assert ours.post({**_EVENT, "sid": sid}).status == (200 if jsonschema_rs.is_valid(schema, sid) else 400)
 
 
 def test_a_query_is_stored_if_and_only_if_the_document_calls_its_parameters_valid(
-    collector: Collector, document: dict[str, Any]
+    ours: Collector, document: dict[str, Any]
 ) -> None:
     parameters = document["paths"]["/event"]["get"]["parameters"]
 
@@ -194,7 +194,7 @@ def test_a_query_is_stored_if_and_only_if_the_document_calls_its_parameters_vali
     def check(changes: dict[str, str]) -> None:
         fields = _without_missing({**_EVENT, **_KNOWN, "resp_type": "json", **changes})
         query = {name: str(value) for name, value in fields.items()}
-        response = collector.send("GET", f"/event?{urlencode(query)}")
+        response = ours.send("GET", f"/event?{urlencode(query)}")
         is_valid = all(_is_valid(parameter, query.get(parameter["name"])) for parameter in parameters)
         assert response.status == (200 if is_valid else 400), response.body
 
@@ -236,8 +236,8 @@ def _is_valid_json(content: dict[str, Any], text: str) -> bool:
         return False
 
 
-def test_the_document_is_an_openapi_document(collector: Collector) -> None:
-    schemathesis.openapi.from_url(f"http://127.0.0.1:{collector.port}/openapi.json").validate()
+def test_the_document_is_an_openapi_document(ours: Collector) -> None:
+    schemathesis.openapi.from_url(f"http://127.0.0.1:{ours.port}/openapi.json").validate()
 
 
 def test_the_document_names_every_parameter_field_and_status(document: dict[str, Any]) -> None:
@@ -260,7 +260,7 @@ def test_every_schema_of_the_document_is_one(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("event", [{"ea": "a", "ec": "c", "sid": 1, "aid": "x", "uid": "u"}, [{"ea": 1}], {"ea": 1}])
-def test_answers_fit_the_schemas(collector: Collector, document: dict[str, Any], event: object) -> None:
-    answer = collector.post(json.loads(json.dumps(event))).json()
+def test_answers_fit_the_schemas(ours: Collector, document: dict[str, Any], event: object) -> None:
+    answer = ours.post(json.loads(json.dumps(event))).json()
     name = "BatchAnswer" if answer.get("type") == "batch" else "Answer" if "dgs" in answer else "Refusal"
     assert jsonschema_rs.is_valid(document["components"]["schemas"][name], answer)

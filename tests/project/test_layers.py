@@ -13,16 +13,15 @@ _ROOT = Path(__file__).parents[2]
 _MODULES = sorted(path for package in ("wal", "collector") for path in (_ROOT / package).rglob("*.py"))
 _PURE = {
     *(f"wal/{name}.py" for name in ("format", "retention", "room")),
-    *(f"collector/ingest/{name}.py" for name in ("decode", "session", "redirect", "cors", "answer", "envelope")),
-    *(
-        f"collector/ingest/{name}.py"
-        for name in ("admission", "client", "cookie", "inflate", "privacy", "query", "rate")
-    ),
+    *(f"collector/ingest/{name}.py" for name in ("decode", "session", "redirect", "cors", "responses", "envelope")),
+    *(f"collector/ingest/{name}.py" for name in ("admission", "client", "cookie", "privacy", "query", "rate")),
+    *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
     *(f"collector/{name}.py" for name in ("notices", "server/backoff", "settings_faults", "ship/credentials")),
 }
 _FORBIDDEN = {
     "wal/": ("collector", "starlette", "uvicorn", "msgspec"),
     "collector/ingest/": ("collector.ship", "collector.app", "collector.cli", "collector.shard"),
+    "collector/http/": ("collector.ingest", "collector.ship", "collector.app", "collector.cli", "collector.registry"),
     "collector/ship/": ("collector.ingest", "collector.app", "collector.cli", "collector.shard"),
     "collector/ship/sinks/": ("starlette", "wal"),
 }

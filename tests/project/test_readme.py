@@ -13,8 +13,8 @@ import pytest
 import zstandard
 
 from collector import config
+from collector.http.status import STATUS
 from collector.ingest.privacy import ADDRESSES, USER_AGENTS
-from collector.problems import STATUS
 from tests.collector.ship.batches import record
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
 

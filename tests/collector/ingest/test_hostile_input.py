@@ -10,8 +10,8 @@ import zstandard
 
 from collector.config import Property
 from collector.errors import TooLarge
+from collector.http.inflate import inflate
 from collector.ingest.client import client_of
-from collector.ingest.inflate import inflate
 from collector.ingest.redirect import Signer
 from collector.ingest.target import Targets
 from collector.registry import Registry

@@ -11,15 +11,15 @@ import pytest
 from msgspec.structs import astuple, replace
 
 from collector.config import Limits
-from collector.dead_letters import Form
 from collector.errors import BadEvent, BadTarget, NotAClick, Refusal, Rejected, TooLarge
-from collector.ingest.answer import Answer
+from collector.http.response import Response
 from collector.ingest.envelope import Visit
-from collector.ingest.request import Request
+from collector.ingest.query import parse_pairs
+from collector.ingest.request import EventRequest
 from collector.ingest.session import Session
 from collector.ingest.target import Face, Target
 from collector.registry import Property
-from tests.collector.live_intake import NOW_MS, SESSIONS, Logs, live_intake, pairs_of
+from tests.collector.live_intake import NOW_MS, SESSIONS, Logs, live_intake, pairs_of, request_of
 from tests.collector.properties import prepared
 
 NOW = NOW_MS // 1000
@@ -34,13 +34,12 @@ def _request(
     fault: Refusal | None = None,
     user_agent: str | None = None,
     **members: Any,
-) -> Request:
+) -> EventRequest:
     """A request to a property, which may differ from the plainest in what a test names."""
     visit = Visit(prop, NOW_MS, "203.0.113.7", user_agent, None, is_s2s=False, warnings=[])
     where = b"https://shop.example.com/" if face is Face.REDIRECT else None
     target = Target(prop, face, is_s2s=False, location=where, fault=fault)
-    plain = Request(target, visit, b"", b"", with_cookie=False, is_https=False, is_stored=True)
-    return replace(plain, **members)
+    return request_of(target, visit, **members)
 
 
 def _run(folder: Path, use: Callable[[Logs], Awaitable[None]], limits: Limits | None = None) -> None:
@@ -73,7 +72,7 @@ def _hits(records: list[dict[str, Any]]) -> list[tuple[int, bool]]:
     return [(record["session"]["hits"], record["session"]["new"]) for record in records]
 
 
-def _cookie(answer: Answer) -> Session | None:
+def _cookie(answer: Response) -> Session | None:
     token = dict(pairs_of(answer.headers))[b"set-cookie"].partition(b"=")[2].partition(b";")[0]
     return SESSIONS.read(PORTAL, token)
 
@@ -84,7 +83,7 @@ def _cookie(answer: Answer) -> Session | None:
 def test_one_event_is_stored_as_it_came_and_named_in_the_answer(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = b'{"ea":"view","n":1.50}'
-        status, headers, _, _ = astuple(await logs.intake.take_body(_request(), body, is_ndjson=False))
+        status, headers, _ = astuple(await logs.take(_request(), body, is_ndjson=False))
         (record,) = logs.stored
         assert (status, dict(pairs_of(headers))[b"x-event-id"].decode()) == (200, record["id"])
         assert (record["event"], record["received_at"], record["ip"]) == (
@@ -100,7 +99,7 @@ def test_one_event_is_stored_as_it_came_and_named_in_the_answer(tmp_path: Path) 
 def test_one_event_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         request = _request(token=_token(_known("u")), with_cookie=True)
-        answer = await logs.intake.take_body(request, json.dumps(_event("u")).encode(), is_ndjson=False)
+        answer = await logs.take(request, json.dumps(_event("u")).encode(), is_ndjson=False)
         assert _hits(logs.stored) == [(5, False)]
         assert logs.stored[0]["session"]["id"] == "77"
         assert _cookie(answer) == replace(_known("u", 5), last_hit=NOW)
@@ -123,7 +122,7 @@ def test_a_visitor_is_known_by_user_else_by_device_else_by_token(
 ) -> None:
     async def use(logs: Logs) -> None:
         request = _request(token=_token(_known(known)) if known else b"")
-        await logs.intake.take_body(request, json.dumps({"ea": "view", **event}).encode(), is_ndjson=False)
+        await logs.take(request, json.dumps({"ea": "view", **event}).encode(), is_ndjson=False)
         assert logs.stored[0]["au_id"] == str(SESSIONS.au_id(PORTAL, visitor))
 
     _run(tmp_path, use)
@@ -132,15 +131,15 @@ def test_a_visitor_is_known_by_user_else_by_device_else_by_token(
 def test_visitors_of_whom_nothing_is_known_are_not_one(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         for _ in range(5):
-            await logs.intake.take_body(_request(), b'{"ea":"view"}', is_ndjson=False)
+            await logs.take(_request(), b'{"ea":"view"}', is_ndjson=False)
         assert len({record["au_id"] for record in logs.stored}) == 5
 
     _run(tmp_path, use)
 
 
-async def _refused(logs: Logs, request: Request, body: bytes, *, is_ndjson: bool = False) -> Rejected:
+async def _refused(logs: Logs, request: EventRequest, body: bytes, *, is_ndjson: bool = False) -> Rejected:
     with pytest.raises(Rejected) as caught:
-        await logs.intake.take_body(request, body, is_ndjson=is_ndjson)
+        await logs.take(request, body, is_ndjson=is_ndjson)
     return caught.value
 
 
@@ -159,7 +158,7 @@ async def _refused(logs: Logs, request: Request, body: bytes, *, is_ndjson: bool
     ],
 )
 def test_what_is_refused_for_its_content_is_a_dead_letter_and_no_record(
-    tmp_path: Path, body: bytes, is_ndjson: bool, request_: Request, kind: type[Rejected]
+    tmp_path: Path, body: bytes, is_ndjson: bool, request_: EventRequest, kind: type[Rejected]
 ) -> None:
     async def use(logs: Logs) -> None:
         error = await _refused(logs, request_, body, is_ndjson=is_ndjson)
@@ -174,7 +173,7 @@ def test_what_is_refused_for_its_content_is_a_dead_letter_and_no_record(
 def test_an_event_over_its_limit_is_refused(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         exact = b'{"ea":"view","x":"%b"}' % (b"x" * (2048 - 20))
-        await logs.intake.take_body(_request(), exact, is_ndjson=False)
+        await logs.take(_request(), exact, is_ndjson=False)
         assert type(await _refused(logs, _request(), exact + b" ")) is TooLarge
         assert len(logs.stored) == 1
 
@@ -184,7 +183,7 @@ def test_an_event_over_its_limit_is_refused(tmp_path: Path) -> None:
 def test_a_query_without_an_event_is_refused_and_leaves_no_empty_letter(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         with pytest.raises(Rejected, match="no event"):
-            await logs.intake.take(_request(), b"", b"", Form.QUERY)
+            await logs.take(_request(pairs=parse_pairs(b"portal_id=1")), b"")
         assert logs.dead == []
 
     _run(tmp_path, use)
@@ -199,7 +198,7 @@ def test_a_batch_is_stored_in_its_order_with_consecutive_ids(tmp_path: Path, is_
     body = b"\r\n".join(json.dumps(event).encode() for event in events) if is_ndjson else _batch(*events)
 
     async def use(logs: Logs) -> None:
-        answer = await logs.intake.take_body(_request(), body, is_ndjson=is_ndjson)
+        answer = await logs.take(_request(), body, is_ndjson=is_ndjson)
         stored = logs.stored
         assert [record["event"] for record in stored] == events
         assert json.loads(answer.body) == {
@@ -217,7 +216,7 @@ def test_a_batch_is_stored_in_its_order_with_consecutive_ids(tmp_path: Path, is_
 def test_within_a_batch_each_visitor_goes_on_with_a_session_of_its_own(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = _batch(_event("a"), _event("b"), _event("a"), _event("b"), _event("a"))
-        answer = await logs.intake.take_body(_request(with_cookie=True), body, is_ndjson=False)
+        answer = await logs.take(_request(with_cookie=True), body, is_ndjson=False)
         assert _hits(logs.stored) == [(1, True), (1, True), (2, False), (2, False), (3, False)]
         last = _cookie(answer)
         assert last
@@ -229,7 +228,7 @@ def test_within_a_batch_each_visitor_goes_on_with_a_session_of_its_own(tmp_path:
 def test_a_batch_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         request = _request(token=_token(_known("a")), with_cookie=True)
-        answer = await logs.intake.take_body(request, _batch(_event("a"), _event(), _event("a")), is_ndjson=False)
+        answer = await logs.take(request, _batch(_event("a"), _event(), _event("a")), is_ndjson=False)
         assert _hits(logs.stored) == [(5, False), (6, False), (7, False)]
         assert _cookie(answer) == replace(_known("a", 7), last_hit=NOW)
 
@@ -239,7 +238,7 @@ def test_a_batch_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None:
 def test_one_bad_event_does_not_sink_the_others_and_is_a_dead_letter(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = b'[{"ea":"a"},7,{"ea":"b"},{"ec":"x"},{"ea":"c"}]'
-        status, _, answer, _ = astuple(await logs.intake.take_body(_request(), body, is_ndjson=False))
+        status, _, answer = astuple(await logs.take(_request(), body, is_ndjson=False))
         assert status == 200
         assert [verdict["index"] for verdict in json.loads(answer)["rejected"]] == [1, 3]
         assert json.loads(answer)["ids"] == [record["id"] for record in logs.stored]
@@ -254,7 +253,7 @@ def test_one_bad_event_does_not_sink_the_others_and_is_a_dead_letter(tmp_path: P
 def test_a_line_of_other_bytes_does_not_sink_the_others(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = b'{"ea":"a"}\n{"ea":"\xff"}\n{"ea":"b"\n{"ea":"c"}'
-        answer = await logs.intake.take_body(_request(), body, is_ndjson=True)
+        answer = await logs.take(_request(), body, is_ndjson=True)
         assert [verdict["index"] for verdict in json.loads(answer.body)["rejected"]] == [1, 2]
         assert [record["event"]["ea"] for record in logs.stored] == ["a", "c"]
 
@@ -264,7 +263,7 @@ def test_a_line_of_other_bytes_does_not_sink_the_others(tmp_path: Path) -> None:
 def test_a_batch_without_a_good_event_is_400_and_all_dead_letters(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         request = _request(with_cookie=True)
-        status, headers, _, _ = astuple(await logs.intake.take_body(request, b"[{},{},7]", is_ndjson=False))
+        status, headers, _ = astuple(await logs.take(request, b"[{},{},7]", is_ndjson=False))
         assert status == 400
         assert not {b"x-event-ack", b"set-cookie"} & set(dict(pairs_of(headers)))
         assert (logs.stored, [letter["raw"] for letter in logs.dead]) == ([], [[{}, {}, 7]])
@@ -286,7 +285,7 @@ def test_a_batch_whose_query_is_wrong_is_refused_whole_and_every_event_a_dead_le
 
 def test_a_batch_of_too_many_events_is_refused_whole(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
-        await logs.intake.take_body(_request(), _batch(*[_event()] * 3), is_ndjson=False)
+        await logs.take(_request(), _batch(*[_event()] * 3), is_ndjson=False)
         assert type(await _refused(logs, _request(), _batch(*[_event()] * 4))) is TooLarge
         assert len(logs.stored) == 3
 
@@ -299,7 +298,7 @@ def test_a_batch_that_is_too_large_for_one_append_is_413_and_nothing_of_it_is_st
         error = await _refused(logs, request, _batch(*[_event(x="x" * 8400)] * 1000))
         assert type(error) is TooLarge
         assert "fewer" in error.refusal.message
-        await logs.intake.take_body(request, _batch(_event(), _event()), is_ndjson=False)
+        await logs.take(request, _batch(_event(), _event()), is_ndjson=False)
         assert [record["id"].partition("-")[2] for record in logs.stored] == ["1", "2"]
 
     _run(tmp_path, use)
@@ -310,8 +309,8 @@ def test_every_event_of_a_batch_counts_against_the_rate(tmp_path: Path) -> None:
 
     async def use(logs: Logs) -> None:
         assert prop.rate
-        await logs.intake.take_body(_request(prop), _batch(*[_event()] * 4), is_ndjson=False)
-        await logs.intake.take_body(_request(prop), b'{"ea":"view"}', is_ndjson=False)
+        await logs.take(_request(prop), _batch(*[_event()] * 4), is_ndjson=False)
+        await logs.take(_request(prop), b'{"ea":"view"}', is_ndjson=False)
         assert prop.rate.wait_seconds(0) > 0
 
     _run(tmp_path, use)
@@ -324,7 +323,7 @@ def test_every_event_of_a_batch_counts_against_the_rate(tmp_path: Path) -> None:
 def test_head_is_answered_and_leaves_nothing(tmp_path: Path, body: bytes) -> None:
     async def use(logs: Logs) -> None:
         request = _request(is_stored=False, with_cookie=True)
-        status, headers, _, _ = astuple(await logs.intake.take_body(request, body, is_ndjson=False))
+        status, headers, _ = astuple(await logs.take(request, body, is_ndjson=False))
         assert status == 200
         assert not {b"x-event-ack", b"x-event-id", b"set-cookie"} & set(dict(pairs_of(headers)))
         assert (logs.stored, logs.dead) == ([], [])
@@ -336,7 +335,7 @@ def test_head_is_answered_and_leaves_nothing(tmp_path: Path, body: bytes) -> Non
 def test_head_of_what_is_refused_leaves_no_dead_letter(tmp_path: Path, body: bytes) -> None:
     async def use(logs: Logs) -> None:
         with contextlib.suppress(Rejected):
-            answer = await logs.intake.take_body(_request(is_stored=False), body, is_ndjson=False)
+            answer = await logs.take(_request(is_stored=False), body, is_ndjson=False)
             assert answer.status == 400
         assert (logs.stored, logs.dead) == ([], [])
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-import uvicorn
 import zstandard
 from msgspec import Struct
 from uvicorn.server import ServerState
@@ -22,12 +21,16 @@ from uvicorn.server import ServerState
 import collector
 import wal
 from collector.config import Limits, Property
-from collector.ingest.connection import STATE, Connection, Connections
-from collector.ingest.direct import Direct
+from collector.http.connection import Connection
+from collector.http.connections import STATE, Connections
+from collector.http.exchange import Exchange
+from collector.http.in_flight import InFlight
+from collector.http.request import Request
+from collector.http.response import Pending
+from collector.http.routes import Routes
+from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.envelope import Visit
-from collector.ingest.intake import Stored, StoredBatch
-from collector.ingest.request import Request
-from collector.ingest.route import not_found
+from collector.ingest.outcome import AllRefused, Batch, StoredBatch
 from collector.notices import Notices
 from tests.collector.live_intake import endpoint, live_intake
 from tests.collector.silent_transport import SilentTransport
@@ -68,7 +71,7 @@ REFUSALS: Final = {
     "a gzip cut short": (_request("POST", PAIR, gzip.compress(b"{}")[:-4], "content-encoding: gzip", *JSON), 400),
     "another content type": (_request("POST", PAIR, b"{}", "content-type: image/png"), 415),
     "a form with too many fields": (
-        _request("POST", PAIR, b"a=1&" * 1500, "content-type: application/x-www-form-urlencoded"),
+        _request("POST", PAIR, b"a=1&" * 1010, "content-type: application/x-www-form-urlencoded"),
         400,
     ),
     "another response type": (_request("POST", "portal_id=1&prop_id=2&resp_type=bogus", b'{"ea":"a"}', *JSON), 400),
@@ -115,12 +118,9 @@ class _Transport(SilentTransport):
 class _Client:
     """One connection, opened again where it was closed."""
 
-    def __init__(self, app: Direct) -> None:
-        self._connections = Connections(LIMITS, app.begins, Notices())
-        self._config = uvicorn.Config(
-            app, http=Connection, ws="none", lifespan="off", interface="asgi3", proxy_headers=False, log_config=None
-        )
-        self._config.load()
+    def __init__(self, served: EventEndpoint) -> None:
+        in_flight = InFlight(LIMITS.in_flight_bytes)
+        self._connections = Connections(LIMITS, Routes({}, served), in_flight=in_flight, notices=Notices())
         self._transport = _Transport()
         self._transport.closed = True
 
@@ -128,7 +128,7 @@ class _Client:
         """The status of the answer."""
         if self._transport.closed:
             state = {STATE: self._connections}
-            self._connection = Connection(config=self._config, server_state=ServerState(), app_state=state)
+            self._connection = Connection(server_state=ServerState(), app_state=state)
             self._transport = _Transport()
             self._connection.connection_made(self._transport)
         self._transport.answered.clear()
@@ -146,7 +146,18 @@ class _Client:
 def _kept() -> int:
     """Objects that must not outlive their request."""
     gc.collect()
-    kinds = (BaseException, types.FrameType, types.TracebackType, Request, Stored, StoredBatch, Visit)
+    kinds = (
+        BaseException,
+        types.FrameType,
+        types.TracebackType,
+        Exchange,
+        Request,
+        Pending,
+        Batch,
+        StoredBatch,
+        AllRefused,
+        Visit,
+    )
     return sum(isinstance(each, kinds) for each in gc.get_objects())
 
 
@@ -156,9 +167,7 @@ def test_a_thousand_refusals_over_one_connection_leave_nothing(tmp_path: Path, k
 
     async def run() -> None:
         async with live_intake(tmp_path, LIMITS) as logs:
-            app = Direct(not_found)
-            app.serve({"/event": endpoint(logs, *PROPERTIES, limits=LIMITS)})
-            client = _Client(app)
+            client = _Client(endpoint(logs, *PROPERTIES, limits=LIMITS))
             try:
                 for _ in range(10):
                     last = await client.ask(request)
@@ -176,9 +185,7 @@ def test_a_thousand_refusals_over_one_connection_leave_nothing(tmp_path: Path, k
 def test_a_thousand_requests_to_a_log_that_takes_none_leave_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with live_intake(tmp_path, LIMITS) as logs:
-            app = Direct(not_found)
-            app.serve({"/event": endpoint(logs, *PROPERTIES, limits=LIMITS)})
-            client = _Client(app)
+            client = _Client(endpoint(logs, *PROPERTIES, limits=LIMITS))
             await logs.committer.close()
             try:
                 for _ in range(10):
@@ -224,7 +231,7 @@ def _is_harmless(kind: Any) -> bool:
 
 def test_the_garbage_collector_sees_every_struct_that_can_reach_an_exception_a_frame_or_a_future() -> None:
     hidden = list(_hidden_structs())
-    assert {each.__name__ for each in hidden} >= {"Answer", "Session", "Event"}
+    assert {each.__name__ for each in hidden} >= {"Response", "Session", "Event"}
     assert [
         f"{each.__name__}.{field.name}"
         for each in hidden

@@ -12,6 +12,9 @@ from starlette.types import Message, Scope
 
 from collector.config import Limits
 from collector.errors import RelayBlocked
+from collector.http.asgi import AsgiFace
+from collector.http.in_flight import InFlight
+from collector.http.routes import Routes
 from collector.ingest.relay import RelayEndpoint
 
 KEY = b"key-a-0123456789abcdef"
@@ -44,14 +47,17 @@ class Stub:
         return records[-1][0] + 1
 
 
-def _endpoint(relays: Stub) -> RelayEndpoint:
-    return RelayEndpoint(relays=relays, key_digests=(blake2b(KEY).digest(),), limits=LIMITS)
+def _endpoint(relays: Stub) -> AsgiFace:
+    endpoint = RelayEndpoint(relays=relays, key_digests=(blake2b(KEY).digest(),), limits=LIMITS)
+    return AsgiFace(Routes({}, endpoint), LIMITS, InFlight(LIMITS.in_flight_bytes))
 
 
-async def _post(endpoint: RelayEndpoint, body: bytes) -> tuple[int, bytes]:
+async def _post(endpoint: AsgiFace, body: bytes) -> tuple[int, bytes]:
     scope: Scope = {
         "type": "http",
+        "http_version": "1.1",
         "method": "POST",
+        "path": "/relay",
         "query_string": f"log_id={NODE}".encode(),
         "headers": [(b"x-write-key", KEY), (b"content-length", b"%d" % len(body))],
     }

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import tests.collector.live_intake as live_intake_module
 from collector import config
-from collector.ingest.answer import GIF
-from collector.ingest.route import EventEndpoint
+from collector.ingest.endpoint import EventEndpoint
+from collector.ingest.responses import GIF
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 from tests.running import PATIENCE_SECONDS
 from tests.wal.faulty_files import FaultyFiles
@@ -21,12 +20,6 @@ EVENT = json.dumps({"ea": "click", "ec": "c", "sid": 1, "aid": "a", "uid": "u"})
 PROPERTY = config.Property(portal_id=1, prop_id=2, redirect_hosts=("shop.example.com",))
 CLICK = "&redirect_url=https%3A%2F%2Fshop.example.com%2F"
 FACES = ("javascript", "json", "pixel")
-
-
-@pytest.fixture(params=["at once", "coroutine"], autouse=True)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways through the endpoint keep the same rules."""
-    monkeypatch.setattr(live_intake_module, "tries_at_once", request.param == "at once")
 
 
 def _run(folder: Path, use: Callable[[FaultyFiles, Logs, EventEndpoint], Awaitable[None]]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.errors import BadEvent, Rejected, TooLarge, UnsupportedMedia
-from collector.ingest.inflate import inflate
+from collector.http.inflate import inflate
 
 LIMIT = 100_000
 TEXT = b'{"ea":"view","ec":"product"}' * 300

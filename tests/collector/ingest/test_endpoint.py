@@ -1,6 +1,7 @@
 """The endpoint: which check comes before which, and forms, keys and rates on their way through it."""
 
 import asyncio
+import errno
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -8,24 +9,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from starlette.types import Message
 
-import tests.collector.live_intake as live_intake_module
 from collector.config import Limits, Property
+from collector.http.response import Pending, response_of
 from collector.ingest.redirect import Signer
-from tests.collector.live_intake import SECRET, Got, Logs, ask, endpoint, live_intake, scope_of
+from collector.ingest.request import EventRequest
+from tests.collector.live_intake import SECRET, Got, Logs, ask, endpoint, head_for, live_intake
+from tests.wal.faulty_files import FaultyFiles
 
 PAIR = "portal_id=1&prop_id=2&resp_type=json"
 FORM = "application/x-www-form-urlencoded"
 WEB = Property(1, 2, required=("ea",), origins=("https://shop.example.com",), redirect_hosts=("shop.example.com",))
 KEYED = Property(1, 2, required=("ea",), write_keys=("env:OLD_KEY", "env:NEW_KEY"))
 Ask = Callable[..., Awaitable[Got]]
-
-
-@pytest.fixture(params=["at once", "coroutine"], autouse=True)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways through the endpoint keep the same rules."""
-    monkeypatch.setattr(live_intake_module, "tries_at_once", request.param == "at once")
 
 
 def _serve(
@@ -335,22 +331,33 @@ def test_a_listed_property_holds_a_foreign_page_to_its_referer_and_sends_a_perso
 def test_a_batch_is_not_kept_while_its_events_wait_for_the_disk(tmp_path: Path) -> None:
     async def run() -> None:
         body = json.dumps([{"ea": "view", "uid": f"u-{number}"} for number in range(9)]).encode()
-        sent: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
         async with live_intake(tmp_path) as logs:
+            served = endpoint(logs, WEB)
+            request = served.admit(head_for("POST", PAIR, body))
+            assert isinstance(request, EventRequest)
             held = sys.getrefcount(body)
-            serving = asyncio.create_task(endpoint(logs, WEB)(scope_of("POST", PAIR, body), receive, send))
-            await asyncio.sleep(0)
-            assert (serving.done(), logs.committer.next_sequence) == (False, 10)
+            request.body = body
+            pending = served.take(request)
+            assert isinstance(pending, Pending)
+            assert (pending.until.done(), logs.committer.next_sequence) == (False, 10)
             assert sys.getrefcount(body) == held
-            await serving
-            assert sent[0]["status"] == 200
+            assert (await response_of(pending)).status == 200
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("face", "status"), [("json", 503), ("redirect", 302)])
+def test_a_block_that_fails_refuses_all_who_wait_for_it(tmp_path: Path, face: str, status: int) -> None:
+    async def run() -> None:
+        files = FaultyFiles()
+        async with live_intake(tmp_path, files=files) as logs:
+            served = endpoint(logs, WEB)
+            files.fail("write", errno.ENOSPC)
+            query = PAIR.replace("json", face) + "&redirect_url=https://shop.example.com/"
+            answers = await asyncio.gather(*(ask(served, "POST", query, b'{"ea":"click"}') for _ in range(3)))
+            assert {answer.status for answer in answers} == {status}
+            assert not any(b"x-event-ack" in dict(answer.headers) for answer in answers)
+            assert logs.stored == []
 
     asyncio.run(run())
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from collector import errors
-from collector.problems import STATUS, refusal_of
+from collector.http.status import STATUS, refusal_of
 from wal.errors import Corrupt, LogClosed, LogFull, LogLocked, LogPoisoned, RecordTooLarge, WalError
 
 

@@ -1,10 +1,11 @@
 """The one table from what can go wrong to an HTTP status, and the refusal that an error stands for."""
 
+import logging
 from typing import Final
 
 from collector import errors
-from collector.errors import Refusal, Rejected, Unconfirmed
-from wal.errors import RecordTooLarge
+from collector.errors import Overloaded, Refusal, Rejected, Unconfirmed
+from wal.errors import RecordTooLarge, WalError
 
 STATUS: Final[dict[str, int]] = {
     errors.BadRequest.code: 400,
@@ -35,11 +36,20 @@ UNCONFIRMED: Final = Refusal(
 UNAVAILABLE: Final = Refusal("unavailable", "the event could not be stored; send it again later", retry_seconds=1)
 _RECORD_TOO_LARGE: Final = Refusal(errors.TooLarge.code, "the event is too large for the log")
 
+logger = logging.getLogger(__name__)
 
-def refusal_of(error: Exception) -> Refusal:
-    """What the client is told of an error: why its event was rejected, or that the collector could not take it."""
+
+def refusal_of(error: BaseException) -> Refusal:
+    """What the client is told of an error: why its event was rejected, or that the collector could not take it.
+
+    A bug is the latter too, and the process log has its traceback.
+    """
     if isinstance(error, Rejected):
         return error.refusal
     if isinstance(error, Unconfirmed):
         return UNCONFIRMED
-    return _RECORD_TOO_LARGE if isinstance(error, RecordTooLarge) else UNAVAILABLE
+    if isinstance(error, RecordTooLarge):
+        return _RECORD_TOO_LARGE
+    if not isinstance(error, (Overloaded, WalError)):
+        logger.error("a bug: a request is refused with 503", exc_info=error)
+    return UNAVAILABLE

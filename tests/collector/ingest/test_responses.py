@@ -18,20 +18,19 @@ from collector.errors import (
     TooFast,
     TooLarge,
 )
-from collector.ingest.answer import (
+from collector.http.status import refusal_of
+from collector.ingest.responses import (
     GIF,
-    batch_answer,
-    document_answer,
-    event_answer,
+    batch_response,
     event_object,
-    preflight_answer,
-    redirect_answer,
-    refusal_answer,
+    event_response,
+    faced_refusal,
+    preflight_response,
+    redirect_response,
     stored_headers,
 )
 from collector.ingest.session import Session
 from collector.ingest.target import Face
-from collector.problems import refusal_of
 from tests.collector.live_intake import pairs_of
 from wal.errors import LogFull, WalError
 
@@ -68,21 +67,21 @@ def _object(session: Session = SESSION, aid: str = "a-1") -> dict[str, Any]:
     [(Face.JAVASCRIPT, b'_event_callback_data({"aid":"a-1"});'), (Face.JSON, OBJECT), (Face.PIXEL, GIF)],
 )
 def test_a_stored_event_is_answered_200_in_its_face(face: Face, body: bytes) -> None:
-    status, headers, sent, _ = astuple(event_answer(face, None, OBJECT, EXTRA))
+    status, headers, sent = astuple(event_response(face, None, OBJECT, EXTRA))
     assert (status, sent) == (200, body)
     assert dict(pairs_of(headers)) == {b"content-type": TYPES[face], **ALWAYS, **STORED, **dict([COOKIE])}
     assert len(pairs_of(headers)) == len(dict(pairs_of(headers)))
 
 
 def test_a_stored_click_is_sent_to_its_location() -> None:
-    status, headers, body, _ = astuple(event_answer(Face.REDIRECT, WHERE, OBJECT, EXTRA))
+    status, headers, body = astuple(event_response(Face.REDIRECT, WHERE, OBJECT, EXTRA))
     assert (status, body) == (302, b"")
     assert dict(pairs_of(headers)) == {b"location": WHERE, **ALWAYS, **STORED, **dict([COOKIE])}
 
 
 def test_a_click_that_was_not_stored_goes_on_and_claims_nothing() -> None:
-    status, headers, body, closes = astuple(redirect_answer(WHERE, b""))
-    assert (status, body, closes) == (302, b"", False)
+    status, headers, body = astuple(redirect_response(WHERE, b""))
+    assert (status, body) == (302, b"")
     assert pairs_of(headers) == [(b"location", WHERE), *ALWAYS.items()]
 
 
@@ -120,7 +119,7 @@ def test_any_aid_comes_back_as_sent(aid: str) -> None:
 
 @pytest.mark.parametrize("aid", ["</script><script>alert(1)//", "<!--", "]]>", "&lt;", "\u2028\u2029", "é <\u2028> &"])
 def test_nothing_breaks_out_of_the_script(aid: str) -> None:
-    body = event_answer(Face.JAVASCRIPT, None, event_object(SESSION, 0, aid, b""), b"").body
+    body = event_response(Face.JAVASCRIPT, None, event_object(SESSION, 0, aid, b""), b"").body
     assert not set(b"<>&") & set(body)
     assert not {"\u2028", "\u2029"} & set(body.decode())
     value = json.loads(body.removeprefix(b"_event_callback_data(").removesuffix(b");"))
@@ -128,7 +127,7 @@ def test_nothing_breaks_out_of_the_script(aid: str) -> None:
 
 
 def test_json_is_not_escaped_as_a_script_is() -> None:
-    assert event_answer(Face.JSON, None, b'{"aid":"<&>"}', b"").body == b'{"aid":"<&>"}'
+    assert event_response(Face.JSON, None, b'{"aid":"<&>"}', b"").body == b'{"aid":"<&>"}'
 
 
 def test_the_pixel_is_a_transparent_gif_of_one_pixel_in_43_bytes() -> None:
@@ -142,7 +141,7 @@ def test_the_pixel_is_a_transparent_gif_of_one_pixel_in_43_bytes() -> None:
 @pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON, Face.REDIRECT])
 def test_a_refusal_is_json_with_the_faults_of_fields(face: Face) -> None:
     error = BadEvent('not "as" it must be', (Fault("ea", "missing"), Fault("sid", "expected `int` >= 0")))
-    status, headers, body, _ = astuple(refusal_answer(face, refusal_of(error)))
+    status, headers, body = astuple(faced_refusal(face, refusal_of(error)))
     assert status == 400
     assert dict(pairs_of(headers)) == {b"content-type": b"application/json", **ALWAYS}
     assert list(json.loads(body).items()) == [
@@ -154,18 +153,18 @@ def test_a_refusal_is_json_with_the_faults_of_fields(face: Face) -> None:
 
 @pytest.mark.parametrize(("status", "error"), [(400, BadTarget("x")), (404, NotFound()), (503, LogFull("x"))])
 def test_a_refused_pixel_stays_a_gif_with_the_status(status: int, error: Exception) -> None:
-    answer = refusal_answer(Face.PIXEL, refusal_of(error))
+    answer = faced_refusal(Face.PIXEL, refusal_of(error))
     assert (answer.status, answer.body) == (status, GIF)
     assert dict(pairs_of(answer.headers))[b"content-type"] == b"image/gif"
 
 
 @pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON, Face.REDIRECT])
 def test_not_found_is_exactly_its_message(face: Face) -> None:
-    assert json.loads(refusal_answer(face, refusal_of(NotFound())).body) == {"message": "404 not found"}
+    assert json.loads(faced_refusal(face, refusal_of(NotFound())).body) == {"message": "404 not found"}
 
 
 def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
-    headers = dict(pairs_of(refusal_answer(Face.JSON, refusal_of(MethodNotAllowed(b"GET, HEAD"))).headers))
+    headers = dict(pairs_of(faced_refusal(Face.JSON, refusal_of(MethodNotAllowed(b"GET, HEAD"))).headers))
     assert headers[b"allow"] == b"GET, HEAD"
 
 
@@ -182,31 +181,16 @@ def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
 )
 @pytest.mark.parametrize("face", list(Face))
 def test_what_may_be_sent_again_says_when(face: Face, error: Exception, seconds: bytes | None) -> None:
-    assert dict(pairs_of(refusal_answer(face, refusal_of(error)).headers)).get(b"retry-after") == seconds
-
-
-@pytest.mark.parametrize(
-    ("error", "is_closed"),
-    [
-        (SlowBody("x"), True),
-        (TooLarge("x"), True),
-        (BadEvent("x"), False),
-        (TooFast("x", 1), False),
-        (LogFull("x"), False),
-    ],
-)
-@pytest.mark.parametrize("face", list(Face))
-def test_a_connection_ends_where_a_body_is_not_waited_for(face: Face, error: Exception, is_closed: bool) -> None:
-    assert refusal_answer(face, refusal_of(error)).closes is is_closed
+    assert dict(pairs_of(faced_refusal(face, refusal_of(error)).headers)).get(b"retry-after") == seconds
 
 
 @pytest.mark.parametrize("face", list(Face))
 def test_a_refusal_carries_the_headers_that_every_answer_does(face: Face) -> None:
-    assert COOKIE in pairs_of(refusal_answer(face, refusal_of(BadEvent("x")), COOKIE_LINE).headers)
+    assert COOKIE in pairs_of(faced_refusal(face, refusal_of(BadEvent("x")), COOKIE_LINE).headers)
 
 
 def test_a_fault_of_ours_shows_no_path_of_ours() -> None:
-    body = refusal_answer(Face.JSON, refusal_of(LogFull("/var/lib/collector/00: no room"))).body
+    body = faced_refusal(Face.JSON, refusal_of(LogFull("/var/lib/collector/00: no room"))).body
     assert list(json.loads(body)) == ["code", "message"]
     assert b"/var" not in body
 
@@ -214,7 +198,7 @@ def test_a_fault_of_ours_shows_no_path_of_ours() -> None:
 @pytest.mark.parametrize("error", [BadEvent("x"), WalError("x"), NotFound()])
 @pytest.mark.parametrize("face", list(Face))
 def test_no_refusal_claims_that_an_event_is_stored(face: Face, error: Exception) -> None:
-    assert not {b"x-event-ack", b"x-event-id"} & set(dict(pairs_of(refusal_answer(face, refusal_of(error)).headers)))
+    assert not {b"x-event-ack", b"x-event-id"} & set(dict(pairs_of(faced_refusal(face, refusal_of(error)).headers)))
 
 
 REJECTED: list[tuple[int, Refusal]] = [
@@ -229,7 +213,7 @@ VERDICTS = [
 
 
 def test_a_batch_is_answered_with_the_verdict_on_each_of_its_events() -> None:
-    status, headers, body, _ = astuple(batch_answer(Face.JSON, ["x-4", "x-5"], REJECTED, COOKIE_LINE))
+    status, headers, body = astuple(batch_response(Face.JSON, ["x-4", "x-5"], REJECTED, COOKIE_LINE))
     assert (status, dict(pairs_of(headers))) == (
         200,
         dict([(b"content-type", b"application/json"), *ALWAYS.items(), COOKIE]),
@@ -243,15 +227,15 @@ def test_a_batch_is_answered_with_the_verdict_on_each_of_its_events() -> None:
 
 
 def test_a_batch_is_answered_in_its_face() -> None:
-    script = batch_answer(Face.JAVASCRIPT, ["x-4"], [(0, BadEvent("<b>").refusal)], b"")
+    script = batch_response(Face.JAVASCRIPT, ["x-4"], [(0, BadEvent("<b>").refusal)], b"")
     assert script.body.startswith(b'_event_callback_data({"type":"batch","accepted":1,')
     assert b"<b>" not in script.body
-    assert astuple(batch_answer(Face.PIXEL, ["x-4"], REJECTED, b""))[::2] == (200, GIF)
+    assert astuple(batch_response(Face.PIXEL, ["x-4"], REJECTED, b""))[::2] == (200, GIF)
 
 
 @pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON])
 def test_a_batch_without_a_good_event_is_refused_in_json(face: Face) -> None:
-    status, headers, body, _ = astuple(batch_answer(face, [], REJECTED, COOKIE_LINE))
+    status, headers, body = astuple(batch_response(face, [], REJECTED, COOKIE_LINE))
     value = json.loads(body)
     assert (status, dict(pairs_of(headers))[b"content-type"]) == (400, b"application/json")
     assert (value["accepted"], value["rejected"], value["ids"]) == (0, VERDICTS, [])
@@ -261,7 +245,7 @@ def test_a_batch_without_a_good_event_is_refused_in_json(face: Face) -> None:
 
 
 def test_a_batch_without_a_good_event_is_a_pixel_where_one_is_asked_for() -> None:
-    assert astuple(batch_answer(Face.PIXEL, [], REJECTED, b""))[::2] == (400, GIF)
+    assert astuple(batch_response(Face.PIXEL, [], REJECTED, b""))[::2] == (400, GIF)
 
 
 def test_one_event_is_named_by_its_id_and_a_batch_is_only_acknowledged() -> None:
@@ -270,12 +254,6 @@ def test_one_event_is_named_by_its_id_and_a_batch_is_only_acknowledged() -> None
 
 
 def test_a_preflight_is_answered_without_a_body_and_with_the_methods() -> None:
-    status, headers, body, _ = astuple(preflight_answer(COOKIE_LINE))
+    status, headers, body = astuple(preflight_response(COOKIE_LINE))
     assert (status, body, dict(pairs_of(headers))[b"allow"]) == (204, b"", b"GET, HEAD, OPTIONS, POST")
     assert COOKIE in pairs_of(headers)
-
-
-def test_a_document_may_be_read_by_any_page() -> None:
-    status, headers, body, _ = astuple(document_answer(b"{}"))
-    assert (status, body) == (200, b"{}")
-    assert dict(pairs_of(headers))[b"access-control-allow-origin"] == b"*"

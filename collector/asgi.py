@@ -1,0 +1,46 @@
+"""`app` for any ASGI server: `TRACKLOG_CONFIG=collector.toml uvicorn collector.asgi:app`.
+
+One worker, on the first free shard. The contract is that of `collector serve`, without its HTTP protocol, which takes
+half the CPU of a request.
+"""
+
+import logging
+import os
+import sys
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from collector.app import create_app
+from collector.config import load_settings
+from collector.errors import BadSettings
+from collector.server.exit_codes import STARTUP_FAILURE
+
+_CONFIG: Final = "TRACKLOG_CONFIG"
+
+logger = logging.getLogger(__name__)
+
+
+class _App:
+    """The application. It opens its shard at the start of its lifespan, since that needs the event loop."""
+
+    _app: Starlette
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the lifespan, or a request."""
+        if scope["type"] == "lifespan":
+            self._app = _create()
+        await self._app(scope, receive, send)
+
+
+def _create() -> Starlette:
+    path = os.environ.get(_CONFIG, "collector.toml")
+    try:
+        return create_app(load_settings(path))
+    except (BadSettings, OSError) as error:
+        logger.critical("%s: %s", _CONFIG, error)
+        sys.exit(STARTUP_FAILURE)
+
+
+app: Final = _App()

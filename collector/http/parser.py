@@ -1,0 +1,216 @@
+"""HTTP/1.1 without I/O: bytes in; heads, parts of bodies, ends and refusals out. All limits of heads and framing.
+
+    feed(b"POST /event HTTP/1.1\\r\\ncontent-length: 2\\r\\n\\r\\n{}")  ->  [RequestHead(…), b"{}", END]
+
+States, as `phase`:
+
+    IDLE --first byte--> HEAD --empty line--> BODY --end--> IDLE
+                           \\---------------------\\---> FAILED, after a refusal: nothing more is parsed
+
+The parser is llhttp, by httptools. It refuses what smugglers try: two lengths, a length beside chunks, odd line ends.
+"""
+
+from collections import deque
+from enum import Enum
+from typing import Any, Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+
+from collector.errors import BadRequest, HeadersTooLarge, Refusal
+from collector.http.request import RequestHead
+
+HEADER_BYTES: Final = 32 << 10
+"""All headers together, beside the URL."""
+_MOST_HEADERS: Final = 256
+"""Short headers take fifty times their bytes in memory, for as long as a client takes to send them all."""
+_DROPPED: Final[Any] = deque(maxlen=0)
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
+_MALFORMED: Final = BadRequest("malformed HTTP request").refusal
+_NO_PATH: Final = BadRequest("the request line has no path").refusal
+_FRAMING_TOO_LONG: Final = BadRequest("a chunk extension or the trailers are over their limit").refusal
+_HEADERS_TOO_LARGE: Final = HeadersTooLarge("the headers are over their limit").refusal
+
+
+class End(Enum):
+    """The end of a request."""
+
+    END = "end"
+
+
+END: Final = End.END
+Event = RequestHead | bytes | End | Refusal
+_STOPPED: Final = HttpRequestParser(object())
+
+# The phases. No Enum, whose members cost 40 ns a look-up, several times a request.
+IDLE: Final = 0
+HEAD: Final = 1
+BODY: Final = 2
+FAILED: Final = 3
+
+
+class Parser:
+    """One connection's requests."""
+
+    def __init__(self, url_bytes: int, peer: tuple[str, int] | None, scheme: str) -> None:
+        self.phase = IDLE
+        self._most_head_bytes = url_bytes + HEADER_BYTES
+        self._peer = peer
+        self._scheme = scheme
+        self._llhttp = _new_llhttp(self)
+        self._events: list[Event] = []
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = _DROPPED
+        self._data_bytes = 0
+        self._pending_bytes = 0
+        """Bytes since the last progress: of an unfinished head, of a chunk's header, of trailers."""
+        self._is_declining = False
+
+    def feed(self, data: bytes | memoryview) -> list[Event]:
+        """Parse bytes. A refusal is the last event; what is fed after it is dropped."""
+        if self.phase is FAILED:
+            return []
+        events: list[Event] = []
+        self._events = events
+        self._data_bytes = len(data)
+        if self.phase is IDLE:
+            self.phase = HEAD  # also for line breaks between requests: they must not keep a connection for ever
+            self._pending_bytes = 0
+        self._pending_bytes += len(data)
+        try:
+            self._llhttp.feed_data(data)
+        except HttpParserUpgrade as offer:
+            self._decline(data, offer.args[0])
+        except HttpParserError:
+            self._fail(_MALFORMED)
+        if self.phase is not IDLE:
+            self._check_pending()
+        return events
+
+    def stop(self) -> None:
+        """Parse nothing more, and let go of llhttp, which holds this parser. Idempotent."""
+        self.phase = FAILED
+        self._headers = _DROPPED
+        self._llhttp = _STOPPED
+
+    def on_message_begin(self) -> None:
+        """Called by llhttp at the first byte of a request."""
+        if not self._is_declining:
+            if self.phase is IDLE:  # after another request in these bytes, which count for that one
+                self._pending_bytes = 0
+            self.phase = HEAD
+            self._url = b""
+            self._headers = []
+
+    def on_url(self, part: bytes) -> None:
+        """Called for each part of the URL that arrives."""
+        if not self._is_declining:
+            self._url += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called for each header, and for each trailer, which is dropped."""
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Called at the empty line after the headers."""
+        if self._is_declining:
+            return
+        url, headers, llhttp = self._url, self._headers, self._llhttp
+        self._headers = _DROPPED
+        self.phase = BODY
+        most = self._most_head_bytes
+        if len(headers) > _MOST_HEADERS or (
+            (self._pending_bytes > most or self._data_bytes > most) and _length(url, headers) > most
+        ):
+            self._fail(_HEADERS_TOO_LARGE)
+            return
+        self._pending_bytes = 0
+        target = _split(url)
+        if target is None:
+            self._fail(_NO_PATH)
+            return
+        version = llhttp.get_http_version()
+        path, query = target
+        self._events.append(
+            RequestHead(
+                llhttp.get_method().decode(),
+                path,
+                query,
+                headers,
+                dict(headers),
+                self._peer,
+                self._scheme,
+                version,
+                version != "1.0" and llhttp.should_keep_alive(),
+            )
+        )
+
+    def on_chunk_header(self) -> None:
+        """Called at the end of the line that begins a chunk, and of the one that ends the last."""
+        self._pending_bytes = 0
+
+    def on_body(self, part: bytes) -> None:
+        """Called for each part of a body that arrives."""
+        self._pending_bytes = 0
+        if self.phase is BODY:
+            self._events.append(part)
+
+    def on_message_complete(self) -> None:
+        """Called at the end of a request."""
+        if self.phase is BODY and not self._llhttp.should_upgrade():
+            self.phase = IDLE
+            self._events.append(END)
+
+    def _decline(self, data: bytes | memoryview, at: int) -> None:
+        """Stay with HTTP/1.1 although a client offers another protocol, as Java's does with each request.
+
+        llhttp takes the body for that protocol's, so a new one, which has not seen the offer, reads it.
+        """
+        head = self._events[-1] if self._events else None
+        if not isinstance(head, RequestHead):
+            return  # the head was refused
+        framing = [b"%b: %b\r\n" % header for header in head.headers if header[0] in _FRAMING]
+        self._llhttp = _new_llhttp(self)
+        self._is_declining = True
+        self._llhttp.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+        self._is_declining = False
+        if rest := data[at:]:
+            try:
+                self._llhttp.feed_data(rest)
+            except HttpParserUpgrade as another:
+                self._decline(rest, another.args[0])
+            except HttpParserError:
+                self._fail(_MALFORMED)
+
+    def _check_pending(self) -> None:
+        if self.phase is HEAD and (len(self._headers) > _MOST_HEADERS or self._pending_bytes > self._most_head_bytes):
+            self._fail(_HEADERS_TOO_LARGE)
+        elif self.phase is BODY and self._pending_bytes > self._most_head_bytes:
+            self._fail(_FRAMING_TOO_LONG)
+
+    def _fail(self, refusal: Refusal) -> None:
+        if self.phase is not FAILED:
+            self.phase = FAILED
+            self._headers = _DROPPED
+            self._events.append(refusal)
+
+
+def _new_llhttp(parser: Parser) -> HttpRequestParser:
+    llhttp = HttpRequestParser(parser)
+    llhttp.set_dangerous_leniencies(lenient_data_after_close=True)  # it is dropped, and no error
+    return llhttp
+
+
+def _split(url: bytes) -> tuple[bytes, bytes] | None:
+    """The path and the query of a request line; None where it has no path."""
+    if url[:1] == b"/" and b"#" not in url:  # what `parse_url` would give, in a fifth of the time
+        path, _, query = url.partition(b"?")
+        return path, query
+    try:
+        parsed = parse_url(url)
+    except HttpParserError:
+        return None
+    return None if parsed.path is None else (parsed.path, parsed.query or b"")
+
+
+def _length(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    return len(url) + sum(len(name) + len(value) for name, value in headers)

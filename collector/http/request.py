@@ -1,0 +1,59 @@
+"""A request: its head, then its body. An endpoint sees the head before the body arrives."""
+
+from typing import Final
+
+from msgspec import Struct
+
+Headers = list[tuple[bytes, bytes]]
+
+_LENGTH_DIGITS: Final = 20
+"""What 64 bits need."""
+
+
+class RequestHead(Struct, frozen=True, gc=False):  # created in 0.3 us, an ASGI scope in 0.6
+    """The request line and the headers."""
+
+    method: str
+    path: bytes
+    """As sent, with its percent escapes."""
+    query: bytes
+    headers: Headers
+    """Names in lower case, in the order in which they arrived."""
+    fields: dict[bytes, bytes]
+    """The last value of each header."""
+    peer: tuple[str, int] | None
+    """Address and port of the other end of the connection."""
+    scheme: str
+    version: str = "1.1"
+    keep_alive: bool = True
+    """Whether the client wants to use the connection again."""
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the body; None for a chunked one."""
+        if b"transfer-encoding" in self.fields:
+            return None
+        # the parser refuses more than 64 bits, but takes any number of leading zeros, for which `int` raises
+        return int(self.fields.get(b"content-length", b"0")[-_LENGTH_DIGITS:])
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the request announces a body."""
+        return self.fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.fields
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client sends the body only after a 100."""
+        return self.fields.get(b"expect", b"").lower() == b"100-continue"
+
+
+class Request(Struct, kw_only=True):
+    """A request that an endpoint has admitted by its head. Endpoints add what they learned from the head."""
+
+    head: RequestHead
+    body_limit: int
+    """Bytes of the longest body that the endpoint takes."""
+    body: bytes = b""
+    """Whole once `take` is called."""
+    is_gone: bool = False
+    """Set when the client has left, so that long work for it can end."""

@@ -1,0 +1,91 @@
+"""A response: a value, and its bytes on the wire."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Final, cast, final
+
+import msgspec
+from msgspec import Struct
+
+from collector.errors import NotFound, Refusal
+from collector.http.status import STATUS
+
+HeaderLines = bytes
+"""Header lines as they go over the wire, each `name: value` and CRLF: joining them costs a third of a list of pairs."""
+
+NO_STORE: Final[HeaderLines] = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+JSON: Final[HeaderLines] = b"content-type: application/json\r\n" + NO_STORE
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE: Final[HeaderLines] = b"connection: close\r\n"
+_STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+
+
+@final
+class Response(Struct, frozen=True, gc=False):  # created in 0.1 us, a tuple in 0.25
+    """A whole response; `headers` lack content-length and connection."""
+
+    status: int
+    headers: HeaderLines
+    body: bytes
+
+
+class Pending(Struct, frozen=True):
+    """A response that waits for `until`.
+
+    A future of the log has no result: `response` is sent then. A task has the response itself as its result, and
+    `response` is None. If the future fails, the endpoint's `refuse` turns the exception into a response.
+    """
+
+    response: Response | None
+    until: asyncio.Future[None] | asyncio.Future[Response]
+
+
+async def response_of(pending: Pending) -> Response:
+    """Wait for a response. Raises what the future fails with."""
+    return cast(Response, await pending.until or pending.response)
+
+
+def encode(response: Response, *, closes: bool, has_body: bool) -> bytes:
+    """The bytes of a response. `closes`: the connection ends after it. `has_body`: False for the response to HEAD."""
+    body = response.body
+    length = b"" if response.status == HTTPStatus.NO_CONTENT else b"content-length: %d\r\n" % len(body)
+    return b"%b%b%b%b\r\n%b" % (
+        _STATUS_LINES[response.status],
+        response.headers,
+        length,
+        _CLOSE if closes else b"",
+        body if has_body else b"",
+    )
+
+
+def header_pairs(response: Response) -> list[tuple[bytes, bytes]]:
+    """The headers of a response as ASGI has them."""
+    pairs = [line.partition(b": ")[::2] for line in response.headers.split(b"\r\n")[:-1]]
+    if response.status != HTTPStatus.NO_CONTENT:
+        pairs.append((b"content-length", b"%d" % len(response.body)))
+    return pairs
+
+
+def json_response(refusal: Refusal, headers: HeaderLines = b"") -> Response:
+    """The response to a request that is refused, as JSON."""
+    return refusal_response(refusal, headers, JSON, refusal_body(refusal))
+
+
+def refusal_response(refusal: Refusal, headers: HeaderLines, content: HeaderLines, body: bytes) -> Response:
+    """The response to a request that is refused, with a body of any type: `content` has its content-type."""
+    lines = content + headers
+    if refusal.retry_seconds is not None:
+        lines += b"retry-after: %d\r\n" % refusal.retry_seconds
+    if refusal.allowed:
+        lines += b"allow: %b\r\n" % refusal.allowed
+    return Response(STATUS[refusal.code], lines, body)
+
+
+def refusal_body(refusal: Refusal) -> bytes:
+    """The JSON body of a refusal."""
+    body: dict[str, object] = {"code": refusal.code, "message": refusal.message}
+    if refusal.code == NotFound.code:  # the API page gives this body to the letter
+        del body["code"]
+    if refusal.faults:
+        body["errors"] = refusal.faults
+    return msgspec.json.encode(body)

@@ -1,0 +1,113 @@
+"""The events of a batch: to records, into the log together, and to the response with their verdicts."""
+
+import time
+from collections.abc import Generator
+from typing import Final
+
+from collector.config import Limits
+from collector.dead_letters import Form, Refused
+from collector.errors import BadEvent, TooLarge
+from collector.http.response import HeaderLines, Response
+from collector.ingest.cookie import set_cookie
+from collector.ingest.decode import Batch as Events
+from collector.ingest.decode import decode_event
+from collector.ingest.envelope import envelope, renumbered, room_for_headers, shared_members_of
+from collector.ingest.outcome import AllRefused, Batch, StoredBatch
+from collector.ingest.privacy import scrub
+from collector.ingest.rate import check_rate
+from collector.ingest.rejects import SCRUB_WORK, TOO_MANY, Rejects
+from collector.ingest.request import EventRequest
+from collector.ingest.responses import batch_response, stored_headers
+from collector.ingest.session import Session, Sessions
+from collector.ingest.visitor import next_session
+from collector.long_work import SLICE_BYTES, SLICE_SECONDS
+from wal.committer import Committer
+from wal.errors import RecordTooLarge
+
+_EVENT_WORK: Final = 512
+"""Bytes whose work an event costs beside its own."""
+
+
+class Batches:
+    """Takes batches into the log. One bad event does not sink the others, and those go into the log together."""
+
+    def __init__(self, committer: Committer, rejects: Rejects, sessions: Sessions, limits: Limits) -> None:
+        self._committer = committer
+        self._rejects = rejects
+        self._sessions = sessions
+        self._limits = limits
+
+    def steps(self, request: EventRequest, events: Events, form: Form) -> Generator[None, None, Batch | AllRefused]:
+        """Make the records; yields where others may have their turn."""
+        fault = request.target.fault
+        if fault is not None:
+            refused = [Refused(fault, each, index) for index, each in enumerate(events.events)]
+            return AllRefused(form, fault, refused)
+        # locals: to look each up once an event would cost 0.2 us
+        visit, token, limits, sessions = request.visit, request.token, self._limits, self._sessions
+        prop, now, are_lines = visit.prop, visit.received_ms // 1000, events.are_lines
+        portal_id, required, is_scrubbed = prop.portal_id, prop.required, prop.is_scrubbed
+        known = session = sessions.read(portal_id, token) if token else None
+        last: dict[int, Session] = {}
+        records: list[bytes] = []
+        refused = []
+        log_id, first = self._committer.log.log_id, self._committer.next_sequence
+        members = shared_members_of(visit, room_for_headers(visit, len(events.events)))
+        is_over = self._rejects.is_over(request)
+        work, begun = 0, time.perf_counter()
+        slice_bytes = SLICE_BYTES // SCRUB_WORK if is_scrubbed else SLICE_BYTES
+        for index, each in enumerate(events.events):
+            work += len(each) + _EVENT_WORK
+            if work > slice_bytes:
+                work = 0
+                if time.perf_counter() - begun > SLICE_SECONDS:
+                    yield
+                    begun = time.perf_counter()
+            try:
+                event, line = decode_event(each, required, limits, is_line=are_lines, is_explained=not is_over)
+            except (BadEvent, TooLarge) as error:
+                # over their rate they leave no dead letter, so nothing of them is held
+                refused.append(Refused(TOO_MANY, b"", index) if is_over else Refused(error.refusal, each, index))
+                continue
+            if is_scrubbed:
+                line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
+            session = next_session(sessions, portal_id, event, known, now, last)
+            last[session.au_id] = session
+            records.append(envelope(log_id, first + len(records), visit, members, session, line))
+        return Batch(form, records, first, session, refused)
+
+    def store(self, request: EventRequest, batch: Batch) -> StoredBatch:
+        """Append all records, or none: it raises TooFast, TooLarge, WalError. Does not wait for the disk."""
+        records, first, rate, committer = batch.records, batch.first, request.visit.prop.rate, self._committer
+        if not records or not request.is_stored:
+            return StoredBatch(None, first)
+        if rate:
+            check_rate(rate, len(records), time.monotonic())
+        if committer.next_sequence != first:  # others have appended between two slices
+            first = committer.next_sequence
+            records = [renumbered(each, committer.log.log_id, at) for at, each in enumerate(records, first)]
+        try:
+            durable = committer.append(b"".join(records), len(records))
+        except RecordTooLarge:
+            raise TooLarge("the events are too large together; send fewer at a time") from None
+        if rate:
+            rate.take(len(records))
+        return StoredBatch(durable, first)
+
+    def response(self, request: EventRequest, batch: Batch, first: int) -> Response:
+        """The verdicts of a batch, once it is stored from the sequence `first` on."""
+        name = self._committer.log.log_id.decode()
+        ids = [f"{name}-{each}" for each in range(first, first + len(batch.records))]
+        rejected = [(each.batch_index or 0, each.refusal) for each in batch.refused]
+        return batch_response(request.target.face, ids, rejected, request.headers + self._headers(request, batch))
+
+    def _headers(self, request: EventRequest, batch: Batch) -> HeaderLines:
+        """What says that the batch is stored."""
+        if not batch.records or not request.is_stored:
+            return b""
+        prop = request.visit.prop
+        headers = stored_headers(None, is_shipped=prop.ack is not None)
+        if request.with_cookie and batch.session:
+            token = self._sessions.token(prop.portal_id, batch.session)
+            headers += set_cookie(token, prop.portal_id, is_https=request.is_https)
+        return headers

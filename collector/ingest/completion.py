@@ -1,0 +1,133 @@
+"""From the outcome of a request to its response.
+
+A response may wait for turns of long work, for the disk, for the dead letters, and for a sink's confirmation. One that
+waits for the disk alone takes no task: one future of the log serves all requests whose events are in one block.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextlib import nullcontext
+from typing import Final
+
+from collector.confirmations import Confirmations
+from collector.errors import Rejected, Unconfirmed
+from collector.http.response import Pending, Response, response_of
+from collector.ingest.batch import Batches
+from collector.ingest.outcome import AllRefused, Batch, Outcome, Steps, Stored, StoredBatch
+from collector.ingest.rejects import Rejects
+from collector.ingest.request import EventRequest
+from collector.long_work import LARGE_BYTES, SLICE_BYTES, LongWork
+
+_AT_ONCE: Final = 4
+"""Long bodies in work at a time."""
+
+
+class Completion:
+    """Completes requests, each by one call of `respond` or `run`."""
+
+    def __init__(self, batches: Batches, rejects: Rejects, confirmations: Mapping[str, Confirmations]) -> None:
+        """`confirmations` are those of each sink, by name."""
+        self._batches = batches
+        self._rejects = rejects
+        self._confirmations = confirmations
+        self._long_work = LongWork(_AT_ONCE)
+        self._tasks: set[asyncio.Task[Response]] = set()
+
+    def respond(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
+        """The response to an outcome, or what it waits for. Raises Rejected, WalError; so do the tasks."""
+        if type(outcome) is Stored:
+            return outcome if request.visit.prop.ack is None else self._pending(self._confirmed(request, outcome))
+        if isinstance(outcome, Batch):
+            return self._of_batch(request, outcome, self._batches.store(request, outcome))
+        if isinstance(outcome, AllRefused):
+            self._rejects.check(request)
+            if not request.is_stored:
+                raise Rejected.of(outcome.refusal)
+            return self._pending(self._rejected(request, outcome))
+        return outcome
+
+    def run(self, request: EventRequest, steps: Steps, length: int) -> Response | Pending:
+        """The same for the outcome of these steps, whose body was sent in so many bytes."""
+        is_long = bool(request.encoding) or length > SLICE_BYTES
+        if not is_long:
+            try:
+                next(steps)
+            except StopIteration as end:
+                outcome: Outcome = end.value
+                return self.respond(request, outcome)
+        return self._pending(self._run(request, steps, is_long=is_long))
+
+    def _pending(self, coroutine: Coroutine[None, None, Response]) -> Pending:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)  # the event loop alone would not hold it
+        task.add_done_callback(self._tasks.discard)
+        return Pending(None, task)
+
+    async def _run(self, request: EventRequest, steps: Steps, *, is_long: bool) -> Response:
+        async with self._long_work.turns if is_long else nullcontext():
+            settled = await self._settled(request, await self._outcome(request, steps))
+        return settled if isinstance(settled, Response) else await response_of(settled)
+
+    async def _outcome(self, request: EventRequest, steps: Steps) -> Outcome:
+        """Run the steps, with a pause between two. Raises CancelledError where the client has left meanwhile."""
+        while True:
+            await self._long_work.pause()
+            if request.is_gone:
+                raise asyncio.CancelledError
+            try:
+                next(steps)
+            except StopIteration as end:
+                outcome: Outcome = end.value
+                return outcome
+
+    async def _settled(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
+        """As `respond`; what is large waits until nothing else large is on its way to the disk."""
+        if not isinstance(outcome, Batch) or sum(map(len, outcome.records)) < LARGE_BYTES:
+            return self.respond(request, outcome)
+        async with self._long_work.large:
+            stored = self._batches.store(request, outcome)
+            if stored.durable:
+                await asyncio.wait([stored.durable])
+        return self._of_batch(request, outcome, stored)
+
+    def _of_batch(self, request: EventRequest, batch: Batch, stored: StoredBatch) -> Response | Pending:
+        if batch.refused:
+            if not batch.records:
+                self._rejects.check(request)
+            return self._pending(self._finished(request, batch, stored))
+        if stored.durable is None:
+            return self._batches.response(request, batch, stored.first)
+        if request.visit.prop.ack is not None:
+            return self._pending(self._finished(request, batch, stored))
+        return Pending(self._batches.response(request, batch, stored.first), stored.durable)
+
+    async def _finished(self, request: EventRequest, batch: Batch, stored: StoredBatch) -> Response:
+        if stored.durable is not None:
+            await stored.durable
+        if batch.refused:
+            await self._rejects.keep(request, batch.form, batch.refused)
+        if stored.durable is not None:
+            await self._shipped(request, stored.first, len(batch.records), None)
+        return self._batches.response(request, batch, stored.first)
+
+    async def _confirmed(self, request: EventRequest, stored: Stored) -> Response:
+        response = await response_of(stored)
+        await self._shipped(request, stored.sequence, 1, stored.event_id)
+        return response
+
+    async def _rejected(self, request: EventRequest, outcome: AllRefused) -> Response:
+        await self._rejects.keep(request, outcome.form, outcome.refused)
+        raise Rejected.of(outcome.refusal)
+
+    async def _shipped(self, request: EventRequest, first: int, events: int, event_id: bytes | None) -> None:
+        """Return once the sink that the property waits for has these events. Raises Unconfirmed."""
+        ack = request.visit.prop.ack
+        if ack is None:
+            return
+        try:
+            async with asyncio.timeout(ack.seconds):
+                if await self._confirmations[ack.sink].wait(first, first + events - 1):
+                    return
+        except TimeoutError:
+            raise Unconfirmed(event_id) from None
+        raise Unconfirmed(event_id)

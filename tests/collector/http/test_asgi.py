@@ -1,0 +1,128 @@
+"""Endpoints under ASGI."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+from starlette.types import Message, Receive, Scope
+
+from collector.config import Limits
+from collector.http.asgi import AsgiFace, head_of
+from collector.http.in_flight import InFlight
+from collector.http.routes import Routes
+from tests.collector.http.recorder import BODY_LIMIT, Recorder
+
+LIMITS = Limits(body_seconds=0.05)
+
+
+def _scope(path: str = "/event", **headers: str) -> Scope:
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "query_string": b"a=1",
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+        "client": ["203.0.113.7", 4711],
+        "scheme": "https",
+    }
+
+
+def _parts(*parts: bytes, is_whole: bool = True) -> list[Message]:
+    last = len(parts) - 1
+    return [
+        {"type": "http.request", "body": part, "more_body": at < last or not is_whole} for at, part in enumerate(parts)
+    ]
+
+
+def _receive(messages: Iterable[Message]) -> Receive:
+    """Gives these messages, and then nothing for ever."""
+    waiting = iter(messages)
+
+    async def receive() -> Message:
+        for message in waiting:
+            return message
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    return receive
+
+
+class _Served:
+    """An endpoint under ASGI."""
+
+    def __init__(self, in_flight_bytes: int = 8 << 20) -> None:
+        self.recorder = Recorder()
+        self.in_flight = InFlight(in_flight_bytes)
+        self._app = AsgiFace(Routes({}, self.recorder), LIMITS, self.in_flight)
+
+    async def ask(self, messages: Iterable[Message], path: str = "/event", **headers: str) -> tuple[int, bytes] | None:
+        """The status and the body of the response; None if there was none."""
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await self._app(_scope(path, **headers), _receive(messages), send)
+        assert self.in_flight.bytes == 0
+        return (sent[0]["status"], sent[1]["body"]) if sent else None
+
+
+@pytest.mark.parametrize("parts", [[b"{}"], [b""], [b"", b"", b"x"], [b"01234", b"56789"]])
+def test_a_body_is_put_together_from_its_parts(parts: list[bytes]) -> None:
+    served = _Served()
+    assert asyncio.run(served.ask(_parts(*parts))) == (200, b"".join(parts))
+    assert served.recorder.taken == [b"".join(parts)]
+
+
+def test_a_refusal_by_the_head_reads_no_body() -> None:
+    assert asyncio.run(_Served().ask([], "/refused")) == (403, b"refused")
+
+
+@pytest.mark.parametrize(
+    ("parts", "headers"),
+    [([], {"content_length": str(BODY_LIMIT + 1)}), (_parts(b"x" * 60_000, b"x" * 60_000), {})],
+)
+def test_a_body_over_the_limit_is_refused(parts: list[Message], headers: dict[str, str]) -> None:
+    answer = asyncio.run(_Served().ask(parts, **headers))
+    assert answer is not None
+    assert (answer[0], b"too_large" in answer[1]) == (413, True)
+
+
+def test_a_body_that_does_not_arrive_in_time_is_refused() -> None:
+    answer = asyncio.run(_Served().ask(_parts(b"{", is_whole=False)))
+    assert answer is not None
+    assert (answer[0], b"body_timeout" in answer[1]) == (408, True)
+
+
+def test_a_body_over_all_that_may_be_in_flight_is_shed() -> None:
+    answer = asyncio.run(_Served(in_flight_bytes=10).ask(_parts(b"x" * 6, b"x" * 6)))
+    assert answer is not None
+    assert answer[0] == 503
+
+
+def test_a_client_that_leaves_is_not_answered() -> None:
+    served = _Served()
+    assert asyncio.run(served.ask([*_parts(b"{", is_whole=False), {"type": "http.disconnect"}])) is None
+    assert served.recorder.taken == []
+
+
+def test_what_a_request_waits_for_may_fail() -> None:
+    async def run() -> tuple[int, bytes] | None:
+        served = _Served()
+        asking = asyncio.create_task(served.ask(_parts(b"?")))
+        while not served.recorder.waiting:
+            await asyncio.sleep(0)
+        served.recorder.waiting[0].set_exception(OSError("no"))
+        return await asking
+
+    answer = asyncio.run(run())
+    assert answer is not None
+    assert answer[0] == 503
+
+
+def test_a_head_is_read_from_a_scope_with_or_without_what_is_optional() -> None:
+    head = head_of(_scope("/a b", X_Key="1"))
+    assert (head.path, head.query, head.fields) == (b"/a%20b", b"a=1", {b"x-key": b"1"})
+    assert (head.peer, head.scheme) == (("203.0.113.7", 4711), "https")
+    assert head_of({**_scope(), "raw_path": b"/a%2Fb?c", "client": None}).path == b"/a%2Fb"

@@ -1,0 +1,95 @@
+"""Which deadline a connection has, on a transport that only notes what it is told."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+
+from collector.http.connection import KEEP_ALIVE_SECONDS
+from tests.collector.http.recorder import Wire, Worker
+
+HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n"
+
+
+def _run(use: Callable[[Worker, Wire], Awaitable[None]]) -> None:
+    async def run() -> None:
+        worker = Worker()
+        await use(worker, worker.connect())
+        worker.close()
+
+    asyncio.run(run())
+
+
+def _left(wire: Wire) -> float:
+    return wire.connection.deadline - asyncio.get_running_loop().time()
+
+
+def test_headers_have_their_time_from_the_connection_on() -> None:
+    async def use(_: Worker, wire: Wire) -> None:
+        first = wire.connection.deadline
+        wire.send(HEAD[:9])
+        assert wire.connection.deadline == first
+        assert 9 < _left(wire) <= 10
+
+    _run(use)
+
+
+def test_a_body_has_its_time_from_the_end_of_the_headers_on_and_no_drop_renews_it() -> None:
+    async def use(_: Worker, wire: Wire) -> None:
+        wire.send(HEAD.replace(b": 1", b": 3"))
+        deadline = wire.connection.deadline
+        assert 19 < _left(wire) <= 20
+        wire.send(b"{")
+        assert wire.connection.deadline == deadline
+
+    _run(use)
+
+
+def test_a_request_that_is_whole_is_not_timed_and_its_response_begins_the_time_to_the_next() -> None:
+    async def use(worker: Worker, wire: Wire) -> None:
+        wire.send(HEAD + b"?")
+        assert wire.connection.deadline == math.inf
+        worker.recorder.go_on()
+        await asyncio.sleep(0)
+        assert KEEP_ALIVE_SECONDS - 1 < _left(wire) <= KEEP_ALIVE_SECONDS
+
+    _run(use)
+
+
+def test_a_client_that_does_not_read_has_no_longer_than_for_a_body() -> None:
+    async def use(_: Worker, wire: Wire) -> None:
+        wire.send(HEAD + b"1")
+        wire.connection.pause_writing()
+        assert 19 < _left(wire) <= 20
+
+    _run(use)
+
+
+def test_after_a_pause_of_writing_the_deadline_is_that_of_the_headers_again() -> None:
+    async def use(_: Worker, wire: Wire) -> None:
+        wire.send(HEAD[:9])
+        wire.connection.pause_writing()
+        wire.connection.resume_writing()
+        assert 9 < _left(wire) <= 10
+
+    _run(use)
+
+
+def test_a_connection_that_is_kept_alive_is_so_for_its_time_after_a_pause_of_writing_too() -> None:
+    async def use(_: Worker, wire: Wire) -> None:
+        wire.send(HEAD + b"1")
+        wire.connection.pause_writing()
+        wire.connection.resume_writing()
+        assert KEEP_ALIVE_SECONDS - 1 < _left(wire) <= KEEP_ALIVE_SECONDS
+
+    _run(use)
+
+
+def test_a_whole_request_waits_while_its_client_does_not_read() -> None:
+    async def use(worker: Worker, wire: Wire) -> None:
+        wire.connection.pause_writing()
+        wire.send(HEAD + b"1")
+        assert worker.recorder.taken == []
+        wire.connection.resume_writing()
+        assert worker.recorder.taken == [b"1"]
+
+    _run(use)

@@ -1,0 +1,241 @@
+"""Requests and responses on a connection: early refusals, what is in flight, room for the next, and a soft end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from collector.config import Limits
+from tests.collector.http.recorder import BODY_LIMIT, Worker
+
+
+def _head(length: int, path: bytes = b"/event", *more: bytes) -> bytes:
+    return b"\r\n".join([b"POST %b HTTP/1.1" % path, b"host: x", b"content-length: %d" % length, *more, b"", b""])
+
+
+def _run(use: Callable[[Worker], Awaitable[None]], limits: Limits | None = None) -> None:
+    async def run() -> None:
+        worker = Worker(limits)
+        await use(worker)
+        worker.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("sizes", [[1], [9], [100], [4096], [50_000]], ids=str)
+def test_a_body_arrives_whole_in_whatever_pieces_it_is_sent(sizes: list[int]) -> None:
+    async def use(worker: Worker) -> None:
+        body = bytes(range(33, 123)) * 200
+        sent = _head(len(body)) + body
+        wire = worker.connect()
+        at = 0
+        while at < len(sent):
+            wire.send(sent[at : at + sizes[0]])
+            at += sizes[0]
+            for _ in range(3):
+                await asyncio.sleep(0)
+        assert worker.recorder.taken == [body]
+        assert wire.transport.statuses == [200]
+        assert worker.in_flight.bytes == 0
+
+    _run(use)
+
+
+def test_a_refusal_that_needs_no_body_waits_for_a_short_one_and_keeps_the_connection() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(_head(5, b"/refused"))
+        assert wire.transport.statuses == []
+        wire.send(b"12345" + _head(1) + b"1")
+        assert wire.transport.statuses == [403, 200]
+        assert not wire.transport.closed
+
+    _run(use)
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (_head(1 << 20, b"/refused"), 403),
+        (_head(5, b"/refused", b"expect: 100-continue"), 403),
+        (_head(BODY_LIMIT + 1), 413),
+    ],
+)
+def test_a_long_body_that_is_not_wanted_is_refused_at_its_head(head: bytes, status: int) -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(head)
+        assert wire.transport.statuses == [status]
+        assert b"connection: close\r\n" in wire.transport.written
+        assert worker.recorder.taken == []
+
+    _run(use)
+
+
+def test_a_connection_that_ends_before_its_request_does_is_drained_until_the_client_has_read() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(_head(BODY_LIMIT + 1))
+        assert (wire.transport.ended, wire.transport.closed) == (True, False)
+        for _ in range(10):
+            wire.send(b"x" * 100_000)
+        assert wire.transport.statuses == [413]
+        assert worker.in_flight.bytes == 0
+        wire.connection.deadline = 0
+        worker.sweep()
+        assert wire.transport.closed
+
+    _run(use)
+
+
+def test_bodies_over_the_limit_of_all_that_are_in_flight_are_shed_and_give_their_share_back() -> None:
+    async def use(worker: Worker) -> None:
+        half = BODY_LIMIT - 1
+        worker.in_flight.reserve(worker.connections.limits.in_flight_bytes - 150_000)
+        before = worker.in_flight.bytes
+        first, second = worker.connect(), worker.connect()
+        for wire in (first, second):
+            wire.send(_head(half + 1) + b"x" * half)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert (first.transport.statuses, second.transport.statuses) == ([], [503])
+        first.send(b"x")
+        assert first.transport.statuses == [200]
+        assert worker.in_flight.bytes == before
+        third = worker.connect()
+        third.send(_head(half) + b"x" * half)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert third.transport.statuses == [200]
+
+    _run(use, Limits(in_flight_bytes=8 << 20))
+
+
+def test_what_a_client_that_leaves_had_in_flight_is_given_back() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(_head(50_000) + b"x" * 20_000)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert worker.in_flight.bytes > 0
+        wire.connection.connection_lost(None)
+        assert worker.in_flight.bytes == 0
+
+    _run(use)
+
+
+def test_work_for_a_client_that_has_left_is_told_so() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(_head(1) + b"?")
+        assert not worker.recorder.requests[0].is_gone
+        wire.connection.connection_lost(None)
+        assert worker.recorder.requests[0].is_gone
+        worker.recorder.go_on()
+        await asyncio.sleep(0)
+        assert wire.transport.statuses == []
+
+    _run(use)
+
+
+def test_responses_keep_the_order_of_requests_and_nothing_is_read_while_two_wait() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(_head(1) + b"?" + _head(5, b"/refused") + b"12345" + _head(1) + b"1")
+        assert (wire.transport.statuses, wire.transport.paused) == ([], True)
+        worker.recorder.go_on()
+        await asyncio.sleep(0)
+        assert (wire.transport.statuses, wire.transport.paused) == ([200, 403, 200], False)
+
+    _run(use)
+
+
+def test_a_task_that_fails_or_is_cancelled_is_a_refusal() -> None:
+    async def use(worker: Worker) -> None:
+        failing, cancelled = worker.connect(), worker.connect()
+        failing.send(_head(1) + b"?")
+        cancelled.send(_head(1) + b"?")
+        worker.recorder.waiting[0].set_exception(OSError("no"))
+        worker.recorder.waiting[1].cancel()
+        await asyncio.sleep(0)
+        assert [failing.transport.statuses, cancelled.transport.statuses] == [[503], [503]]
+
+    _run(use)
+
+
+def test_100_continue_is_sent_once_and_only_to_a_client_that_waits() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(_head(2, b"/event", b"expect: 100-continue"))
+        wire.connection.serve()
+        assert wire.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+        wire.send(b"ab")
+        wire.send(_head(2, b"/event", b"expect: 100-continue") + b"ab")
+        assert wire.transport.statuses == [100, 200, 200]
+
+    _run(use)
+
+
+def test_at_a_stop_idle_connections_end_at_once_and_others_after_their_response() -> None:
+    async def use(worker: Worker) -> None:
+        idle, busy = worker.connect(), worker.connect()
+        busy.send(_head(1) + b"?")
+        for wire in (idle, busy):
+            wire.connection.shutdown()
+        assert (idle.transport.closed, busy.transport.closed) == (True, False)
+        worker.recorder.go_on()
+        await asyncio.sleep(0)
+        assert busy.transport.statuses == [200]
+        assert b"connection: close\r\n" in busy.transport.written
+        assert busy.transport.closed
+
+    _run(use)
+
+
+# Room for connections
+
+
+def test_at_the_limit_the_connection_that_is_idle_for_longest_makes_room() -> None:
+    async def use(worker: Worker) -> None:
+        wires = [worker.connect() for _ in range(3)]
+        for idle_since, wire in zip((2.0, 1.0, 3.0), wires, strict=True):
+            wire.connection.idle_since = idle_since
+        wires[1].send(_head(1) + b"?")  # busy, so the next one has to go
+        worker.sweep()
+        newest = worker.connect()
+        assert [wire.transport.closed for wire in wires] == [True, False, False]
+        assert newest.transport.statuses == []
+
+    _run(use, Limits(connections=3))
+
+
+def test_at_the_limit_with_none_idle_the_new_connection_is_refused_and_told() -> None:
+    async def use(worker: Worker) -> None:
+        wires = [worker.connect() for _ in range(3)]
+        for wire in wires:
+            wire.send(_head(1) + b"?")
+        worker.sweep()
+        newest = worker.connect()
+        assert newest.transport.statuses == [503]
+        assert (newest.transport.ended, newest.transport.closed) == (True, False)
+        wires[0].connection.connection_lost(None)
+        newest.connection.connection_lost(None)
+        assert worker.connect().transport.statuses == []
+
+    _run(use, Limits(connections=3))
+
+
+def test_no_address_holds_more_than_its_share_but_a_proxy() -> None:
+    async def run() -> None:
+        worker = Worker(Limits(connections=100, connections_per_address=2), proxy="198.51.100.9")
+        mine = [worker.connect("192.0.2.1") for _ in range(3)]
+        others = [worker.connect("192.0.2.2") for _ in range(2)]
+        proxied = [worker.connect("198.51.100.9") for _ in range(9)]
+        assert [wire.transport.statuses for wire in mine] == [[], [], [503]]
+        assert not any(wire.transport.written for wire in [*others, *proxied])
+        worker.sweep()
+        assert worker.connect("192.0.2.1").transport.statuses == []
+        assert [wire.transport.closed for wire in mine].count(True) == 1
+        worker.close()
+
+    asyncio.run(run())

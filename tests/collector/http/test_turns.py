@@ -1,0 +1,119 @@
+"""What arrives in one turn of the event loop: taken together, whatever happens to one of the connections meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from collector.http.connection import Connection
+from collector.http.response import Pending, Response
+from tests.collector.http.recorder import Worker
+
+HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n"
+
+
+def _run(use: Callable[[Worker], Awaitable[None]]) -> None:
+    async def run() -> None:
+        worker = Worker()
+        await use(worker)
+        worker.close()
+
+    asyncio.run(run())
+
+
+def test_all_that_arrives_in_a_turn_is_taken_at_its_end_in_order() -> None:
+    async def use(worker: Worker) -> None:
+        for body in (b"1", b"2", b"3"):
+            worker.connect().connection.data_received(HEAD + body)
+        assert worker.recorder.taken == []
+        await asyncio.sleep(0)
+        assert worker.recorder.taken == [b"1", b"2", b"3"]
+
+    _run(use)
+
+
+def test_parts_that_arrive_in_one_turn_are_of_one_request() -> None:
+    async def use(worker: Worker) -> None:
+        connection, _ = worker.connect()
+        for part in (HEAD[:9], HEAD[9:20], HEAD[20:] + b"1" + HEAD + b"2"):
+            connection.data_received(part)
+        await asyncio.sleep(0)
+        assert worker.recorder.taken == [b"1", b"2"]
+
+    _run(use)
+
+
+def test_more_than_a_piece_is_not_kept_to_the_end_of_the_turn() -> None:
+    async def use(worker: Worker) -> None:
+        connection, _ = worker.connect()
+        connection.data_received(HEAD[:9])
+        connection.data_received(HEAD[9:] + b"1" + (HEAD + b"2") * 60 + b"GET /event?" + b"x" * 4096)
+        assert worker.recorder.taken == [b"1"] + [b"2"] * 60
+
+    _run(use)
+
+
+@pytest.mark.parametrize("ending", [Connection.eof_received, Connection.shutdown])
+def test_what_was_sent_before_the_end_of_a_connection_is_taken(ending: Callable[[Connection], None]) -> None:
+    async def use(worker: Worker) -> None:
+        connection, _ = worker.connect()
+        connection.data_received(HEAD + b"1")
+        ending(connection)
+        assert worker.recorder.taken == [b"1"]
+
+    _run(use)
+
+
+def test_a_client_is_not_late_when_the_rest_has_arrived_in_this_turn() -> None:
+    async def use(worker: Worker) -> None:
+        connection, transport = worker.connect()
+        connection.data_received(HEAD + b"1")
+        connection.deadline = 0
+        worker.sweep()
+        assert worker.recorder.taken == [b"1"]
+        assert transport.statuses == [200]
+
+    _run(use)
+
+
+def test_what_arrived_on_a_connection_that_is_closed_then_is_not_taken() -> None:
+    async def use(worker: Worker) -> None:
+        connection, transport = worker.connect()
+        connection.data_received(HEAD + b"1")
+        transport.close()
+        await asyncio.sleep(0)
+        connection.data_received(HEAD + b"2")
+        await asyncio.sleep(0)
+        assert worker.recorder.taken == []
+
+    _run(use)
+
+
+def test_an_error_of_ours_ends_the_connection_it_happens_on_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    async def use(worker: Worker) -> None:
+        connected = {body: worker.connect() for body in (b"1", b"!", b"2")}
+        for body, (connection, _) in connected.items():
+            connection.data_received(HEAD + body)
+        await asyncio.sleep(0)
+        assert [record.getMessage() for record in caplog.records] == ["a bug ends a connection"]
+        assert worker.recorder.taken == [b"1", b"2"]
+        assert [transport.closed for _, transport in connected.values()] == [False, True, False]
+
+    _run(use)
+
+
+def test_a_response_that_can_not_be_sent_keeps_none_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    async def use(worker: Worker) -> None:
+        wires = [worker.connect() for _ in range(3)]
+        for wire in wires:
+            wire.send(HEAD + b"?")
+        wires[1].connection.transport = None  # type: ignore[assignment]
+        block: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for wire in wires:
+            worker.connections.wait(wire.connection, Pending(Response(200, b"", b""), block))
+        block.set_result(None)
+        await asyncio.sleep(0)
+        assert "a response was not sent" in caplog.text
+        assert [wire.transport.statuses for wire in wires] == [[200], [], [200]]
+
+    _run(use)
