@@ -129,9 +129,9 @@ class Connections:
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         self.take_arrived()
         now = self._loop.time()
-        for connection in [each for each in (*self._open, *self._refused) if each.deadline < now]:
+        for connection in [each for each in (*self._open, *self._refused) if each.deadline.at < now]:
             connection.expire()
-        self._idle = sorted((each for each in self._open if each.is_idle), key=lambda each: each.idle_since)
+        self._idle = sorted((each for each in self._open if each.is_idle), key=lambda each: each.deadline.idle_since)
 
 
 def _respond_all(waiting: "list[tuple[Connection, Response]]", block: asyncio.Future[None]) -> None:

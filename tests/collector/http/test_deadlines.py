@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 
-from collector.http.connection import KEEP_ALIVE_SECONDS
+from collector.http.deadline import KEEP_ALIVE_SECONDS
 from tests.collector.http.recorder import Wire, Worker
 
 HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n"
@@ -20,14 +20,14 @@ def _run(use: Callable[[Worker, Wire], Awaitable[None]]) -> None:
 
 
 def _left(wire: Wire) -> float:
-    return wire.connection.deadline - asyncio.get_running_loop().time()
+    return wire.connection.deadline.at - asyncio.get_running_loop().time()
 
 
 def test_headers_have_their_time_from_the_connection_on() -> None:
     async def use(_: Worker, wire: Wire) -> None:
-        first = wire.connection.deadline
+        first = wire.connection.deadline.at
         wire.send(HEAD[:9])
-        assert wire.connection.deadline == first
+        assert wire.connection.deadline.at == first
         assert 9 < _left(wire) <= 10
 
     _run(use)
@@ -36,10 +36,10 @@ def test_headers_have_their_time_from_the_connection_on() -> None:
 def test_a_body_has_its_time_from_the_end_of_the_headers_on_and_no_drop_renews_it() -> None:
     async def use(_: Worker, wire: Wire) -> None:
         wire.send(HEAD.replace(b": 1", b": 3"))
-        deadline = wire.connection.deadline
+        deadline = wire.connection.deadline.at
         assert 19 < _left(wire) <= 20
         wire.send(b"{")
-        assert wire.connection.deadline == deadline
+        assert wire.connection.deadline.at == deadline
 
     _run(use)
 
@@ -47,7 +47,7 @@ def test_a_body_has_its_time_from_the_end_of_the_headers_on_and_no_drop_renews_i
 def test_a_request_that_is_whole_is_not_timed_and_its_response_begins_the_time_to_the_next() -> None:
     async def use(worker: Worker, wire: Wire) -> None:
         wire.send(HEAD + b"?")
-        assert wire.connection.deadline == math.inf
+        assert wire.connection.deadline.at == math.inf
         worker.recorder.go_on()
         await asyncio.sleep(0)
         assert KEEP_ALIVE_SECONDS - 1 < _left(wire) <= KEEP_ALIVE_SECONDS

@@ -81,7 +81,7 @@ def test_a_connection_that_ends_before_its_request_does_is_drained_until_the_cli
             wire.send(b"x" * 100_000)
         assert wire.transport.statuses == [413]
         assert worker.in_flight.bytes == 0
-        wire.connection.deadline = 0
+        wire.connection.deadline.at = 0
         worker.sweep()
         assert wire.transport.closed
 
@@ -199,7 +199,7 @@ def test_at_the_limit_the_connection_that_is_idle_for_longest_makes_room() -> No
     async def use(worker: Worker) -> None:
         wires = [worker.connect() for _ in range(3)]
         for idle_since, wire in zip((2.0, 1.0, 3.0), wires, strict=True):
-            wire.connection.idle_since = idle_since
+            wire.connection.deadline.idle_since = idle_since
         wires[1].send(_head(1) + b"?")  # busy, so the next one has to go
         worker.sweep()
         newest = worker.connect()

@@ -68,7 +68,7 @@ def test_a_client_is_not_late_when_the_rest_has_arrived_in_this_turn() -> None:
     async def use(worker: Worker) -> None:
         connection, transport = worker.connect()
         connection.data_received(HEAD + b"1")
-        connection.deadline = 0
+        connection.deadline.at = 0
         worker.sweep()
         assert worker.recorder.taken == [b"1"]
         assert transport.statuses == [200]

@@ -1,0 +1,64 @@
+"""When a connection has waited long enough for its client."""
+
+import asyncio
+import math
+from typing import Final
+
+from collector.config import Limits
+from collector.http.parser import FAILED, HEAD, IDLE
+
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than load balancers keep idle connections, so that they are the ones to close."""
+
+
+class Deadline:
+    """The time by which something must have happened: `at`, in seconds of the event loop's clock.
+
+    A phase is timed once, so that no further drop of it renews its time. Create it when the connection is made.
+    """
+
+    __slots__ = ("_body_seconds", "_header_seconds", "_loop", "at", "idle_since", "is_write_paused", "phase")
+
+    def __init__(self, limits: Limits) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._header_seconds = limits.header_seconds
+        self._body_seconds = limits.body_seconds
+        self.idle_since = self._loop.time()
+        self.at = self.idle_since + self._header_seconds
+        self.phase = HEAD
+        """The phase that is timed. A new connection has no longer for its first request than for a head."""
+        self.is_write_paused = False
+
+    def time(self, phase: int, *, is_answered: bool) -> None:
+        """Time the parser's phase, unless it is timed already. A request that is whole is not timed."""
+        if self.is_write_paused:
+            return  # the client has to read first
+        if phase is IDLE or phase is FAILED:
+            self.phase = IDLE
+            self.at = math.inf
+            if is_answered:
+                self.await_request()
+        elif phase is not self.phase:
+            self.phase = phase
+            self.at = self._loop.time() + (self._header_seconds if phase is HEAD else self._body_seconds)
+
+    def await_request(self) -> None:
+        """Wait for the next request, for as long as a connection is kept alive."""
+        self.idle_since = self._loop.time()
+        if not self.is_write_paused:
+            self.at = self.idle_since + KEEP_ALIVE_SECONDS
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read, no longer than for a body."""
+        self.is_write_paused = True
+        self.at = min(self.at, self._loop.time() + self._body_seconds)
+
+    def resume_writing(self, phase: int, *, is_answered: bool) -> None:
+        """Time again what was timed before the pause."""
+        self.is_write_paused = False
+        self.phase = IDLE
+        self.time(phase, is_answered=is_answered)
+
+    def extend(self) -> None:
+        """Wait as long as for a body: for bytes to be parsed, or for the client to read the last response."""
+        self.at = self._loop.time() + self._body_seconds

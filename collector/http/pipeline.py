@@ -1,0 +1,81 @@
+"""The requests of a connection in order: bytes to exchanges, without a transport.
+
+    feed(bytes)  ->  exchanges: [taken, whole, whole, … , the one that arrives]
+
+Only the first exchange is taken; the others wait, since responses keep the order of requests.
+"""
+
+from collections import deque
+from typing import Final
+
+from collector.errors import BadRequest, Refusal, Rejected
+from collector.http.exchange import Exchange
+from collector.http.in_flight import InFlight
+from collector.http.parser import BODY, END, Parser
+from collector.http.request import RequestHead
+from collector.http.response import json_response
+from collector.http.routes import Routes
+
+_MOST_WAITING: Final = 64
+"""Requests that wait for those before them: more in one piece are too short to carry an event."""
+_TOO_MANY: Final = BadRequest("too many requests at a time").refusal
+
+
+class Pipeline:
+    """Requests that are not answered, in order; the last one may still arrive."""
+
+    def __init__(self, parser: Parser, routes: Routes, in_flight: InFlight) -> None:
+        self.exchanges: deque[Exchange] = deque()
+        self.parser = parser
+        self._routes = routes
+        self._in_flight = in_flight
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a request waits for the one before it."""
+        return len(self.exchanges) > 1
+
+    @property
+    def missing_bytes(self) -> int:
+        """How much of a body is still to come, as far as its length is known."""
+        if self.parser.phase is not BODY or not self.exchanges:
+            return 0
+        last = self.exchanges[-1]
+        return (last.head.content_length or 0) - last.length
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Add what has arrived."""
+        exchanges = self.exchanges
+        for event in self.parser.feed(data):
+            if event is END:
+                exchanges[-1].is_whole = True
+            elif isinstance(event, bytes):
+                exchanges[-1].receive(event)
+            elif isinstance(event, RequestHead):
+                exchange = Exchange(self._in_flight, event)
+                exchange.admit(self._routes.find(event.path))
+                exchanges.append(exchange)
+            else:
+                self.fail(event)
+        if len(exchanges) > _MOST_WAITING:
+            self.fail(_TOO_MANY)
+
+    def fail(self, refusal: Refusal) -> None:
+        """Refuse what is no request, after the responses to requests that are. Nothing more is parsed."""
+        self.parser.stop()
+        if self.exchanges and not self.exchanges[-1].is_whole:
+            self.give_up(Rejected.of(refusal))
+        else:
+            exchange = Exchange(self._in_flight)
+            exchange.answer_with(json_response(refusal))
+            self.exchanges.append(exchange)
+
+    def give_up(self, error: Exception) -> None:
+        """Do not wait for the rest of the last request."""
+        self.exchanges[-1].give_up(error)
+
+    def leave(self) -> None:
+        """The client has left: nobody waits for a response."""
+        for exchange in self.exchanges:
+            exchange.leave()
+        self.exchanges.clear()
