@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collector import sink_cli
-from collector.cli import main
+from collector.cli import main, sink_ls
 from tests.running import PROGRAMS, eventually, free_port, running
 from wal.cursor import load_cursor
 from wal.files import Files
@@ -114,7 +113,7 @@ def test_a_clock_that_was_set_back_makes_no_duration_negative(
     with running(tmp_path, workers=1, settings=SETTINGS + AWAY % free_port()) as collector:
         assert collector.post({"ea": "view"}).status == 200
         eventually(lambda: " down " in _sink_ls(tmp_path)["away"], "the circuit is open")
-        monkeypatch.setattr(sink_cli, "now_ms", lambda: 1_000_000_000_000)
+        monkeypatch.setattr(sink_ls, "now_ms", lambda: 1_000_000_000_000)
         assert main(["sink", "ls", "--config", str(tmp_path / "collector.toml")]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("away")]
     assert re.search(r"down 0:00:00 +1 +\d+ +0\.0 +1  ", line)

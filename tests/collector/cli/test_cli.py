@@ -219,7 +219,7 @@ def test_why_a_sink_refuses_a_replay_is_escaped(
         return replay.Report(events=1, refused={"a-1": HOSTILE})
 
     with monkeypatch.context() as patched:
-        patched.setattr("collector.sink_cli.replay", refused)
+        patched.setattr("collector.cli.sink_ls.replay", refused)
         patched.setattr(logging.root, "handlers", [])  # those of pytest would keep the command from adding its own
         assert main(["replay", "--sink", "file", "--from", "10m ago", "--config", settings]) == 1
     out, err = capsys.readouterr()

@@ -11,17 +11,17 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from collector.cli.relay_ls import add_relay_forget, add_relay_list, forget_relay, list_relays
+from collector.cli.sink_ls import add_drop, add_replay, drop_sink, list_sinks, replay_to_sink
 from collector.config import Settings, load_settings
 from collector.errors import BadRedirect, BadSettings
 from collector.ingest.redirect import Signer, location, parse_expiry
 from collector.letters import Whole, read_letters
 from collector.preflight import load_settings_to_check, load_settings_to_serve
 from collector.redrive import Report, redrive
-from collector.relay_cli import add_relay_forget, add_relay_list, forget_relay, list_relays
 from collector.secret import load_secret
 from collector.server import serve
 from collector.shard import retention_warning
-from collector.sink_cli import add_drop, add_replay, drop_sink, list_sinks, replay_to_sink
 from wal.cli import add_selection, count_argument, selection_of
 from wal.errors import LogLocked, WalError
 from wal.select import Selection
