@@ -1,31 +1,24 @@
-"""`collector relay`: which logs of other nodes arrive here, how far they are, and with which key."""
+"""`collector relay ls`."""
 
 import argparse
-import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from msgspec.structs import replace
-
-from collector.config import Settings
-from collector.errors import BadSettings, Overloaded, RelayBlocked
+from collector.config import Settings, load_settings
+from collector.errors import BadSettings, RelayBlocked
 from collector.registry import key_digest
 from collector.relay_marks import Mark, Marks, key_name
 
 
-def add_relay_list(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `collector relay ls`."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the form of the output."""
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
-def add_relay_forget(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `collector relay forget`."""
-    parser.add_argument("log_id", metavar="LOG_ID", help="as `collector relay ls` prints it")
-
-
-def list_relays(settings: Settings, options: argparse.Namespace) -> int:
-    """`collector relay ls`. Exit code 1 if a mark is damaged."""
+def run(options: argparse.Namespace) -> int:
+    """Print each relayed log, one a line. Exit code 1 if a mark is damaged."""
+    settings = load_settings(options.config)
     row = "{:16}  {:>16}  {:19}  {}"
     if not options.json:
         print(row.format("log", "next seq", "last batch, UTC", "key"))
@@ -39,28 +32,6 @@ def list_relays(settings: Settings, options: argparse.Namespace) -> int:
         else:
             print(row.format(log_id, mark.next, _time(mark.last_ms), keys.text(mark)))
     return int(is_damaged)
-
-
-def forget_relay(settings: Settings, options: argparse.Namespace) -> int:
-    """`collector relay forget`: release a log from its key. How far it has arrived stays: no event is stored twice."""
-    marks = Marks(settings.log.dir)
-    if options.log_id not in marks.log_ids():
-        raise BadSettings(f"no log {options.log_id} was relayed to this node; `collector relay ls` lists them")
-    try:
-        mark = asyncio.run(_forget(marks, options.log_id))
-    except RelayBlocked as error:
-        raise BadSettings(str(error)) from None
-    except Overloaded as error:
-        raise BadSettings(f"{error}; try again") from None
-    print(f"log {options.log_id} is bound to no key; the next relay key that sends it gets it, from event {mark.next}")
-    return 0
-
-
-async def _forget(marks: Marks, log_id: str) -> Mark:
-    async with marks.held(log_id):
-        mark = replace(marks.read(log_id), key=None)
-        await marks.save(log_id, mark)
-    return mark
 
 
 class _Keys:

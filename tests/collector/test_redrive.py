@@ -115,7 +115,7 @@ def test_what_a_redirect_rule_refuses_still_is_not_stored(folder: Path) -> None:
     assert _run(folder, "redrive").stdout.splitlines() == [
         "redriven: 2 dead letters, 2 events",
         "redriven earlier: 0",
-        "of no property any more: 0",
+        "of a property that was removed: 0",
         "still refused: 5",
         "  2: a host that is not listed",
         "  1: redirect_url leads to a host that this property does not list "
@@ -138,7 +138,7 @@ def test_the_report_says_why_letters_are_still_refused_and_what_has_no_property(
     _bury(folder, _letter(1, "{"), _letter(2, '{"ea":"a"}'), _letter(3, '{"ea":"a"}'), _letter(4, "{}", prop_id=9))
     printed = _run(folder, "redrive").stdout.splitlines()
     assert printed[2:] == [
-        "of no property any more: 1",
+        "of a property that was removed: 1",
         "still refused: 3",
         "  2: the event failed validation (ec: missing)",
         "  1: the body is not JSON: Input data was truncated",

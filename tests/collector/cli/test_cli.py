@@ -206,7 +206,7 @@ def test_why_redrive_refuses_is_escaped(
     settings: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = redrive.Report(refused=Counter([HOSTILE]))
-    monkeypatch.setattr("collector.cli.redrive", lambda *_: report)
+    monkeypatch.setattr("collector.cli.redrive.redrive", lambda *_: report)
     assert main(["redrive", "--config", settings]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"  1: {HARMLESS}"
 
@@ -219,7 +219,7 @@ def test_why_a_sink_refuses_a_replay_is_escaped(
         return replay.Report(events=1, refused={"a-1": HOSTILE})
 
     with monkeypatch.context() as patched:
-        patched.setattr("collector.cli.sink_ls.replay", refused)
+        patched.setattr("collector.cli.replay.replay", refused)
         patched.setattr(logging.root, "handlers", [])  # those of pytest would keep the command from adding its own
         assert main(["replay", "--sink", "file", "--from", "10m ago", "--config", settings]) == 1
     out, err = capsys.readouterr()

@@ -1,0 +1,33 @@
+"""`collector dead ls`."""
+
+import argparse
+from datetime import UTC, datetime
+from itertools import islice
+
+from collector.config import load_settings
+from collector.letters import Whole, read_letters
+from wal.cli import add_selection, count_argument, selection_of
+from wal.terminal import harmless, prepare_stdout
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the number of dead letters, and their selection."""
+    parser.add_argument("-n", type=count_argument, metavar="N", help="at most N")
+    add_selection(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print dead letters, one a line."""
+    settings = load_settings(options.config)
+    prepare_stdout()
+    for whole in islice(read_letters(settings.dead_letters.dir, selection_of(options)), options.n):
+        print(harmless(_line(whole)))
+    return 0
+
+
+def _line(whole: Whole) -> str:
+    letter = whole.letter
+    when = datetime.fromtimestamp(letter.received_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    fields = ",".join(fault.field for fault in letter.errors)
+    where = f"{letter.portal_id}/{letter.prop_id}"
+    return f"{letter.id}  {when}  {where:24} {len(whole.body):>8} bytes  {letter.reason} {fields}".rstrip()
