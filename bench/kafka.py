@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import psutil
 
 from bench.event import EVENT
+from collector.settings.sinks import KafkaSink as Settings
 from collector.ship.batch import Batch, Part
 from collector.ship.sinks.kafka import KafkaSink
-from collector.sink_config import KafkaSink as Settings
 from tests.kafka.broker import broker
 from tests.kafka.jars import why_not
 

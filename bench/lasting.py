@@ -16,7 +16,7 @@ from bench.measure import Options, Row, progress
 from bench.openloop import OpenLoop
 from bench.recovery import build
 from bench.servers import Server
-from collector.config import load_settings
+from collector.settings import load_settings
 from collector.sinks import Status, statuses
 
 _CONNECTIONS: Final = 64

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from collector import config
+from collector import settings as config
 from collector.errors import BadSettings
 from collector.shard import Shard, drop, open_log
 from collector.ship.shipper import Graveyard

@@ -19,7 +19,6 @@ from typing import Any, Final, TypeVar
 from starlette.routing import Route, Router
 
 from collector.adoption import adopt_orphans
-from collector.config import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
 from collector.errors import BadSettings
 from collector.ingest.connection import STATE, Connections
 from collector.ingest.direct import Direct
@@ -34,6 +33,7 @@ from collector.notices import Notices
 from collector.opening import Opened, Opening
 from collector.registry import Registry, key_digest
 from collector.relays import Relays
+from collector.settings import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
 from collector.shard import Shard, drop_dead_letters_forever
 from wal.committer import Committer
 from wal.errors import WalError, explain

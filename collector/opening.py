@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from collector.config import Settings
 from collector.dead_letters import DeadLetters, HourlyBudget
 from collector.graveyard import SinkLetters
 from collector.notices import Notices
-from collector.secret import load_secret
+from collector.settings import Settings
+from collector.settings.secret import load_secret
 from collector.shard import Shard, drop, drop_from_free_shards, first_free, open_log
 from wal.committer import Committer
 from wal.errors import NO_ROOM, PASSING, WalError, explain

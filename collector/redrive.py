@@ -15,7 +15,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collector.config import Limits, Settings
 from collector.dead_letters import Form
 from collector.errors import BadRedirect, BadTarget, NotAClick, Refusal, Rejected, TooLarge
 from collector.ingest.client import kept_address
@@ -29,7 +28,8 @@ from collector.ingest.target import Face, redirect_fault
 from collector.ingest.visitor import next_session
 from collector.letters import Whole, read_letters
 from collector.registry import Property, Registry
-from collector.secret import load_secret
+from collector.settings import Limits, Settings
+from collector.settings.secret import load_secret
 from collector.shard import open_log
 from wal.damage import Damage
 from wal.errors import Broken, LogLocked

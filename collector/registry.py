@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from collector import config
+from collector import settings as config
 from collector.errors import BadSettings
 from collector.ingest.rate import Rate
 

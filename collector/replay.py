@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from collector import sink_config
-from collector.config import Settings
 from collector.errors import BadSettings, BatchRefused, SinkError
 from collector.letters import read_letters
+from collector.settings import Settings
+from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch, Part, part_of
 from collector.ship.retry import Backoff
 from collector.ship.sinks import Sink, sink_of

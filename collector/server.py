@@ -15,11 +15,11 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from collector.app import STARTUP_FAILURE, create_app
-from collector.config import Settings
 from collector.errors import BadSettings
 from collector.ingest.connection import Connection
 from collector.ingest.direct import Direct
-from collector.secret import load_secret
+from collector.settings import Settings
+from collector.settings.secret import load_secret
 from collector.shard import retention_warning
 from wal.errors import PASSING, explain
 

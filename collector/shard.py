@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from collector import config, sink_config
+from collector import settings as config
 from collector.confirmations import Confirmations
+from collector.settings import sinks as sink_config
 from collector.ship.circuit import is_given_up
 from collector.ship.shipper import Graveyard, Shipper
 from collector.ship.sinks import sink_of

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from collector.config import Settings
 from collector.errors import BadSettings
+from collector.settings import Settings
 from collector.ship.circuit import health_path, load_health, lock_path
 from wal.cursor import consumers, drop_cursor, load_cursor
 from wal.errors import LogLocked, WalError

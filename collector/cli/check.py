@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from collector.preflight import load_settings_to_check
+from collector.cli.preflight import load_settings_to_check
 from collector.shard import retention_warning
 
 

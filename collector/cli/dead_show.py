@@ -6,9 +6,9 @@ import sys
 
 import msgspec
 
-from collector.config import load_settings
 from collector.errors import BadSettings
 from collector.letters import Whole, read_letters
+from collector.settings import load_settings
 from wal.select import Selection
 from wal.terminal import harmless, prepare_stdout
 

@@ -3,9 +3,9 @@
 import argparse
 
 from collector.cli.progress import progress
-from collector.config import load_settings
 from collector.errors import BadSettings
 from collector.redrive import Report, redrive
+from collector.settings import load_settings
 from wal.cli import add_selection, selection_of
 from wal.errors import LogLocked
 from wal.terminal import harmless, prepare_stdout

@@ -5,9 +5,9 @@ import asyncio
 
 from msgspec.structs import replace
 
-from collector.config import load_settings
 from collector.errors import BadSettings, Overloaded, RelayBlocked
 from collector.relay_marks import Mark, Marks
+from collector.settings import load_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

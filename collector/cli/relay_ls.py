@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from collector.config import Settings, load_settings
 from collector.errors import BadSettings, RelayBlocked
 from collector.registry import key_digest
 from collector.relay_marks import Mark, Marks, key_name
+from collector.settings import Settings, load_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

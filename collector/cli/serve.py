@@ -2,7 +2,7 @@
 
 import argparse
 
-from collector.preflight import load_settings_to_serve
+from collector.cli.preflight import load_settings_to_serve
 from collector.server import serve
 
 

@@ -6,10 +6,10 @@ import time
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from collector.config import load_settings
 from collector.errors import BadRedirect, BadSettings
 from collector.ingest.redirect import Signer, location, parse_expiry
-from collector.secret import load_secret
+from collector.settings import load_settings
+from collector.settings.secret import load_secret
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from collector.config import load_settings
+from collector.settings import load_settings
 from collector.sinks import drop
 
 

@@ -4,7 +4,7 @@ import argparse
 import os
 from datetime import timedelta
 
-from collector.config import load_settings
+from collector.settings import load_settings
 from collector.sinks import Status, statuses
 from wal.log import now_ms
 from wal.terminal import harmless, prepare_stdout

@@ -4,9 +4,9 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope
 
-from collector.config import Limits
 from collector.errors import Overloaded, SlowBody, TooLarge, UnsupportedMedia
 from collector.ingest.cycle import IS_LATE
+from collector.settings import Limits
 
 NDJSON: Final = b"application/x-ndjson"
 FORM: Final = b"application/x-www-form-urlencoded"

@@ -16,7 +16,6 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, par
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from collector.config import Limits
 from collector.errors import BadRequest, HeadersTooLarge, Overloaded, Rejected, SlowHeaders, TooLarge
 from collector.ingest.answer import Answer, refusal_answer
 from collector.ingest.cycle import Cycle
@@ -25,6 +24,7 @@ from collector.ingest.send import as_bytes, write_answer
 from collector.ingest.target import Face
 from collector.notices import Notices
 from collector.problems import refusal_of
+from collector.settings import Limits
 
 Begin = Callable[[Head, bytes, Callable[[Answer], None]], bool]
 STATE: Final = "tracklog.connections"

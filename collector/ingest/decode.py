@@ -7,9 +7,9 @@ from typing import Annotated, Final, NamedTuple, cast
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from collector.config import Limits
 from collector.errors import BadEvent, Fault, TooLarge
 from collector.ingest.nesting import is_deeper
+from collector.settings import Limits
 
 _MAX_SID: Final = 2**63 - 1
 _Text = Annotated[str, Meta(min_length=1, max_length=255)]

@@ -7,7 +7,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from collector.config import Limits
 from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters, Form, Refused
 from collector.errors import BadEvent, NotAClick, TooFast, TooLarge, Unconfirmed
@@ -35,6 +34,7 @@ from collector.ingest.target import Face
 from collector.ingest.visitor import next_session
 from collector.long_work import LARGE_BYTES, SLICE_BYTES, SLICE_SECONDS, LongWork
 from collector.registry import Ack, Property
+from collector.settings import Limits
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
 

@@ -8,7 +8,6 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
-from collector.config import Limits
 from collector.errors import BadTarget, Forbidden, MethodNotAllowed, Overloaded, Rejected, RelayBlocked
 from collector.ingest.answer import Answer, refusal_answer, relay_answer
 from collector.ingest.body import BodyReader, ClientGone
@@ -20,6 +19,7 @@ from collector.ingest.target import Face
 from collector.long_work import LongWork
 from collector.problems import refusal_of
 from collector.registry import is_key, key_in
+from collector.settings import Limits
 from wal.errors import WalError
 from wal.format import MAX_BLOCK_BYTES
 

@@ -12,7 +12,6 @@ from typing import Final
 from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
-from collector.config import Limits
 from collector.dead_letters import Form
 from collector.errors import (
     BadTarget,
@@ -54,6 +53,7 @@ from collector.ingest.target import Face, Target, Targets
 from collector.notices import FORBIDDEN, LOST_CLICK, TOO_FAST, UNKNOWN_PROPERTY, Notices
 from collector.problems import UNAVAILABLE, refusal_of
 from collector.registry import Property, is_key, key_in
+from collector.settings import Limits
 from wal.errors import WalError
 
 _METHODS: Final = frozenset(METHODS.decode().split(", "))

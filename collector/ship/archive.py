@@ -12,8 +12,8 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Struct
 
-from collector import sink_config
 from collector.errors import BadSettings, SinkError
+from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
 from collector.ship.encode import Encoding, Group, encoding, grouped
 from collector.ship.mark import Mark, Resumption

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple, cast
 import msgspec
 import zstandard
 
+from collector.settings.templates import filled, names_in
 from collector.ship.batch import Batch, Part
-from collector.ship.template import filled, names_in
 
 UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 """What decoding a record may raise."""

@@ -10,11 +10,11 @@ from urllib.parse import quote
 import zstandard
 from yarl import URL
 
-from collector import sink_config
 from collector.errors import BadSettings
+from collector.settings import sinks as sink_config
+from collector.settings.templates import filled, names_in
 from collector.ship.batch import Batch
 from collector.ship.credentials import secrets_of
-from collector.ship.template import filled, names_in
 
 _ZSTD_LEVEL: Final = 1
 _GZIP_LEVEL: Final = 6

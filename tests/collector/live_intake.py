@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from starlette.types import Message, Scope
 
-from collector import config
+from collector import settings as config
 from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters, HourlyBudget
 from collector.ingest.answer import Answer, Headers

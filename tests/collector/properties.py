@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from collector import config
+from collector import settings as config
 from collector.registry import Property, Registry
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from collector import adoption
 from collector.adoption import Rest, adopt_orphans, orphans, rest_after
-from collector.config import Settings, load_settings
+from collector.settings import Settings, load_settings
 from collector.ship.batch import Event
 from collector.ship.circuit import load_health
 from tests.destinations.files import contents_of, lines_in

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from collector import opening
-from collector.config import DeadLetters, Settings, load_settings
-from collector.config import Log as LogSettings
 from collector.notices import Notices
 from collector.opening import Opening
+from collector.settings import DeadLetters, Settings, load_settings
+from collector.settings import Log as LogSettings
 from collector.shard import Shard, first_free, open_log
 from wal.errors import LogLocked
 from wal.log import Log

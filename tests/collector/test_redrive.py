@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from collector.config import load_settings
 from collector.redrive import redrive
+from collector.settings import load_settings
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, read_log, running
 from wal.log import Log
 from wal.select import Selection

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector import config
+from collector import settings as config
 from collector.errors import BadSettings
 from collector.registry import Registry, is_key
 from tests.collector.properties import prepared

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from collector.config import load_settings
 from collector.errors import BadSettings
 from collector.replay import sink_named
+from collector.settings import load_settings
 from collector.ship.archive import FOLDER
 from tests.collector.ship.batches import record
 from tests.destinations.files import contents_of, lines_in

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from collector import config
+from collector import settings as config
 from collector.cli import main
-from collector.config import load_settings
+from collector.settings import load_settings
 from collector.shard import Shard, drop_from_free_shards, retention_warning
 from collector.ship.batch import Event
 from tests.running import PATIENCE_SECONDS

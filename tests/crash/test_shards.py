@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from collector.adoption import orphans
-from collector.config import Log as LogSettings
-from collector.config import Settings
-from collector.sink_config import FileSink
+from collector.settings import Log as LogSettings
+from collector.settings import Settings
+from collector.settings.sinks import FileSink
 from tests.running import Collector, eventually, running
 from wal.cursor import Cursor, Intent, save_cursor
 from wal.errors import LogLocked

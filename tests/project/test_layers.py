@@ -18,7 +18,7 @@ _PURE = {
         f"collector/ingest/{name}.py"
         for name in ("admission", "client", "cookie", "inflate", "privacy", "query", "rate")
     ),
-    *(f"collector/{name}.py" for name in ("notices", "settings_faults", "ship/credentials")),
+    *(f"collector/{name}.py" for name in ("notices", "settings/faults", "settings/templates", "ship/credentials")),
 }
 _FORBIDDEN = {
     "wal/": ("collector", "starlette", "uvicorn", "msgspec"),

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import zstandard
 
-from collector import config
+from collector import settings as config
 from collector.ingest.privacy import ADDRESSES, USER_AGENTS
 from collector.problems import STATUS
 from tests.collector.ship.batches import record

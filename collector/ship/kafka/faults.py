@@ -5,7 +5,7 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from collector.errors import BatchRefused, SinkError
-from collector.ship.template import filled
+from collector.settings.templates import filled
 
 _REFUSALS: Final = frozenset(
     (

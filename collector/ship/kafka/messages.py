@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from collector import sink_config
-from collector.ship.template import filled, names_in
+from collector.settings import sinks as sink_config
+from collector.settings.templates import filled, names_in
 
 Headers = list[tuple[str, str | bytes | None]]
 _decode_text: Final = msgspec.json.Decoder(str).decode

@@ -6,10 +6,10 @@ from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaException, Producer
 
-from collector import sink_config
 from collector.errors import BadSettings
+from collector.settings import sinks as sink_config
+from collector.settings.templates import filled
 from collector.ship.credentials import secrets_of
-from collector.ship.template import filled
 
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _SHORTEST: Final = {"source": "s", "portal_id": "1", "prop_id": "1"}

@@ -3,8 +3,8 @@
 from importlib import import_module
 from typing import Final, Protocol
 
-from collector import sink_config
 from collector.errors import BadSettings
+from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
 from collector.ship.mark import Resumption
 

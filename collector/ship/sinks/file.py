@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from collector import sink_config
+from collector.settings import sinks as sink_config
 from collector.ship.archive import Archive
 from collector.ship.batch import Batch
 from collector.ship.folder import Folder

@@ -13,8 +13,8 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from collector import sink_config
 from collector.errors import BatchRefused, SinkError
+from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
 from collector.ship.http_answer import Answer, expected_next, reason, wait_seconds
 from collector.ship.http_request import (

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 from confluent_kafka import KafkaError
 
-from collector import sink_config
+from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
 from collector.ship.kafka.cursors import PARTITION, Cursor, CursorTopic
 from collector.ship.kafka.faults import Fault

@@ -23,8 +23,8 @@ from obstore.exceptions import (
 )
 from obstore.store import from_url
 
-from collector import sink_config
 from collector.errors import BadSettings, SinkError
+from collector.settings import sinks as sink_config
 from collector.ship.archive import FOLDER, Archive, Store
 from collector.ship.batch import Batch
 from collector.ship.credentials import secrets_of

@@ -10,7 +10,7 @@ from collector import cli
 from wal import __version__
 
 _HEAVY = ("asyncio", "logging", "socket", "ssl", "starlette", "uvicorn", "uvloop", "httptools", "zstandard")
-_OURS = ("collector.config", "collector.settings", "collector.ingest", "collector.ship", "wal.files", "wal.log")
+_OURS = ("collector.settings", "collector.settings", "collector.ingest", "collector.ship", "wal.files", "wal.log")
 
 
 def _imported(*arguments: str) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector import config
+from collector import settings as config
 from collector.confirmations import Confirmations
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import Property
 from collector.ingest.answer import Answer
 from collector.ingest.head import Head, head_of
 from collector.ingest.route import EventEndpoint
+from collector.settings import Property
 from tests.collector.live_intake import Logs, endpoint, live_intake, scope_of
 from tests.wal.faulty_files import FaultyFiles
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import pytest
 from starlette.types import Message, Receive
 
-from collector.config import Limits
 from collector.errors import Overloaded, SlowBody, TooLarge, UnsupportedMedia
 from collector.ingest.body import BodyReader, ClientGone, has_body, media_of
 from collector.ingest.cycle import IS_LATE
+from collector.settings import Limits
 
 LIMIT = 10
 

@@ -10,7 +10,6 @@ from typing import Final
 import pytest
 import zstandard
 
-from collector.config import Limits, Property
 from collector.errors import Overloaded
 from collector.ingest.body import ClientGone
 from collector.ingest.envelope import Visit, envelope, room_for_headers, shared_members_of
@@ -18,6 +17,7 @@ from collector.ingest.request import Request
 from collector.ingest.session import Session
 from collector.ingest.target import Face, Target
 from collector.long_work import LongWork
+from collector.settings import Limits, Property
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 from tests.collector.properties import prepared
 from tests.running import read_log

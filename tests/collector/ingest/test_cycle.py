@@ -12,11 +12,11 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from collector.config import Limits
 from collector.ingest.connection import STATE, Connection, Connections, _split
 from collector.ingest.cycle import CYCLE, IS_LATE, Cycle
 from collector.ingest.head import Head, head_of
 from collector.notices import Notices
+from collector.settings import Limits
 from tests.collector.silent_transport import SilentTransport
 
 

@@ -8,13 +8,13 @@ from ipaddress import ip_network
 import pytest
 import zstandard
 
-from collector.config import Property
 from collector.errors import TooLarge
 from collector.ingest.client import client_of
 from collector.ingest.inflate import inflate
 from collector.ingest.redirect import Signer
 from collector.ingest.target import Targets
 from collector.registry import Registry
+from collector.settings import Property
 
 _LIMIT = 5 << 20
 _ZLIB = zlib.compress(b"")

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from msgspec.structs import astuple, replace
 
-from collector.config import Limits
 from collector.dead_letters import Form
 from collector.errors import BadEvent, BadTarget, NotAClick, Refusal, Rejected, TooLarge
 from collector.ingest.answer import Answer
@@ -19,6 +18,7 @@ from collector.ingest.request import Request
 from collector.ingest.session import Session
 from collector.ingest.target import Face, Target
 from collector.registry import Property
+from collector.settings import Limits
 from tests.collector.live_intake import NOW_MS, SESSIONS, Logs, live_intake, pairs_of
 from tests.collector.properties import prepared
 

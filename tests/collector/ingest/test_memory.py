@@ -21,7 +21,6 @@ from uvicorn.server import ServerState
 
 import collector
 import wal
-from collector.config import Limits, Property
 from collector.ingest.connection import STATE, Connection, Connections
 from collector.ingest.direct import Direct
 from collector.ingest.envelope import Visit
@@ -29,6 +28,7 @@ from collector.ingest.intake import Stored, StoredBatch
 from collector.ingest.request import Request
 from collector.ingest.route import not_found
 from collector.notices import Notices
+from collector.settings import Limits, Property
 from tests.collector.live_intake import endpoint, live_intake
 from tests.collector.silent_transport import SilentTransport
 

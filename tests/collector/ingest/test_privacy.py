@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.config import Limits, Property
 from collector.dead_letters import Form
 from collector.ingest.privacy import ADDRESSES, USER_AGENTS, IpRule, scrub, scrub_raw
+from collector.settings import Limits, Property
 from tests.collector.live_intake import ask, endpoint, live_intake
 
 PAIR = "portal_id=1&prop_id=2&resp_type=json"

@@ -11,8 +11,8 @@ import pytest
 from starlette.types import Message
 
 import tests.collector.live_intake as live_intake_module
-from collector.config import Limits, Property
 from collector.ingest.redirect import Signer
+from collector.settings import Limits, Property
 from tests.collector.live_intake import SECRET, Got, Logs, ask, endpoint, live_intake, scope_of
 
 PAIR = "portal_id=1&prop_id=2&resp_type=json"

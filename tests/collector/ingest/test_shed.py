@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tests.collector.live_intake as live_intake_module
-from collector import config
+from collector import settings as config
 from collector.ingest.answer import GIF
 from collector.ingest.route import EventEndpoint
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector import config
+from collector import settings as config
 from collector.errors import BadRedirect, BadTarget, NotAClick, NotFound, Rejected
 from collector.ingest.query import parse_pairs
 from collector.ingest.redirect import Signer

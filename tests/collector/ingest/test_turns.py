@@ -8,11 +8,11 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from collector.config import Limits
 from collector.ingest.answer import Answer
 from collector.ingest.connection import STATE, Connection, Connections
 from collector.ingest.head import Head
 from collector.notices import Notices
+from collector.settings import Limits
 from tests.collector.silent_transport import SilentTransport
 
 HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n"

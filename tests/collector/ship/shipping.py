@@ -12,10 +12,10 @@ from collections import Counter
 from typing import Any
 
 from collector import shard
-from collector.config import load_settings
 from collector.dead_letters import DeadLetters, HourlyBudget
 from collector.graveyard import SinkLetters
 from collector.notices import Notices
+from collector.settings import load_settings
 from collector.shard import Shard, open_log
 from collector.ship import shipper, sinks
 from collector.ship.batch import Batch

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from collector import sink_config
 from collector.errors import BatchRefused, SinkError
+from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch, Part
 from collector.ship.sinks.http import HttpSink
 from tests.destinations.clickhouse import CHECK, PAGE, PASSWORD, REPLICATED, SINK, TABLES, ClickHouse, ClickHouseLines

@@ -8,8 +8,8 @@ import duckdb
 import pytest
 import zstandard
 
-from collector import sink_config
 from collector.errors import SinkError
+from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
 from collector.ship.sinks.file import FileSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record

@@ -20,8 +20,8 @@ import msgspec
 import pytest
 import zstandard
 
-from collector import sink_config
 from collector.errors import BadSettings, BatchRefused, SinkError
+from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch, Part
 from collector.ship.mark import Mark, Resumption
 from collector.ship.sinks.http import HttpSink
@@ -512,7 +512,7 @@ def test_plain_http_where_tls_is_expected_is_an_error_that_names_the_host() -> N
 
 _OVER_TLS = """
 import asyncio, sys
-from collector import sink_config
+from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch, Part
 from collector.ship.sinks.http import HttpSink
 

@@ -11,8 +11,8 @@ from typing import Literal
 import duckdb
 import pytest
 
-from collector import sink_config
 from collector.errors import BadSettings, SinkError
+from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
 from collector.ship.encode import encoding, grouped
 from collector.ship.sinks.objects import ObjectsSink

@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from collector.config import Property
 from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.session import Session
 from collector.registry import Registry
+from collector.settings import Property
+from collector.settings.sinks import KafkaSink
 from collector.ship.kafka.messages import Message, Messages
-from collector.sink_config import KafkaSink
 
 _LOG_ID = b"0123456789abcdef"
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from collector.errors import BadSettings
+from collector.settings.sinks import KafkaSink as Settings
 from collector.ship.kafka.options import options_of
 from collector.ship.sinks.kafka import KafkaSink
-from collector.sink_config import KafkaSink as Settings
 
 _SECRET = "hunter2-and-more"
 

@@ -5,8 +5,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from collector.settings_faults import CHECK, EXPECTED
-from collector.ship.template import names_in
+from collector.settings.faults import CHECK, EXPECTED
+from collector.settings.templates import names_in
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Name = Annotated[

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from collector import sink_config
 from collector.errors import BadSettings
-from collector.settings_faults import CHECK, EXPECTED, SettingFault, read_leniently, shown
-from collector.sink_config import Name, Seconds
+from collector.settings import sinks as sink_config
+from collector.settings.faults import CHECK, EXPECTED, SettingFault, read_leniently, shown
+from collector.settings.sinks import Name, Seconds
 
 EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
 """Fields that a property can require, and does unless told otherwise."""

@@ -6,8 +6,8 @@ import secrets
 from hashlib import blake2b
 from typing import Final
 
-from collector.config import Settings
 from collector.errors import BadSettings
+from collector.settings import Settings
 from wal.errors import PASSING, cause_of
 from wal.files import Files, make_directories, named
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import Log, Session, Settings
 from collector.errors import BadSettings
-from collector.secret import load_secret
+from collector.settings import Log, Session, Settings
+from collector.settings.secret import load_secret
 
 NAME = "TRACKLOG_TEST_SECRET"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from collector.cli import main
-from collector.config import load_settings
+from collector.cli.preflight import load_settings_to_serve
 from collector.errors import BadSettings
-from collector.preflight import load_settings_to_serve
+from collector.settings import load_settings
 
 _MANY = """
 verison = 1

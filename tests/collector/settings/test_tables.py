@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import EVENT_FIELDS, Limits, Property, Settings, load_settings
 from collector.errors import BadSettings
-from collector.sink_config import FileSink
+from collector.settings import EVENT_FIELDS, Limits, Property, Settings, load_settings
+from collector.settings.sinks import FileSink
 
 PROPERTY = "[[property]]\nportal_id = 1\nprop_id = 2\n"
 KAFKA = '[[sink]]\ntype = "kafka"\n'

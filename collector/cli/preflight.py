@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote
 
-from collector import sink_config
-from collector.config import Settings, bad_settings, read_settings
 from collector.errors import BadSettings
 from collector.registry import key_digest
-from collector.secret import load_secret, secret_path
-from collector.settings_faults import SettingFault, add_faults, has_fault
+from collector.settings import Settings, bad_settings, read_settings
+from collector.settings import sinks as sink_config
+from collector.settings.faults import SettingFault, add_faults, has_fault
+from collector.settings.secret import load_secret, secret_path
 from collector.ship.sinks import sink_of
 
 _FILE_URL: Final = "file://"
