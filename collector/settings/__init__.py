@@ -1,21 +1,16 @@
 """`collector.toml` as frozen structs, and the only reader of `env:NAME`. Knows neither requests nor sinks' clients."""
 
+from collector.settings.fields import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Identifier, Name
+from collector.settings.load import bad_settings, load_settings, read_settings
 from collector.settings.tables import (
     EVENT_FIELDS,
-    EVENT_PATHS,
-    OPENAPI_PATH,
-    RELAY_PATH,
     DeadLetters,
-    Identifier,
     Limits,
     Log,
     Property,
     Server,
     Session,
     Settings,
-    bad_settings,
-    load_settings,
-    read_settings,
 )
 
 __all__ = [
@@ -27,6 +22,7 @@ __all__ = [
     "Identifier",
     "Limits",
     "Log",
+    "Name",
     "Property",
     "Server",
     "Session",

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Final
 
 from collector.errors import BadSettings
-from collector.settings import Settings
+from collector.settings.tables import Settings
 from wal.errors import PASSING, cause_of
 from wal.files import Files, make_directories, named
 

@@ -5,18 +5,10 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from collector.settings.faults import CHECK, EXPECTED
+from collector.settings.faults import CHECK
+from collector.settings.fields import Name, Seconds, Text
 from collector.settings.templates import names_in
 
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Name = Annotated[
-    str,
-    Meta(
-        pattern=r"\A[a-z0-9][a-z0-9_-]{0,63}\Z",
-        extra={EXPECTED: "a name of at most 64 of a-z, 0-9, `_` and `-`, which begins with a letter or digit"},
-    ),
-]
-Text = Annotated[str, Meta(min_length=1)]
 Format = Literal["ndjson", "parquet"]
 OfOptions = dict[str, str]
 

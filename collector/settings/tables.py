@@ -1,78 +1,27 @@
-"""`collector.toml` as frozen structs: strict, with every setting's unit, bounds and help beside it."""
+"""The tables of `collector.toml` as frozen structs: strict, with every setting's unit, bounds and help beside it."""
 
-import ipaddress
 import os
-import tomllib
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Meta, Struct
 
-from collector.errors import BadSettings
 from collector.settings import sinks as sink_config
-from collector.settings.faults import CHECK, EXPECTED, SettingFault, read_leniently, shown
-from collector.settings.sinks import Name, Seconds
+from collector.settings.faults import SettingFault, shown
+from collector.settings.fields import (
+    FromEnvironment,
+    Identifier,
+    Name,
+    Network,
+    Origin,
+    Path,
+    Positive,
+    RedirectHost,
+    Seconds,
+)
 
 EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
 """Fields that a property can require, and does unless told otherwise."""
-EVENT_PATHS: Final = ("/event", "/")
-OPENAPI_PATH: Final = "/openapi.json"
-RELAY_PATH: Final = "/relay"
-TAKEN_PATHS: Final = (*EVENT_PATHS, OPENAPI_PATH, RELAY_PATH)
-
-Positive = Annotated[int, Meta(ge=1)]
-Identifier = Annotated[int, Meta(ge=1, lt=2**53)]
-FromEnvironment = Annotated[
-    str,
-    Meta(
-        pattern=r"\Aenv:[A-Za-z_][A-Za-z0-9_]*\Z",
-        extra={EXPECTED: "`env:NAME`, where NAME is the environment variable that holds the value"},
-    ),
-]
-
-
-def _origin_fault(origin: str) -> str | None:
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        parts = urlsplit("")
-    if origin == "*" or (parts.netloc and "@" not in origin and origin == f"{parts.scheme}://{parts.netloc}".lower()):
-        return None
-    return f"expected an origin, for example https://shop.example.com, got {shown(origin)}"
-
-
-def _host_fault(host: str) -> str | None:
-    name = host.removeprefix("*.")
-    if name and name == name.lower() and name.isascii() and not set(name) & set("*/:@ "):
-        return None
-    return f"expected a host, for example shop.example.com or *.example.com, got {shown(host)}"
-
-
-def _network_fault(network: str) -> str | None:
-    try:
-        ipaddress.ip_network(network)
-    except ValueError as error:
-        reason = "host bits are set" if "host bits" in str(error) else "not a network"
-        return f"expected a network, for example 10.0.0.0/8 or ::1, got {shown(network)}: {reason}"
-    return None
-
-
-def _alias_fault(alias: str) -> str | None:
-    return f"{alias} is taken; expected another path" if alias in TAKEN_PATHS else None
-
-
-Origin = Annotated[str, Meta(extra={CHECK: _origin_fault})]
-RedirectHost = Annotated[str, Meta(extra={CHECK: _host_fault})]
-Network = Annotated[str, Meta(extra={CHECK: _network_fault})]
-Path = Annotated[
-    str,
-    Meta(
-        pattern=r"\A/[A-Za-z0-9._~/-]{1,255}\Z",
-        extra={EXPECTED: "a path such as `/t`, of letters, digits, `.`, `_`, `~`, `-` and `/`", CHECK: _alias_fault},
-    ),
-]
 
 
 class Server(Struct, frozen=True, forbid_unknown_fields=True):
@@ -264,32 +213,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
                 )
 
 
-def load_settings(path: str) -> Settings:
-    """The settings in a file; folders in it are relative to the file's own. Raises BadSettings with all faults."""
-    settings, faults = read_settings(path)
-    if faults:
-        raise bad_settings(path, faults)
-    return settings
-
-
-def read_settings(path: str) -> tuple[Settings, list[SettingFault]]:
-    """The settings in a file with all its faults; see `read_leniently`. Raises BadSettings where it is not TOML."""
-    try:
-        with open(path, "rb") as file:
-            values = tomllib.load(file)
-    except OSError as error:
-        raise BadSettings(f"{path}: {error.strerror}; name a file with --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{path}: not TOML: {error}") from None
-    settings, faults = read_leniently(values, Settings)
-    return _resolved(settings, os.path.dirname(os.path.abspath(path))), faults
-
-
-def bad_settings(path: str, faults: Sequence[SettingFault]) -> BadSettings:
-    """The error that tells of all faults of a file, a line each."""
-    return BadSettings("\n".join(f"{path}: {fault}" for fault in faults))
-
-
 def _twice(name: str, fields: tuple[str, ...], keys: Sequence[Hashable]) -> Iterator[SettingFault]:
     """A fault for each element of a list whose key an earlier one has."""
     first: dict[Hashable, int] = {}
@@ -298,20 +221,3 @@ def _twice(name: str, fields: tuple[str, ...], keys: Sequence[Hashable]) -> Iter
             reads = tuple(f"{name}[{each}].{field}" for each in (earlier, at) for field in fields)
             same = " and ".join(fields)
             yield SettingFault(f"{name}[{at}]", f"{same} are those of {name}[{earlier}]; expected each once", reads)
-
-
-def _resolved(settings: Settings, folder: str) -> Settings:
-    def below(path: str) -> str:
-        return os.path.join(folder, path)
-
-    return msgspec.structs.replace(
-        settings,
-        log=msgspec.structs.replace(settings.log, dir=below(settings.log.dir)),
-        dead_letters=msgspec.structs.replace(settings.dead_letters, dir=below(settings.dead_letters.dir)),
-        sink=tuple(
-            msgspec.structs.replace(sink, dir=below(sink.dir))
-            if isinstance(sink, sink_config.FileSink) and sink.dir
-            else sink
-            for sink in settings.sink
-        ),
-    )

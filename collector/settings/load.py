@@ -1,0 +1,55 @@
+"""Reads `collector.toml`."""
+
+import os
+import tomllib
+from collections.abc import Sequence
+
+import msgspec
+
+from collector.errors import BadSettings
+from collector.settings import sinks as sink_config
+from collector.settings.faults import SettingFault, read_leniently
+from collector.settings.tables import Settings
+
+
+def load_settings(path: str) -> Settings:
+    """The settings in a file; folders in it are relative to the file's own. Raises BadSettings with all faults."""
+    settings, faults = read_settings(path)
+    if faults:
+        raise bad_settings(path, faults)
+    return settings
+
+
+def read_settings(path: str) -> tuple[Settings, list[SettingFault]]:
+    """The settings in a file with all its faults; see `read_leniently`. Raises BadSettings where it is not TOML."""
+    try:
+        with open(path, "rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise BadSettings(f"{path}: {error.strerror}; name a file with --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path}: not TOML: {error}") from None
+    settings, faults = read_leniently(values, Settings)
+    return _resolved(settings, os.path.dirname(os.path.abspath(path))), faults
+
+
+def bad_settings(path: str, faults: Sequence[SettingFault]) -> BadSettings:
+    """The error that tells of all faults of a file, a line each."""
+    return BadSettings("\n".join(f"{path}: {fault}" for fault in faults))
+
+
+def _resolved(settings: Settings, folder: str) -> Settings:
+    def below(path: str) -> str:
+        return os.path.join(folder, path)
+
+    return msgspec.structs.replace(
+        settings,
+        log=msgspec.structs.replace(settings.log, dir=below(settings.log.dir)),
+        dead_letters=msgspec.structs.replace(settings.dead_letters, dir=below(settings.dead_letters.dir)),
+        sink=tuple(
+            msgspec.structs.replace(sink, dir=below(sink.dir))
+            if isinstance(sink, sink_config.FileSink) and sink.dir
+            else sink
+            for sink in settings.sink
+        ),
+    )
