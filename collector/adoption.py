@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from collector import settings as config
 from collector.errors import BadSettings
+from collector.settings import Settings
 from collector.shard import Shard, drop, open_log
 from collector.ship.shipper import Graveyard
 from wal.cursor import load_cursor
@@ -50,7 +50,7 @@ def rest_after(sinks: frozenset[str], before: Rest | None, now: float) -> Rest |
     return Rest(sinks, seconds, now + seconds)
 
 
-async def adopt_orphans(settings: config.Settings, graveyard: Graveyard, look_seconds: float = _LOOK_SECONDS) -> None:
+async def adopt_orphans(settings: Settings, graveyard: Graveyard, look_seconds: float = _LOOK_SECONDS) -> None:
     """Look for orphans and drain them until cancelled; then every adopted shard is closed before this ends.
 
     A shard is adopted if it was free at two looks in a row: one look may meet a worker that is being restarted.
@@ -69,7 +69,7 @@ async def adopt_orphans(settings: config.Settings, graveyard: Graveyard, look_se
 
 
 async def _drain(
-    settings: config.Settings,
+    settings: Settings,
     directory: str,
     behind: frozenset[str],
     graveyard: Graveyard,
@@ -89,7 +89,7 @@ async def _drain(
         logger.warning("%s: let go of, behind: sink %s; adopted again in %.0f s", directory, names, rest.seconds)
 
 
-async def _shipped_out(settings: config.Settings, directory: str, graveyard: Graveyard) -> frozenset[str]:
+async def _shipped_out(settings: Settings, directory: str, graveyard: Graveyard) -> frozenset[str]:
     shard = _opened(settings, directory, graveyard)
     logger.info("%s: adopted, its worker is gone", directory)
     shard.start()
@@ -100,7 +100,7 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _opened(settings: config.Settings, directory: str, graveyard: Graveyard) -> Shard:
+def _opened(settings: Settings, directory: str, graveyard: Graveyard) -> Shard:
     log = open_log(settings, directory)
     try:
         return Shard(settings, log, graveyard)
@@ -109,7 +109,7 @@ def _opened(settings: config.Settings, directory: str, graveyard: Graveyard) -> 
         raise
 
 
-def orphans(settings: config.Settings) -> dict[str, frozenset[str]]:
+def orphans(settings: Settings) -> dict[str, frozenset[str]]:
     """The shards that nobody holds, each with the sinks that are behind there, if any; drops their old segments too.
 
     Those that can't be looked at are none, until the next look.
@@ -123,7 +123,7 @@ def orphans(settings: config.Settings) -> dict[str, frozenset[str]]:
     return {path: behind for path in paths if (behind := _sinks_behind(settings, files, path))}
 
 
-def _sinks_behind(settings: config.Settings, files: Files, directory: str) -> frozenset[str]:
+def _sinks_behind(settings: Settings, files: Files, directory: str) -> frozenset[str]:
     """The sinks that have not all of a shard; none if it is held or can't be looked at."""
     nothing = frozenset[str]()
     try:

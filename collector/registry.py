@@ -8,9 +8,9 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from collector import settings as config
 from collector.errors import BadSettings
 from collector.ingest.rate import Rate
+from collector.settings import PropertySettings
 
 _SHORTEST_KEY: Final = 16
 _BEARER: Final = b"bearer "
@@ -47,7 +47,7 @@ class Property(NamedTuple):
 class Registry:
     """All properties by portal and property id."""
 
-    def __init__(self, properties: Iterable[config.Property], workers: int = 1) -> None:
+    def __init__(self, properties: Iterable[PropertySettings], workers: int = 1) -> None:
         """Each of `workers` allows its share of a property's rate. Raises BadSettings for a key that is not set."""
         self._properties = {(each.portal_id, each.prop_id): _prepared(each, workers) for each in properties}
 
@@ -83,7 +83,7 @@ def key_digest(where: str, setting: str) -> bytes:
     return blake2b(os.fsencode(key)).digest()
 
 
-def _prepared(settings: config.Property, workers: int) -> Property:
+def _prepared(settings: PropertySettings, workers: int) -> Property:
     source = msgspec.json.encode(settings.source)
     where = f"write_keys of property {settings.portal_id}/{settings.prop_id}"
     return Property(

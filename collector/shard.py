@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from collector import settings as config
 from collector.confirmations import Confirmations
+from collector.settings import Settings
 from collector.settings import sinks as sink_config
 from collector.ship.circuit import is_given_up
 from collector.ship.shipper import Graveyard, Shipper
@@ -39,7 +39,7 @@ class Shard:
 
     def __init__(
         self,
-        settings: config.Settings,
+        settings: Settings,
         log: Log,
         graveyard: Graveyard,
         end_worker: Callable[[Exception], None] | None = None,
@@ -121,7 +121,7 @@ class Shard:
                 left = passed
 
 
-def first_free(settings: config.Settings) -> tuple[str, Log]:
+def first_free(settings: Settings) -> tuple[str, Log]:
     """The name and the log, recovered and open, of the first shard that nobody holds. Raises WalError, OSError."""
     number = 0
     while True:
@@ -132,7 +132,7 @@ def first_free(settings: config.Settings) -> tuple[str, Log]:
             number += 1
 
 
-def open_log(settings: config.Settings, directory: str) -> Log:
+def open_log(settings: Settings, directory: str) -> Log:
     """Lock, recover and open one log, and say what recovery found. Raises WalError, OSError."""
     log = Log(
         directory,
@@ -155,7 +155,7 @@ def open_log(settings: config.Settings, directory: str) -> Log:
     return log
 
 
-def ensure_cursors(settings: config.Settings, log: Log) -> None:
+def ensure_cursors(settings: Settings, log: Log) -> None:
     """Give every sink its cursor on a log. Raises OSError.
 
     Before the first event comes: a sink that skips to the newest must not skip what was answered 200 since.
@@ -166,7 +166,7 @@ def ensure_cursors(settings: config.Settings, log: Log) -> None:
 
 
 def drop(
-    settings: config.Settings,
+    settings: Settings,
     files: Files,
     directory: str,
     log_id: bytes,
@@ -188,7 +188,7 @@ def drop(
         )
 
 
-def drop_from_free_shards(settings: config.Settings) -> None:
+def drop_from_free_shards(settings: Settings) -> None:
     """Drop what a short disk needs from the shards that nobody holds, so that one of them can be opened."""
     files = Files()
     for name in files.names(settings.log.dir):
@@ -202,7 +202,7 @@ def drop_from_free_shards(settings: config.Settings) -> None:
                 files.close(lock)
 
 
-def retention_warning(settings: config.Settings) -> str | None:
+def retention_warning(settings: Settings) -> str | None:
     """Say that the segments which may be kept do not fit on the disk; None where they do. Raises OSError."""
     directory = os.path.abspath(settings.log.dir)
     while not os.path.isdir(directory):
@@ -217,7 +217,7 @@ def retention_warning(settings: config.Settings) -> str | None:
     )
 
 
-async def drop_dead_letters_forever(settings: config.Settings, committer: Committer) -> None:
+async def drop_dead_letters_forever(settings: Settings, committer: Committer) -> None:
     """Drop what is over the age or the bytes that dead letters are kept to. No cursor counts: they have no consumer."""
     while True:
         await asyncio.sleep(_RETENTION_SECONDS)

@@ -24,7 +24,7 @@ EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
 """Fields that a property can require, and does unless told otherwise."""
 
 
-class Server(Struct, frozen=True, forbid_unknown_fields=True):
+class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The socket, and the processes behind it."""
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
@@ -47,7 +47,7 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class Log(Struct, frozen=True, forbid_unknown_fields=True):
+class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The log of events."""
 
     dir: Annotated[str, Meta(min_length=1, description="folder of the shards 00, 01, …")] = "data/log"
@@ -80,7 +80,7 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
-class DeadLetters(Struct, frozen=True, forbid_unknown_fields=True):
+class DeadLetterSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The log of refused events; retained segments are dropped by age and by size."""
 
     dir: Annotated[str, Meta(min_length=1, description="folder of the shards 00, 01, …, in the log's format")] = (
@@ -95,7 +95,7 @@ class DeadLetters(Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
-class Session(Struct, frozen=True, forbid_unknown_fields=True):
+class SessionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Visitors and their sessions."""
 
     secret: Annotated[
@@ -144,7 +144,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
-class Property(Struct, frozen=True, forbid_unknown_fields=True):
+class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """A data source of a portal."""
 
     portal_id: Annotated[Identifier, Meta(description="the business account")]
@@ -190,12 +190,12 @@ class Property(Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of `collector.toml`."""
 
-    server: Server = Server()
-    log: Log = Log()
-    dead_letters: DeadLetters = DeadLetters()
-    session: Session = Session()
+    server: ServerSettings = ServerSettings()
+    log: LogSettings = LogSettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
+    session: SessionSettings = SessionSettings()
     limits: Limits = Limits()
-    property: tuple[Property, ...] = ()
+    property: tuple[PropertySettings, ...] = ()
     sink: tuple[sink_config.Sink, ...] = ()
 
     def faults(self) -> Iterator[SettingFault]:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from starlette.types import Message, Scope
 
-from collector import settings as config
 from collector.confirmations import Confirmations
 from collector.dead_letters import DeadLetters, HourlyBudget
 from collector.ingest.answer import Answer, Headers
@@ -21,6 +20,7 @@ from collector.ingest.target import Targets
 from collector.letters import Whole, read_letters
 from collector.notices import Notices
 from collector.registry import Registry
+from collector.settings import Limits, PropertySettings
 from tests.collector.live_log import live_log
 from tests.running import read_log
 from wal.committer import Committer
@@ -69,7 +69,7 @@ class Logs(NamedTuple):
 @asynccontextmanager
 async def live_intake(
     folder: Path,
-    limits: config.Limits | None = None,
+    limits: Limits | None = None,
     files: Files | None = None,
     confirmations: Mapping[str, Confirmations] | None = None,
 ) -> AsyncIterator[Logs]:
@@ -80,19 +80,19 @@ async def live_intake(
             committer=committer,
             dead_letters=DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS), notices),
             sessions=SESSIONS,
-            limits=limits or config.Limits(),
+            limits=limits or Limits(),
             confirmations=confirmations or {},
             clock=lambda: NOW_MS,
         )
         yield Logs(folder, committer, intake, notices)
 
 
-def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | None = None) -> EventEndpoint:
+def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = None) -> EventEndpoint:
     """The endpoint that serves these properties."""
     return EventEndpoint(
         targets=Targets(Registry(properties), Signer(SECRET), lambda: NOW_MS),
         intake=logs.intake,
-        limits=limits or config.Limits(),
+        limits=limits or Limits(),
         trusted_proxies=(),
         notices=logs.notices,
     )

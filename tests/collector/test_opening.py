@@ -11,8 +11,7 @@ import pytest
 from collector import opening
 from collector.notices import Notices
 from collector.opening import Opening
-from collector.settings import DeadLetters, Settings, load_settings
-from collector.settings import Log as LogSettings
+from collector.settings import DeadLetterSettings, LogSettings, Settings, load_settings
 from collector.shard import Shard, first_free, open_log
 from wal.errors import LogLocked
 from wal.log import Log
@@ -21,7 +20,7 @@ _PASSING = [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE]
 
 
 def _settings(folder: Path) -> Settings:
-    return Settings(log=LogSettings(dir=str(folder / "log")), dead_letters=DeadLetters(dir=str(folder / "dead")))
+    return Settings(log=LogSettings(dir=str(folder / "log")), dead_letters=DeadLetterSettings(dir=str(folder / "dead")))
 
 
 def _never(fault: Exception) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from collector import settings as config
 from collector.cli import main
-from collector.settings import load_settings
+from collector.settings import LogSettings, ServerSettings, Settings, load_settings
 from collector.shard import Shard, drop_from_free_shards, retention_warning
 from collector.ship.batch import Event
 from tests.running import PATIENCE_SECONDS
@@ -147,11 +146,11 @@ def test_a_short_disk_gets_delivered_segments_of_shards_that_nobody_holds(
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_disk_that_is_smaller_than_what_may_be_kept_is_warned_of(tmp_path: Path, workers: int) -> None:
     capacity = Files().room(str(tmp_path)).all_bytes
-    server = config.Server(workers=workers)
+    server = ServerSettings(workers=workers)
 
     def warning(retain_bytes: int) -> str | None:
-        log = config.Log(dir=str(tmp_path / "not/yet/there"), retain_bytes=retain_bytes)
-        return retention_warning(config.Settings(server=server, log=log))
+        log = LogSettings(dir=str(tmp_path / "not/yet/there"), retain_bytes=retain_bytes)
+        return retention_warning(Settings(server=server, log=log))
 
     assert warning(capacity // workers) is None
     told = warning(capacity // workers + 1)

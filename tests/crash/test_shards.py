@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from collector.adoption import orphans
-from collector.settings import Log as LogSettings
-from collector.settings import Settings
+from collector.settings import LogSettings, Settings
 from collector.settings.sinks import FileSink
 from tests.running import Collector, eventually, running
 from wal.cursor import Cursor, Intent, save_cursor

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 import zstandard
 
-from collector import settings as config
 from collector.ingest.privacy import ADDRESSES, USER_AGENTS
 from collector.problems import STATUS
+from collector.settings import Settings
 from tests.collector.ship.batches import record
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
 
@@ -107,7 +107,7 @@ def settings_table() -> list[tuple[str, str, str]]:
 
 def _groups() -> Iterator[tuple[str, type[msgspec.Struct]]]:
     """The settings by their place in the file; of the sinks, a group for each type."""
-    for field in msgspec.structs.fields(config.Settings):
+    for field in msgspec.structs.fields(Settings):
         if not get_args(field.type):
             yield field.name, field.type
         else:

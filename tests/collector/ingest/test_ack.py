@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from collector import settings as config
 from collector.confirmations import Confirmations
+from collector.settings import PropertySettings
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 
 EVENT = b'{"ea":"click"}'
@@ -19,7 +19,7 @@ QUERY = "portal_id=1&prop_id=2&resp_type="
 
 def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: float = 60.0) -> tuple[Got, Logs]:
     """The answer that one request gets while `play` does what the sink would."""
-    prop = config.Property(
+    prop = PropertySettings(
         portal_id=1,
         prop_id=2,
         required=("ea",),
@@ -104,7 +104,7 @@ def test_a_click_goes_on_and_says_what_is_true_of_its_event(tmp_path: Path) -> N
 
 def test_nobody_waits_for_head(tmp_path: Path) -> None:
     async def run() -> Got:
-        prop = config.Property(1, 2, required=("ea",), ack="shipped", ack_sink="kafka")
+        prop = PropertySettings(1, 2, required=("ea",), ack="shipped", ack_sink="kafka")
         async with live_intake(tmp_path, confirmations={"kafka": Confirmations()}) as logs:
             return await ask(endpoint(logs, prop), "HEAD", QUERY + "json&ea=view")
 

@@ -10,15 +10,15 @@ import pytest
 from collector.ingest.answer import Answer
 from collector.ingest.head import Head, head_of
 from collector.ingest.route import EventEndpoint
-from collector.settings import Property
+from collector.settings import PropertySettings
 from tests.collector.live_intake import Logs, endpoint, live_intake, scope_of
 from tests.wal.faulty_files import FaultyFiles
 
 PAIR = "portal_id=1&prop_id=2&resp_type=json"
 EVENT = b'{"ea":"view","ec":"c","uid":"u"}'
 JSON = "application/json"
-PROPERTY = Property(1, 2, required=(), redirect_hosts=("shop.example.com",), events_per_second=1)
-SLOW_ACK = Property(1, 2, required=(), ack="shipped", ack_sink="file")
+PROPERTY = PropertySettings(1, 2, required=(), redirect_hosts=("shop.example.com",), events_per_second=1)
+SLOW_ACK = PropertySettings(1, 2, required=(), ack="shipped", ack_sink="file")
 
 
 def _head(method: str, query: str, body: bytes | None = None, **headers: str) -> Head:
@@ -26,7 +26,7 @@ def _head(method: str, query: str, body: bytes | None = None, **headers: str) ->
 
 
 def _serve(
-    folder: Path, use: Callable[[Logs, EventEndpoint, FaultyFiles], Awaitable[None]], prop: Property = PROPERTY
+    folder: Path, use: Callable[[Logs, EventEndpoint, FaultyFiles], Awaitable[None]], prop: PropertySettings = PROPERTY
 ) -> None:
     files = FaultyFiles()
 
@@ -140,7 +140,7 @@ def test_a_block_that_fails_is_answered_to_all_who_wait_for_it(tmp_path: Path, f
         assert not any(b"x-event-ack" in answer.headers for answer in answers)
         assert logs.stored == []
 
-    _serve(tmp_path, use, Property(1, 2, required=(), redirect_hosts=("shop.example.com",)))
+    _serve(tmp_path, use, PropertySettings(1, 2, required=(), redirect_hosts=("shop.example.com",)))
 
 
 def test_an_answer_that_can_not_be_sent_keeps_none_from_the_others(
@@ -158,4 +158,4 @@ def test_an_answer_that_can_not_be_sent_keeps_none_from_the_others(
         assert "an answer was not sent" in caplog.text
         assert len(logs.stored) == 2
 
-    _serve(tmp_path, use, Property(1, 2, required=()))
+    _serve(tmp_path, use, PropertySettings(1, 2, required=()))

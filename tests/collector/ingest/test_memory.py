@@ -28,7 +28,7 @@ from collector.ingest.intake import Stored, StoredBatch
 from collector.ingest.request import Request
 from collector.ingest.route import not_found
 from collector.notices import Notices
-from collector.settings import Limits, Property
+from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import endpoint, live_intake
 from tests.collector.silent_transport import SilentTransport
 
@@ -37,9 +37,9 @@ PAIR: Final = "portal_id=1&prop_id=2&resp_type=json"
 JSON: Final = ("content-type: application/json",)
 LIMITS: Final = Limits(body_bytes=64 << 10, event_bytes=4096, batch_events=50, in_flight_bytes=8 << 20)
 PROPERTIES: Final = (
-    Property(1, 2, required=("ea",), origins=("https://shop.example.com",), rejects_per_second=1e9),
-    Property(1, 3, required=("ea",), rejects_per_second=0.001),
-    Property(1, 4, required=("ea",), events_per_second=0.001),
+    PropertySettings(1, 2, required=("ea",), origins=("https://shop.example.com",), rejects_per_second=1e9),
+    PropertySettings(1, 3, required=("ea",), rejects_per_second=0.001),
+    PropertySettings(1, 4, required=("ea",), events_per_second=0.001),
 )
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from collector.errors import BadSettings
-from collector.settings import Log, Session, Settings
+from collector.settings import LogSettings, SessionSettings, Settings
 from collector.settings.secret import load_secret
 
 NAME = "TRACKLOG_TEST_SECRET"
 
 
 def _settings(folder: Path, secret: str | None = None) -> Settings:
-    return Settings(log=Log(dir=str(folder / "data" / "log")), session=Session(secret=secret))
+    return Settings(log=LogSettings(dir=str(folder / "data" / "log")), session=SessionSettings(secret=secret))
 
 
 def test_a_secret_is_made_once_and_stays_the_same(tmp_path: Path) -> None:

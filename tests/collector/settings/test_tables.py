@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import BadSettings
-from collector.settings import EVENT_FIELDS, Limits, Property, Settings, load_settings
+from collector.settings import EVENT_FIELDS, Limits, PropertySettings, Settings, load_settings
 from collector.settings.sinks import FileSink
 
 PROPERTY = "[[property]]\nportal_id = 1\nprop_id = 2\n"
@@ -38,7 +38,7 @@ def test_an_empty_file_gives_every_setting_its_default(tmp_path: Path) -> None:
 
 def test_a_property_and_a_sink_need_no_more_than_their_places(tmp_path: Path) -> None:
     settings = _load(tmp_path, PROPERTY + SINK)
-    assert settings.property == (Property(1, 2),)
+    assert settings.property == (PropertySettings(1, 2),)
     assert settings.property[0].required == EVENT_FIELDS == ("ea", "ec", "sid", "aid", "uid")
     assert settings.property[0].source == "web"
     assert settings.sink == (FileSink(dir=str(tmp_path / "events")),)

@@ -8,7 +8,7 @@ import pytest
 from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.session import Session
 from collector.registry import Registry
-from collector.settings import Property
+from collector.settings import PropertySettings
 from collector.settings.sinks import KafkaSink
 from collector.ship.kafka.messages import Message, Messages
 
@@ -17,7 +17,7 @@ _LOG_ID = b"0123456789abcdef"
 
 def _line(event: bytes = b'{"uid":"u-1"}', source: str = "web") -> bytes:
     """A record of sequence 7, of visitor 42, as it is in the log."""
-    settings = Property(portal_id=1, prop_id=2, source=source)
+    settings = PropertySettings(portal_id=1, prop_id=2, source=source)
     prop = Registry([settings]).get(1, 2)
     assert prop
     visit = Visit(prop, 1_714_561_200_000, None, None, None, False, [])
