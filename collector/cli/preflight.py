@@ -13,6 +13,7 @@ from collector.errors import BadSettings
 from collector.registry import key_digest
 from collector.settings import Settings, bad_settings, read_settings
 from collector.settings import sinks as sink_config
+from collector.settings.environment import read_value
 from collector.settings.faults import SettingFault, add_faults, has_fault
 from collector.settings.secret import load_secret, secret_path
 from collector.ship.sinks import sink_of
@@ -122,9 +123,11 @@ def _missing_variables(path: str, sink: sink_config.Sink) -> Iterator[SettingFau
         if table == "headers" and not isinstance(sink, sink_config.HttpSink):
             continue
         for name, value in getattr(sink, table, {}).items():
-            variable = value.removeprefix("env:")
-            if variable != value and not os.environ.get(variable, "").strip():
-                yield SettingFault(f"{path}.{table}.{name}", f"expected {variable} to be set in the environment")
+            where = f"{path}.{table}.{name}"
+            try:
+                read_value(where, value)
+            except BadSettings as error:
+                yield SettingFault(where, str(error).removeprefix(f"{where}: "))
 
 
 def _folder(setting: str, path: str) -> Iterator[SettingFault]:

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Final
 
 from collector.errors import BadSettings
+from collector.settings.environment import read_key
 from collector.settings.tables import Settings
 from wal.errors import PASSING, cause_of
 from wal.files import Files, make_directories, named
@@ -19,13 +20,10 @@ _ADVICE: Final = "delete it to have a new one made, by which all visitors count 
 def load_secret(settings: Settings) -> bytes:
     """A key of 64 bytes. Raises BadSettings, OSError; no message holds any part of the secret."""
     if settings.session.secret is None:
-        text = _generated(secret_path(settings))
+        key = os.fsencode(_generated(secret_path(settings)))
     else:
-        name = settings.session.secret.removeprefix("env:")
-        text = os.environ.get(name, "")
-        if len(text) < _SHORTEST:
-            raise BadSettings(f"session.secret: expected at least {_SHORTEST} characters in the environment's {name}")
-    return blake2b(os.fsencode(text)).digest()
+        key = read_key("session.secret", settings.session.secret)
+    return blake2b(key).digest()
 
 
 def secret_path(settings: Settings) -> str:

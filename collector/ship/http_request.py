@@ -1,7 +1,6 @@
 """What the HTTP sink sends, and which of its settings can't be sent. Nothing here touches the network."""
 
 import gzip
-import os
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -12,6 +11,7 @@ from yarl import URL
 
 from collector.errors import BadSettings
 from collector.settings import sinks as sink_config
+from collector.settings.environment import read_value, variable_of
 from collector.settings.templates import filled, names_in
 from collector.ship.batch import Batch
 from collector.ship.credentials import secrets_of
@@ -64,7 +64,7 @@ def secrets_in(settings: sink_config.HttpSink, headers: Mapping[str, str]) -> di
     """What nobody may read, and what to say in its place: whole values, and what follows a word as `Bearer`."""
     secrets: dict[str, str] = {}
     for name, setting in settings.headers.items():
-        instead = setting if setting.startswith("env:") else f"({name})"
+        instead = setting if variable_of(setting) else f"({name})"
         secrets |= dict.fromkeys(secrets_of(name, setting, headers[name.lower()]), instead)
     for url in (settings.url, settings.resume_url):
         if url and (password := URL(url).password):
@@ -107,12 +107,9 @@ def _value(where: str, name: str, setting: str) -> str:
         raise BadSettings(f"{where}: the sink sets this header itself; expected another")
     if not _HEADER_NAME.fullmatch(name):
         raise BadSettings(f"{where}: expected a header's name, as `authorization`")
-    value = setting
-    if setting.startswith("env:"):
-        variable = setting.removeprefix("env:")
-        value = os.environ.get(variable, "").strip()
-        if not value:
-            raise BadSettings(f"{where}: expected a value in the environment's {variable}")
+    value = read_value(where, setting)
+    if variable_of(setting):
+        value = value.strip()  # a file that a variable was set from often ends in a line break
     if not (value.isascii() and value.isprintable()):
         raise BadSettings(f"{where}: expected printable ASCII")
     return value

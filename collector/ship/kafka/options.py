@@ -1,6 +1,5 @@
 """librdkafka's properties from the sink's settings. Nothing connects here, and no secret leaves but to librdkafka."""
 
-import os
 import re
 from typing import Any, Final, NamedTuple
 
@@ -8,6 +7,7 @@ from confluent_kafka import KafkaException, Producer
 
 from collector.errors import BadSettings
 from collector.settings import sinks as sink_config
+from collector.settings.environment import read_value
 from collector.settings.templates import filled
 from collector.ship.credentials import secrets_of
 
@@ -79,7 +79,7 @@ def options_of(settings: sink_config.KafkaSink) -> Options:
     secrets: list[str] = []
     for name, text in settings.options.items():
         where = f"sink {settings.name}: options.{name}"
-        value = _value(where, text)
+        value = read_value(where, text)
         secret = secrets_of(name, text, value)
         secrets += secret
         _check(where, name, value, is_secret=bool(secret) or value is not text)
@@ -91,15 +91,6 @@ def _check_topic(settings: sink_config.KafkaSink, name: str, topic: str) -> None
     """What is filled in is safe by itself."""
     if not _TOPIC.fullmatch(filled(topic, _SHORTEST)):
         raise BadSettings(f"sink {settings.name}: {name}: expected at most 249 letters, digits and any of ._-")
-
-
-def _value(where: str, text: str) -> str:
-    if not text.startswith("env:"):
-        return text
-    name = text.removeprefix("env:")
-    if name not in os.environ:
-        raise BadSettings(f"{where}: expected {name} in the environment, which is not set")
-    return str(os.environ[name])
 
 
 def _check(where: str, name: str, value: str, *, is_secret: bool) -> None:

@@ -6,7 +6,6 @@ there once. Whether the store honours the condition is tried at every open: some
 
 import asyncio
 import contextlib
-import os
 import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -25,6 +24,7 @@ from obstore.store import from_url
 
 from collector.errors import BadSettings, SinkError
 from collector.settings import sinks as sink_config
+from collector.settings.environment import read_value
 from collector.ship.archive import FOLDER, Archive, Store
 from collector.ship.batch import Batch
 from collector.ship.credentials import secrets_of
@@ -209,13 +209,8 @@ def _options(settings: sink_config.ObjectsSink) -> tuple[dict[str, str], dict[st
 
 
 def _read_environment(settings: sink_config.ObjectsSink) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for name, value in settings.options.items():
-        variable = value.removeprefix("env:")
-        if variable != value and not os.environ.get(variable):
-            raise BadSettings(f"sink {settings.name}: options.{name}: expected {variable} in the environment")
-        values[name] = value if variable == value else os.environ[variable]
-    return values
+    where = f"sink {settings.name}: options"
+    return {name: read_value(f"{where}.{name}", value) for name, value in settings.options.items()}
 
 
 def _secrets(settings: sink_config.ObjectsSink) -> list[str]:

@@ -457,7 +457,10 @@ def test_the_user_in_a_url_is_sent_as_basic_authorization() -> None:
         ({"url": "http://h", "headers": {"a b": "p4ss"}}, "headers.a b of sink http: expected a header's name"),
         ({"url": "http://h", "headers": {"a": "p4ss\r\nb: c"}}, "headers.a of sink http: expected printable ASCII"),
         ({"url": "http://h", "headers": {"a": "env:TRACKLOG_TEST_EVIL"}}, "headers.a of sink http: expected printable"),
-        ({"url": "http://h", "headers": {"a": "env:TRACKLOG_TEST_UNSET"}}, "the environment's TRACKLOG_TEST_UNSET"),
+        (
+            {"url": "http://h", "headers": {"a": "env:TRACKLOG_TEST_UNSET"}},
+            "TRACKLOG_TEST_UNSET to be set in the environment",
+        ),
         ({"url": "http://u:p4ss@h", "headers": {"Authorization": "x"}}, "expected no authorization beside the user"),
     ],
 )
