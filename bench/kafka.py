@@ -18,7 +18,7 @@ import psutil
 from bench.event import EVENT
 from collector.settings.sinks import KafkaSink as Settings
 from collector.ship.batch import Batch, Part
-from collector.ship.sinks.kafka import KafkaSink
+from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.kafka.broker import broker
 from tests.kafka.jars import why_not
 

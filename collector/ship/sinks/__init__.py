@@ -31,9 +31,9 @@ class Sink(Protocol):
 
 _KINDS: Final[dict[type[sink_config.Sink], str]] = {
     sink_config.FileSink: "file",
-    sink_config.KafkaSink: "kafka",
-    sink_config.ObjectsSink: "objects",
-    sink_config.HttpSink: "http",
+    sink_config.KafkaSink: "kafka.sink",
+    sink_config.ObjectsSink: "objects.sink",
+    sink_config.HttpSink: "http.sink",
 }
 
 
@@ -47,7 +47,8 @@ def sink_of(settings: sink_config.Sink, consumer: str) -> Sink:
         module = import_module(f"collector.ship.sinks.{kind}")
         sink: Sink = getattr(module, type(settings).__name__)(settings, consumer)
     except ModuleNotFoundError as error:
+        extra = kind.removesuffix(".sink")
         raise BadSettings(
-            f"sink {settings.name}: {error.name} is not installed; pip install 'tracklog[{kind}]' brings it"
+            f"sink {settings.name}: {error.name} is not installed; pip install 'tracklog[{extra}]' brings it"
         ) from None
     return sink

@@ -14,7 +14,7 @@ import pytest
 from collector.errors import BatchRefused, SinkError
 from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch, Part
-from collector.ship.sinks.http import HttpSink
+from collector.ship.sinks.http.sink import HttpSink
 from tests.destinations.clickhouse import CHECK, PAGE, PASSWORD, REPLICATED, SINK, TABLES, ClickHouse, ClickHouseLines
 
 LOG_ID = "0123456789abcdef"

@@ -24,7 +24,7 @@ from collector.errors import BadSettings, BatchRefused, SinkError
 from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch, Part
 from collector.ship.mark import Mark, Resumption
-from collector.ship.sinks.http import HttpSink
+from collector.ship.sinks.http.sink import HttpSink
 from tests.destinations.http import HttpReceiver
 from tests.destinations.http_server import Answer, Request, server
 from tests.running import free_port
@@ -517,7 +517,7 @@ _OVER_TLS = """
 import asyncio, sys
 from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch, Part
-from collector.ship.sinks.http import HttpSink
+from collector.ship.sinks.http.sink import HttpSink
 
 async def main() -> None:
     sink = HttpSink(sink_config.HttpSink(url=sys.argv[1]), "http")

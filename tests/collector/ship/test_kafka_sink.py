@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from collector.errors import BatchRefused, SinkError
 from collector.settings.sinks import KafkaSink as Settings
 from collector.ship.batch import Batch, part_of
-from collector.ship.sinks.kafka import KafkaSink
+from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.kafka.admin import grant, make_topic
 from tests.kafka.broker import Broker, broker

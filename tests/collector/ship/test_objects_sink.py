@@ -15,7 +15,7 @@ from collector.errors import BadSettings, SinkError
 from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
 from collector.ship.encode import encoding, grouped
-from collector.ship.sinks.objects import ObjectsSink
+from collector.ship.sinks.objects.sink import ObjectsSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.destinations.files import contents_of, lines_in
 from tests.destinations.objects import KEY, Bucket, Moto, SeaweedFS, Server

@@ -7,8 +7,8 @@ import pytest
 
 from collector.errors import BadSettings
 from collector.settings.sinks import KafkaSink as Settings
-from collector.ship.kafka.options import options_of
-from collector.ship.sinks.kafka import KafkaSink
+from collector.ship.sinks.kafka.options import options_of
+from collector.ship.sinks.kafka.sink import KafkaSink
 
 _SECRET = "hunter2-and-more"
 

@@ -16,9 +16,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from msgspec import Struct, field
 
-from collector.ship.kafka.faults import HOPELESS, Fault
-from collector.ship.kafka.options import Options
-from collector.ship.kafka.transactions import STEP_SECONDS, TRANSACTION_SECONDS, reported
+from collector.ship.sinks.kafka.faults import HOPELESS, Fault
+from collector.ship.sinks.kafka.options import Options
+from collector.ship.sinks.kafka.transactions import STEP_SECONDS, TRANSACTION_SECONDS, reported
 
 PARTITION: Final = 0
 _ANSWER_SECONDS: Final = 10.0

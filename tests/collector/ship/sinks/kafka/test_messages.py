@@ -10,7 +10,7 @@ from collector.ingest.session import Session
 from collector.registry import Registry
 from collector.settings import PropertySettings
 from collector.settings.sinks import KafkaSink
-from collector.ship.kafka.messages import Message, Messages
+from collector.ship.sinks.kafka.messages import Message, Messages
 
 _LOG_ID = b"0123456789abcdef"
 

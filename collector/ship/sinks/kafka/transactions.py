@@ -9,9 +9,9 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from collector.ship.kafka.faults import HOPELESS, Fault
-from collector.ship.kafka.messages import Headers
-from collector.ship.kafka.options import Options
+from collector.ship.sinks.kafka.faults import HOPELESS, Fault
+from collector.ship.sinks.kafka.messages import Headers
+from collector.ship.sinks.kafka.options import Options
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ from yarl import URL
 from collector.errors import BatchRefused, SinkError
 from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
-from collector.ship.http_answer import Answer, expected_next, reason, wait_seconds
-from collector.ship.http_request import (
+from collector.ship.mark import Mark, Resumption
+from collector.ship.sinks.http.answer import Answer, expected_next, reason, wait_seconds
+from collector.ship.sinks.http.request import (
     batch_headers,
     check,
     filled_url,
@@ -26,7 +27,6 @@ from collector.ship.http_request import (
     request_headers,
     secrets_in,
 )
-from collector.ship.mark import Mark, Resumption
 
 _ANSWER_BYTES: Final = 4096
 _IDLE_SECONDS: Final = 2.0

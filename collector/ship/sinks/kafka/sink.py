@@ -15,12 +15,12 @@ from confluent_kafka import KafkaError
 
 from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
-from collector.ship.kafka.cursors import PARTITION, Cursor, CursorTopic
-from collector.ship.kafka.faults import Fault
-from collector.ship.kafka.messages import Messages
-from collector.ship.kafka.options import options_of
-from collector.ship.kafka.transactions import Transactions
 from collector.ship.mark import Mark, Resumption
+from collector.ship.sinks.kafka.cursors import PARTITION, Cursor, CursorTopic
+from collector.ship.sinks.kafka.faults import Fault
+from collector.ship.sinks.kafka.messages import Messages
+from collector.ship.sinks.kafka.options import options_of
+from collector.ship.sinks.kafka.transactions import Transactions
 
 T = TypeVar("T")
 _STRIDE: Final = 32
