@@ -2,13 +2,13 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import wal
-from wal.cli import main
 
 _ROOT = Path(__file__).parents[2]
 _VERSION_LINE = r"""^__version__ ?= ?(['"])(?P<version>.+?)\1"""
@@ -36,11 +36,9 @@ def test_the_version_is_read_from_the_code() -> None:
     assert found["version"] == wal.__version__
 
 
-def test_wal_prints_its_version(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--version"])
-    assert ended.value.code == 0
-    assert capsys.readouterr().out == f"wal {wal.__version__}\n"
+def test_wal_prints_its_version() -> None:
+    command = [sys.executable, "-c", "from wal.cli import main; main(['--version'])"]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == f"wal {wal.__version__}\n"
 
 
 def test_the_changelog_begins_with_what_is_unreleased() -> None:
