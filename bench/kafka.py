@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import psutil
 
 from bench.event import EVENT
-from collector.settings.sinks import KafkaSink as Settings
 from collector.ship.batch import Batch, Part
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
 from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.kafka.broker import broker
 from tests.kafka.jars import why_not

@@ -16,7 +16,7 @@ from msgspec import Struct
 from collector.errors import BadSettings, BatchRefused, SinkError
 from collector.letters import read_letters
 from collector.settings import Settings
-from collector.settings import sinks as sink_config
+from collector.settings.sinks import SinkSettings
 from collector.ship.batch import Batch, Part, part_of
 from collector.ship.retry import Backoff
 from collector.ship.sinks import Sink, sink_of
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 class Replay(Struct, frozen=True):
     """What is asked for."""
 
-    sink: sink_config.Sink
+    sink: SinkSettings
     selection: Selection
     name: str = ""
     """Another name makes another replay of the same events."""
@@ -84,7 +84,7 @@ async def replay(settings: Settings, asked: Replay, told: Callable[[Report], Non
     return report
 
 
-def sink_named(settings: Settings, name: str) -> sink_config.Sink:
+def sink_named(settings: Settings, name: str) -> SinkSettings:
     """The settings of a sink. Raises BadSettings."""
     for sink in settings.sink:
         if sink.name == name:

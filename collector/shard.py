@@ -9,7 +9,7 @@ from typing import Final
 
 from collector.confirmations import Confirmations
 from collector.settings import Settings
-from collector.settings import sinks as sink_config
+from collector.settings.sinks import SinkSettings
 from collector.ship.circuit import is_given_up
 from collector.ship.shipper import Graveyard, Shipper
 from collector.ship.sinks import sink_of
@@ -235,7 +235,7 @@ async def drop_dead_letters_forever(settings: Settings, committer: Committer) ->
             )
 
 
-def _shipper(settings: sink_config.Sink, committer: Committer, graveyard: Graveyard) -> Shipper:
+def _shipper(settings: SinkSettings, committer: Committer, graveyard: Graveyard) -> Shipper:
     return Shipper(
         settings.name,
         sink_of(settings, settings.name),

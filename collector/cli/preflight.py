@@ -6,19 +6,15 @@ Nothing is created, bound or connected here, so that `check` can be run beside a
 import os
 import socket
 from collections.abc import Iterator
-from typing import Final
-from urllib.parse import unquote
 
 from collector.errors import BadSettings
 from collector.registry import key_digest
 from collector.settings import Settings, bad_settings, read_settings
-from collector.settings import sinks as sink_config
 from collector.settings.environment import read_value
 from collector.settings.faults import SettingFault, add_faults, has_fault
 from collector.settings.secret import load_secret, secret_path
+from collector.settings.sinks import SinkSettings
 from collector.ship.sinks import sink_of
-
-_FILE_URL: Final = "file://"
 
 
 def load_settings_to_serve(path: str) -> Settings:
@@ -93,7 +89,7 @@ def _secret(settings: Settings) -> Iterator[SettingFault]:
         yield SettingFault("session.secret", reason.removeprefix("session.secret: "))
 
 
-def _sink(path: str, sink: sink_config.Sink) -> Iterator[SettingFault]:
+def _sink(path: str, sink: SinkSettings) -> Iterator[SettingFault]:
     missing = list(_missing_variables(path, sink))
     yield from missing
     if not missing:
@@ -103,11 +99,9 @@ def _sink(path: str, sink: sink_config.Sink) -> Iterator[SettingFault]:
             yield SettingFault(path, str(error))
 
 
-def _sink_folder(path: str, sink: sink_config.Sink) -> Iterator[SettingFault]:
-    if isinstance(sink, sink_config.FileSink) and sink.dir:
-        yield from _folder(f"{path}.dir", sink.dir)
-    elif isinstance(sink, sink_config.ObjectsSink) and (sink.url or "").startswith(_FILE_URL):
-        yield from _folder(f"{path}.url", unquote(sink.url.removeprefix(_FILE_URL)))
+def _sink_folder(path: str, sink: SinkSettings) -> Iterator[SettingFault]:
+    for setting, folder in sink.folders().items():
+        yield from _folder(f"{path}.{setting}", folder)
 
 
 def _writable(setting: str, path: str) -> Iterator[SettingFault]:
@@ -117,12 +111,10 @@ def _writable(setting: str, path: str) -> Iterator[SettingFault]:
         yield SettingFault(setting, f"expected a folder that can be written to, but the disk of {there} is read-only")
 
 
-def _missing_variables(path: str, sink: sink_config.Sink) -> Iterator[SettingFault]:
+def _missing_variables(path: str, sink: SinkSettings) -> Iterator[SettingFault]:
     """Variables that the values of `options` and `headers` name, and that are not set."""
-    for table in ("options", "headers"):
-        if table == "headers" and not isinstance(sink, sink_config.HttpSink):
-            continue
-        for name, value in getattr(sink, table, {}).items():
+    for table, values in sink.environment().items():
+        for name, value in values.items():
             where = f"{path}.{table}.{name}"
             try:
                 read_value(where, value)

@@ -1,10 +1,12 @@
 """All faults of a settings file at once: each with its path in the file, and never with a value that may be secret.
 
 msgspec stops at its first error, so the tables are walked here and each value is converted on its own. Nothing here
-knows which settings there are. A struct says more about its fields in two ways:
+knows which settings there are. A struct says more about its fields in three ways:
 
 - `Meta(extra={EXPECTED: text})` words what a pattern wants, and `Meta(extra={CHECK: function})` is a rule for one
   value: it returns what is wrong, or None.
+- `Meta(extra={KINDS: structs})` marks a struct of which there are kinds: `structs` maps each tag to a function that
+  returns the struct, so that the module of a kind is imported only if a file has one.
 - a method `faults(self)` yields a `SettingFault` for each rule that needs several fields.
 """
 
@@ -20,6 +22,7 @@ from msgspec import Struct
 S = TypeVar("S", bound=Struct)
 EXPECTED: Final = "expected"
 CHECK: Final = "check"
+KINDS: Final = "kinds"
 _BARE_KEY: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 _UNSOUND: Final[Any] = object()
 """In place of a value that has a fault."""
@@ -111,11 +114,11 @@ class _Walk:
     def value(self, value: object, hint: Any, path: str) -> Any:
         """A value of any type that settings have, or `_UNSOUND`."""
         plain = _plain(hint)
+        if KINDS in _extra(hint):
+            return self._of_a_kind(value, hint, path)
         members = [each for each in get_args(plain) if each is not types.NoneType]
-        if _is_union(plain) and len(members) == 1:
+        if _is_union(plain):  # with None, which TOML has no word for
             return self._checked(self.value(value, members[0], path), hint, path)
-        if _is_union(plain):
-            return self._tagged(value, members, path)
         if isinstance(plain, type) and issubclass(plain, Struct):
             return self.struct(value, plain, path)
         if get_origin(plain) is tuple and isinstance(value, list):
@@ -135,17 +138,18 @@ class _Walk:
             return _UNSOUND
         return self._checked(elements, hint, path)
 
-    def _tagged(self, value: object, kinds: list[type[Struct]], path: str) -> Any:
-        """One of several structs, which a field of the table names: that field has no default."""
+    def _of_a_kind(self, value: object, hint: Any, path: str) -> Any:
+        """The struct that a field of the table names: that field has no default."""
+        base: type[Struct] = _plain(hint)
+        structs: Mapping[str, Callable[[], type[Struct]]] = _extra(hint)[KINDS]
         if not isinstance(value, Mapping):
-            return self.struct(value, kinds[0], path)
-        field = kinds[0].__struct_config__.tag_field or "type"
-        by_tag = {kind.__struct_config__.tag: kind for kind in kinds}
-        tag = value.get(field)
-        if not isinstance(tag, str) or tag not in by_tag:
-            self._add(_joined(path, field), _not_one_of(tag, [str(each) for each in by_tag]))
+            return self.struct(value, base, path)
+        field = str(base.__struct_config__.tag_field)
+        kind = value.get(field)
+        if not isinstance(kind, str) or kind not in structs:
+            self._add(_joined(path, field), _not_one_of(kind, structs))
             return _UNSOUND
-        return self.struct(value, by_tag[tag], path)
+        return self.struct(value, structs[kind](), path)
 
     def _leaf(self, value: object, hint: Any, path: str) -> Any:
         choices = get_args(_plain(hint)) if get_origin(_plain(hint)) is Literal else ()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import msgspec
 
 from collector.errors import BadSettings
-from collector.settings import sinks as sink_config
 from collector.settings.faults import SettingFault, read_leniently
 from collector.settings.tables import Settings
 
@@ -46,10 +45,5 @@ def _resolved(settings: Settings, folder: str) -> Settings:
         settings,
         log=msgspec.structs.replace(settings.log, dir=below(settings.log.dir)),
         dead_letters=msgspec.structs.replace(settings.dead_letters, dir=below(settings.dead_letters.dir)),
-        sink=tuple(
-            msgspec.structs.replace(sink, dir=below(sink.dir))
-            if isinstance(sink, sink_config.FileSink) and sink.dir
-            else sink
-            for sink in settings.sink
-        ),
+        sink=tuple(sink.relative_to(folder) for sink in settings.sink),
     )

@@ -6,7 +6,6 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from collector.settings import sinks as sink_config
 from collector.settings.faults import SettingFault, shown
 from collector.settings.fields import (
     FromEnvironment,
@@ -19,6 +18,7 @@ from collector.settings.fields import (
     RedirectHost,
     Seconds,
 )
+from collector.settings.sinks import AnySink
 
 EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
 """Fields that a property can require, and does unless told otherwise."""
@@ -196,7 +196,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     session: SessionSettings = SessionSettings()
     limits: Limits = Limits()
     property: tuple[PropertySettings, ...] = ()
-    sink: tuple[sink_config.Sink, ...] = ()
+    sink: tuple[AnySink, ...] = ()
 
     def faults(self) -> Iterator[SettingFault]:
         """Rules that need several fields."""

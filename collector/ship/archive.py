@@ -7,19 +7,27 @@ was restored from a backup is told from the one that was delivered.
 """
 
 import asyncio
-from typing import Final, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from collector.errors import BadSettings, SinkError
-from collector.settings import sinks as sink_config
+from collector.settings.sinks import SinkSettings
 from collector.ship.batch import Batch
 from collector.ship.encode import Encoding, Group, encoding, grouped
 from collector.ship.mark import Mark, Resumption
 
 FOLDER: Final = "_tracklog"
 """Where marks are, in every store. A name that begins with `_` is passed over by what reads partitions."""
+
+
+class ArchiveSettings(SinkSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The settings that every sink of files has."""
+
+    format: Annotated[
+        Literal["ndjson", "parquet"], Meta(description="`ndjson`, compressed with zstd, or `parquet`")
+    ] = "ndjson"
 
 
 class Store(Protocol):
@@ -48,7 +56,7 @@ class _Mark(Struct, frozen=True, tag_field="v", tag=1):
 class Archive:
     """Delivers the batches of one log into a store."""
 
-    def __init__(self, store: Store, settings: sink_config.FileSink | sink_config.ObjectsSink, consumer: str) -> None:
+    def __init__(self, store: Store, settings: ArchiveSettings, consumer: str) -> None:
         """Raises BadSettings where a library is missing."""
         self._store = store
         self._encoding = _encoding(settings)
@@ -101,7 +109,7 @@ class Archive:
         return Mark(mark.next, mark.chain, where)
 
 
-def _encoding(settings: sink_config.FileSink | sink_config.ObjectsSink) -> Encoding:
+def _encoding(settings: ArchiveSettings) -> Encoding:
     try:
         return encoding(settings.format)
     except ImportError as error:

@@ -95,7 +95,7 @@ def test_an_orphan_is_shipped_and_again_when_it_is_one_again(
     looks = _Looks(monkeypatch)
     for events in (1, 2):
         asyncio.run(_adopt(settings, looks, 5))
-        assert lines_in(contents_of(Path(settings.sink[0].dir))) == [_LINE[:-1]] * events  # type: ignore[union-attr]
+        assert lines_in(contents_of(Path(settings.sink[0].dir))) == [_LINE[:-1]] * events  # type: ignore[attr-defined]
         assert orphans(settings) == {}
         _append(shard)
 
@@ -105,7 +105,7 @@ def test_an_orphan_whose_sink_stopped_is_adopted_once(
 ) -> None:
     looks = _Looks(monkeypatch)
     asyncio.run(_adopt(settings, looks, 5))
-    (mark,) = Path(settings.sink[0].dir, "_tracklog").glob("*.json")  # type: ignore[union-attr]
+    (mark,) = Path(settings.sink[0].dir, "_tracklog").glob("*.json")  # type: ignore[attr-defined]
     mark.write_text(re.sub(r'"chain":"[0-9a-f]+"', '"chain":"00000000"', mark.read_text()))
     _append(shard)
     before = len(list(shard.glob("seg-*")))
@@ -133,7 +133,7 @@ async def _until(is_so: Callable[[], object]) -> None:
 
 
 def _delivered(settings: Settings) -> int:
-    return len(lines_in(contents_of(Path(settings.sink[0].dir))))  # type: ignore[union-attr]
+    return len(lines_in(contents_of(Path(settings.sink[0].dir))))  # type: ignore[attr-defined]
 
 
 def _appends(shard: Path) -> bool:

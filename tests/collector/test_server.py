@@ -11,7 +11,7 @@ import pytest
 
 from collector.server import connection_limit, start_warnings
 from collector.settings import Limits, PropertySettings, Settings
-from collector.settings.sinks import FileSink
+from collector.ship.sinks.file import FileSinkSettings
 from tests.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
 from wal.log import Log
@@ -160,7 +160,7 @@ def test_the_limit_of_connections_is_the_setting_or_what_the_hard_limit_of_files
 def _settings(**changes: object) -> Settings:
     everything: dict[str, object] = {
         "property": (PropertySettings(1, 2),),
-        "sink": (FileSink(dir="events"),),
+        "sink": (FileSinkSettings(dir="events"),),
         **changes,
     }
     return Settings(**everything)  # type: ignore[arg-type]

@@ -1,10 +1,9 @@
 """Where batches go: the protocol of all sinks here, and one module for each kind of destination."""
 
-from importlib import import_module
-from typing import Final, Protocol
+from typing import Protocol
 
 from collector.errors import BadSettings
-from collector.settings import sinks as sink_config
+from collector.settings.sinks import SinkSettings, kind_of, sink_class
 from collector.ship.batch import Batch
 from collector.ship.mark import Resumption
 
@@ -29,26 +28,16 @@ class Sink(Protocol):
         """Let go of what `open` took. Called after a failure too, also one of `open`."""
 
 
-_KINDS: Final[dict[type[sink_config.Sink], str]] = {
-    sink_config.FileSink: "file",
-    sink_config.KafkaSink: "kafka.sink",
-    sink_config.ObjectsSink: "objects.sink",
-    sink_config.HttpSink: "http.sink",
-}
-
-
-def sink_of(settings: sink_config.Sink, consumer: str) -> Sink:
+def sink_of(settings: SinkSettings, consumer: str) -> Sink:
     """The sink of these settings, not open yet; `consumer` names its cursor. Raises BadSettings.
 
     A client library is imported only where its kind of sink is used.
     """
-    kind = _KINDS[type(settings)]
     try:
-        module = import_module(f"collector.ship.sinks.{kind}")
-        sink: Sink = getattr(module, type(settings).__name__)(settings, consumer)
+        sink: Sink = sink_class(settings)(settings, consumer)
     except ModuleNotFoundError as error:
-        extra = kind.removesuffix(".sink")
+        extra = f"tracklog[{kind_of(settings)}]"
         raise BadSettings(
-            f"sink {settings.name}: {error.name} is not installed; pip install 'tracklog[{extra}]' brings it"
+            f"sink {settings.name}: {error.name} is not installed; pip install '{extra}' brings it"
         ) from None
     return sink

@@ -1,9 +1,14 @@
 """The file sink: `dir/date=YYYY-MM-DD/hour=HH/<log_id>-<first>-<last>.<format>`, UTC, by when a block was committed."""
 
-from typing import Final
+import os
+from typing import Annotated, Final, Self
 
-from collector.settings import sinks as sink_config
-from collector.ship.archive import Archive
+from msgspec import Meta
+from msgspec.structs import replace
+
+from collector.settings.fields import Text
+from collector.settings.sinks import FlushBytes, FlushSeconds, SinkName
+from collector.ship.archive import Archive, ArchiveSettings
 from collector.ship.batch import Batch
 from collector.ship.folder import Folder
 from collector.ship.mark import Resumption
@@ -11,10 +16,27 @@ from collector.ship.mark import Resumption
 _PARTITION: Final = "date={date}/hour={hour}"
 
 
+class FileSinkSettings(ArchiveSettings, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="file"):
+    """Events as files, by date and hour."""
+
+    dir: Annotated[Text, Meta(description="folder of date=…/hour=…/")]
+    name: SinkName = "file"
+    flush_bytes: FlushBytes = 8 << 20
+    flush_seconds: FlushSeconds = 5.0
+
+    def relative_to(self, folder: str) -> Self:
+        """With `dir` relative to the folder of the settings file."""
+        return replace(self, dir=os.path.join(folder, self.dir)) if self.dir else self
+
+    def folders(self) -> dict[str, str]:
+        """The folder of the files."""
+        return {"dir": self.dir} if self.dir else {}
+
+
 class FileSink:
     """Writes each batch as one file an hour."""
 
-    def __init__(self, settings: sink_config.FileSink, consumer: str) -> None:
+    def __init__(self, settings: FileSinkSettings, consumer: str) -> None:
         """Raises BadSettings."""
         self._folder = Folder(settings.dir)
         self._archive = Archive(self._folder, settings, consumer)

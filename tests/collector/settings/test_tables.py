@@ -7,7 +7,7 @@ import pytest
 
 from collector.errors import BadSettings
 from collector.settings import EVENT_FIELDS, Limits, PropertySettings, Settings, load_settings
-from collector.settings.sinks import FileSink
+from collector.ship.sinks.file import FileSinkSettings
 
 PROPERTY = "[[property]]\nportal_id = 1\nprop_id = 2\n"
 KAFKA = '[[sink]]\ntype = "kafka"\n'
@@ -41,7 +41,7 @@ def test_a_property_and_a_sink_need_no_more_than_their_places(tmp_path: Path) ->
     assert settings.property == (PropertySettings(1, 2),)
     assert settings.property[0].required == EVENT_FIELDS == ("ea", "ec", "sid", "aid", "uid")
     assert settings.property[0].source == "web"
-    assert settings.sink == (FileSink(dir=str(tmp_path / "events")),)
+    assert settings.sink == (FileSinkSettings(dir=str(tmp_path / "events")),)
 
 
 def test_folders_are_relative_to_the_file_and_not_to_the_working_directory(
@@ -55,7 +55,7 @@ def test_folders_are_relative_to_the_file_and_not_to_the_working_directory(
     folder = tmp_path / "elsewhere" / ".." / "etc"
     assert os.path.realpath(settings.log.dir) == str(tmp_path / "etc/data/log")
     (sink,) = settings.sink
-    assert isinstance(sink, FileSink)
+    assert isinstance(sink, FileSinkSettings)
     assert os.path.realpath(sink.dir) == str(tmp_path / "etc/events")
     assert os.path.isabs(settings.log.dir)
     assert os.path.samefile(folder, tmp_path / "etc")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from collector.errors import BatchRefused, SinkError
-from collector.settings.sinks import KafkaSink as Settings
 from collector.ship.mark import Mark, Resumption
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
 from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.kafka.mock import MockCluster

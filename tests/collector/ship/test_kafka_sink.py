@@ -14,8 +14,8 @@ import pytest
 from confluent_kafka import Producer
 
 from collector.errors import BatchRefused, SinkError
-from collector.settings.sinks import KafkaSink as Settings
 from collector.ship.batch import Batch, part_of
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
 from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.kafka.admin import grant, make_topic

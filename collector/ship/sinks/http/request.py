@@ -10,11 +10,11 @@ import zstandard
 from yarl import URL
 
 from collector.errors import BadSettings
-from collector.settings import sinks as sink_config
 from collector.settings.environment import read_value, variable_of
 from collector.settings.templates import filled, names_in
 from collector.ship.batch import Batch
 from collector.ship.credentials import secrets_of
+from collector.ship.sinks.http.settings import HttpSinkSettings
 
 _ZSTD_LEVEL: Final = 1
 _GZIP_LEVEL: Final = 6
@@ -33,7 +33,7 @@ _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ERRORS: Final = range(400, 600)
 
 
-def check(settings: sink_config.HttpSink) -> None:
+def check(settings: HttpSinkSettings) -> None:
     """Raises BadSettings, which never holds a URL: its user and query may be secret."""
     for setting, template in (("url", settings.url), ("resume_url", settings.resume_url)):
         if template is not None and not _is_http(template):
@@ -45,7 +45,7 @@ def check(settings: sink_config.HttpSink) -> None:
         raise BadSettings(f"headers of sink {settings.name}: expected no authorization beside the user in its url")
 
 
-def request_headers(settings: sink_config.HttpSink) -> dict[str, str]:
+def request_headers(settings: HttpSinkSettings) -> dict[str, str]:
     """The headers of a batch, with those of the settings in place of ours. Raises BadSettings."""
     headers = {"user-agent": "tracklog", "accept-encoding": "identity", "content-type": _CONTENT_TYPES[settings.body]}
     if settings.compression != "none":
@@ -60,7 +60,7 @@ def batch_headers(batch: Batch) -> dict[str, str]:
     return {"idempotency-key": batch.token} | ({CHAIN_HEADER: batch.chain} if batch.chain else {})
 
 
-def secrets_in(settings: sink_config.HttpSink, headers: Mapping[str, str]) -> dict[str, str]:
+def secrets_in(settings: HttpSinkSettings, headers: Mapping[str, str]) -> dict[str, str]:
     """What nobody may read, and what to say in its place: whole values, and what follows a word as `Bearer`."""
     secrets: dict[str, str] = {}
     for name, setting in settings.headers.items():
@@ -72,7 +72,7 @@ def secrets_in(settings: sink_config.HttpSink, headers: Mapping[str, str]) -> di
     return secrets
 
 
-def request_body(batch: Batch, settings: sink_config.HttpSink) -> bytes:
+def request_body(batch: Batch, settings: HttpSinkSettings) -> bytes:
     """The bytes of a batch: the same for the same batch, so no time is in them."""
     body = batch.payload
     if settings.body == "array":

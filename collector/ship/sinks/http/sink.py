@@ -14,7 +14,6 @@ import aiohttp
 from yarl import URL
 
 from collector.errors import BatchRefused, SinkError
-from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
 from collector.ship.mark import Mark, Resumption
 from collector.ship.sinks.http.answer import Answer, expected_next, reason, wait_seconds
@@ -27,6 +26,7 @@ from collector.ship.sinks.http.request import (
     request_headers,
     secrets_in,
 )
+from collector.ship.sinks.http.settings import HttpSinkSettings
 
 _ANSWER_BYTES: Final = 4096
 _IDLE_SECONDS: Final = 2.0
@@ -44,7 +44,7 @@ _OTHER_ADVICE: Final = "see the receiver's log"
 class HttpSink:
     """Posts each batch as one request."""
 
-    def __init__(self, settings: sink_config.HttpSink, consumer: str) -> None:
+    def __init__(self, settings: HttpSinkSettings, consumer: str) -> None:
         """Raises BadSettings."""
         check(settings)
         self._settings = settings

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from collector.settings import sinks as sink_config
 from collector.settings.templates import filled, names_in
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings
 
 Headers = list[tuple[str, str | bytes | None]]
 _decode_text: Final = msgspec.json.Decoder(str).decode
@@ -46,7 +46,7 @@ class Message(NamedTuple):
 class Messages:
     """The templates of a sink."""
 
-    def __init__(self, settings: sink_config.KafkaSink) -> None:
+    def __init__(self, settings: KafkaSinkSettings) -> None:
         self._settings = settings
         self._by_place: dict[_Place, tuple[str, Headers | None]] = {}
         self._has_ids = any("id" in names_in(value) for value in settings.headers.values())

@@ -6,10 +6,10 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import KafkaException, Producer
 
 from collector.errors import BadSettings
-from collector.settings import sinks as sink_config
 from collector.settings.environment import read_value
 from collector.settings.templates import filled
 from collector.ship.credentials import secrets_of
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings
 
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _SHORTEST: Final = {"source": "s", "portal_id": "1", "prop_id": "1"}
@@ -66,7 +66,7 @@ class Options(NamedTuple):
         return text
 
 
-def options_of(settings: sink_config.KafkaSink) -> Options:
+def options_of(settings: KafkaSinkSettings) -> Options:
     """The properties that these settings ask for. Raises BadSettings for one that can't be or must not be set."""
     _check_topic(settings, "topic", settings.topic)
     _check_topic(settings, "cursor_topic", settings.cursor_topic)
@@ -87,7 +87,7 @@ def options_of(settings: sink_config.KafkaSink) -> Options:
     return Options(properties, tuple(secrets))
 
 
-def _check_topic(settings: sink_config.KafkaSink, name: str, topic: str) -> None:
+def _check_topic(settings: KafkaSinkSettings, name: str, topic: str) -> None:
     """What is filled in is safe by itself."""
     if not _TOPIC.fullmatch(filled(topic, _SHORTEST)):
         raise BadSettings(f"sink {settings.name}: {name}: expected at most 249 letters, digits and any of ._-")

@@ -13,13 +13,13 @@ from typing import Final, TypeVar
 import msgspec
 from confluent_kafka import KafkaError
 
-from collector.settings import sinks as sink_config
 from collector.ship.batch import Batch
 from collector.ship.mark import Mark, Resumption
 from collector.ship.sinks.kafka.cursors import PARTITION, Cursor, CursorTopic
 from collector.ship.sinks.kafka.faults import Fault
 from collector.ship.sinks.kafka.messages import Messages
 from collector.ship.sinks.kafka.options import options_of
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings
 from collector.ship.sinks.kafka.transactions import Transactions
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ _BREATH_SECONDS: Final = 5e-5
 class KafkaSink:
     """Events as messages. A log and a consumer have one transactional id and one cursor."""
 
-    def __init__(self, settings: sink_config.KafkaSink, consumer: str) -> None:
+    def __init__(self, settings: KafkaSinkSettings, consumer: str) -> None:
         """Raises BadSettings for an option that librdkafka does not take, or that would break exactly once."""
         self._settings = settings
         self._consumer = consumer

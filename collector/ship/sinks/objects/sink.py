@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any, Final, cast
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import obstore
 from obstore.exceptions import (
@@ -23,15 +23,14 @@ from obstore.exceptions import (
 from obstore.store import from_url
 
 from collector.errors import BadSettings, SinkError
-from collector.settings import sinks as sink_config
 from collector.settings.environment import read_value
 from collector.ship.archive import FOLDER, Archive, Store
 from collector.ship.batch import Batch
 from collector.ship.credentials import secrets_of
 from collector.ship.folder import Folder
 from collector.ship.mark import Resumption
+from collector.ship.sinks.objects.settings import ObjectsSinkSettings
 
-_FILE: Final = "file://"
 _URL: Final = re.compile(r"(?:s3|gs|az)://[^/?#@]+(?:/[^/?#]+)*/?|file://(?:/[^/?#]+)+/?")
 _CLIENT: Final = re.compile(
     r"(?:aws_|google_|azure_)?(allow_http|allow_invalid_certificates|connect_timeout|default_content_type|http1_only|"
@@ -56,7 +55,7 @@ _REPOSE_SECONDS: Final = 0.05
 class ObjectsSink:
     """Puts each batch as an object for each folder of the partition."""
 
-    def __init__(self, settings: sink_config.ObjectsSink, consumer: str) -> None:
+    def __init__(self, settings: ObjectsSinkSettings, consumer: str) -> None:
         """Raises BadSettings."""
         _check_partition(settings)
         self._partition = settings.partition
@@ -84,7 +83,7 @@ class ObjectsSink:
 class _Bucket(Store):
     """A store that is reached over HTTP. It never tries again by itself: the shipper does."""
 
-    def __init__(self, settings: sink_config.ObjectsSink) -> None:
+    def __init__(self, settings: ObjectsSinkSettings) -> None:
         self.where = settings.url.rstrip("/")
         self._secrets = _secrets(settings)
         self._values = sorted(_read_environment(settings).values(), key=len, reverse=True)
@@ -172,21 +171,21 @@ def _without(values: Iterable[str], text: str) -> str:
     return text
 
 
-def _store(settings: sink_config.ObjectsSink) -> "_Bucket | Folder":
+def _store(settings: ObjectsSinkSettings) -> "_Bucket | Folder":
     """obstore has folders too, but links a file into place before its bytes are durable."""
     if not _URL.fullmatch(settings.url):
         raise BadSettings(
             f"sink {settings.name}: url: expected s3://bucket/prefix, gs://…, az://… or file:///folder, with neither "
             "a user nor a query; credentials belong into the sink's options"
         )
-    if not settings.url.startswith(_FILE):
+    if settings.folder is None:
         return _Bucket(settings)
     for name in settings.options:
         raise BadSettings(f"sink {settings.name}: options.{name}: expected none for a folder")
-    return Folder(unquote(settings.url.removeprefix(_FILE)))
+    return Folder(settings.folder)
 
 
-def _check_partition(settings: sink_config.ObjectsSink) -> None:
+def _check_partition(settings: ObjectsSinkSettings) -> None:
     folders = settings.partition.split("/") if settings.partition else []
     if any(folder in ("", ".", "..") for folder in folders) or folders[:1] == [FOLDER]:
         raise BadSettings(
@@ -195,7 +194,7 @@ def _check_partition(settings: sink_config.ObjectsSink) -> None:
         )
 
 
-def _options(settings: sink_config.ObjectsSink) -> tuple[dict[str, str], dict[str, str]]:
+def _options(settings: ObjectsSinkSettings) -> tuple[dict[str, str], dict[str, str]]:
     """Those of the HTTP client, and those of the store."""
     client, config = dict(_DEFAULTS), dict[str, str]()
     for name, value in _read_environment(settings).items():
@@ -208,12 +207,12 @@ def _options(settings: sink_config.ObjectsSink) -> tuple[dict[str, str], dict[st
     return client, config
 
 
-def _read_environment(settings: sink_config.ObjectsSink) -> dict[str, str]:
+def _read_environment(settings: ObjectsSinkSettings) -> dict[str, str]:
     where = f"sink {settings.name}: options"
     return {name: read_value(f"{where}.{name}", value) for name, value in settings.options.items()}
 
 
-def _secrets(settings: sink_config.ObjectsSink) -> list[str]:
+def _secrets(settings: ObjectsSinkSettings) -> list[str]:
     """What is secret of the options, as it is and as URLs and texts in quotes have it; the longest first."""
     read = _read_environment(settings)
     secrets = [each for name, value in read.items() for each in secrets_of(name, settings.options[name], value)]

@@ -9,8 +9,8 @@ from collector.ingest.envelope import Visit, envelope, members_of
 from collector.ingest.session import Session
 from collector.registry import Registry
 from collector.settings import PropertySettings
-from collector.settings.sinks import KafkaSink
 from collector.ship.sinks.kafka.messages import Message, Messages
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings
 
 _LOG_ID = b"0123456789abcdef"
 
@@ -26,7 +26,7 @@ def _line(event: bytes = b'{"uid":"u-1"}', source: str = "web") -> bytes:
 
 
 def _message(line: bytes, **settings: Any) -> Message:
-    return Messages(KafkaSink(brokers=("x:1",), **settings)).of(line)
+    return Messages(KafkaSinkSettings(brokers=("x:1",), **settings)).of(line)
 
 
 def test_by_default_a_visitor_stays_in_one_partition_of_the_topic_of_the_source() -> None:
@@ -72,7 +72,7 @@ def test_headers_hold_what_their_templates_say() -> None:
 
 
 def test_headers_differ_from_property_to_property() -> None:
-    messages = Messages(KafkaSink(brokers=("x:1",), headers={"from": "{source}"}))
+    messages = Messages(KafkaSinkSettings(brokers=("x:1",), headers={"from": "{source}"}))
     assert [messages.of(_line(source=source)).headers for source in ("web", "pos", "web")] == [
         [("from", b"web")],
         [("from", b"pos")],

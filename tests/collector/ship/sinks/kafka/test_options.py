@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from collector.errors import BadSettings
-from collector.settings.sinks import KafkaSink as Settings
 from collector.ship.sinks.kafka.options import options_of
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
 from collector.ship.sinks.kafka.sink import KafkaSink
 
 _SECRET = "hunter2-and-more"
