@@ -32,7 +32,7 @@ from collector.ingest.target import Targets
 from collector.notices import Notices
 from collector.opening import Opened, Opening
 from collector.registry import Registry, key_digest
-from collector.relays import Relays
+from collector.relays import RelayedLogs
 from collector.settings import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
 from collector.shard import Shard, drop_dead_letters_forever
 from wal.committer import Committer
@@ -180,7 +180,7 @@ def _other_routes(
     yield Route(OPENAPI_PATH, Document(openapi(paths, settings)))
     if keys := settings.server.relay_keys:
         digests = tuple(key_digest("server.relay_keys", key) for key in keys)
-        relays = Relays(settings.log.dir, shard.committer, digests, clock=clock)
+        relays = RelayedLogs(settings.log.dir, shard.committer, digests, clock=clock)
         yield Route(RELAY_PATH, RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits))
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from collector.dead_letters import DeadLetters, Refused, Sender
 from collector.errors import Refusal
 from collector.letters import is_kept
-from collector.ship.batch import Event
+from collector.ship.batch import Record
 
 
 class _Record(Struct):
@@ -35,7 +35,7 @@ class SinkLetters:
         self._dead_letters = dead_letters
         self._directory = directory
 
-    async def bury(self, sink: str, event: Event, reason: str, *, maybe_again: bool) -> None:
+    async def bury(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
         """Keep an event, durably, with the sink's reason. Raises WalError, OSError.
 
         With `maybe_again` it may be there already, and is then not kept twice.
@@ -46,7 +46,7 @@ class SinkLetters:
         await self._dead_letters.keep(_sender(event), sink, refused)
 
 
-def _sender(event: Event) -> Sender:
+def _sender(event: Record) -> Sender:
     try:
         known = _decode(event.line)
     except (msgspec.DecodeError, UnicodeDecodeError):  # whatever stands in the log can be buried

@@ -50,7 +50,7 @@ another sink too, after a pause of 30 s and an attempt more. Then the log is fre
 _LOCK_POLL_SECONDS: Final = 0.2
 
 
-class Report(Struct):
+class RedriveReport(Struct):
     """What became of the letters: how many in each of these, and why some are still refused.
 
     A letter of a batch counts by its events, each of which passes or not for itself. What a sink refused is in the log
@@ -84,12 +84,12 @@ class _Passed(Struct):
     length: int
 
 
-def redrive(settings: Settings, selection: Selection, told: Callable[[Report], None]) -> Report:
+def redrive(settings: Settings, selection: Selection, told: Callable[[RedriveReport], None]) -> RedriveReport:
     """Run the selected dead letters through today's rules; `told` hears of the progress.
 
     Raises LogLocked while another redrive runs, LogFull, Broken, OSError, BadSettings.
     """
-    report = Report()
+    report = RedriveReport()
     sessions = Sessions(load_secret(settings), settings.session.timeout_seconds)
     log = _opened(settings)
     try:
@@ -146,7 +146,7 @@ def _plans(ledger: Log) -> Iterator[_Plan]:
         reader.close()
 
 
-def _blocks(settings: Settings, selection: Selection, done: set[str], report: Report) -> Iterator[list[_Passed]]:
+def _blocks(settings: Settings, selection: Selection, done: set[str], report: RedriveReport) -> Iterator[list[_Passed]]:
     """What passes, in handfuls of about a MiB; the rest is counted."""
     registry = Registry(replace(each, write_keys=()) for each in settings.property)  # who sent them had a key
     signer = Signer(load_secret(settings))
@@ -169,7 +169,7 @@ def _blocks(settings: Settings, selection: Selection, done: set[str], report: Re
 
 
 def _passed(
-    settings: Settings, whole: Whole, prop: Property, signer: Signer, done: set[str], report: Report
+    settings: Settings, whole: Whole, prop: Property, signer: Signer, done: set[str], report: RedriveReport
 ) -> Iterator[_Passed]:
     """What today's rules let through of a letter, and no earlier run did. What they refuse is counted."""
     limits, visit = settings.limits, _visit(whole, prop)

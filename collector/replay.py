@@ -50,7 +50,7 @@ class Replay(Struct, frozen=True):
         return f"{self.name}-{crc32c(what):08x}".removeprefix("-")
 
 
-class Report(Struct):
+class ReplayReport(Struct):
     """What became of it, so far."""
 
     events: int = 0
@@ -64,12 +64,12 @@ class Report(Struct):
     """Events at the end of a log that nothing proves to be fsynced yet; left out."""
 
 
-async def replay(settings: Settings, asked: Replay, told: Callable[[Report], None]) -> Report:
+async def replay(settings: Settings, asked: Replay, told: Callable[[ReplayReport], None]) -> ReplayReport:
     """Send what is asked for; `told` hears of the progress. A sink that is away is waited for.
 
     Raises FileNotFoundError where there is no log, WalError, OSError, BadSettings.
     """
-    report = Report()
+    report = ReplayReport()
     outlet = _Outlet(asked, report)
     try:
         for batch in _batches(settings, asked, report):
@@ -96,7 +96,7 @@ def sink_named(settings: Settings, name: str) -> SinkSettings:
 class _Outlet:
     """The sink of a replay, open for one log at a time."""
 
-    def __init__(self, asked: Replay, report: Report) -> None:
+    def __init__(self, asked: Replay, report: ReplayReport) -> None:
         self._asked = asked
         self._report = report
         self._sink: Sink | None = None
@@ -152,7 +152,7 @@ class _Outlet:
             await self._sink.deliver(rest)
 
 
-def _batches(settings: Settings, asked: Replay, report: Report) -> Iterator[Batch]:
+def _batches(settings: Settings, asked: Replay, report: ReplayReport) -> Iterator[Batch]:
     if asked.is_of_dead_letters:
         for log_id, parts in _of_dead_letters(settings, asked):
             yield from _cut(asked, log_id, parts)
@@ -182,7 +182,7 @@ def _batch(asked: Replay, log_id: str, parts: list[Part]) -> Batch:
     return batch._replace(token=token)
 
 
-def _of_log(files: Files, directory: str, selection: Selection, report: Report) -> Iterator[Part]:
+def _of_log(files: Files, directory: str, selection: Selection, report: ReplayReport) -> Iterator[Part]:
     """The chosen events of a log, block by block, as far as the next header, of a block or a segment, proves them
     fsynced."""
     start = start_of_selection(files, directory, selection)

@@ -4,7 +4,7 @@ import argparse
 
 from collector.cli.progress import progress
 from collector.errors import BadSettings
-from collector.redrive import Report, redrive
+from collector.redrive import RedriveReport, redrive
 from collector.settings import load_settings
 from wal.cli import add_selection, selection_of
 from wal.errors import LogLocked
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print(report: Report) -> None:
+def _print(report: RedriveReport) -> None:
     print(f"redriven: {report.redriven} dead letters, {report.events} events")
     print(f"redriven earlier: {report.earlier}")
     print(f"of a property that was removed: {report.unknown}")

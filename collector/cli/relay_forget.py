@@ -6,7 +6,7 @@ import asyncio
 from msgspec.structs import replace
 
 from collector.errors import BadSettings, Overloaded, RelayBlocked
-from collector.relay_marks import Mark, Marks
+from collector.relay_marks import Marks, RelayMark
 from collector.settings import load_settings
 
 
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _forget(marks: Marks, log_id: str) -> Mark:
+async def _forget(marks: Marks, log_id: str) -> RelayMark:
     async with marks.held(log_id):
         mark = replace(marks.read(log_id), key=None)
         await marks.save(log_id, mark)

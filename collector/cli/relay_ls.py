@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from collector.errors import BadSettings, RelayBlocked
 from collector.registry import key_digest
-from collector.relay_marks import Mark, Marks, key_name
+from collector.relay_marks import Marks, RelayMark, key_name
 from collector.settings import Settings, load_settings
 
 
@@ -46,11 +46,11 @@ class _Keys:
             except BadSettings:
                 self._unset.append(setting)
 
-    def setting(self, mark: Mark) -> str | None:
+    def setting(self, mark: RelayMark) -> str | None:
         """`env:NAME` of the key that a log is bound to; None for none, and for a key that is not known here."""
         return self._settings.get(mark.key or "")
 
-    def text(self, mark: Mark) -> str:
+    def text(self, mark: RelayMark) -> str:
         """The same for people."""
         if mark.key is None:
             return "none: the next key that sends it gets it"
@@ -58,7 +58,7 @@ class _Keys:
         return self.setting(mark) or unknown
 
 
-def _marks(settings: Settings) -> Iterator[tuple[str, Mark | RelayBlocked]]:
+def _marks(settings: Settings) -> Iterator[tuple[str, RelayMark | RelayBlocked]]:
     marks = Marks(settings.log.dir)
     for log_id in marks.log_ids():
         try:
@@ -67,7 +67,7 @@ def _marks(settings: Settings) -> Iterator[tuple[str, Mark | RelayBlocked]]:
             yield log_id, error
 
 
-def _members(mark: Mark | RelayBlocked, keys: _Keys) -> dict[str, object]:
+def _members(mark: RelayMark | RelayBlocked, keys: _Keys) -> dict[str, object]:
     if isinstance(mark, RelayBlocked):
         return {"error": str(mark)}
     return {

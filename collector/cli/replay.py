@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 
 from collector.cli.progress import progress
-from collector.replay import Replay, Report, replay, sink_named
+from collector.replay import Replay, ReplayReport, replay, sink_named
 from collector.settings import load_settings
 from wal.cli import TIME_HELP, add_conditions, time_argument
 from wal.log import now_ms
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     return int(bool(report.refused))
 
 
-def _print(report: Report, *, is_dry: bool) -> None:
+def _print(report: ReplayReport, *, is_dry: bool) -> None:
     verb = "would be sent" if is_dry else "sent"
     print(f"{verb}: {report.events - report.skipped - len(report.refused)} events in {report.batches} batches")
     print(f"sent by an earlier run: {report.skipped}")

@@ -13,7 +13,7 @@ from collector.errors import BadEvent, NotAClick, TooFast, TooLarge, Unconfirmed
 from collector.ingest.answer import Answer, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.body import ClientGone
 from collector.ingest.cookie import set_cookie
-from collector.ingest.decode import Batch, batch_in, decode_event
+from collector.ingest.decode import Events, batch_in, decode_event
 from collector.ingest.envelope import (
     MOST_AROUND,
     Visit,
@@ -228,7 +228,7 @@ class Intake:
         durable = self._committer.append(record) if request.is_stored else None
         return Stored(durable, sequence, event_id, answer)
 
-    async def _begin_batch(self, request: Request, batch: Batch, form: Form) -> StoredBatch:
+    async def _begin_batch(self, request: Request, batch: Events, form: Form) -> StoredBatch:
         """Append the events, and do not wait for the disk. Raises Rejected, WalError: nothing is appended then.
 
         One bad event does not sink the others; those that are good go into the log together, or none of them.

@@ -20,7 +20,7 @@ class Part(NamedTuple):
     header_crc: int | None = None
 
 
-class Event(NamedTuple):
+class Record(NamedTuple):
     """One event of a batch: when it was committed (Unix ms), its sequence, and its JSON line without the LF."""
 
     timestamp_ms: int
@@ -63,11 +63,11 @@ class Batch(NamedTuple):
         """How many events there are."""
         return sum(part.last - part.first + 1 for part in self.parts)
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[Record]:
         """The events one by one."""
         for part in self.parts:
             for sequence, line in enumerate(part.payload.split(b"\n")[:-1], part.first):
-                yield Event(part.timestamp_ms, sequence, line)
+                yield Record(part.timestamp_ms, sequence, line)
 
 
 class Cut:

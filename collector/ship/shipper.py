@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeVar
 
 from collector.confirmations import Confirmations
 from collector.errors import BatchRefused, SinkError
-from collector.ship.batch import Batch, Event, part_of
+from collector.ship.batch import Batch, Record, part_of
 from collector.ship.circuit import Circuit, Health
 from collector.ship.presence import Presence
 from collector.ship.sinks import Sink
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 class Graveyard(Protocol):
     """Where events go that a sink will never take."""
 
-    async def bury(self, sink: str, event: Event, reason: str, *, maybe_again: bool) -> None:
+    async def bury(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
         """Keep an event, durably, with the sink's reason. Raises WalError.
 
         With `maybe_again` it may be there already, and is then not kept twice.
@@ -259,7 +259,7 @@ class Shipper:
         self._may_be_buried = False
         self.confirmed.refuse(event.sequence)
 
-    async def _put_into_grave(self, event: Event, reason: str) -> None:
+    async def _put_into_grave(self, event: Record, reason: str) -> None:
         try:
             await self._graveyard.bury(self.name, event, reason, maybe_again=self._may_be_buried)
         except (WalError, OSError) as error:

@@ -10,7 +10,7 @@ import pytest
 from collector import adoption
 from collector.adoption import Rest, adopt_orphans, orphans, rest_after
 from collector.settings import Settings, load_settings
-from collector.ship.batch import Event
+from collector.ship.batch import Record
 from collector.ship.circuit import load_health
 from tests.destinations.files import contents_of, lines_in
 from tests.running import PATIENCE_SECONDS
@@ -36,7 +36,7 @@ _LINE = b'{"n":1}\n'
 
 
 class _NoGraveyard:
-    async def bury(self, sink: str, event: Event, reason: str, *, maybe_again: bool) -> None:
+    async def bury(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
         raise AssertionError(sink, event, reason, maybe_again)
 
 

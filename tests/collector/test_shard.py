@@ -9,7 +9,7 @@ import pytest
 from collector.cli import main
 from collector.settings import LogSettings, ServerSettings, Settings, load_settings
 from collector.shard import Shard, drop_from_free_shards, retention_warning
-from collector.ship.batch import Event
+from collector.ship.batch import Record
 from tests.running import PATIENCE_SECONDS
 from wal.cursor import Cursor, save_cursor
 from wal.files import Files, Room
@@ -49,7 +49,7 @@ class _Forgetting(Files):
 
 
 class _NoGraveyard:
-    async def bury(self, sink: str, event: Event, reason: str, *, maybe_again: bool) -> None:
+    async def bury(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
         raise AssertionError(sink, event, reason, maybe_again)
 
 

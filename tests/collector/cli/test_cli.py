@@ -205,7 +205,7 @@ def settings(tmp_path: Path) -> Iterator[str]:
 def test_why_redrive_refuses_is_escaped(
     settings: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = redrive.Report(refused=Counter([HOSTILE]))
+    report = redrive.RedriveReport(refused=Counter([HOSTILE]))
     monkeypatch.setattr("collector.cli.redrive.redrive", lambda *_: report)
     assert main(["redrive", "--config", settings]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"  1: {HARMLESS}"
@@ -214,9 +214,9 @@ def test_why_redrive_refuses_is_escaped(
 def test_why_a_sink_refuses_a_replay_is_escaped(
     settings: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def refused(*_: object) -> replay.Report:
+    async def refused(*_: object) -> replay.ReplayReport:
         logging.getLogger("collector.replay").warning("sink file: %s", HOSTILE)
-        return replay.Report(events=1, refused={"a-1": HOSTILE})
+        return replay.ReplayReport(events=1, refused={"a-1": HOSTILE})
 
     with monkeypatch.context() as patched:
         patched.setattr("collector.cli.replay.replay", refused)

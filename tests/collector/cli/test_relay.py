@@ -8,7 +8,7 @@ import pytest
 
 from collector.cli import main
 from collector.registry import key_digest
-from collector.relay_marks import Mark, Marks, key_name
+from collector.relay_marks import Marks, RelayMark, key_name
 from tests.running import WRITE_KEYS
 from wal.files import Files
 
@@ -93,7 +93,7 @@ def test_forget_releases_a_log_and_keeps_how_far_it_is(folder: Path, capsys: pyt
     before = marks.read(BOUND)
     assert _run(folder, "forget", BOUND) == 0
     assert f"log {BOUND} is bound to no key" in capsys.readouterr().out
-    assert marks.read(BOUND) == Mark(7, "0badcafe", None, before.last_ms, before.plan)
+    assert marks.read(BOUND) == RelayMark(7, "0badcafe", None, before.last_ms, before.plan)
     assert _run(folder, "forget", BOUND) == 0, "twice is once"
 
 

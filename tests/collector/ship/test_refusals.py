@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import BatchRefused, SinkError
-from collector.ship.batch import Batch, Event, part_of
+from collector.ship.batch import Batch, Record, part_of
 from collector.ship.circuit import load_health
 from collector.ship.mark import Mark, Resumption
 from collector.ship.shipper import Shipper
@@ -62,7 +62,7 @@ class Grave:
         self.faults: list[Exception] = []
         self.cut = False
 
-    async def bury(self, sink: str, event: Event, reason: str, *, maybe_again: bool) -> None:
+    async def bury(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
         if self.faults:
             raise self.faults.pop()
         letter = (sink, event.sequence, reason)

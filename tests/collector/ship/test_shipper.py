@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import SinkError
-from collector.ship.batch import Batch, Event
+from collector.ship.batch import Batch, Record
 from collector.ship.mark import Resumption
 from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
@@ -82,7 +82,7 @@ class Grave:
         self.buried: list[tuple[str, int, str]] = []
         self.faults: list[BaseException] = []
 
-    async def bury(self, sink: str, event: Event, reason: str, *, maybe_again: bool) -> None:
+    async def bury(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
         if self.faults:
             raise self.faults.pop()
         self.buried.append((sink, event.sequence, reason))

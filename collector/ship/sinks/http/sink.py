@@ -16,7 +16,6 @@ from yarl import URL
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch
 from collector.ship.mark import Mark, Resumption
-from collector.ship.sinks.http.answer import Answer, expected_next, reason, wait_seconds
 from collector.ship.sinks.http.request import (
     batch_headers,
     check,
@@ -26,6 +25,7 @@ from collector.ship.sinks.http.request import (
     request_headers,
     secrets_in,
 )
+from collector.ship.sinks.http.response import ReceiverResponse, expected_next, reason, wait_seconds
 from collector.ship.sinks.http.settings import HttpSinkSettings
 
 _ANSWER_BYTES: Final = 4096
@@ -97,7 +97,7 @@ class HttpSink:
             raise SinkError(f"{place(url)}: expected the sequence to go on at, got {what!r}; check `resume_url`")
         return Mark(*expected, f"the answer of {place(url)}")
 
-    async def _ask(self, method: str, url: URL, headers: dict[str, str], body: bytes | None) -> Answer:
+    async def _ask(self, method: str, url: URL, headers: dict[str, str], body: bytes | None) -> ReceiverResponse:
         if self._session is None:
             raise SinkError(f"{place(url)}: not open; open comes first")
         data = None if body is None else BytesIO(body)  # aiohttp warns of plain bytes over 1 MiB
@@ -105,7 +105,7 @@ class HttpSink:
             async with self._session.request(
                 method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
-                return Answer(response.status, response.headers, await _beginning(response))
+                return ReceiverResponse(response.status, response.headers, await _beginning(response))
         except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError
             raise SinkError(f"{place(url)}: {self._cause(error)}") from None
 
@@ -127,7 +127,7 @@ class HttpSink:
             case _:
                 return f"the connection broke before the answer; {_OTHER_ADVICE}"
 
-    def _failed(self, url: URL, answer: Answer) -> SinkError:
+    def _failed(self, url: URL, answer: ReceiverResponse) -> SinkError:
         """The error of an answer that does not end the batch."""
         if answer.is_redirect:
             what = f"{answer.status}, a redirect{_target(url, answer)}, which is not followed; set the sink's URL to it"
@@ -135,7 +135,7 @@ class HttpSink:
             what = f"{self._said(answer)}; {_ADVICE.get(answer.status, _OTHER_ADVICE)}"
         return SinkError(f"{place(url)} answered {what}", wait_seconds(answer.headers, time.time()))
 
-    def _said(self, answer: Answer) -> str:
+    def _said(self, answer: ReceiverResponse) -> str:
         what = reason(answer.body, self._secrets)
         return f"{answer.status}: {what}" if what else str(answer.status)
 
@@ -147,7 +147,7 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     return body
 
 
-def _target(url: URL, answer: Answer) -> str:
+def _target(url: URL, answer: ReceiverResponse) -> str:
     try:
         return f" to {place(url.join(URL(answer.headers['Location'])))}"
     except (KeyError, ValueError):

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from msgspec import Struct, field
 
-from collector.ship.sinks.kafka.faults import HOPELESS, Fault
+from collector.ship.sinks.kafka.faults import HOPELESS, KafkaFault
 from collector.ship.sinks.kafka.options import Options
 from collector.ship.sinks.kafka.transactions import STEP_SECONDS, TRANSACTION_SECONDS, reported
 
@@ -35,7 +35,7 @@ _UNTOLD: Final = (
 )
 
 
-class Cursor(Struct, frozen=True, omit_defaults=True):
+class KafkaCursor(Struct, frozen=True, omit_defaults=True):
     """The value of a record: all before `next` is settled; and `next` itself was refused, if `is_refused` is set.
 
     `chain` is the CRC of the header of the block with the last settled event, the refused one counted.
@@ -59,7 +59,7 @@ class CursorTopic:
         self._topic = topic
         self._group = group
 
-    def read(self, key: str, check: Callable[[float], None]) -> Cursor | None:
+    def read(self, key: str, check: Callable[[float], None]) -> KafkaCursor | None:
         """The newest cursor under this key; makes the topic if it is missing. `check` raises when the wait is to end.
 
         Reads up to what is there now, not to the last stable offset: another log's transaction may have been open
@@ -71,12 +71,12 @@ class CursorTopic:
             end = self._end_when_seen(check)
         if end is None:
             text = f"topic {self._topic} is there, but not for this user to see"
-            raise Fault(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, text), self._topic)
+            raise KafkaFault(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, text), self._topic)
         found = self._newest(key.encode(), end, check)
         if found is None:
             self._check_policy()
             return None
-        return msgspec.json.decode(found, type=Cursor)
+        return msgspec.json.decode(found, type=KafkaCursor)
 
     def _newest(self, key: bytes, end: int, check: Callable[[float], None]) -> bytes | None:
         deadline = time.monotonic() + _READ_SECONDS
@@ -102,7 +102,7 @@ class CursorTopic:
             with reported(self._topic):
                 newest = {place: OffsetSpec.latest()}  # type: ignore[no-untyped-call]
                 found = admin.list_offsets(newest, request_timeout=_ANSWER_SECONDS)[place].result()
-        except Fault as fault:
+        except KafkaFault as fault:
             if fault.code != KafkaError._NOENT:
                 raise
             return None
@@ -125,21 +125,21 @@ class CursorTopic:
             with reported(self._topic):
                 made = admin.create_topics([topic], operation_timeout=_ANSWER_SECONDS, request_timeout=_ANSWER_SECONDS)
                 made[self._topic].result()
-        except Fault as fault:
+        except KafkaFault as fault:
             if fault.code != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
         finally:
             del admin
 
     def _check_policy(self) -> None:
-        """Raise Fault for a topic that forgets cursors, unless nobody tells."""
+        """Raise KafkaFault for a topic that forgets cursors, unless nobody tells."""
         resource = ConfigResource(ResourceType.TOPIC, self._topic)
         admin = AdminClient(self._properties)
         try:
             with reported(self._topic):
                 asked = admin.describe_configs([resource], request_timeout=_POLICY_SECONDS)[resource]
                 policy = asked.result()["cleanup.policy"].value
-        except Fault as fault:
+        except KafkaFault as fault:
             if fault.code not in _UNTOLD:
                 raise
             return
@@ -147,7 +147,7 @@ class CursorTopic:
             del admin
         if policy != "compact":
             text = f"its cleanup.policy is {policy}, which forgets how far we are; set it to compact"
-            raise Fault(KafkaError(KafkaError.POLICY_VIOLATION, text), self._topic)
+            raise KafkaFault(KafkaError(KafkaError.POLICY_VIOLATION, text), self._topic)
 
     def _consumer(self) -> dict[str, object]:
         return self._properties | {
@@ -159,10 +159,10 @@ class CursorTopic:
         }
 
     def _place_behind(self, message: Message, place: int) -> int:
-        """The offset behind a record, or where all that is stable ends. Raises Fault for what waiting won't heal."""
+        """The offset after a record, or where all that is stable ends. Raises KafkaFault if waiting does not help."""
         error, offset = message.error(), message.offset() or 0
         if error is None:
             return offset + 1
         if error.code() in HOPELESS:
-            raise Fault(error, self._topic)
+            raise KafkaFault(error, self._topic)
         return offset if error.code() == KafkaError._PARTITION_EOF else place

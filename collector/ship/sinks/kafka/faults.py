@@ -50,7 +50,7 @@ _ADVICE: Final = {
 _BY_CODE: Final = {getattr(KafkaError, name): advice for names, advice in _ADVICE.items() for name in names}
 
 
-class Fault(Exception):
+class KafkaFault(Exception):
     """An error of Kafka's, and the topic it is about, where it is about one."""
 
     def __init__(self, error: KafkaError, topic: str = "") -> None:

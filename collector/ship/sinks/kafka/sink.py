@@ -15,8 +15,8 @@ from confluent_kafka import KafkaError
 
 from collector.ship.batch import Batch
 from collector.ship.mark import Mark, Resumption
-from collector.ship.sinks.kafka.cursors import PARTITION, Cursor, CursorTopic
-from collector.ship.sinks.kafka.faults import Fault
+from collector.ship.sinks.kafka.cursors import PARTITION, CursorTopic, KafkaCursor
+from collector.ship.sinks.kafka.faults import KafkaFault
 from collector.ship.sinks.kafka.messages import Messages
 from collector.ship.sinks.kafka.options import options_of
 from collector.ship.sinks.kafka.settings import KafkaSinkSettings
@@ -38,7 +38,7 @@ class KafkaSink:
         self._messages = Messages(settings)
         self._transactions = Transactions(self._options, settings.compression)
         self._id = self._key = ""
-        self._cursor = Cursor(0)
+        self._cursor = KafkaCursor(0)
         self._lock = threading.Lock()  # a call that is cancelled goes on in its thread for a moment
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
@@ -65,7 +65,7 @@ class KafkaSink:
         with self._lock:
             try:
                 return call()
-            except Fault as fault:
+            except KafkaFault as fault:
                 error = fault.told(self._id, ", ".join(self._settings.brokers))
                 raise type(error)(self._options.redacted(str(error))) from None
 
@@ -75,7 +75,7 @@ class KafkaSink:
         self._transactions.start(self._id)
         topic = CursorTopic(self._options, self._settings.cursor_topic, self._id)
         found = topic.read(self._key, self._transactions.check)
-        self._cursor = found or Cursor(0)
+        self._cursor = found or KafkaCursor(0)
         if found is None:
             return Resumption(sequence)
         mark = Mark(found.settled, found.chain, f"record {self._key} of topic {self._settings.cursor_topic}")
@@ -85,8 +85,8 @@ class KafkaSink:
         if batch.last < self._cursor.next:
             return
         try:
-            self._commit(batch, Cursor(batch.last + 1, batch.chain))
-        except Fault as fault:
+            self._commit(batch, KafkaCursor(batch.last + 1, batch.chain))
+        except KafkaFault as fault:
             if not fault.is_away:
                 self._transactions.abort()
             if fault.is_refusal:
@@ -101,9 +101,9 @@ class KafkaSink:
         """
         self._transactions.start(self._id)
         if batch.records == 1:
-            self._commit(batch._replace(parts=()), Cursor(batch.first, batch.chain, is_refused=True))
+            self._commit(batch._replace(parts=()), KafkaCursor(batch.first, batch.chain, is_refused=True))
 
-    def _commit(self, batch: Batch, cursor: Cursor) -> None:
+    def _commit(self, batch: Batch, cursor: KafkaCursor) -> None:
         self._transactions.begin()
         for count, event in enumerate(batch.events()):
             if event.sequence >= self._cursor.next:
@@ -121,5 +121,5 @@ class KafkaSink:
         try:
             message = self._messages.of(line)
         except msgspec.DecodeError as error:
-            raise Fault(KafkaError(KafkaError.INVALID_RECORD, f"no record of ours: {error}")) from None
+            raise KafkaFault(KafkaError(KafkaError.INVALID_RECORD, f"no record of ours: {error}")) from None
         self._transactions.send(message.topic, line, message.key, message.headers)

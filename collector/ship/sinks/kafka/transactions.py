@@ -9,7 +9,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from collector.ship.sinks.kafka.faults import HOPELESS, Fault
+from collector.ship.sinks.kafka.faults import HOPELESS, KafkaFault
 from collector.ship.sinks.kafka.messages import Headers
 from collector.ship.sinks.kafka.options import Options
 
@@ -37,7 +37,7 @@ _PROPERTIES: Final[dict[str, object]] = {
 
 
 class Transactions:
-    """Transactions, one after another. What goes wrong is raised as Fault.
+    """Transactions, one after another. What goes wrong is raised as KafkaFault.
 
     The producer is never put into a local variable: an error's traceback would keep it alive, with its threads.
     """
@@ -48,7 +48,7 @@ class Transactions:
         self._is_stopped = threading.Event()
         self._trouble: KafkaError | None = None
         self._is_away = False
-        self._failure: Fault | None = None
+        self._failure: KafkaFault | None = None
         self._may_abort = False
         self._producer: Producer | None = None
 
@@ -62,7 +62,7 @@ class Transactions:
         while not self._is_started():
             self._go_on(deadline)
             if self._trouble and self._is_away:
-                raise Fault(self._trouble)
+                raise KafkaFault(self._trouble)
 
     def begin(self) -> None:
         """Open a transaction."""
@@ -79,19 +79,19 @@ class Transactions:
             except BufferError:
                 self._wait_for_room()
             except KafkaException as error:
-                raise Fault(error.args[0], topic) from None
+                raise KafkaFault(error.args[0], topic) from None
             else:
                 return
 
     def serve(self) -> None:
-        """Take delivery reports. Raises Fault for a message that failed."""
+        """Take delivery reports. Raises KafkaFault for a message that failed."""
         with reported():
             self._live.poll(0)
         if self._failure:
             raise self._failure
 
     def commit(self) -> None:
-        """Return once the transaction is there for good. After a Fault of the commit itself it may be, or may not."""
+        """Return once the transaction is durable. After a KafkaFault of the commit itself it may be durable or not."""
         deadline = time.monotonic() + _DELIVERY_SECONDS
         while not self._is_flushed():
             self._go_on(deadline)
@@ -107,7 +107,7 @@ class Transactions:
         """
         if self._may_abort:
             self._may_abort = False
-            with suppress(KafkaException, Fault):
+            with suppress(KafkaException, KafkaFault):
                 self._live.abort_transaction(_ABORT_SECONDS)
 
     def drop(self) -> None:
@@ -120,22 +120,22 @@ class Transactions:
         self._is_stopped.clear()
 
     def stop(self) -> None:
-        """Have the call that is under way in another thread end soon, with a Fault."""
+        """Have the call that is under way in another thread end soon, with a KafkaFault."""
         self._is_stopped.set()
 
     def check(self, deadline: float) -> None:
-        """Raise Fault if a call is to wait no longer."""
+        """Raise KafkaFault if a call is to wait no longer."""
         if self._is_stopped.is_set():
-            raise Fault(KafkaError(KafkaError._INTR, "stopped"))
+            raise KafkaFault(KafkaError(KafkaError._INTR, "stopped"))
         if self._trouble and (self._trouble.code() in HOPELESS or time.monotonic() > deadline):
-            raise Fault(self._trouble)
+            raise KafkaFault(self._trouble)
         if time.monotonic() > deadline:
-            raise Fault(KafkaError(KafkaError._TIMED_OUT, "no answer in time"))
+            raise KafkaFault(KafkaError(KafkaError._TIMED_OUT, "no answer in time"))
 
     @property
     def _live(self) -> Producer:
         if self._producer is None:
-            raise Fault(KafkaError(KafkaError._STATE, "not open"))
+            raise KafkaFault(KafkaError(KafkaError._STATE, "not open"))
         return self._producer
 
     def _is_flushed(self) -> bool:
@@ -149,7 +149,7 @@ class Transactions:
             code = error.args[0].code()
             # the transaction of the one before is being aborted, or else the coordinator has just been started
             if code != KafkaError.CONCURRENT_TRANSACTIONS and not error.args[0].retriable():
-                raise Fault(error.args[0]) from None
+                raise KafkaFault(error.args[0]) from None
             if code != KafkaError._TIMED_OUT:
                 self._trouble = error.args[0]
                 self._is_stopped.wait(STEP_SECONDS)
@@ -177,7 +177,7 @@ class Transactions:
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error and not self._failure:
-            self._failure = Fault(error, message.topic() or "")
+            self._failure = KafkaFault(error, message.topic() or "")
 
 
 @contextmanager
@@ -186,8 +186,8 @@ def reported(topic: str = "") -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
-        raise Fault(error.args[0], topic) from None
+        raise KafkaFault(error.args[0], topic) from None
     except SystemError as error:  # a fatal error is raised amid callbacks, of which the next finds it pending
         if not isinstance(error.__cause__, KafkaException):
             raise
-        raise Fault(error.__cause__.args[0], topic) from None
+        raise KafkaFault(error.__cause__.args[0], topic) from None

@@ -13,7 +13,7 @@ _SECONDS: Final = re.compile(r"\s*([0-9]{1,9})\s*\Z")
 _MARK: Final = re.compile(rb'\s*(?:("?)([0-9]{1,16})(?: ([0-9a-f]{8}))?\1)?\s*\Z')  # sequences stay below 2^53
 
 
-class Answer(NamedTuple):
+class ReceiverResponse(NamedTuple):
     """An answer: its status, its headers by name in any case, and the beginning of its body."""
 
     status: int
