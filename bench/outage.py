@@ -27,7 +27,7 @@ from bench import servers
 from bench.receiver import Arrival, id_of
 from bench.steady import Phase, steady, together
 from collector.settings import load_settings
-from collector.sinks import statuses
+from collector.ship.status import statuses
 from tests.processes import started
 from wal.files import Files
 from wal.segment import list_segments

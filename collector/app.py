@@ -18,7 +18,6 @@ from typing import Any, Final, TypeVar
 
 from starlette.routing import Route, Router
 
-from collector.adoption import adopt_orphans
 from collector.errors import BadSettings
 from collector.ingest.connection import STATE, Connections
 from collector.ingest.direct import Direct
@@ -30,11 +29,12 @@ from collector.ingest.route import Document, EventEndpoint, Unavailable, not_fou
 from collector.ingest.session import Sessions
 from collector.ingest.target import Targets
 from collector.notices import Notices
-from collector.opening import Opened, Opening
 from collector.registry import Registry, key_digest
 from collector.relays import RelayedLogs
 from collector.settings import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
-from collector.shard import Shard, drop_dead_letters_forever
+from collector.shards.adoption import adopt_orphans
+from collector.shards.opening import Opened, Opening
+from collector.shards.shard import Shard, drop_dead_letters_forever
 from wal.committer import Committer
 from wal.errors import WalError, explain
 from wal.log import Log, now_ms

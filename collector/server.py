@@ -20,7 +20,7 @@ from collector.ingest.connection import Connection
 from collector.ingest.direct import Direct
 from collector.settings import Settings
 from collector.settings.secret import load_secret
-from collector.shard import retention_warning
+from collector.shards.shard import retention_warning
 from wal.errors import PASSING, explain
 
 _BACKLOG: Final = 2048

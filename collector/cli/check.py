@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from collector.cli.preflight import load_settings_to_check
-from collector.shard import retention_warning
+from collector.shards.shard import retention_warning
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime
 from itertools import islice
 
-from collector.letters import Whole, read_letters
+from collector.dead_letters.reader import Whole, read_letters
 from collector.settings import load_settings
 from wal.cli import add_selection, count_argument, selection_of
 from wal.terminal import harmless, prepare_stdout

@@ -6,8 +6,8 @@ import sys
 
 import msgspec
 
+from collector.dead_letters.reader import Whole, read_letters
 from collector.errors import BadSettings
-from collector.letters import Whole, read_letters
 from collector.settings import load_settings
 from wal.select import Selection
 from wal.terminal import harmless, prepare_stdout

@@ -3,8 +3,8 @@
 import argparse
 
 from collector.cli.progress import progress
+from collector.dead_letters.redrive import RedriveReport, redrive
 from collector.errors import BadSettings
-from collector.redrive import RedriveReport, redrive
 from collector.settings import load_settings
 from wal.cli import add_selection, selection_of
 from wal.errors import LogLocked

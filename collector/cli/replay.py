@@ -7,8 +7,8 @@ import sys
 from datetime import UTC, datetime
 
 from collector.cli.progress import progress
-from collector.replay import Replay, ReplayReport, replay, sink_named
 from collector.settings import load_settings
+from collector.ship.replay import Replay, ReplayReport, replay, sink_named
 from wal.cli import TIME_HELP, add_conditions, time_argument
 from wal.log import now_ms
 from wal.select import Selection

@@ -3,7 +3,7 @@
 import argparse
 
 from collector.settings import load_settings
-from collector.sinks import drop
+from collector.ship.status import drop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

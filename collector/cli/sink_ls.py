@@ -5,7 +5,7 @@ import os
 from datetime import timedelta
 
 from collector.settings import load_settings
-from collector.sinks import Status, statuses
+from collector.ship.status import Status, statuses
 from wal.log import now_ms
 from wal.terminal import harmless, prepare_stdout
 

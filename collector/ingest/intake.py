@@ -7,8 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from collector.confirmations import Confirmations
-from collector.dead_letters import DeadLetters, Form, Refused
+from collector.acknowledgements import Confirmations
+from collector.dead_letters.writer import DeadLetters, Form, Refused
 from collector.errors import BadEvent, NotAClick, TooFast, TooLarge, Unconfirmed
 from collector.ingest.answer import Answer, batch_answer, event_answer, event_object, stored_headers
 from collector.ingest.body import ClientGone

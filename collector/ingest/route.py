@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
-from collector.dead_letters import Form
+from collector.dead_letters.writer import Form
 from collector.errors import (
     BadTarget,
     Forbidden,

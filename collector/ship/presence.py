@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
-from collector.ship.circuit import Circuit, Health, health_path, lock_path, open_health, save_health
+from collector.ship.health import Circuit, Health, health_path, lock_path, open_health, save_health
 from wal.errors import LogLocked
 from wal.files import Files, make_directories
 

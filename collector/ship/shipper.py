@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from collector.confirmations import Confirmations
+from collector.acknowledgements import Confirmations
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, Record, part_of
-from collector.ship.circuit import Circuit, Health
+from collector.ship.health import Circuit, Health
 from collector.ship.presence import Presence
 from collector.ship.sinks import Sink
 from collector.ship.source import Source

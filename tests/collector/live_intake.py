@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from starlette.types import Message, Scope
 
-from collector.confirmations import Confirmations
-from collector.dead_letters import DeadLetters, HourlyBudget
+from collector.acknowledgements import Confirmations
+from collector.dead_letters.reader import Whole, read_letters
+from collector.dead_letters.writer import DeadLetters, HourlyBudget
 from collector.ingest.answer import Answer, Headers
 from collector.ingest.head import head_of
 from collector.ingest.intake import Intake
@@ -17,7 +18,6 @@ from collector.ingest.redirect import Signer
 from collector.ingest.route import EventEndpoint
 from collector.ingest.session import Sessions
 from collector.ingest.target import Targets
-from collector.letters import Whole, read_letters
 from collector.notices import Notices
 from collector.registry import Registry
 from collector.settings import Limits, PropertySettings

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.adoption import orphans
 from collector.settings import LogSettings, Settings
+from collector.shards.adoption import orphans
 from collector.ship.sinks.file import FileSinkSettings
 from tests.running import Collector, eventually, running
 from wal.cursor import Cursor, Intent, save_cursor

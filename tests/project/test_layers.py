@@ -22,11 +22,11 @@ _PURE = {
 }
 _FORBIDDEN = {
     "wal/": ("collector", "starlette", "uvicorn", "msgspec"),
-    "collector/ingest/": ("collector.ship", "collector.app", "collector.cli", "collector.shard"),
-    "collector/ship/": ("collector.ingest", "collector.app", "collector.cli", "collector.shard"),
+    "collector/ingest/": ("collector.ship", "collector.app", "collector.cli", "collector.shards"),
+    "collector/ship/": ("collector.ingest", "collector.app", "collector.cli", "collector.shards"),
     "collector/ship/sinks/": ("starlette", "wal"),
 }
-_MAY_KNOW_BOTH_SIDES = {f"collector/{name}.py" for name in ("app", "server", "shard")}
+_MAY_KNOW_BOTH_SIDES = {f"collector/{name}.py" for name in ("app", "server")}
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
 
 

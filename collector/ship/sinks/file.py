@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from collector.settings.fields import Text
 from collector.settings.sinks import FlushBytes, FlushSeconds, SinkName
-from collector.ship.archive import Archive, ArchiveSettings
 from collector.ship.batch import Batch
-from collector.ship.folder import Folder
 from collector.ship.mark import Resumption
+from collector.ship.stores.archive import Archive, ArchiveSettings
+from collector.ship.stores.folder import Folder
 
 _PARTITION: Final = "date={date}/hour={hour}"
 

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from collector import redrive, replay
 from collector.cli import main
+from collector.dead_letters import redrive
+from collector.ship import replay
 from tests.running import PATIENCE_SECONDS, PROGRAMS, running
 from wal.log import Log
 
@@ -215,7 +216,7 @@ def test_why_a_sink_refuses_a_replay_is_escaped(
     settings: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def refused(*_: object) -> replay.ReplayReport:
-        logging.getLogger("collector.replay").warning("sink file: %s", HOSTILE)
+        logging.getLogger("collector.ship.replay").warning("sink file: %s", HOSTILE)
         return replay.ReplayReport(events=1, refused={"a-1": HOSTILE})
 
     with monkeypatch.context() as patched:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.confirmations import Confirmations
+from collector.acknowledgements import Confirmations
 from collector.settings import PropertySettings
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 

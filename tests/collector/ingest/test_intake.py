@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import astuple, replace
 
-from collector.dead_letters import Form
+from collector.dead_letters.writer import Form
 from collector.errors import BadEvent, BadTarget, NotAClick, Refusal, Rejected, TooLarge
 from collector.ingest.answer import Answer
 from collector.ingest.envelope import Visit

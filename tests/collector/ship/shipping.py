@@ -11,12 +11,12 @@ import sys
 from collections import Counter
 from typing import Any
 
-from collector import shard
-from collector.dead_letters import DeadLetters, HourlyBudget
-from collector.graveyard import SinkLetters
+from collector.dead_letters.from_sinks import SinkLetters
+from collector.dead_letters.writer import DeadLetters, HourlyBudget
 from collector.notices import Notices
 from collector.settings import load_settings
-from collector.shard import Shard, open_log
+from collector.shards import shard
+from collector.shards.shard import Shard, open_log
 from collector.ship import shipper, sinks
 from collector.ship.batch import Batch
 from collector.ship.sinks import Sink

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 import zstandard
 
-from collector.ship import parquet
 from collector.ship.batch import Part
-from collector.ship.encode import Group, encoding, grouped
+from collector.ship.formats import parquet
+from collector.ship.partition import Group, encoding, grouped
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, part, record
 from tests.destinations.files import record_of, rows_in
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from collector.errors import SinkError
-from collector.ship.circuit import Health, health_path, load_health
+from collector.ship.health import Health, health_path, load_health
 from collector.ship.shipper import Shipper
 from collector.ship.supervise import supervised
 from tests.collector.live_log import live_log

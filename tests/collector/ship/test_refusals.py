@@ -8,7 +8,7 @@ import pytest
 
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, Record, part_of
-from collector.ship.circuit import load_health
+from collector.ship.health import load_health
 from collector.ship.mark import Mark, Resumption
 from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log

@@ -8,7 +8,7 @@ from msgspec import Meta, field
 from collector.settings.fields import Text
 from collector.settings.sinks import FlushBytes, FlushSeconds, SinkName
 from collector.settings.templates import may_hold
-from collector.ship.archive import ArchiveSettings
+from collector.ship.stores.archive import ArchiveSettings
 
 _FILE_URL: Final = "file://"
 

@@ -24,12 +24,12 @@ from obstore.store import from_url
 
 from collector.errors import BadSettings, SinkError
 from collector.settings.environment import read_value
-from collector.ship.archive import FOLDER, Archive, Store
 from collector.ship.batch import Batch
 from collector.ship.credentials import secrets_of
-from collector.ship.folder import Folder
 from collector.ship.mark import Resumption
 from collector.ship.sinks.objects.settings import ObjectsSinkSettings
+from collector.ship.stores.archive import FOLDER, Archive, Store
+from collector.ship.stores.folder import Folder
 
 _URL: Final = re.compile(r"(?:s3|gs|az)://[^/?#@]+(?:/[^/?#]+)*/?|file://(?:/[^/?#]+)+/?")
 _CLIENT: Final = re.compile(

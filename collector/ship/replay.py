@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from collector.dead_letters.reader import read_letters
 from collector.errors import BadSettings, BatchRefused, SinkError
-from collector.letters import read_letters
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
 from collector.ship.batch import Batch, Part, part_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import SinkError
-from collector.ship.circuit import Circuit, Health, State, is_given_up, load_health, open_health, save_health
+from collector.ship.health import Circuit, Health, State, is_given_up, load_health, open_health, save_health
 from collector.ship.retry import Backoff
 
 

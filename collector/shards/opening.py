@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from collector.dead_letters import DeadLetters, HourlyBudget
-from collector.graveyard import SinkLetters
+from collector.dead_letters.from_sinks import SinkLetters
+from collector.dead_letters.writer import DeadLetters, HourlyBudget
 from collector.notices import Notices
 from collector.settings import Settings
 from collector.settings.secret import load_secret
-from collector.shard import Shard, drop, drop_from_free_shards, first_free, open_log
+from collector.shards.shard import Shard, drop, drop_from_free_shards, first_free, open_log
 from wal.committer import Committer
 from wal.errors import NO_ROOM, PASSING, WalError, explain
 from wal.log import Log

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from collector.errors import BadSettings
 from collector.settings import Settings
-from collector.shard import Shard, drop, open_log
+from collector.shards.shard import Shard, drop, open_log
 from collector.ship.shipper import Graveyard
 from wal.cursor import load_cursor
 from wal.damage import Damage

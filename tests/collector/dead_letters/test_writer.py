@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.dead_letters import DeadLetters, Form, HourlyBudget, Refused, Sender
+from collector.dead_letters.writer import DeadLetters, Form, HourlyBudget, Refused, Sender
 from collector.errors import BadEvent, Fault, TooLarge
 from collector.notices import Notices
 from tests.collector.live_log import live_log

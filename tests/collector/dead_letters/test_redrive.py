@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from collector.redrive import redrive
+from collector.dead_letters.redrive import redrive
 from collector.settings import load_settings
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, read_log, running
 from wal.log import Log

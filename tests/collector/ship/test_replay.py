@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from collector.errors import BadSettings
-from collector.replay import sink_named
 from collector.settings import load_settings
-from collector.ship.archive import FOLDER
+from collector.ship.replay import sink_named
+from collector.ship.stores.archive import FOLDER
 from tests.collector.ship.batches import record
 from tests.destinations.files import contents_of, lines_in
 from tests.destinations.http import HttpReceiver

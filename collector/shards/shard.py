@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from collector.confirmations import Confirmations
+from collector.acknowledgements import Confirmations
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
-from collector.ship.circuit import is_given_up
+from collector.ship.health import is_given_up
 from collector.ship.shipper import Graveyard, Shipper
 from collector.ship.sinks import sink_of
 from collector.ship.supervise import supervised

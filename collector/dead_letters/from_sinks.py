@@ -6,9 +6,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from collector.dead_letters import DeadLetters, Refused, Sender
+from collector.dead_letters.reader import is_kept
+from collector.dead_letters.writer import DeadLetters, Refused, Sender
 from collector.errors import Refusal
-from collector.letters import is_kept
 from collector.ship.batch import Record
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from msgspec import Meta, Raw, Struct
 
 from collector.ship.batch import Part
-from collector.ship.encode import UNFIT, Encoding, lines_of
+from collector.ship.partition import UNFIT, Encoding, lines_of
 
 _TIME: Final = pa.timestamp("ms", "UTC")
 SCHEMA: Final = pa.schema(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from collector.errors import BadSettings
 from collector.settings import Settings
-from collector.ship.circuit import health_path, load_health, lock_path
+from collector.ship.health import health_path, load_health, lock_path
 from wal.cursor import consumers, drop_cursor, load_cursor
 from wal.errors import LogLocked, WalError
 from wal.files import Files, make_directories

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from collector.dead_letters import Form
+from collector.dead_letters.writer import Form
 from collector.errors import Fault
 from wal.files import Files
 from wal.follow import Follower

@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collector.dead_letters import Form
+from collector.dead_letters.reader import Whole, read_letters
+from collector.dead_letters.writer import Form
 from collector.errors import BadRedirect, BadTarget, NotAClick, Refusal, Rejected, TooLarge
 from collector.ingest.client import kept_address
 from collector.ingest.decode import Event, batch_in, decode_event
@@ -26,11 +27,10 @@ from collector.ingest.redirect import Signer
 from collector.ingest.session import Sessions
 from collector.ingest.target import Face, redirect_fault
 from collector.ingest.visitor import next_session
-from collector.letters import Whole, read_letters
 from collector.registry import Property, Registry
 from collector.settings import Limits, Settings
 from collector.settings.secret import load_secret
-from collector.shard import open_log
+from collector.shards.shard import open_log
 from wal.damage import Damage
 from wal.errors import Broken, LogLocked
 from wal.format import MAX_BLOCK_BYTES

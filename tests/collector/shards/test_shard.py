@@ -8,7 +8,7 @@ import pytest
 
 from collector.cli import main
 from collector.settings import LogSettings, ServerSettings, Settings, load_settings
-from collector.shard import Shard, drop_from_free_shards, retention_warning
+from collector.shards.shard import Shard, drop_from_free_shards, retention_warning
 from collector.ship.batch import Record
 from tests.running import PATIENCE_SECONDS
 from wal.cursor import Cursor, save_cursor

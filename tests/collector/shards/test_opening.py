@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from collector import opening
 from collector.notices import Notices
-from collector.opening import Opening
 from collector.settings import DeadLetterSettings, LogSettings, Settings, load_settings
-from collector.shard import Shard, first_free, open_log
+from collector.shards import opening
+from collector.shards.opening import Opening
+from collector.shards.shard import Shard, first_free, open_log
 from wal.errors import LogLocked
 from wal.log import Log
 

@@ -56,7 +56,7 @@ def encoding(name: str) -> Encoding:
     """`ndjson` or `parquet`. Raises ImportError where the library of the latter is not installed."""
     if name == "ndjson":
         return _NDJSON
-    return cast(Encoding, import_module("collector.ship.parquet").ENCODING)
+    return cast(Encoding, import_module("collector.ship.formats.parquet").ENCODING)
 
 
 def grouped(batch: Batch, partition: str) -> list[Group]:

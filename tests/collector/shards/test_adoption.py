@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from collector import adoption
-from collector.adoption import Rest, adopt_orphans, orphans, rest_after
 from collector.settings import Settings, load_settings
+from collector.shards import adoption
+from collector.shards.adoption import Rest, adopt_orphans, orphans, rest_after
 from collector.ship.batch import Record
-from collector.ship.circuit import load_health
+from collector.ship.health import load_health
 from tests.destinations.files import contents_of, lines_in
 from tests.running import PATIENCE_SECONDS
 from wal.errors import LogLocked
