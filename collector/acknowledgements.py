@@ -1,4 +1,4 @@
-"""What a sink has confirmed of one log, for requests that wait for it. Neither way that data goes knows the other."""
+"""The events that a sink has acknowledged, for requests that wait for it. Knows neither requests nor sinks."""
 
 import asyncio
 from typing import Final
@@ -6,8 +6,8 @@ from typing import Final
 _REFUSED: Final = 10_000
 
 
-class Confirmations:
-    """How far one sink is, and who waits for it. For one event loop."""
+class Acknowledgements:
+    """The position of one sink, and the requests that wait for it. For one event loop."""
 
     def __init__(self) -> None:
         self._next = 0

@@ -191,7 +191,7 @@ def _endpoint(settings: Settings, opened: Opened, clock: Callable[[], int], noti
         dead_letters=opened.dead_letters,
         sessions=Sessions(secret, settings.session.timeout_seconds),
         limits=settings.limits,
-        confirmations=shard.confirmations(),
+        confirmations=shard.acknowledgements(),
         clock=clock,
     )
     return EventEndpoint(

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from collector.acknowledgements import Confirmations
+from collector.acknowledgements import Acknowledgements
 from collector.dead_letters.writer import DeadLetters, Form, Refused
 from collector.errors import BadEvent, NotAClick, TooFast, TooLarge, Unconfirmed
 from collector.ingest.answer import Answer, batch_answer, event_answer, event_object, stored_headers
@@ -82,7 +82,7 @@ class Intake:
         dead_letters: DeadLetters,
         sessions: Sessions,
         limits: Limits,
-        confirmations: Mapping[str, Confirmations],
+        confirmations: Mapping[str, Acknowledgements],
         clock: Callable[[], int],
     ) -> None:
         """`confirmations` are those of each sink, by name; `clock` gives Unix milliseconds."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from collector.acknowledgements import Confirmations
+from collector.acknowledgements import Acknowledgements
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
 from collector.ship.health import is_given_up
@@ -54,7 +54,7 @@ class Shard:
         self._tasks: list[asyncio.Task[None]] = []
         self._tidying: list[asyncio.Task[None]] = []
 
-    def confirmations(self) -> dict[str, Confirmations]:
+    def acknowledgements(self) -> dict[str, Acknowledgements]:
         """What each sink, by name, has confirmed of this log."""
         return {shipper.name: shipper.confirmed for shipper in self._shippers}
 

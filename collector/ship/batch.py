@@ -70,7 +70,7 @@ class Batch(NamedTuple):
                 yield Record(part.timestamp_ms, sequence, line)
 
 
-class Cut:
+class BatchBuilder:
     """A batch in the making. It takes block by block, since to turn thousands at once would hold up requests."""
 
     def __init__(self, log_id: bytes, sink: str) -> None:
@@ -103,7 +103,7 @@ class Cut:
         return Batch(self._log_id, token, tuple(self._parts)), Intent(first, self._last.end, token)
 
 
-def part_of(batch: Batch, start: int, size: int) -> Batch | None:
+def slice_batch(batch: Batch, start: int, size: int) -> Batch | None:
     """The events of a batch from sequence `start` on, at most `size` of them (0: all); None where there is none.
 
     Its token follows from that of the batch, which it shares where it is the whole batch.

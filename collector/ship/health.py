@@ -45,7 +45,7 @@ def is_given_up(health: Health, now_ms: int) -> bool:
     return health.state in ("stopped", "down") or (health.state != "up" and now_ms - health.since_ms >= _PATIENCE_MS)
 
 
-class Circuit:
+class SinkHealth:
     """Counts the failures of a sink in a row, and says how long to leave it alone."""
 
     def __init__(self, name: str) -> None:
@@ -68,7 +68,7 @@ class Circuit:
         return pause
 
     def succeeded(self) -> None:
-        """Close the circuit."""
+        """The sink is up again."""
         if self.health.state != "up":
             after = f" after {self._backoff.failures} failures" if self._backoff.failures else ""
             logger.info("sink %s: up again%s", self._name, after)

@@ -17,7 +17,7 @@ from collector.dead_letters.reader import read_letters
 from collector.errors import BadSettings, BatchRefused, SinkError
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
-from collector.ship.batch import Batch, Part, part_of
+from collector.ship.batch import Batch, Part, slice_batch
 from collector.ship.retry import Backoff
 from collector.ship.sinks import Sink, sink_of
 from wal.files import Files
@@ -123,8 +123,8 @@ class _Outlet:
                 self._report.refused[f"{batch.log_id}-{batch.first}"] = str(refusal)
                 return
             middle = (batch.records + 1) // 2
-            first = part_of(batch, 0, middle)
-            second = first and part_of(batch, first.last + 1, 0)
+            first = slice_batch(batch, 0, middle)
+            second = first and slice_batch(batch, first.last + 1, 0)
             for half in (first, second):
                 if half:
                     await self._in_halves(half)
@@ -146,7 +146,7 @@ class _Outlet:
         if self._sink is None:
             self._sink = sink_of(self._asked.sink, f"{self._asked.sink.name}.replay.{self._asked.label}")
             self._next = (await self._sink.open(batch.log_id, batch.first)).next
-        rest = part_of(batch, self._next, 0)
+        rest = slice_batch(batch, self._next, 0)
         self._report.skipped += batch.records - (rest.records if rest else 0)
         if rest:
             await self._sink.deliver(rest)

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from collector.acknowledgements import Confirmations
+from collector.acknowledgements import Acknowledgements
 from collector.errors import BatchRefused, SinkError
-from collector.ship.batch import Batch, Record, part_of
-from collector.ship.health import Circuit, Health
+from collector.ship.batch import Batch, Record, slice_batch
+from collector.ship.health import Health, SinkHealth
 from collector.ship.presence import Presence
 from collector.ship.sinks import Sink
 from collector.ship.source import Source
@@ -76,7 +76,7 @@ class Shipper:
         A sink that has not answered for `patience_seconds` is shown as one that waits.
         """
         self.name = name
-        self.confirmed = Confirmations()
+        self.confirmed = Acknowledgements()
         self.passed: Position | None = None
         """Everything before this place is settled; None until this run has settled something."""
         self._sink = sink
@@ -85,8 +85,8 @@ class Shipper:
         self._source = Source(
             committer, name, flush_bytes=flush_bytes, flush_seconds=flush_seconds, before_pause=self._rest
         )
-        self._circuit = Circuit(name)
-        self.presence = Presence(self._log.files, self._log.directory, self._circuit, name, patience_seconds)
+        self._sink_health = SinkHealth(name)
+        self.presence = Presence(self._log.files, self._log.directory, self._sink_health, name, patience_seconds)
         self._is_open = False
         self._proven: tuple[int, str] | None = None
         """The mark that was found to be one of this log: its sequence and its chain."""
@@ -98,7 +98,7 @@ class Shipper:
     @property
     def health(self) -> Health:
         """The state of the sink."""
-        return self._circuit.health
+        return self._sink_health.health
 
     def drain(self, gives_up: Callable[[], bool] = _never) -> None:
         """Cut batches at once from now on. Call it when the committer is closed.
@@ -114,8 +114,8 @@ class Shipper:
 
     async def run(self) -> None:
         """Deliver until drained. Raises Corrupt and Broken where a person must look, and whatever a bug raises."""
-        if self._circuit.health.state == "stopped":
-            self._circuit.restarted()
+        if self._sink_health.health.state == "stopped":
+            self._sink_health.restarted()
         await self.presence.show()
         is_done = False
         try:
@@ -124,7 +124,7 @@ class Shipper:
         except _GivenUp:
             pass  # the cursor on the disk says where the next run continues
         except Exception as error:
-            self._circuit.stopped(error)
+            self._sink_health.stopped(error)
             await self.presence.show()
             raise
         finally:
@@ -171,7 +171,7 @@ class Shipper:
 
     async def _deliver(self, cursor: Cursor, batch: Batch | None, intent: Intent) -> Cursor:
         """Send what is not settled of a batch; returns the cursor behind it, which is saved with the next intent."""
-        while batch is not None and (part := part_of(batch, intent.next, intent.size)):
+        while batch is not None and (part := slice_batch(batch, intent.next, intent.size)):
             await self._save(Cursor(cursor.acked, intent))
             try:
                 await self._retried(partial(self._send, part))
@@ -237,7 +237,7 @@ class Shipper:
                 return done
 
     async def _failed(self, error: SinkError) -> None:
-        pause = self._circuit.failed(error)
+        pause = self._sink_health.failed(error)
         await self.presence.show()
         await self._close()
         if self._gives_up():
@@ -245,7 +245,7 @@ class Shipper:
         await asyncio.sleep(pause)
 
     async def _succeeded(self) -> None:
-        self._circuit.succeeded()
+        self._sink_health.succeeded()
         await self.presence.show()
 
     async def _close(self) -> None:

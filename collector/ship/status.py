@@ -18,7 +18,7 @@ from wal.verify import is_held
 
 
 class Status(NamedTuple):
-    """A sink in one log; `state` is that of its circuit, or why there is none, `since_ms` (Unix ms) its begin."""
+    """A sink in one log; `state` is that of its health, or why there is none, `since_ms` (Unix ms) its begin."""
 
     sink: str
     directory: str

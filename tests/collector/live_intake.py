@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from starlette.types import Message, Scope
 
-from collector.acknowledgements import Confirmations
+from collector.acknowledgements import Acknowledgements
 from collector.dead_letters.reader import Whole, read_letters
 from collector.dead_letters.writer import DeadLetters, HourlyBudget
 from collector.ingest.answer import Answer, Headers
@@ -71,7 +71,7 @@ async def live_intake(
     folder: Path,
     limits: Limits | None = None,
     files: Files | None = None,
-    confirmations: Mapping[str, Confirmations] | None = None,
+    confirmations: Mapping[str, Acknowledgements] | None = None,
 ) -> AsyncIterator[Logs]:
     """An intake whose clock stands at NOW_MS; `files` are those of the log of events."""
     async with live_log(folder / "log/00", files=files) as committer, live_log(folder / "dead/00") as dead:

@@ -74,7 +74,7 @@ def test_the_same_batch_at_two_workers_at_once_is_stored_once(tmp_path: Path) ->
     assert _sequences(tmp_path) == [1, 2, 3, 4, 5]
 
 
-class Cut(Files):
+class BatchBuilder(Files):
     """A disk at whose n-th call of one kind the power goes."""
 
     def __init__(self, call: str, number: int) -> None:
@@ -99,7 +99,7 @@ def test_a_crash_at_any_step_is_settled_by_whoever_takes_the_batch_again(
         async with live_log(tmp_path / "00") as committer:
             await _filled(committer)
             await _relays(tmp_path, committer).take(KEY, NODE, _records(1, 2))
-            relays = _relays(tmp_path, committer, Cut(call, number))
+            relays = _relays(tmp_path, committer, BatchBuilder(call, number))
             try:
                 await relays.take(KEY, NODE, _records(3, 5))
             except PowerCut:
@@ -242,7 +242,7 @@ def test_the_chain_of_a_batch_that_a_crash_cut_short_counts_if_it_was_written(tm
         async with live_log(tmp_path / "00") as committer:
             await _relays(tmp_path, committer).take(KEY, NODE, _records(1, 2), "00000001")
             with pytest.raises(PowerCut):
-                await _relays(tmp_path, committer, Cut("create", calls)).take(KEY, NODE, _records(3, 5), CHAIN)
+                await _relays(tmp_path, committer, BatchBuilder("create", calls)).take(KEY, NODE, _records(3, 5), CHAIN)
             relays = _relays(tmp_path, committer)
             assert await relays.next(KEY, NODE) == ((6, CHAIN) if is_written else (3, "00000001"))
             if is_written:

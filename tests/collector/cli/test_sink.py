@@ -61,7 +61,7 @@ def test_a_running_collector_shows_who_is_behind_and_why(tmp_path: Path) -> None
         for _ in range(3):
             assert collector.post({"ea": "view"}).status == 200
         eventually(lambda: re.search(r"data/log/00 +up .* 0 +0 +0 +4$", _sink_ls(tmp_path)["file"]), "all is shipped")
-        eventually(lambda: " down " in _sink_ls(tmp_path)["away"], "the circuit of the other is open")
+        eventually(lambda: " down " in _sink_ls(tmp_path)["away"], "the other is down")
         line = _sink_ls(tmp_path)["away"]
         assert re.search(r"down \d+:\d\d:\d\d +3 +\d+ +\d+\.\d +1  ", line)
         assert f"127.0.0.1:{port}" in line
@@ -112,7 +112,7 @@ def test_a_clock_that_was_set_back_makes_no_duration_negative(
 ) -> None:
     with running(tmp_path, workers=1, settings=SETTINGS + AWAY % free_port()) as collector:
         assert collector.post({"ea": "view"}).status == 200
-        eventually(lambda: " down " in _sink_ls(tmp_path)["away"], "the circuit is open")
+        eventually(lambda: " down " in _sink_ls(tmp_path)["away"], "it is down")
         monkeypatch.setattr(sink_ls, "now_ms", lambda: 1_000_000_000_000)
         assert main(["sink", "ls", "--config", str(tmp_path / "collector.toml")]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("away")]

@@ -168,7 +168,7 @@ def test_a_sink_that_is_down_gets_everything_later_and_costs_no_memory_meanwhile
     with shipping.started() as process:
         eventually(lambda: '"state":"up"' not in _health(shipping), "the failure is seen")
         before = _memory(process.pid)
-        eventually(lambda: '"state":"down"' in _health(shipping), "the circuit opens")
+        eventually(lambda: '"state":"down"' in _health(shipping), "it is down")
         assert _memory(process.pid) < before + (8 << 20)
         shipping.destination.up()
         assert process.wait(PATIENCE_SECONDS * 3) == 0

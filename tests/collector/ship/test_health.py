@@ -1,4 +1,4 @@
-"""The circuit of a sink: what it counts as up, retrying and down, what it says of it, and what stays on the disk."""
+"""The health of a sink: what it counts as up, retrying and down, what it says of it, and what stays on the disk."""
 
 import logging
 import os
@@ -7,31 +7,31 @@ from pathlib import Path
 import pytest
 
 from collector.errors import SinkError
-from collector.ship.health import Circuit, Health, State, is_given_up, load_health, open_health, save_health
+from collector.ship.health import Health, SinkHealth, State, is_given_up, load_health, open_health, save_health
 from collector.ship.retry import Backoff
 
 
 def test_a_sink_is_down_after_five_failures_in_a_row_and_up_after_one_success() -> None:
-    circuit = Circuit("kafka")
+    sink_health = SinkHealth("kafka")
     states = []
     for _ in range(6):
-        circuit.failed(SinkError("away"))
-        states.append(circuit.health.state)
+        sink_health.failed(SinkError("away"))
+        states.append(sink_health.health.state)
     assert states == ["retrying"] * 4 + ["down"] * 2
-    circuit.succeeded()
-    assert (circuit.health.state, circuit.health.error) == ("up", "away"), "the last error is kept"
-    circuit.failed(SinkError("away"))
-    assert circuit.health.state == "retrying"
+    sink_health.succeeded()
+    assert (sink_health.health.state, sink_health.health.error) == ("up", "away"), "the last error is kept"
+    sink_health.failed(SinkError("away"))
+    assert sink_health.health.state == "retrying"
 
 
 def test_what_is_new_is_said_and_what_is_not_is_not(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    circuit = Circuit("kafka")
+    sink_health = SinkHealth("kafka")
     for milliseconds in range(20):
-        circuit.failed(SinkError(f"no answer after {milliseconds} ms"))
-    circuit.failed(SinkError("not allowed"))
-    circuit.succeeded()
-    circuit.succeeded()
+        sink_health.failed(SinkError(f"no answer after {milliseconds} ms"))
+    sink_health.failed(SinkError("not allowed"))
+    sink_health.succeeded()
+    sink_health.succeeded()
     said = [message.partition(", again in")[0] for message in caplog.messages]
     assert said == [
         "sink kafka: no answer after 0 ms; retrying",
@@ -44,26 +44,26 @@ def test_what_is_new_is_said_and_what_is_not_is_not(caplog: pytest.LogCaptureFix
 def test_a_sink_that_hangs_is_said_to_wait_once_and_since_when_the_attempt_began(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    circuit = Circuit("kafka")
-    before = circuit.health
+    sink_health = SinkHealth("kafka")
+    before = sink_health.health
     for seconds in (12.0, 14.0, 16.0):
-        circuit.waits("events 5 to 9", seconds)
-    health = circuit.health
+        sink_health.waits("events 5 to 9", seconds)
+    health = sink_health.health
     assert (health.state, health.error) == ("waiting", "no answer yet to events 5 to 9")
     assert health.since_ms < before.since_ms
     assert caplog.messages == ["sink kafka: no answer yet to events 5 to 9, for 12 s now"]
-    circuit.succeeded()
-    assert circuit.health.state == "up"
+    sink_health.succeeded()
+    assert sink_health.health.state == "up"
 
 
 def test_a_sink_that_fails_and_then_hangs_keeps_its_state_and_says_both(caplog: pytest.LogCaptureFixture) -> None:
-    circuit = Circuit("kafka")
+    sink_health = SinkHealth("kafka")
     for _ in range(3):
-        circuit.failed(SinkError("no answer in 30 s"))
-        assert (circuit.health.state, circuit.health.error) == ("retrying", "no answer in 30 s")
+        sink_health.failed(SinkError("no answer in 30 s"))
+        assert (sink_health.health.state, sink_health.health.error) == ("retrying", "no answer in 30 s")
         for seconds in (12.0, 14.0):
-            circuit.waits("events 5 to 9", seconds)
-            health = circuit.health
+            sink_health.waits("events 5 to 9", seconds)
+            health = sink_health.health
             assert (health.state, health.error) == (
                 "retrying",
                 "no answer yet to events 5 to 9; before: no answer in 30 s",
@@ -72,23 +72,23 @@ def test_a_sink_that_fails_and_then_hangs_keeps_its_state_and_says_both(caplog: 
 
 
 def test_a_sink_that_stopped_and_starts_again_is_not_up_before_it_succeeds() -> None:
-    circuit = Circuit("kafka")
-    circuit.stopped(ZeroDivisionError())
-    assert (circuit.health.state, circuit.health.error) == ("stopped", "ZeroDivisionError()")
+    sink_health = SinkHealth("kafka")
+    sink_health.stopped(ZeroDivisionError())
+    assert (sink_health.health.state, sink_health.health.error) == ("stopped", "ZeroDivisionError()")
     states = []
-    for change in (circuit.restarted, circuit.succeeded):
+    for change in (sink_health.restarted, sink_health.succeeded):
         change()
-        states.append(circuit.health.state)
+        states.append(sink_health.health.state)
     assert states == ["retrying", "up"]
 
 
 def test_since_when_counts_the_state_and_not_its_last_error() -> None:
-    circuit = Circuit("kafka")
+    sink_health = SinkHealth("kafka")
     for _ in range(5):
-        circuit.failed(SinkError("away"))
-    since = circuit.health.since_ms
-    circuit.failed(SinkError("not allowed"))
-    assert (circuit.health.since_ms, circuit.health.error) == (since, "not allowed")
+        sink_health.failed(SinkError("away"))
+    since = sink_health.health.since_ms
+    sink_health.failed(SinkError("not allowed"))
+    assert (sink_health.health.since_ms, sink_health.health.error) == (since, "not allowed")
 
 
 @pytest.mark.parametrize(

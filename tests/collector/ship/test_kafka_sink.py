@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Producer
 
 from collector.errors import BatchRefused, SinkError
-from collector.ship.batch import Batch, part_of
+from collector.ship.batch import Batch, slice_batch
 from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
 from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
@@ -251,7 +251,7 @@ def test_an_event_that_is_too_large_is_cut_out_and_the_rest_arrives(place: Place
 
 
 def _part_of(whole: Batch, sequence: int) -> Batch:
-    found = part_of(whole, sequence, 1)
+    found = slice_batch(whole, sequence, 1)
     assert found
     return found
 

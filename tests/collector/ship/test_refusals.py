@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import BatchRefused, SinkError
-from collector.ship.batch import Batch, Record, part_of
+from collector.ship.batch import Batch, Record, slice_batch
 from collector.ship.health import load_health
 from collector.ship.mark import Mark, Resumption
 from collector.ship.shipper import Shipper
@@ -282,4 +282,4 @@ def test_parts_of_a_batch_have_tokens_of_their_own_that_say_what_they_hold(tmp_p
 
 def test_a_part_of_nothing_is_none() -> None:
     batch = Batch("0123456789abcdef", "t", ())
-    assert part_of(batch, 0, 0) is None
+    assert slice_batch(batch, 0, 0) is None
