@@ -158,7 +158,7 @@ async def _shipping(settings: Settings, opened: Opened) -> AsyncIterator[None]:
     """Ship, look after orphans and old segments; and at the end ship what can be shipped in time."""
     opened.shard.start()
     tasks = [
-        asyncio.create_task(adopt_orphans(settings, opened.graveyard)),
+        asyncio.create_task(adopt_orphans(settings, opened.sink_dead_letters)),
         asyncio.create_task(drop_dead_letters_forever(settings, opened.dead_committer)),
     ]
     for task in tasks:

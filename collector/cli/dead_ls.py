@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime
 from itertools import islice
 
-from collector.dead_letters.reader import Whole, read_letters
+from collector.dead_letters.reader import DeadLetter, read_letters
 from collector.settings import load_settings
 from wal.cli import add_selection, count_argument, selection_of
 from wal.terminal import harmless, prepare_stdout
@@ -20,14 +20,14 @@ def run(options: argparse.Namespace) -> int:
     """Print dead letters, one a line."""
     settings = load_settings(options.config)
     prepare_stdout()
-    for whole in islice(read_letters(settings.dead_letters.dir, selection_of(options)), options.n):
-        print(harmless(_line(whole)))
+    for dead_letter in islice(read_letters(settings.dead_letters.dir, selection_of(options)), options.n):
+        print(harmless(_line(dead_letter)))
     return 0
 
 
-def _line(whole: Whole) -> str:
-    letter = whole.letter
+def _line(dead_letter: DeadLetter) -> str:
+    letter = dead_letter.record
     when = datetime.fromtimestamp(letter.received_at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     fields = ",".join(fault.field for fault in letter.errors)
     where = f"{letter.portal_id}/{letter.prop_id}"
-    return f"{letter.id}  {when}  {where:24} {len(whole.body):>8} bytes  {letter.reason} {fields}".rstrip()
+    return f"{letter.id}  {when}  {where:24} {len(dead_letter.body):>8} bytes  {letter.reason} {fields}".rstrip()

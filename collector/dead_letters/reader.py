@@ -24,7 +24,7 @@ class Reason(Struct, frozen=True):
     code: str = ""
 
 
-class Letter(Struct, frozen=True):
+class DeadLetterRecord(Struct, frozen=True):
     """One line of the log of dead letters, or several that were one event or one batch."""
 
     id: str
@@ -56,25 +56,25 @@ class Letter(Struct, frozen=True):
         return b64decode(text) if self.encoding == "base64" else text.encode()
 
 
-class Whole(Struct, frozen=True):
-    """A dead letter with all its parts: `letter` is the first of them, `body` what all hold."""
+class DeadLetter(Struct, frozen=True):
+    """A dead letter with all its parts: `record` is the first of them, `body` the bytes of all."""
 
-    letter: Letter
+    record: DeadLetterRecord
     body: bytes
 
 
 logger = logging.getLogger(__name__)
 
-_decode: Final = msgspec.json.Decoder(Letter).decode
+_decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
+def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:
     """The dead letters below `directory` that are asked for, in order of time; without those that lack a part.
 
     Damage and lines that are not letters are told on stderr and passed over. Raises Broken, OSError.
     """
-    begun: dict[str, list[Letter]] = {}
+    begun: dict[str, list[DeadLetterRecord]] = {}
     unreadable = 0
     for line in Follower(Files(), directory, selection, is_raw=True).new_lines():
         try:
@@ -88,7 +88,7 @@ def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
             parts = []
         parts = [*parts, letter]
         if letter.part == letter.of == len(parts):
-            yield Whole(parts[0], b"".join(part.body for part in parts))
+            yield DeadLetter(parts[0], b"".join(part.body for part in parts))
         elif letter.part == len(parts):
             begun[log_id] = parts
     if unreadable:
@@ -97,4 +97,4 @@ def read_letters(directory: str, selection: Selection) -> Iterator[Whole]:
 
 def is_kept(directory: str, sink: str, line: bytes) -> bool:
     """Whether there is a dead letter of this line of the log from this sink. Raises Broken, OSError."""
-    return any(whole.body == line for whole in read_letters(directory, Selection(where=(("sink", sink),))))
+    return any(dead_letter.body == line for dead_letter in read_letters(directory, Selection(where=(("sink", sink),))))

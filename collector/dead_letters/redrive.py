@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collector.dead_letters.reader import Whole, read_letters
+from collector.dead_letters.reader import DeadLetter, read_letters
 from collector.dead_letters.writer import Form
 from collector.errors import BadRedirect, BadTarget, NotAClick, Refusal, Rejected, TooLarge
 from collector.ingest.client import kept_address
@@ -151,15 +151,15 @@ def _blocks(settings: Settings, selection: Selection, done: set[str], report: Re
     registry = Registry(replace(each, write_keys=()) for each in settings.property)  # who sent them had a key
     signer = Signer(load_secret(settings))
     block: list[_Passed] = []
-    for whole in read_letters(settings.dead_letters.dir, selection):
+    for dead_letter in read_letters(settings.dead_letters.dir, selection):
         report.letters += 1
-        prop = registry.get(whole.letter.portal_id, whole.letter.prop_id)
-        if whole.letter.sink:
+        prop = registry.get(dead_letter.record.portal_id, dead_letter.record.prop_id)
+        if dead_letter.record.sink:
             report.of_sinks += 1
         elif prop is None:
             report.unknown += 1
         else:
-            for passed in _passed(settings, whole, prop, signer, done, report):
+            for passed in _passed(settings, dead_letter, prop, signer, done, report):
                 if block and sum(each.length for each in block) + passed.length > _BLOCK_BYTES:
                     yield block
                     block = []
@@ -169,12 +169,12 @@ def _blocks(settings: Settings, selection: Selection, done: set[str], report: Re
 
 
 def _passed(
-    settings: Settings, whole: Whole, prop: Property, signer: Signer, done: set[str], report: RedriveReport
+    settings: Settings, dead_letter: DeadLetter, prop: Property, signer: Signer, done: set[str], report: RedriveReport
 ) -> Iterator[_Passed]:
     """What today's rules let through of a letter, and no earlier run did. What they refuse is counted."""
-    limits, visit = settings.limits, _visit(whole, prop)
+    limits, visit = settings.limits, _visit(dead_letter, prop)
     try:
-        bodies = _bodies(whole, limits)
+        bodies = _bodies(dead_letter, limits)
     except Rejected as error:
         report.refused[_text(error.refusal)] += 1
         return
@@ -184,7 +184,7 @@ def _passed(
             continue
         try:
             decoded = [_decoded(event, prop, limits) for event in events]
-            if (refusal := _redirect_refusal(whole, prop, signer, decoded)) is not None:
+            if (refusal := _redirect_refusal(dead_letter, prop, signer, decoded)) is not None:
                 raise Rejected.of(refusal)
             around = _ENVELOPE_BYTES + len(visit.user_agent or "") * 2 + len(visit.referer or "") * 2
             length = sum(len(line) + around for _, line in decoded)
@@ -203,18 +203,18 @@ def _decoded(body: bytes, prop: Property, limits: Limits) -> tuple[Event, bytes]
 
 
 def _redirect_refusal(
-    whole: Whole, prop: Property, signer: Signer, events: list[tuple[Event, bytes]]
+    dead_letter: DeadLetter, prop: Property, signer: Signer, events: list[tuple[Event, bytes]]
 ) -> Refusal | None:
     """Why today's redirect rules refuse a letter; None if they don't.
 
     Of a body the letter has no query, and so not where the click was to lead: it stays refused. Where another rule
     refused a query, its target was allowed then, perhaps by a signature, which the letter does not have.
     """
-    letter = whole.letter
+    letter = dead_letter.record
     is_of_redirect_rule = letter.code in _REDIRECT_CODES
     if letter.form is not Form.QUERY:
         return Refusal(letter.code, letter.reason, letter.errors) if is_of_redirect_rule else None
-    pairs = parse_pairs(whole.body)
+    pairs = parse_pairs(dead_letter.body)
     is_click = len(events) == 1 and "click" in (events[0][0].ea, events[0][0].ec)
     if is_of_redirect_rule:
         return redirect_fault(pairs, prop, signer, letter.received_at // 1000, is_click=is_click)
@@ -223,13 +223,13 @@ def _redirect_refusal(
     return None
 
 
-def _bodies(whole: Whole, limits: Limits) -> dict[str, list[bytes]]:
+def _bodies(dead_letter: DeadLetter, limits: Limits) -> dict[str, list[bytes]]:
     """The events of a letter by the name that each has in the ledger: those of a batch pass or not one by one.
 
     Raises Rejected.
     """
-    letter = whole.letter
-    body = _event_in(whole.body) if letter.form in (Form.QUERY, Form.FORM) else whole.body
+    letter = dead_letter.record
+    body = _event_in(dead_letter.body) if letter.form in (Form.QUERY, Form.FORM) else dead_letter.body
     batch = batch_in(body, limits.batch_events, is_ndjson=letter.form is Form.NDJSON)
     if batch is None or not letter.refusals:
         return {letter.id: [body] if batch is None else batch.events}
@@ -249,8 +249,8 @@ def _text(refusal: Refusal) -> str:
     return f"{refusal.message} ({fields})" if fields else refusal.message
 
 
-def _visit(whole: Whole, prop: Property) -> Visit:
-    letter = whole.letter
+def _visit(dead_letter: DeadLetter, prop: Property) -> Visit:
+    letter = dead_letter.record
     return Visit(
         prop=prop,
         received_ms=letter.received_at,

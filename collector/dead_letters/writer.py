@@ -109,7 +109,7 @@ class DeadLetters:
             return False
         return is_whole
 
-    async def keep(self, sender: Sender, sink: str, refused: Refused) -> None:
+    async def put_refused_by_sink(self, sender: Sender, sink: str, refused: Refused) -> None:
         """Keep an event that was answered 200 and that a sink refuses, whatever the budget. Raises WalError."""
         futures = set()
         for letter in _letters(Form.RECORD, [refused]):

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from collector.errors import BadSettings
 from collector.settings import Settings
 from collector.shards.shard import Shard, drop, open_log
-from collector.ship.shipper import Graveyard
+from collector.ship.shipper import DeadLetterWriter
 from wal.cursor import load_cursor
 from wal.damage import Damage
 from wal.errors import LogLocked, WalError
@@ -50,7 +50,9 @@ def rest_after(sinks: frozenset[str], before: Rest | None, now: float) -> Rest |
     return Rest(sinks, seconds, now + seconds)
 
 
-async def adopt_orphans(settings: Settings, graveyard: Graveyard, look_seconds: float = _LOOK_SECONDS) -> None:
+async def adopt_orphans(
+    settings: Settings, dead_letters: DeadLetterWriter, look_seconds: float = _LOOK_SECONDS
+) -> None:
     """Look for orphans and drain them until cancelled; then every adopted shard is closed before this ends.
 
     A shard is adopted if it was free at two looks in a row: one look may meet a worker that is being restarted.
@@ -64,7 +66,7 @@ async def adopt_orphans(settings: Settings, graveyard: Graveyard, look_seconds: 
             for directory in sorted(free.keys() & free_before.keys()):
                 rest = rests.get(directory)
                 if rest is None or not rest.holds(free[directory], _now()):
-                    drains.create_task(_drain(settings, directory, free[directory], graveyard, rests))
+                    drains.create_task(_drain(settings, directory, free[directory], dead_letters, rests))
             free_before = free
 
 
@@ -72,12 +74,12 @@ async def _drain(
     settings: Settings,
     directory: str,
     behind: frozenset[str],
-    graveyard: Graveyard,
+    dead_letters: DeadLetterWriter,
     rests: dict[str, Rest | None],
 ) -> None:
     """Ship a shard as far as its sinks take it, and note when to try again."""
     try:
-        left = await _shipped_out(settings, directory, graveyard)
+        left = await _shipped_out(settings, directory, dead_letters)
     except LogLocked:
         return
     except (WalError, OSError, BadSettings) as error:
@@ -89,8 +91,8 @@ async def _drain(
         logger.warning("%s: let go of, behind: sink %s; adopted again in %.0f s", directory, names, rest.seconds)
 
 
-async def _shipped_out(settings: Settings, directory: str, graveyard: Graveyard) -> frozenset[str]:
-    shard = _opened(settings, directory, graveyard)
+async def _shipped_out(settings: Settings, directory: str, dead_letters: DeadLetterWriter) -> frozenset[str]:
+    shard = _opened(settings, directory, dead_letters)
     logger.info("%s: adopted, its worker is gone", directory)
     shard.start()
     return await shard.ship_out()
@@ -100,10 +102,10 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _opened(settings: Settings, directory: str, graveyard: Graveyard) -> Shard:
+def _opened(settings: Settings, directory: str, dead_letters: DeadLetterWriter) -> Shard:
     log = open_log(settings, directory)
     try:
-        return Shard(settings, log, graveyard)
+        return Shard(settings, log, dead_letters)
     except BaseException:
         log.close()  # another worker may have more luck with it
         raise

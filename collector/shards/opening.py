@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from collector.dead_letters.from_sinks import SinkLetters
+from collector.dead_letters.of_sinks import SinkDeadLetters
 from collector.dead_letters.writer import DeadLetters, HourlyBudget
 from collector.notices import Notices
 from collector.settings import Settings
@@ -30,7 +30,7 @@ class Opened(Struct, frozen=True):
     shard: Shard
     dead_letters: DeadLetters
     dead_committer: Committer
-    graveyard: SinkLetters
+    sink_dead_letters: SinkDeadLetters
 
 
 class Opening:
@@ -75,13 +75,13 @@ class Opening:
         settings = self._settings
         budget = HourlyBudget(settings.dead_letters.bytes_per_hour, len(settings.property), self._clock)
         dead_letters = DeadLetters(self._dead_committer, budget, self._notices)
-        graveyard = SinkLetters(dead_letters, self._settings.dead_letters.dir)
-        shard = self._attempt(lambda: Shard(self._settings, log, graveyard, self._end_worker))
+        sink_dead_letters = SinkDeadLetters(dead_letters, self._settings.dead_letters.dir)
+        shard = self._attempt(lambda: Shard(self._settings, log, sink_dead_letters, self._end_worker))
         if shard is None:
             return None
         if self._is_told:
             logger.warning("%s: the log is open, events are taken from now on", log.directory)
-        return Opened(self._secret, shard, dead_letters, self._dead_committer, graveyard)
+        return Opened(self._secret, shard, dead_letters, self._dead_committer, sink_dead_letters)
 
     async def close(self) -> None:
         """Let go of what was opened and not taken into use."""

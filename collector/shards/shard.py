@@ -11,7 +11,7 @@ from collector.acknowledgements import Acknowledgements
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
 from collector.ship.health import is_given_up
-from collector.ship.shipper import Graveyard, Shipper
+from collector.ship.shipper import DeadLetterWriter, Shipper
 from collector.ship.sinks import sink_of
 from collector.ship.supervise import supervised
 from wal.committer import Committer
@@ -41,7 +41,7 @@ class Shard:
         self,
         settings: Settings,
         log: Log,
-        graveyard: Graveyard,
+        dead_letters: DeadLetterWriter,
         end_worker: Callable[[Exception], None] | None = None,
     ) -> None:
         """`end_worker` is called when only a restart helps. Raises WalError, OSError, BadSettings."""
@@ -50,7 +50,7 @@ class Shard:
         self._end_worker = end_worker
         self._settings = settings
         self._log = log
-        self._shippers = [_shipper(sink, self.committer, graveyard) for sink in settings.sink]
+        self._shippers = [_shipper(sink, self.committer, dead_letters) for sink in settings.sink]
         self._tasks: list[asyncio.Task[None]] = []
         self._tidying: list[asyncio.Task[None]] = []
 
@@ -235,12 +235,12 @@ async def drop_dead_letters_forever(settings: Settings, committer: Committer) ->
             )
 
 
-def _shipper(settings: SinkSettings, committer: Committer, graveyard: Graveyard) -> Shipper:
+def _shipper(settings: SinkSettings, committer: Committer, dead_letters: DeadLetterWriter) -> Shipper:
     return Shipper(
         settings.name,
         sink_of(settings, settings.name),
         committer,
-        graveyard,
+        dead_letters,
         flush_bytes=settings.flush_bytes,
         flush_seconds=settings.flush_seconds,
     )

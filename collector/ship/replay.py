@@ -227,9 +227,9 @@ def _of_dead_letters(settings: Settings, asked: Replay) -> Iterator[tuple[str, l
     """The events that this sink refused, log by log, in order; each once."""
     found: dict[str, dict[int, Part]] = {}
     selection = asked.selection._replace(where=(("sink", asked.sink.name), *asked.selection.where))
-    for whole in read_letters(settings.dead_letters.dir, selection):
-        log_id, _, sequence = _id_of(whole.body).id.rpartition("-")
-        part = Part(whole.letter.received_at, int(sequence), int(sequence), whole.body + b"\n")
+    for dead_letter in read_letters(settings.dead_letters.dir, selection):
+        log_id, _, sequence = _id_of(dead_letter.body).id.rpartition("-")
+        part = Part(dead_letter.record.received_at, int(sequence), int(sequence), dead_letter.body + b"\n")
         found.setdefault(log_id, {})[int(sequence)] = part
     for log_id, parts in found.items():
         yield log_id, [parts[sequence] for sequence in sorted(parts)]

@@ -35,13 +35,13 @@ _PATIENCE_SECONDS: Final = 10.0
 logger = logging.getLogger(__name__)
 
 
-class Graveyard(Protocol):
-    """Where events go that a sink will never take."""
+class DeadLetterWriter(Protocol):
+    """Where records go that a sink refused for good."""
 
-    async def bury(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
-        """Keep an event, durably, with the sink's reason. Raises WalError.
+    async def put(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
+        """Write a record with the sink's reason, durably. Raises WalError.
 
-        With `maybe_again` it may be there already, and is then not kept twice.
+        With `maybe_again` it may be there already, and is then not written twice.
         """
 
 
@@ -65,7 +65,7 @@ class Shipper:
         name: str,
         sink: Sink,
         committer: Committer,
-        graveyard: Graveyard,
+        dead_letters: DeadLetterWriter,
         *,
         flush_bytes: int,
         flush_seconds: float,
@@ -80,7 +80,7 @@ class Shipper:
         self.passed: Position | None = None
         """Everything before this place is settled; None until this run has settled something."""
         self._sink = sink
-        self._graveyard = graveyard
+        self._dead_letters = dead_letters
         self._log = committer.log
         self._source = Source(
             committer, name, flush_bytes=flush_bytes, flush_seconds=flush_seconds, before_pause=self._rest
@@ -91,7 +91,7 @@ class Shipper:
         self._proven: tuple[int, str] | None = None
         """The mark that was found to be one of this log: its sequence and its chain."""
         self._skipped = 0
-        self._may_be_buried = False
+        self._may_be_written = False
         self._unsaved: Cursor | None = None
         self._gives_up: Callable[[], bool] = _never
 
@@ -157,7 +157,7 @@ class Shipper:
         self._unsaved = None
         cursor = await self._retried(partial(asyncio.to_thread, self._load))
         expected = _expected(cursor)
-        self._may_be_buried = cursor.intent is not None
+        self._may_be_written = cursor.intent is not None
         wanted = await self._retried(partial(self._open, expected))
         self._skipped = wanted
         if wanted == expected:
@@ -181,7 +181,7 @@ class Shipper:
                 if part.records > 1:
                     intent = intent._replace(next=part.first, size=size)
                     continue
-                await self._bury(part, str(refusal))
+                await self._put_dead_letter(part, str(refusal))
             intent = intent._replace(next=part.last + 1, size=size)
         self._unsaved = Cursor(intent.last)
         self.passed = intent.last
@@ -252,16 +252,16 @@ class Shipper:
         self._is_open = False
         await self._sink.close()
 
-    async def _bury(self, part: Batch, reason: str) -> None:
+    async def _put_dead_letter(self, part: Batch, reason: str) -> None:
         """Give up on the one event of `part`."""
         (event,) = part.events()
-        await self._retried(partial(self._put_into_grave, event, reason))
-        self._may_be_buried = False
+        await self._retried(partial(self._write_dead_letter, event, reason))
+        self._may_be_written = False
         self.confirmed.refuse(event.sequence)
 
-    async def _put_into_grave(self, event: Record, reason: str) -> None:
+    async def _write_dead_letter(self, event: Record, reason: str) -> None:
         try:
-            await self._graveyard.bury(self.name, event, reason, maybe_again=self._may_be_buried)
+            await self._dead_letters.put(self.name, event, reason, maybe_again=self._may_be_written)
         except (WalError, OSError) as error:
             raise SinkError(f"{error}; the dead letter waits") from error
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from starlette.types import Message, Scope
 
 from collector.acknowledgements import Acknowledgements
-from collector.dead_letters.reader import Whole, read_letters
+from collector.dead_letters.reader import DeadLetter, read_letters
 from collector.dead_letters.writer import DeadLetters, HourlyBudget
 from collector.ingest.answer import Answer, Headers
 from collector.ingest.head import head_of
@@ -56,7 +56,7 @@ class Logs(NamedTuple):
         return read_log(self.folder / "log")
 
     @property
-    def letters(self) -> list[Whole]:
+    def letters(self) -> list[DeadLetter]:
         """Every dead letter, as operators' commands read it."""
         return list(read_letters(str(self.folder / "dead"), Selection()))
 

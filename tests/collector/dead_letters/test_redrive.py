@@ -57,7 +57,7 @@ def _letter(number: int, body: str, **members: object) -> bytes:
     return json.dumps({**known, **text, **members}).encode() + b"\n"
 
 
-def _bury(folder: Path, *letters: bytes, shard: str = "00") -> None:
+def _write(folder: Path, *letters: bytes, shard: str = "00") -> None:
     log = Log(str(folder / f"data/dead/{shard}"))
     log.commit(b"".join(letters), len(letters))
     log.close()
@@ -74,7 +74,7 @@ def _redriven(folder: Path) -> list[dict[str, Any]]:
 
 def test_a_letter_that_passes_today_is_stored_as_it_came_with_what_was_known_of_it(folder: Path) -> None:
     known = {"ip": "192.0.2.7", "user_agent": "till/1", "referer": "https://shop.example.com/", "s2s": True}
-    _bury(folder, _letter(1, '{"ea":"sale","ec":"till","n":1.50}', **known))
+    _write(folder, _letter(1, '{"ea":"sale","ec":"till","n":1.50}', **known))
     assert _run(folder, "redrive").stdout.startswith("redriven: 1 dead letters, 1 events\n")
     (record,) = _redriven(folder)
     assert {name: record[name] for name in known} == known
@@ -85,7 +85,7 @@ def test_a_letter_that_passes_today_is_stored_as_it_came_with_what_was_known_of_
 
 def test_privacy_of_today_is_applied(folder: Path) -> None:
     event = '{"ea":"a","ec":"c","sid":1,"aid":"a","uid":"u"}'
-    _bury(folder, _letter(1, event, prop_id=2, ip="192.0.2.7", user_agent="till/1"))
+    _write(folder, _letter(1, event, prop_id=2, ip="192.0.2.7", user_agent="till/1"))
     _run(folder, "redrive")
     (record,) = _redriven(folder)
     assert (record["ip"], record["user_agent"]) == (None, None)
@@ -93,7 +93,7 @@ def test_privacy_of_today_is_applied(folder: Path) -> None:
 
 def test_privacy_of_today_is_applied_inside_the_event(folder: Path) -> None:
     event = '{"ea":"a","ec":"c","sid":1,"aid":"a","uid":"u","context":{"ip":"192.0.2.7","userAgent":"till/1"}}'
-    _bury(folder, _letter(1, event, prop_id=2))
+    _write(folder, _letter(1, event, prop_id=2))
     _run(folder, "redrive")
     (record,) = _redriven(folder)
     assert record["event"]["context"] == {}
@@ -102,7 +102,7 @@ def test_privacy_of_today_is_applied_inside_the_event(folder: Path) -> None:
 def test_what_a_redirect_rule_refuses_still_is_not_stored(folder: Path) -> None:
     query = "portal_id=33167&prop_id=564990801&resp_type=redirect&ea=click&ec=c&redirect_url=https://"
     elsewhere = {"code": "invalid_redirect", "reason": "a host that is not listed"}
-    _bury(
+    _write(
         folder,
         _letter(1, query + "evil.example.net", form="query", **elsewhere),
         _letter(2, query + "shop.example.com/listed-since", form="query", **elsewhere),
@@ -127,7 +127,7 @@ def test_what_a_redirect_rule_refuses_still_is_not_stored(folder: Path) -> None:
 
 
 def test_a_second_run_stores_nothing_again(folder: Path) -> None:
-    _bury(folder, _letter(1, '{"ea":"a","ec":"c"}'), _letter(2, "{"))
+    _write(folder, _letter(1, '{"ea":"a","ec":"c"}'), _letter(2, "{"))
     first, second = _run(folder, "redrive"), _run(folder, "redrive")
     assert first.stdout.splitlines()[:2] == ["redriven: 1 dead letters, 1 events", "redriven earlier: 0"]
     assert second.stdout.splitlines()[:2] == ["redriven: 0 dead letters, 0 events", "redriven earlier: 1"]
@@ -135,7 +135,7 @@ def test_a_second_run_stores_nothing_again(folder: Path) -> None:
 
 
 def test_the_report_says_why_letters_are_still_refused_and_what_has_no_property(folder: Path) -> None:
-    _bury(folder, _letter(1, "{"), _letter(2, '{"ea":"a"}'), _letter(3, '{"ea":"a"}'), _letter(4, "{}", prop_id=9))
+    _write(folder, _letter(1, "{"), _letter(2, '{"ea":"a"}'), _letter(3, '{"ea":"a"}'), _letter(4, "{}", prop_id=9))
     printed = _run(folder, "redrive").stdout.splitlines()
     assert printed[2:] == [
         "of a property that was removed: 1",
@@ -146,7 +146,7 @@ def test_the_report_says_why_letters_are_still_refused_and_what_has_no_property(
 
 
 def test_only_letters_that_are_asked_for_are_redriven(folder: Path) -> None:
-    _bury(folder, *(_letter(number, '{"ea":"a","ec":"c"}', reason=f"reason {number % 2}") for number in range(4)))
+    _write(folder, *(_letter(number, '{"ea":"a","ec":"c"}', reason=f"reason {number % 2}") for number in range(4)))
     printed = _run(folder, "redrive", "--where", "reason=reason 1").stdout
     assert printed.startswith("redriven: 2 dead letters")
     assert [record["received_at"] for record in _redriven(folder)] == [1_700_000_000_001, 1_700_000_000_003]
@@ -154,7 +154,7 @@ def test_only_letters_that_are_asked_for_are_redriven(folder: Path) -> None:
 
 def test_queries_bytes_and_letters_in_parts_are_read_again(folder: Path) -> None:
     event = json.dumps({"ea": "a", "ec": "long", "x": "y" * 1000})
-    _bury(
+    _write(
         folder,
         _letter(1, "ea=open&ec=mail&dims={%22a%22:1}&portal_id=1", form="query"),
         _letter(2, "eyJlYSI6ImEiLCJlYyI6ImJhc2U2NCJ9", encoding="base64"),
@@ -172,7 +172,7 @@ def test_queries_bytes_and_letters_in_parts_are_read_again(folder: Path) -> None
 @pytest.mark.parametrize("form", ["query", "form"])
 def test_a_query_or_form_with_more_parameters_than_are_read_is_never_stored_in_part(folder: Path, form: str) -> None:
     pairs = "ea=a&ec=c" + "".join(f"&p{number}=1" for number in range(1100))
-    _bury(folder, _letter(1, pairs, form=form), _letter(2, "ea=a&ec=c", form=form))
+    _write(folder, _letter(1, pairs, form=form), _letter(2, "ea=a&ec=c", form=form))
     printed = _run(folder, "redrive").stdout.splitlines()
     assert printed[0] == "redriven: 1 dead letters, 1 events"
     assert printed[3:] == ["still refused: 1", "  1: the query or the form has too many parameters"]
@@ -181,10 +181,10 @@ def test_a_query_or_form_with_more_parameters_than_are_read_is_never_stored_in_p
 
 def test_parts_are_put_together_within_their_log_and_never_over_a_gap(folder: Path) -> None:
     first, second = (_letter(1, '{"ea":"a",', part=1, of=2), _letter(2, '"ec":"c"}', part=2, of=2))
-    _bury(folder, first)
-    _bury(folder, _letter(1, '{"ea":"a","ec":"between"}', id="other-1"), shard="01")
-    _bury(folder, second)
-    _bury(folder, _letter(5, '{"ea":"lost",', part=1, of=2), _letter(7, '"ec":"lost"}', part=2, of=2))
+    _write(folder, first)
+    _write(folder, _letter(1, '{"ea":"a","ec":"between"}', id="other-1"), shard="01")
+    _write(folder, second)
+    _write(folder, _letter(5, '{"ea":"lost",', part=1, of=2), _letter(7, '"ec":"lost"}', part=2, of=2))
     assert _run(folder, "redrive").stdout.startswith("redriven: 2 dead letters, 2 events\n")
     assert sorted(record["event"]["ec"] for record in _redriven(folder)) == ["between", "c"]
     assert len(_run(folder, "dead", "ls").stdout.splitlines()) == 2
@@ -198,7 +198,7 @@ def test_a_number_of_letters_that_is_none_is_a_wrong_call(folder: Path, count: s
 
 
 def test_a_terminal_obeys_nothing_that_a_client_sent(folder: Path) -> None:
-    _bury(folder, _letter(1, "Hà\x1b[2J\x9b\u202e\n{", user_agent="\x9b2J"))
+    _write(folder, _letter(1, "Hà\x1b[2J\x9b\u202e\n{", user_agent="\x9b2J"))
     master, slave = pty.openpty()
     command = [str(PROGRAMS / "collector"), "dead", "show", "dead-1", "--config", str(folder / "collector.toml")]
     subprocess.run(command, stdout=slave, check=True, timeout=PATIENCE_SECONDS)
@@ -211,14 +211,14 @@ def test_a_terminal_obeys_nothing_that_a_client_sent(folder: Path) -> None:
 
 def test_a_line_of_the_list_is_one_letter_whatever_a_client_sent(folder: Path) -> None:
     fault = [{"field": "\x9b\u202e\x7f", "message": "unknown"}]
-    _bury(folder, _letter(1, "{", reason="bad\x1b[2J\ndead-2\t\u2028đ", errors=fault))
+    _write(folder, _letter(1, "{", reason="bad\x1b[2J\ndead-2\t\u2028đ", errors=fault))
     (line,) = _run(folder, "dead", "ls").stdout.splitlines()
     assert line.endswith("bytes  bad\\u001b[2J\\ndead-2\\t\\u2028đ \\u009b\\u202e\\u007f")
 
 
 def test_a_pipe_gets_the_bytes_that_a_client_sent(folder: Path) -> None:
     body = b"\x1b[2J\x9b\xff\r\n\t"
-    _bury(folder, _letter(1, b64encode(body).decode(), encoding="base64", user_agent="\x7f\x9b"))
+    _write(folder, _letter(1, b64encode(body).decode(), encoding="base64", user_agent="\x7f\x9b"))
     command = [str(PROGRAMS / "collector"), "dead", "show", "dead-1", "--config", str(folder / "collector.toml")]
     shown = subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE_SECONDS).stdout
     assert shown.endswith(b"\n}\n" + body + b"\n")
@@ -228,7 +228,7 @@ def test_a_pipe_gets_the_bytes_that_a_client_sent(folder: Path) -> None:
 
 
 def test_a_plan_that_was_never_carried_out_does_not_hide_its_letters(folder: Path) -> None:
-    _bury(folder, _letter(1, '{"ea":"a","ec":"c"}'))
+    _write(folder, _letter(1, '{"ea":"a","ec":"c"}'))
     settings = load_settings(str(folder / "collector.toml"))
     log = Log(str(folder / "data/log/redrive"))
     ledger = Log(str(folder / "data/log/redrive/ledger"))
@@ -244,7 +244,7 @@ def test_a_plan_that_was_never_carried_out_does_not_hide_its_letters(folder: Pat
 @pytest.mark.parametrize("call", ["fdatasync", "rename"])
 def test_wherever_it_is_killed_the_next_run_stores_each_letter_once(folder: Path, call: str) -> None:
     """Kills it at its first call of this kind, at the second, and so on until it lives to its end."""
-    _bury(folder, *(_letter(number, json.dumps({"ea": "a", "ec": "c", "n": number})) for number in range(3)))
+    _write(folder, *(_letter(number, json.dumps({"ea": "a", "ec": "c", "n": number})) for number in range(3)))
     killed = 0
     while _is_killed_at(folder, call, killed + 1):
         killed += 1
@@ -276,7 +276,7 @@ def test_a_redrive_gets_its_log_from_a_collector_whose_sink_is_down(tmp_path: Pa
     (tmp_path / "taken").write_text("no folder, so nothing can be put below it")
     with running(tmp_path, workers=1, settings=settings) as collector:
         for number in (1, 2):
-            _bury(tmp_path, _letter(number, '{"ea":"a","ec":"c"}'), shard=f"of-test-{number}")
+            _write(tmp_path, _letter(number, '{"ea":"a","ec":"c"}'), shard=f"of-test-{number}")
             printed = _run(tmp_path, "redrive")
             assert printed.stdout.startswith("redriven: 1 dead letters, 1 events\n"), printed.stderr
             eventually(lambda: len(collector.shipped()) == number, "the sink that is up has it")  # noqa: B023
@@ -284,7 +284,7 @@ def test_a_redrive_gets_its_log_from_a_collector_whose_sink_is_down(tmp_path: Pa
 
 def test_the_list_names_each_letter_and_show_prints_it_whole(folder: Path) -> None:
     fault = [{"field": "sid", "message": "missing"}]
-    _bury(folder, _letter(1, '{"ea":1}', errors=fault), _letter(2, "x", reason="other"))
+    _write(folder, _letter(1, '{"ea":1}', errors=fault), _letter(2, "x", reason="other"))
     assert _run(folder, "dead", "ls", "--where", "reason=other").stdout.split()[0] == "dead-2"
     listed = _run(folder, "dead", "ls").stdout.splitlines()
     assert listed[0] == "dead-1  2023-11-14T22:13:20Z  33167/564990801                 8 bytes  was wrong sid"
@@ -295,7 +295,7 @@ def test_the_list_names_each_letter_and_show_prints_it_whole(folder: Path) -> No
 
 
 def test_a_letter_that_is_not_there_is_an_error_that_says_so(folder: Path) -> None:
-    _bury(folder, _letter(1, "{}"))
+    _write(folder, _letter(1, "{}"))
     ended = _run(folder, "dead", "show", "dead-9")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "no dead letter dead-9" in ended.stderr

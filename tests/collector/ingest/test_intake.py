@@ -165,7 +165,7 @@ def test_what_is_refused_for_its_content_is_a_dead_letter_and_no_record(
         error = await _refused(logs, request_, body, is_ndjson=is_ndjson)
         assert error.refusal.code == kind.code
         (letter,) = logs.letters
-        assert (letter.body, letter.letter.reason) == (body.strip() or body, error.refusal.message)
+        assert (letter.body, letter.record.reason) == (body.strip() or body, error.refusal.message)
         assert logs.stored == []
 
     _run(tmp_path, use)

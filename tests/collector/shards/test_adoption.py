@@ -35,8 +35,8 @@ flush_seconds = 0.05
 _LINE = b'{"n":1}\n'
 
 
-class _NoGraveyard:
-    async def bury(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
+class _NoDeadLetters:
+    async def put(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
         raise AssertionError(sink, event, reason, maybe_again)
 
 
@@ -80,7 +80,7 @@ class _Looks:
 
 
 async def _adopt(settings: Settings, looks: _Looks, count: int) -> None:
-    task = asyncio.create_task(adopt_orphans(settings, _NoGraveyard(), 0.01))
+    task = asyncio.create_task(adopt_orphans(settings, _NoDeadLetters(), 0.01))
     try:
         await looks.pass_by(count)
         assert not task.done(), task
@@ -151,7 +151,7 @@ def test_a_sink_that_is_down_keeps_no_orphan_from_the_sinks_that_are_up(half_dow
         _append(shard)
 
     async def run() -> None:
-        task = asyncio.create_task(adopt_orphans(half_down, _NoGraveyard(), 0.01))
+        task = asyncio.create_task(adopt_orphans(half_down, _NoDeadLetters(), 0.01))
         try:
             await _until(lambda: _delivered(half_down) == len(shards))
         finally:
@@ -174,7 +174,7 @@ def test_an_orphan_is_let_go_of_when_only_a_sink_that_is_down_is_behind_and_rest
         return sum(words in message for message in caplog.messages)
 
     async def run() -> None:
-        task = asyncio.create_task(adopt_orphans(half_down, _NoGraveyard(), 0.01))
+        task = asyncio.create_task(adopt_orphans(half_down, _NoDeadLetters(), 0.01))
         try:
             await _until(lambda: count("behind: sink down; adopted again in 60 s"))
             await looks.pass_by(5)

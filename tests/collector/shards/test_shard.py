@@ -48,8 +48,8 @@ class _Forgetting(Files):
                 self.early.append(offset + length)
 
 
-class _NoGraveyard:
-    async def bury(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
+class _NoDeadLetters:
+    async def put(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
         raise AssertionError(sink, event, reason, maybe_again)
 
 
@@ -69,7 +69,7 @@ def test_what_every_sink_has_leaves_memory_and_not_before(folder: Path) -> None:
 
     async def run() -> None:
         log = Log(str(folder / "log/00"), files=files)
-        shard = Shard(load_settings(str(folder / "collector.toml")), log, _NoGraveyard())
+        shard = Shard(load_settings(str(folder / "collector.toml")), log, _NoDeadLetters())
         shard.start()
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -104,7 +104,7 @@ def test_a_short_disk_gets_what_every_sink_has_at_once_and_nothing_else(
 ) -> None:
     async def run() -> None:
         log = Log(str(folder / "log/00"), files=_ShortDisk(), segment_bytes=1)
-        shard = Shard(load_settings(str(folder / "collector.toml")), log, _NoGraveyard())
+        shard = Shard(load_settings(str(folder / "collector.toml")), log, _NoDeadLetters())
         shard.start()
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):

@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from collector.dead_letters.from_sinks import SinkLetters
+from collector.dead_letters.of_sinks import SinkDeadLetters
 from collector.dead_letters.writer import DeadLetters, HourlyBudget
 from collector.notices import Notices
 from collector.settings import load_settings
@@ -64,7 +64,7 @@ def _armed(step: str, number: int) -> None:
 async def _ship(folder: str) -> None:
     settings = load_settings(os.path.join(folder, "collector.toml"))
     dead = Committer(open_log(settings, os.path.join(settings.dead_letters.dir, "00")))
-    letters = SinkLetters(
+    letters = SinkDeadLetters(
         DeadLetters(dead, HourlyBudget(_DEAD_BYTES_PER_HOUR, 1, now_ms), Notices()), settings.dead_letters.dir
     )
     ours = Shard(settings, open_log(settings, os.path.join(settings.log.dir, "00")), letters)

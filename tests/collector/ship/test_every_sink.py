@@ -142,7 +142,7 @@ def test_deaths_at_any_moment_neither_lose_nor_double_an_event(shipping: Shippin
     assert _events(shipping) == shipping.lines
 
 
-def test_what_is_refused_for_good_is_buried_alone_and_the_rest_arrives(shipping: Shipping) -> None:
+def test_what_is_refused_for_good_alone_becomes_a_dead_letter_and_the_rest_arrives(shipping: Shipping) -> None:
     if shipping.destination.poison is None:
         shipping.fill()
         assert shipping.run() == 0
