@@ -103,6 +103,11 @@ class BatchBuilder:
         return Batch(self._log_id, token, tuple(self._parts)), Intent(first, self._last.end, token)
 
 
+def lines_of(part: Part) -> Iterator[tuple[int, bytes]]:
+    """Each event's sequence, and its line without the LF."""
+    return enumerate(part.payload.split(b"\n")[:-1], part.first)
+
+
 def slice_batch(batch: Batch, start: int, size: int) -> Batch | None:
     """The events of a batch from sequence `start` on, at most `size` of them (0: all); None where there is none.
 

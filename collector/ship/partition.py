@@ -1,41 +1,26 @@
-"""What a batch becomes as files, pure: their names, and their bytes, both a function of the batch alone.
+"""The files of a batch, pure: their names are a function of the batch alone.
 
 A file is `<folders of the partition>/<log_id>-<first>-<last>.<format>`, with `.replay-<name>` before the format where
 the events go out once more. A batch is split by its partition, and a folder gets at most one file of it.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib import import_module
 from itertools import groupby
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import msgspec
-import zstandard
 
 from collector.settings.templates import filled, names_in
-from collector.ship.batch import Batch, Part
+from collector.ship.batch import Batch, Part, lines_of
+from collector.ship.formats.encoding import UNFIT
 
-UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
-"""What decoding a record may raise."""
-_ZSTD: Final = zstandard.ZstdCompressionParameters.from_level(1, window_log=17)
-"""Records become no larger than at level 3, in 0.6 of its time. A window that fits into caches, not the level's own,
-saves another fifth, for 2 % in size."""
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _UNKNOWN: Final = "unknown"
 _HOUR_SECONDS: Final = 3600
 _HOUR_MS: Final = 1000 * _HOUR_SECONDS
-
-
-class Encoding(NamedTuple):
-    """A format of files: `encode` makes parts of the log with this id into bytes, of which `is_same` compares two."""
-
-    suffix: str
-    content_type: str
-    encode: Callable[[str, Sequence[Part]], bytes]
-    is_same: Callable[[bytes, bytes], bool]
 
 
 class Group(NamedTuple):
@@ -52,13 +37,6 @@ class _Sourced(msgspec.Struct):
 _decode_source: Final = msgspec.json.Decoder(_Sourced).decode
 
 
-def encoding(name: str) -> Encoding:
-    """`ndjson` or `parquet`. Raises ImportError where the library of the latter is not installed."""
-    if name == "ndjson":
-        return _NDJSON
-    return cast(Encoding, import_module("collector.ship.formats.parquet").ENCODING)
-
-
 def grouped(batch: Batch, partition: str) -> list[Group]:
     """A batch by file. Its records are decoded only if the partition names their `{source}`."""
     folders: dict[str, list[Part]] = {}
@@ -67,11 +45,6 @@ def grouped(batch: Batch, partition: str) -> list[Group]:
         for source, run in _runs(part) if has_source else [("", part)]:
             folders.setdefault(_folder(partition, source, part.timestamp_ms // _HOUR_MS), []).append(run)
     return [Group(_name(batch, folder, runs), runs) for folder, runs in folders.items()]
-
-
-def lines_of(part: Part) -> Iterator[tuple[int, bytes]]:
-    """Each event's sequence, and its line without the LF."""
-    return enumerate(part.payload.split(b"\n")[:-1], part.first)
 
 
 def _runs(part: Part) -> Iterator[tuple[str, Part]]:
@@ -100,21 +73,3 @@ def _name(batch: Batch, folder: str, runs: list[Part]) -> str:
     """Unique in the log: no event is in two batches, and a batch has one file in a folder."""
     name = f"{batch.log_id}-{runs[0].first:016d}-{runs[-1].last:016d}"
     return "/".join([*([folder] if folder else []), f"{name}.replay-{batch.replay}" if batch.replay else name])
-
-
-def _compressed(_: str, parts: Sequence[Part]) -> bytes:
-    """Block by block: to join 16 MiB first would keep other threads waiting for 10 ms."""
-    size = sum([len(part.payload) for part in parts])
-    compressor = zstandard.ZstdCompressor(compression_params=_ZSTD).compressobj(size)
-    return b"".join([*[compressor.compress(part.payload) for part in parts], compressor.flush()])
-
-
-def _is_same(one: bytes, other: bytes) -> bool:
-    """Whether both hold the same lines; another version of zstd may have compressed them to other bytes."""
-    try:
-        return zstandard.decompress(one) == zstandard.decompress(other)
-    except zstandard.ZstdError:
-        return False
-
-
-_NDJSON: Final = Encoding(".ndjson.zst", "application/zstd", _compressed, _is_same)

@@ -16,8 +16,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from msgspec import Meta, Raw, Struct
 
-from collector.ship.batch import Part
-from collector.ship.partition import UNFIT, Encoding, lines_of
+from collector.ship.batch import Part, lines_of
+from collector.ship.formats.encoding import UNFIT, Encoding
 
 _TIME: Final = pa.timestamp("ms", "UTC")
 SCHEMA: Final = pa.schema(

@@ -15,8 +15,9 @@ from msgspec import Meta, Struct
 from collector.errors import BadSettings, SinkError
 from collector.settings.sinks import SinkSettings
 from collector.ship.batch import Batch
+from collector.ship.formats.encoding import Encoding, encoding
 from collector.ship.mark import Mark, Resumption
-from collector.ship.partition import Encoding, Group, encoding, grouped
+from collector.ship.partition import Group, grouped
 
 FOLDER: Final = "_tracklog"
 """Where marks are, in every store. A name that begins with `_` is passed over by what reads partitions."""

@@ -13,7 +13,8 @@ import pytest
 
 from collector.errors import BadSettings, SinkError
 from collector.ship.batch import Batch
-from collector.ship.partition import encoding, grouped
+from collector.ship.formats.encoding import encoding
+from collector.ship.partition import grouped
 from collector.ship.sinks.objects.settings import ObjectsSinkSettings
 from collector.ship.sinks.objects.sink import ObjectsSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record

@@ -12,7 +12,8 @@ import zstandard
 
 from collector.ship.batch import Part
 from collector.ship.formats import parquet
-from collector.ship.partition import Group, encoding, grouped
+from collector.ship.formats.encoding import encoding
+from collector.ship.partition import Group, grouped
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, part, record
 from tests.destinations.files import record_of, rows_in
 
@@ -21,7 +22,7 @@ PARTITION = "source={source}/date={date}/hour={hour}"
 BATCH = batch(part(ELEVEN_MS - 1, 1, 300, ("web", "android", "pos")), part(ELEVEN_MS, 301, 302))
 _PRINT_DIGESTS = """
 import hashlib
-from tests.collector.ship.test_encode import digests
+from tests.collector.ship.test_partition import digests
 print(digests())
 """
 _ANOTHER_WRITER = {"compression": "snappy", "use_dictionary": False, "version": "1.0", "row_group_size": 7}
