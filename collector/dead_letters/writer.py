@@ -6,15 +6,15 @@ sent. It may be several letters where that is longer than a line of the log.
 """
 
 import contextlib
-import logging
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 
+from collector.dead_letters.budget import HourlyBudget
 from collector.errors import Refusal
 from collector.ingest.nesting import is_deeper
 from collector.long_work import computed
@@ -22,7 +22,6 @@ from collector.notices import LOST_LETTER, Notices
 from wal.committer import Committer
 from wal.errors import WalError
 
-_HOUR_MS: Final = 3_600_000
 _PART_BYTES: Final = 256 << 10
 """What is longer is kept in parts, since a line of the log is bounded."""
 _JSON_BYTES: Final = 512 << 10
@@ -35,8 +34,6 @@ _MOST_LEVELS: Final = 256
 """JSON that is nested deeper is kept as text, so that every reader of a letter can decode it."""
 _MOST_REASONS: Final = 16
 """Different ones that a letter tells; the client was told all."""
-
-logger = logging.getLogger(__name__)
 
 
 class Form(Enum):
@@ -83,7 +80,7 @@ class _Letter(NamedTuple):
 class DeadLetters:
     """Writes dead letters under a budget of bytes an hour, of which no property may use up that of the others."""
 
-    def __init__(self, committer: Committer, budget: "HourlyBudget", notices: Notices) -> None:
+    def __init__(self, committer: Committer, budget: HourlyBudget, notices: Notices) -> None:
         self._committer = committer
         self._budget = budget
         self._notices = notices
@@ -117,45 +114,6 @@ class DeadLetters:
             futures.add(self._committer.append(_record(self._committer, sender, letter)))
         for future in futures:
             await future
-
-
-class HourlyBudget:
-    """Bytes an hour. A property may fill half of what the others leave, so that there is always some left for them."""
-
-    def __init__(self, bytes_per_hour: int, properties: int, clock: Callable[[], int]) -> None:
-        """A single property may fill all of it. `clock` gives Unix milliseconds."""
-        self._bytes_per_hour = bytes_per_hour
-        self._has_others = properties > 1
-        self._clock = clock
-        self._hour = 0
-        self._left = 0
-        self._used: dict[tuple[int, int], int] = {}
-        self._over: set[tuple[int, int]] = set()
-
-    def take(self, place: tuple[int, int], length: int) -> bool:
-        """Whether so many bytes of a property, given by portal and property id, may be kept; they count then."""
-        hour = self._clock() // _HOUR_MS
-        if hour != self._hour:
-            self._hour, self._left = hour, self._bytes_per_hour
-            self._used.clear()
-            self._over.clear()
-        used = self._used.get(place, 0)
-        if place in self._over or length > self._left - (used if self._has_others else 0):
-            self._warn_once(place)
-            return False
-        self._used[place] = used + length
-        self._left -= length
-        return True
-
-    def _warn_once(self, place: tuple[int, int]) -> None:
-        if place not in self._over:
-            self._over.add(place)
-            logger.warning(
-                "dead letters of property %d/%d are over its share of dead_letters.bytes_per_hour = %d; those that "
-                "come until the hour is over are not kept",
-                *place,
-                self._bytes_per_hour,
-            )
 
 
 def _listed(form: Form, refused: Sequence[Refused]) -> list[_Letter]:

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.of_sinks import SinkDeadLetters
-from collector.dead_letters.writer import DeadLetters, HourlyBudget
+from collector.dead_letters.writer import DeadLetters
 from collector.notices import Notices
 from collector.settings import Settings
 from collector.settings.secret import load_secret

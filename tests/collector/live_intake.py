@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from starlette.types import Message, Scope
 
 from collector.acknowledgements import Acknowledgements
+from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.reader import DeadLetter, read_letters
-from collector.dead_letters.writer import DeadLetters, HourlyBudget
+from collector.dead_letters.writer import DeadLetters
 from collector.ingest.answer import Answer, Headers
 from collector.ingest.head import head_of
 from collector.ingest.intake import Intake

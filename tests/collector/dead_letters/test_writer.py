@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from collector.dead_letters.writer import DeadLetters, Form, HourlyBudget, Refused, Sender
+from collector.dead_letters.budget import HourlyBudget
+from collector.dead_letters.writer import DeadLetters, Form, Refused, Sender
 from collector.errors import BadEvent, Fault, TooLarge
 from collector.notices import Notices
 from tests.collector.live_log import live_log

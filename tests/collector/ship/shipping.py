@@ -11,8 +11,9 @@ import sys
 from collections import Counter
 from typing import Any
 
+from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.of_sinks import SinkDeadLetters
-from collector.dead_letters.writer import DeadLetters, HourlyBudget
+from collector.dead_letters.writer import DeadLetters
 from collector.notices import Notices
 from collector.settings import load_settings
 from collector.shards import shard
