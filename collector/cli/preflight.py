@@ -1,6 +1,6 @@
-"""What `serve` needs beside a sound settings file: the environment's variables, folders, libraries, an address.
+"""Checks what `serve` needs beside a sound settings file: environment variables, folders, libraries, an address.
 
-Nothing is created, bound or connected here, so that `check` can be run beside a collector that serves.
+It creates, binds and connects nothing, so that `check` can run while a collector serves.
 """
 
 import os
@@ -18,7 +18,7 @@ from collector.ship.sinks import sink_of
 
 
 def load_settings_to_serve(path: str) -> Settings:
-    """The settings in a file, with which `serve` can start. Raises BadSettings with all faults, a line each."""
+    """Read the settings for a start. Raises BadSettings with all faults, one a line."""
     settings, faults = _read_with_needs(path)
     if faults:
         raise bad_settings(path, faults)
@@ -26,9 +26,9 @@ def load_settings_to_serve(path: str) -> Settings:
 
 
 def load_settings_to_check(path: str) -> Settings:
-    """As `load_settings_to_serve`, and sees that sinks can write to their folders.
+    """Read the settings for `check`: also whether sinks can write to their folders.
 
-    A start does not ask for that: a disk that is away holds a sink up, and must not keep events from being taken.
+    A start does not check that: a disk that is away delays a sink, and must not stop intake.
     """
     settings, faults = _read_with_needs(path)
     for name, folder in (("log.dir", settings.log.dir), ("dead_letters.dir", settings.dead_letters.dir)):
@@ -77,7 +77,7 @@ def _keys(settings: Settings) -> Iterator[SettingFault]:
 
 
 def _secret(settings: Settings) -> Iterator[SettingFault]:
-    """A secret that is there is read; one that `serve` would make needs a folder."""
+    """Read a secret that exists; one that `serve` would generate needs a folder."""
     path = secret_path(settings)
     if settings.session.secret is None and not os.path.exists(path):
         yield from _folder("log.dir", os.path.dirname(path))
@@ -105,14 +105,16 @@ def _sink_folder(path: str, sink: SinkSettings) -> Iterator[SettingFault]:
 
 
 def _writable(setting: str, path: str) -> Iterator[SettingFault]:
-    """A disk must not be mounted read-only. A start leaves that to the workers, who know a disk that failed."""
+    """A disk must not be mounted read-only. A start leaves that to the workers, which know a failed disk."""
     there = _existing(path)
     if os.statvfs(there).f_flag & os.ST_RDONLY:
-        yield SettingFault(setting, f"expected a folder that can be written to, but the disk of {there} is read-only")
+        yield SettingFault(
+            setting, f"expected a folder that can be written to, but the disk of {there} is mounted read-only"
+        )
 
 
 def _missing_variables(path: str, sink: SinkSettings) -> Iterator[SettingFault]:
-    """Variables that the values of `options` and `headers` name, and that are not set."""
+    """Yield a fault for each `env:NAME` of a sink whose variable is not set."""
     for table, values in sink.environment().items():
         for name, value in values.items():
             where = f"{path}.{table}.{name}"
@@ -123,18 +125,16 @@ def _missing_variables(path: str, sink: SinkSettings) -> Iterator[SettingFault]:
 
 
 def _folder(setting: str, path: str) -> Iterator[SettingFault]:
-    """A folder that exists must be writable; for one that does not, the nearest that exists above it."""
+    """A folder must be writable, or the nearest existing folder above it."""
     there = _existing(path)
     if not os.path.isdir(there):
-        yield SettingFault(setting, f"expected a folder, but {there} is none")
+        yield SettingFault(setting, f"expected a folder, but {there} is not one")
     elif not os.access(there, os.W_OK | os.X_OK) and not os.statvfs(there).f_flag & os.ST_RDONLY:
-        yield SettingFault(
-            setting, f"expected a folder that can be written to, but {there} can't be: Permission denied"
-        )
+        yield SettingFault(setting, f"expected a folder that can be written to, but {there} cannot: Permission denied")
 
 
 def _existing(path: str) -> str:
-    """The path, or the nearest that exists above it."""
+    """The path, or the nearest existing path above it."""
     there = os.path.abspath(path)
     while not os.path.lexists(there):
         there = os.path.dirname(there)

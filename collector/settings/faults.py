@@ -1,10 +1,10 @@
-"""All faults of a settings file at once: each with its path in the file, and never with a value that may be secret.
+"""Finds all faults of a settings file at once, each with its path, and shows no value that may be secret.
 
-msgspec stops at its first error, so the tables are walked here and each value is converted on its own. Nothing here
-knows which settings there are. A struct says more about its fields in three ways:
+msgspec stops at its first error, so this module walks the tables and converts each value on its own. It does not know
+the settings. A struct describes its fields further in four ways:
 
-- `Meta(extra={EXPECTED: text})` words what a pattern wants, and `Meta(extra={CHECK: function})` is a rule for one
-  value: it returns what is wrong, or None.
+- `Meta(extra={EXPECTED: text})` says in words what a pattern expects.
+- `Meta(extra={CHECK: function})` is a rule for one value: the function returns what is wrong, or None.
 - `Meta(extra={KINDS: structs})` marks a struct of which there are kinds: `structs` maps each tag to a function that
   returns the struct, so that the module of a kind is imported only if a file has one.
 - a method `faults(self)` yields a `SettingFault` for each rule that needs several fields.
@@ -25,11 +25,11 @@ CHECK: Final = "check"
 KINDS: Final = "kinds"
 _BARE_KEY: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 _UNSOUND: Final[Any] = object()
-"""In place of a value that has a fault."""
+"""Stands for a value that has a fault."""
 
 
 class SettingFault(NamedTuple):
-    """What is wrong at `path`; `reads` are the paths that the rule looked at, or none where it is `path` alone."""
+    """What is wrong at `path`. `reads` are the paths that the rule looked at; empty if that is `path` alone."""
 
     path: str
     message: str
@@ -40,10 +40,9 @@ class SettingFault(NamedTuple):
 
 
 def read_leniently(values: Mapping[str, Any], kind: type[S]) -> tuple[S, list[SettingFault]]:
-    """The settings in the tables of a file, and all their faults, in the order of the struct's fields.
+    """Convert the tables of a file; returns the settings and all faults, in the order of the struct's fields.
 
-    Where there are faults, their fields have their default, or None where they have none: good for further rules
-    only, see `add_faults`.
+    A field with a fault has its default, or None if it has no default: good for further rules only, see `add_faults`.
     """
     walk = _Walk()
     settings = walk.struct(values, kind, "")
@@ -51,7 +50,7 @@ def read_leniently(values: Mapping[str, Any], kind: type[S]) -> tuple[S, list[Se
 
 
 def add_faults(faults: list[SettingFault], found: Iterable[SettingFault], below: str = "") -> None:
-    """Add what rules found, but for rules that read a setting which has a fault already: they saw its default."""
+    """Add the faults that rules found. A rule that read a setting with a fault saw its default: leave that out."""
     for fault in found:
         path, reads = _joined(below, fault.path), [_joined(below, each) for each in fault.reads or (fault.path,)]
         if not any(has_fault(faults, each) for each in reads):
@@ -59,13 +58,13 @@ def add_faults(faults: list[SettingFault], found: Iterable[SettingFault], below:
 
 
 def has_fault(faults: Iterable[SettingFault], path: str) -> bool:
-    """Whether a setting, or one below it, has a fault."""
+    """Whether a setting or one below it has a fault."""
     return any(fault.path == path or fault.path.startswith((f"{path}.", f"{path}[")) for fault in faults)
 
 
 def shown(value: str) -> str:
-    """A value for a message: in quotes, unless it may hold a password, as a URL does."""
-    return "a text that is not shown, since it may hold a password" if "@" in value else f"{value!r:.80}"
+    """A value for a message, in quotes. A value with an `@` is hidden: a URL may hold a password."""
+    return "a text that is hidden because it may hold a password" if "@" in value else f"{value!r:.80}"
 
 
 class _Field(NamedTuple):
@@ -76,7 +75,7 @@ class _Field(NamedTuple):
 
 @cache
 def _fields(kind: type[Struct]) -> tuple[_Field, ...]:
-    """The fields of a struct with their annotations, which take 0.1 ms to resolve: there may be 100,000 properties."""
+    """The fields of a struct with their annotations. Cached: that takes 0.1 ms, and there may be 100,000 properties."""
     hints = get_type_hints(kind, include_extras=True)
     return tuple(_Field(each.name, hints[each.name], each.required) for each in msgspec.structs.fields(kind))
 
@@ -88,7 +87,7 @@ class _Walk:
         self.faults: list[SettingFault] = []
 
     def struct(self, value: object, kind: type[S], path: str) -> S:
-        """A struct with what is sound in it; `_UNSOUND` where the value is no table."""
+        """The struct with its sound values; `_UNSOUND` if the value is not a table."""
         if not isinstance(value, Mapping):
             self._add(path, f"expected `object`, that is a table, got `{type(value).__name__}`")
             unsound: S = _UNSOUND
@@ -103,7 +102,7 @@ class _Walk:
         return made
 
     def _field(self, table: Mapping[str, Any], field: _Field, path: str) -> Any:
-        """The value of a field; `_UNSOUND` too where it is not there."""
+        """The value of a field; `_UNSOUND` also if the table does not have it."""
         at = _joined(path, field.name)
         if field.name in table:
             return self.value(table[field.name], field.hint, at)
@@ -112,12 +111,12 @@ class _Walk:
         return _UNSOUND
 
     def value(self, value: object, hint: Any, path: str) -> Any:
-        """A value of any type that settings have, or `_UNSOUND`."""
+        """A value of any type that a setting can have, or `_UNSOUND`."""
         plain = _plain(hint)
         if KINDS in _extra(hint):
             return self._of_a_kind(value, hint, path)
         members = [each for each in get_args(plain) if each is not types.NoneType]
-        if _is_union(plain):  # with None, which TOML has no word for
+        if _is_union(plain):  # with None: TOML has no null, so the value is of the other type
             return self._checked(self.value(value, members[0], path), hint, path)
         if isinstance(plain, type) and issubclass(plain, Struct):
             return self.struct(value, plain, path)
@@ -139,7 +138,7 @@ class _Walk:
         return self._checked(elements, hint, path)
 
     def _of_a_kind(self, value: object, hint: Any, path: str) -> Any:
-        """The struct that a field of the table names: that field has no default."""
+        """The struct of the kind that the table names, in a field without a default."""
         base: type[Struct] = _plain(hint)
         structs: Mapping[str, Callable[[], type[Struct]]] = _extra(hint)[KINDS]
         if not isinstance(value, Mapping):
@@ -181,7 +180,7 @@ class _Walk:
 
 
 def _worded(error: str, value: object, extra: Mapping[str, Any]) -> str:
-    """msgspec's "Expected …", without a regular expression, and with the number that was found."""
+    """msgspec's message in our words: no regular expression, but the number that was found."""
     message = error.partition(" - at `$")[0].replace("Expected", "expected", 1)
     if isinstance(value, str) and EXPECTED in extra:
         return f"expected {extra[EXPECTED]}"
@@ -211,7 +210,7 @@ def _metas(hint: Any) -> Iterator[msgspec.Meta]:
 
 
 def _extra(hint: Any) -> Mapping[str, Any]:
-    """What the annotations of a type say beside msgspec's own constraints."""
+    """The `extra` of all annotations of a type."""
     return {name: value for each in _metas(hint) for name, value in (each.extra or {}).items()}
 
 

@@ -60,7 +60,7 @@ def _network_fault(network: str) -> str | None:
 
 
 def _alias_fault(alias: str) -> str | None:
-    return f"{alias} is taken; expected another path" if alias in TAKEN_PATHS else None
+    return f"{alias} is already a path of the collector; choose another" if alias in TAKEN_PATHS else None
 
 
 Origin = Annotated[str, Meta(extra={CHECK: _origin_fault})]

@@ -12,7 +12,7 @@ from collector.settings.tables import Settings
 
 
 def load_settings(path: str) -> Settings:
-    """The settings in a file; folders in it are relative to the file's own. Raises BadSettings with all faults."""
+    """Read the settings in a file. Relative folders start at the file's own. Raises BadSettings with all faults."""
     settings, faults = read_settings(path)
     if faults:
         raise bad_settings(path, faults)
@@ -20,7 +20,7 @@ def load_settings(path: str) -> Settings:
 
 
 def read_settings(path: str) -> tuple[Settings, list[SettingFault]]:
-    """The settings in a file with all its faults; see `read_leniently`. Raises BadSettings where it is not TOML."""
+    """Read a file, and return its settings and faults, see `read_leniently`. Raises BadSettings if it is not TOML."""
     try:
         with open(path, "rb") as file:
             values = tomllib.load(file)
@@ -33,7 +33,7 @@ def read_settings(path: str) -> tuple[Settings, list[SettingFault]]:
 
 
 def bad_settings(path: str, faults: Sequence[SettingFault]) -> BadSettings:
-    """The error that tells of all faults of a file, a line each."""
+    """An error with all faults of a file, one a line."""
     return BadSettings("\n".join(f"{path}: {fault}" for fault in faults))
 
 

@@ -1,4 +1,4 @@
-"""The key behind session tokens and visitor ids: from the environment, or made once beside the log."""
+"""The key of session tokens, visitor ids and redirect signatures: from the environment, or generated once."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ _ADVICE: Final = "delete it to have a new one made, by which all visitors count 
 
 
 def load_secret(settings: Settings) -> bytes:
-    """A key of 64 bytes. Raises BadSettings, OSError; no message holds any part of the secret."""
+    """Load or generate the key: 64 bytes. Raises BadSettings, OSError; no message shows any part of the secret."""
     if settings.session.secret is None:
         key = os.fsencode(_generated(secret_path(settings)))
     else:
@@ -27,12 +27,12 @@ def load_secret(settings: Settings) -> bytes:
 
 
 def secret_path(settings: Settings) -> str:
-    """The file of the generated secret, beside the folder of the log."""
+    """The file of the generated secret, next to the folder of the log."""
     return os.path.join(os.path.dirname(os.path.normpath(settings.log.dir)), _FILE_NAME)
 
 
 def _generated(path: str) -> str:
-    """The secret in a file of mode 0600, which the first to come creates whole: `link` never overwrites."""
+    """The secret in a file of mode 0600. The first process creates it whole; `link` never overwrites."""
     if not os.path.exists(path):
         make_directories(os.path.dirname(path))
         _make(path)

@@ -21,11 +21,11 @@ from collector.settings.fields import (
 from collector.settings.sinks import AnySink
 
 EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
-"""Fields that a property can require, and does unless told otherwise."""
+"""Fields that a property can require; the default is all of them."""
 
 
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The socket, and the processes behind it."""
+    """The socket and the processes."""
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="TCP port; 0 takes a free one")] = 8080
@@ -35,15 +35,17 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     grace_seconds: Annotated[
         int, Meta(ge=1, le=3600, description="at a stop, how long requests and then sinks get to finish")
     ] = 10
-    alias: Annotated[Path | None, Meta(description="a further path for events, since ad blockers know `/event`")] = None
+    alias: Annotated[Path | None, Meta(description="another path for events: ad blockers know `/event`")] = None
     trusted_proxies: Annotated[
         tuple[Network, ...],
-        Meta(description="networks, as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` is believed"),
+        Meta(description="networks such as `10.0.0.0/8` whose `X-Forwarded-For` or `Forwarded` is trusted"),
     ] = ()
 
     relay_keys: Annotated[
         tuple[FromEnvironment, ...],
-        Meta(description="`env:NAME` of keys with which other nodes may ship to `/relay`; none: no such path"),
+        Meta(
+            description="`env:NAME` of the keys that other nodes present at `/relay`; without a key that path is a 404"
+        ),
     ] = ()
 
 
@@ -58,16 +60,17 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     stall_seconds: Annotated[
         Seconds, Meta(description="while a commit takes longer than this, new requests are shed with 503")
     ] = 1.0
-    warn_free_bytes: Annotated[int, Meta(ge=0, description="less room than this on the disk is warned of")] = 2 << 30
+    warn_free_bytes: Annotated[int, Meta(ge=0, description="warn when the disk has less free space than this")] = (
+        2 << 30
+    )
     min_free_bytes: Annotated[
-        int, Meta(ge=0, description="… and with less than this requests are shed; the rest is for cursors and deletion")
+        int,
+        Meta(ge=0, description="… and shed requests when it has less than this; the rest is for cursors and deletion"),
     ] = 512 << 20
     retain_hours: Annotated[
-        float, Meta(ge=0, le=100_000, description="delivered segments are kept this long, so that they can be replayed")
+        float, Meta(ge=0, le=100_000, description="how long delivered segments are kept for replay")
     ] = 24.0
-    retain_bytes: Annotated[int, Meta(ge=0, description="… but no more than this many bytes of them in a shard")] = (
-        10 << 30
-    )
+    retain_bytes: Annotated[int, Meta(ge=0, description="… up to this many bytes a shard")] = 10 << 30
 
     def faults(self) -> Iterator[SettingFault]:
         """Rules that need several fields."""
@@ -87,12 +90,10 @@ class DeadLetterSettings(Struct, frozen=True, forbid_unknown_fields=True):
         "data/dead"
     )
     bytes_per_hour: Annotated[
-        Positive, Meta(description="a worker keeps no more bytes an hour than this, so that junk can't fill the disk")
+        Positive, Meta(description="the most bytes that a worker writes an hour, so that junk can't fill the disk")
     ] = 64 << 20
-    retain_hours: Annotated[float, Meta(ge=0, le=100_000, description="dead letters are kept this long")] = 720.0
-    retain_bytes: Annotated[int, Meta(ge=0, description="… but no more than this many bytes of them in a shard")] = (
-        1 << 30
-    )
+    retain_hours: Annotated[float, Meta(ge=0, le=100_000, description="how long dead letters are kept")] = 720.0
+    retain_bytes: Annotated[int, Meta(ge=0, description="… up to this many bytes a shard")] = 1 << 30
 
 
 class SessionSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,20 +110,25 @@ class SessionSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What one request may be."""
+    """The limits of a request and of a worker."""
 
     event_bytes: Annotated[int, Meta(ge=1024, le=128 << 10, description="bytes of one event")] = 64 << 10
-    body_bytes: Annotated[int, Meta(ge=1024, le=6 << 20, description="bytes of a body, also when inflated")] = 5 << 20
+    body_bytes: Annotated[int, Meta(ge=1024, le=6 << 20, description="bytes of a body, and of an inflated body")] = (
+        5 << 20
+    )
     batch_events: Annotated[int, Meta(ge=1, le=10_000, description="events in one body")] = 1000
     inflation_ratio: Annotated[
-        int, Meta(ge=1, le=10_000, description="bytes that a byte of a compressed body may become, above 64 KiB")
+        int,
+        Meta(
+            ge=1, le=10_000, description="the most bytes that a byte of a compressed body may inflate to, above 64 KiB"
+        ),
     ] = 100
     url_bytes: Annotated[int, Meta(ge=1024, le=64 << 10, description="bytes of a URL")] = 20 << 10
     nesting: Annotated[int, Meta(ge=1, le=256, description="levels of arrays and objects in an event")] = 64
     header_seconds: Annotated[Seconds, Meta(description="time for all headers to arrive")] = 10.0
-    body_seconds: Annotated[Seconds, Meta(description="time for the whole body to arrive, or an answer to leave")] = (
-        10.0
-    )
+    body_seconds: Annotated[
+        Seconds, Meta(description="time for the whole body to arrive, or for the client to read a response")
+    ] = 10.0
     connections: Annotated[
         Positive,
         Meta(
@@ -131,7 +137,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 10_000
     in_flight_bytes: Annotated[
-        int, Meta(ge=8 << 20, description="bytes of bodies that a worker holds at a time; above, requests are shed")
+        int, Meta(ge=8 << 20, description="bytes of bodies that a worker holds at a time; requests beyond are shed")
     ] = 256 << 20
 
     def faults(self) -> Iterator[SettingFault]:
@@ -149,38 +155,46 @@ class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     portal_id: Annotated[Identifier, Meta(description="the business account")]
     prop_id: Annotated[Identifier, Meta(description="the data source of that account")]
-    source: Annotated[Name, Meta(description="what kind it is: `web`, `android`, `ios`, `pos`, …")] = "web"
+    source: Annotated[Name, Meta(description="its kind: `web`, `android`, `ios`, `pos`, …")] = "web"
     origins: Annotated[
-        tuple[Origin, ...], Meta(description="origins of pages that may send, `*` or none listed: any")
+        tuple[Origin, ...],
+        Meta(description="origins of the pages that may send events; an empty list or `*` allows all"),
     ] = ()
     redirect_hosts: Annotated[
-        tuple[RedirectHost, ...], Meta(description="hosts that a click may lead to, `*.example.com` for those below")
+        tuple[RedirectHost, ...],
+        Meta(description="hosts that a click may lead to; `*.example.com` stands for its subdomains"),
     ] = ()
     required: Annotated[
         tuple[Literal["ea", "ec", "sid", "aid", "uid"], ...], Meta(description="fields that an event must have")
     ] = EVENT_FIELDS
     write_keys: Annotated[
         tuple[FromEnvironment, ...],
-        Meta(description="`env:NAME` of keys, one of which a request must show; several are for their rotation"),
+        Meta(description="`env:NAME` of the keys of which a request must present one; several allow rotation"),
     ] = ()
     events_per_second: Annotated[
-        float, Meta(ge=0, le=1e9, description="above this rate requests get 429; each worker allows its share; 0: none")
+        float,
+        Meta(ge=0, le=1e9, description="requests above this rate get 429; each worker allows its share; 0: no limit"),
     ] = 0.0
     rejects_per_second: Annotated[
         float,
-        Meta(gt=0, le=1e9, description="above this rate of refused events their requests get 429, and no dead letter"),
+        Meta(
+            gt=0,
+            le=1e9,
+            description="above this rate of refused events, their requests get 429 and write no dead letter",
+        ),
     ] = 10_000.0
     ip: Annotated[
-        Literal["full", "truncate", "drop"], Meta(description="what is stored of an address: `truncate` to /24 or /48")
+        Literal["full", "truncate", "drop"],
+        Meta(description="how much of an address is stored; `truncate` keeps /24 (IPv4) or /48 (IPv6)"),
     ] = "full"
     user_agent: Annotated[Literal["full", "drop"], Meta(description="whether the user agent is stored")] = "full"
     ack: Annotated[
         Literal["fsync", "shipped"],
-        Meta(description="what a 200 means: the event is fsynced, or a sink has it too"),
+        Meta(description="what a 200 means: the event is fsynced, or also delivered by a sink"),
     ] = "fsync"
     ack_sink: Annotated[Name | None, Meta(description="the name of the sink that `shipped` waits for")] = None
     ack_seconds: Annotated[
-        Seconds, Meta(description="… this long; then the answer is 503, with the event in the log all the same")
+        Seconds, Meta(description="… this long; then the response is 503, although the event is in the log")
     ] = 5.0
     cookies: Annotated[
         bool, Meta(description="whether a `web` property keeps the session in a cookie, where the visitor allows it")
@@ -214,10 +228,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _twice(name: str, fields: tuple[str, ...], keys: Sequence[Hashable]) -> Iterator[SettingFault]:
-    """A fault for each element of a list whose key an earlier one has."""
+    """Yield a fault for each element of a list that has the key of an earlier element."""
     first: dict[Hashable, int] = {}
     for at, key in enumerate(keys):
         if (earlier := first.setdefault(key, at)) != at:
             reads = tuple(f"{name}[{each}].{field}" for each in (earlier, at) for field in fields)
             same = " and ".join(fields)
-            yield SettingFault(f"{name}[{at}]", f"{same} are those of {name}[{earlier}]; expected each once", reads)
+            yield SettingFault(
+                f"{name}[{at}]", f"{same} are the same as in {name}[{earlier}]; remove one of the two", reads
+            )

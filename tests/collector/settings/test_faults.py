@@ -53,7 +53,7 @@ verison: no such setting
 server.prot: no such setting; did you mean `port`?
 server.port: expected `int` <= 65535, got 70000
 server.workers: expected `int`, got `str`
-server.alias: /event is taken; expected another path
+server.alias: /event is already a path of the collector; choose another
 server.trusted_proxies[1]: expected a network, for example 10.0.0.0/8 or ::1, got '10.0.0.1/8': host bits are set
 log.warn_free_bytes: expected at least log.min_free_bytes, 536870912, got 5: the warning must precede shedding
 limits.event_bytes: expected at most limits.body_bytes, 2048, got 65536
@@ -67,7 +67,7 @@ sink[0].type: expected `file`, `kafka`, `objects` or `http`, got 'htp'; did you 
 sink[1].brokers: expected an array of length >= 1, got one of 0
 sink[1].topic: expected none but {source}, {portal_id}, {prop_id}, got {uid}
 sink[1].headers.a: expected none but {source}, {portal_id}, {prop_id}, {id}, got {b}
-property[1]: portal_id and prop_id are those of property[0]; expected each once
+property[1]: portal_id and prop_id are the same as in property[0]; remove one of the two
 """
 
 
@@ -217,7 +217,7 @@ def test_a_folder_that_this_user_cannot_write_to_is_a_fault(tmp_path: Path) -> N
     assert done.returncode == 1
     paths = [line.replace(f"collector: {path}: ", "").partition(": ")[0] for line in done.stderr.splitlines()]
     assert paths == ["log.dir", "dead_letters.dir", "sink[0].dir"], done.stderr
-    assert done.stderr.count(f"{tmp_path}/data can't be: Permission denied\n") == 3
+    assert done.stderr.count(f"{tmp_path}/data cannot: Permission denied\n") == 3
 
 
 _SECRET = "hunter2-of-the-tests"

@@ -102,9 +102,14 @@ def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> 
         pytest.param('[server]\nalias = "t"', "server.alias", "a path such as `/t`", id="an alias that is no path"),
         pytest.param('[server]\nalias = "/a?b"', "server.alias", "a path", id="an alias with a query"),
         pytest.param(
-            '[server]\nalias = "/event"', "server.alias", "/event is taken", id="an alias that is there already"
+            '[server]\nalias = "/event"',
+            "server.alias",
+            "/event is already a path",
+            id="an alias that is there already",
         ),
-        pytest.param('[server]\nalias = "/openapi.json"', "server.alias", "taken", id="an alias of another document"),
+        pytest.param(
+            '[server]\nalias = "/openapi.json"', "server.alias", "already a path", id="an alias of another document"
+        ),
         pytest.param(
             '[server]\ntrusted_proxies = ["x"]',
             "server.trusted_proxies[0]",
@@ -131,8 +136,8 @@ def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> 
         pytest.param(KAFKA + 'brokers = ["a"]\ntopic = "{uid}"', "sink[0].topic", "{source}", id="a topic by visitor"),
         pytest.param(PROPERTY + 'ack = "shipped"', "property[0].ack_sink", "a sink", id="waiting for no sink"),
         pytest.param(PROPERTY + 'ack = "shipped"\nack_sink = "x"', "property[0].ack_sink", "'x'", id="no such sink"),
-        pytest.param(SINK + SINK, "sink[1]", "each once", id="a sink's name twice"),
-        pytest.param(PROPERTY + PROPERTY, "property[1]", "each once", id="a property twice"),
+        pytest.param(SINK + SINK, "sink[1]", "remove one of the two", id="a sink's name twice"),
+        pytest.param(PROPERTY + PROPERTY, "property[1]", "remove one of the two", id="a property twice"),
         pytest.param("[[property]]\nportal_id = 1", "property[0].prop_id", "missing", id="half a property"),
         pytest.param("[[property]]\nportal_id = 0\nprop_id = 1", "property[0].portal_id", ">= 1", id="portal 0"),
         pytest.param(PROPERTY + 'source = "Web"', "property[0].source", "a name of", id="a source that is no name"),
