@@ -30,12 +30,12 @@ SINK_KINDS: Final = {
 }
 """By the sink's `type`. A kind that needs a client library has it in an extra of the same name."""
 
-SinkName = Annotated[Name, Meta(description="names the cursor; set it where two sinks have one type")]
+SinkName = Annotated[Name, Meta(description="name of the cursor; set it if two sinks have the same type")]
 Start = Annotated[
     Literal["oldest", "newest"],
     Meta(description="where a new sink begins: at the `oldest` event that is kept, or at the `newest`"),
 ]
-FlushBytes = Annotated[int, Meta(ge=1, le=64 << 20, description="a batch is cut when this many bytes of events wait")]
+FlushBytes = Annotated[int, Meta(ge=1, le=64 << 20, description="a batch is sent when this many bytes of events wait")]
 FlushSeconds = Annotated[Seconds, Meta(description="… or the oldest of them waits this long")]
 
 

@@ -1,7 +1,7 @@
-"""Whether a sink is `up`, `retrying` after a failure, or `down` after several: then it is only probed now and then.
+"""The health of a sink: `up`, `retrying` after a failure, or `down` after several, when it is only probed rarely.
 
-It is `waiting` while an attempt takes long, and `stopped` where only a person or a restart helps. What it is, and why,
-stands in a file beside the log for `collector sink ls`, and in the log of the program when it changes.
+It is `waiting` while an attempt takes long, and `stopped` if only a person or a restart helps. The state and its cause
+are in a file beside the log, for `collector sink ls`, and in the process log when they change.
 """
 
 import logging
@@ -20,12 +20,12 @@ from wal.files import FILE_MODE
 
 _FAILURES_DOWN: Final = 5
 _PATIENCE_MS: Final = 30_000
-"""A sink that is not up for so long when an attempt fails is given up: one failure is not enough, two time-outs are."""
+"""A sink that has not been up for this long when an attempt fails is given up: after two time-outs, not after one."""
 _HEALTH_BYTES: Final = 4000
 """The length of a health file: within one page, and always the same, so that one write replaces all of it."""
 _READS: Final = 3
 _DIGITS: Final = re.compile(r"\d+")
-"""Where two errors differ in a time or a port alone, the second is no news."""
+"""Two errors that differ only in a time or a port count as the same."""
 
 State = Literal["up", "waiting", "retrying", "down", "stopped"]
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class Health(Struct, frozen=True):
-    """How a sink is, since when (Unix ms), and its last error."""
+    """The state of a sink, since when (Unix ms), and its last error."""
 
     state: State
     since_ms: int
@@ -46,7 +46,7 @@ def is_given_up(health: Health, now_ms: int) -> bool:
 
 
 class SinkHealth:
-    """Counts the failures of a sink in a row, and says how long to leave it alone."""
+    """Counts the failures of a sink in a row, and says how long to pause."""
 
     def __init__(self, name: str) -> None:
         self.health = Health("up", _now_ms())
@@ -77,7 +77,7 @@ class SinkHealth:
         self._told = None
 
     def waits(self, purpose: str, seconds: float) -> None:
-        """Tell that an attempt has had no answer for so long. `purpose` says for what."""
+        """Show that an attempt has had no response for this long. `purpose` names the attempt."""
         text = f"no answer yet to {purpose}"
         if self.health.state == "up":
             logger.warning("sink %s: %s, for %.0f s now", self._name, text, seconds)
@@ -99,7 +99,7 @@ class SinkHealth:
 
 
 def health_path(directory: str, name: str) -> str:
-    """Where the health of a sink stands, in the directory of a log."""
+    """The health file of a sink, in the directory of a log."""
     return os.path.join(directory, "sinks", f"{name}.json")
 
 
@@ -119,9 +119,9 @@ def save_health(descriptor: int, health: Health) -> None:
 
 
 def load_health(directory: str, name: str) -> Health | None:
-    """What was saved last, or None where there is nothing that can be read.
+    """The health that was saved last, or None if it cannot be read.
 
-    A read that meets a write may find half of each: it is repeated.
+    A read during a write may find half of each, and is repeated.
     """
     for _ in range(_READS):
         try:
@@ -142,7 +142,7 @@ def _content_of(health: Health) -> bytes:
 
 
 def _news(state: State, text: str) -> tuple[State, str]:
-    """What makes a failure differ from the one before."""
+    """The part of a failure that distinguishes it from the previous one."""
     return state, _DIGITS.sub("", text)
 
 

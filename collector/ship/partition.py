@@ -1,7 +1,7 @@
 """The files of a batch, pure: their names are a function of the batch alone.
 
-A file is `<folders of the partition>/<log_id>-<first>-<last>.<format>`, with `.replay-<name>` before the format where
-the events go out once more. A batch is split by its partition, and a folder gets at most one file of it.
+A file is `<folders of the partition>/<log_id>-<first>-<last>.<format>`, with `.replay-<name>` before the format if
+a replay sends the events again. A batch is split by its partition, and a folder gets at most one file of it.
 """
 
 import re
@@ -38,7 +38,7 @@ _decode_source: Final = msgspec.json.Decoder(_Sourced).decode
 
 
 def grouped(batch: Batch, partition: str) -> list[Group]:
-    """A batch by file. Its records are decoded only if the partition names their `{source}`."""
+    """Split a batch by file. Records are decoded only if the partition names their `{source}`."""
     folders: dict[str, list[Part]] = {}
     has_source = "source" in names_in(partition)
     for part in batch.parts:
@@ -48,7 +48,7 @@ def grouped(batch: Batch, partition: str) -> list[Group]:
 
 
 def _runs(part: Part) -> Iterator[tuple[str, Part]]:
-    """A block in runs of events of one source."""
+    """Split a block into runs of events of one source."""
     for source, events in groupby(lines_of(part), key=lambda event: _source(event[1])):
         run = list(events)
         yield source, Part(part.timestamp_ms, run[0][0], run[-1][0], b"".join([line + b"\n" for _, line in run]))

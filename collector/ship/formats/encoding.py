@@ -9,11 +9,11 @@ import msgspec
 from collector.ship.batch import Part
 
 UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
-"""What decoding a record may raise."""
+"""The errors of decoding a record."""
 
 
 class Encoding(NamedTuple):
-    """A format of files: `encode` makes parts of the log with this id into bytes, of which `is_same` compares two."""
+    """A format: `encode` turns parts of the log with this id into bytes; `is_same` compares the events of two files."""
 
     suffix: str
     content_type: str
@@ -22,5 +22,5 @@ class Encoding(NamedTuple):
 
 
 def encoding(name: str) -> Encoding:
-    """`ndjson` or `parquet`. Raises ImportError where the library of the latter is not installed."""
+    """The format `ndjson` or `parquet`. Raises ImportError if the library of the latter is not installed."""
     return cast(Encoding, import_module(f"collector.ship.formats.{name}").ENCODING)

@@ -1,4 +1,4 @@
-"""Where batches go: the protocol of all sinks here, and one module for each kind of destination."""
+"""Sinks: the protocol of all kinds, and a module or folder for each. Knows no request, and no sink knows another."""
 
 from typing import Protocol
 
@@ -9,23 +9,23 @@ from collector.ship.mark import Resumption
 
 
 class Sink(Protocol):
-    """A destination. Every call raises SinkError for what may succeed later; after that it is closed and opened again.
+    """A destination. Every call raises SinkError if it may succeed later; the sink is then closed and opened again.
 
-    What blocks is run in a thread, so that intake is never held up.
+    A sink runs blocking calls in a thread, so that it never delays intake.
     """
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
-        """Make ready to deliver events of this log, of which our own cursor says that `sequence` is the next.
+        """Prepare to deliver events of this log. By our own cursor `sequence` is the next.
 
-        Returns the sequence to go on at, which is the given one unless the sink itself knows better what it has; and
-        the sink's mark, for the caller to compare with the log.
+        Returns the sequence to continue at, which is the given one unless the sink itself knows better, and the
+        sink's mark, which the caller compares with the log.
         """
 
     async def deliver(self, batch: Batch) -> None:
-        """Return once the batch is there for good. The same batch twice counts once. Raises BatchRefused too."""
+        """Return once the batch is durable there. The same batch twice counts once. Raises BatchRefused too."""
 
     async def close(self) -> None:
-        """Let go of what `open` took. Called after a failure too, also one of `open`."""
+        """Release what `open` acquired. Called after a failure too, even one of `open`."""
 
 
 def sink_of(settings: SinkSettings, consumer: str) -> Sink:

@@ -42,7 +42,7 @@ class FileSink:
         self._archive = Archive(self._folder, settings, consumer)
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
-        """Create the directory, and look up how far the files in it go. Raises SinkError."""
+        """Create the directory, and look up its mark. Raises SinkError."""
         await self._folder.open()
         return await self._archive.open(log_id, sequence)
 

@@ -1,9 +1,9 @@
-"""Batches as files in a store, each there once: what the sinks of files and of objects have in common.
+"""Batches as files in a store, each once: the common part of the sinks for files and for objects.
 
-A file's name and content follow from its batch, and it is created, never overwritten. What is there already counts
-as delivered once it was seen to hold the same events. The mark, put after the files of a batch, says what is
-delivered; with it a cursor of long ago delivers nothing twice, even if the batches would be cut anew, and a log that
-was restored from a backup is told from the one that was delivered.
+A file's name and content follow from its batch, and a file is created, never overwritten. A file that exists counts
+as delivered if it holds the same events. The mark is written after the files of a batch, and says which events are
+delivered. With it an old cursor delivers nothing twice, even if batches are cut at other bounds, and a log that was
+restored from a backup is distinguished from the delivered one.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from collector.ship.mark import Mark, Resumption
 from collector.ship.partition import Group, grouped
 
 FOLDER: Final = "_tracklog"
-"""Where marks are, in every store. A name that begins with `_` is passed over by what reads partitions."""
+"""The folder of marks in every store. Readers of partitions skip a name that begins with `_`."""
 
 
 class ArchiveSettings(SinkSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,16 +35,16 @@ class Store(Protocol):
     """Named contents. Each call returns once its effect is durable, and raises SinkError."""
 
     where: str
-    """What an operator knows the store by."""
+    """The name of the store in messages."""
 
     async def create(self, name: str, content: bytes, content_type: str) -> bool:
-        """Put a content under a new name, whole or not at all. False if the name is taken."""
+        """Create a file, whole or not at all. False if the name exists."""
 
     async def replace(self, name: str, content: bytes) -> None:
-        """Put a content under a name, whatever is there."""
+        """Create or replace a file."""
 
     async def read(self, name: str) -> bytes | None:
-        """The content under a name, None if there is none."""
+        """The content of a file, None if it does not exist."""
 
 
 class _Mark(Struct, frozen=True, tag_field="v", tag=1):
@@ -58,14 +58,14 @@ class Archive:
     """Delivers the batches of one log into a store."""
 
     def __init__(self, store: Store, settings: ArchiveSettings, consumer: str) -> None:
-        """Raises BadSettings where a library is missing."""
+        """Raises BadSettings if the library of the format is missing."""
         self._store = store
         self._encoding = _encoding(settings)
         self._consumer = consumer
         self._next = 0
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
-        """Where to go on: at the given sequence, or at a later one that the mark tells of. Raises SinkError."""
+        """Where to continue: at the given sequence, or at the later one of the mark. Raises SinkError."""
         content = await self._store.read(self._mark_name(log_id))
         mark = None if content is None else self._read_mark(log_id, content)
         self._next = max(sequence, mark.next if mark else 0)

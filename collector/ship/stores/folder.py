@@ -1,4 +1,4 @@
-"""A folder as a store: a file is written aside, fsynced, and linked into place whole; then the folders are fsynced."""
+"""A folder as a store: a temporary file is written, fsynced and linked into place; then the folders are fsynced."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ _TEMPORARY: Final = ".tmp"
 
 
 class Folder:
-    """Files below a directory, of which each name has one writer."""
+    """Files below a directory. Each name has one writer."""
 
     def __init__(self, directory: str) -> None:
         self.where = directory
@@ -24,7 +24,7 @@ class Folder:
             await asyncio.to_thread(make_directories, self.where)
 
     async def create(self, name: str, content: bytes, _: str) -> bool:
-        """Link a file into place, unless there is one. Raises SinkError."""
+        """Link a file into place unless the name exists. Raises SinkError."""
         with self._reported():
             return await asyncio.to_thread(self._create, os.path.join(self.where, name), content)
 
@@ -34,7 +34,7 @@ class Folder:
             await asyncio.to_thread(self._replace, os.path.join(self.where, name), content)
 
     async def read(self, name: str) -> bytes | None:
-        """The bytes of a file, None if there is none. Raises SinkError."""
+        """The bytes of a file, None if it does not exist. Raises SinkError."""
         with self._reported():
             return await asyncio.to_thread(_read, os.path.join(self.where, name))
 
@@ -57,7 +57,7 @@ class Folder:
         self._sync_folders(path)
 
     def _sync_folders(self, path: str) -> None:
-        """Fsync every folder that holds a name on the way to the file, the directory's own among them."""
+        """Fsync every folder on the way to the file, from the directory on."""
         top = os.path.dirname(os.path.abspath(self.where))
         folder = os.path.abspath(path)
         while folder != top:

@@ -1,4 +1,4 @@
-"""What the HTTP sink sends, and which of its settings can't be sent. Nothing here touches the network."""
+"""The requests of the HTTP sink, and the checks of its settings. Touches no network."""
 
 import gzip
 import re
@@ -34,7 +34,7 @@ _ERRORS: Final = range(400, 600)
 
 
 def check(settings: HttpSinkSettings) -> None:
-    """Raises BadSettings, which never holds a URL: its user and query may be secret."""
+    """Raise BadSettings for settings that no request can have. The message shows no URL: it may hold a password."""
     for setting, template in (("url", settings.url), ("resume_url", settings.resume_url)):
         if template is not None and not _is_http(template):
             raise BadSettings(f"{setting} of sink {settings.name}: expected http://… or https://… with a host")
@@ -61,7 +61,7 @@ def batch_headers(batch: Batch) -> dict[str, str]:
 
 
 def secrets_in(settings: HttpSinkSettings, headers: Mapping[str, str]) -> dict[str, str]:
-    """What nobody may read, and what to say in its place: whole values, and what follows a word as `Bearer`."""
+    """Each secret and the text to show in its place: whole values, and the part after a word such as `Bearer`."""
     secrets: dict[str, str] = {}
     for name, setting in settings.headers.items():
         instead = setting if variable_of(setting) else f"({name})"
@@ -73,7 +73,7 @@ def secrets_in(settings: HttpSinkSettings, headers: Mapping[str, str]) -> dict[s
 
 
 def request_body(batch: Batch, settings: HttpSinkSettings) -> bytes:
-    """The bytes of a batch: the same for the same batch, so no time is in them."""
+    """The bytes of a batch: always the same for the same batch, so they hold no time."""
     body = batch.payload
     if settings.body == "array":
         body = b"[%b]" % body[:-1].replace(b"\n", b",")
@@ -85,12 +85,12 @@ def request_body(batch: Batch, settings: HttpSinkSettings) -> bytes:
 
 
 def filled_url(template: str, values: Mapping[str, str]) -> URL:
-    """The URL with values as text that has no meaning in a URL. Raises KeyError, and ValueError for no URL."""
+    """The URL with its values percent-encoded. Raises KeyError, and ValueError if the result is not a URL."""
     return URL(filled(template, {name: quote(value, safe="") for name, value in values.items()}))
 
 
 def place(url: URL) -> str:
-    """A URL without what may be secret."""
+    """A URL without user, password, query and fragment, which may be secret."""
     return str(url.with_user(None).with_query(None).with_fragment(None))
 
 

@@ -1,4 +1,4 @@
-"""What a receiver's answer says, pure: why it refused, when to come again, which event it wants next."""
+"""The response of a receiver, pure: why it refused, when to retry, which event it expects next."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _MARK: Final = re.compile(rb'\s*(?:("?)([0-9]{1,16})(?: ([0-9a-f]{8}))?\1)?\s*\Z
 
 
 class ReceiverResponse(NamedTuple):
-    """An answer: its status, its headers by name in any case, and the beginning of its body."""
+    """A response: status, headers by case-insensitive name, and the beginning of the body."""
 
     status: int
     headers: Mapping[str, str]
@@ -22,12 +22,12 @@ class ReceiverResponse(NamedTuple):
 
     @property
     def is_good(self) -> bool:
-        """Whether the receiver says yes."""
+        """Whether the receiver took the batch."""
         return self.status in _GOOD
 
     @property
     def is_redirect(self) -> bool:
-        """Whether it points elsewhere."""
+        """Whether it redirects."""
         return self.status in _REDIRECTS
 
 
@@ -41,7 +41,7 @@ def reason(body: bytes, secrets: Mapping[str, str]) -> str:
 
 
 def wait_seconds(headers: Mapping[str, str], now: float) -> float:
-    """What `Retry-After` asks for, at most an hour; 0 without one. `now` is Unix time, for want of a `Date`."""
+    """The seconds of `Retry-After`, at most an hour; 0 without one. `now` is Unix time, in place of `Date`."""
     value = headers.get("Retry-After", "")
     if match := _SECONDS.match(value):
         return min(float(match[1]), _LONGEST_WAIT_SECONDS)

@@ -10,30 +10,30 @@ from collector.settings.templates import may_hold
 
 
 class HttpSinkSettings(SinkSettings, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="http"):
-    """Events as requests, a batch each."""
+    """Events as requests, one a batch."""
 
     url: Annotated[
         Text,
         Meta(
-            description="may hold `{token}`, `{log_id}`, `{first}`, `{last}`",
+            description="URL of the requests; may hold `{token}`, `{log_id}`, `{first}`, `{last}`",
             extra=may_hold("token", "log_id", "first", "last"),
         ),
     ]
     resume_url: Annotated[
         str | None,
         Meta(
-            description="asked at each start for the next sequence of `{log_id}` that the receiver wants",
+            description="URL that a start reads for the next sequence of `{log_id}` that the receiver expects",
             extra=may_hold("log_id"),
         ),
     ] = None
-    body: Annotated[Literal["ndjson", "array"], Meta(description="a line an event, or one JSON array")] = "ndjson"
-    compression: Annotated[Literal["none", "gzip", "zstd"], Meta(description="of bodies")] = "zstd"
-    headers: Annotated[dict[str, str], Meta(description="of each request; `env:NAME` reads the environment")] = field(
-        default_factory=dict
-    )
-    timeout_seconds: Annotated[Seconds, Meta(description="until a request counts as failed")] = 30.0
+    body: Annotated[Literal["ndjson", "array"], Meta(description="one event a line, or one JSON array")] = "ndjson"
+    compression: Annotated[Literal["none", "gzip", "zstd"], Meta(description="compression of bodies")] = "zstd"
+    headers: Annotated[
+        dict[str, str], Meta(description="headers of each request; `env:NAME` reads the environment")
+    ] = field(default_factory=dict)
+    timeout_seconds: Annotated[Seconds, Meta(description="a request without a response fails after this long")] = 30.0
     final_statuses: Annotated[
-        tuple[int, ...], Meta(description="answers that refuse a batch for good; all but 2xx else are tried again")
+        tuple[int, ...], Meta(description="statuses that refuse a batch for good; all others but 2xx are retried")
     ] = (400, 413, 422)
     name: SinkName = "http"
     flush_bytes: FlushBytes = 4 << 20

@@ -1,7 +1,7 @@
-"""The HTTP sink: each batch is one POST under its token, to whatever speaks HTTP.
+"""The HTTP sink: each batch is one POST with its token as `Idempotency-Key`.
 
-Exactly once is then up to the receiver: it drops what comes again under an `Idempotency-Key` that it has seen, or tells
-through `resume_url` what it has.
+Exactly once is then up to the receiver: it drops a request whose key it has seen, or tells through `resume_url` which
+events it has.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from collector.ship.sinks.http.settings import HttpSinkSettings
 
 _ANSWER_BYTES: Final = 4096
 _IDLE_SECONDS: Final = 2.0
-"""A connection idle for longer is not used again: many servers close theirs after 5 s, just as we would send."""
+"""A connection that was idle for longer is not reused: many servers close idle connections after 5 s."""
 _ADVICE: Final = {
     401: "check the sink's headers",
     403: "check the sink's headers",
@@ -55,7 +55,7 @@ class HttpSink:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
-        """Ask the receiver what it wants next, if it can tell. Raises SinkError."""
+        """Ask the receiver for the next sequence, if it has a `resume_url`. Raises SinkError."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(keepalive_timeout=_IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -67,7 +67,7 @@ class HttpSink:
         return Resumption(max(sequence, mark.next), mark if mark.next else None)
 
     async def deliver(self, batch: Batch) -> None:
-        """Post a batch. Raises SinkError, and BatchRefused for an answer that is final."""
+        """Post a batch. Raises SinkError, and BatchRefused for a status in `final_statuses`."""
         url = filled_url(
             self._settings.url,
             {"token": batch.token, "log_id": batch.log_id, "first": str(batch.first), "last": str(batch.last)},
@@ -110,7 +110,7 @@ class HttpSink:
             raise SinkError(f"{place(url)}: {self._cause(error)}") from None
 
     def _cause(self, error: Exception) -> str:
-        """What went wrong and what to do. Never the error's own words where these may hold a URL or a header."""
+        """What went wrong and what to do. Leaves out an error's own text if it may hold a URL or a header."""
         match error:
             case TimeoutError():
                 seconds = self._settings.timeout_seconds
@@ -128,7 +128,7 @@ class HttpSink:
                 return f"the connection broke before the answer; {_OTHER_ADVICE}"
 
     def _failed(self, url: URL, answer: ReceiverResponse) -> SinkError:
-        """The error of an answer that does not end the batch."""
+        """The error for a response after which the batch is sent again."""
         if answer.is_redirect:
             what = f"{answer.status}, a redirect{_target(url, answer)}, which is not followed; set the sink's URL to it"
         else:

@@ -1,4 +1,4 @@
-"""The cursor topic: how far each consumer of each log is, by Kafka's own word."""
+"""The cursor topic: the position of each consumer of each log, stored in Kafka."""
 
 import time
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _POLICY_SECONDS: Final = 3.0
 _SEEN_SECONDS: Final = 5.0
 _READ_SECONDS: Final = TRANSACTION_SECONDS + 30.0
 _SETTINGS: Final = {"cleanup.policy": "compact", "segment.bytes": str(16 << 20)}
-"""Small segments: only those that are full are compacted, and the rest is read at each start."""
+"""Small segments: only full segments are compacted, and the rest is read at each start."""
 _UNTOLD: Final = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -95,7 +95,7 @@ class CursorTopic:
         return found
 
     def _end(self) -> int | None:
-        """The offset behind all that is there, committed or not; None where there is no such topic."""
+        """The offset after the last record, committed or not; None if the topic does not exist."""
         place = TopicPartition(self._topic, PARTITION)
         admin = AdminClient(self._properties)
         try:
@@ -111,7 +111,7 @@ class CursorTopic:
         return int(found.offset)
 
     def _end_when_seen(self, check: Callable[[float], None]) -> int | None:
-        """The same of a topic that is there, which a broker may tell a moment later than that it made it."""
+        """The same of a topic that exists; a broker may show a new topic a moment after creating it."""
         until = time.monotonic() + _SEEN_SECONDS
         while (end := self._end()) is None and time.monotonic() < until:
             check(until + _SEEN_SECONDS)
@@ -132,7 +132,7 @@ class CursorTopic:
             del admin
 
     def _check_policy(self) -> None:
-        """Raise KafkaFault for a topic that forgets cursors, unless nobody tells."""
+        """Raise KafkaFault for a topic that does not keep cursors, if its settings can be read."""
         resource = ConfigResource(ResourceType.TOPIC, self._topic)
         admin = AdminClient(self._properties)
         try:

@@ -1,4 +1,4 @@
-"""What Kafka's errors mean for a batch: refused for good, or to be sent again once somebody has seen to the cause."""
+"""What Kafka's errors mean for a batch: it is refused for good, or sent again after the cause was fixed."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ HOPELESS: Final = frozenset(
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     )
 )
-"""Errors that time does not heal: no call waits longer for them."""
+"""Errors that waiting does not fix: no call waits for them."""
 _AWAY: Final = frozenset(
     (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT, KafkaError._INTR)
 )
@@ -51,7 +51,7 @@ _BY_CODE: Final = {getattr(KafkaError, name): advice for names, advice in _ADVIC
 
 
 class KafkaFault(Exception):
-    """An error of Kafka's, and the topic it is about, where it is about one."""
+    """An error of Kafka's, and its topic, if it has one."""
 
     def __init__(self, error: KafkaError, topic: str = "") -> None:
         super().__init__(str(error.str()))
@@ -65,7 +65,7 @@ class KafkaFault(Exception):
 
     @property
     def is_away(self) -> bool:
-        """Whether there is nobody to speak to."""
+        """Whether no broker can be reached."""
         return self.code in _AWAY
 
     def told(self, transactional_id: str, brokers: str) -> SinkError:

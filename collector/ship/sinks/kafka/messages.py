@@ -13,7 +13,7 @@ _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 class _Record(Struct, gc=False):
-    """What a template may ask for. Nothing else of a line is decoded."""
+    """The members that a template may name. No other member is decoded."""
 
     id: str
     portal_id: int
@@ -36,7 +36,7 @@ _decode_with_event: Final = msgspec.json.Decoder(_RecordWithEvent).decode
 
 
 class Message(NamedTuple):
-    """Where an event goes; its value is its line."""
+    """The topic, key and headers of a message; its value is the record's line."""
 
     topic: str
     key: bytes | None
@@ -55,7 +55,7 @@ class Messages:
         self._fixed = Message(settings.topic, None, self._headers({})) if is_fixed else None
 
     def of(self, line: bytes) -> Message:
-        """The message of a record's line. Raises msgspec.DecodeError for what is no record."""
+        """The message of a record's line. Raises msgspec.DecodeError if the line is not a record."""
         if self._fixed:
             return self._fixed
         key: bytes | None = None
@@ -89,7 +89,7 @@ def _values(place: _Place) -> dict[str, str]:
 
 
 def _key(uid: msgspec.Raw | UnsetType) -> bytes | None:
-    """A user's key, the same for the string and the number of the same digits; None where there is none."""
+    """The key of a user: the same for a string and a number of the same digits; None without a user."""
     if uid is UNSET:
         return None
     written = bytes(uid)

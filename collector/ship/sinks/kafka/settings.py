@@ -18,30 +18,33 @@ Broker = Annotated[Text, Meta(extra={CHECK: _broker_fault})]
 
 
 class KafkaSinkSettings(SinkSettings, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="kafka"):
-    """Events as messages, a transaction a batch."""
+    """Events as messages, one transaction a batch."""
 
     brokers: Annotated[tuple[Broker, ...], Meta(min_length=1, description="`host:port` of some brokers")]
     topic: Annotated[
         Text,
         Meta(
-            description="may hold `{source}`, `{portal_id}`, `{prop_id}`",
+            description="topic of the messages; may hold `{source}`, `{portal_id}`, `{prop_id}`",
             extra=may_hold("source", "portal_id", "prop_id"),
         ),
     ] = "events.{source}"
     key: Annotated[
-        Literal["uid", "au_id", "none"], Meta(description="what keeps events of one visitor in one partition")
+        Literal["uid", "au_id", "none"],
+        Meta(description="key of the messages, which keeps the events of a visitor in one partition"),
     ] = "au_id"
     headers: Annotated[
         dict[str, Annotated[str, Meta(extra=may_hold("source", "portal_id", "prop_id", "id"))]],
-        Meta(description="of each message; values may hold what the topic may, and `{id}`"),
+        Meta(description="headers of each message; values may hold the names of the topic, and `{id}`"),
     ] = field(default_factory=dict)
-    compression: Annotated[Literal["none", "gzip", "snappy", "lz4", "zstd"], Meta(description="of messages")] = "lz4"
-    cursor_topic: Annotated[Text, Meta(description="compacted topic of the cursors, made if it is missing")] = (
+    compression: Annotated[
+        Literal["none", "gzip", "snappy", "lz4", "zstd"], Meta(description="compression of messages")
+    ] = "lz4"
+    cursor_topic: Annotated[Text, Meta(description="compacted topic of the cursors; created if missing")] = (
         "tracklog.cursors"
     )
     options: Annotated[
         dict[str, str],
-        Meta(description="librdkafka's properties, for TLS and SASL above all; `env:NAME` reads the environment"),
+        Meta(description="librdkafka's properties, for example for TLS and SASL; `env:NAME` reads the environment"),
     ] = field(default_factory=dict)
     name: SinkName = "kafka"
     flush_bytes: FlushBytes = 4 << 20

@@ -1,7 +1,7 @@
-"""The Kafka sink: a transaction a batch, with the events and our cursor in it, so that both are there or none is.
+"""The Kafka sink: one transaction a batch, with the events and our cursor, so that Kafka has both or neither.
 
-Kafka's cursor is the truth and ours a hint: whoever opens the sink fences the one before, and goes on where Kafka says.
-So a commit of which the answer was lost is no question either, once the sink is opened again.
+The cursor in Kafka is the truth, ours a hint: opening the sink fences the previous producer, and delivery continues
+where Kafka's cursor says. So a commit whose response was lost is resolved when the sink is opened again.
 """
 
 import asyncio
@@ -42,15 +42,15 @@ class KafkaSink:
         self._lock = threading.Lock()  # a call that is cancelled goes on in its thread for a moment
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
-        """Fence the one before, and go on where Kafka's cursor says, or at `sequence` where there is none."""
+        """Fence the previous producer, and continue where Kafka's cursor says, or at `sequence` without one."""
         return await self._threaded(lambda: self._open(log_id, sequence))
 
     async def deliver(self, batch: Batch) -> None:
-        """Commit the events that are not there yet, with the cursor behind them."""
+        """Commit the events that Kafka does not have yet, and the cursor after them."""
         await self._threaded(lambda: self._deliver(batch))
 
     async def close(self) -> None:
-        """Drop the producer. What it has not committed will not be."""
+        """Drop the producer. An open transaction is never committed."""
         self._transactions.stop()
         await asyncio.to_thread(self._locked, self._transactions.drop)
 
@@ -94,10 +94,10 @@ class KafkaSink:
             raise
 
     def _go_on_without(self, batch: Batch) -> None:
-        """Be ready for a part of a batch that was refused.
+        """Prepare for a part of a batch that was refused.
 
-        Of an event that is refused alone Kafka is told too, as it goes to the dead letters: else the next start would
-        find our cursor ahead of Kafka's, go back, and make a second dead letter of it.
+        A single event that is refused becomes a dead letter, and Kafka's cursor records that. Otherwise the next start
+        would find our cursor ahead of Kafka's, go back, and write a second dead letter.
         """
         self._transactions.start(self._id)
         if batch.records == 1:

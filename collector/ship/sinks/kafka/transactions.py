@@ -1,4 +1,4 @@
-"""A transactional producer whose every call ends: in time, or soon after it is told to stop."""
+"""A transactional producer whose every call ends: by its deadline, or soon after `stop`."""
 
 import logging
 import threading
@@ -16,13 +16,13 @@ from collector.ship.sinks.kafka.options import Options
 logger = logging.getLogger(__name__)
 
 TRANSACTION_SECONDS: Final = 60
-"""After this long without an end, the coordinator aborts a transaction by itself."""
+"""After this long the coordinator aborts an open transaction by itself."""
 _DELIVERY_SECONDS: Final = 40.0
 _COMMIT_SECONDS: Final = 15.0
 _START_SECONDS: Final = 20.0
 _ABORT_SECONDS: Final = 5.0
 STEP_SECONDS: Final = 0.1
-"""How soon a call sees that it is to stop."""
+"""How soon a waiting call notices `stop`."""
 
 _PROPERTIES: Final[dict[str, object]] = {
     "transaction.timeout.ms": TRANSACTION_SECONDS * 1000,
@@ -37,7 +37,7 @@ _PROPERTIES: Final[dict[str, object]] = {
 
 
 class Transactions:
-    """Transactions, one after another. What goes wrong is raised as KafkaFault.
+    """Transactions, one after another. Every error is raised as KafkaFault.
 
     The producer is never put into a local variable: an error's traceback would keep it alive, with its threads.
     """
@@ -53,7 +53,7 @@ class Transactions:
         self._producer: Producer | None = None
 
     def start(self, transactional_id: str) -> None:
-        """Connect and fence whoever has this id: what it has not committed by now is aborted."""
+        """Connect and fence the previous producer of this id: its open transaction is aborted."""
         self.drop()
         self._trouble = self._failure = None
         self._is_away = False
@@ -111,7 +111,7 @@ class Transactions:
                 self._live.abort_transaction(_ABORT_SECONDS)
 
     def drop(self) -> None:
-        """Let go of the producer, its threads and connections. What it had under way is not committed any more.
+        """Release the producer, its threads and connections. An open transaction is never committed.
 
         Not `Producer.close`, which waits a minute for a broker that is away; without a reference it ends at once.
         """
@@ -120,11 +120,11 @@ class Transactions:
         self._is_stopped.clear()
 
     def stop(self) -> None:
-        """Have the call that is under way in another thread end soon, with a KafkaFault."""
+        """End the current call in another thread soon, with a KafkaFault."""
         self._is_stopped.set()
 
     def check(self, deadline: float) -> None:
-        """Raise KafkaFault if a call is to wait no longer."""
+        """Raise KafkaFault if the call must not wait any longer."""
         if self._is_stopped.is_set():
             raise KafkaFault(KafkaError(KafkaError._INTR, "stopped"))
         if self._trouble and (self._trouble.code() in HOPELESS or time.monotonic() > deadline):
@@ -182,7 +182,7 @@ class Transactions:
 
 @contextmanager
 def reported(topic: str = "") -> Iterator[None]:
-    """Errors of Kafka's become Faults."""
+    """Raise errors of Kafka's as KafkaFault."""
     try:
         yield
     except KafkaException as error:

@@ -1,7 +1,7 @@
 """The objects sink: each batch as objects in a bucket or a folder, `<partition>/<log_id>-<first>-<last>.<format>`.
 
-An object is created by a conditional put, so that a batch that is sent again, or whose first answer was lost, is
-there once. Whether the store honours the condition is tried at every open: some accept it and overwrite.
+An object is created by a conditional put, so that a batch that is sent again, or whose first response was lost, is
+stored once. Every open tests whether the store honours the condition: some accept it and overwrite.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _CLIENT: Final = re.compile(
     r"read_timeout|root_certificate|timeout|user_agent)",
     re.IGNORECASE,
 )
-"""Options of the HTTP client: obstore takes them apart from those of the store, and panics if it finds them there."""
+"""Options of the HTTP client: obstore takes them separately, and panics if it finds them among the store's."""
 _DEFAULTS: Final = {"connect_timeout": "5s", "timeout": "60s"}
 _PROBE: Final = f"{FOLDER}/probe"
 _ADVICE: Final[tuple[tuple[type[Exception], str], ...]] = (
@@ -63,7 +63,7 @@ class ObjectsSink:
         self._archive = Archive(self._store, settings, consumer)
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
-        """See that the store is there and keeps what it has, and look up how far it goes. Raises SinkError."""
+        """Test that the store is there and overwrites nothing, and look up its mark. Raises SinkError."""
         await self._store.open()
         return await self._archive.open(log_id, sequence)
 
@@ -72,16 +72,16 @@ class ObjectsSink:
         await self._archive.deliver(batch, self._partition)
 
     async def close(self) -> None:
-        """Connections are pooled, and end by themselves.
+        """Wait a moment; pooled connections end by themselves.
 
-        The thread that ended the last call may hold the interpreter's lock yet; it aborted 9 of 60 processes that
-        ended at once, and none that waited this long.
+        The thread of the last call may still hold the interpreter's lock: it aborted 9 of 60 processes that ended at
+        once, and none that waited this long.
         """
         await asyncio.sleep(_REPOSE_SECONDS)
 
 
 class _Bucket(Store):
-    """A store that is reached over HTTP. It never tries again by itself: the shipper does."""
+    """A store that is reached over HTTP. It does not retry: the shipper does."""
 
     def __init__(self, settings: ObjectsSinkSettings) -> None:
         self.where = settings.url.rstrip("/")
@@ -154,7 +154,7 @@ class _Bucket(Store):
             raise BadSettings(f"{where}: {_without(self._values, self._said(error))}") from None
 
     def _said(self, error: Exception) -> str:
-        """What an error of obstore comes to, in a line, and nothing secret in it."""
+        """An error of obstore in one line, without secrets."""
         text, _, details = str(error).partition("\n\nDebug source:")
         if answer := re.search(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", text, re.DOTALL):
             text = f"{answer[1]}: {answer[2]}"
@@ -165,14 +165,14 @@ class _Bucket(Store):
 
 
 def _without(values: Iterable[str], text: str) -> str:
-    """A text without these values, the longest of which come first."""
+    """A text without these values, of which the longest come first."""
     for value in filter(None, values):
         text = text.replace(value, "***")
     return text
 
 
 def _store(settings: ObjectsSinkSettings) -> "_Bucket | Folder":
-    """obstore has folders too, but links a file into place before its bytes are durable."""
+    """A bucket, or a folder of ours: obstore's links a file into place before its bytes are durable."""
     if not _URL.fullmatch(settings.url):
         raise BadSettings(
             f"sink {settings.name}: url: expected s3://bucket/prefix, gs://…, az://… or file:///folder, with neither "
@@ -195,7 +195,7 @@ def _check_partition(settings: ObjectsSinkSettings) -> None:
 
 
 def _options(settings: ObjectsSinkSettings) -> tuple[dict[str, str], dict[str, str]]:
-    """Those of the HTTP client, and those of the store."""
+    """The options of the HTTP client, and those of the store."""
     client, config = dict(_DEFAULTS), dict[str, str]()
     for name, value in _read_environment(settings).items():
         if option := _CLIENT.fullmatch(name):
@@ -213,7 +213,7 @@ def _read_environment(settings: ObjectsSinkSettings) -> dict[str, str]:
 
 
 def _secrets(settings: ObjectsSinkSettings) -> list[str]:
-    """What is secret of the options, as it is and as URLs and texts in quotes have it; the longest first."""
+    """The secrets in the options, also as URLs and quoted texts show them; the longest first."""
     read = _read_environment(settings)
     secrets = [each for name, value in read.items() for each in secrets_of(name, settings.options[name], value)]
     quoted = [each.replace("\\", "\\\\").replace('"', '\\"') for each in secrets]
