@@ -1,6 +1,6 @@
 FROM python:3.11-slim AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY wal wal
 COPY collector collector
 RUN python -m venv /opt/tracklog \

@@ -17,8 +17,8 @@ import psutil
 
 from bench.event import EVENT
 from collector.ship.batch import Batch, Part
-from collector.ship.sinks.kafka import KafkaSink
-from collector.sink_config import KafkaSink as Settings
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
+from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.kafka.broker import broker
 from tests.kafka.jars import why_not
 

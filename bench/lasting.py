@@ -16,8 +16,8 @@ from bench.measure import Options, Row, progress
 from bench.openloop import OpenLoop
 from bench.recovery import build
 from bench.servers import Server
-from collector.config import load_settings
-from collector.sinks import Status, statuses
+from collector.settings import load_settings
+from collector.ship.status import Status, statuses
 
 _CONNECTIONS: Final = 64
 _SHARE: Final = 0.7

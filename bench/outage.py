@@ -26,8 +26,8 @@ from msgspec import json
 from bench import servers
 from bench.receiver import Arrival, id_of
 from bench.steady import Phase, steady, together
-from collector.config import load_settings
-from collector.sinks import statuses
+from collector.settings import load_settings
+from collector.ship.status import statuses
 from tests.processes import started
 from wal.files import Files
 from wal.segment import list_segments

@@ -17,10 +17,10 @@ from bench.requests import fresh
 from bench.servers import Server
 from bench.texts import Text, cart, repeated, texts
 from bench.traffic import post
-from collector.config import EVENT_FIELDS, Limits
 from collector.errors import BadEvent, TooLarge
 from collector.ingest.decode import decode_event
 from collector.ingest.query import event_of, parse_pairs
+from collector.settings import EVENT_FIELDS, Limits
 
 SIZES: Final = (4 << 10, 16 << 10, 48 << 10)
 _CONNECTIONS: Final = 64

@@ -19,8 +19,6 @@ from typing import Any, Final, TypeVar
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from collector.adoption import adopt_orphans
-from collector.config import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
 from collector.errors import BadSettings, NotFound
 from collector.http.asgi import AsgiFace
 from collector.http.connections import STATE, Connections
@@ -41,11 +39,13 @@ from collector.ingest.relay import RelayEndpoint
 from collector.ingest.session import Sessions
 from collector.ingest.target import Targets
 from collector.notices import Notices
-from collector.opening import Opened, Opening
 from collector.registry import Registry, key_digest
-from collector.relays import Relays
+from collector.relays import RelayedLogs
 from collector.server.exit_codes import STARTUP_FAILURE
-from collector.shard import Shard, drop_dead_letters_forever
+from collector.settings import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
+from collector.shards.adoption import adopt_orphans
+from collector.shards.opening import Opened, Opening
+from collector.shards.shard import Shard, drop_dead_letters_forever
 from wal.committer import Committer
 from wal.errors import WalError, explain
 from wal.log import Log, now_ms
@@ -184,7 +184,7 @@ async def _shipping(settings: Settings, opened: Opened, grace: Callable[[], floa
     """Ship, look after orphans and old segments; and at the end ship what can be shipped in time."""
     opened.shard.start()
     tasks = [
-        asyncio.create_task(adopt_orphans(settings, opened.graveyard)),
+        asyncio.create_task(adopt_orphans(settings, opened.sink_dead_letters)),
         asyncio.create_task(drop_dead_letters_forever(settings, opened.dead_committer)),
     ]
     for task in tasks:
@@ -202,7 +202,7 @@ async def _shipping(settings: Settings, opened: Opened, grace: Callable[[], floa
 
 def _relay_endpoint(settings: Settings, shard: Shard, clock: Callable[[], int]) -> RelayEndpoint:
     digests = tuple(key_digest("server.relay_keys", key) for key in settings.server.relay_keys)
-    relays = Relays(settings.log.dir, shard.committer, digests, clock=clock)
+    relays = RelayedLogs(settings.log.dir, shard.committer, digests, clock=clock)
     return RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits)
 
 
@@ -216,7 +216,7 @@ def _event_endpoint(
     return EventEndpoint(
         targets=Targets(Registry(settings.property, settings.server.workers), Signer(secret), clock),
         intake=Intake(shard.committer, batches, sessions, limits, clock),
-        completion=Completion(batches, rejects, shard.confirmations()),
+        completion=Completion(batches, rejects, shard.acknowledgements()),
         limits=limits,
         trusted_proxies=proxies,
         notices=notices,

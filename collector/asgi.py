@@ -5,7 +5,6 @@ half the CPU of a request.
 """
 
 import logging
-import os
 import sys
 from typing import Final
 
@@ -13,11 +12,10 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from collector.app import create_app
-from collector.config import load_settings
 from collector.errors import BadSettings
 from collector.server.exit_codes import STARTUP_FAILURE
-
-_CONFIG: Final = "TRACKLOG_CONFIG"
+from collector.settings import load_settings
+from collector.settings.environment import read_value
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +33,10 @@ class _App:
 
 
 def _create() -> Starlette:
-    path = os.environ.get(_CONFIG, "collector.toml")
     try:
-        return create_app(load_settings(path))
+        return create_app(load_settings(read_value("the settings file", "env:TRACKLOG_CONFIG")))
     except (BadSettings, OSError) as error:
-        logger.critical("%s: %s", _CONFIG, error)
+        logger.critical("%s", error)
         sys.exit(STARTUP_FAILURE)
 
 

@@ -1,6 +1,5 @@
 """Which portals and properties there are, in the form that a request needs them."""
 
-import os
 from collections.abc import Iterable
 from hashlib import blake2b
 from hmac import compare_digest
@@ -8,11 +7,10 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from collector import config
-from collector.errors import BadSettings
 from collector.ingest.rate import Rate
+from collector.settings import PropertySettings
+from collector.settings.environment import read_key
 
-_SHORTEST_KEY: Final = 16
 _BEARER: Final = b"bearer "
 
 
@@ -47,7 +45,7 @@ class Property(NamedTuple):
 class Registry:
     """All properties by portal and property id."""
 
-    def __init__(self, properties: Iterable[config.Property], workers: int = 1) -> None:
+    def __init__(self, properties: Iterable[PropertySettings], workers: int = 1) -> None:
         """Each of `workers` allows its share of a property's rate. Raises BadSettings for a key that is not set."""
         self._properties = {(each.portal_id, each.prop_id): _prepared(each, workers) for each in properties}
 
@@ -76,14 +74,10 @@ def key_in(headers: dict[bytes, bytes]) -> bytes:
 
 def key_digest(where: str, setting: str) -> bytes:
     """What `is_key` compares, of a key that `env:NAME` names. Raises BadSettings."""
-    name = setting.removeprefix("env:")
-    key = os.environ.get(name, "")
-    if len(key) < _SHORTEST_KEY:
-        raise BadSettings(f"{where}: expected at least {_SHORTEST_KEY} characters in the environment's {name}")
-    return blake2b(os.fsencode(key)).digest()
+    return blake2b(read_key(where, setting)).digest()
 
 
-def _prepared(settings: config.Property, workers: int) -> Property:
+def _prepared(settings: PropertySettings, workers: int) -> Property:
     source = msgspec.json.encode(settings.source)
     where = f"write_keys of property {settings.portal_id}/{settings.prop_id}"
     return Property(

@@ -46,7 +46,7 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
     chain: _Chain | None = None
 
 
-class Mark(Struct, frozen=True, forbid_unknown_fields=True):
+class RelayMark(Struct, frozen=True, forbid_unknown_fields=True):
     """How far one log has arrived, and the batch under way."""
 
     next: Annotated[int, Meta(ge=0, le=MAX_SEQUENCE + 1)] = 0
@@ -60,7 +60,7 @@ class Mark(Struct, frozen=True, forbid_unknown_fields=True):
     plan: Plan | None = None
 
 
-_decode: Final = msgspec.json.Decoder(Mark).decode
+_decode: Final = msgspec.json.Decoder(RelayMark).decode
 
 
 def key_name(digest: bytes) -> str:
@@ -84,12 +84,12 @@ class Marks:
         """Whether a log has a mark."""
         return os.path.exists(self._path(log_id))
 
-    def read(self, log_id: str) -> Mark:
+    def read(self, log_id: str) -> RelayMark:
         """The mark of a log; that of a new log if there is none. Raises RelayBlocked, OSError."""
         try:
             return _decode(read_file(self._files, self._path(log_id)))
         except FileNotFoundError:
-            return Mark()
+            return RelayMark()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RelayBlocked(f"{FOLDER}/{log_id}.json: damaged: {error}; {_REPAIR}") from None
 
@@ -102,7 +102,7 @@ class Marks:
         async with self.held(_NEW):
             await _to_the_end(partial(self._begin, log_id, key))
 
-    async def save(self, log_id: str, mark: Mark) -> None:
+    async def save(self, log_id: str, mark: RelayMark) -> None:
         """Replace the mark of a log durably, while it is held. Raises OSError."""
         await _to_the_end(partial(self._write, log_id, mark))
 
@@ -131,14 +131,14 @@ class Marks:
                 f"this relay key has {MOST_LOGS} logs, the most it may have: forget some with `collector relay forget` "
                 "at the receiver, or use another key"
             )
-        self._write(log_id, Mark(key=key))
+        self._write(log_id, RelayMark(key=key))
 
     def _is_of(self, log_id: str, key: str) -> bool:
         with suppress(RelayBlocked):
             return self.read(log_id).key == key
         return False
 
-    def _write(self, log_id: str, mark: Mark) -> None:
+    def _write(self, log_id: str, mark: RelayMark) -> None:
         write_file(self._files, self._path(log_id), msgspec.json.encode(mark) + b"\n")
 
     def _path(self, log_id: str) -> str:

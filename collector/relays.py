@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from msgspec.structs import replace
 
 from collector.errors import Forbidden, OtherLog, RelayBlocked
-from collector.relay_marks import FOLDER, Mark, Marks, Plan, key_name
+from collector.relay_marks import FOLDER, Marks, Plan, RelayMark, key_name
 from wal.committer import Committer
 from wal.errors import Corrupt, LogLocked, WalError
 from wal.files import Files
@@ -29,7 +29,7 @@ from wal.reader import Reader, oldest, place_of, read_all
 from wal.segment import Block, list_segments
 
 
-class Relays:
+class RelayedLogs:
     """How far other nodes' logs have arrived."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Relays:
             return plan.last + 1
 
     @asynccontextmanager
-    async def _held(self, key: str, log_id: str) -> AsyncIterator[Mark]:
+    async def _held(self, key: str, log_id: str) -> AsyncIterator[RelayMark]:
         """The mark of a log that has one, for one request of all workers at a time."""
         async with self._marks.held(log_id):
             yield await asyncio.to_thread(self._settled, key, log_id)
@@ -101,7 +101,7 @@ class Relays:
                     raise Forbidden(f"log {log_id} is this node's own: no node relays it; check the sink's URL")
         return self._marks.has(log_id)
 
-    def _settled(self, key: str, log_id: str) -> Mark:
+    def _settled(self, key: str, log_id: str) -> RelayMark:
         """The mark of a log, with the outcome of a batch that a crash cut short."""
         mark = self._marks.read(log_id)
         if not may_relay(mark, key, self._keys):
@@ -156,12 +156,12 @@ class Relays:
             reader.close()
 
 
-def may_relay(mark: Mark, key: str, keys: frozenset[str]) -> bool:
+def may_relay(mark: RelayMark, key: str, keys: frozenset[str]) -> bool:
     """Whether a key, one of `keys` in the settings, may relay the log of a mark."""
     return mark.key is None or mark.key == key or mark.key not in keys
 
 
-def is_other_log(mark: Mark, last: int, chain: str | None) -> bool:
+def is_other_log(mark: RelayMark, last: int, chain: str | None) -> bool:
     """Whether a batch ends where the log has arrived, and is of another history.
 
     Of a batch that ends earlier nothing can be said: it may have been on the way for long. A sender whose log lags
@@ -170,7 +170,7 @@ def is_other_log(mark: Mark, last: int, chain: str | None) -> bool:
     return last == mark.next - 1 and None not in (mark.chain, chain) and mark.chain != chain
 
 
-def settled(mark: Mark, *, is_written: bool) -> Mark:
+def settled(mark: RelayMark, *, is_written: bool) -> RelayMark:
     """The mark after the batch under way, if there is one, was written or was not."""
     if mark.plan is None or not is_written:
         return replace(mark, plan=None)

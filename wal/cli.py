@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
+from wal import __version__
 from wal.errors import WalError
 from wal.files import Files
 from wal.follow import Follower, logs
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXIT_CODES,
         formatter_class=raw,
     )
+    parser.add_argument("--version", action="version", version=f"wal {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Run, text: str, example: str, notes: str = _EXIT_CODES) -> argparse.ArgumentParser:

@@ -6,13 +6,13 @@ import urllib.parse
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from collector.config import Limits
 from collector.errors import Overloaded, Rejected, SlowBody, TooLarge
 from collector.http.endpoint import AnyEndpoint
 from collector.http.in_flight import InFlight
 from collector.http.request import Request, RequestHead
 from collector.http.response import Response, header_pairs, response_of
 from collector.http.routes import Routes
+from collector.settings import Limits
 
 
 class AsgiFace:

@@ -15,7 +15,6 @@ from typing import Any, Final
 from collector.errors import SlowBody, SlowHeaders
 from collector.http.connections import STATE, Connections
 from collector.http.deadline import Deadline
-from collector.http.exchange import Exchange
 from collector.http.parser import BODY, HEAD, IDLE, Parser
 from collector.http.pipeline import Pipeline
 from collector.http.response import Response, encode

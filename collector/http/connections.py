@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from collector.config import Limits
 from collector.errors import Overloaded
 from collector.http.in_flight import InFlight
 from collector.http.response import Pending, Response
 from collector.http.routes import Routes
 from collector.notices import Notices
+from collector.settings import Limits
 
 if TYPE_CHECKING:
     from collector.http.connection import Connection

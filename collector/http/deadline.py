@@ -4,8 +4,8 @@ import asyncio
 import math
 from typing import Final
 
-from collector.config import Limits
 from collector.http.parser import FAILED, HEAD, IDLE
+from collector.settings import Limits
 
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than load balancers keep idle connections, so that they are the ones to close."""

@@ -54,6 +54,6 @@ class Request(Struct, kw_only=True):
     body_limit: int
     """Bytes of the longest body that the endpoint takes."""
     body: bytes = b""
-    """Whole once `take` is called."""
+    """DeadLetter once `take` is called."""
     is_gone: bool = False
     """Set when the client has left, so that long work for it can end."""

@@ -4,15 +4,13 @@ import time
 from collections.abc import Generator
 from typing import Final
 
-from collector.config import Limits
-from collector.dead_letters import Form, Refused
+from collector.dead_letters.writer import Form, Refused
 from collector.errors import BadEvent, TooLarge
 from collector.http.response import HeaderLines, Response
 from collector.ingest.cookie import set_cookie
-from collector.ingest.decode import Batch as Events
-from collector.ingest.decode import decode_event
+from collector.ingest.decode import Events, decode_event
 from collector.ingest.envelope import envelope, renumbered, room_for_headers, shared_members_of
-from collector.ingest.outcome import AllRefused, Batch, StoredBatch
+from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.privacy import scrub
 from collector.ingest.rate import check_rate
 from collector.ingest.rejects import SCRUB_WORK, TOO_MANY, Rejects
@@ -21,6 +19,7 @@ from collector.ingest.responses import batch_response, stored_headers
 from collector.ingest.session import Session, Sessions
 from collector.ingest.visitor import next_session
 from collector.long_work import SLICE_BYTES, SLICE_SECONDS
+from collector.settings import Limits
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
 
@@ -37,7 +36,9 @@ class Batches:
         self._sessions = sessions
         self._limits = limits
 
-    def steps(self, request: EventRequest, events: Events, form: Form) -> Generator[None, None, Batch | AllRefused]:
+    def steps(
+        self, request: EventRequest, events: Events, form: Form
+    ) -> Generator[None, None, EventBatch | AllRefused]:
         """Make the records; yields where others may have their turn."""
         fault = request.target.fault
         if fault is not None:
@@ -74,9 +75,9 @@ class Batches:
             session = next_session(sessions, portal_id, event, known, now, last)
             last[session.au_id] = session
             records.append(envelope(log_id, first + len(records), visit, members, session, line))
-        return Batch(form, records, first, session, refused)
+        return EventBatch(form, records, first, session, refused)
 
-    def store(self, request: EventRequest, batch: Batch) -> StoredBatch:
+    def store(self, request: EventRequest, batch: EventBatch) -> StoredBatch:
         """Append all records, or none: it raises TooFast, TooLarge, WalError. Does not wait for the disk."""
         records, first, rate, committer = batch.records, batch.first, request.visit.prop.rate, self._committer
         if not records or not request.is_stored:
@@ -94,14 +95,14 @@ class Batches:
             rate.take(len(records))
         return StoredBatch(durable, first)
 
-    def response(self, request: EventRequest, batch: Batch, first: int) -> Response:
+    def response(self, request: EventRequest, batch: EventBatch, first: int) -> Response:
         """The verdicts of a batch, once it is stored from the sequence `first` on."""
         name = self._committer.log.log_id.decode()
         ids = [f"{name}-{each}" for each in range(first, first + len(batch.records))]
         rejected = [(each.batch_index or 0, each.refusal) for each in batch.refused]
         return batch_response(request.target.face, ids, rejected, request.headers + self._headers(request, batch))
 
-    def _headers(self, request: EventRequest, batch: Batch) -> HeaderLines:
+    def _headers(self, request: EventRequest, batch: EventBatch) -> HeaderLines:
         """What says that the batch is stored."""
         if not batch.records or not request.is_stored:
             return b""

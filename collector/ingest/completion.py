@@ -9,11 +9,11 @@ from collections.abc import Coroutine, Mapping
 from contextlib import nullcontext
 from typing import Final
 
-from collector.confirmations import Confirmations
+from collector.acknowledgements import Acknowledgements
 from collector.errors import Rejected, Unconfirmed
 from collector.http.response import Pending, Response, response_of
 from collector.ingest.batch import Batches
-from collector.ingest.outcome import AllRefused, Batch, Outcome, Steps, Stored, StoredBatch
+from collector.ingest.outcome import AllRefused, EventBatch, Outcome, Steps, Stored, StoredBatch
 from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.long_work import LARGE_BYTES, SLICE_BYTES, LongWork
@@ -25,7 +25,7 @@ _AT_ONCE: Final = 4
 class Completion:
     """Completes requests, each by one call of `respond` or `run`."""
 
-    def __init__(self, batches: Batches, rejects: Rejects, confirmations: Mapping[str, Confirmations]) -> None:
+    def __init__(self, batches: Batches, rejects: Rejects, confirmations: Mapping[str, Acknowledgements]) -> None:
         """`confirmations` are those of each sink, by name."""
         self._batches = batches
         self._rejects = rejects
@@ -37,7 +37,7 @@ class Completion:
         """The response to an outcome, or what it waits for. Raises Rejected, WalError; so do the tasks."""
         if type(outcome) is Stored:
             return outcome if request.visit.prop.ack is None else self._pending(self._confirmed(request, outcome))
-        if isinstance(outcome, Batch):
+        if isinstance(outcome, EventBatch):
             return self._of_batch(request, outcome, self._batches.store(request, outcome))
         if isinstance(outcome, AllRefused):
             self._rejects.check(request)
@@ -82,7 +82,7 @@ class Completion:
 
     async def _settled(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
         """As `respond`; what is large waits until nothing else large is on its way to the disk."""
-        if not isinstance(outcome, Batch) or sum(map(len, outcome.records)) < LARGE_BYTES:
+        if not isinstance(outcome, EventBatch) or sum(map(len, outcome.records)) < LARGE_BYTES:
             return self.respond(request, outcome)
         async with self._long_work.large:
             stored = self._batches.store(request, outcome)
@@ -90,7 +90,7 @@ class Completion:
                 await asyncio.wait([stored.durable])
         return self._of_batch(request, outcome, stored)
 
-    def _of_batch(self, request: EventRequest, batch: Batch, stored: StoredBatch) -> Response | Pending:
+    def _of_batch(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response | Pending:
         if batch.refused:
             if not batch.records:
                 self._rejects.check(request)
@@ -101,7 +101,7 @@ class Completion:
             return self._pending(self._finished(request, batch, stored))
         return Pending(self._batches.response(request, batch, stored.first), stored.durable)
 
-    async def _finished(self, request: EventRequest, batch: Batch, stored: StoredBatch) -> Response:
+    async def _finished(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response:
         if stored.durable is not None:
             await stored.durable
         if batch.refused:

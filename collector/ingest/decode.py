@@ -7,9 +7,9 @@ from typing import Annotated, Final, NamedTuple, cast
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from collector.config import Limits
 from collector.errors import BadEvent, Fault, TooLarge
 from collector.ingest.nesting import is_deeper
+from collector.settings import Limits
 
 _MAX_SID: Final = 2**63 - 1
 _Text = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -37,7 +37,7 @@ class Event(Struct, gc=False):
     items: list[_AnyObject] | UnsetType = UNSET
 
 
-class Batch(NamedTuple):
+class Events(NamedTuple):
     """The events of a body, each yet to be decoded."""
 
     events: list[bytes]
@@ -106,7 +106,7 @@ def decode_event(
     return event, body if is_line else msgspec.json.format(body, indent=-1)
 
 
-def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Batch | None:
+def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Events | None:
     """The events of a JSON array, or of one a line; None if the body is a single event.
 
     Raises BadEvent, and TooLarge for more than `limit` events.
@@ -127,7 +127,7 @@ def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Batch | None:
         raise _too_many(limit)
     if not parts:
         raise BadEvent("the batch carries no event")
-    return Batch(list(map(bytes, parts)), are_lines)
+    return Events(list(map(bytes, parts)), are_lines)
 
 
 def _lines(body: bytes, limit: int) -> list[bytes]:

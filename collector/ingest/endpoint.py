@@ -5,7 +5,6 @@ import time
 from collections.abc import Generator
 from typing import Final
 
-from collector.config import Limits
 from collector.errors import (
     Forbidden,
     MethodNotAllowed,
@@ -35,6 +34,7 @@ from collector.ingest.responses import METHODS, faced_refusal, preflight_respons
 from collector.ingest.target import Target, Targets
 from collector.notices import FORBIDDEN, LOST_CLICK, TOO_FAST, UNKNOWN_PROPERTY, Notices
 from collector.registry import Property, is_key, key_in
+from collector.settings import Limits
 from wal.errors import WalError
 
 _METHODS: Final = frozenset(METHODS.decode().split(", "))

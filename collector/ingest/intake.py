@@ -6,8 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from collector.config import Limits
-from collector.dead_letters import Form, Refused
+from collector.dead_letters.writer import Form, Refused
 from collector.errors import BadEvent, BadTarget, NotAClick, TooLarge
 from collector.http.inflate import inflate
 from collector.http.response import Response
@@ -26,6 +25,7 @@ from collector.ingest.session import Sessions
 from collector.ingest.target import Face
 from collector.ingest.visitor import next_session
 from collector.long_work import LARGE_BYTES, SLICE_BYTES
+from collector.settings import Limits
 from wal.committer import Committer
 
 _JSON: Final = Face.JSON

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from collector.config import Settings
 from collector.http.status import STATUS
+from collector.settings import Settings
 
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 255}
 _DIGITS: Final = "an integer, written without a fraction and in at most 255 characters, stands for its digits"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from collector.dead_letters import Form, Refused
+from collector.dead_letters.writer import Form, Refused
 from collector.errors import Refusal
 from collector.http.response import Pending, Response
 from collector.ingest.session import Session
@@ -19,7 +19,7 @@ class Stored(Pending, Struct, frozen=True):
     event_id: bytes
 
 
-class Batch(NamedTuple):
+class EventBatch(NamedTuple):
     """The events of a body as records, which are not in the log yet."""
 
     form: Form
@@ -49,6 +49,6 @@ class AllRefused(NamedTuple):
     refused: list[Refused]
 
 
-Outcome = Response | Stored | Batch | AllRefused
+Outcome = Response | Stored | EventBatch | AllRefused
 Steps = Generator[None, None, Outcome]
 """Long work on a body; it yields where others may have their turn."""

@@ -17,7 +17,7 @@ from urllib.parse import quote_from_bytes
 import msgspec
 from msgspec import Raw
 
-from collector.dead_letters import Form
+from collector.dead_letters.writer import Form
 from collector.errors import BadEvent, TooLarge
 from collector.ingest.client import kept_address
 from collector.ingest.decode import batch_in, check_utf8

@@ -4,7 +4,7 @@ import time
 from functools import partial
 from typing import Final
 
-from collector.dead_letters import DeadLetters, Form, Refused, Sender
+from collector.dead_letters.writer import DeadLetters, Form, Refused, Sender
 from collector.errors import Refusal, TooFast
 from collector.ingest.envelope import Visit, shortened
 from collector.ingest.privacy import scrub_raw

@@ -8,7 +8,6 @@ from typing import Final, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collector.config import Limits
 from collector.errors import BadTarget, Forbidden, MethodNotAllowed, Overloaded, Rejected, RelayBlocked
 from collector.http.inflate import inflate
 from collector.http.request import Request, RequestHead
@@ -19,6 +18,7 @@ from collector.ingest.relay_records import records_in
 from collector.ingest.responses import relay_response
 from collector.long_work import LongWork
 from collector.registry import is_key, key_in
+from collector.settings import Limits
 from wal.format import MAX_BLOCK_BYTES
 
 _METHODS: Final = b"GET, POST"

@@ -7,12 +7,12 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from collector.config import Identifier, Limits
 from collector.errors import BadEvent
 from collector.ingest.decode import check_utf8
 from collector.ingest.nesting import is_deeper
 from collector.relay_marks import MAX_SEQUENCE
-from collector.sink_config import Name
+from collector.settings import Identifier, Limits
+from collector.settings.fields import Name
 from wal.format import MAX_LINE_BYTES
 
 _BEGIN: Final = re.compile(rb'\{"id":"([0-9a-f]{16})-(0|[1-9][0-9]{0,15})",')

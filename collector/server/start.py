@@ -11,15 +11,15 @@ from functools import partial
 
 import msgspec
 
-from collector.config import Settings
 from collector.errors import BadSettings
-from collector.secret import load_secret
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.server.open_files import RESERVED_FILES, allow_files, connection_limit
 from collector.server.process_log import LOGGING
 from collector.server.supervisor import Supervisor
 from collector.server.worker_process import BACKLOG, WorkerProcess
-from collector.shard import retention_warning
+from collector.settings import Settings
+from collector.settings.secret import load_secret
+from collector.shards.shard import retention_warning
 from wal.errors import PASSING, explain
 
 logger = logging.getLogger(__name__)

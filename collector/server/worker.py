@@ -15,11 +15,11 @@ import uvicorn
 import uvloop
 
 from collector.app import create_app
-from collector.config import Settings
 from collector.http.connection import Connection as HttpProtocol
 from collector.server.budget import StopBudget, request_seconds
 from collector.server.process_log import LOGGING
 from collector.server.worker_process import BACKLOG, READY
+from collector.settings import Settings
 
 _STARTED_POLL_SECONDS: Final = 0.02
 

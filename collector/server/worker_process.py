@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Final, cast
 
-from collector.config import Settings
+from collector.settings import Settings
 
 BACKLOG: Final = 2048
 """Connections that wait in the kernel until a worker accepts them."""

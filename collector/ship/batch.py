@@ -20,7 +20,7 @@ class Part(NamedTuple):
     header_crc: int | None = None
 
 
-class Event(NamedTuple):
+class Record(NamedTuple):
     """One event of a batch: when it was committed (Unix ms), its sequence, and its JSON line without the LF."""
 
     timestamp_ms: int
@@ -29,7 +29,7 @@ class Event(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a sink gets. The same token always names the same bytes."""
+    """The input of a sink. The same token always names the same bytes."""
 
     log_id: str
     token: str
@@ -63,15 +63,15 @@ class Batch(NamedTuple):
         """How many events there are."""
         return sum(part.last - part.first + 1 for part in self.parts)
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[Record]:
         """The events one by one."""
         for part in self.parts:
             for sequence, line in enumerate(part.payload.split(b"\n")[:-1], part.first):
-                yield Event(part.timestamp_ms, sequence, line)
+                yield Record(part.timestamp_ms, sequence, line)
 
 
-class Cut:
-    """A batch in the making. It takes block by block, since to turn thousands at once would hold up requests."""
+class BatchBuilder:
+    """Builds a batch block by block: converting thousands of blocks at once would delay requests."""
 
     def __init__(self, log_id: bytes, sink: str) -> None:
         """`sink` is named by the token: two sinks of one receiver must not share their tokens."""
@@ -85,7 +85,7 @@ class Cut:
         self._parts: list[Part] = []
 
     def add(self, block: Block) -> None:
-        """Take the next block, which is not empty of records."""
+        """Add the next block, which has records."""
         header = block.header
         self._first, self._last = self._first or block, block
         last = header.sequence + header.records - 1
@@ -94,7 +94,7 @@ class Cut:
         self.blocks += 1
 
     def batch(self) -> tuple[Batch, Intent] | None:
-        """The batch of these blocks, and the intent that is to be durable before it; None where there are none."""
+        """The batch of these blocks, and the intent that must be durable before it is sent; None without blocks."""
         if self._first is None or self._last is None:
             return None
         first, last = self._first.start, self._last.header
@@ -103,10 +103,15 @@ class Cut:
         return Batch(self._log_id, token, tuple(self._parts)), Intent(first, self._last.end, token)
 
 
-def part_of(batch: Batch, start: int, size: int) -> Batch | None:
+def lines_of(part: Part) -> Iterator[tuple[int, bytes]]:
+    """Each event's sequence, and its line without the LF."""
+    return enumerate(part.payload.split(b"\n")[:-1], part.first)
+
+
+def slice_batch(batch: Batch, start: int, size: int) -> Batch | None:
     """The events of a batch from sequence `start` on, at most `size` of them (0: all); None where there is none.
 
-    Its token follows from that of the batch, which it shares where it is the whole batch.
+    Its token follows from that of the batch, and is the same if it is the whole batch.
     """
     if batch.parts and start <= batch.first and not size:  # to slice thousands of blocks takes milliseconds
         return batch

@@ -1,4 +1,4 @@
-"""Which settings of a sink are secret, pure: their values never go into a message or the process log."""
+"""Finds the secrets in the settings of a sink, pure: no message and no line of the process log may show them."""
 
 import re
 from typing import Final
@@ -13,7 +13,7 @@ _PASSWORD: Final = re.compile(r"://[^/?#@]*:([^@]+)@")
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether an option or a header of this name holds a secret, as far as names tell."""
+    """Whether an option or a header holds a secret, judged by its name."""
     words = _WORD.findall(name.lower())
     return not _PUBLIC_END.search(name.lower()) and any(_SECRET_WORD.fullmatch(word) for word in words)
 

@@ -1,4 +1,4 @@
-"""How far a sink is by its own word, and where it therefore goes on."""
+"""The position that a sink itself has stored, and where delivery continues."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Mark(NamedTuple):
 
 
 class Resumption(NamedTuple):
-    """The sequence to go on at, and the sink's mark; None where the sink keeps none, or has nothing of this log yet."""
+    """The sequence to continue at, and the sink's mark: None if it keeps no marks, or has no event of this log yet."""
 
     next: int
     mark: Mark | None = None

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
-from collector.ship.circuit import Circuit, Health, health_path, lock_path, open_health, save_health
+from collector.ship.health import Health, SinkHealth, health_path, lock_path, open_health, save_health
 from wal.errors import LogLocked
 from wal.files import Files, make_directories
 
@@ -24,11 +24,13 @@ class Presence:
     Both files stay open while `keep` runs, so that the health can be written when no descriptor is left.
     """
 
-    def __init__(self, files: Files, directory: str, circuit: Circuit, name: str, patience_seconds: float) -> None:
+    def __init__(
+        self, files: Files, directory: str, sink_health: SinkHealth, name: str, patience_seconds: float
+    ) -> None:
         """An attempt that takes longer than `patience_seconds` is shown as one that waits."""
         self._files = files
         self._directory = directory
-        self._circuit = circuit
+        self._sink_health = sink_health
         self._name = name
         self._patience_seconds = patience_seconds
         self._purpose = ""
@@ -66,7 +68,7 @@ class Presence:
 
     async def show(self) -> None:
         """Write the health down while `keep` has the lock, if it is not what was written last."""
-        if self._circuit.health is not self._shown:
+        if self._sink_health.health is not self._shown:
             await self._save()
 
     async def _save(self) -> None:
@@ -87,7 +89,7 @@ class Presence:
                 return None
             if self._file is None:
                 self._file = open_health(self._directory, self._name)
-            health = self._circuit.health
+            health = self._sink_health.health
             save_health(self._file, health)
             return health
 
@@ -100,7 +102,7 @@ class Presence:
     def _look(self) -> None:
         seconds = _now() - self._since
         if self._purpose and seconds >= self._patience_seconds:
-            self._circuit.waits(self._purpose, seconds)
+            self._sink_health.waits(self._purpose, seconds)
 
     def _take_lock(self) -> int | None:
         """The lock; None while `collector sink drop` holds it, or there is no room or descriptor for it."""

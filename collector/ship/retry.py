@@ -1,4 +1,4 @@
-"""Trying again: pauses that grow up to a cap, with jitter."""
+"""Retries: pauses that grow up to a cap, with jitter."""
 
 import random
 from typing import Final

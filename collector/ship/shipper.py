@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from collector.confirmations import Confirmations
+from collector.acknowledgements import Acknowledgements
 from collector.errors import BatchRefused, SinkError
-from collector.ship.batch import Batch, Event, part_of
-from collector.ship.circuit import Circuit, Health
+from collector.ship.batch import Batch, Record, slice_batch
+from collector.ship.health import Health, SinkHealth
 from collector.ship.presence import Presence
 from collector.ship.sinks import Sink
 from collector.ship.source import Source
@@ -35,13 +35,13 @@ _PATIENCE_SECONDS: Final = 10.0
 logger = logging.getLogger(__name__)
 
 
-class Graveyard(Protocol):
-    """Where events go that a sink will never take."""
+class DeadLetterWriter(Protocol):
+    """Where records go that a sink refused for good."""
 
-    async def bury(self, sink: str, event: Event, reason: str, *, maybe_again: bool) -> None:
-        """Keep an event, durably, with the sink's reason. Raises WalError.
+    async def put(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
+        """Write a record with the sink's reason, durably. Raises WalError.
 
-        With `maybe_again` it may be there already, and is then not kept twice.
+        With `maybe_again` it may be there already, and is then not written twice.
         """
 
 
@@ -65,7 +65,7 @@ class Shipper:
         name: str,
         sink: Sink,
         committer: Committer,
-        graveyard: Graveyard,
+        dead_letters: DeadLetterWriter,
         *,
         flush_bytes: int,
         flush_seconds: float,
@@ -76,29 +76,29 @@ class Shipper:
         A sink that has not answered for `patience_seconds` is shown as one that waits.
         """
         self.name = name
-        self.confirmed = Confirmations()
+        self.confirmed = Acknowledgements()
         self.passed: Position | None = None
         """Everything before this place is settled; None until this run has settled something."""
         self._sink = sink
-        self._graveyard = graveyard
+        self._dead_letters = dead_letters
         self._log = committer.log
         self._source = Source(
             committer, name, flush_bytes=flush_bytes, flush_seconds=flush_seconds, before_pause=self._rest
         )
-        self._circuit = Circuit(name)
-        self.presence = Presence(self._log.files, self._log.directory, self._circuit, name, patience_seconds)
+        self._sink_health = SinkHealth(name)
+        self.presence = Presence(self._log.files, self._log.directory, self._sink_health, name, patience_seconds)
         self._is_open = False
         self._proven: tuple[int, str] | None = None
         """The mark that was found to be one of this log: its sequence and its chain."""
         self._skipped = 0
-        self._may_be_buried = False
+        self._may_be_written = False
         self._unsaved: Cursor | None = None
         self._gives_up: Callable[[], bool] = _never
 
     @property
     def health(self) -> Health:
         """The state of the sink."""
-        return self._circuit.health
+        return self._sink_health.health
 
     def drain(self, gives_up: Callable[[], bool] = _never) -> None:
         """Cut batches at once from now on. Call it when the committer is closed.
@@ -114,8 +114,8 @@ class Shipper:
 
     async def run(self) -> None:
         """Deliver until drained. Raises Corrupt and Broken where a person must look, and whatever a bug raises."""
-        if self._circuit.health.state == "stopped":
-            self._circuit.restarted()
+        if self._sink_health.health.state == "stopped":
+            self._sink_health.restarted()
         await self.presence.show()
         is_done = False
         try:
@@ -124,7 +124,7 @@ class Shipper:
         except _GivenUp:
             pass  # the cursor on the disk says where the next run continues
         except Exception as error:
-            self._circuit.stopped(error)
+            self._sink_health.stopped(error)
             await self.presence.show()
             raise
         finally:
@@ -157,7 +157,7 @@ class Shipper:
         self._unsaved = None
         cursor = await self._retried(partial(asyncio.to_thread, self._load))
         expected = _expected(cursor)
-        self._may_be_buried = cursor.intent is not None
+        self._may_be_written = cursor.intent is not None
         wanted = await self._retried(partial(self._open, expected))
         self._skipped = wanted
         if wanted == expected:
@@ -171,7 +171,7 @@ class Shipper:
 
     async def _deliver(self, cursor: Cursor, batch: Batch | None, intent: Intent) -> Cursor:
         """Send what is not settled of a batch; returns the cursor behind it, which is saved with the next intent."""
-        while batch is not None and (part := part_of(batch, intent.next, intent.size)):
+        while batch is not None and (part := slice_batch(batch, intent.next, intent.size)):
             await self._save(Cursor(cursor.acked, intent))
             try:
                 await self._retried(partial(self._send, part))
@@ -181,7 +181,7 @@ class Shipper:
                 if part.records > 1:
                     intent = intent._replace(next=part.first, size=size)
                     continue
-                await self._bury(part, str(refusal))
+                await self._put_dead_letter(part, str(refusal))
             intent = intent._replace(next=part.last + 1, size=size)
         self._unsaved = Cursor(intent.last)
         self.passed = intent.last
@@ -237,7 +237,7 @@ class Shipper:
                 return done
 
     async def _failed(self, error: SinkError) -> None:
-        pause = self._circuit.failed(error)
+        pause = self._sink_health.failed(error)
         await self.presence.show()
         await self._close()
         if self._gives_up():
@@ -245,23 +245,23 @@ class Shipper:
         await asyncio.sleep(pause)
 
     async def _succeeded(self) -> None:
-        self._circuit.succeeded()
+        self._sink_health.succeeded()
         await self.presence.show()
 
     async def _close(self) -> None:
         self._is_open = False
         await self._sink.close()
 
-    async def _bury(self, part: Batch, reason: str) -> None:
+    async def _put_dead_letter(self, part: Batch, reason: str) -> None:
         """Give up on the one event of `part`."""
         (event,) = part.events()
-        await self._retried(partial(self._put_into_grave, event, reason))
-        self._may_be_buried = False
+        await self._retried(partial(self._write_dead_letter, event, reason))
+        self._may_be_written = False
         self.confirmed.refuse(event.sequence)
 
-    async def _put_into_grave(self, event: Event, reason: str) -> None:
+    async def _write_dead_letter(self, event: Record, reason: str) -> None:
         try:
-            await self._graveyard.bury(self.name, event, reason, maybe_again=self._may_be_buried)
+            await self._dead_letters.put(self.name, event, reason, maybe_again=self._may_be_written)
         except (WalError, OSError) as error:
             raise SinkError(f"{error}; the dead letter waits") from error
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from collector.ship.batch import Batch, Cut
+from collector.ship.batch import Batch, BatchBuilder
 from collector.ship.mark import Mark
 from wal.committer import Committer
 from wal.cursor import Intent
@@ -94,7 +94,7 @@ class Source:
         Raises Broken where the log is not damaged, and yet not the one that the intent was cut from.
         """
         reader, is_damaged = self._reader_at(intent.first), False
-        cut = Cut(self._log.log_id, self._sink)
+        cut = BatchBuilder(self._log.log_id, self._sink)
         try:
             for step in read_all(reader, intent.last):
                 if isinstance(step, Damage):
@@ -147,7 +147,7 @@ class Source:
         return Reader(self._log.files, self._log.directory, self._log.log_id, place)
 
     async def _cut(self, reader: Reader) -> tuple[Batch, Intent] | None:
-        cut, turn_ends, due = Cut(self._log.log_id, self._sink), 0, float("inf")
+        cut, turn_ends, due = BatchBuilder(self._log.log_id, self._sink), 0, float("inf")
         while cut.length < self._flush_bytes:
             block = reader.next(self._committer.durable)
             if isinstance(block, Damage):

@@ -1,4 +1,4 @@
-"""Keeps a shipper at work: starts it again where a bug ended it, and lets none end without a word."""
+"""Runs a shipper: restarts it after a bug, and logs every end."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from collector.ship.shipper import Shipper
 from wal.errors import WalError
 
 _RESTARTS: Final = 5
-"""Deaths in a row, with nothing settled between, after which only a new process may help."""
+"""Crashes in a row without progress after which only a new process may help."""
 
 logger = logging.getLogger(__name__)
 

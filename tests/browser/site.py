@@ -11,8 +11,8 @@ from typing import Any, Literal
 import uvicorn
 
 from collector.app import create_app
-from collector.config import load_settings
 from collector.http.connection import Connection
+from collector.settings import load_settings
 from tests.browser.proxy import Certificate, make_certificate, tls_proxy
 from tests.running import eventually, free_port, is_connectable, read_log
 from wal.log import now_ms

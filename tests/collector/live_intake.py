@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from starlette.types import Scope
 
-from collector import config
-from collector.confirmations import Confirmations
-from collector.dead_letters import DeadLetters, HourlyBudget
+from collector.acknowledgements import Acknowledgements
+from collector.dead_letters.budget import HourlyBudget
+from collector.dead_letters.reader import DeadLetter, read_letters
+from collector.dead_letters.writer import DeadLetters
 from collector.http.asgi import head_of
 from collector.http.request import RequestHead
 from collector.http.response import HeaderLines, Response, response_of
@@ -24,9 +25,9 @@ from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.session import Sessions
 from collector.ingest.target import Target, Targets
-from collector.letters import Whole, read_letters
 from collector.notices import Notices
 from collector.registry import Registry
+from collector.settings import Limits, PropertySettings
 from tests.collector.live_log import live_log
 from tests.running import read_log
 from wal.committer import Committer
@@ -71,7 +72,7 @@ class Logs(NamedTuple):
         return read_log(self.folder / "log")
 
     @property
-    def letters(self) -> list[Whole]:
+    def letters(self) -> list[DeadLetter]:
         """Every dead letter, as operators' commands read it."""
         return list(read_letters(str(self.folder / "dead"), Selection()))
 
@@ -84,26 +85,26 @@ class Logs(NamedTuple):
 @asynccontextmanager
 async def live_intake(
     folder: Path,
-    limits: config.Limits | None = None,
+    limits: Limits | None = None,
     files: Files | None = None,
-    confirmations: Mapping[str, Confirmations] | None = None,
+    confirmations: Mapping[str, Acknowledgements] | None = None,
 ) -> AsyncIterator[Logs]:
     """An intake whose clock stands at NOW_MS; `files` are those of the log of events."""
     async with live_log(folder / "log/00", files=files) as committer, live_log(folder / "dead/00") as dead:
-        notices, limits = Notices(), limits or config.Limits()
+        notices, limits = Notices(), limits or Limits()
         rejects = Rejects(DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS), notices))
         batches = Batches(committer, rejects, SESSIONS, limits)
         intake = Intake(committer, batches, SESSIONS, limits, lambda: NOW_MS)
         yield Logs(folder, committer, intake, Completion(batches, rejects, confirmations or {}), notices)
 
 
-def endpoint(logs: Logs, *properties: config.Property, limits: config.Limits | None = None) -> EventEndpoint:
+def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = None) -> EventEndpoint:
     """The endpoint that serves these properties."""
     return EventEndpoint(
         targets=Targets(Registry(properties), Signer(SECRET), lambda: NOW_MS),
         intake=logs.intake,
         completion=logs.completion,
-        limits=limits or config.Limits(),
+        limits=limits or Limits(),
         trusted_proxies=(),
         notices=logs.notices,
     )
@@ -171,6 +172,6 @@ def request_of(target: Target, visit: Visit, **members: Any) -> EventRequest:
         "encoding": b"",
         "pairs": None,
         "head": head_for("POST", ""),
-        "body_limit": config.Limits().body_bytes,
+        "body_limit": Limits().body_bytes,
     }
     return EventRequest(target, visit, **{**plain, **members})

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from collector import config
 from collector.registry import Property, Registry
+from collector.settings import PropertySettings
 
 
 def prepared(portal_id: int = 33167, prop_id: int = 2, **settings: Any) -> Property:
     """The property with these settings."""
-    prop = Registry([config.Property(portal_id, prop_id, **settings)]).get(portal_id, prop_id)
+    prop = Registry([PropertySettings(portal_id, prop_id, **settings)]).get(portal_id, prop_id)
     assert prop
     return prop

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from collector import config
 from collector.errors import BadSettings
 from collector.registry import Registry, is_key
+from collector.settings import PropertySettings
 from tests.collector.properties import prepared
 
 REGISTRY = Registry(
     [
-        config.Property(33167, 2, source="pos", required=("ea", "ec")),
-        config.Property(33167, 564990801, origins=("https://shop.example.com",), redirect_hosts=("*.example.com",)),
-        config.Property(2**53 - 1, 33167),
+        PropertySettings(33167, 2, source="pos", required=("ea", "ec")),
+        PropertySettings(33167, 564990801, origins=("https://shop.example.com",), redirect_hosts=("*.example.com",)),
+        PropertySettings(2**53 - 1, 33167),
     ]
 )
 
@@ -97,7 +97,7 @@ def test_a_property_holds_no_key_in_the_clear(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(("workers", "let_in"), [(1, 8), (4, 2), (16, 1)])
 def test_each_worker_allows_its_share_of_a_rate_and_at_least_one_event(workers: int, let_in: int) -> None:
-    prop = Registry([config.Property(1, 2, events_per_second=8.0)], workers).get(1, 2)
+    prop = Registry([PropertySettings(1, 2, events_per_second=8.0)], workers).get(1, 2)
     assert prop
     assert prop.rate
     assert prop.rate.wait_seconds(0, prop.rate.largest_batch) == 0

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from collector.errors import Forbidden, OtherLog, RelayBlocked
-from collector.relay_marks import MOST_LOGS, Mark, Marks, key_name
-from collector.relays import Relays
+from collector.relay_marks import MOST_LOGS, Marks, RelayMark, key_name
+from collector.relays import RelayedLogs
 from tests.collector.live_log import live_log
 from tests.running import read_log
 from wal.committer import Committer
@@ -36,8 +36,10 @@ def _sequences(folder: Path, node: str = NODE) -> list[int]:
     return [int(sequence) for log_id, _, sequence in ids if log_id == node]
 
 
-def _relays(folder: Path, committer: Committer, files: Files | None = None, keys: tuple[bytes, ...] = KEYS) -> Relays:
-    return Relays(str(folder), committer, keys, clock=lambda: 1_700_000_000_000, files=files)
+def _relays(
+    folder: Path, committer: Committer, files: Files | None = None, keys: tuple[bytes, ...] = KEYS
+) -> RelayedLogs:
+    return RelayedLogs(str(folder), committer, keys, clock=lambda: 1_700_000_000_000, files=files)
 
 
 async def _filled(committer: Committer) -> None:
@@ -72,7 +74,7 @@ def test_the_same_batch_at_two_workers_at_once_is_stored_once(tmp_path: Path) ->
     assert _sequences(tmp_path) == [1, 2, 3, 4, 5]
 
 
-class Cut(Files):
+class BatchBuilder(Files):
     """A disk at whose n-th call of one kind the power goes."""
 
     def __init__(self, call: str, number: int) -> None:
@@ -97,7 +99,7 @@ def test_a_crash_at_any_step_is_settled_by_whoever_takes_the_batch_again(
         async with live_log(tmp_path / "00") as committer:
             await _filled(committer)
             await _relays(tmp_path, committer).take(KEY, NODE, _records(1, 2))
-            relays = _relays(tmp_path, committer, Cut(call, number))
+            relays = _relays(tmp_path, committer, BatchBuilder(call, number))
             try:
                 await relays.take(KEY, NODE, _records(3, 5))
             except PowerCut:
@@ -126,7 +128,7 @@ def test_a_batch_that_the_log_refuses_is_taken_when_it_comes_again(tmp_path: Pat
     assert _sequences(tmp_path) == [1, 2]
 
 
-async def _refused_by_the_log(relays: Relays, committer: Committer) -> None:
+async def _refused_by_the_log(relays: RelayedLogs, committer: Committer) -> None:
     """A first batch comes while the log has no room."""
     append, committer.append = committer.append, _refuse  # type: ignore[method-assign]
     with pytest.raises(LogFull):
@@ -190,7 +192,7 @@ def test_a_key_is_in_no_file(tmp_path: Path) -> None:
 
     asyncio.run(relay())
     mark = Marks(str(tmp_path)).read(NODE)
-    assert mark == Mark(next=3, key=key_name(KEY), last_ms=1_700_000_000_000)
+    assert mark == RelayMark(next=3, key=key_name(KEY), last_ms=1_700_000_000_000)
     for path in (tmp_path / "relays").iterdir():
         assert KEY not in path.read_bytes()
         assert KEY.hex() not in path.read_text()
@@ -199,7 +201,7 @@ def test_a_key_is_in_no_file(tmp_path: Path) -> None:
 def test_a_key_gets_no_more_logs_and_no_more_files_than_it_may_have(tmp_path: Path) -> None:
     folder = tmp_path / "relays"
     folder.mkdir()
-    mark = msgspec.json.encode(Mark(key=key_name(KEY)))
+    mark = msgspec.json.encode(RelayMark(key=key_name(KEY)))
     for number in range(MOST_LOGS - 1):
         (folder / f"{number:016x}.json").write_bytes(mark)
 
@@ -240,7 +242,7 @@ def test_the_chain_of_a_batch_that_a_crash_cut_short_counts_if_it_was_written(tm
         async with live_log(tmp_path / "00") as committer:
             await _relays(tmp_path, committer).take(KEY, NODE, _records(1, 2), "00000001")
             with pytest.raises(PowerCut):
-                await _relays(tmp_path, committer, Cut("create", calls)).take(KEY, NODE, _records(3, 5), CHAIN)
+                await _relays(tmp_path, committer, BatchBuilder("create", calls)).take(KEY, NODE, _records(3, 5), CHAIN)
             relays = _relays(tmp_path, committer)
             assert await relays.next(KEY, NODE) == ((6, CHAIN) if is_written else (3, "00000001"))
             if is_written:

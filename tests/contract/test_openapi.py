@@ -14,8 +14,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from collector.config import EVENT_FIELDS
 from collector.ingest.query import PARAMETERS
+from collector.settings import EVENT_FIELDS
 from tests.running import Collector
 
 # Left out: positive_data_acceptance and negative_data_rejection, which know nothing of properties, of JSON in text or

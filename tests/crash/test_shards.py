@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.adoption import orphans
-from collector.config import Log as LogSettings
-from collector.config import Settings
-from collector.sink_config import FileSink
+from collector.settings import LogSettings, Settings
+from collector.shards.adoption import orphans
+from collector.ship.sinks.file import FileSinkSettings
 from tests.running import Collector, eventually, running
 from wal.cursor import Cursor, Intent, save_cursor
 from wal.errors import LogLocked
@@ -56,7 +55,7 @@ def test_the_events_of_a_shard_without_a_worker_are_shipped_by_another(tmp_path:
 
 
 def test_an_orphan_is_a_free_shard_that_a_sink_has_not_all_of(tmp_path: Path) -> None:
-    settings = Settings(log=LogSettings(dir=str(tmp_path)), sink=(FileSink(dir="unused"),))
+    settings = Settings(log=LogSettings(dir=str(tmp_path)), sink=(FileSinkSettings(dir="unused"),))
     log = Log(str(tmp_path / "00"))
     assert orphans(settings) == {}, "it is held"
     log.commit(b'{"n":1}\n', 1)

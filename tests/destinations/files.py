@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import zstandard
 
-from collector.ship.archive import FOLDER
+from collector.ship.stores.archive import FOLDER
 
 
 class Files:

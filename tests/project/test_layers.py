@@ -1,31 +1,89 @@
 """Who may import whom and call what, read from the source itself.
 
-Every case is of a module that its rule is about: a case that asserts nothing for its module would be no test.
+`LAYERS` is the table of the layers. A module has the row of the longest prefix of its name, and may import what
+is below the prefix of its own row and below those that the row names.
 """
 
 import ast
-import importlib.util
 from pathlib import Path
 
 import pytest
 
 _ROOT = Path(__file__).parents[2]
 _MODULES = sorted(path for package in ("wal", "collector") for path in (_ROOT / package).rglob("*.py"))
+_BOTTOM = ("collector.errors", "collector.settings", "wal")
+LAYERS = {
+    "wal": (),
+    "collector.errors": (),
+    "collector.notices": (),
+    "collector.acknowledgements": (),
+    "collector.long_work": (),
+    "collector.http": ("collector.errors", "collector.notices", "collector.settings", "wal.errors"),
+    "collector.settings": ("collector.errors", "wal"),
+    "collector.registry": ("collector.ingest.rate", "collector.settings"),
+    "collector.relay_marks": ("collector.errors", "wal"),
+    "collector.relays": ("collector.errors", "collector.relay_marks", "wal"),
+    "collector.dead_letters": (
+        "collector.errors",
+        "collector.ingest.nesting",
+        "collector.long_work",
+        "collector.notices",
+        "wal",
+    ),
+    "collector.dead_letters.of_sinks": ("collector.dead_letters", "collector.errors", "collector.ship.batch"),
+    "collector.dead_letters.redrive": (
+        *_BOTTOM,
+        "collector.dead_letters",
+        "collector.ingest",
+        "collector.registry",
+        "collector.shards",
+    ),
+    "collector.ingest": (
+        *_BOTTOM,
+        "collector.acknowledgements",
+        "collector.dead_letters.writer",
+        "collector.long_work",
+        "collector.notices",
+        "collector.http",
+        "collector.registry",
+        "collector.relay_marks",
+    ),
+    "collector.ship": (*_BOTTOM, "collector.acknowledgements", "collector.dead_letters.reader"),
+    "collector.ship.sinks": ("collector.errors", "collector.settings", "collector.ship"),
+    "collector.shards": (*_BOTTOM, "collector.acknowledgements", "collector.ship"),
+    "collector.shards.opening": (
+        "collector.dead_letters",
+        "collector.notices",
+        "collector.settings",
+        "collector.shards",
+        "wal",
+    ),
+    "collector.app": ("collector", "wal"),
+    "collector.asgi": ("collector.app", "collector.errors", "collector.server.exit_codes", "collector.settings"),
+    "collector.server": ("collector", "wal"),
+    "collector.cli": ("collector", "wal"),
+}
+LIBRARIES = {
+    "aiohttp": ("collector.ship.sinks.http",),
+    "confluent_kafka": ("collector.ship.sinks.kafka",),
+    "httptools": ("collector.http",),
+    "msgspec": ("collector",),
+    "obstore": ("collector.ship.sinks.objects",),
+    "pyarrow": ("collector.ship.formats.parquet",),
+    "starlette": ("collector.app", "collector.asgi", "collector.http.asgi"),
+    "uvicorn": ("collector.server.worker",),
+}
+"""The prefixes of modules that may import a library."""
 _PURE = {
     *(f"wal/{name}.py" for name in ("format", "retention", "room")),
     *(f"collector/ingest/{name}.py" for name in ("decode", "session", "redirect", "cors", "responses", "envelope")),
     *(f"collector/ingest/{name}.py" for name in ("admission", "client", "cookie", "privacy", "query", "rate")),
     *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
-    *(f"collector/{name}.py" for name in ("notices", "server/backoff", "settings_faults", "ship/credentials")),
+    "collector/server/backoff.py",
+    *(f"collector/settings/{name}.py" for name in ("faults", "fields", "templates")),
+    *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
+    "collector/notices.py",
 }
-_FORBIDDEN = {
-    "wal/": ("collector", "starlette", "uvicorn", "msgspec"),
-    "collector/ingest/": ("collector.ship", "collector.app", "collector.cli", "collector.shard"),
-    "collector/http/": ("collector.ingest", "collector.ship", "collector.app", "collector.cli", "collector.registry"),
-    "collector/ship/": ("collector.ingest", "collector.app", "collector.cli", "collector.shard"),
-    "collector/ship/sinks/": ("starlette", "wal"),
-}
-_MAY_KNOW_BOTH_SIDES = {f"collector/{name}.py" for name in ("app", "cli", "shard")}
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
 
 
@@ -62,29 +120,57 @@ def _is_below(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
 
-def _below(*folders: str) -> list[Path]:
-    return [path for path in _MODULES if _name(path).startswith(folders)]
+def _module(path: Path) -> str:
+    """The name that a file is imported by; of a package's own file that of the package."""
+    return ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _of_one_side() -> list[Path]:
-    """The modules of neither way that data goes, but for those that may know both."""
-    ways = _below("collector/ingest/", "collector/ship/")
-    return [path for path in _MODULES if path not in ways and _name(path) not in _MAY_KNOW_BOTH_SIDES]
+_NAMES = {_module(path) for path in _MODULES}
 
 
-@pytest.mark.parametrize(
-    ("name", "packages"),
-    [(_name(path), packages) for folder, packages in _FORBIDDEN.items() for path in _below(folder)],
-)
-def test_a_module_imports_nothing_of_a_layer_that_it_must_not_know(name: str, packages: tuple[str, ...]) -> None:
-    path = _ROOT / name
-    assert [each for each in _imports(path) if any(_is_below(each, package) for package in packages)] == []
+def _row(module: str) -> str:
+    """The prefix of the row that a module has."""
+    return max((prefix for prefix in LAYERS if _is_below(module, prefix)), key=len, default="")
 
 
-@pytest.mark.parametrize("folder", _FORBIDDEN)
-def test_a_rule_is_about_modules_and_packages_that_there_are(folder: str) -> None:
-    assert _below(folder)
-    assert [package for package in _FORBIDDEN[folder] if importlib.util.find_spec(package) is None] == []
+def _ours(path: Path) -> set[str]:
+    """Every module of our own that a file imports, but for the package `collector`, which holds nothing."""
+    ours = [each for each in _imports(path) if _is_below(each, "wal") or _is_below(each, "collector")]
+    return {_known(each) for each in ours} - {"collector"}
+
+
+def _known(name: str) -> str:
+    """The longest prefix of a dotted name that is a module."""
+    while name not in _NAMES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def _below(folder: str) -> list[Path]:
+    return [path for path in _MODULES if _name(path).startswith(folder)]
+
+
+@pytest.mark.parametrize("path", [each for each in _MODULES if _module(each) != "collector"], ids=_name)
+def test_a_module_imports_no_layer_that_it_must_not_know(path: Path) -> None:
+    row = _row(_module(path))
+    assert row, "a module belongs to a layer: give it a row"
+    allowed = (row, *LAYERS[row])
+    assert [each for each in _ours(path) if not any(_is_below(each, prefix) for prefix in allowed)] == []
+
+
+@pytest.mark.parametrize("row", LAYERS)
+def test_a_row_names_what_its_modules_import_and_no_more(row: str) -> None:
+    modules = [path for path in _MODULES if _row(_module(path)) == row]
+    assert modules
+    imported = {each for path in modules for each in _ours(path)}
+    assert [each for each in LAYERS[row] if not any(_is_below(name, each) for name in imported)] == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_is_imported_where_it_belongs(library: str) -> None:
+    importers = [_module(path) for path in _MODULES if any(_is_below(each, library) for each in _imports(path))]
+    assert importers
+    assert [each for each in importers if not any(_is_below(each, prefix) for prefix in LIBRARIES[library])] == []
 
 
 @pytest.mark.parametrize("name", sorted(_PURE))
@@ -96,13 +182,10 @@ def test_a_pure_module_asks_neither_clock_nor_disk_nor_loop(name: str) -> None:
     "path", [each for each in _below("collector/ship/sinks/") if each.stem != "__init__"], ids=_name
 )
 def test_a_sink_imports_no_other_sink(path: Path) -> None:
-    assert [each for each in _imports(path) if _is_below(each, "collector.ship.sinks")] == []
-
-
-@pytest.mark.parametrize("path", _of_one_side(), ids=_name)
-def test_only_the_root_knows_both_ways_that_data_goes(path: Path) -> None:
-    knows = {side for side in ("ingest", "ship") for each in _imports(path) if _is_below(each, f"collector.{side}")}
-    assert len(knows) < 2
+    sinks = _ROOT / "collector/ship/sinks"
+    own = f"collector.ship.sinks.{path.relative_to(sinks).with_suffix('').parts[0]}"
+    others = [each for each in _imports(path) if _is_below(each, "collector.ship.sinks") and not _is_below(each, own)]
+    assert others == []
 
 
 @pytest.mark.parametrize("call", _DISK_CALLS)

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 import zstandard
 
-from collector import config
 from collector.http.status import STATUS
 from collector.ingest.privacy import ADDRESSES, USER_AGENTS
+from collector.settings import Settings
+from collector.settings.sinks import SINK_KINDS, SinkSettings, sink_settings
 from tests.collector.ship.batches import record
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
 
@@ -107,21 +108,24 @@ def settings_table() -> list[tuple[str, str, str]]:
 
 def _groups() -> Iterator[tuple[str, type[msgspec.Struct]]]:
     """The settings by their place in the file; of the sinks, a group for each type."""
-    for field in msgspec.structs.fields(config.Settings):
-        if not get_args(field.type):
-            yield field.name, field.type
+    for field in msgspec.structs.fields(Settings):
+        if field.name == "sink":
+            yield from ((f"sink[{kind}]", sink_settings(kind)) for kind in SINK_KINDS)
+        elif get_args(field.type):
+            yield f"{field.name}[]", get_args(field.type)[0]
         else:
-            (kind, *_) = get_args(field.type)
-            for each in get_args(kind) or (kind,):
-                tag = each.__struct_config__.tag
-                yield (f"{field.name}[{tag}]" if tag else f"{field.name}[]"), each
+            yield field.name, field.type
 
 
 def _rows(group: str, kind: type[msgspec.Struct]) -> Iterator[tuple[str, str, str]]:
+    """Of a sink its own settings come first, and of those the required ones."""
     hints = get_type_hints(kind, include_extras=True)
     if tag := kind.__struct_config__.tag:
         yield f"{group}.type", f'`"{tag}"`', (kind.__doc__ or "").strip()
-    for field in msgspec.structs.fields(kind):
+    fields = list(msgspec.structs.fields(kind))
+    if issubclass(kind, SinkSettings):
+        fields.sort(key=lambda field: (field.name in SinkSettings.__struct_fields__, not field.required))
+    for field in fields:
         meta = next(each for each in reversed(get_args(hints[field.name])) if isinstance(each, msgspec.Meta))
         yield f"{group}.{field.name}", _shown(field), meta.description or ""
 

@@ -1,26 +1,48 @@
 """The file sink: `dir/date=YYYY-MM-DD/hour=HH/<log_id>-<first>-<last>.<format>`, UTC, by when a block was committed."""
 
-from typing import Final
+import os
+from typing import Annotated, Final, Self
 
-from collector import sink_config
-from collector.ship.archive import Archive
+from msgspec import Meta
+from msgspec.structs import replace
+
+from collector.settings.fields import Text
+from collector.settings.sinks import FlushBytes, FlushSeconds, SinkName
 from collector.ship.batch import Batch
-from collector.ship.folder import Folder
 from collector.ship.mark import Resumption
+from collector.ship.stores.archive import Archive, ArchiveSettings
+from collector.ship.stores.folder import Folder
 
 _PARTITION: Final = "date={date}/hour={hour}"
+
+
+class FileSinkSettings(ArchiveSettings, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="file"):
+    """Events as files, by date and hour."""
+
+    dir: Annotated[Text, Meta(description="folder of date=…/hour=…/")]
+    name: SinkName = "file"
+    flush_bytes: FlushBytes = 8 << 20
+    flush_seconds: FlushSeconds = 5.0
+
+    def relative_to(self, folder: str) -> Self:
+        """With `dir` relative to the folder of the settings file."""
+        return replace(self, dir=os.path.join(folder, self.dir)) if self.dir else self
+
+    def folders(self) -> dict[str, str]:
+        """The folder of the files."""
+        return {"dir": self.dir} if self.dir else {}
 
 
 class FileSink:
     """Writes each batch as one file an hour."""
 
-    def __init__(self, settings: sink_config.FileSink, consumer: str) -> None:
+    def __init__(self, settings: FileSinkSettings, consumer: str) -> None:
         """Raises BadSettings."""
         self._folder = Folder(settings.dir)
         self._archive = Archive(self._folder, settings, consumer)
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
-        """Create the directory, and look up how far the files in it go. Raises SinkError."""
+        """Create the directory, and look up its mark. Raises SinkError."""
         await self._folder.open()
         return await self._archive.open(log_id, sequence)
 

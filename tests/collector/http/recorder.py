@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from uvicorn.server import ServerState
 
-from collector.config import Limits
 from collector.http.connection import Connection
 from collector.http.connections import STATE, Connections
 from collector.http.in_flight import InFlight
@@ -14,6 +13,7 @@ from collector.http.response import Pending, Response, json_response
 from collector.http.routes import Routes
 from collector.http.status import refusal_of
 from collector.notices import Notices
+from collector.settings import Limits
 from tests.collector.silent_transport import SilentTransport
 
 BODY_LIMIT = 100_000

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import pytest
 from starlette.types import Message, Receive, Scope
 
-from collector.config import Limits
 from collector.http.asgi import AsgiFace, head_of
 from collector.http.in_flight import InFlight
 from collector.http.routes import Routes
+from collector.settings import Limits
 from tests.collector.http.recorder import BODY_LIMIT, Recorder
 
 LIMITS = Limits(body_seconds=0.05)

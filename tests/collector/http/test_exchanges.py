@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from collector.config import Limits
+from collector.settings import Limits
 from tests.collector.http.recorder import BODY_LIMIT, Worker
 
 

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from collector import config
-from collector.confirmations import Confirmations
+from collector.acknowledgements import Acknowledgements
+from collector.settings import PropertySettings
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 
 EVENT = b'{"ea":"click"}'
 BATCH = b'[{"ea":"click"},{"ea":"view"}]'
-Play = Callable[[Logs, Confirmations], Awaitable[None]]
+Play = Callable[[Logs, Acknowledgements], Awaitable[None]]
 QUERY = "portal_id=1&prop_id=2&resp_type="
 
 
 def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: float = 60.0) -> tuple[Got, Logs]:
     """The answer that one request gets while `play` does what the sink would."""
-    prop = config.Property(
+    prop = PropertySettings(
         portal_id=1,
         prop_id=2,
         required=("ea",),
@@ -30,7 +30,7 @@ def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: 
     )
 
     async def run() -> tuple[Got, Logs]:
-        kafka = Confirmations()
+        kafka = Acknowledgements()
         async with live_intake(folder, confirmations={"kafka": kafka}) as logs:
             asked = asyncio.create_task(ask(endpoint(logs, prop), "GET" if body is None else "POST", query, body))
             await play(logs, kafka)
@@ -46,23 +46,23 @@ async def _stored(logs: Logs, events: int) -> None:
         await asyncio.sleep(0)
 
 
-async def _ships(logs: Logs, sink: Confirmations) -> None:
+async def _ships(logs: Logs, sink: Acknowledgements) -> None:
     await _stored(logs, 1)
     sink.move(10)
 
 
-async def _sleeps(logs: Logs, sink: Confirmations) -> None:
+async def _sleeps(logs: Logs, sink: Acknowledgements) -> None:
     await _stored(logs, 1)
     sink.move(1)
 
 
-async def _refuses(logs: Logs, sink: Confirmations) -> None:
+async def _refuses(logs: Logs, sink: Acknowledgements) -> None:
     await _stored(logs, 1)
     sink.refuse(1)
     sink.move(10)
 
 
-async def _is_ahead(logs: Logs, sink: Confirmations) -> None:
+async def _is_ahead(logs: Logs, sink: Acknowledgements) -> None:
     sink.move(10)
 
 
@@ -104,8 +104,8 @@ def test_a_click_goes_on_and_says_what_is_true_of_its_event(tmp_path: Path) -> N
 
 def test_nobody_waits_for_head(tmp_path: Path) -> None:
     async def run() -> Got:
-        prop = config.Property(1, 2, required=("ea",), ack="shipped", ack_sink="kafka")
-        async with live_intake(tmp_path, confirmations={"kafka": Confirmations()}) as logs:
+        prop = PropertySettings(1, 2, required=("ea",), ack="shipped", ack_sink="kafka")
+        async with live_intake(tmp_path, confirmations={"kafka": Acknowledgements()}) as logs:
             return await ask(endpoint(logs, prop), "HEAD", QUERY + "json&ea=view")
 
     assert asyncio.run(run()).status == 200
@@ -113,7 +113,7 @@ def test_nobody_waits_for_head(tmp_path: Path) -> None:
 
 def test_those_who_wait_hear_of_their_own_events_and_leave_nothing_behind() -> None:
     async def run() -> list[bool | BaseException]:
-        sink = Confirmations()
+        sink = Acknowledgements()
         waiting = [asyncio.ensure_future(sink.wait(n, n)) for n in (3, 1, 2, 9)]
         await asyncio.sleep(0)
         sink.refuse(2)

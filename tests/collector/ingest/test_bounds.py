@@ -10,11 +10,11 @@ from typing import Final
 import pytest
 import zstandard
 
-from collector.config import Limits, Property
 from collector.ingest.envelope import Visit, envelope, room_for_headers, shared_members_of
 from collector.ingest.session import Session
 from collector.ingest.target import Face, Target
 from collector.long_work import LongWork
+from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake, request_of
 from tests.collector.properties import prepared
 from tests.running import read_log
@@ -63,7 +63,7 @@ def _events_in(body: bytes) -> int:
 Send = Callable[..., Awaitable[Got]]
 
 
-def _serve(folder: Path, use: Callable[[Logs, Send], Awaitable[None]], *props: Property) -> None:
+def _serve(folder: Path, use: Callable[[Logs, Send], Awaitable[None]], *props: PropertySettings) -> None:
     async def run() -> None:
         async with live_intake(folder) as logs:
             served = endpoint(logs, *props)
@@ -81,7 +81,7 @@ def _bytes_of(folder: Path) -> int:
 @pytest.mark.parametrize("name", BODIES)
 def test_a_request_adds_its_body_512_bytes_an_event_and_8_kib(tmp_path: Path, name: str, agent: str) -> None:
     body, headers = BODIES[name]
-    prop = Property(33167, 2, source="s" * 64, required=("ea",), ip="full")
+    prop = PropertySettings(33167, 2, source="s" * 64, required=("ea",), ip="full")
 
     async def use(logs: Logs, send: Send) -> None:
         sent = {"content_type": "application/json", "user_agent": AGENTS[agent], "referer": AGENTS[agent], **headers}
@@ -114,7 +114,7 @@ def test_in_a_batch_ordinary_headers_are_whole_and_long_ones_cut(tmp_path: Path)
         assert set(kept[:100]) == {agent}
         assert 100 < len(kept[-1]) < 512
 
-    _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
+    _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",)))
 
 
 def test_in_a_batch_a_long_user_agent_leaves_the_referer_whole_and_the_other_way_round(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_in_a_batch_a_long_user_agent_leaves_the_referer_whole_and_the_other_way
         assert {record["referer"] for record in logs.stored[:100]} == {"https://shop.example.com/"}
         assert {record["user_agent"] for record in logs.stored[100:]} == {"till/1"}
 
-    _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
+    _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",)))
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
@@ -140,7 +140,7 @@ def test_a_body_that_inflates_beyond_its_ratio_is_refused(
         answer = await send("POST", PAIR, body, content_type="application/json", content_encoding=encoding)
         assert answer.status == status
 
-    _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
+    _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",)))
 
 
 def test_a_batch_of_millions_of_elements_is_refused_before_they_are_made(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_batch_of_millions_of_elements_is_refused_before_they_are_made(tmp_pat
         answer = await send("POST", PAIR, b"\n" * 4_000_000 + b"{}", **NDJSON)
         assert (answer.status, b"lines" in answer.body) == (413, True)
 
-    _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
+    _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",)))
 
 
 def test_records_of_a_batch_in_slices_stand_where_their_ids_say(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_records_of_a_batch_in_slices_stand_where_their_ids_say(tmp_path: Path) 
             if answer["type"] == "batch":
                 assert [by_id[each].get("n") for each in answer["ids"]] == [n for n in range(200) if n % 7]
 
-    _serve(tmp_path, use, Property(33167, 2, required=("ea",)))
+    _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",)))
 
 
 # Rates
@@ -180,7 +180,7 @@ def test_a_batch_of_junk_does_not_use_up_the_rate_of_a_property(tmp_path: Path) 
         assert (await send("POST", PAIR, junk, content_type="application/json")).status == 400
         assert (await send("POST", PAIR, b'{"ea":"a"}', content_type="application/json")).status == 200
 
-    _serve(tmp_path, use, Property(33167, 2, required=("ea",), events_per_second=10))
+    _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",), events_per_second=10))
 
 
 def test_a_batch_larger_than_the_rate_is_refused_whole_and_locks_nobody_out(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_batch_larger_than_the_rate_is_refused_whole_and_locks_nobody_out(tmp_
         assert logs.stored == []
         assert (await send("POST", PAIR, json.dumps([{"ea": "a"}] * 10).encode())).status == 200
 
-    _serve(tmp_path, use, Property(33167, 2, required=("ea",), events_per_second=10))
+    _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",), events_per_second=10))
 
 
 @pytest.mark.parametrize("bad", [b"{}", b"{", b"[{},7]"])
@@ -206,11 +206,11 @@ def test_refused_events_over_their_rate_get_429_and_good_ones_pass(tmp_path: Pat
         assert (await send("POST", PAIR, b'{"ea":"a"}', content_type="application/json")).status == 200
         assert len(logs.dead) == letters
 
-    _serve(tmp_path, use, Property(33167, 2, required=("ea",), rejects_per_second=0.001))
+    _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",), rejects_per_second=0.001))
 
 
 def test_a_rate_for_refused_events_is_there_where_none_is_set() -> None:
-    assert Property(1, 2).rejects_per_second > 0
+    assert PropertySettings(1, 2).rejects_per_second > 0
     assert Limits().inflation_ratio == 100
 
 
@@ -222,7 +222,7 @@ def test_batches_with_one_good_event_do_not_escape_the_rate_of_refused_events(tm
         assert (codes[0], codes[-1]) == ("invalid_event", "rate_limited")
         assert len(logs.stored) == 8
 
-    _serve(tmp_path, use, Property(33167, 2, required=("ea",), rejects_per_second=1000))
+    _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",), rejects_per_second=1000))
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -233,7 +233,7 @@ def test_a_rate_holds_for_bodies_that_come_after_their_headers(tmp_path: Path, a
         statuses = [answer.status for answer in answers]
         assert statuses.count(200) == 10
 
-    _serve(tmp_path, use, Property(33167, 2, required=("ea",), events_per_second=10))
+    _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",), events_per_second=10))
 
 
 def test_few_long_bodies_are_in_work_at_a_time() -> None:
@@ -277,4 +277,4 @@ def test_the_verdicts_of_a_batch_are_not_far_longer_than_a_batch(tmp_path: Path)
         assert len({verdict["index"] for verdict in verdicts}) == 1000
         assert len(verdicts) == 100 * 5 + 900
 
-    _serve(tmp_path, use, Property(33167, 2))
+    _serve(tmp_path, use, PropertySettings(33167, 2))

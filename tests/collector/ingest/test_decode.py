@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from collector.config import Limits
 from collector.errors import BadEvent, Fault, TooLarge
 from collector.ingest.decode import Event, batch_in, decode_event
+from collector.settings import Limits
 
 REQUIRED = ("ea", "ec", "sid", "aid", "uid")
 LIMITS = Limits(event_bytes=1 << 20)

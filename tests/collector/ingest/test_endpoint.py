@@ -10,22 +10,27 @@ from urllib.parse import quote
 
 import pytest
 
-from collector.config import Limits, Property
 from collector.http.response import Pending, response_of
 from collector.ingest.redirect import Signer
 from collector.ingest.request import EventRequest
+from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import SECRET, Got, Logs, ask, endpoint, head_for, live_intake
 from tests.wal.faulty_files import FaultyFiles
 
 PAIR = "portal_id=1&prop_id=2&resp_type=json"
 FORM = "application/x-www-form-urlencoded"
-WEB = Property(1, 2, required=("ea",), origins=("https://shop.example.com",), redirect_hosts=("shop.example.com",))
-KEYED = Property(1, 2, required=("ea",), write_keys=("env:OLD_KEY", "env:NEW_KEY"))
+WEB = PropertySettings(
+    1, 2, required=("ea",), origins=("https://shop.example.com",), redirect_hosts=("shop.example.com",)
+)
+KEYED = PropertySettings(1, 2, required=("ea",), write_keys=("env:OLD_KEY", "env:NEW_KEY"))
 Ask = Callable[..., Awaitable[Got]]
 
 
 def _serve(
-    folder: Path, use: Callable[[Logs, Ask], Awaitable[None]], prop: Property = WEB, limits: Limits | None = None
+    folder: Path,
+    use: Callable[[Logs, Ask], Awaitable[None]],
+    prop: PropertySettings = WEB,
+    limits: Limits | None = None,
 ) -> None:
     """Use an endpoint for one property; its `ask` takes method, query, body and headers."""
 
@@ -154,7 +159,7 @@ def test_a_property_over_its_rate_is_told_when_to_come_again(tmp_path: Path) -> 
         assert int(dict(answer.headers)[b"retry-after"]) >= 1
         assert len(logs.stored) == 1
 
-    _serve(tmp_path, use, Property(1, 2, required=("ea",), events_per_second=0.001))
+    _serve(tmp_path, use, PropertySettings(1, 2, required=("ea",), events_per_second=0.001))
 
 
 # The order of the checks
@@ -252,7 +257,7 @@ def test_a_session_goes_on_by_the_cookie_and_the_query_comes_first(tmp_path: Pat
 
 
 SCRIPT = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors", "sec_fetch_dest": "script"}
-OPEN = Property(1, 2, required=("ea",))
+OPEN = PropertySettings(1, 2, required=("ea",))
 
 
 @pytest.mark.parametrize("face", ["javascript", "json"])
@@ -382,7 +387,7 @@ def test_a_refusal_that_an_operator_must_know_of_is_counted_for_the_process_log(
         assert logs.notices.due(0) == [told]
 
     origins = ("https://shop.example.com",)
-    _serve(tmp_path, use, Property(1, 2, required=("ea",), origins=origins, events_per_second=0.001))
+    _serve(tmp_path, use, PropertySettings(1, 2, required=("ea",), origins=origins, events_per_second=0.001))
 
 
 def test_shedding_is_told_with_its_reason(tmp_path: Path) -> None:
@@ -394,7 +399,7 @@ def test_shedding_is_told_with_its_reason(tmp_path: Path) -> None:
         assert line.startswith("requests are shed with 503: 3 (")
         assert "stopping" in line
 
-    _serve(tmp_path, use, Property(1, 2, required=("ea",)))
+    _serve(tmp_path, use, PropertySettings(1, 2, required=("ea",)))
 
 
 def test_a_click_whose_event_is_not_stored_is_counted(tmp_path: Path) -> None:
@@ -403,4 +408,4 @@ def test_a_click_whose_event_is_not_stored_is_counted(tmp_path: Path) -> None:
         assert (await ask("GET", f"portal_id=1&prop_id=2{to}&ec=click")).status == 302
         assert logs.notices.due(0) == ["clicks redirected although their events were not stored, of property 1/2: 1"]
 
-    _serve(tmp_path, use, Property(1, 2, required=("ea",), redirect_hosts=("shop.example.com",)))
+    _serve(tmp_path, use, PropertySettings(1, 2, required=("ea",), redirect_hosts=("shop.example.com",)))

@@ -8,13 +8,13 @@ from ipaddress import ip_network
 import pytest
 import zstandard
 
-from collector.config import Property
 from collector.errors import TooLarge
 from collector.http.inflate import inflate
 from collector.ingest.client import client_of
 from collector.ingest.redirect import Signer
 from collector.ingest.target import Targets
 from collector.registry import Registry
+from collector.settings import PropertySettings
 
 _LIMIT = 5 << 20
 _ZLIB = zlib.compress(b"")
@@ -49,6 +49,6 @@ def test_a_hop_that_is_far_longer_than_an_address_is_not_looked_at(hop: str, hea
 
 
 def test_a_fault_is_raised_once_and_holds_on_to_no_request() -> None:
-    targets = Targets(Registry([Property(1, 1)]), Signer(b"s" * 64), lambda: 0)
+    targets = Targets(Registry([PropertySettings(1, 1)]), Signer(b"s" * 64), lambda: 0)
     faults = [targets.find(b"portal_id=1&prop_id=1&resp_type=x")[0].fault for _ in range(2)]
     assert faults[0] is not faults[1]

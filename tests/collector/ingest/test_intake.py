@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from msgspec.structs import astuple, replace
 
-from collector.config import Limits
 from collector.errors import BadEvent, BadTarget, NotAClick, Refusal, Rejected, TooLarge
 from collector.http.response import Response
 from collector.ingest.envelope import Visit
@@ -19,6 +18,7 @@ from collector.ingest.request import EventRequest
 from collector.ingest.session import Session
 from collector.ingest.target import Face, Target
 from collector.registry import Property
+from collector.settings import Limits
 from tests.collector.live_intake import NOW_MS, SESSIONS, Logs, live_intake, pairs_of, request_of
 from tests.collector.properties import prepared
 
@@ -164,7 +164,7 @@ def test_what_is_refused_for_its_content_is_a_dead_letter_and_no_record(
         error = await _refused(logs, request_, body, is_ndjson=is_ndjson)
         assert error.refusal.code == kind.code
         (letter,) = logs.letters
-        assert (letter.body, letter.letter.reason) == (body.strip() or body, error.refusal.message)
+        assert (letter.body, letter.record.reason) == (body.strip() or body, error.refusal.message)
         assert logs.stored == []
 
     _run(tmp_path, use)

@@ -20,7 +20,6 @@ from uvicorn.server import ServerState
 
 import collector
 import wal
-from collector.config import Limits, Property
 from collector.http.connection import Connection
 from collector.http.connections import STATE, Connections
 from collector.http.exchange import Exchange
@@ -30,8 +29,9 @@ from collector.http.response import Pending
 from collector.http.routes import Routes
 from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.envelope import Visit
-from collector.ingest.outcome import AllRefused, Batch, StoredBatch
+from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.notices import Notices
+from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import endpoint, live_intake
 from tests.collector.silent_transport import SilentTransport
 
@@ -40,9 +40,9 @@ PAIR: Final = "portal_id=1&prop_id=2&resp_type=json"
 JSON: Final = ("content-type: application/json",)
 LIMITS: Final = Limits(body_bytes=64 << 10, event_bytes=4096, batch_events=50, in_flight_bytes=8 << 20)
 PROPERTIES: Final = (
-    Property(1, 2, required=("ea",), origins=("https://shop.example.com",), rejects_per_second=1e9),
-    Property(1, 3, required=("ea",), rejects_per_second=0.001),
-    Property(1, 4, required=("ea",), events_per_second=0.001),
+    PropertySettings(1, 2, required=("ea",), origins=("https://shop.example.com",), rejects_per_second=1e9),
+    PropertySettings(1, 3, required=("ea",), rejects_per_second=0.001),
+    PropertySettings(1, 4, required=("ea",), events_per_second=0.001),
 )
 
 
@@ -153,7 +153,7 @@ def _kept() -> int:
         Exchange,
         Request,
         Pending,
-        Batch,
+        EventBatch,
         StoredBatch,
         AllRefused,
         Visit,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.config import Limits, Property
-from collector.dead_letters import Form
+from collector.dead_letters.writer import Form
 from collector.ingest.privacy import ADDRESSES, USER_AGENTS, IpRule, scrub, scrub_raw
+from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import ask, endpoint, live_intake
 
 PAIR = "portal_id=1&prop_id=2&resp_type=json"
@@ -279,7 +279,7 @@ def test_addresses_beyond_those_that_are_read_are_removed() -> None:
 def test_a_letter_of_what_can_not_be_parsed_has_the_reason_alone(tmp_path: Path) -> None:
     async def run() -> None:
         async with live_intake(tmp_path) as logs:
-            served = endpoint(logs, Property(1, 2, required=("ea",), ip="drop"))
+            served = endpoint(logs, PropertySettings(1, 2, required=("ea",), ip="drop"))
             await ask(served, "POST", PAIR, b'{"ip":"203.0.113.7"')
             batch = b'{"ea":"a"}\n{"ip":"203.0.113.7"'
             await ask(served, "POST", PAIR, batch, content_type="application/x-ndjson")
@@ -292,7 +292,7 @@ def test_a_letter_of_what_can_not_be_parsed_has_the_reason_alone(tmp_path: Path)
 def test_a_property_that_keeps_no_address_stores_none_from_any_part_of_a_request(
     tmp_path: Path, body: bytes | None
 ) -> None:
-    prop = Property(1, 2, required=("ea",), ip="drop", user_agent="drop")
+    prop = PropertySettings(1, 2, required=("ea",), ip="drop", user_agent="drop")
     query = PAIR if body else PAIR + '&ea=a&ua=A/1&context={"ip":"203.0.113.7"}'
 
     async def run() -> None:
@@ -319,7 +319,7 @@ def test_a_property_that_keeps_all_stores_the_event_byte_for_byte(tmp_path: Path
 
     async def run() -> None:
         async with live_intake(tmp_path) as logs:
-            served = endpoint(logs, Property(1, 2, required=("ea",)))
+            served = endpoint(logs, PropertySettings(1, 2, required=("ea",)))
             for body in (event, b"[%b]" % event):
                 assert (await ask(served, "POST", PAIR, body)).status == 200
 

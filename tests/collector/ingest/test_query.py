@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collector.config import Limits
 from collector.ingest.decode import decode_event
 from collector.ingest.query import (
     PARAMETERS,
@@ -19,6 +18,7 @@ from collector.ingest.query import (
     warnings_of,
     without_secrets,
 )
+from collector.settings import Limits
 
 
 def _event(query: bytes) -> dict[str, Any]:

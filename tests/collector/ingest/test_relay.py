@@ -10,12 +10,12 @@ from hashlib import blake2b
 import pytest
 from starlette.types import Message, Scope
 
-from collector.config import Limits
 from collector.errors import RelayBlocked
 from collector.http.asgi import AsgiFace
 from collector.http.in_flight import InFlight
 from collector.http.routes import Routes
 from collector.ingest.relay import RelayEndpoint
+from collector.settings import Limits
 
 KEY = b"key-a-0123456789abcdef"
 NODE = "00000000000000aa"

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from collector import config
 from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.responses import GIF
+from collector.settings import PropertySettings
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 from tests.running import PATIENCE_SECONDS
 from tests.wal.faulty_files import FaultyFiles
 from wal.errors import LogPoisoned
 
 EVENT = json.dumps({"ea": "click", "ec": "c", "sid": 1, "aid": "a", "uid": "u"}).encode()
-PROPERTY = config.Property(portal_id=1, prop_id=2, redirect_hosts=("shop.example.com",))
+PROPERTY = PropertySettings(portal_id=1, prop_id=2, redirect_hosts=("shop.example.com",))
 CLICK = "&redirect_url=https%3A%2F%2Fshop.example.com%2F"
 FACES = ("javascript", "json", "pixel")
 

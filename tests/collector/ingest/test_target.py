@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector import config
 from collector.errors import BadRedirect, BadTarget, NotAClick, NotFound, Rejected
 from collector.ingest.query import parse_pairs
 from collector.ingest.redirect import Signer
 from collector.ingest.target import Face, Target, Targets, parse_target, redirect_fault
 from collector.registry import Property, Registry
+from collector.settings import PropertySettings
 
-PROPERTIES = [config.Property(33167, 2, redirect_hosts=("shop.example.com",)), config.Property(1, 1)]
+PROPERTIES = [PropertySettings(33167, 2, redirect_hosts=("shop.example.com",)), PropertySettings(1, 1)]
 REGISTRY = Registry(PROPERTIES)
 SIGNER = Signer(b"s" * 64)
 NOW_MS = 1_700_000_000_999
@@ -46,7 +46,7 @@ def _faults(target: Target) -> list[str]:
 class CountingRegistry(Registry):
     """Counts how often a query was understood anew."""
 
-    def __init__(self, properties: Iterable[config.Property] = PROPERTIES) -> None:
+    def __init__(self, properties: Iterable[PropertySettings] = PROPERTIES) -> None:
         super().__init__(properties)
         self.asked = 0
 
@@ -197,7 +197,7 @@ def test_the_cache_forgets_under_ten_thousand_distinct_queries() -> None:
 
 
 def test_as_many_properties_as_there_are_all_stay_known() -> None:
-    registry = CountingRegistry([config.Property(1, number) for number in range(1, 6_001)])
+    registry = CountingRegistry([PropertySettings(1, number) for number in range(1, 6_001)])
     targets = _targets(registry)
     for _ in range(2):
         for number in range(1, 6_001):

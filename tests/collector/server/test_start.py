@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import Limits, Property, Settings
 from collector.server.start import start_warnings
-from collector.sink_config import FileSink
+from collector.settings import Limits, PropertySettings, Settings
+from collector.ship.sinks.file import FileSinkSettings
 from tests.running import PATIENCE_SECONDS, running
 
 
 def _settings(**changes: object) -> Settings:
-    everything: dict[str, object] = {"property": (Property(1, 2),), "sink": (FileSink(dir="events"),), **changes}
+    everything: dict[str, object] = {
+        "property": (PropertySettings(1, 2),),
+        "sink": (FileSinkSettings(dir="events"),),
+        **changes,
+    }
     return Settings(**everything)  # type: ignore[arg-type]
 
 

@@ -11,12 +11,13 @@ import sys
 from collections import Counter
 from typing import Any
 
-from collector import shard
-from collector.config import load_settings
-from collector.dead_letters import DeadLetters, HourlyBudget
-from collector.graveyard import SinkLetters
+from collector.dead_letters.budget import HourlyBudget
+from collector.dead_letters.of_sinks import SinkDeadLetters
+from collector.dead_letters.writer import DeadLetters
 from collector.notices import Notices
-from collector.shard import Shard, open_log
+from collector.settings import load_settings
+from collector.shards import shard
+from collector.shards.shard import Shard, open_log
 from collector.ship import shipper, sinks
 from collector.ship.batch import Batch
 from collector.ship.sinks import Sink
@@ -64,7 +65,7 @@ def _armed(step: str, number: int) -> None:
 async def _ship(folder: str) -> None:
     settings = load_settings(os.path.join(folder, "collector.toml"))
     dead = Committer(open_log(settings, os.path.join(settings.dead_letters.dir, "00")))
-    letters = SinkLetters(
+    letters = SinkDeadLetters(
         DeadLetters(dead, HourlyBudget(_DEAD_BYTES_PER_HOUR, 1, now_ms), Notices()), settings.dead_letters.dir
     )
     ours = Shard(settings, open_log(settings, os.path.join(settings.log.dir, "00")), letters)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ship.batch import Batch, Cut, Part, part_of
+from collector.ship.batch import Batch, BatchBuilder, Part, slice_batch
 from wal.cursor import Intent
 from wal.files import Files
 from wal.format import HEADER_BYTES, Position
@@ -29,7 +29,7 @@ def _blocks(folder: Path, *payloads: bytes, segment_bytes: int = 64 << 20) -> tu
 
 
 def _cut(log_id: bytes, blocks: list[Block], sink: str = "sink") -> tuple[Batch, Intent]:
-    cut = Cut(log_id, sink)
+    cut = BatchBuilder(log_id, sink)
     for block in blocks:
         cut.add(block)
     made = cut.batch()
@@ -38,7 +38,7 @@ def _cut(log_id: bytes, blocks: list[Block], sink: str = "sink") -> tuple[Batch,
 
 
 def test_of_no_block_there_is_no_batch() -> None:
-    assert Cut(b"0123456789abcdef", "sink").batch() is None
+    assert BatchBuilder(b"0123456789abcdef", "sink").batch() is None
 
 
 def test_a_batch_holds_each_block_with_its_time_sequences_and_lines(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_the_chain_of_a_part_is_that_of_the_block_with_its_last_event(
     tmp_path: Path, start: int, size: int, last_block: int
 ) -> None:
     batch, _ = _cut(*_blocks(tmp_path, b'{"n":1}\n', b'{"n":2}\n{"n":3}\n', b'{"n":4}\n'))
-    part = part_of(batch, start, size)
+    part = slice_batch(batch, start, size)
     assert part
     assert part.chain == f"{batch.parts[last_block].header_crc:08x}"
     assert part.parts[-1].payload in batch.parts[last_block].payload

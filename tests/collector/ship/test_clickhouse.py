@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from collector import sink_config
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, Part
-from collector.ship.sinks.http import HttpSink
+from collector.ship.sinks.http.settings import HttpSinkSettings
+from collector.ship.sinks.http.sink import HttpSink
 from tests.destinations.clickhouse import CHECK, PAGE, PASSWORD, REPLICATED, SINK, TABLES, ClickHouse, ClickHouseLines
 
 LOG_ID = "0123456789abcdef"
@@ -51,12 +51,12 @@ def _lines(first: int, last: int) -> list[bytes]:
     return [_line(sequence) for sequence in range(first, last + 1)]
 
 
-def _settings(clickhouse: ClickHouse, without: str = "", **changes: Any) -> sink_config.HttpSink:
+def _settings(clickhouse: ClickHouse, without: str = "", **changes: Any) -> HttpSinkSettings:
     """The sink of the page; `without` is a parameter that its URL lacks."""
     table = tomllib.loads(clickhouse.toml())["sink"][0]
     if without:
         table["url"] = re.sub(rf"&{without}=[^&]*", "", table["url"])
-    return msgspec.convert(table | changes, sink_config.HttpSink)
+    return msgspec.convert(table | changes, HttpSinkSettings)
 
 
 def _deliver(clickhouse: ClickHouse, *batches: Batch, **changes: Any) -> int:
@@ -93,8 +93,8 @@ def _checked(clickhouse: ClickHouse) -> list[list[Any]]:
 
 def test_the_page_has_the_tables_the_sink_the_replicated_lines_and_the_check() -> None:
     assert PAGE.count("```") == 8
-    settings = msgspec.convert(tomllib.loads(SINK)["sink"][0], sink_config.HttpSink)
-    assert settings.final_statuses == sink_config.HttpSink(url="http://h").final_statuses
+    settings = msgspec.convert(tomllib.loads(SINK)["sink"][0], HttpSinkSettings)
+    assert settings.final_statuses == HttpSinkSettings(url="http://h").final_statuses
     assert settings.url.startswith("http://clickhouse:8123/?database=tracklog&query=INSERT INTO events")
 
 

@@ -142,7 +142,7 @@ def test_deaths_at_any_moment_neither_lose_nor_double_an_event(shipping: Shippin
     assert _events(shipping) == shipping.lines
 
 
-def test_what_is_refused_for_good_is_buried_alone_and_the_rest_arrives(shipping: Shipping) -> None:
+def test_what_is_refused_for_good_alone_becomes_a_dead_letter_and_the_rest_arrives(shipping: Shipping) -> None:
     if shipping.destination.poison is None:
         shipping.fill()
         assert shipping.run() == 0
@@ -168,7 +168,7 @@ def test_a_sink_that_is_down_gets_everything_later_and_costs_no_memory_meanwhile
     with shipping.started() as process:
         eventually(lambda: '"state":"up"' not in _health(shipping), "the failure is seen")
         before = _memory(process.pid)
-        eventually(lambda: '"state":"down"' in _health(shipping), "the circuit opens")
+        eventually(lambda: '"state":"down"' in _health(shipping), "it is down")
         assert _memory(process.pid) < before + (8 << 20)
         shipping.destination.up()
         assert process.wait(PATIENCE_SECONDS * 3) == 0

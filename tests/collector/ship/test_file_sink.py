@@ -8,16 +8,15 @@ import duckdb
 import pytest
 import zstandard
 
-from collector import sink_config
 from collector.errors import SinkError
 from collector.ship.batch import Batch
-from collector.ship.sinks.file import FileSink
+from collector.ship.sinks.file import FileSink, FileSinkSettings
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.destinations.files import contents_of, lines_in
 
 
 def _sink(folder: Path, kind: Literal["ndjson", "parquet"] = "ndjson", consumer: str = "file") -> FileSink:
-    return FileSink(sink_config.FileSink(dir=str(folder), format=kind), consumer)
+    return FileSink(FileSinkSettings(dir=str(folder), format=kind), consumer)
 
 
 def _deliver(folder: Path, *batches: Batch) -> None:

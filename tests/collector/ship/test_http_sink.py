@@ -20,11 +20,11 @@ import msgspec
 import pytest
 import zstandard
 
-from collector import sink_config
 from collector.errors import BadSettings, BatchRefused, SinkError
 from collector.ship.batch import Batch, Part
 from collector.ship.mark import Mark, Resumption
-from collector.ship.sinks.http import HttpSink
+from collector.ship.sinks.http.settings import HttpSinkSettings
+from collector.ship.sinks.http.sink import HttpSink
 from tests.destinations.http import HttpReceiver
 from tests.destinations.http_server import Answer, Request, server
 from tests.running import free_port
@@ -83,7 +83,7 @@ def _with_sink(act: Callable[[HttpSink], Awaitable[Any]], consumer: str = "http"
     """What `act` returns for a sink with these settings, which is closed whatever comes."""
 
     async def run() -> Any:
-        sink = HttpSink(msgspec.convert(settings | {"type": "http"}, sink_config.HttpSink), consumer)
+        sink = HttpSink(msgspec.convert(settings | {"type": "http"}, HttpSinkSettings), consumer)
         try:
             return await act(sink)
         finally:
@@ -275,7 +275,7 @@ def _against_bytes(answer: bytes) -> SinkError:
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
             port = listener.sockets[0].getsockname()[1]
-            sink = HttpSink(sink_config.HttpSink(url=f"http://127.0.0.1:{port}/in?key=hidden"), "http")
+            sink = HttpSink(HttpSinkSettings(url=f"http://127.0.0.1:{port}/in?key=hidden"), "http")
             await sink.open(LOG_ID, 7)
             try:
                 with pytest.raises(SinkError) as caught:
@@ -457,7 +457,10 @@ def test_the_user_in_a_url_is_sent_as_basic_authorization() -> None:
         ({"url": "http://h", "headers": {"a b": "p4ss"}}, "headers.a b of sink http: expected a header's name"),
         ({"url": "http://h", "headers": {"a": "p4ss\r\nb: c"}}, "headers.a of sink http: expected printable ASCII"),
         ({"url": "http://h", "headers": {"a": "env:TRACKLOG_TEST_EVIL"}}, "headers.a of sink http: expected printable"),
-        ({"url": "http://h", "headers": {"a": "env:TRACKLOG_TEST_UNSET"}}, "the environment's TRACKLOG_TEST_UNSET"),
+        (
+            {"url": "http://h", "headers": {"a": "env:TRACKLOG_TEST_UNSET"}},
+            "TRACKLOG_TEST_UNSET to be set in the environment",
+        ),
         ({"url": "http://u:p4ss@h", "headers": {"Authorization": "x"}}, "expected no authorization beside the user"),
     ],
 )
@@ -466,7 +469,7 @@ def test_settings_that_cannot_be_sent_are_refused_without_telling_a_secret(
 ) -> None:
     monkeypatch.setenv("TRACKLOG_TEST_EVIL", "p4ss\nx: y")
     with pytest.raises(BadSettings) as caught:
-        HttpSink(msgspec.convert(settings | {"type": "http"}, sink_config.HttpSink), "http")
+        HttpSink(msgspec.convert(settings | {"type": "http"}, HttpSinkSettings), "http")
     assert message in str(caught.value)
     assert "p4ss" not in str(caught.value)
 
@@ -512,12 +515,12 @@ def test_plain_http_where_tls_is_expected_is_an_error_that_names_the_host() -> N
 
 _OVER_TLS = """
 import asyncio, sys
-from collector import sink_config
+from collector.ship.sinks.http.settings import HttpSinkSettings
 from collector.ship.batch import Batch, Part
-from collector.ship.sinks.http import HttpSink
+from collector.ship.sinks.http.sink import HttpSink
 
 async def main() -> None:
-    sink = HttpSink(sink_config.HttpSink(url=sys.argv[1]), "http")
+    sink = HttpSink(HttpSinkSettings(url=sys.argv[1]), "http")
     await sink.open("0123456789abcdef", 1)
     await sink.deliver(Batch("0123456789abcdef", "t", (Part(1, 1, 1, b"{}\\n"),)))
     await sink.close()

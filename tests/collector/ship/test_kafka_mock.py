@@ -7,8 +7,8 @@ import pytest
 
 from collector.errors import BatchRefused, SinkError
 from collector.ship.mark import Mark, Resumption
-from collector.ship.sinks.kafka import KafkaSink
-from collector.sink_config import KafkaSink as Settings
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
+from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.kafka.mock import MockCluster
 from tests.kafka.topics import lines

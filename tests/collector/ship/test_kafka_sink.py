@@ -14,9 +14,9 @@ import pytest
 from confluent_kafka import Producer
 
 from collector.errors import BatchRefused, SinkError
-from collector.ship.batch import Batch, part_of
-from collector.ship.sinks.kafka import KafkaSink
-from collector.sink_config import KafkaSink as Settings
+from collector.ship.batch import Batch, slice_batch
+from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
+from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.kafka.admin import grant, make_topic
 from tests.kafka.broker import Broker, broker
@@ -251,7 +251,7 @@ def test_an_event_that_is_too_large_is_cut_out_and_the_rest_arrives(place: Place
 
 
 def _part_of(whole: Batch, sequence: int) -> Batch:
-    found = part_of(whole, sequence, 1)
+    found = slice_batch(whole, sequence, 1)
     assert found
     return found
 

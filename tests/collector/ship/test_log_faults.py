@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from collector.errors import SinkError
-from collector.ship.circuit import Health, health_path, load_health
+from collector.ship.health import Health, health_path, load_health
 from collector.ship.shipper import Shipper
 from collector.ship.supervise import supervised
 from tests.collector.live_log import live_log
@@ -22,7 +22,7 @@ from tests.collector.ship.test_shipper import (
     LINE_BYTES,
     NAME,
     PATIENCE_SECONDS,
-    Grave,
+    FakeDeadLetters,
     Recording,
     _append,
     _numbers,
@@ -301,7 +301,7 @@ def test_a_state_that_could_not_be_written_is_written_later_and_warned_of_once(
     async def ship() -> None:
         async with live_log(tmp_path) as committer:
             shipper = Shipper(
-                NAME, Recording(), committer, Grave(), flush_bytes=1, flush_seconds=60, patience_seconds=0.05
+                NAME, Recording(), committer, FakeDeadLetters(), flush_bytes=1, flush_seconds=60, patience_seconds=0.05
             )
             async with _supervised(shipper):
                 await _append(committer, 1, 3)
@@ -342,7 +342,9 @@ def test_a_sink_is_left_between_two_attempts_and_never_within_one(tmp_path: Path
         async with live_log(tmp_path) as committer:
             await _append(committer, 1, 3)
             await committer.close()
-            shipper = Shipper(NAME, sink, committer, Grave(), flush_bytes=1, flush_seconds=60, patience_seconds=0.05)
+            shipper = Shipper(
+                NAME, sink, committer, FakeDeadLetters(), flush_bytes=1, flush_seconds=60, patience_seconds=0.05
+            )
             shipper.drain(gives_up=lambda: True)
             async with _supervised(shipper) as task:
                 await _eventually(lambda: (health := load_health(str(tmp_path), NAME)) and health.state == "waiting")
@@ -365,7 +367,9 @@ def test_a_sink_that_hangs_shows_as_waiting_before_it_fails(
         sink = Hanging(call)
         async with live_log(tmp_path) as committer:
             await _append(committer, 1, 1)
-            shipper = Shipper(NAME, sink, committer, Grave(), flush_bytes=1, flush_seconds=60, patience_seconds=0.05)
+            shipper = Shipper(
+                NAME, sink, committer, FakeDeadLetters(), flush_bytes=1, flush_seconds=60, patience_seconds=0.05
+            )
             async with _supervised(shipper):
                 await _eventually(lambda: (health := load_health(str(tmp_path), NAME)) and health.state == "waiting")
                 assert _health(committer).error == f"no answer yet to {told}"

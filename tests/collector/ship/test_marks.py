@@ -11,7 +11,7 @@ from collector.ship.batch import Batch
 from collector.ship.mark import Mark, Resumption
 from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
-from tests.collector.ship.test_shipper import ENDLESS, NAME, Grave, Recording, _append, _drain, _numbers
+from tests.collector.ship.test_shipper import ENDLESS, NAME, FakeDeadLetters, Recording, _append, _drain, _numbers
 from wal.committer import Committer
 from wal.cursor import Cursor, save_cursor
 from wal.errors import Broken
@@ -41,7 +41,7 @@ class Marking(Recording):
 
 
 def _shipper(sink: Recording, committer: Committer, *, flush_bytes: int = 1) -> Shipper:
-    return Shipper(NAME, sink, committer, Grave(), flush_bytes=flush_bytes, flush_seconds=ENDLESS)
+    return Shipper(NAME, sink, committer, FakeDeadLetters(), flush_bytes=flush_bytes, flush_seconds=ENDLESS)
 
 
 def _ship(folder: Path, sink: Marking, first: int, last: int, *, flush_bytes: int = 1) -> None:

@@ -11,11 +11,12 @@ from typing import Literal
 import duckdb
 import pytest
 
-from collector import sink_config
 from collector.errors import BadSettings, SinkError
 from collector.ship.batch import Batch
-from collector.ship.encode import encoding, grouped
-from collector.ship.sinks.objects import ObjectsSink
+from collector.ship.formats.encoding import encoding
+from collector.ship.partition import grouped
+from collector.ship.sinks.objects.settings import ObjectsSinkSettings
+from collector.ship.sinks.objects.sink import ObjectsSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.destinations.files import contents_of, lines_in
 from tests.destinations.objects import KEY, Bucket, Moto, SeaweedFS, Server
@@ -56,7 +57,7 @@ def _sink(
 def _of(
     url: str, options: dict[str, str], consumer: str = "objects", kind: Literal["ndjson", "parquet"] = "ndjson"
 ) -> ObjectsSink:
-    return ObjectsSink(sink_config.ObjectsSink(url=url, options=options, format=kind), consumer)
+    return ObjectsSink(ObjectsSinkSettings(url=url, options=options, format=kind), consumer)
 
 
 def _events(bucket: Bucket) -> dict[str, bytes]:
@@ -300,7 +301,7 @@ def test_credentials_that_do_not_suit_are_an_error_without_them(
 )
 def test_settings_that_cannot_be_used_are_named(settings: dict[str, object], expected: str) -> None:
     with pytest.raises(BadSettings, match=f"sink objects: {expected}"):
-        ObjectsSink(sink_config.ObjectsSink(**settings), "objects")  # type: ignore[arg-type]
+        ObjectsSink(ObjectsSinkSettings(**settings), "objects")  # type: ignore[arg-type]
 
 
 def test_a_bad_setting_from_the_environment_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import SinkError
-from collector.ship.batch import Batch, Event
+from collector.ship.batch import Batch, Record
 from collector.ship.mark import Resumption
 from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
@@ -75,17 +75,17 @@ class Recording:
             await self._changed.wait_for(lambda: len(_numbers(self.arrived)) >= events)
 
 
-class Grave:
-    """Remembers what is buried."""
+class FakeDeadLetters:
+    """Remembers each dead letter."""
 
     def __init__(self) -> None:
-        self.buried: list[tuple[str, int, str]] = []
+        self.letters: list[tuple[str, int, str]] = []
         self.faults: list[BaseException] = []
 
-    async def bury(self, sink: str, event: Event, reason: str, *, maybe_again: bool) -> None:
+    async def put(self, sink: str, event: Record, reason: str, *, maybe_again: bool) -> None:
         if self.faults:
             raise self.faults.pop()
-        self.buried.append((sink, event.sequence, reason))
+        self.letters.append((sink, event.sequence, reason))
 
 
 def _numbers(batches: list[Batch]) -> list[int]:
@@ -104,7 +104,7 @@ async def _append(committer: Committer, first: int, last: int) -> None:
 def _shipper(
     sink: Recording, committer: Committer, *, flush_bytes: int = 1, flush_seconds: float = ENDLESS, name: str = NAME
 ) -> Shipper:
-    return Shipper(name, sink, committer, Grave(), flush_bytes=flush_bytes, flush_seconds=flush_seconds)
+    return Shipper(name, sink, committer, FakeDeadLetters(), flush_bytes=flush_bytes, flush_seconds=flush_seconds)
 
 
 @asynccontextmanager

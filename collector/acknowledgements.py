@@ -1,0 +1,46 @@
+"""The events that a sink has acknowledged, for requests that wait for it. Knows neither requests nor sinks."""
+
+import asyncio
+from typing import Final
+
+_REFUSED: Final = 10_000
+
+
+class Acknowledgements:
+    """The position of one sink, and the requests that wait for it. For one event loop."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._refused: set[int] = set()
+        self._waiting: dict[int, tuple[int, asyncio.Future[bool]]] = {}
+
+    async def wait(self, first: int, last: int) -> bool:
+        """Return once the sink has taken, or refused, the events of these sequences; False where it refused one.
+
+        No two calls at a time have one `last`. Cancelling it is all that a caller without patience has to do.
+        """
+        if last < self._next:
+            return self._is_taken(first, last)
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting[last] = first, future
+        try:
+            return await future
+        finally:
+            self._waiting.pop(last, None)
+
+    def refuse(self, sequence: int) -> None:
+        """The sink will never have this event."""
+        if len(self._refused) >= _REFUSED:
+            self._refused.clear()  # whoever waits for one of so long ago has lost patience
+        self._refused.add(sequence)
+
+    def move(self, sequence: int) -> None:
+        """Everything before `sequence` is settled."""
+        self._next = sequence
+        for last in [last for last in self._waiting if last < sequence]:
+            first, future = self._waiting.pop(last)
+            if not future.done():
+                future.set_result(self._is_taken(first, last))
+
+    def _is_taken(self, first: int, last: int) -> bool:
+        return not any(first <= sequence <= last for sequence in self._refused)

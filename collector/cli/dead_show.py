@@ -1,0 +1,41 @@
+"""`collector dead show`."""
+
+import argparse
+import json
+import sys
+
+import msgspec
+
+from collector.dead_letters.reader import DeadLetter, read_letters
+from collector.errors import BadSettings
+from collector.settings import load_settings
+from wal.select import Selection
+from wal.terminal import harmless, prepare_stdout
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the id."""
+    parser.add_argument("id", metavar="ID", help="as printed by `collector dead ls`")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print one dead letter: its members, then the body."""
+    settings = load_settings(options.config)
+    prepare_stdout()
+    for dead_letter in read_letters(settings.dead_letters.dir, Selection()):
+        if dead_letter.record.id == options.id:
+            _print(dead_letter)
+            return 0
+    raise BadSettings(f"no dead letter {options.id} in {settings.dead_letters.dir}; `collector dead ls` lists them")
+
+
+def _print(dead_letter: DeadLetter) -> None:
+    """A pipe gets the bytes of the body unchanged, a terminal no character that would control it."""
+    known = msgspec.json.decode(msgspec.json.encode(dead_letter.record))
+    for name in ("encoding", "raw", "part", "of"):
+        del known[name]
+    print(harmless(json.dumps(known, indent=2), keep="\n"), flush=True)
+    if sys.stdout.isatty():
+        print(harmless(dead_letter.body.decode("utf-8", "backslashreplace"), keep="\n\t"))
+    else:
+        sys.stdout.buffer.write(dead_letter.body + b"\n")

@@ -1,0 +1,141 @@
+"""Checks what `serve` needs beside a sound settings file: environment variables, folders, libraries, an address.
+
+It creates, binds and connects nothing, so that `check` can run while a collector serves.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+
+from collector.errors import BadSettings
+from collector.registry import key_digest
+from collector.settings import Settings, bad_settings, read_settings
+from collector.settings.environment import read_value
+from collector.settings.faults import SettingFault, add_faults, has_fault
+from collector.settings.secret import load_secret, secret_path
+from collector.settings.sinks import SinkSettings
+from collector.ship.sinks import sink_of
+
+
+def load_settings_to_serve(path: str) -> Settings:
+    """Read the settings for a start. Raises BadSettings with all faults, one a line."""
+    settings, faults = _read_with_needs(path)
+    if faults:
+        raise bad_settings(path, faults)
+    return settings
+
+
+def load_settings_to_check(path: str) -> Settings:
+    """Read the settings for `check`: also whether sinks can write to their folders.
+
+    A start does not check that: a disk that is away delays a sink, and must not stop intake.
+    """
+    settings, faults = _read_with_needs(path)
+    for name, folder in (("log.dir", settings.log.dir), ("dead_letters.dir", settings.dead_letters.dir)):
+        add_faults(faults, list(_writable(name, folder)))
+    for at, sink in enumerate(settings.sink):
+        add_faults(faults, list(_sink_folder(f"sink[{at}]", sink)))
+    if faults:
+        raise bad_settings(path, faults)
+    return settings
+
+
+def _read_with_needs(path: str) -> tuple[Settings, list[SettingFault]]:
+    settings, faults = read_settings(path)
+    for at, sink in enumerate(settings.sink):
+        if not has_fault(faults, f"sink[{at}]"):
+            add_faults(faults, list(_sink(f"sink[{at}]", sink)))
+    add_faults(faults, list(_needs(settings)))
+    return settings, faults
+
+
+def _needs(settings: Settings) -> Iterator[SettingFault]:
+    yield from _address(settings)
+    yield from _keys(settings)
+    yield from _secret(settings)
+    yield from _folder("log.dir", settings.log.dir)
+    yield from _folder("dead_letters.dir", settings.dead_letters.dir)
+
+
+def _address(settings: Settings) -> Iterator[SettingFault]:
+    host = settings.server.host
+    try:
+        socket.getaddrinfo(host, settings.server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        yield SettingFault("server.host", f"expected an address of this machine, such as 127.0.0.1 or ::, got {host!r}")
+
+
+def _keys(settings: Settings) -> Iterator[SettingFault]:
+    keys = [(f"server.relay_keys[{at}]", key) for at, key in enumerate(settings.server.relay_keys)]
+    for number, each in enumerate(settings.property):
+        keys += [(f"property[{number}].write_keys[{at}]", key) for at, key in enumerate(each.write_keys)]
+    for path, key in keys:
+        try:
+            key_digest(path, key)
+        except BadSettings as error:
+            yield SettingFault(path, str(error).removeprefix(f"{path}: "))
+
+
+def _secret(settings: Settings) -> Iterator[SettingFault]:
+    """Read a secret that exists; one that `serve` would generate needs a folder."""
+    path = secret_path(settings)
+    if settings.session.secret is None and not os.path.exists(path):
+        yield from _folder("log.dir", os.path.dirname(path))
+        return
+    try:
+        load_secret(settings)
+    except (BadSettings, OSError, UnicodeError) as error:
+        reason = f"{path}: expected ASCII text" if isinstance(error, UnicodeError) else str(error)
+        yield SettingFault("session.secret", reason.removeprefix("session.secret: "))
+
+
+def _sink(path: str, sink: SinkSettings) -> Iterator[SettingFault]:
+    missing = list(_missing_variables(path, sink))
+    yield from missing
+    if not missing:
+        try:
+            sink_of(sink, sink.name)
+        except BadSettings as error:
+            yield SettingFault(path, str(error))
+
+
+def _sink_folder(path: str, sink: SinkSettings) -> Iterator[SettingFault]:
+    for setting, folder in sink.folders().items():
+        yield from _folder(f"{path}.{setting}", folder)
+
+
+def _writable(setting: str, path: str) -> Iterator[SettingFault]:
+    """A disk must not be mounted read-only. A start leaves that to the workers, which know a failed disk."""
+    there = _existing(path)
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        yield SettingFault(
+            setting, f"expected a folder that can be written to, but the disk of {there} is mounted read-only"
+        )
+
+
+def _missing_variables(path: str, sink: SinkSettings) -> Iterator[SettingFault]:
+    """Yield a fault for each `env:NAME` of a sink whose variable is not set."""
+    for table, values in sink.environment().items():
+        for name, value in values.items():
+            where = f"{path}.{table}.{name}"
+            try:
+                read_value(where, value)
+            except BadSettings as error:
+                yield SettingFault(where, str(error).removeprefix(f"{where}: "))
+
+
+def _folder(setting: str, path: str) -> Iterator[SettingFault]:
+    """A folder must be writable, or the nearest existing folder above it."""
+    there = _existing(path)
+    if not os.path.isdir(there):
+        yield SettingFault(setting, f"expected a folder, but {there} is not one")
+    elif not os.access(there, os.W_OK | os.X_OK) and not os.statvfs(there).f_flag & os.ST_RDONLY:
+        yield SettingFault(setting, f"expected a folder that can be written to, but {there} cannot: Permission denied")
+
+
+def _existing(path: str) -> str:
+    """The path, or the nearest existing path above it."""
+    there = os.path.abspath(path)
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    return there

@@ -1,0 +1,81 @@
+"""`collector replay`."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from datetime import UTC, datetime
+
+from collector.cli.progress import progress
+from collector.settings import load_settings
+from collector.ship.replay import Replay, ReplayReport, replay, sink_named
+from wal.cli import TIME_HELP, add_conditions, time_argument
+from wal.log import now_ms
+from wal.select import Selection
+from wal.terminal import harmless, prepare_stdout
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the sink and the selection of events."""
+    parser.add_argument("--sink", required=True, metavar="NAME", help="a sink in the settings")
+    parser.add_argument(
+        "--from",
+        dest="since",
+        type=time_argument,
+        required=True,
+        metavar="T",
+        help=f"committed at T or later: {TIME_HELP}",
+    )
+    parser.add_argument("--to", type=time_argument, metavar="T", help="committed before T (now)")
+    add_conditions(parser)
+    parser.add_argument("--name", default="", metavar="NAME", help="another name makes another replay of the same")
+    parser.add_argument("--dead-letters", action="store_true", help="only the events that this sink refused")
+    parser.add_argument("--dry-run", action="store_true", help="count the events and send nothing")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Send retained events to a sink. Exit code 1 if it refused one."""
+    settings = load_settings(options.config)
+    _log_to_stderr()
+    until = options.to or now_ms()
+    selection = Selection(options.since, until, where=tuple(options.where))
+    asked = Replay(
+        sink_named(settings, options.sink), selection, options.name, options.dead_letters, is_dry=options.dry_run
+    )
+    times = f"--from {_iso(options.since)} --to {_iso(until)}"
+    print(f"replay {asked.label}: {times}; if interrupted, run it again with these times", file=sys.stderr)
+    with progress() as show:
+        report = asyncio.run(
+            replay(settings, asked, lambda now: show(f"{now.events} events, {now.bytes >> 20} MiB")),
+        )
+    prepare_stdout()  # not before: a sink's connection that breaks must not end the replay
+    _print(report, is_dry=asked.is_dry)
+    return int(bool(report.refused))
+
+
+def _print(report: ReplayReport, *, is_dry: bool) -> None:
+    verb = "would be sent" if is_dry else "sent"
+    print(f"{verb}: {report.events - report.skipped - len(report.refused)} events in {report.batches} batches")
+    print(f"sent by an earlier run: {report.skipped}")
+    print(f"refused: {len(report.refused)}")
+    for event, reason in report.refused.items():
+        print(harmless(f"  {event}: {reason}"))
+    if report.unproven:
+        print(f"left out, because they may not be fsynced yet: {report.unproven}")
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_HarmlessFormatter("collector: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+
+
+class _HarmlessFormatter(logging.Formatter):
+    """Escapes control characters: the text may come from a sink or a damaged log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
+
+
+def _iso(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

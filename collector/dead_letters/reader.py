@@ -1,0 +1,100 @@
+"""Dead letters as they are read again: `collector dead` shows them, `collector redrive` gives them another chance."""
+
+import logging
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from collector.dead_letters.writer import Form
+from collector.errors import Fault
+from wal.files import Files
+from wal.follow import Follower
+from wal.select import Selection
+
+
+class Reason(Struct, frozen=True):
+    """Why some events of a batch were refused, and their places in the batch."""
+
+    reason: str
+    errors: tuple[Fault, ...]
+    indexes: tuple[int, ...]
+    code: str = ""
+
+
+class DeadLetterRecord(Struct, frozen=True):
+    """One line of the log of dead letters, or several that were one event or one batch."""
+
+    id: str
+    received_at: int
+    portal_id: int
+    prop_id: int
+    reason: str
+    errors: tuple[Fault, ...]
+    form: Form
+    encoding: Literal["json", "utf-8", "base64"]
+    raw: msgspec.Raw
+    code: str = ""
+    refusals: tuple[Reason, ...] = ()
+    """Of a batch: then the letter has its refused events alone, in order."""
+    ip: str | None = None
+    user_agent: str | None = None
+    referer: str | None = None
+    s2s: bool = False
+    sink: str = ""
+    part: int = 1
+    of: int = 1
+
+    @property
+    def body(self) -> bytes:
+        """What came: byte by byte, but for the whitespace of JSON that had line breaks."""
+        if self.encoding == "json":
+            return bytes(self.raw)
+        text = _decode_text(self.raw)
+        return b64decode(text) if self.encoding == "base64" else text.encode()
+
+
+class DeadLetter(Struct, frozen=True):
+    """A dead letter with all its parts: `record` is the first of them, `body` the bytes of all."""
+
+    record: DeadLetterRecord
+    body: bytes
+
+
+logger = logging.getLogger(__name__)
+
+_decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+
+
+def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:
+    """The dead letters below `directory` that are asked for, in order of time; without those that lack a part.
+
+    Damage and lines that are not letters are told on stderr and passed over. Raises Broken, OSError.
+    """
+    begun: dict[str, list[DeadLetterRecord]] = {}
+    unreadable = 0
+    for line in Follower(Files(), directory, selection, is_raw=True).new_lines():
+        try:
+            letter = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            unreadable += 1
+            continue
+        log_id, _, sequence = letter.id.rpartition("-")
+        parts = begun.pop(log_id, [])  # they stand side by side in their log; letters of other logs come between
+        if parts and parts[-1].id != f"{log_id}-{int(sequence) - 1}":
+            parts = []
+        parts = [*parts, letter]
+        if letter.part == letter.of == len(parts):
+            yield DeadLetter(parts[0], b"".join(part.body for part in parts))
+        elif letter.part == len(parts):
+            begun[log_id] = parts
+    if unreadable:
+        logger.warning("%s: %d lines are not dead letters and were passed over", directory, unreadable)
+
+
+def is_kept(directory: str, sink: str, line: bytes) -> bool:
+    """Whether there is a dead letter of this line of the log from this sink. Raises Broken, OSError."""
+    return any(dead_letter.body == line for dead_letter in read_letters(directory, Selection(where=(("sink", sink),))))

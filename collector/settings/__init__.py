@@ -1,0 +1,33 @@
+"""`collector.toml` as frozen structs, and the only reader of `env:NAME`. Knows neither requests nor sinks' clients."""
+
+from collector.settings.fields import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Identifier, Name
+from collector.settings.load import bad_settings, load_settings, read_settings
+from collector.settings.tables import (
+    EVENT_FIELDS,
+    DeadLetterSettings,
+    Limits,
+    LogSettings,
+    PropertySettings,
+    ServerSettings,
+    SessionSettings,
+    Settings,
+)
+
+__all__ = [
+    "EVENT_FIELDS",
+    "EVENT_PATHS",
+    "OPENAPI_PATH",
+    "RELAY_PATH",
+    "DeadLetterSettings",
+    "Identifier",
+    "Limits",
+    "LogSettings",
+    "Name",
+    "PropertySettings",
+    "ServerSettings",
+    "SessionSettings",
+    "Settings",
+    "bad_settings",
+    "load_settings",
+    "read_settings",
+]

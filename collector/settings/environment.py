@@ -1,0 +1,37 @@
+"""The only reader of `env:NAME`: settings whose value stands in the environment, so that no file holds a secret."""
+
+import os
+from typing import Final
+
+from collector.errors import BadSettings
+
+_PREFIX: Final = "env:"
+_SHORTEST_KEY: Final = 16
+
+
+def variable_of(setting: str) -> str | None:
+    """The NAME of `env:NAME`; None for any other text, which is the value itself."""
+    return setting.removeprefix(_PREFIX) if setting.startswith(_PREFIX) else None
+
+
+def read_value(where: str, setting: str) -> str:
+    """The value of a setting, from the environment for `env:NAME`.
+
+    Raises BadSettings, which begins with `where`, if the variable is not set or blank.
+    """
+    variable = variable_of(setting)
+    if variable is None:
+        return setting
+    value = os.environ.get(variable, "")
+    if not value.strip():
+        raise BadSettings(f"{where}: expected {variable} to be set in the environment")
+    return value
+
+
+def read_key(where: str, setting: str) -> bytes:
+    """The bytes of a key that `env:NAME` names. Raises BadSettings if there are fewer than 16 characters."""
+    variable = variable_of(setting) or setting
+    key = os.environ.get(variable, "")
+    if len(key) < _SHORTEST_KEY:
+        raise BadSettings(f"{where}: expected at least {_SHORTEST_KEY} characters in the environment's {variable}")
+    return os.fsencode(key)

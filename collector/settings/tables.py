@@ -1,0 +1,248 @@
+"""The tables of `collector.toml` as frozen structs: strict, with every setting's unit, bounds and help beside it."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from collector.settings.cpus import usable_cpus
+from collector.settings.faults import SettingFault, shown
+from collector.settings.fields import (
+    FromEnvironment,
+    Identifier,
+    Name,
+    Network,
+    Origin,
+    Path,
+    Positive,
+    RedirectHost,
+    Seconds,
+)
+from collector.settings.sinks import AnySink
+
+EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
+"""Fields that a property can require; the default is all of them."""
+
+
+class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The socket and the processes."""
+
+    host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="TCP port; 0 takes a free one")] = 8080
+    workers: Annotated[
+        int, Meta(ge=1, le=256, description="processes; default: the CPUs that affinity and cgroup quota allow")
+    ] = min(usable_cpus(), 256)
+    grace_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3600,
+            description="at a stop, how long requests, sinks and closing get in all; then workers are killed",
+        ),
+    ] = 10
+    alias: Annotated[Path | None, Meta(description="another path for events: ad blockers know `/event`")] = None
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Meta(description="networks such as `10.0.0.0/8` whose `X-Forwarded-For` or `Forwarded` is trusted"),
+    ] = ()
+
+    relay_keys: Annotated[
+        tuple[FromEnvironment, ...],
+        Meta(
+            description="`env:NAME` of the keys that other nodes present at `/relay`; without a key that path is a 404"
+        ),
+    ] = ()
+
+
+class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The log of events."""
+
+    dir: Annotated[str, Meta(min_length=1, description="folder of the shards 00, 01, …")] = "data/log"
+    segment_bytes: Annotated[
+        int, Meta(ge=1 << 20, le=1 << 30, description="a segment is rotated when it holds this many bytes")
+    ] = 64 << 20
+    segment_seconds: Annotated[Seconds, Meta(description="… or is this old")] = 60.0
+    stall_seconds: Annotated[
+        Seconds, Meta(description="while a commit takes longer than this, new requests are shed with 503")
+    ] = 1.0
+    warn_free_bytes: Annotated[int, Meta(ge=0, description="warn when the disk has less free space than this")] = (
+        2 << 30
+    )
+    min_free_bytes: Annotated[
+        int,
+        Meta(ge=0, description="… and shed requests when it has less than this; the rest is for cursors and deletion"),
+    ] = 512 << 20
+    retain_hours: Annotated[
+        float, Meta(ge=0, le=100_000, description="how long delivered segments are kept for replay")
+    ] = 24.0
+    retain_bytes: Annotated[int, Meta(ge=0, description="… up to this many bytes a shard")] = 10 << 30
+
+    def faults(self) -> Iterator[SettingFault]:
+        """Rules that need several fields."""
+        if self.warn_free_bytes < self.min_free_bytes:
+            yield SettingFault(
+                "warn_free_bytes",
+                f"expected at least log.min_free_bytes, {self.min_free_bytes}, got {self.warn_free_bytes}: "
+                "the warning must precede shedding",
+                reads=("warn_free_bytes", "min_free_bytes"),
+            )
+
+
+class DeadLetterSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The log of refused events; retained segments are dropped by age and by size."""
+
+    dir: Annotated[str, Meta(min_length=1, description="folder of the shards 00, 01, …, in the log's format")] = (
+        "data/dead"
+    )
+    bytes_per_hour: Annotated[
+        Positive, Meta(description="the most bytes that a worker writes an hour, so that junk can't fill the disk")
+    ] = 64 << 20
+    retain_hours: Annotated[float, Meta(ge=0, le=100_000, description="how long dead letters are kept")] = 720.0
+    retain_bytes: Annotated[int, Meta(ge=0, description="… up to this many bytes a shard")] = 1 << 30
+
+
+class SessionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Visitors and their sessions."""
+
+    secret: Annotated[
+        FromEnvironment | None,
+        Meta(
+            description="`env:NAME` of the key behind session tokens, visitor ids and redirect signatures, the same on "
+            "all nodes; generated if not set"
+        ),
+    ] = None
+    timeout_seconds: Annotated[Seconds, Meta(description="a session ends this long after its last hit")] = 1800.0
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """The limits of a request and of a worker."""
+
+    event_bytes: Annotated[int, Meta(ge=1024, le=128 << 10, description="bytes of one event")] = 64 << 10
+    body_bytes: Annotated[int, Meta(ge=1024, le=6 << 20, description="bytes of a body, and of an inflated body")] = (
+        5 << 20
+    )
+    batch_events: Annotated[int, Meta(ge=1, le=10_000, description="events in one body")] = 1000
+    inflation_ratio: Annotated[
+        int,
+        Meta(
+            ge=1, le=10_000, description="the most bytes that a byte of a compressed body may inflate to, above 64 KiB"
+        ),
+    ] = 100
+    url_bytes: Annotated[int, Meta(ge=1024, le=64 << 10, description="bytes of a URL")] = 20 << 10
+    nesting: Annotated[int, Meta(ge=1, le=256, description="levels of arrays and objects in an event")] = 64
+    header_seconds: Annotated[Seconds, Meta(description="time for all headers to arrive")] = 10.0
+    body_seconds: Annotated[
+        Seconds, Meta(description="time for the whole body to arrive, or for the client to read a response")
+    ] = 10.0
+    connections: Annotated[
+        Positive,
+        Meta(
+            description="connections that a worker holds open, or fewer where the hard limit of open files is below "
+            "this plus 256"
+        ),
+    ] = 10_000
+    connections_per_address: Annotated[
+        Positive,
+        Meta(description="connections of one address that a worker holds open; trusted proxies may have more"),
+    ] = 5000
+    in_flight_bytes: Annotated[
+        int, Meta(ge=8 << 20, description="bytes of bodies that a worker holds at a time; requests beyond are shed")
+    ] = 256 << 20
+
+    def faults(self) -> Iterator[SettingFault]:
+        """Rules that need several fields."""
+        if self.event_bytes > self.body_bytes:
+            yield SettingFault(
+                "event_bytes",
+                f"expected at most limits.body_bytes, {self.body_bytes}, got {self.event_bytes}",
+                reads=("event_bytes", "body_bytes"),
+            )
+
+
+class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A data source of a portal."""
+
+    portal_id: Annotated[Identifier, Meta(description="the business account")]
+    prop_id: Annotated[Identifier, Meta(description="the data source of that account")]
+    source: Annotated[Name, Meta(description="its kind: `web`, `android`, `ios`, `pos`, …")] = "web"
+    origins: Annotated[
+        tuple[Origin, ...],
+        Meta(description="origins of the pages that may send events; an empty list or `*` allows all"),
+    ] = ()
+    redirect_hosts: Annotated[
+        tuple[RedirectHost, ...],
+        Meta(description="hosts that a click may lead to; `*.example.com` stands for its subdomains"),
+    ] = ()
+    required: Annotated[
+        tuple[Literal["ea", "ec", "sid", "aid", "uid"], ...], Meta(description="fields that an event must have")
+    ] = EVENT_FIELDS
+    write_keys: Annotated[
+        tuple[FromEnvironment, ...],
+        Meta(description="`env:NAME` of the keys of which a request must present one; several allow rotation"),
+    ] = ()
+    events_per_second: Annotated[
+        float,
+        Meta(ge=0, le=1e9, description="requests above this rate get 429; each worker allows its share; 0: no limit"),
+    ] = 0.0
+    rejects_per_second: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1e9,
+            description="above this rate of refused events, their requests get 429 and write no dead letter",
+        ),
+    ] = 10_000.0
+    ip: Annotated[
+        Literal["full", "truncate", "drop"],
+        Meta(description="how much of an address is stored; `truncate` keeps /24 (IPv4) or /48 (IPv6)"),
+    ] = "full"
+    user_agent: Annotated[Literal["full", "drop"], Meta(description="whether the user agent is stored")] = "full"
+    ack: Annotated[
+        Literal["fsync", "shipped"],
+        Meta(description="what a 200 means: the event is fsynced, or also delivered by a sink"),
+    ] = "fsync"
+    ack_sink: Annotated[Name | None, Meta(description="the name of the sink that `shipped` waits for")] = None
+    ack_seconds: Annotated[
+        Seconds, Meta(description="… this long; then the response is 503, although the event is in the log")
+    ] = 5.0
+    cookies: Annotated[
+        bool, Meta(description="whether a `web` property keeps the session in a cookie, where the visitor allows it")
+    ] = True
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of `collector.toml`."""
+
+    server: ServerSettings = ServerSettings()
+    log: LogSettings = LogSettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
+    session: SessionSettings = SessionSettings()
+    limits: Limits = Limits()
+    property: tuple[PropertySettings, ...] = ()
+    sink: tuple[AnySink, ...] = ()
+
+    def faults(self) -> Iterator[SettingFault]:
+        """Rules that need several fields."""
+        ids = [(each.portal_id, each.prop_id) for each in self.property]
+        yield from _twice("property", ("portal_id", "prop_id"), ids)
+        yield from _twice("sink", ("name",), [each.name for each in self.sink])
+        names = {sink.name for sink in self.sink}
+        for at, each in enumerate(self.property):
+            if each.ack == "shipped" and each.ack_sink not in names:
+                path = f"property[{at}].ack_sink"
+                got = "none" if each.ack_sink is None else shown(each.ack_sink)
+                yield SettingFault(
+                    path, f"expected the name of a sink, got {got}", (path, f"property[{at}].ack", "sink")
+                )
+
+
+def _twice(name: str, fields: tuple[str, ...], keys: Sequence[Hashable]) -> Iterator[SettingFault]:
+    """Yield a fault for each element of a list that has the key of an earlier element."""
+    first: dict[Hashable, int] = {}
+    for at, key in enumerate(keys):
+        if (earlier := first.setdefault(key, at)) != at:
+            reads = tuple(f"{name}[{each}].{field}" for each in (earlier, at) for field in fields)
+            same = " and ".join(fields)
+            yield SettingFault(
+                f"{name}[{at}]", f"{same} are the same as in {name}[{earlier}]; remove one of the two", reads
+            )

@@ -1,0 +1,163 @@
+"""Orphans: shards that no worker holds any more, as when there are fewer workers than yesterday. One drains them.
+
+All orphans are drained at the same time, so that a sink that is down for one does not hold up the others. A shard is
+let go of once only sinks that are not up are behind, so that another process can open it, and adopted again later.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from collector.errors import BadSettings
+from collector.settings import Settings
+from collector.shards.shard import Shard, drop, open_log
+from collector.ship.shipper import DeadLetterWriter
+from wal.cursor import load_cursor
+from wal.damage import Damage
+from wal.errors import LogLocked, WalError
+from wal.files import Files
+from wal.format import Position
+from wal.identity import FILE_NAME, read_log_id
+from wal.reader import Reader, oldest, read_all
+
+_LOOK_SECONDS: Final = 5.0
+_SHORTEST_REST_SECONDS: Final = 60.0
+_LONGEST_REST_SECONDS: Final = 600.0
+"""Each adoption adds a segment to the log: at this pace 144 a day while a sink is down."""
+
+logger = logging.getLogger(__name__)
+
+
+class Rest(NamedTuple):
+    """A pause between two adoptions of a shard: these sinks were not up at the last one."""
+
+    sinks: frozenset[str]
+    seconds: float
+    until: float
+
+    def holds(self, behind: frozenset[str], now: float) -> bool:
+        """Whether to leave the shard alone. A sink that was up and is behind now ends the pause: there are events."""
+        return now < self.until and behind <= self.sinks
+
+
+def rest_after(sinks: frozenset[str], before: Rest | None, now: float) -> Rest | None:
+    """The pause after an adoption that left these sinks behind, twice as long as the last one; None if it left none."""
+    if not sinks:
+        return None
+    seconds = min(2 * before.seconds, _LONGEST_REST_SECONDS) if before else _SHORTEST_REST_SECONDS
+    return Rest(sinks, seconds, now + seconds)
+
+
+async def adopt_orphans(
+    settings: Settings, dead_letters: DeadLetterWriter, look_seconds: float = _LOOK_SECONDS
+) -> None:
+    """Look for orphans and drain them until cancelled; then every adopted shard is closed before this ends.
+
+    A shard is adopted if it was free at two looks in a row: one look may meet a worker that is being restarted.
+    """
+    free_before: Mapping[str, frozenset[str]] = {}
+    rests: dict[str, Rest | None] = {}
+    async with asyncio.TaskGroup() as drains:
+        while True:
+            await asyncio.sleep(look_seconds)
+            free = await asyncio.to_thread(orphans, settings)
+            for directory in sorted(free.keys() & free_before.keys()):
+                rest = rests.get(directory)
+                if rest is None or not rest.holds(free[directory], _now()):
+                    drains.create_task(_drain(settings, directory, free[directory], dead_letters, rests))
+            free_before = free
+
+
+async def _drain(
+    settings: Settings,
+    directory: str,
+    behind: frozenset[str],
+    dead_letters: DeadLetterWriter,
+    rests: dict[str, Rest | None],
+) -> None:
+    """Ship a shard as far as its sinks take it, and note when to try again."""
+    try:
+        left = await _shipped_out(settings, directory, dead_letters)
+    except LogLocked:
+        return
+    except (WalError, OSError, BadSettings) as error:
+        logger.critical("an orphaned shard can't be shipped: %s", error)
+        left = behind
+    rest = rests[directory] = rest_after(left, rests.get(directory), _now())
+    if rest:
+        names = ", ".join(sorted(left))
+        logger.warning("%s: let go of, behind: sink %s; adopted again in %.0f s", directory, names, rest.seconds)
+
+
+async def _shipped_out(settings: Settings, directory: str, dead_letters: DeadLetterWriter) -> frozenset[str]:
+    shard = _opened(settings, directory, dead_letters)
+    logger.info("%s: adopted, its worker is gone", directory)
+    shard.start()
+    return await shard.ship_out()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _opened(settings: Settings, directory: str, dead_letters: DeadLetterWriter) -> Shard:
+    log = open_log(settings, directory)
+    try:
+        return Shard(settings, log, dead_letters)
+    except BaseException:
+        log.close()  # another worker may have more luck with it
+        raise
+
+
+def orphans(settings: Settings) -> dict[str, frozenset[str]]:
+    """The shards that nobody holds, each with the sinks that are behind there, if any; drops their old segments too.
+
+    Those that can't be looked at are none, until the next look.
+    """
+    files = Files()
+    try:
+        paths = [os.path.join(settings.log.dir, name) for name in files.names(settings.log.dir)]
+    except OSError as error:
+        logger.warning("no shard is looked at: %s", error)
+        return {}
+    return {path: behind for path in paths if (behind := _sinks_behind(settings, files, path))}
+
+
+def _sinks_behind(settings: Settings, files: Files, directory: str) -> frozenset[str]:
+    """The sinks that have not all of a shard; none if it is held or can't be looked at."""
+    nothing = frozenset[str]()
+    try:
+        if FILE_NAME not in files.names(directory):
+            return nothing
+        lock = files.lock(os.path.join(directory, "LOCK"))
+    except LogLocked:
+        return nothing
+    except OSError as error:
+        logger.warning("%s: this shard can't be looked at: %s", directory, error)
+        return nothing
+    try:
+        log_id = read_log_id(files, directory)
+        drop(settings, files, directory, log_id)
+        return frozenset(each.name for each in settings.sink if _is_behind(files, directory, log_id, each.name))
+    except (WalError, OSError) as error:
+        logger.warning("%s: nobody holds this shard, and it can't be read: %s", directory, error)
+        return nothing
+    finally:
+        files.close(lock)
+
+
+def _is_behind(files: Files, directory: str, log_id: bytes, consumer: str) -> bool:
+    """Whether there is an event that the consumer does not have for sure."""
+    cursor = load_cursor(files, directory, log_id, consumer)
+    if cursor and cursor.intent:
+        return True
+    start: Position | None = cursor.acked if cursor else oldest(files, directory)
+    if start is None:
+        return False
+    reader = Reader(files, directory, log_id, start)
+    try:
+        return any(isinstance(step, Damage) or step.header.records for step in read_all(reader))
+    finally:
+        reader.close()

@@ -1,0 +1,125 @@
+"""Opening a worker's shard, which a full disk or a want of file descriptors may refuse for a while."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from msgspec import Struct
+
+from collector.dead_letters.budget import HourlyBudget
+from collector.dead_letters.of_sinks import SinkDeadLetters
+from collector.dead_letters.writer import DeadLetters
+from collector.notices import Notices
+from collector.settings import Settings
+from collector.settings.secret import load_secret
+from collector.shards.shard import Shard, drop, drop_from_free_shards, first_free, open_log
+from wal.committer import Committer
+from wal.errors import NO_ROOM, PASSING, WalError, explain
+from wal.log import Log
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class Opened(Struct, frozen=True):
+    """What a worker serves with."""
+
+    secret: bytes
+    shard: Shard
+    dead_letters: DeadLetters
+    dead_committer: Committer
+    sink_dead_letters: SinkDeadLetters
+
+
+class Opening:
+    """Opens what a worker serves with, step by step: `open_files`, then `build`, each until it succeeds.
+
+    What an attempt has opened is kept for the next one, since opening a log anew adds a segment to it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], int],
+        notices: Notices,
+        end_worker: Callable[[Exception], None],
+    ) -> None:
+        """`clock` gives Unix ms; `end_worker` is called when only a restart helps."""
+        self._settings = settings
+        self._clock = clock
+        self._notices = notices
+        self._end_worker = end_worker
+        self._secret = b""
+        self._name = ""
+        self._log: Log | None = None
+        self._dead_log: Log | None = None
+        self._dead_committer: Committer | None = None
+        self._is_told = False
+
+    def open_files(self) -> tuple[Log, Log] | None:
+        """The shard's log and that of its dead letters; None where another attempt may succeed. Blocks; for any thread.
+
+        Raises WalError, OSError, BadSettings where only a person can help.
+        """
+        return self._attempt(self._open_files)
+
+    def build(self, log: Log, dead_log: Log) -> Opened | None:
+        """Take open logs into use; None where another attempt may succeed. For the event loop that will use them.
+
+        Raises WalError, OSError, BadSettings where only a person can help.
+        """
+        if self._dead_committer is None:
+            self._dead_committer = Committer(dead_log)
+        settings = self._settings
+        budget = HourlyBudget(settings.dead_letters.bytes_per_hour, len(settings.property), self._clock)
+        dead_letters = DeadLetters(self._dead_committer, budget, self._notices)
+        sink_dead_letters = SinkDeadLetters(dead_letters, self._settings.dead_letters.dir)
+        shard = self._attempt(lambda: Shard(self._settings, log, sink_dead_letters, self._end_worker))
+        if shard is None:
+            return None
+        if self._is_told:
+            logger.warning("%s: the log is open, events are taken from now on", log.directory)
+        return Opened(self._secret, shard, dead_letters, self._dead_committer, sink_dead_letters)
+
+    async def close(self) -> None:
+        """Let go of what was opened and not taken into use."""
+        with contextlib.suppress(WalError):
+            if self._dead_committer:
+                await self._dead_committer.close()
+        for log in (self._log, self._dead_log):
+            with contextlib.suppress(WalError):
+                if log:
+                    log.close()
+
+    def _open_files(self) -> tuple[Log, Log]:
+        self._secret = self._secret or load_secret(self._settings)
+        if self._log is None:
+            self._name, self._log = first_free(self._settings)
+        if self._dead_log is None:
+            self._dead_log = open_log(self._settings, os.path.join(self._settings.dead_letters.dir, self._name))
+        return self._log, self._dead_log
+
+    def _attempt(self, step: Callable[[], T]) -> T | None:
+        try:
+            return step()
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise
+            self._tell(explain(error, self._settings.log.dir))
+            if error.errno in NO_ROOM:
+                self._make_room()
+        return None
+
+    def _make_room(self) -> None:
+        """Have delivered segments go, also those of the log that is open already."""
+        drop_from_free_shards(self._settings)
+        if self._log:
+            drop(self._settings, self._log.files, self._log.directory, self._log.log_id)
+
+    def _tell(self, reason: str) -> None:
+        if not self._is_told:
+            logger.error("the log can't be opened yet, so every event gets 503: %s", reason)
+        self._is_told = True

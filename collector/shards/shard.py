@@ -1,0 +1,254 @@
+"""A shard: one writer's log, with a shipper for each sink. A worker takes one, and may adopt others."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from collector.acknowledgements import Acknowledgements
+from collector.settings import Settings
+from collector.settings.sinks import SinkSettings
+from collector.ship.health import is_given_up
+from collector.ship.shipper import DeadLetterWriter, Shipper
+from collector.ship.sinks import sink_of
+from collector.ship.supervise import supervised
+from wal.committer import Committer
+from wal.cursor import ensure_cursor
+from wal.errors import LogLocked, WalError
+from wal.files import Files
+from wal.format import Position
+from wal.identity import read_log_id
+from wal.log import Log, now_ms
+from wal.reader import oldest
+from wal.room import Shortage, shortage_of
+from wal.sealed import drop_segments, leave_memory
+
+_RETENTION_SECONDS: Final = 60
+_ROOM_SECONDS: Final = 0.25
+"""How often the log is asked whether the disk is short, which costs nothing: it looks for itself as often."""
+_MEMORY_SECONDS: Final = 0.25
+"""How often what every sink has leaves memory: seldom enough to cost nothing, often enough for it to be little."""
+
+logger = logging.getLogger(__name__)
+
+
+class Shard:
+    """A log that this process has locked, and its way to the sinks. Create it inside the event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        dead_letters: DeadLetterWriter,
+        end_worker: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """`end_worker` is called when only a restart helps. Raises WalError, OSError, BadSettings."""
+        ensure_cursors(settings, log)
+        self.committer = Committer(log, stall_seconds=settings.log.stall_seconds, on_poisoned=end_worker)
+        self._end_worker = end_worker
+        self._settings = settings
+        self._log = log
+        self._shippers = [_shipper(sink, self.committer, dead_letters) for sink in settings.sink]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._tidying: list[asyncio.Task[None]] = []
+
+    def acknowledgements(self) -> dict[str, Acknowledgements]:
+        """What each sink, by name, has confirmed of this log."""
+        return {shipper.name: shipper.confirmed for shipper in self._shippers}
+
+    def start(self) -> None:
+        """Begin to ship, and to let go of what is delivered: at once in memory, by age and size on the disk."""
+        self._tasks = [asyncio.create_task(supervised(shipper, self._end_worker)) for shipper in self._shippers]
+        self._tidying = [asyncio.create_task(self._drop_forever()), asyncio.create_task(self._leave_memory_forever())]
+
+    async def ship_out(self) -> frozenset[str]:
+        """Ship all that the sinks take, and let go of the shard; returns the names of the sinks that are not up.
+
+        A sink that is not up is waited for while another one makes headway. It is left between two attempts, never
+        within one: a thread that goes on after the lock is free would move the sink under the next holder.
+        """
+        await self.close(None, gives_up=self._is_given_up)
+        return frozenset(shipper.name for shipper in self._shippers if shipper.health.state != "up")
+
+    async def close(self, grace_seconds: float | None, gives_up: Callable[[], bool] = lambda: False) -> None:
+        """Commit what waits, ship what can be shipped in time (None: all), and let go of the shard.
+
+        `gives_up` is asked after each failure of a sink whether to leave that sink behind.
+        """
+        try:
+            with _warned("at the close of a log"):
+                await self.committer.close()
+            for shipper in self._shippers:
+                shipper.drain(gives_up)
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=grace_seconds)
+        finally:
+            late = [task for task in self._tasks if not task.done()]
+            if late:
+                logger.warning("%s: %d sinks are behind; the next start goes on there", self._log.directory, len(late))
+            for task in (*late, *self._tidying):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            self._log.close()
+
+    def _is_given_up(self) -> bool:
+        """Whether every sink that is behind has been given up."""
+        now = now_ms()
+        behind = [each for each, task in zip(self._shippers, self._tasks, strict=True) if not task.done()]
+        return all(is_given_up(shipper.health, now) for shipper in behind)
+
+    async def _drop_forever(self) -> None:
+        """Let delivered segments go: by age and size once a minute, and at once while the disk is short."""
+        log, loop = self._log, asyncio.get_running_loop()
+        due = loop.time() + _RETENTION_SECONDS
+        while True:
+            await asyncio.sleep(_ROOM_SECONDS)
+            if log.is_short or loop.time() >= due:
+                due = loop.time() + _RETENTION_SECONDS
+                await asyncio.to_thread(drop, self._settings, log.files, log.directory, log.log_id, log.shortage)
+
+    async def _leave_memory_forever(self) -> None:
+        log, left = self._log, Position(0, 0, 0)
+        while True:
+            await asyncio.sleep(_MEMORY_SECONDS)
+            passed = min([shipper.passed or left for shipper in self._shippers], default=left)
+            if passed > left:
+                with _warned(f"{log.directory}: what is shipped stays in memory"):
+                    await asyncio.to_thread(leave_memory, log.files, log.directory, left, passed)
+                left = passed
+
+
+def first_free(settings: Settings) -> tuple[str, Log]:
+    """The name and the log, recovered and open, of the first shard that nobody holds. Raises WalError, OSError."""
+    number = 0
+    while True:
+        name = f"{number:02d}"
+        try:
+            return name, open_log(settings, os.path.join(settings.log.dir, name))
+        except LogLocked:
+            number += 1
+
+
+def open_log(settings: Settings, directory: str) -> Log:
+    """Lock, recover and open one log, and say what recovery found. Raises WalError, OSError."""
+    log = Log(
+        directory,
+        segment_bytes=settings.log.segment_bytes,
+        segment_seconds=settings.log.segment_seconds,
+        warn_free_bytes=settings.log.warn_free_bytes,
+        min_free_bytes=settings.log.min_free_bytes,
+    )
+    for damage in log.damages:
+        logger.error("%s: %s; see damage.ndjson there", directory, damage)
+    if torn := log.torn:
+        logger.warning(
+            "%s: a crash left a torn write of %d bytes at byte %d, of which nobody was told that it is stored; "
+            "it was cut off and is kept in %s",
+            torn.path,
+            torn.length,
+            torn.offset,
+            torn.kept_at,
+        )
+    return log
+
+
+def ensure_cursors(settings: Settings, log: Log) -> None:
+    """Give every sink its cursor on a log. Raises OSError.
+
+    Before the first event comes: a sink that skips to the newest must not skip what was answered 200 since.
+    """
+    for sink in settings.sink:
+        first = oldest(log.files, log.directory) if sink.start == "oldest" else None
+        ensure_cursor(log.files, log.directory, log.log_id, sink.name, first or log.end)
+
+
+def drop(
+    settings: Settings,
+    files: Files,
+    directory: str,
+    log_id: bytes,
+    shortage: Callable[[], Shortage] | None = None,
+) -> None:
+    """Drop the segments of a shard that every sink has and that need not be kept, or that a short disk needs more.
+
+    `shortage` tells how much it needs; without it the disk's own numbers do.
+    """
+    with _warned(f"{directory}: no segment was dropped"):
+        drop_segments(
+            files,
+            directory,
+            log_id,
+            expected=[sink.name for sink in settings.sink],
+            keep_ms=int(settings.log.retain_hours * 3_600_000),
+            keep_bytes=settings.log.retain_bytes,
+            shortage=shortage() if shortage else shortage_of(files.room(directory), settings.log.min_free_bytes),
+        )
+
+
+def drop_from_free_shards(settings: Settings) -> None:
+    """Drop what a short disk needs from the shards that nobody holds, so that one of them can be opened."""
+    files = Files()
+    for name in files.names(settings.log.dir):
+        directory = os.path.join(settings.log.dir, name)
+        with _warned(f"{directory}: no segment was dropped"), contextlib.suppress(FileNotFoundError, LogLocked):
+            log_id = read_log_id(files, directory)
+            lock = files.lock(os.path.join(directory, "LOCK"))
+            try:
+                drop(settings, files, directory, log_id)
+            finally:
+                files.close(lock)
+
+
+def retention_warning(settings: Settings) -> str | None:
+    """Say that the segments which may be kept do not fit on the disk; None where they do. Raises OSError."""
+    directory = os.path.abspath(settings.log.dir)
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    wanted = settings.server.workers * settings.log.retain_bytes
+    capacity = Files().room(directory).all_bytes
+    if wanted <= capacity:
+        return None
+    return (
+        f"log.retain_bytes: {settings.server.workers} workers keep up to {wanted} bytes of delivered segments, and the "
+        f"disk of {directory} has {capacity}; lower it, or they are given up early, whenever the disk is short"
+    )
+
+
+async def drop_dead_letters_forever(settings: Settings, committer: Committer) -> None:
+    """Drop what is over the age or the bytes that dead letters are kept to. No cursor counts: they have no consumer."""
+    while True:
+        await asyncio.sleep(_RETENTION_SECONDS)
+        log = committer.log
+        with _warned(f"{log.directory}: no segment was dropped"):
+            await asyncio.to_thread(
+                drop_segments,
+                log.files,
+                log.directory,
+                log.log_id,
+                expected=(),
+                keep_ms=int(settings.dead_letters.retain_hours * 3_600_000),
+                keep_bytes=settings.dead_letters.retain_bytes,
+                passed=committer.durable,
+            )
+
+
+def _shipper(settings: SinkSettings, committer: Committer, dead_letters: DeadLetterWriter) -> Shipper:
+    return Shipper(
+        settings.name,
+        sink_of(settings, settings.name),
+        committer,
+        dead_letters,
+        flush_bytes=settings.flush_bytes,
+        flush_seconds=settings.flush_seconds,
+    )
+
+
+@contextlib.contextmanager
+def _warned(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (WalError, OSError) as error:
+        logger.warning("%s: %s", what, error)

@@ -1,0 +1,1 @@
+"""Formats of files: the bytes that a batch becomes. Knows no store."""

@@ -1,0 +1,75 @@
+"""The files of a batch, pure: their names are a function of the batch alone.
+
+A file is `<folders of the partition>/<log_id>-<first>-<last>.<format>`, with `.replay-<name>` before the format if
+a replay sends the events again. A batch is split by its partition, and a folder gets at most one file of it.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import groupby
+from typing import Final, NamedTuple
+
+import msgspec
+
+from collector.settings.templates import filled, names_in
+from collector.ship.batch import Batch, Part, lines_of
+from collector.ship.formats.encoding import UNFIT
+
+_SOURCE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_UNKNOWN: Final = "unknown"
+_HOUR_SECONDS: Final = 3600
+_HOUR_MS: Final = 1000 * _HOUR_SECONDS
+
+
+class Group(NamedTuple):
+    """The events of a batch that go into one file: its name without the suffix, and runs of events, in order."""
+
+    name: str
+    parts: list[Part]
+
+
+class _Sourced(msgspec.Struct):
+    source: str = _UNKNOWN
+
+
+_decode_source: Final = msgspec.json.Decoder(_Sourced).decode
+
+
+def grouped(batch: Batch, partition: str) -> list[Group]:
+    """Split a batch by file. Records are decoded only if the partition names their `{source}`."""
+    folders: dict[str, list[Part]] = {}
+    has_source = "source" in names_in(partition)
+    for part in batch.parts:
+        for source, run in _runs(part) if has_source else [("", part)]:
+            folders.setdefault(_folder(partition, source, part.timestamp_ms // _HOUR_MS), []).append(run)
+    return [Group(_name(batch, folder, runs), runs) for folder, runs in folders.items()]
+
+
+def _runs(part: Part) -> Iterator[tuple[str, Part]]:
+    """Split a block into runs of events of one source."""
+    for source, events in groupby(lines_of(part), key=lambda event: _source(event[1])):
+        run = list(events)
+        yield source, Part(part.timestamp_ms, run[0][0], run[-1][0], b"".join([line + b"\n" for _, line in run]))
+
+
+def _source(line: bytes) -> str:
+    try:
+        source = _decode_source(line).source
+    except UNFIT:
+        return _UNKNOWN
+    return source if _SOURCE.fullmatch(source) else _UNKNOWN
+
+
+@lru_cache
+def _folder(partition: str, source: str, hour: int) -> str:
+    """The folder of events of an hour, counted from that of Unix time 0."""
+    time = datetime.fromtimestamp(hour * _HOUR_SECONDS, UTC)
+    return filled(partition, {"source": source, "date": time.strftime("%Y-%m-%d"), "hour": time.strftime("%H")})
+
+
+def _name(batch: Batch, folder: str, runs: list[Part]) -> str:
+    """Unique in the log: no event is in two batches, and a batch has one file in a folder."""
+    name = f"{batch.log_id}-{runs[0].first:016d}-{runs[-1].last:016d}"
+    return "/".join([*([folder] if folder else []), f"{name}.replay-{batch.replay}" if batch.replay else name])

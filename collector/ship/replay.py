@@ -1,0 +1,235 @@
+"""`collector replay`: events of retained segments, or dead letters of a sink, go out to a sink once more.
+
+A replay has a name that follows from what it sends. Its batches and tokens follow from the log, so that one that was
+killed goes on when it is run again, and a sink that counts a batch once does so here too.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from collector.dead_letters.reader import read_letters
+from collector.errors import BadSettings, BatchRefused, SinkError
+from collector.settings import Settings
+from collector.settings.sinks import SinkSettings
+from collector.ship.batch import Batch, Part, slice_batch
+from collector.ship.retry import Backoff
+from collector.ship.sinks import Sink, sink_of
+from wal.files import Files
+from wal.follow import logs, start_of_selection
+from wal.format import crc32c
+from wal.identity import read_log_id
+from wal.reader import Reader
+from wal.sealed import is_sealed
+from wal.segment import Block
+from wal.select import Selection
+from wal.verify import Finding, read_on
+
+logger = logging.getLogger(__name__)
+
+
+class Replay(Struct, frozen=True):
+    """What is asked for."""
+
+    sink: SinkSettings
+    selection: Selection
+    name: str = ""
+    """Another name makes another replay of the same events."""
+    is_of_dead_letters: bool = False
+    is_dry: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name that its files, tokens and cursors have."""
+        what = repr((self.sink.name, tuple(self.selection), self.is_of_dead_letters)).encode()
+        return f"{self.name}-{crc32c(what):08x}".removeprefix("-")
+
+
+class ReplayReport(Struct):
+    """What became of it, so far."""
+
+    events: int = 0
+    bytes: int = 0
+    batches: int = 0
+    skipped: int = 0
+    """Events that an earlier run of the same replay had delivered."""
+    refused: dict[str, str] = {}
+    """Events that the sink will never take, by id, with its reason."""
+    unproven: int = 0
+    """Events at the end of a log that nothing proves to be fsynced yet; left out."""
+
+
+async def replay(settings: Settings, asked: Replay, told: Callable[[ReplayReport], None]) -> ReplayReport:
+    """Send what is asked for; `told` hears of the progress. A sink that is away is waited for.
+
+    Raises FileNotFoundError where there is no log, WalError, OSError, BadSettings.
+    """
+    report = ReplayReport()
+    outlet = _Outlet(asked, report)
+    try:
+        for batch in _batches(settings, asked, report):
+            if not asked.is_dry:
+                await outlet.deliver(batch)
+            report.events += batch.records
+            report.bytes += len(batch.payload)
+            report.batches += 1
+            told(report)
+    finally:
+        await outlet.close()
+    return report
+
+
+def sink_named(settings: Settings, name: str) -> SinkSettings:
+    """The settings of a sink. Raises BadSettings."""
+    for sink in settings.sink:
+        if sink.name == name:
+            return sink
+    known = ", ".join(sink.name for sink in settings.sink) or "none"
+    raise BadSettings(f"no sink is named {name}; the settings have {known}")
+
+
+class _Outlet:
+    """The sink of a replay, open for one log at a time."""
+
+    def __init__(self, asked: Replay, report: ReplayReport) -> None:
+        self._asked = asked
+        self._report = report
+        self._sink: Sink | None = None
+        self._log_id = ""
+        self._next = 0
+
+    async def deliver(self, batch: Batch) -> None:
+        if batch.log_id != self._log_id:
+            await self.close()
+            self._log_id = batch.log_id
+        await self._in_halves(batch)
+
+    async def close(self) -> None:
+        if self._sink is not None:
+            await self._sink.close()
+            self._sink = None
+
+    async def _in_halves(self, batch: Batch) -> None:
+        """Deliver a batch, without those events that the sink will never take."""
+        try:
+            await self._until_taken(batch)
+        except BatchRefused as refusal:
+            if batch.records == 1:
+                self._report.refused[f"{batch.log_id}-{batch.first}"] = str(refusal)
+                return
+            middle = (batch.records + 1) // 2
+            first = slice_batch(batch, 0, middle)
+            second = first and slice_batch(batch, first.last + 1, 0)
+            for half in (first, second):
+                if half:
+                    await self._in_halves(half)
+
+    async def _until_taken(self, batch: Batch) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._attempt(batch)
+            except BatchRefused:
+                raise
+            except SinkError as error:
+                pause = backoff.next(error.wait_seconds)
+                logger.warning("sink %s: %s; again in %.1f s", self._asked.sink.name, error, pause)
+            await self.close()
+            await asyncio.sleep(pause)
+
+    async def _attempt(self, batch: Batch) -> None:
+        if self._sink is None:
+            self._sink = sink_of(self._asked.sink, f"{self._asked.sink.name}.replay.{self._asked.label}")
+            self._next = (await self._sink.open(batch.log_id, batch.first)).next
+        rest = slice_batch(batch, self._next, 0)
+        self._report.skipped += batch.records - (rest.records if rest else 0)
+        if rest:
+            await self._sink.deliver(rest)
+
+
+def _batches(settings: Settings, asked: Replay, report: ReplayReport) -> Iterator[Batch]:
+    if asked.is_of_dead_letters:
+        for log_id, parts in _of_dead_letters(settings, asked):
+            yield from _cut(asked, log_id, parts)
+        return
+    files = Files()
+    for directory in logs(files, settings.log.dir):
+        log_id = read_log_id(files, directory).decode()
+        yield from _cut(asked, log_id, _of_log(files, directory, asked.selection, report))
+
+
+def _cut(asked: Replay, log_id: str, parts: Iterable[Part]) -> Iterator[Batch]:
+    waiting: list[Part] = []
+    length = 0
+    for part in parts:
+        waiting.append(part)
+        length += len(part.payload)
+        if length >= asked.sink.flush_bytes:
+            yield _batch(asked, log_id, waiting)
+            waiting, length = [], 0
+    if waiting:
+        yield _batch(asked, log_id, waiting)
+
+
+def _batch(asked: Replay, log_id: str, parts: list[Part]) -> Batch:
+    batch = Batch(log_id, "", tuple(parts), asked.label)
+    token = f"{log_id}:{asked.sink.name}:replay:{asked.label}:{batch.first}-{batch.last}:{crc32c(batch.payload):08x}"
+    return batch._replace(token=token)
+
+
+def _of_log(files: Files, directory: str, selection: Selection, report: ReplayReport) -> Iterator[Part]:
+    """The chosen events of a log, block by block, as far as the next header, of a block or a segment, proves them
+    fsynced."""
+    start = start_of_selection(files, directory, selection)
+    if start is None:
+        return
+    reader = Reader(files, directory, read_log_id(files, directory), start)
+    unproven: Block | None = None
+    try:
+        for step in read_on(files, directory, reader):
+            if isinstance(step, Finding):
+                logger.warning("%s: %s", step.path, step.message)
+                continue
+            if unproven:
+                yield from _parts(unproven, selection)
+            unproven = step
+    finally:
+        reader.close()
+    if unproven and is_sealed(files, directory, unproven):
+        yield from _parts(unproven, selection)
+    elif unproven:
+        report.unproven += sum(1 for _ in selection.chosen(unproven))
+
+
+def _parts(block: Block, selection: Selection) -> Iterator[Part]:
+    """The chosen events of a block, in runs of sequences without a gap."""
+    chosen = enumerate(selection.chosen(block))
+    for _, run in groupby(chosen, key=lambda each: each[1][0] - each[0]):
+        lines = [line for _, line in run]
+        first, last = lines[0][0], lines[-1][0]
+        payload = b"".join(line for _, line in lines)
+        yield Part(block.header.timestamp_ms, first, last, payload, block.header.header_crc)
+
+
+class _Id(Struct):
+    id: str
+
+
+_id_of: Final = msgspec.json.Decoder(_Id).decode
+
+
+def _of_dead_letters(settings: Settings, asked: Replay) -> Iterator[tuple[str, list[Part]]]:
+    """The events that this sink refused, log by log, in order; each once."""
+    found: dict[str, dict[int, Part]] = {}
+    selection = asked.selection._replace(where=(("sink", asked.sink.name), *asked.selection.where))
+    for dead_letter in read_letters(settings.dead_letters.dir, selection):
+        log_id, _, sequence = _id_of(dead_letter.body).id.rpartition("-")
+        part = Part(dead_letter.record.received_at, int(sequence), int(sequence), dead_letter.body + b"\n")
+        found.setdefault(log_id, {})[int(sequence)] = part
+    for log_id, parts in found.items():
+        yield log_id, [parts[sequence] for sequence in sorted(parts)]

@@ -1,0 +1,55 @@
+"""The settings of a Kafka sink."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from collector.settings.faults import CHECK
+from collector.settings.fields import Text
+from collector.settings.sinks import FlushBytes, FlushSeconds, SinkName, SinkSettings
+from collector.settings.templates import may_hold
+
+
+def _broker_fault(broker: str) -> str | None:
+    return "expected `host:port`; users and passwords belong into the sink's options" if "@" in broker else None
+
+
+Broker = Annotated[Text, Meta(extra={CHECK: _broker_fault})]
+
+
+class KafkaSinkSettings(SinkSettings, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="kafka"):
+    """Events as messages, one transaction a batch."""
+
+    brokers: Annotated[tuple[Broker, ...], Meta(min_length=1, description="`host:port` of some brokers")]
+    topic: Annotated[
+        Text,
+        Meta(
+            description="topic of the messages; may hold `{source}`, `{portal_id}`, `{prop_id}`",
+            extra=may_hold("source", "portal_id", "prop_id"),
+        ),
+    ] = "events.{source}"
+    key: Annotated[
+        Literal["uid", "au_id", "none"],
+        Meta(description="key of the messages, which keeps the events of a visitor in one partition"),
+    ] = "au_id"
+    headers: Annotated[
+        dict[str, Annotated[str, Meta(extra=may_hold("source", "portal_id", "prop_id", "id"))]],
+        Meta(description="headers of each message; values may hold the names of the topic, and `{id}`"),
+    ] = field(default_factory=dict)
+    compression: Annotated[
+        Literal["none", "gzip", "snappy", "lz4", "zstd"], Meta(description="compression of messages")
+    ] = "lz4"
+    cursor_topic: Annotated[Text, Meta(description="compacted topic of the cursors; created if missing")] = (
+        "tracklog.cursors"
+    )
+    options: Annotated[
+        dict[str, str],
+        Meta(description="librdkafka's properties, for example for TLS and SASL; `env:NAME` reads the environment"),
+    ] = field(default_factory=dict)
+    name: SinkName = "kafka"
+    flush_bytes: FlushBytes = 4 << 20
+    flush_seconds: FlushSeconds = 0.05
+
+    def environment(self) -> dict[str, dict[str, str]]:
+        """Passwords stand in `options`."""
+        return {"options": self.options}

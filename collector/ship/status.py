@@ -1,0 +1,89 @@
+"""`collector sink`: how far each sink is in each log, and letting go of one that is gone."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from collector.errors import BadSettings
+from collector.settings import Settings
+from collector.ship.health import health_path, load_health, lock_path
+from wal.cursor import consumers, drop_cursor, load_cursor
+from wal.errors import LogLocked, WalError
+from wal.files import Files, make_directories
+from wal.follow import logs
+from wal.identity import read_log_id
+from wal.listing import Lag, lag_of
+from wal.verify import is_held
+
+
+class Status(NamedTuple):
+    """A sink in one log; `state` is that of its health, or why there is none, `since_ms` (Unix ms) its begin."""
+
+    sink: str
+    directory: str
+    state: str
+    since_ms: int | None
+    next: int | None
+    lag: Lag | None
+    error: str
+
+
+def statuses(settings: Settings) -> Iterator[Status]:
+    """Every sink that has a cursor, log after log. Raises FileNotFoundError where there is no log, OSError."""
+    files = Files()
+    for directory in logs(files, settings.log.dir):
+        held = is_held(files, directory)
+        for name in consumers(files, directory):
+            yield _status(settings, files, directory, name, held=held)
+
+
+def drop(settings: Settings, name: str) -> list[str]:
+    """Drop the cursors of a sink that is not in the settings any more; returns the logs that held segments for it.
+
+    Raises BadSettings, also while a collector that was started with other settings ships to it; OSError.
+    """
+    if name in [sink.name for sink in settings.sink]:
+        raise BadSettings(f"sink {name} is in the settings; take it out there, restart the collector, then drop it")
+    files = Files()
+    known = [directory for directory in logs(files, settings.log.dir) if name in consumers(files, directory)]
+    if not known:
+        raise BadSettings(f"no log below {settings.log.dir} has a cursor of {name}; `collector sink ls` lists them")
+    with contextlib.ExitStack() as locks:
+        for directory in known:
+            locks.callback(files.close, _lock(files, directory, name))
+        for directory in known:
+            drop_cursor(files, directory, name)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(health_path(directory, name))
+    return known
+
+
+def _lock(files: Files, directory: str, name: str) -> int:
+    """The lock that a shipper of this sink holds while it lives. Its file stays: another may be about to lock it."""
+    path = lock_path(directory, name)
+    make_directories(os.path.dirname(path))
+    try:
+        return files.lock(path)
+    except LogLocked:
+        raise BadSettings(
+            f"{directory}: a collector that still has sink {name} in its settings ships to it; restart the collector "
+            "with the settings as they are now, then drop it"
+        ) from None
+
+
+def _status(settings: Settings, files: Files, directory: str, name: str, *, held: bool) -> Status:
+    health = load_health(directory, name)
+    if name not in [sink.name for sink in settings.sink]:
+        state, since_ms, error = "not in the settings", None, f"`collector sink drop {name}` lets go of its segments"
+    elif health is None or not (held or health.state == "stopped"):
+        state, since_ms, error = "not running", None, ""
+    else:
+        state, since_ms, error = health.state, health.since_ms, health.error
+    try:
+        log_id = read_log_id(files, directory)
+        cursor = load_cursor(files, directory, log_id, name)
+        lag = lag_of(files, directory, log_id, cursor) if cursor else None
+    except WalError as fault:
+        return Status(name, directory, "unreadable", None, None, None, str(fault))
+    return Status(name, directory, state, since_ms, cursor.acked.sequence if cursor else None, lag, error)

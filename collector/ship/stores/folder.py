@@ -1,0 +1,95 @@
+"""A folder as a store: a temporary file is written, fsynced and linked into place; then the folders are fsynced."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from collector.errors import SinkError
+from wal.files import make_directories, named, opener
+
+_TEMPORARY: Final = ".tmp"
+
+
+class Folder:
+    """Files below a directory. Each name has one writer."""
+
+    def __init__(self, directory: str) -> None:
+        self.where = directory
+
+    async def open(self) -> None:
+        """Create the directory. Raises SinkError."""
+        with self._reported():
+            await asyncio.to_thread(make_directories, self.where)
+
+    async def create(self, name: str, content: bytes, _: str) -> bool:
+        """Link a file into place unless the name exists. Raises SinkError."""
+        with self._reported():
+            return await asyncio.to_thread(self._create, os.path.join(self.where, name), content)
+
+    async def replace(self, name: str, content: bytes) -> None:
+        """Rename a file into place. Raises SinkError."""
+        with self._reported():
+            await asyncio.to_thread(self._replace, os.path.join(self.where, name), content)
+
+    async def read(self, name: str) -> bytes | None:
+        """The bytes of a file, None if it does not exist. Raises SinkError."""
+        with self._reported():
+            return await asyncio.to_thread(_read, os.path.join(self.where, name))
+
+    def _create(self, path: str, content: bytes) -> bool:
+        make_directories(os.path.dirname(path))
+        is_new = not os.path.exists(path)
+        if is_new:
+            _write(path + _TEMPORARY, content)
+            os.link(path + _TEMPORARY, path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path + _TEMPORARY)
+        # Also where the file is there already: whoever linked it may have died before this.
+        self._sync_folders(path)
+        return is_new
+
+    def _replace(self, path: str, content: bytes) -> None:
+        make_directories(os.path.dirname(path))
+        _write(path + _TEMPORARY, content)
+        os.rename(path + _TEMPORARY, path)
+        self._sync_folders(path)
+
+    def _sync_folders(self, path: str) -> None:
+        """Fsync every folder on the way to the file, from the directory on."""
+        top = os.path.dirname(os.path.abspath(self.where))
+        folder = os.path.abspath(path)
+        while folder != top:
+            folder = os.path.dirname(folder)
+            _sync(folder)
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SinkError(f"{error.filename or self.where}: {error.strerror}") from error
+
+
+def _write(path: str, content: bytes) -> None:
+    with named(path), open(path, "wb", opener=opener) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _sync(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

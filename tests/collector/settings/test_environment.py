@@ -1,0 +1,62 @@
+"""`env:NAME`: read in one place, and never shown."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import collector
+from collector.errors import BadSettings
+from collector.settings.environment import read_key, read_value, variable_of
+
+_FOLDER = Path(collector.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("setting", "variable"),
+    [("env:NAME", "NAME"), ("env:", ""), ("NAME", None), ("", None), ("xenv:NAME", None), ("ENV:NAME", None)],
+)
+def test_a_variable_is_what_follows_env(setting: str, variable: str | None) -> None:
+    assert variable_of(setting) == variable
+
+
+def test_a_value_that_stands_in_the_file_is_taken_unchanged() -> None:
+    assert read_value("sink x: options.y", " as it is ") == " as it is "
+
+
+def test_a_value_is_read_from_the_environment_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKLOG_TEST_VALUE", " as it is ")
+    assert read_value("sink x: options.y", "env:TRACKLOG_TEST_VALUE") == " as it is "
+
+
+@pytest.mark.parametrize("value", [None, "", " \n"])
+def test_a_variable_that_is_not_set_or_blank_is_refused(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    if value is None:
+        monkeypatch.delenv("TRACKLOG_TEST_VALUE", raising=False)
+    else:
+        monkeypatch.setenv("TRACKLOG_TEST_VALUE", value)
+    with pytest.raises(BadSettings) as caught:
+        read_value("sink x: options.y", "env:TRACKLOG_TEST_VALUE")
+    assert str(caught.value) == "sink x: options.y: expected TRACKLOG_TEST_VALUE to be set in the environment"
+
+
+def test_a_key_has_at_least_16_characters_and_a_refusal_shows_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKLOG_TEST_VALUE", "0123456789abcdeü")
+    assert read_key("session.secret", "env:TRACKLOG_TEST_VALUE") == "0123456789abcdeü".encode()
+    monkeypatch.setenv("TRACKLOG_TEST_VALUE", "0123456789abcde")
+    with pytest.raises(BadSettings) as caught:
+        read_key("session.secret", "env:TRACKLOG_TEST_VALUE")
+    assert str(caught.value).startswith("session.secret: expected at least 16 characters")
+    assert "0123" not in str(caught.value)
+
+
+def _reads_the_environment(path: Path) -> bool:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return bool(names & {"environ", "environb", "getenv"}) or "env:" in texts
+
+
+def test_one_module_reads_the_environment() -> None:
+    readers = [path.relative_to(_FOLDER).as_posix() for path in _FOLDER.rglob("*.py") if _reads_the_environment(path)]
+    assert readers == ["settings/environment.py"]
