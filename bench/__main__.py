@@ -17,9 +17,11 @@ from typing import Final
 import msgspec
 import psutil
 
-from bench import charts, delay, hostile, lasting, requests, servers, shapes, stages, wrk
+from bench import charts, servers
+from bench.load import wrk
 from bench.measure import Options, Row
-from bench.recovery import build
+from bench.scenarios import delay, hostile, requests, shapes, soak, stages
+from bench.scenarios.recovery import build
 
 REPORT: Final = Path(__file__).parent / "report"
 _FULL: Final = Options(
@@ -91,8 +93,8 @@ _PARTS: Final[dict[str, Callable[[Options], Iterator[Row]]]] = {
     "properties": requests.of_properties,
     "visitors": requests.of_visitors,
     "log": _log_sizes,
-    "start": lasting.of_start,
-    "soak": lasting.of_soak,
+    "start": soak.of_start,
+    "soak": soak.of_soak,
 }
 _WITHOUT_WRK: Final = frozenset(("shapes", "hostile", "start", "soak"))
 """Parts whose load is bench's own: wrk takes a refusal for a failure."""

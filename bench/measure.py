@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from bench import servers, wrk
+from bench import servers
+from bench.load import wrk
+from bench.load.traffic import Traffic
 from bench.servers import Server
-from bench.traffic import Traffic
 
 _WARM_UP_SECONDS = 1
 

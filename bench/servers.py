@@ -14,8 +14,7 @@ from typing import IO, NamedTuple
 
 import psutil
 
-from tests.processes import end
-from tests.running import free_port
+from bench.processes import end, free_port
 
 SERVER_CORE = 0
 LOAD_CORE = 1

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import servers, traffic
-from bench.traffic import Traffic
+from bench import servers
+from bench.load import traffic
+from bench.load.traffic import Traffic
 from tests.running import read_log, read_response, running
 
 ROOT = Path(__file__).parents[2]

@@ -7,10 +7,12 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 import msgspec
 import pytest
 
-from bench import bodies, closedloop, hostile, servers
-from bench.answers import length_of, status_of
-from bench.shapes import SIZES, shapes
-from bench.texts import DEEPEST, texts
+from bench import servers
+from bench.load import bodies, closed_loop
+from bench.load.answers import length_of, status_of
+from bench.load.texts import DEEPEST, texts
+from bench.scenarios import hostile
+from bench.scenarios.shapes import SIZES, shapes
 from collector.ingest.nesting import is_deeper
 
 ANSWERED = {200, 302, 400, 413, 414, 415, 431}
@@ -62,13 +64,13 @@ def test_a_closed_loop_counts_answers_by_status_and_opens_again_what_was_closed(
     with servers.echo() as echo:
         plain = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nab"
         closing = plain.replace(b"host: x", b"host: x\r\nconnection: close")
-        assert closedloop.run(echo.port, [plain, closing], 2, 10, 20).answers == {200: 20}
+        assert closed_loop.run(echo.port, [plain, closing], 2, 10, 20).answers == {200: 20}
 
 
 def test_a_long_body_is_echoed_whole() -> None:
     with servers.echo() as echo:
         request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n" + b"a" * 1_000_000
-        assert closedloop.run(echo.port, [request], 1, 10, 3).answers == {200: 3}
+        assert closed_loop.run(echo.port, [request], 1, 10, 3).answers == {200: 3}
 
 
 def test_an_answer_is_whole_once_its_length_has_arrived() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench.processes import started
 from collector.config import load_settings
 from collector.errors import BadSettings
 from collector.replay import sink_named
@@ -17,7 +18,6 @@ from collector.ship.archive import FOLDER
 from tests.collector.ship.batches import record
 from tests.destinations.files import contents_of, lines_in
 from tests.destinations.http import HttpReceiver
-from tests.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
 from wal.log import Log
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.processes import started
 from collector.config import Limits, Property, Settings
 from collector.server import connection_limit, start_warnings
 from collector.sink_config import FileSink
-from tests.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
 from wal.log import Log
 

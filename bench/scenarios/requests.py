@@ -12,12 +12,13 @@ from typing import Final
 import psutil
 from msgspec.json import Decoder
 
-from bench import servers, traffic
-from bench.event import encoded, others
+from bench import servers
+from bench.load import traffic
+from bench.load.event import encoded, others
 from bench.measure import Options, Row, Sample, in_turn, load, median, ratio
+from bench.processes import free_port
 from bench.servers import Server
 from collector.ingest.decode import Event
-from tests.running import free_port
 
 _CONNECTIONS: Final = 64
 _FILE_CONNECTIONS: Final = 8

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 import psutil
 
-from bench import servers, wrk
-from bench.event import encoded, others
-from bench.traffic import EVENTS_A_BATCH, Traffic, posts
+from bench import servers
+from bench.load import wrk
+from bench.load.event import encoded, others
+from bench.load.traffic import EVENTS_A_BATCH, Traffic, posts
 from wal.cursor import load_cursor
 from wal.files import Files
 from wal.identity import read_log_id

@@ -17,11 +17,11 @@ from typing import Final
 
 import psutil
 
-from bench import traffic
+from bench.load import traffic
+from bench.load.traffic import Traffic
 from bench.measure import Options, Row, in_turn, load, median, progress
-from bench.requests import fresh
+from bench.scenarios.requests import fresh
 from bench.servers import Server
-from bench.traffic import Traffic
 
 _CONNECTIONS: Final = 64
 _SAMPLES_A_SECOND: Final = 200

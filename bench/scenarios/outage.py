@@ -24,11 +24,11 @@ import zstandard
 from msgspec import json
 
 from bench import servers
+from bench.load.steady import Phase, steady, together
+from bench.processes import started
 from bench.receiver import Arrival, id_of
-from bench.steady import Phase, steady, together
 from collector.config import load_settings
 from collector.sinks import statuses
-from tests.processes import started
 from wal.files import Files
 from wal.segment import list_segments
 

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench.load.traffic import Traffic
 from bench.servers import LOAD_CORE
-from bench.traffic import Traffic
 
 _IN_TURN: Final = """
 local requests, at = {}, 0

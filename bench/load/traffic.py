@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
-from bench.event import TARGET, encoded, others
+from bench.load.event import TARGET, encoded, others
 
 EVENTS_A_BATCH: Final = 100
 EVENTS_A_FILE: Final = 1_000

@@ -6,7 +6,7 @@ import statistics
 import time
 from typing import Final, NamedTuple
 
-from bench.event import BODY, TARGET
+from bench.load.event import BODY, TARGET
 
 _CONNECTIONS: Final = 16
 _APART_SECONDS: Final = 0.01

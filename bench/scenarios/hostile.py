@@ -19,13 +19,14 @@ from typing import Final, NamedTuple
 
 import uvloop
 
-from bench import bodies, closedloop, servers, traffic
-from bench.bodies import NAMED, PRIVATE_PROP_ID, Body
-from bench.closedloop import CUT, Tally
+from bench import servers
+from bench.load import bodies, closed_loop, traffic
+from bench.load.bodies import NAMED, PRIVATE_PROP_ID, Body
+from bench.load.closed_loop import CUT, Tally
+from bench.load.open_loop import Answered, OpenLoop
+from bench.load.traffic import Traffic
 from bench.measure import Options, Row, progress
-from bench.openloop import Answered, OpenLoop
 from bench.servers import Server
-from bench.traffic import Traffic
 from wal.files import Files
 from wal.identity import read_log_id
 from wal.reader import Reader, oldest, read_all
@@ -189,7 +190,7 @@ def _try(all_bodies: Sequence[Body], pool: Executor) -> Iterator[_Tried]:
 def alone(ours: _Collector, body: Body) -> tuple[int, int]:
     """The bytes that one request adds to the logs, and its status."""
     ours.added.bytes()
-    answers = ours.pool.submit(closedloop.run, ours.server.port, [body.request], 1, 10, 1).result().answers
+    answers = ours.pool.submit(closed_loop.run, ours.server.port, [body.request], 1, 10, 1).result().answers
     return ours.added.bytes(), next(iter(answers), CUT)
 
 
@@ -264,6 +265,6 @@ async def _open_loop(ours: _Collector, kind: Traffic, seconds: float) -> Answere
 async def _together(ours: _Collector, body: Body, seconds: float, most: int) -> tuple[_Honest, Tally]:
     """Honest and hostile requests at the same time."""
     arguments = (ours.server.port, [body.request], _HOSTILE_CONNECTIONS, seconds, most)
-    hostile = asyncio.get_running_loop().run_in_executor(ours.pool, closedloop.run, *arguments)
+    hostile = asyncio.get_running_loop().run_in_executor(ours.pool, closed_loop.run, *arguments)
     honest = await _honest(ours, seconds)
     return honest, await hostile

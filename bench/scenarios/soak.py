@@ -10,11 +10,12 @@ from urllib.request import Request, urlopen
 
 import uvloop
 
-from bench import closedloop, servers, traffic
-from bench.event import BODY, TARGET
+from bench import servers
+from bench.load import closed_loop, traffic
+from bench.load.event import BODY, TARGET
+from bench.load.open_loop import OpenLoop
 from bench.measure import Options, Row, progress
-from bench.openloop import OpenLoop
-from bench.recovery import build
+from bench.scenarios.recovery import build
 from bench.servers import Server
 from collector.config import load_settings
 from collector.sinks import Status, statuses
@@ -36,7 +37,7 @@ def of_soak(options: Options) -> Iterator[Row]:
         tempfile.TemporaryDirectory() as folder,
         servers.collector(Path(folder), of_property=_EVERY_REFUSAL) as server,
     ):
-        full = closedloop.run(server.port, traffic.shop().requests, _CONNECTIONS, options.seconds)
+        full = closed_loop.run(server.port, traffic.shop().requests, _CONNECTIONS, options.seconds)
         rate = full.requests / full.seconds * _SHARE
         slices = uvloop.run(_soak(server, Path(folder), rate, options.soak_minutes * 60))
     failed = sum(each["failed"] for each in slices)

@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from bench import servers
-from bench.event import BODY
+from bench.load.event import BODY
 
 _BOUND_MS = 200.0
 _TARGET = "event?portal_id=33167&prop_id=564990801&resp_type=json"

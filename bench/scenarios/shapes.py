@@ -10,13 +10,14 @@ from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple
 
-from bench import closedloop, servers
-from bench.event import BODY
+from bench import servers
+from bench.load import closed_loop
+from bench.load.event import BODY
+from bench.load.texts import Text, cart, repeated, texts
+from bench.load.traffic import post
 from bench.measure import Options, Row, Sample, in_turn, median, progress, ratio
-from bench.requests import fresh
+from bench.scenarios.requests import fresh
 from bench.servers import Server
-from bench.texts import Text, cart, repeated, texts
-from bench.traffic import post
 from collector.config import EVENT_FIELDS, Limits
 from collector.errors import BadEvent, TooLarge
 from collector.ingest.decode import decode_event
@@ -182,7 +183,7 @@ def _row(size: int, samples: dict[str, list[Sample]], name: str, scenario: str, 
 
 def _load(server: Server, shape: Shape, seconds: int) -> Sample:
     before = servers.cpu_seconds(*server.workers)
-    tally = closedloop.run(server.port, [post(shape.body, shape.media)], _CONNECTIONS, seconds)
+    tally = closed_loop.run(server.port, [post(shape.body, shape.media)], _CONNECTIONS, seconds)
     spent = servers.cpu_seconds(*server.workers) - before
     if len(tally.answers) > 1 or not tally.answers.keys() <= {200, 400, 413}:
         raise SystemExit(f"bench: {shape.name}: expected one status, found {dict(tally.answers)}")

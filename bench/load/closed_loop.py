@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, cast
 
 import uvloop
 
-from bench.answers import length_of, status_of
+from bench.load.answers import length_of, status_of
 
 CUT: Final = 0
 """Stands for the status of a request whose connection ended before the answer came."""

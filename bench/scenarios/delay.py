@@ -11,11 +11,12 @@ from typing import Final
 
 import uvloop
 
-from bench import servers, traffic
-from bench.event import BODY
+from bench import servers
+from bench.load import traffic
+from bench.load.event import BODY
+from bench.load.open_loop import Answered, OpenLoop
 from bench.measure import Options, Row, load, progress
-from bench.openloop import Answered, OpenLoop
-from bench.requests import fresh
+from bench.scenarios.requests import fresh
 from bench.servers import Server
 from wal.committer import Committer
 from wal.log import Log

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from bench.event import EVENT
+from bench.kafka.broker import broker
+from bench.kafka.jars import why_not
+from bench.load.event import EVENT
 from collector.ship.batch import Batch, Part
 from collector.ship.sinks.kafka import KafkaSink
 from collector.sink_config import KafkaSink as Settings
-from tests.kafka.broker import broker
-from tests.kafka.jars import why_not
 
 _LOG_ID = "0123456789abcdef"
 _LINE_BYTES = 500

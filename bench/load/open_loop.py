@@ -9,8 +9,8 @@ from collections import deque
 from http import HTTPStatus
 from typing import Final, NamedTuple, cast
 
-from bench.answers import length_of, status_of
-from bench.traffic import Traffic
+from bench.load.answers import length_of, status_of
+from bench.load.traffic import Traffic
 
 _TICK_SECONDS: Final = 0.001
 _DRAIN_SECONDS: Final = 10.0

@@ -14,8 +14,8 @@ import psutil
 import uvloop
 
 from bench import servers
-from bench.event import TARGET
-from bench.steady import Phase, steady, together
+from bench.load.event import TARGET
+from bench.load.steady import Phase, steady, together
 
 _WORKERS: Final = 2
 _HONEST_PER_SECOND: Final = 200

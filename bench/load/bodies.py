@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 
 import zstandard
 
-from bench.event import TARGET, encoded, others
-from bench.texts import Text, cart, repeated, texts
-from bench.traffic import get, post
+from bench.load.event import TARGET, encoded, others
+from bench.load.texts import Text, cart, repeated, texts
+from bench.load.traffic import get, post
 
 Compress = Callable[[bytes], bytes]
 
