@@ -1,25 +1,30 @@
-"""A closed loop that takes every answer: connections that send the next request as soon as one is answered.
+"""A closed loop that accepts every status: each connection sends the next request as soon as the last is answered.
 
-wrk is faster, and exits where a request is refused; here refusals are what is measured.
+wrk is faster, but it counts a refusal as a failure; here refusals are measured too.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from typing import Final, NamedTuple, cast
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
+from typing import Final, NamedTuple
 
 import uvloop
 
-from bench.load.answers import length_of, status_of
+from bench.load.connection import Connection
 
-CUT: Final = 0
-"""Stands for the status of a request whose connection ended before the answer came."""
-_CLOSES: Final = b"\r\nconnection: close\r\n"
+_POLL_SECONDS: Final = 0.001
 _DRAIN_SECONDS: Final = 10.0
+Segments = Callable[[bytes], tuple[bytes, ...]]
+
+
+def whole(request: bytes) -> tuple[bytes, ...]:
+    """All of a request in one segment."""
+    return (request,)
 
 
 class Tally(NamedTuple):
-    """How many requests were answered with each status, and in how many seconds."""
+    """The number of requests answered with each status, and the seconds that it took."""
 
     answers: Counter[int]
     seconds: float
@@ -30,102 +35,85 @@ class Tally(NamedTuple):
         return self.answers.total()
 
 
-class _Connection(asyncio.Protocol):
-    """Sends, and sends again when it is answered; when it is closed, another one takes its place."""
+def run(
+    port: int,
+    requests: Sequence[bytes],
+    connections: int,
+    seconds: float,
+    most: int | None = None,
+    segments: Segments = whole,
+) -> Tally:
+    """Send the requests in turn for `seconds`, or `most` of them, and wait for the last responses.
 
-    def __init__(self, loop: "_ClosedLoop") -> None:
-        self._loop = loop
-        self._buffer = b""
-        self._waits = False
-        self.transport: asyncio.WriteTransport | None = None
+    `segments` cuts a request into the pieces that are sent one by one.
+    """
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's are no instances of it
-        self._loop.open.add(self)
-        self._send()
+    async def run_() -> Tally:
+        return await _ClosedLoop(port, islice(cycle(requests), most), segments).run(connections, seconds)
 
-    def data_received(self, data: bytes) -> None:
-        self._buffer = data = self._buffer + data if self._buffer else data
-        length = length_of(data)
-        if length and len(data) >= length:
-            self._buffer, self._waits = b"", False
-            self._loop.answers[status_of(data)] += 1
-            if _CLOSES in data and self.transport:
-                self.transport.abort()
-            else:
-                self._send()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        if self._waits:
-            self._loop.answers[CUT] += 1
-        self._loop.lost(self)
-
-    def _send(self) -> None:
-        request = self._loop.next_request()
-        if request and self.transport and not self.transport.is_closing():
-            self._waits = True
-            self.transport.write(request)
+    return uvloop.run(run_())
 
 
 class _ClosedLoop:
-    """The requests in turn, until the time is over or enough were sent."""
+    """Opens a connection again when it is lost, until the time is over or no request is left."""
 
-    def __init__(self, port: int, requests: Sequence[bytes], most: int) -> None:
-        self.answers: Counter[int] = Counter()
-        self.open: set[_Connection] = set()
+    def __init__(self, port: int, requests: Iterator[bytes], segments: Segments) -> None:
         self._port = port
         self._requests = requests
-        self._left = most
-        self._sent = 0
+        self._segments = segments
+        self._is_over = False
+        self._in_flight = 0
+        self._answers: Counter[int] = Counter()
+        self._open: set[Connection] = set()
+        self._opening: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._opening: set[asyncio.Task[object]] = set()
 
     async def run(self, connections: int, seconds: float) -> Tally:
         begun = self._loop.time()
         for _ in range(connections):
-            self._connect()
-        while self._loop.time() < begun + seconds and self.answers.total() < self._sent + self._left:
-            await asyncio.sleep(0.001)
-        took, self._left = self._loop.time() - begun, 0
+            self._start()
+        while self._loop.time() < begun + seconds and (self._in_flight or not self._is_over):
+            await asyncio.sleep(_POLL_SECONDS)
+        took, self._is_over = self._loop.time() - begun, True
         await self._end()
-        return Tally(self.answers, took)
+        return Tally(self._answers, took)
 
     async def _end(self) -> None:
-        """Wait for what is on its way: whoever measures afterwards measures none of it."""
+        """Wait for the requests on their way, so that whatever is measured next measures none of them."""
         deadline = self._loop.time() + _DRAIN_SECONDS
-        while self.answers.total() < self._sent and self._loop.time() < deadline:
-            await asyncio.sleep(0.001)
-        for each in list(self.open):
-            if each.transport:
-                each.transport.abort()
+        while self._in_flight and self._loop.time() < deadline:
+            await asyncio.sleep(_POLL_SECONDS)
+        for each in list(self._open):
+            each.close()
         await asyncio.gather(*self._opening, return_exceptions=True)
 
-    def next_request(self) -> bytes:
-        """What to send now; empty at the end."""
-        if not self._left:
-            return b""
-        self._left -= 1
-        self._sent += 1
-        return self._requests[self._sent % len(self._requests)]
-
-    def lost(self, connection: _Connection) -> None:
-        """Open another one."""
-        self.open.discard(connection)
-        if self._left:
-            self._connect()
-
-    def _connect(self) -> None:
-        task: asyncio.Task[object] = self._loop.create_task(
-            self._loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
-        )
+    def _start(self) -> None:
+        task = self._loop.create_task(self._connect())
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
+    async def _connect(self) -> None:
+        make = lambda: Connection(self._answered, self._lost)  # noqa: E731
+        _, connection = await self._loop.create_connection(make, "127.0.0.1", self._port)
+        self._open.add(connection)
+        self._send(connection)
 
-def run(port: int, requests: Sequence[bytes], connections: int, seconds: float, most: int = 1 << 60) -> Tally:
-    """Send for `seconds`, or at most so many requests, and wait for the last answers."""
+    def _send(self, connection: Connection) -> None:
+        if self._is_over or not connection.is_open:
+            return
+        request = next(self._requests, None)
+        if request is None:
+            self._is_over = True
+        else:
+            self._in_flight += 1
+            connection.send(*self._segments(request))
 
-    async def run_() -> Tally:
-        return await _ClosedLoop(port, requests, most).run(connections, seconds)
+    def _answered(self, connection: Connection, status: int, _response: bytes) -> None:
+        self._in_flight -= 1
+        self._answers[status] += 1
+        self._send(connection)
 
-    return uvloop.run(run_())
+    def _lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if not self._is_over:
+            self._start()

@@ -1,14 +1,12 @@
-"""`python -m bench.outage`: one sink is down while another is healthy, under a steady load; then it comes back."""
+"""One sink is down while another is healthy, under a steady load; then it comes back."""
 
-import argparse
 import asyncio
-import os
-import platform
+import math
 import socket
 import statistics
 import sys
-import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
@@ -18,21 +16,25 @@ from typing import Final, NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
-import psutil
 import uvloop
 import zstandard
 from msgspec import json
 
-from bench import servers
-from bench.load.steady import Phase, steady, together
+from bench import BenchError, servers
+from bench.load import traffic
+from bench.load.open_loop import OpenLoop, Responses
+from bench.measure import Options, Row, progress
 from bench.processes import started
 from bench.receiver import Arrival, id_of
+from bench.servers import Server
 from collector.config import load_settings
 from collector.sinks import statuses
 from wal.files import Files
 from wal.segment import list_segments
 
 _WORKERS: Final = 2
+_PER_SECOND: Final = 200
+_CONNECTIONS: Final = 16
 _WARM_UP_SECONDS: Final = 3.0
 _DROP_SECONDS: Final = 150
 """Segments are looked at once a minute; the last one is sealed a minute after its first event."""
@@ -40,154 +42,107 @@ _GIVE_UP_SECONDS: Final = 300
 _MOST_RATIO: Final = 1.5
 _MOST_LAG_SECONDS: Final = 1.0
 _MOST_MIB: Final = 8
-_LEAST_CATCH_UP: Final = 10
-_HEALTHY: Final = """
-[[sink]]
-type = "file"
-name = "healthy"
-dir = "events"
-flush_seconds = 0.2
-"""
-_BROKEN: Final = """
-[[sink]]
-type = "http"
-name = "broken"
-url = "http://127.0.0.1:{port}/{{log_id}}"
-"""
+_MOST_PACE: Final = 0.1
+"""A log catches up at ten times its intake, at least."""
+_HEALTHY: Final = '[[sink]]\ntype = "file"\nname = "healthy"\ndir = "events"\nflush_seconds = 0.2\n'
+_BROKEN: Final = '[[sink]]\ntype = "http"\nname = "broken"\nurl = "http://127.0.0.1:{port}/{{log_id}}"\n'
 
 
 class Minute(NamedTuple):
     """A minute of load on a collector with the healthy sink alone, and at the same time on the one with both.
 
-    And what stood at its end with the latter: memory of the workers in MiB, segments, states of the bad sink.
+    At its end, of the latter: memory of the workers in MiB, segments, states of the bad sink.
     """
 
-    calm: Phase
-    load: Phase
+    calm: Responses
+    load: Responses
     mib: float
     segments: int
     states: set[str]
 
 
 class Return(NamedTuple):
-    """What came when the bad sink was back: batches, ids of events; load meanwhile; segments left; seconds it took."""
+    """After the bad sink came back: batches, ids of events; load meanwhile; segments left; seconds it took."""
 
     arrivals: list[Arrival]
     ids: list[bytes]
-    load: Phase
+    load: Responses
     segments: int
     seconds: float
 
 
-class Row(NamedTuple):
-    """A line of the table."""
-
-    what: str
-    measured: str
-    bound: str
-    holds: bool
-
-
-def main() -> int:
-    """Measure, print, and return 1 where a bound does not hold."""
-    parser = argparse.ArgumentParser(prog="python -m bench.outage", description=__doc__)
-    parser.add_argument("--minutes", type=int, default=60, help="how long the sink is down (60)")
-    parser.add_argument("--rate", type=int, default=200, help="events a second (200)")
-    options = parser.parse_args()
-    servers.check_cores()
-    os.sched_setaffinity(0, {servers.LOAD_CORE})
-    with tempfile.TemporaryDirectory() as name:
-        rows = uvloop.run(_measure(Path(name), options.minutes, options.rate))
-    machine = f"{psutil.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}"
-    print(f"\nOne sink down for {options.minutes} min, another healthy; {options.rate} events/s, {_WORKERS} workers")
-    print(f"Python {platform.python_version()}, {machine}\n")
-    print(f"{'':58} {'measured':>20} {'bound':>12}")
-    for row in rows:
-        print(f"{row.what:58} {row.measured:>20} {row.bound:>12}  {'holds' if row.holds else 'BROKEN'}")
-    return 0 if all(row.holds for row in rows) else 1
-
-
-async def _measure(folder: Path, minutes: int, rate: int) -> list[Row]:
-    outage, back = await _outage(folder, minutes, rate)
-    acknowledged = [each for minute in outage for each in minute.load.ids] + back.load.ids
-    filed, lags = _files(folder / "both" / "events")
-    _, calm_lags = _files(folder / "healthy" / "events")
-    return [
-        *_intake(outage, back),
-        *_lag(calm_lags, lags),
-        *_memory(outage),
-        *_catch_up(back, rate),
-        _exactly_once("healthy", acknowledged, filed),
-        _exactly_once("broken", acknowledged, back.ids),
-        _segments(outage, back, minutes),
-    ]
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
-async def _outage(folder: Path, minutes: int, rate: int) -> tuple[list[Minute], Return]:
-    healthy, both = _made(folder / "healthy"), _made(folder / "both")
+def of_outage(options: Options) -> Iterator[Row]:
+    """One sink down for an hour beside a healthy one: intake, lag, memory, catch-up, losses"""
+    duration = options.minutes or options.size(60.0, 0.1)
     with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))  # bound and not listening: whoever connects is refused
-        sinks = _HEALTHY + _BROKEN.format(port=silent.getsockname()[1])
+        silent.bind(("127.0.0.1", 0))  # bound, but not listening: connections are refused
+        both = _HEALTHY + _BROKEN.format(port=silent.getsockname()[1])
         with (
-            servers.collector(healthy, _WORKERS, sinks=_HEALTHY, retain_hours=0) as (calm_port, _),
-            servers.collector(both, _WORKERS, sinks=sinks, retain_hours=0) as (port, workers),
+            servers.collector(workers=_WORKERS, sinks=_HEALTHY, retain_hours=0) as calm,
+            servers.collector(workers=_WORKERS, sinks=both, retain_hours=0) as server,
         ):
-            outage = []
-            for number in range(minutes + 1):
-                seconds = 60 if number else _WARM_UP_SECONDS
-                loads = await asyncio.gather(steady(calm_port, seconds, rate), steady(port, seconds, rate))
-                outage.append(_minute(both, workers, *loads))
-                _tell(number, outage[-1])
-            return outage, await _return(both, port, rate, silent)
+            minutes, back = uvloop.run(_outage(calm, server, silent, duration))
+            filed, lags = _files(server.folder / "events")
+            _, calm_lags = _files(calm.folder / "events")
+    acknowledged = [each for minute in minutes for each in minute.load.ids] + back.load.ids
+    yield from _intake(minutes, back)
+    yield from _lag(calm_lags, lags)
+    yield from _memory(minutes)
+    yield from _catch_up(back)
+    yield _exactly_once("healthy", acknowledged, filed)
+    yield _exactly_once("broken", acknowledged, back.ids)
+    yield from _segments(minutes, back, int(duration))
 
 
-def _tell(number: int, minute: Minute) -> None:
+async def _outage(calm: Server, server: Server, silent: socket.socket, minutes: float) -> tuple[list[Minute], Return]:
+    async with (
+        OpenLoop(calm.port, traffic.singles(), _CONNECTIONS) as without,
+        OpenLoop(server.port, traffic.singles(), _CONNECTIONS, keeps_ids=True) as load,
+    ):
+        outage: list[Minute] = []
+        for number in range(math.ceil(minutes) + 1):
+            seconds = min(60.0, minutes * 60) if number else _WARM_UP_SECONDS
+            loads = await asyncio.gather(without.run(_PER_SECOND, seconds), load.run(_PER_SECOND, seconds))
+            settings = load_settings(str(server.folder / "collector.toml"))
+            states = {status.state for status in statuses(settings) if status.sink == "broken"}
+            outage.append(Minute(*loads, server.mib, _count_segments(server), states))
+            _report(number, outage[-1])
+        return outage, await _return(server, load, silent)
+
+
+def _report(number: int, minute: Minute) -> None:
     for name, load in (("without", minute.calm), ("with", minute.load)):
-        for failure in load.failures:
-            print(f"{name} the sink that is down, a request failed {failure}", file=sys.stderr)
-    print(
-        f"minute {number}: {minute.load.failed} of {len(minute.load.latencies)} failed, p99 {minute.load.p99:.2f} ms "
-        f"({minute.calm.p99:.2f} without the sink that is down), {minute.mib:.1f} MiB, {minute.segments} segments",
-        file=sys.stderr,
-        flush=True,
+        for status, response in load.failures.items():
+            progress(f"{name} the sink that is down, a request failed: {status} {response!r}")
+    progress(
+        f"minute {number}: {minute.load.failed} of {minute.load.requests} failed, p99 {minute.load.p99:.2f} ms "
+        f"({minute.calm.p99:.2f} without the sink that is down), {minute.mib:.1f} MiB, {minute.segments} segments"
     )
 
 
-def _minute(folder: Path, workers: list[psutil.Process], calm: Phase, load: Phase) -> Minute:
-    mib = sum(worker.memory_info().rss for worker in workers) / (1 << 20)
-    settings = load_settings(str(folder / "collector.toml"))
-    states = {status.state for status in statuses(settings) if status.sink == "broken"}
-    return Minute(calm, load, mib, _count_segments(folder), states)
+def _count_segments(server: Server) -> int:
+    return sum(len(list_segments(Files(), str(shard))) for shard in (server.folder / "log").iterdir())
 
 
-def _count_segments(folder: Path) -> int:
-    return sum(len(list_segments(Files(), str(shard))) for shard in (folder / "log").iterdir())
-
-
-async def _return(folder: Path, port: int, rate: int, silent: socket.socket) -> Return:
+async def _return(server: Server, load: OpenLoop, silent: socket.socket) -> Return:
     """Bring the sink up, and keep the load on until it has caught up."""
-    begun, loads = time.monotonic(), []
+    begun, responses = time.monotonic(), Responses()
     with _receiver(silent) as url:
-        while not _has_caught_up(arrivals := json.decode(await _get(f"{url}/arrivals"), type=list[Arrival]), rate):
-            loads.append(await steady(port, 2, rate))
+        while not _has_caught_up(arrivals := json.decode(await _get(f"{url}/arrivals"), type=list[Arrival])):
+            await load.run(_PER_SECOND, 2, responses)
             if time.monotonic() - begun > _GIVE_UP_SECONDS:
-                sys.exit(f"bench: the sink did not catch up in {_GIVE_UP_SECONDS} s")
+                raise BenchError(f"the sink did not catch up in {_GIVE_UP_SECONDS} s")
         seconds = time.monotonic() - begun
-        segments = await _fewest_segments(folder)
+        segments = await _fewest_segments(server)
         ids = (await _get(f"{url}/ids")).splitlines()
-    return Return(arrivals, ids, together(*loads), segments, seconds)
+    return Return(arrivals, ids, responses, segments, seconds)
 
 
-async def _fewest_segments(folder: Path) -> int:
-    """How many are left when what is delivered had time to be dropped."""
+async def _fewest_segments(server: Server) -> int:
+    """The number left once delivered segments had time to be dropped."""
     for _ in range(_DROP_SECONDS):
         await asyncio.sleep(1)
-        if (count := _count_segments(folder)) <= 2 * _WORKERS:
+        if (count := _count_segments(server)) <= 2 * _WORKERS:
             break
     return count
 
@@ -216,10 +171,10 @@ def _read(url: str) -> bytes:
         return content
 
 
-def _has_caught_up(arrivals: list[Arrival], rate: int) -> bool:
+def _has_caught_up(arrivals: list[Arrival]) -> bool:
     """Whether the newest batch of each log is of less than a second of intake, and not the only one."""
     logs = list(_by_log(arrivals).values())
-    return len(logs) == _WORKERS and all(len(each) > 1 and each[-1][2] < rate for each in logs)
+    return len(logs) == _WORKERS and all(len(each) > 1 and each[-1][2] < _PER_SECOND for each in logs)
 
 
 def _by_log(arrivals: list[Arrival]) -> dict[str, list[Arrival]]:
@@ -237,63 +192,56 @@ def _files(events: Path) -> tuple[list[bytes], list[float]]:
     return ids, lags
 
 
-def _intake(outage: list[Minute], back: Return) -> Iterator[Row]:
-    calm_failed = sum(minute.calm.failed for minute in outage)
-    failed = sum(load.failed for load in (back.load, *(minute.load for minute in outage)))
-    yield Row("failed requests without and with it", f"{calm_failed}, {failed}", "0", failed == 0)
-    calm, during = ([each.p99 for each in loads] for loads in zip(*(minute[:2] for minute in outage[1:]), strict=True))
+def _intake(minutes: list[Minute], back: Return) -> Iterator[Row]:
+    failed = sum(load.failed for load in (back.load, *(minute.load for minute in minutes)))
+    reference = f"without the sink {sum(minute.calm.failed for minute in minutes)}"
+    yield Row("failed requests", failed, "", reference, most=0)
+    calm, during = ([each.p99 for each in loads] for loads in zip(*(minute[:2] for minute in minutes[1:]), strict=True))
     ratio = statistics.median(one / other for one, other in zip(during, calm, strict=True))
-    both = f"{statistics.median(calm):.2f}, {statistics.median(during):.2f} ms"
-    yield Row("p99 of a minute's requests without and with it: median", both, "", holds=True)
-    yield Row("… worst minute", f"{max(calm):.2f}, {max(during):.2f} ms", "", holds=True)
-    yield Row("… ratio in a minute, median", f"{ratio:.2f} times", f"{_MOST_RATIO:g} times", ratio <= _MOST_RATIO)
-    yield Row("… while it catches up", f"{back.load.p99:.2f} ms", "", holds=True)
+    middle, reference = statistics.median(during), f"without the sink {statistics.median(calm):.2f} ms"
+    yield Row("p99 of a minute, median", middle, "ms", reference, ratio, _MOST_RATIO)
+    yield Row("p99 of a minute, worst", max(during), "ms", f"without the sink {max(calm):.2f} ms")
+    yield Row("p99 while the sink catches up", back.load.p99, "ms")
 
 
 def _lag(calm: list[float], during: list[float]) -> Iterator[Row]:
     calm_p99, p99 = (statistics.quantiles(lags, n=100)[98] for lags in (calm, during))
-    yield Row("healthy sink, receipt to arrival, without and with: p99", f"{calm_p99:.2f}, {p99:.2f} s", "", holds=True)
-    bound = f"{_MOST_LAG_SECONDS:g} s"
-    yield Row("… the most", f"{max(calm):.2f}, {max(during):.2f} s", bound, max(during) <= _MOST_LAG_SECONDS)
+    yield Row("healthy sink, receipt to arrival, p99", p99, "s", f"alone {calm_p99:.2f} s")
+    yield Row("healthy sink, longest", max(during), "s", f"alone {max(calm):.2f} s", most=_MOST_LAG_SECONDS)
 
 
-def _memory(outage: list[Minute]) -> Iterator[Row]:
-    first, most, last = outage[1].mib, max(minute.mib for minute in outage[1:]), outage[-1].mib
-    measured = f"{first:.1f}, {last:.1f} MiB"
-    yield Row(
-        "memory of both workers: after a minute, at the end", measured, f"{_MOST_MIB} MiB", most - first < _MOST_MIB
-    )
+def _memory(minutes: list[Minute]) -> Iterator[Row]:
+    first, *_, last = (minute.mib for minute in [*minutes[1:], minutes[-1]])
+    growth = max(minute.mib for minute in minutes[1:]) - first
+    beside = f"after a minute {first:.1f} MiB, at the end {last:.1f}"
+    yield Row("memory growth of both workers", growth, "MiB", most=_MOST_MIB, beside=beside)
 
 
-def _catch_up(back: Return, rate: int) -> Iterator[Row]:
-    yield Row("broken sink: has all, after it is up", f"{back.seconds:.0f} s", "", holds=True)
-    pace = min(_pace(each, rate) for each in _by_log(back.arrivals).values())
-    times = pace / (rate / _WORKERS)
-    measured = f"{pace:,.0f} events/s"
-    yield Row("… catch-up of one log", measured, f"{_LEAST_CATCH_UP} times", times >= _LEAST_CATCH_UP)
-    yield Row("… against its intake", f"{times:.0f} times", "", holds=True)
+def _catch_up(back: Return) -> Iterator[Row]:
+    yield Row("broken sink: has all, after it is up", back.seconds, "s")
+    pace, intake = min(map(_pace, _by_log(back.arrivals).values())), _PER_SECOND / _WORKERS
+    ratio = intake / pace if pace else math.inf
+    yield Row("intake of a log", intake, "events/s", f"its catch-up {pace:,.0f} events/s", ratio, _MOST_PACE)
 
 
-def _pace(arrivals: list[Arrival], rate: int) -> float:
+def _pace(arrivals: list[Arrival]) -> float:
     """Events a second of one log from its first batch to the last one of more than a second of intake."""
-    last = max((at for at, arrival in enumerate(arrivals) if arrival[2] >= rate), default=0)
+    last = max((at for at, arrival in enumerate(arrivals) if arrival[2] >= _PER_SECOND), default=0)
     seconds = arrivals[last][0] - arrivals[0][0]
     return sum(events for _, _, events in arrivals[1 : last + 1]) / seconds if last else 0.0
 
 
 def _exactly_once(sink: str, acknowledged: list[bytes], found: list[bytes]) -> Row:
-    lost, twice = len(set(acknowledged) - set(found)), len(found) - len(set(found))
-    measured = f"{lost} lost, {twice} twice"
-    what = f"{sink} sink: {len(acknowledged)} acknowledged events"
-    return Row(what, measured, "none", sorted(acknowledged) == sorted(found))
+    expected, actual = Counter(acknowledged), Counter(found)
+    lost, extra = (expected - actual).total(), (actual - expected).total()
+    beside = f"{lost} lost, {extra} twice or never acknowledged, of {len(acknowledged)} acknowledged events"
+    return Row(f"{sink} sink: events not exactly once", lost + extra, most=0, beside=beside)
 
 
-def _segments(outage: list[Minute], back: Return, minutes: int) -> Row:
-    """Each worker has a segment a minute, which only the bad sink holds."""
-    kept, states = outage[-1].segments, outage[-1].states
-    holds = kept >= _WORKERS * minutes and back.segments <= 2 * _WORKERS and states == {"down"}
-    return Row("segments kept for the broken sink, and afterwards", f"{kept}, {back.segments}", "", holds)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _segments(minutes: list[Minute], back: Return, sealed: int) -> Iterator[Row]:
+    """Each worker seals a segment a minute, which only the bad sink holds."""
+    kept, states = minutes[-1].segments, minutes[-1].states
+    missing = max(0, _WORKERS * sealed - kept) + len(states - {"down"})
+    beside = f"{kept} segments, state {', '.join(sorted(states))}"
+    yield Row("segments that the broken sink should hold, missing", missing, most=0, beside=beside)
+    yield Row("segments left after its return", back.segments, most=2 * _WORKERS)

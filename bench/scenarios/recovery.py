@@ -1,80 +1,53 @@
-"""`python -m bench.recovery`: how fast a log is scanned, and what memory a start takes, whatever the log's size."""
+"""How fast a log is scanned, and what a start on a long log takes: seconds, CPU and memory."""
 
-import argparse
-import multiprocessing
-import resource
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+from urllib.request import Request, urlopen
 
-from wal.files import Files
-from wal.log import Log
-from wal.reader import Reader, oldest, read_all
+from bench.load.event import BODY, TARGET
+from bench.load.long_log import BLOCK, MIB, build, in_a_process, open_, scan
+from bench.measure import Options, Row
+from bench.servers import collector
 
-_LINE = b'{"id":"0123456789abcdef-1","event":"%b"}\n' % (b"x" * 473)
-_BLOCK = _LINE * 16
-_MIB = 1 << 20
-
-
-class _UnsyncedFiles(Files):
-    """Builds the log to be measured without waiting for the disk."""
-
-    def sync(self, descriptor: int) -> None:
-        """Leave it to the kernel."""
+_MIB: Final = (1 << 10, 64)
+_MOST_START: Final = 2.0
+_GOAL_START: Final = 1.0
 
 
-def main() -> None:
-    """Build a log of 8 KiB blocks, then scan it and open it, each in a process of its own."""
-    parser = argparse.ArgumentParser(prog="python -m bench.recovery", description=__doc__)
-    parser.add_argument("--mib", type=int, default=1024, help="size of the log (1024)")
-    size = parser.parse_args().mib
+def of_start(options: Options) -> Iterator[Row]:
+    """From the start of the process to the first 200, on a long log, against an empty one"""
+    size = options.mib or options.size(*_MIB)
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        empty, long = Path(folder) / "empty", Path(folder) / "long"
+        empty.mkdir()
+        build(str(long / "log" / "00"), size)
+        seconds, reference = _first_response(long), f"empty log {_first_response(empty):.2f} s"
+    name = f"{size:,} MiB of log to the first 200"
+    yield Row(name, seconds, "s", reference, most=_MOST_START, goal=_GOAL_START)
+
+
+def of_recovery(options: Options) -> Iterator[Row]:
+    """How fast a log is scanned, and what CPU and memory a start on it takes"""
+    size = options.mib or options.size(*_MIB)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         directory = str(Path(folder) / "00")
         log_id = build(directory, size)
-        idle = _in_a_process(_open, str(Path(folder) / "empty"), b"")
-        scanned = _in_a_process(_scan, directory, log_id)
-        opened = _in_a_process(_open, directory, log_id)
-    print(f"scan of {size} MiB in blocks of {len(_BLOCK)} bytes: {size * _MIB / scanned[0] / 1e9:.2f} GB a CPU second")
-    print(f"start with {size} MiB: {opened[0] * 1000:.0f} ms of CPU, {opened[1] - idle[1]:.1f} MiB over an empty log")
+        _, idle = in_a_process(open_, str(Path(folder) / "empty"), b"")
+        scanned, _ = in_a_process(scan, directory, log_id)
+        start, most = in_a_process(open_, directory, log_id)
+    yield Row(
+        f"scan of {size:,} MiB, a CPU second", size * MIB / scanned / 1e9, "GB", f"blocks of {len(BLOCK):,} bytes"
+    )
+    yield Row(f"start with {size:,} MiB, CPU", start * 1000, "ms")
+    yield Row(f"start with {size:,} MiB, memory", most - idle, "MiB", "over an empty log")
 
 
-def build(directory: str, mib: int) -> bytes:
-    """Make a log of this size; returns its id."""
-    log = Log(directory, files=_UnsyncedFiles())
-    for number in range(mib * _MIB // len(_BLOCK)):
-        log.commit(_BLOCK, 16)
-        if sys.stderr.isatty() and number % 1024 == 0:
-            print(f"\rbuilding: {number * len(_BLOCK) // _MIB} of {mib} MiB", end="", file=sys.stderr)
-    log.seal()
-    log.close()
-    return log.log_id
-
-
-def _scan(directory: str, log_id: bytes) -> None:
-    files = Files()
-    start = oldest(files, directory)
-    if start is None or sum(1 for _ in read_all(Reader(files, directory, log_id, start))) == 0:
-        raise SystemExit("bench: there was nothing to scan")
-
-
-def _open(directory: str, _log_id: bytes) -> None:
-    Log(directory).close()
-
-
-def _in_a_process(work: object, directory: str, log_id: bytes) -> tuple[float, float]:
-    """CPU seconds of `work`, and the most memory that its process had, in MiB."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        measured: tuple[float, float] = pool.apply(_measured, (work, directory, log_id))
-        return measured
-
-
-def _measured(work: object, directory: str, log_id: bytes) -> tuple[float, float]:
-    assert callable(work)
-    before = time.process_time()
-    work(directory, log_id)
-    return time.process_time() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-if __name__ == "__main__":
-    main()
+def _first_response(folder: Path) -> float:
+    begun = time.monotonic()
+    with collector(folder) as server:
+        request = Request(f"http://127.0.0.1:{server.port}{TARGET}", BODY, {"content-type": "application/json"})
+        with urlopen(request):
+            return time.monotonic() - begun

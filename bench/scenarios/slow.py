@@ -1,24 +1,23 @@
-"""`python -m bench.slow`: what honest requests feel of connections that send a byte a second, and what those hold."""
+"""Connections that send a byte a second: what honest requests feel of them, and what memory they hold."""
 
-import argparse
 import asyncio
-import os
 import resource
-import sys
-import tempfile
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final, cast
 
-import psutil
 import uvloop
 
 from bench import servers
+from bench.load import traffic
 from bench.load.event import TARGET
-from bench.load.steady import Phase, steady, together
+from bench.load.open_loop import OpenLoop, Responses
+from bench.measure import Options, Row
+from bench.servers import Server
 
 _WORKERS: Final = 2
 _HONEST_PER_SECOND: Final = 200
+_HONEST_CONNECTIONS: Final = 16
 _WARM_UP_SECONDS: Final = 3.0
 _TICKS: Final = 20
 """In a second each slow connection sends one byte: a twentieth of them at a time."""
@@ -37,19 +36,19 @@ class _Slow(asyncio.Protocol):
         self.transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's are no instances of it
+        self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's transports don't subclass asyncio's
         self.transport.write(self._request)
         self._crowd.open.append(self)
 
     def data_received(self, data: bytes) -> None:
         self._crowd.answers[data[9:12].decode("latin-1")] += 1
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
         self._crowd.open.remove(self)
 
 
 class _Crowd:
-    """So many slow connections, each opened again when it is cut."""
+    """Slow connections, each opened again when it is cut."""
 
     def __init__(self, port: int, connections: int) -> None:
         self.open: list[_Slow] = []
@@ -72,61 +71,40 @@ class _Crowd:
                 each.transport.abort()
 
 
-def main() -> int:
-    """Measure, print, and return 1 where the bound does not hold."""
-    parser = argparse.ArgumentParser(prog="python -m bench.slow", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=60, help="how long the slow connections last (60)")
-    parser.add_argument("--connections", type=int, default=1000, help="how many there are at a time (1000)")
-    options = parser.parse_args()
-    servers.check_cores()
-    os.sched_setaffinity(0, {servers.LOAD_CORE})
+def of_slow(options: Options) -> Iterator[Row]:
+    """What honest requests feel of 1,000 connections that send a byte a second, and the memory that those hold"""
+    seconds, connections = options.size(60, 2), options.size(1_000, 100)
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most_files, options.connections + 1024), most_files))
-    with tempfile.TemporaryDirectory() as folder, servers.collector(Path(folder), _WORKERS) as (port, workers):
-        return uvloop.run(_compare(port, workers, options))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most_files, connections + 1024), most_files))
+    with servers.collector(workers=_WORKERS) as server:
+        calm, disturbed, crowd, grown = uvloop.run(_compare(server, seconds, connections))
+    ratio, reference = disturbed.p99 / calm.p99, f"without {calm.p99:.2f} ms"
+    beside = f"{connections:,} slow connections for {seconds} s"
+    yield Row("p99 beside slow connections", disturbed.p99, "ms", reference, ratio, _MOST_RATIO, beside=beside)
+    beside = f"{calm.requests} requests without, {disturbed.requests} with slow connections"
+    yield Row("honest requests that failed", calm.failed + disturbed.failed, most=0, beside=beside)
+    beside = f"slow connections answered: {dict(crowd.answers)}"
+    yield Row("memory growth by slow connections", grown, "MiB", most=_MOST_MIB, beside=beside)
 
 
-async def _compare(port: int, workers: list[psutil.Process], options: argparse.Namespace) -> int:
-    await _honest(port, _WARM_UP_SECONDS)
-    before, quiet = _mib(workers), await _honest(port, options.seconds / 2)
-    crowd = _Crowd(port, options.connections)
-    memory = asyncio.create_task(_most_mib(workers))
-    disturbed, _ = await asyncio.gather(_honest(port, options.seconds), crowd.run(options.seconds))
-    memory.cancel()
-    most = await memory
-    again = await _honest(port, options.seconds / 2)
-    calm = together(quiet, again)
-    ratio = disturbed.p99 / calm.p99
-    failed = calm.failed + disturbed.failed
-    print(
-        f"{options.connections} connections send a byte a second for {options.seconds} s; {_WORKERS} workers, one core"
-    )
-    print(f"honest requests: {len(calm.latencies)} undisturbed, {len(disturbed.latencies)} disturbed, {failed} failed")
-    print(f"p99 undisturbed {calm.p99:.2f} ms, disturbed {disturbed.p99:.2f} ms: {ratio:.2f} times")
-    print(f"slow connections answered: {dict(crowd.answers)}")
-    print(f"memory of the workers: {before:.0f} MiB before, {most:.0f} at the most, {_mib(workers):.0f} after")
-    holds = ratio <= _MOST_RATIO and failed == 0 and most - before <= _MOST_MIB
-    print(f"bound ({_MOST_RATIO:g} times, none failed, {_MOST_MIB} MiB more): {'holds' if holds else 'DOES NOT HOLD'}")
-    return 0 if holds else 1
+async def _compare(server: Server, seconds: int, connections: int) -> tuple[Responses, Responses, _Crowd, float]:
+    """The responses without and with the crowd, the crowd, and the memory that it took at most, in MiB."""
+    crowd = _Crowd(server.port, connections)
+    async with OpenLoop(server.port, traffic.singles(), _HONEST_CONNECTIONS) as honest:
+        await honest.run(_HONEST_PER_SECOND, _WARM_UP_SECONDS)
+        before, calm = server.mib, await honest.run(_HONEST_PER_SECOND, seconds / 2)
+        memory = asyncio.create_task(_most_mib(server))
+        disturbed, _ = await asyncio.gather(honest.run(_HONEST_PER_SECOND, seconds), crowd.run(seconds))
+        memory.cancel()
+        await honest.run(_HONEST_PER_SECOND, seconds / 2, calm)
+    return calm, disturbed, crowd, await memory - before
 
 
-async def _honest(port: int, seconds: float) -> Phase:
-    return await steady(port, seconds, _HONEST_PER_SECOND)
-
-
-async def _most_mib(workers: list[psutil.Process]) -> float:
+async def _most_mib(server: Server) -> float:
     most = 0.0
     try:
         while True:
-            most = max(most, _mib(workers))
+            most = max(most, server.mib)
             await asyncio.sleep(0.5)
     except asyncio.CancelledError:
         return most
-
-
-def _mib(workers: list[psutil.Process]) -> float:
-    return float(sum(worker.memory_info().rss for worker in workers)) / (1 << 20)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
