@@ -3,41 +3,28 @@
 All of them are within the default limits, or just over, since it costs something to find that out.
 """
 
-import gzip
-import random
-import zlib
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import count
+from collections.abc import Iterator
 from typing import Final
-
-import zstandard
 
 from bench.load.bodies import (
     BAD_SIX,
     BODY_BYTES,
     EVENT_BYTES,
     EVENTS,
-    JSON,
     NDJSON,
     PRIVATE,
-    SEED,
     SIX,
     Body,
     array,
     posted,
 )
+from bench.load.compressed_bodies import FORM, FORM_BYTES, compressed
 from bench.load.event import TARGET, encoded, others
 from bench.load.texts import cart, repeated
 from bench.load.traffic import get, post
 
-Compress = Callable[[bytes], bytes]
-
-_FORM_BYTES: Final = 3 * EVENT_BYTES
 _URL_BYTES: Final = 20 << 10
 _MOST_HEADERS: Final = 256
-_RATIO: Final = 100
-_FORM: Final = "application/x-www-form-urlencoded"
 _QUERY: Final = "ea=view&ec=product&sid=6320&aid=3840&uid=u-8812"
 NAMED: Final = frozenset(
     (
@@ -64,50 +51,12 @@ NAMED: Final = frozenset(
     )
 )
 """Those that did harm once, and a few beside them: they are measured whatever comes of it."""
-_COMPRESSIONS: Final[dict[str, Compress]] = {
-    "gzip": partial(gzip.compress, compresslevel=9, mtime=0),
-    "deflate": partial(zlib.compress, level=9),
-    "zstd": zstandard.compress,
-}
 
 
 def known() -> Iterator[Body]:
     """Those that have a name: each was worse than its bytes once, or reaches for another limit."""
-    for kind in (_compressed, _junk, _forms, _headers, _batches, _lines, _framing, _singles):
+    for kind in (compressed, _junk, _forms, _headers, _batches, _lines, _framing, _singles):
         yield from kind()
-
-
-def _encoded(name: str, encoding: str, inflated: bytes, events: int, kind: str = JSON, target: str = TARGET) -> Body:
-    sent = _COMPRESSIONS[encoding](inflated)
-    return Body(name, post(sent, kind, target, {"content-encoding": encoding}), len(inflated), events)
-
-
-def _compressed() -> Iterator[Body]:
-    deep = b"{%b,%b}" % (SIX, b'"v":' + repeated(b"[", b",", b"[" * 60 + b"]" * 60, b"]", EVENT_BYTES - 200))
-    yield _encoded("zstd of 80 events, brackets 60 deep", "zstd", b"[" + b",".join([deep] * 80) + b"]", 80)
-    yield _encoded("zstd of 994 elements, [1,1,…]", "zstd", repeated(b"[", b",", b"1", b"]", 2 * 994), 994)
-    yield _encoded("zstd of a form of 0xff", "zstd", b"\xff" * _FORM_BYTES, 1, _FORM)
-    yield _encoded("zstd of 1,000 refused events", "zstd", array([b"{%b}" % BAD_SIX] * EVENTS), EVENTS)
-    yield _encoded("gzip of 5 MiB of nothing", "gzip", b" " * BODY_BYTES, 0)
-    for encoding in _COMPRESSIONS:
-        for name, inflated in (("a batch of 5 MiB", _at_ratio), ("5 MiB of blank lines", _lines_at_ratio)):
-            body = inflated(_COMPRESSIONS[encoding])
-            kind = NDJSON if "lines" in name else JSON
-            yield _encoded(f"{encoding} of {name}, ratio under 100", encoding, body, EVENTS, kind)
-    members = gzip.compress(b"", mtime=0) * 999 + gzip.compress(b"{%b}" % SIX, mtime=0)
-    yield Body("gzip of 1,000 members", post(members, headers={"content-encoding": "gzip"}), 200)
-    yield Body("zstd of frames without content", _frames(250_000), 5000 << 10, 0)
-    yield Body("gzip of junk", post(random.Random(SEED).randbytes(BODY_BYTES), headers=_GZIP), BODY_BYTES)
-    digits = random.Random(SEED).randbytes(BODY_BYTES - 4096).hex().encode()
-    yield Body("gzip that ends too soon", post(gzip.compress(digits, mtime=0)[:BODY_BYTES], headers=_GZIP), BODY_BYTES)
-
-
-_GZIP: Final = {"content-encoding": "gzip"}
-
-
-def _frames(number: int) -> bytes:
-    empty = zstandard.compress(b"")
-    return post((empty * number)[: BODY_BYTES // len(empty) * len(empty)], headers={"content-encoding": "zstd"})
 
 
 def _junk() -> Iterator[Body]:
@@ -130,23 +79,23 @@ def _junk() -> Iterator[Body]:
 def _forms() -> Iterator[Body]:
     head = _QUERY.encode() + b"&"
     for name, body in {
-        "98,000 pairs": b"a&" * (_FORM_BYTES // 2),
-        "65,000 pairs a=": b"a=&" * (_FORM_BYTES // 3),
-        "0xff": b"\xff" * _FORM_BYTES,
-        "a name and 0xff": head + b"v=" + b"\xff" * (_FORM_BYTES - 100),
+        "98,000 pairs": b"a&" * (FORM_BYTES // 2),
+        "65,000 pairs a=": b"a=&" * (FORM_BYTES // 3),
+        "0xff": b"\xff" * FORM_BYTES,
+        "a name and 0xff": head + b"v=" + b"\xff" * (FORM_BYTES - 100),
         "%ff": head + repeated(b"v=", b"", b"%ff", b"", EVENT_BYTES),
-        "%": head + repeated(b"v=", b"", b"%", b"", _FORM_BYTES - 100),
-        "%zz": head + repeated(b"v=", b"", b"%zz", b"", _FORM_BYTES - 100),
-        "%41%": head + repeated(b"v=", b"", b"%41%", b"", _FORM_BYTES - 100),
-        "line breaks and %41": head + repeated(b"v=", b"", b"\n%41", b"", _FORM_BYTES - 100),
-        "999 pairs of %": head + repeated(b"", b"&", b"a=" + b"%" * 190, b"", _FORM_BYTES - 100),
-        "an_session": head + repeated(b"", b"&", b"an_session=a", b"", _FORM_BYTES - 100),
+        "%": head + repeated(b"v=", b"", b"%", b"", FORM_BYTES - 100),
+        "%zz": head + repeated(b"v=", b"", b"%zz", b"", FORM_BYTES - 100),
+        "%41%": head + repeated(b"v=", b"", b"%41%", b"", FORM_BYTES - 100),
+        "line breaks and %41": head + repeated(b"v=", b"", b"\n%41", b"", FORM_BYTES - 100),
+        "999 pairs of %": head + repeated(b"", b"&", b"a=" + b"%" * 190, b"", FORM_BYTES - 100),
+        "an_session": head + repeated(b"", b"&", b"an_session=a", b"", FORM_BYTES - 100),
         "a context of brackets": head + b"context=" + repeated(b"[", b",", b"[]", b"]", EVENT_BYTES),
         "5 MiB of pairs": b"a&" * (BODY_BYTES // 2),
     }.items():
-        yield posted(f"form of {name}", body, kind=_FORM)
+        yield posted(f"form of {name}", body, kind=FORM)
         if name in ("%", "98,000 pairs", "an_session"):
-            yield posted(f"form of {name}, private", body, kind=_FORM, target=PRIVATE)
+            yield posted(f"form of {name}, private", body, kind=FORM, target=PRIVATE)
     for name, unit in {"%": "%", "%ff": "%ff", "%zz": "%zz", "&": "&", "a&": "a&", "+": "+"}.items():
         query = f"{_QUERY}&v=" + unit * ((_URL_BYTES - 200) // len(unit))
         yield Body(f"GET of {name}", get(f"{TARGET}&{query}"), _URL_BYTES)
@@ -275,26 +224,3 @@ def _singles() -> Iterator[Body]:
     yield posted("a sid of 64,000 digits", b'{"ea":"a","ec":"b","aid":"a","uid":"u","sid":"%b"}' % (b"9" * 64_000))
     yield posted("50,000 [ in an event", b'{%b,"v":%b}' % (SIX, b"[" * 50_000))
     yield posted("30,000 levels in an event", b'{%b,"v":%b}' % (SIX, b"[" * 30_000 + b"]" * 30_000))
-
-
-def _at_ratio(compress: Compress) -> bytes:
-    """A batch of nearly 5 MiB of the shape that costs most, with so much noise that it may be inflated."""
-    room = BODY_BYTES // EVENTS - 150
-    brackets = repeated(b"[", b",", b"[" * 60 + b"]" * 60, b"]", room - 400)
-    return _with_noise(
-        compress, lambda noise: array([b'{%b,"v":%b,"n":"%b"}' % (SIX, brackets, each) for each in noise])
-    )
-
-
-def _lines_at_ratio(compress: Compress) -> bytes:
-    return _with_noise(compress, lambda noise: b"\n".join(noise) + b"\n" * (BODY_BYTES - 500_000))
-
-
-def _with_noise(compress: Compress, make: Callable[[list[bytes]], bytes]) -> bytes:
-    """The least noise in each of 1,000 places with which a body is under the ratio."""
-    for digits in count(8, 4):
-        draw = random.Random(SEED)
-        body = make([b"%0*x" % (digits, draw.getrandbits(4 * digits)) for _ in range(EVENTS)])
-        if len(body) < _RATIO * len(compress(body)):
-            return body
-    raise AssertionError

@@ -22,35 +22,11 @@ _WRONG: Final = {
     "items are numbers": b'"items":[1]',
 }
 _MEMBERS: Final = (
-    b'"ea":"view"',
-    b'"sid":"1"',
-    b'"aid":' + b"9" * 254,
-    b'"uid":' + b"9" * 250,
-    b'"aid":1',
-    b'"items":[]',
-    b'"items":[{},{},{}]',
-    b'"context":{}',
-    b'"context":{"a":1}',
-    b'"dims":{"":0}',
-    b'"en":"a"',
-    b'"":0',
-    b'"\\u0065a":"view"',
-    b'"e\\u0061":"view"',
+    *(b'"ea":"view"', b'"sid":"1"', b'"aid":' + b"9" * 254, b'"uid":' + b"9" * 250),
+    *rb'"aid":1 "items":[] "items":[{},{},{}] "context":{} "context":{"a":1} "dims":{"":0} "en":"a" "":0'.split(),
+    *rb'"\u0065a":"view" "e\u0061":"view"'.split(),
 )
-_PAIRS: Final = (
-    b"a",
-    b"a=1",
-    b"=",
-    b"&",
-    b"a=%41",
-    b"%61=1",
-    b"a=+",
-    b"a=%",
-    b"a=%zz",
-    b"a=%ff",
-    b"a=\xff",
-    b"context={}",
-)
+_PAIRS: Final = (*b"a a=1 = & a=%41 %61=1 a=+ a=% a=%zz a=%ff".split(), b"a=\xff", b"context={}")
 _VALUES: Final = {
     "letters": b"a",
     "%41": b"%41",

@@ -26,13 +26,12 @@ def of_connections(options: Options) -> Iterator[Row]:
     with servers.echo() as echo, servers.collector() as ours:
         for connections in _CONNECTIONS:
             name = f"{connections} connections"
-            runs = {key: partial(load, each, _SINGLES, connections=connections) for key, each in _pair(echo, ours)}
+            runs = {
+                key: partial(load, server, _SINGLES, connections=connections)
+                for key, server in {"echo": echo, "ours": ours}.items()
+            }
             samples = in_turn(runs, options, name)
             yield compared(name, samples["ours"], samples["echo"], "bare uvicorn echo", connections=connections)
-
-
-def _pair(echo: servers.Server, ours: servers.Server) -> list[tuple[str, servers.Server]]:
-    return [("echo", echo), ("ours", ours)]
 
 
 def of_workers(options: Options) -> Iterator[Row]:

@@ -108,10 +108,6 @@ class _Honest(NamedTuple):
         """In ms."""
         return self.stored.at(1)
 
-    @property
-    def failed(self) -> int:
-        return self.stored.failed + self.asked.failed
-
 
 class _Round(NamedTuple):
     """The honest requests without and with the hostile ones, these, and their CPU seconds."""
@@ -215,13 +211,9 @@ def _row(body: Body, rounds: list[_Round], added: int, status: int, mib: list[fl
         f"memory {mib[-1] - mib[0]:+.1f} MiB, {mib[-1] - mib[1]:+.1f} since the first round"
     )
     details: dict[str, object] = {
-        "bytes": len(body.request),
-        "status_alone": status,
-        "answers": {str(code): number for code, number in answers.items()},
         "added": added,
-        "most_added": most_added(body),
-        "cpu_ms": cpu_ms,
-        "failed": sum(each.failed for each in disturbed),
+        "status_alone": status,
+        "failed": sum(each.stored.failed + each.asked.failed for each in disturbed),
         "mib": mib,
         "slowest": [(each.calm.slowest, each.disturbed.slowest, each.disturbed.asked.at(1)) for each in rounds],
     }
