@@ -36,7 +36,7 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def _concurrency(figure: Figure, rows: Sequence[Row]) -> bool:
-    found = [row for row in rows if row.part == "connections"]
+    found = [row for row in rows if row.scenario == "connections"]
     if not found:
         return False
     left, right = figure.subplots(1, 2)
@@ -60,7 +60,7 @@ def _concurrency(figure: Figure, rows: Sequence[Row]) -> bool:
 
 
 def _delays(figure: Figure, rows: Sequence[Row]) -> bool:
-    found = next((row for row in rows if row.part == "delay"), None)
+    found = next((row for row in rows if row.scenario == "delay"), None)
     if found is None:
         return False
     axes = figure.subplots()
@@ -83,14 +83,14 @@ def _delays(figure: Figure, rows: Sequence[Row]) -> bool:
 
 
 def _stages(figure: Figure, rows: Sequence[Row]) -> bool:
-    found = [row for row in rows if row.part == "stages"]
+    found = [row for row in rows if row.scenario == "stages"]
     if not found:
         return False
     figure.set_figheight(2 * _HEIGHT)
     kinds = list(dict.fromkeys(str(row.details["of"]) for row in found))
     for axes, kind in zip(figure.subplots(len(kinds), 1, squeeze=False)[:, 0], kinds, strict=True):
         stages = [row for row in found if row.details["of"] == kind]
-        bars = axes.barh([row.scenario for row in stages], [row.value for row in stages], color=_OURS)
+        bars = axes.barh([row.name for row in stages], [row.value for row in stages], color=_OURS)
         axes.bar_label(bars, fmt="%.1f", padding=3)
         axes.invert_yaxis()
         axes.set(title=f"CPU of an event by stage, us: {kind}")
@@ -98,7 +98,7 @@ def _stages(figure: Figure, rows: Sequence[Row]) -> bool:
 
 
 def _soak(figure: Figure, rows: Sequence[Row]) -> bool:
-    found = next((row for row in rows if row.part == "soak" and row.details), None)
+    found = next((row for row in rows if row.scenario == "soak" and row.details), None)
     if found is None:
         return False
     slices: Any = found.details["slices"]

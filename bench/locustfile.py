@@ -1,12 +1,11 @@
 """Load as shops make it, for locust: `make bench-locust`, or `locust -f bench/locustfile.py` for its web page.
 
-Users, sessions and products come from a seeded catalogue, so that two runs send the same events. The options below are
-on the web page too. With `--rate`, requests go out when they are due, however slow answers are, and count from then.
+The mix is that of bench/load/mix.py, and two runs send the same events. The options below are on the web page too. With
+`--rate`, requests are sent when they are due, however slow responses are, and latency counts from then.
 """
 
 import itertools
 import json
-import random
 import time
 from argparse import ArgumentParser
 from typing import Any, Final
@@ -15,18 +14,14 @@ from urllib.parse import urlencode
 from locust import FastHttpUser, constant, events, task
 from locust.env import Environment
 
-_PRODUCTS: Final = 1_000
+from bench.load import mix
+
 _OPTIONS: Final = (
     ("--portal-id", int, 33167, "account that events are sent to"),
     ("--prop-id", int, 564990801, "data source of that account"),
-    (
-        "--rate",
-        float,
-        0.0,
-        "requests a second of all users together, as an open loop; 0: each when the last is answered",
-    ),
+    ("--rate", float, 0.0, "requests a second of all users together, as an open loop; 0: a closed loop"),
     ("--batch-events", int, 20, "events of a batch"),
-    ("--visitors", int, 100_000, "how many different people there are"),
+    ("--visitors", int, 100_000, "number of different people"),
     ("--seed", int, 1, "of the catalogue and of all choices"),
 )
 
@@ -39,102 +34,62 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
-def begin(environment: Environment, **_: Any) -> None:
-    """Begin the catalogue anew, so that each run of one process sends the same."""
-    Visitor.catalogue = _Catalogue(environment.parsed_options)
+def start(environment: Environment, **_: Any) -> None:
+    """Start the catalogue and the schedule anew, so that each run of one process sends the same."""
+    options: Any = environment.parsed_options
+    User.catalogue = mix.Catalogue(options.seed, options.visitors, options.batch_events)
+    User.schedule = _Schedule(options.rate)
 
 
-class _Catalogue:
-    """Who visits, what there is to buy, and when the next request is due."""
+class _Schedule:
+    """The times at which requests of all users together are due."""
 
-    def __init__(self, options: Any) -> None:
-        self.random = random.Random(options.seed)
-        self.visitors = options.visitors
-        self.products = [
-            {"type": "product", "id": str(100_000 + number), "name": f"Product {number}", "price": 1_000 * number}
-            for number in range(1, _PRODUCTS + 1)
-        ]
-        self._rate = options.rate
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
         self._begun = time.monotonic()
         self._numbers = itertools.count()
 
     def next_due(self) -> float | None:
-        """The time (monotonic seconds) of the next request of anybody; None where each waits for the last one."""
+        """Monotonic seconds; None in a closed loop."""
         return self._begun + next(self._numbers) / self._rate if self._rate else None
 
 
-class Visitor(FastHttpUser):
-    """A visitor who looks at products, now and then puts one in the cart, and clicks on what an e-mail shows."""
+class User(FastHttpUser):
+    """A visitor, with a session once a response brought one."""
 
     wait_time = constant(0)
-    catalogue: _Catalogue
+    catalogue: mix.Catalogue
+    schedule: _Schedule
 
     def on_start(self) -> None:
-        """Come with an identity, and no session yet."""
+        """Take an identity."""
         options: Any = self.environment.parsed_options
-        draw = self.catalogue.random
-        self._portal = f"portal_id={options.portal_id}&prop_id={options.prop_id}"
-        self._batch_events = options.batch_events
-        self._sid = draw.randrange(2**31)
-        self._uid = f"u-{draw.randrange(self.catalogue.visitors)}"
+        self._property = {"portal_id": options.portal_id, "prop_id": options.prop_id}
+        self._visitor = mix.Visitor(self.catalogue)
         self._token = ""
 
-    @task(70)
-    def view(self) -> None:
-        """Look at a product."""
-        self._post("view")
+    @task
+    def act(self) -> None:
+        """Send a request of any kind."""
+        request = self._visitor.next_request()
+        query = self._property | request.query
+        if request.kind in ("view", "add_to_cart"):
+            query["an_session"] = self._token
+        body = self._send(request, f"/event?{urlencode(query)}")
+        if body and "an_session" in query:
+            self._token = json.loads(body)["an_session"]
 
-    @task(8)
-    def add_to_cart(self) -> None:
-        """Put a product in the cart."""
-        self._post("add_to_cart")
-
-    @task(15)
-    def pixel(self) -> None:
-        """See a page without scripts."""
-        event = self._event("view")
-        fields = {name: event[name] for name in ("ea", "ec", "sid", "aid", "uid")}
-        fields["items"] = json.dumps(event["items"])
-        self._send("pixel", "GET", f"/event?{self._portal}&resp_type=pixel&{urlencode(fields)}", None)
-
-    @task(4)
-    def click(self) -> None:
-        """Follow a link; the shop itself is not asked."""
-        link = urlencode({"redirect_url": "https://shop.example.com/p/1"})
-        self._send("click", "POST", f"/event?{self._portal}&resp_type=redirect&{link}", self._event("click"))
-
-    @task(3)
-    def batch(self) -> None:
-        """Send what a till or an app has gathered."""
-        batch = [self._event("view") for _ in range(self._batch_events)]
-        self._send("batch", "POST", f"/event?{self._portal}&resp_type=json&is_s2s=true", batch)
-
-    def _event(self, action: str) -> dict[str, Any]:
-        return {
-            "ea": action,
-            "ec": "product",
-            "sid": self._sid,
-            "aid": f"aid-{self._uid}",
-            "uid": self._uid,
-            "extra": {"location_url": "https://shop.example.com/p/1", "utm_source": "google"},
-            "items": [self.catalogue.random.choice(self.catalogue.products) | {"quantity": 1}],
-        }
-
-    def _post(self, action: str) -> None:
-        target = f"/event?{self._portal}&resp_type=json&an_session={self._token}"
-        answer = self._send(action, "POST", target, self._event(action))
-        if answer:
-            self._token = json.loads(answer)["an_session"]
-
-    def _send(self, name: str, method: str, target: str, content: object) -> bytes | None:
-        """The body of the answer, or None if the event is not in the log."""
-        due = self.catalogue.next_due()
+    def _send(self, request: mix.Request, target: str) -> bytes | None:
+        """The body of the response, or None if the event is not in the log."""
+        due = self.schedule.next_due()
         if due is not None:
             time.sleep(max(0.0, due - time.monotonic()))
-        options: dict[str, Any] = {} if content is None else {"json": content}
-        request = self.client.request(method, target, name=name, catch_response=True, allow_redirects=False, **options)
-        with request as response:
-            if due is not None:  # what it waited for a free user counts too
+        options: dict[str, Any] = {} if request.content is None else {"json": request.content}
+        sent = self.client.request(
+            request.method, target, name=request.kind, catch_response=True, allow_redirects=False, **options
+        )
+        with sent as response:
+            if due is not None:  # the wait for a free user counts too
                 response.request_meta["response_time"] = (time.monotonic() - due) * 1000
             if response.status_code in (200, 302) and response.headers.get("x-event-ack") == "fsync":
                 response.success()

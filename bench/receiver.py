@@ -1,6 +1,6 @@
-"""`python -m bench.receiver FD`: the smallest receiver of the HTTP sink, on a socket that is bound already.
+"""`python -m bench.receiver FD`: the smallest receiver for the HTTP sink, on a socket that is already bound.
 
-It drops what comes again, and tells when which events came.
+It drops repeated batches, and lists the ids of events and the arrivals of batches.
 """
 
 import socket
@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 Arrival = tuple[float, str, int]
-"""When a batch came (seconds), of which log, with how many events."""
+"""Monotonic seconds at which a batch came, its log, and the number of its events."""
 
 _seen: Final[set[str]] = set()
 _arrivals: Final[list[Arrival]] = []
@@ -26,7 +26,7 @@ _ids: Final[list[bytes]] = []
 
 
 async def _take(request: Request) -> Response:
-    """A batch of records, whose ids are kept."""
+    """Note a batch of records."""
     token = request.headers["idempotency-key"]
     body = await request.body()
     if token not in _seen:

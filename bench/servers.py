@@ -7,15 +7,15 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Final, NamedTuple
 
 import psutil
 
-from tests.processes import end
-from tests.running import free_port
+from bench import BenchError
+from bench.processes import end, free_port
 
 SERVER_CORE = 0
 LOAD_CORE = 1
@@ -31,30 +31,47 @@ retain_hours = {retain_hours}
 dir = "dead"
 {dead_letters}
 {properties}
+{sections}
 {sinks}
 """
 _PROPERTY = '[[property]]\nportal_id = 33167\nprop_id = {}\nredirect_hosts = ["shop.example.com"]\n'
 PROP_ID = 564990801
+_NONE: Final[Mapping[str, str]] = {}
 FILE_SINK = """
 [[sink]]
 type = "file"
 dir = "events"
 """
 """As the demo configuration has it."""
+EVERY_REFUSAL: Final = "rejects_per_second = 1e9"
+"""Of a property: each refused event goes all the way to the dead letters; by default most would get 429 instead."""
+EVERY_LETTER: Final = "bytes_per_hour = 1_000_000_000_000"
+"""Of the dead letters: they have room for all that is refused."""
 
 
 class Server(NamedTuple):
-    """A server under test: its port, and the processes that serve."""
+    """A server under test: its port, the processes that serve, and the folder of its settings and its data."""
 
     port: int
     workers: list[psutil.Process]
+    folder: Path = Path()
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of the workers so far, user and system, all their threads."""
+        return float(sum(times.user + times.system for times in (each.cpu_times() for each in self.workers)))
+
+    @property
+    def mib(self) -> float:
+        """Memory of the workers now, in MiB."""
+        return float(sum(each.memory_info().rss for each in self.workers)) / (1 << 20)
 
 
 @contextmanager
 def collector(
-    folder: Path,
-    workers: int = 1,
+    folder: Path | None = None,
     *,
+    workers: int = 1,
     sinks: str = FILE_SINK,
     retain_hours: float = 24.0,
     properties: Sequence[int] = (PROP_ID,),
@@ -63,27 +80,33 @@ def collector(
     server: str = "",
     dead_letters: str = "",
     of_property: str = "",
+    sections: str = "",
+    environment: Mapping[str, str] = _NONE,
 ) -> Iterator[Server]:
-    """A collector with fsync and these sinks, below `folder`; `under` is a command that runs it.
+    """A collector with fsync and these sinks, below `folder`, or with an empty log in a folder that is deleted after.
 
-    `server`, `dead_letters` and `of_property` are further lines of these sections of its settings.
+    `under` is a command that runs it. `server`, `dead_letters` and `of_property` are further lines of these sections of
+    its settings, `sections` are further sections.
     """
-    config = _CONFIG.format(
-        workers=workers,
-        sinks=sinks,
-        retain_hours=retain_hours,
-        server=server,
-        dead_letters=dead_letters,
-        properties="".join(f"{_PROPERTY.format(each)}{of_property}\n" for each in properties),
-    )
-    (folder / "collector.toml").write_text(config)
-    program = Path(sys.executable).parent / "collector"
-    command = [*under, str(program), "serve", "--config", str(folder / "collector.toml")]
-    with _running(command, cores) as (process, printed):
+    with ExitStack() as stack:
+        folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        config = _CONFIG.format(
+            workers=workers,
+            sinks=sinks,
+            retain_hours=retain_hours,
+            server=server,
+            dead_letters=dead_letters,
+            properties="".join(f"{_PROPERTY.format(each)}{of_property}\n" for each in properties),
+            sections=sections,
+        )
+        (folder / "collector.toml").write_text(config)
+        program = Path(sys.executable).parent / "collector"
+        command = [*under, str(program), "serve", "--config", str(folder / "collector.toml")]
+        process, printed = stack.enter_context(_running(command, cores, environment))
         port = _port_printed(process, printed)
         # the supervisor's other child is multiprocessing's resource tracker
         family = process.children(recursive=True)
-        yield Server(port, [each for each in family if "spawn_main" in " ".join(each.cmdline())])
+        yield Server(port, [each for each in family if "spawn_main" in " ".join(each.cmdline())], folder)
 
 
 @contextmanager
@@ -93,31 +116,27 @@ def echo(app: str = "app") -> Iterator[Server]:
     options = f"--port {port} --loop uvloop --http httptools --ws none --lifespan off --no-access-log"
     quiet = "--no-proxy-headers --no-server-header --no-date-header --log-level warning"
     command = [sys.executable, "-m", "uvicorn", f"bench.echo:{app}", *options.split(), *quiet.split()]
-    with _running(command, (SERVER_CORE,)) as (process, _):
+    with _running(command, (SERVER_CORE,), _NONE) as (process, _):
         _wait(port)
         yield Server(port, [process])
 
 
-def cpu_seconds(*processes: psutil.Process) -> float:
-    """CPU time of processes so far, user and system, all their threads."""
-    times = [process.cpu_times() for process in processes]
-    return float(sum(each.user + each.system for each in times))
-
-
-def mib(*processes: psutil.Process) -> float:
-    """Memory that processes have, in MiB."""
-    return float(sum(process.memory_info().rss for process in processes)) / (1 << 20)
+def why_too_few_cores() -> str:
+    """The reason why server and load would have to share a core; empty if they don't."""
+    return "" if (os.cpu_count() or 1) > LOAD_CORE else "two cores are needed, one for the server and one for the load"
 
 
 @contextmanager
-def _running(command: list[str], cores: Sequence[int]) -> Iterator[tuple[psutil.Popen, IO[str]]]:
+def _running(
+    command: list[str], cores: Sequence[int], environment: Mapping[str, str]
+) -> Iterator[tuple[psutil.Popen, IO[str]]]:
     """A command on these cores, and the file of its stderr, in a group of its own, of which nothing is left at the end.
 
     Its innermost process gets SIGTERM, since tracers keep it to themselves.
     """
     pinned = ["taskset", "-c", ",".join(map(str, cores)), *command]
     with tempfile.NamedTemporaryFile("w+") as printed:
-        process = psutil.Popen(pinned, stderr=printed, start_new_session=True)
+        process = psutil.Popen(pinned, stderr=printed, start_new_session=True, env=os.environ | environment)
         try:
             yield process, printed
             traced = process.children() if command[0] == "strace" else [process]
@@ -137,7 +156,7 @@ def _port_printed(process: psutil.Popen, printed: IO[str], seconds: float = 60.0
         if found := re.search(r"^collector: serving on http://127\.0\.0\.1:(\d+) ", said, re.MULTILINE):
             return int(found[1])
         if process.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit(f"bench: the collector does not serve:\n{said}")
+            raise BenchError(f"the collector does not serve:\n{said}")
         time.sleep(0.05)
 
 
@@ -154,9 +173,3 @@ def _wait(port: int, seconds: float = 60.0) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
-
-
-def check_cores() -> None:
-    """Exit where server and load would have to share a core."""
-    if (os.cpu_count() or 1) <= LOAD_CORE:
-        sys.exit("bench: two cores are needed, one for the server and one for the load")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import psutil
 import zstandard
 
-from tests.processes import end
+from bench.processes import end, free_port, is_connectable
 from wal.files import Files
 from wal.identity import read_log_id
 from wal.reader import Reader, oldest, read_all
@@ -27,7 +27,6 @@ WRITE_KEYS = {
     "TRACKLOG_TEST_KEY_A": "key-a-0123456789abcdef",
     "TRACKLOG_TEST_KEY_B": "key-b-0123456789abcdef",
 }
-_HELD: list[socket.socket] = []
 PROGRAMS = Path(sys.executable).parent
 _SETTINGS = """
 [server]
@@ -236,23 +235,3 @@ def _is_worker(child: psutil.Process) -> bool:
         return "spawn_main" in " ".join(child.cmdline())
     except psutil.Error:
         return False
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody else gets while this process lives, and that a server can be told to bind.
-
-    A socket is bound to it and never listens: the kernel gives the port to nobody who asks for any, connections to it
-    are refused, and a server that names it may bind it too, since both set SO_REUSEADDR.
-    """
-    holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind(("127.0.0.1", 0))
-    _HELD.append(holder)
-    port: int = holder.getsockname()[1]
-    return port
-
-
-def is_connectable(port: int) -> bool:
-    """Whether anything listens on the port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -7,10 +7,12 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 import msgspec
 import pytest
 
-from bench import bodies, closedloop, hostile, servers
-from bench.answers import length_of, status_of
-from bench.shapes import SIZES, shapes
-from bench.texts import DEEPEST, texts
+from bench import servers
+from bench.load import bodies, known_bodies
+from bench.load.shapes import shapes
+from bench.load.texts import DEEPEST, texts
+from bench.scenarios import hostile
+from bench.scenarios.shapes import SIZES
 from collector.ingest.nesting import is_deeper
 
 ANSWERED = {200, 302, 400, 413, 414, 415, 431}
@@ -45,34 +47,14 @@ def test_bodies_are_found_without_repetition_the_same_each_time() -> None:
 
 
 def test_the_bodies_that_are_always_measured_are_among_the_known_ones() -> None:
-    names = [body.name for body in bodies.known()]
+    names = [body.name for body in known_bodies.known()]
     assert len(set(names)) == len(names)
-    assert set(names) >= bodies.NAMED
+    assert set(names) >= known_bodies.NAMED
 
 
 def test_every_known_body_is_answered_and_what_is_taken_is_in_the_log(pool: Executor) -> None:
-    with hostile.collector(pool, hostile.EVERY_REFUSAL, hostile.EVERY_LETTER) as ours:
-        for body in bodies.known():
+    with hostile.collector(pool, servers.EVERY_REFUSAL, servers.EVERY_LETTER) as ours:
+        for body in known_bodies.known():
             added, status = hostile.alone(ours, body)
             assert (added > 0) or status != 200, body.name
             assert status in ANSWERED, body.name
-
-
-def test_a_closed_loop_counts_answers_by_status_and_opens_again_what_was_closed() -> None:
-    with servers.echo() as echo:
-        plain = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nab"
-        closing = plain.replace(b"host: x", b"host: x\r\nconnection: close")
-        assert closedloop.run(echo.port, [plain, closing], 2, 10, 20).answers == {200: 20}
-
-
-def test_a_long_body_is_echoed_whole() -> None:
-    with servers.echo() as echo:
-        request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n" + b"a" * 1_000_000
-        assert closedloop.run(echo.port, [request], 1, 10, 3).answers == {200: 3}
-
-
-def test_an_answer_is_whole_once_its_length_has_arrived() -> None:
-    answer = b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\n{}"
-    assert [length_of(answer[:at]) for at in (0, 10, len(answer) - 7)] == [0, 0, 0]
-    assert length_of(answer[:-2]) == length_of(answer) == len(answer)
-    assert status_of(answer) == 413

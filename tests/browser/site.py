@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import uvicorn
 
+from bench.processes import free_port, is_connectable
 from collector.app import create_app
 from collector.http.connection import Connection
 from collector.settings import load_settings
 from tests.browser.proxy import Certificate, make_certificate, tls_proxy
-from tests.running import eventually, free_port, is_connectable, read_log
+from tests.running import eventually, read_log
 from wal.log import now_ms
 
 Tls = Literal["none", "own", "trusted proxy", "unknown proxy"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from bench.kafka.broker import Broker, broker
+from bench.kafka.jars import why_not
 from tests.crash.load import Load
 from tests.crash.tally import Tally
-from tests.kafka.broker import Broker, broker
-from tests.kafka.jars import why_not
 from tests.kafka.topics import committed
 from tests.running import Collector, eventually, running
 

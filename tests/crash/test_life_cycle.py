@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import started
+from bench.processes import is_connectable, started
 from tests.running import (
     PATIENCE_SECONDS,
     PROGRAMS,
     WRITE_KEYS,
     Collector,
     eventually,
-    is_connectable,
     read_log,
     running,
 )

@@ -16,12 +16,12 @@ from typing import Final
 
 import pytest
 
+from bench.processes import started
 from tests.crash import writer
 from tests.crash.load import load_and_crash
 from tests.crash.oracle import Account, check_delivery, reopen
 from tests.crash.tally import Tally
 from tests.crash.volume import Volume, filled, memory, settings, volume
-from tests.processes import started
 from tests.running import PATIENCE_SECONDS, Collector, eventually, running
 from wal.errors import WalError
 

@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from bench.processes import started
 from tests.crash import writer
 from tests.crash.oracle import Account, reopen
 from tests.crash.tally import Tally
-from tests.processes import started
 from tests.running import PATIENCE_SECONDS
 
 _KILL: Final = "signal=SIGKILL"

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.processes import end
-from tests.running import eventually, free_port, is_connectable
+from bench.processes import end, free_port, is_connectable
+from tests.running import eventually
 
 _ROOT = Path(__file__).parents[2]
 

@@ -3,8 +3,8 @@
 import random
 from pathlib import Path
 
+from bench.kafka.broker import Broker
 from tests.collector.ship.batches import record
-from tests.kafka.broker import Broker
 from tests.kafka.topics import lines
 
 _LARGEST = 64 << 10

@@ -13,9 +13,9 @@ from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 from moto.server import ThreadedMotoServer
 
+from bench.processes import end, free_port
 from tests.destinations.files import Files, lines_in
-from tests.processes import end
-from tests.running import PROGRAMS, eventually, free_port
+from tests.running import PROGRAMS, eventually
 
 KEY_ID = "tracklog"
 KEY = "tracklog-test-secret"

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes import started
-from tests.running import Collector, eventually, free_port, is_connectable, running
+from bench.processes import free_port, is_connectable, started
+from tests.running import Collector, eventually, running
 
 _ROOT = Path(__file__).parents[2]
 _ENDLESS = "import time; time.sleep(600)"

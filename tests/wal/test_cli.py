@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from tests.processes import started
+from bench.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
 from tests.wal.logs import FILES, Clock, damage, events, line, lines, segments
 from wal.cursor import Cursor, save_cursor

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.processes import started
+from bench.processes import started
 from tests.running import PATIENCE_SECONDS
 from tests.wal.faulty_files import FaultyFiles, SmallDisk
 from tests.wal.logs import Clock, crash_image, events, line, lines, read_blocks, segments

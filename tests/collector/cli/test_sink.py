@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.processes import free_port
 from collector.cli import main, sink_ls
-from tests.running import PROGRAMS, eventually, free_port, running
+from tests.running import PROGRAMS, eventually, running
 from wal.cursor import load_cursor
 from wal.files import Files
 from wal.identity import read_log_id

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.processes import started
 from collector.server.open_files import connection_limit
-from tests.processes import started
 from tests.running import PROGRAMS, Collector, workers_of
 
 _SERVING = "collector: serving on http://"

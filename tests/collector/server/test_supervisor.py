@@ -14,10 +14,10 @@ from typing import cast
 import psutil
 import pytest
 
+from bench.processes import free_port, started
 from collector.server.supervisor import Supervisor
 from collector.server.worker_process import WorkerProcess
-from tests.processes import started
-from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, free_port, running, workers_of
+from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running, workers_of
 from wal.log import Log
 
 _SERVING = "collector: serving on http://"

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.kafka.jars import why_not
+from bench.processes import started
 from tests.collector.ship.batches import record
 from tests.collector.ship.shipping import STEPS
 from tests.destinations import Destination
@@ -22,8 +24,6 @@ from tests.destinations.files import Files
 from tests.destinations.http import HttpReceiver
 from tests.destinations.kafka import Kafka
 from tests.destinations.objects import Bucket, Moto, ObjectsFolder, SeaweedFS
-from tests.kafka.jars import why_not
-from tests.processes import started
 from tests.running import PATIENCE_SECONDS, eventually, read_log
 from wal.log import Log
 

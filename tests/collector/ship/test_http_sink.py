@@ -20,6 +20,7 @@ import msgspec
 import pytest
 import zstandard
 
+from bench.processes import free_port
 from collector.errors import BadSettings, BatchRefused, SinkError
 from collector.ship.batch import Batch, Part
 from collector.ship.mark import Mark, Resumption
@@ -27,7 +28,6 @@ from collector.ship.sinks.http.settings import HttpSinkSettings
 from collector.ship.sinks.http.sink import HttpSink
 from tests.destinations.http import HttpReceiver
 from tests.destinations.http_server import Answer, Request, server
-from tests.running import free_port
 
 LOG_ID = "0123456789abcdef"
 TOKEN = f"{LOG_ID}:1:148-1:900:0a1b2c3d"

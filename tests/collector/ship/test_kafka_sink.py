@@ -13,16 +13,16 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
+from bench.kafka.broker import Broker, broker
+from bench.kafka.jars import why_not
+from bench.processes import free_port
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, slice_batch
 from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
 from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.kafka.admin import grant, make_topic
-from tests.kafka.broker import Broker, broker
-from tests.kafka.jars import why_not
 from tests.kafka.topics import committed, lines
-from tests.running import free_port
 
 pytestmark = pytest.mark.skipif(why_not() != "", reason=why_not())
 

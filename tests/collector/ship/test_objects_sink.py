@@ -11,6 +11,7 @@ from typing import Literal
 import duckdb
 import pytest
 
+from bench.processes import free_port
 from collector.errors import BadSettings, SinkError
 from collector.ship.batch import Batch
 from collector.ship.formats.encoding import encoding
@@ -21,7 +22,6 @@ from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part
 from tests.destinations.files import contents_of, lines_in
 from tests.destinations.objects import KEY, Bucket, Moto, SeaweedFS, Server
 from tests.destinations.unreliable import Drops, Proxy
-from tests.running import free_port
 
 BATCH = batch(part(ELEVEN_MS - 1, 1, 6, ("web", "pos")), part(ELEVEN_MS, 7, 8))
 NEXT = batch(part(ELEVEN_MS + 9, 9, 12))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench.processes import started
 from collector.errors import BadSettings
 from collector.settings import load_settings
 from collector.ship.replay import sink_named
@@ -17,7 +18,6 @@ from collector.ship.stores.archive import FOLDER
 from tests.collector.ship.batches import record
 from tests.destinations.files import contents_of, lines_in
 from tests.destinations.http import HttpReceiver
-from tests.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
 from wal.log import Log
 

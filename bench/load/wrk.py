@@ -1,15 +1,14 @@
 """wrk, the load generator: one thread, any number of connections, requests in turn, each as soon as one is answered."""
 
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench import BenchError
+from bench.load.traffic import Traffic
 from bench.servers import LOAD_CORE
-from bench.traffic import Traffic
 
 _IN_TURN: Final = """
 local requests, at = {}, 0
@@ -63,7 +62,7 @@ class Load(NamedTuple):
 
 
 def run(port: int, traffic: Traffic, connections: int, seconds: int, *, core: int | None = LOAD_CORE) -> Load:
-    """Send this traffic for `seconds`, from one core, or from any. Exits where a request fails."""
+    """Send this traffic for `seconds`, from one core, or from any. Raises BenchError if a request fails."""
     with tempfile.TemporaryDirectory() as folder:
         script, content = Path(folder) / "load.lua", Path(folder) / "requests"
         pieces = traffic.halves if traffic.visitors else traffic.requests
@@ -76,14 +75,8 @@ def run(port: int, traffic: Traffic, connections: int, seconds: int, *, core: in
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = re.search(r"^RESULT (\d+) (\d+) (\d+) (\d+) (\d+)$", printed, re.MULTILINE)
     if not found:
-        sys.exit(f"bench: wrk printed no result:\n{printed}")
+        raise BenchError(f"wrk printed no result:\n{printed}")
     requests, microseconds, errors, p50, p99 = map(int, found.groups())
     if errors or not requests:
-        sys.exit(f"bench: {errors} of {requests} requests failed ({traffic.name}, {connections} connections)")
+        raise BenchError(f"{errors} of {requests} requests failed ({traffic.name}, {connections} connections)")
     return Load(requests, microseconds / 1e6, errors, p50 / 1000, p99 / 1000)
-
-
-def check_installed() -> None:
-    """Exit where there is no wrk."""
-    if not shutil.which("wrk"):
-        sys.exit("bench: wrk is not installed; on Debian: apt-get install wrk")

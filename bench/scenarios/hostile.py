@@ -8,24 +8,26 @@ another one asks for what needs no disk, which tells how much of the wait is the
 
 import asyncio
 import multiprocessing
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import uvloop
 
-from bench import bodies, closedloop, servers, traffic
-from bench.bodies import NAMED, PRIVATE_PROP_ID, Body
-from bench.closedloop import CUT, Tally
+from bench import servers
+from bench.load import bodies, closed_loop, traffic
+from bench.load.bodies import PRIVATE_PROP_ID, Body
+from bench.load.closed_loop import Tally
+from bench.load.connection import CUT
+from bench.load.known_bodies import NAMED, known
+from bench.load.open_loop import OpenLoop, Responses
+from bench.load.traffic import Traffic
 from bench.measure import Options, Row, progress
-from bench.openloop import Answered, OpenLoop
 from bench.servers import Server
-from bench.traffic import Traffic
 from wal.files import Files
 from wal.identity import read_log_id
 from wal.reader import Reader, oldest, read_all
@@ -53,9 +55,6 @@ redirect_hosts = ["shop.example.com"]
 ip = "drop"
 user_agent = "drop"
 """
-EVERY_REFUSAL: Final = "rejects_per_second = 1e9"
-EVERY_LETTER: Final = "bytes_per_hour = 1_000_000_000_000"
-"""Settings with which nothing that is refused is passed over."""
 
 
 class _Collector(NamedTuple):
@@ -64,14 +63,6 @@ class _Collector(NamedTuple):
     server: Server
     added: "_Added"
     pool: Executor
-
-    @property
-    def mib(self) -> float:
-        return servers.mib(*self.server.workers)
-
-    @property
-    def cpu_seconds(self) -> float:
-        return servers.cpu_seconds(*self.server.workers)
 
 
 class _Added:
@@ -109,17 +100,13 @@ class _Tried(NamedTuple):
 class _Honest(NamedTuple):
     """Requests whose events are stored, and requests that need the event loop alone."""
 
-    stored: Answered
-    asked: Answered
+    stored: Responses
+    asked: Responses
 
     @property
     def slowest(self) -> float:
         """In ms."""
         return self.stored.at(1)
-
-    @property
-    def failed(self) -> int:
-        return self.stored.failed + self.asked.failed
 
 
 class _Round(NamedTuple):
@@ -132,20 +119,20 @@ class _Round(NamedTuple):
     mib: float
 
 
-def of_bodies(options: Options) -> Iterator[Row]:
-    """A row for each body that has a name, and for the worst of the others; then what no body may do."""
+def of_hostile(options: Options) -> Iterator[Row]:
+    """What an honest client feels of the worst bodies, and the bytes that those leave in the log and in memory"""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        some = list(islice(bodies.known(), options.bodies)) + list(bodies.found(options.bodies))
+        number = options.size(300, 2)
+        some = [*islice(known(), number), *bodies.found(number)]
         tried = list(_try(some, pool))
         others = sorted((each for each in tried if each.body.name not in NAMED), key=lambda each: -each.slowest)
-        worst = others[: options.worst]
+        worst = others[: options.size(15, 1)]
         rows = []
         for each in [*(each for each in tried if each.body.name in NAMED), *worst]:
             rows.append(_measured(each.body, options, pool))
             yield rows[-1]
         most = max(tried, key=lambda each: each.share)
         yield Row(
-            "hostile",
             f"log, most of {len(tried)} bodies",
             most.added / 1024,
             "KiB",
@@ -156,28 +143,26 @@ def of_bodies(options: Options) -> Iterator[Row]:
             details={"tried": [(each.body.name, each.slowest, each.share) for each in tried]},
         )
         failed = sum(int(str(row.details["failed"])) for row in rows)
-        yield Row("hostile", "honest requests that failed", failed, "", most=0, beside=f"{len(rows)} bodies")
+        yield Row("honest requests that failed", failed, most=0, beside=f"{len(rows)} bodies")
 
 
 @contextmanager
 def collector(pool: Executor, of_property: str = "", dead_letters: str = "") -> Iterator[_Collector]:
     """A collector with an empty log, a private property, and a trusted proxy at the other end."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(
-            servers.collector(
-                folder, server=_SERVER, of_property=of_property + _PRIVATE + of_property, dead_letters=dead_letters
-            )
-        )
-        added = _Added(folder)
-        stack.callback(added.close)
+    private = _PRIVATE + of_property
+    with (
+        servers.collector(
+            server=_SERVER, of_property=of_property, dead_letters=dead_letters, sections=private
+        ) as server,
+        closing(_Added(server.folder)) as added,
+    ):
         yield _Collector(server, added, pool)
 
 
 def _try(all_bodies: Sequence[Body], pool: Executor) -> Iterator[_Tried]:
     for at in range(0, len(all_bodies), _TRIED_ON_ONE):
         progress(f"hostile: trying bodies {at + 1} to {min(at + _TRIED_ON_ONE, len(all_bodies))} of {len(all_bodies)}")
-        with collector(pool, EVERY_REFUSAL, EVERY_LETTER) as ours:
+        with collector(pool, servers.EVERY_REFUSAL, servers.EVERY_LETTER) as ours:
             uvloop.run(_honest(ours, 1))
             for body in all_bodies[at : at + _TRIED_ON_ONE]:
                 added, _ = alone(ours, body)
@@ -189,7 +174,7 @@ def _try(all_bodies: Sequence[Body], pool: Executor) -> Iterator[_Tried]:
 def alone(ours: _Collector, body: Body) -> tuple[int, int]:
     """The bytes that one request adds to the logs, and its status."""
     ours.added.bytes()
-    answers = ours.pool.submit(closedloop.run, ours.server.port, [body.request], 1, 10, 1).result().answers
+    answers = ours.pool.submit(closed_loop.run, ours.server.port, [body.request], 1, 10, 1).result().answers
     return ours.added.bytes(), next(iter(answers), CUT)
 
 
@@ -198,19 +183,19 @@ def _measured(body: Body, options: Options, pool: Executor) -> Row:
     progress(f"hostile: {body.name}")
     with collector(pool) as ours:
         uvloop.run(_honest(ours, 1))
-        before = ours.mib
+        before = ours.server.mib
         added, status = alone(ours, body)
         rounds = [_round(ours, body, seconds) for _ in range(min(options.rounds, 3))]
         uvloop.run(_honest(ours, seconds))
-        return _row(body, rounds, added, status, [before, *(each.mib for each in rounds), ours.mib])
+        return _row(body, rounds, added, status, [before, *(each.mib for each in rounds), ours.server.mib])
 
 
 def _round(ours: _Collector, body: Body, seconds: float) -> _Round:
-    begun = ours.cpu_seconds
+    begun = ours.server.cpu_seconds
     calm = uvloop.run(_honest(ours, seconds))
-    between = ours.cpu_seconds
+    between = ours.server.cpu_seconds
     disturbed, hostile = uvloop.run(_together(ours, body, seconds, _MOST_REQUESTS))
-    return _Round(calm, disturbed, hostile, ours.cpu_seconds - between - (between - begun), ours.mib)
+    return _Round(calm, disturbed, hostile, ours.server.cpu_seconds - between - (between - begun), ours.server.mib)
 
 
 def _row(body: Body, rounds: list[_Round], added: int, status: int, mib: list[float]) -> Row:
@@ -226,20 +211,14 @@ def _row(body: Body, rounds: list[_Round], added: int, status: int, mib: list[fl
         f"memory {mib[-1] - mib[0]:+.1f} MiB, {mib[-1] - mib[1]:+.1f} since the first round"
     )
     details: dict[str, object] = {
-        "bytes": len(body.request),
-        "status_alone": status,
-        "answers": {str(code): number for code, number in answers.items()},
         "added": added,
-        "most_added": most_added(body),
-        "cpu_ms": cpu_ms,
-        "failed": sum(each.failed for each in disturbed),
+        "status_alone": status,
+        "failed": sum(each.stored.failed + each.asked.failed for each in disturbed),
         "mib": mib,
         "slowest": [(each.calm.slowest, each.disturbed.slowest, each.disturbed.asked.at(1)) for each in rounds],
     }
     reference = f"slowest without {slowest_alone:.0f} ms"
-    return Row(
-        "hostile", body.name, slowest - slowest_alone, "ms", reference, most=_MOST_MS, beside=beside, details=details
-    )
+    return Row(body.name, slowest - slowest_alone, "ms", reference, most=_MOST_MS, beside=beside, details=details)
 
 
 def _shown(part: list[_Honest]) -> str:
@@ -256,7 +235,7 @@ async def _honest(ours: _Collector, seconds: float) -> _Honest:
     return _Honest(*await asyncio.gather(*(_open_loop(ours, kind, seconds) for kind in _KINDS)))
 
 
-async def _open_loop(ours: _Collector, kind: Traffic, seconds: float) -> Answered:
+async def _open_loop(ours: _Collector, kind: Traffic, seconds: float) -> Responses:
     async with OpenLoop(ours.server.port, kind, _HONEST_CONNECTIONS) as loop:
         return await loop.run(_HONEST_PER_SECOND, seconds)
 
@@ -264,6 +243,6 @@ async def _open_loop(ours: _Collector, kind: Traffic, seconds: float) -> Answere
 async def _together(ours: _Collector, body: Body, seconds: float, most: int) -> tuple[_Honest, Tally]:
     """Honest and hostile requests at the same time."""
     arguments = (ours.server.port, [body.request], _HOSTILE_CONNECTIONS, seconds, most)
-    hostile = asyncio.get_running_loop().run_in_executor(ours.pool, closedloop.run, *arguments)
+    hostile = asyncio.get_running_loop().run_in_executor(ours.pool, closed_loop.run, *arguments)
     honest = await _honest(ours, seconds)
     return honest, await hostile

@@ -1,4 +1,4 @@
-"""How long a request takes at half the rate that saturates the server, against the disk and the bare server."""
+"""How long a request takes at half the rate that saturates the server; and what group commit costs by itself."""
 
 import asyncio
 import os
@@ -11,16 +11,15 @@ from typing import Final
 
 import uvloop
 
-from bench import servers, traffic
-from bench.event import BODY
-from bench.measure import Options, Row, load, progress
-from bench.openloop import Answered, OpenLoop
-from bench.requests import fresh
+from bench import BenchError, servers
+from bench.load import traffic
+from bench.load.event import BODY
+from bench.load.open_loop import OpenLoop, Responses
+from bench.measure import CONNECTIONS, Options, Row, load, progress
 from bench.servers import Server
 from wal.committer import Committer
 from wal.log import Log
 
-_CONNECTIONS: Final = 64
 _SYNC_SECONDS: Final = 2.0
 _MOST: Final = 3.0
 _GOAL: Final = 2.0
@@ -28,24 +27,22 @@ _EVENTS_A_BLOCK: Final = 54
 """As many as come together at 64 connections under full load."""
 
 
-def of_half_rate(options: Options) -> Iterator[Row]:
-    """The p99 of single POST at half the saturating rate, against fdatasync's and the echo's at the same rate."""
-    kind = traffic.singles()
-    with servers.echo() as echo, fresh() as ours:
-        rate = load(ours, kind, _CONNECTIONS, options.seconds).rate / 2
-        rounds: list[tuple[float, float, float]] = []
-        all_latencies: dict[str, list[float]] = {"collector": [], "echo": []}
+def of_delay(options: Options) -> Iterator[Row]:
+    """p99 of a request at half the saturating rate, against those of fdatasync and the echo at the same rate"""
+    latencies: dict[str, list[float]] = {"collector": [], "echo": []}
+    rounds: list[tuple[float, float, float]] = []
+    with servers.echo() as echo, servers.collector() as ours:
+        rate = load(ours, traffic.singles(), options.seconds).rate / 2
         for number in range(options.rounds):
             progress(f"half the saturating rate: round {number + 1} of {options.rounds}")
             mine, theirs = (uvloop.run(_open_loop(server, rate, options.seconds)) for server in (ours, echo))
             if failed := mine.failed + theirs.failed:
-                raise SystemExit(f"bench: {failed} requests failed at {rate:,.0f} a second")
-            rounds.append((mine.at(0.99), theirs.at(0.99), p99_of_fdatasync()))
-            all_latencies["collector"] += mine.latencies
-            all_latencies["echo"] += theirs.latencies
+                raise BenchError(f"{failed} requests failed at {rate:,.0f} a second")
+            rounds.append((mine.p99, theirs.p99, p99_of_fdatasync()))
+            latencies["collector"] += mine.latencies
+            latencies["echo"] += theirs.latencies
     mine_p99, echo_p99, disk_p99 = (statistics.median(values) for values in zip(*rounds, strict=True))
     yield Row(
-        "delay",
         "p99 of single POST at half rate",
         mine_p99,
         "ms",
@@ -54,20 +51,20 @@ def of_half_rate(options: Options) -> Iterator[Row]:
         _MOST,
         _GOAL,
         f"{rate:,.0f} events/s",
-        {"rounds": rounds, "latencies": {name: _histogram(values) for name, values in all_latencies.items()}},
+        {"rounds": rounds, "latencies": {name: _histogram(values) for name, values in latencies.items()}},
     )
 
 
-def of_commits(options: Options) -> Iterator[Row]:
-    """Group commit alone, without HTTP: as many coroutines as connections append a line, or 100, at a time."""
+def of_commit(options: Options) -> Iterator[Row]:
+    """Group commit alone, without HTTP: as many coroutines as connections append a line, or 100, at a time"""
     for events in (1, traffic.EVENTS_A_BATCH):
         spent, count, seconds = uvloop.run(_commit(options.seconds, events))
         name = f"group commit alone, {events} at a time"
-        yield Row("commit", name, spent / count * 1e6, "us", beside=f"{count / seconds:,.0f} events/s")
+        yield Row(name, spent / count * 1e6, "us", beside=f"{count / seconds:,.0f} events/s")
 
 
 def p99_of_fdatasync() -> float:
-    """Milliseconds of an fdatasync behind a block of usual size, here, with nothing else going on."""
+    """Milliseconds of an fdatasync after a block of usual size, with nothing else going on."""
     block, times = BODY * _EVENTS_A_BLOCK, []
     with tempfile.TemporaryFile() as file:
         begun = time.perf_counter()
@@ -78,8 +75,8 @@ def p99_of_fdatasync() -> float:
     return statistics.quantiles(times, n=100)[98] * 1000
 
 
-async def _open_loop(server: Server, rate: float, seconds: float) -> Answered:
-    async with OpenLoop(server.port, traffic.singles(), _CONNECTIONS) as loop:
+async def _open_loop(server: Server, rate: float, seconds: float) -> Responses:
+    async with OpenLoop(server.port, traffic.singles(), CONNECTIONS) as loop:
         await loop.run(rate, 1)
         return await loop.run(rate, seconds)
 
@@ -97,7 +94,7 @@ async def _commit(seconds: float, events: int) -> tuple[float, int, float]:
                 await committer.append(lines, events)
                 count += events
 
-        await asyncio.gather(*(append() for _ in range(_CONNECTIONS)))
+        await asyncio.gather(*(append() for _ in range(CONNECTIONS)))
         spent, took = time.process_time() - before, time.monotonic() - begun
         await committer.close()
         committer.log.close()

@@ -1,6 +1,6 @@
-"""Where the CPU of an event goes, alone and in a batch: samples of the worker's stacks under load, told by stage.
+"""Where the CPU of an event goes, alone and in a batch: samples of the worker's stacks under load, counted by stage.
 
-A stage is known by the innermost frame of a file that belongs to one; what C code does counts for its caller.
+A stage is known by the innermost frame of a file that belongs to one; C code counts for its caller.
 """
 
 import re
@@ -17,59 +17,46 @@ from typing import Final
 
 import psutil
 
-from bench import traffic
+from bench import BenchError, servers
+from bench.load import traffic
+from bench.load.traffic import Traffic
 from bench.measure import Options, Row, in_turn, load, median, progress
-from bench.requests import fresh
 from bench.servers import Server
-from bench.traffic import Traffic
 
-_CONNECTIONS: Final = 64
 _SAMPLES_A_SECOND: Final = 200
 _LOOP: Final = "event loop and kernel: polling, reading, writing"
 _COMMIT: Final = "commit thread: write, fdatasync"
-_STAGES: Final = {
-    "uvicorn/protocols/": "HTTP: parser, headers",
-    "ingest/connection.py": "HTTP: parser, headers",
-    "ingest/cycle.py": "HTTP: parser, headers",
-    "ingest/head.py": "HTTP: parser, headers",
-    "ingest/direct.py": "admission: target, client, limits",
-    "ingest/route.py": "admission: target, client, limits",
-    "ingest/target.py": "admission: target, client, limits",
-    "ingest/query.py": "admission: target, client, limits",
-    "ingest/client.py": "admission: target, client, limits",
-    "ingest/admission.py": "admission: target, client, limits",
-    "ingest/cookie.py": "admission: target, client, limits",
-    "ingest/cors.py": "admission: target, client, limits",
-    "ingest/body.py": "admission: target, client, limits",
-    "ingest/decode.py": "decode, rules of the fields",
-    "ingest/visitor.py": "visitor, session, signed token",
-    "ingest/session.py": "visitor, session, signed token",
-    "ingest/envelope.py": "record",
-    "ingest/intake.py": "intake: what joins the stages",
-    "wal/committer.py": "append, hand-over to the thread and back",
-    "ingest/answer.py": "answer",
-    "ingest/send.py": "answer",
-    "collector/ship/": "shipping",
-    "wal/": "shipping",
+STAGES: Final = {
+    "HTTP: parser, pipeline, response": ("collector/http/",),
+    "admission: target, client, limits": tuple(
+        f"ingest/{name}.py"
+        for name in ["endpoint", "target", "query", "client", "admission", "cookie", "cors", "body", "request", "rate"]
+    ),
+    "decode, rules of the fields": ("ingest/decode.py", "ingest/nesting.py"),
+    "visitor, session, signed token": ("ingest/visitor.py", "ingest/session.py"),
+    "record": ("ingest/envelope.py",),
+    "intake: what joins the stages": ("ingest/intake.py", "ingest/batch.py", "ingest/completion.py"),
+    "append, hand-over to the thread and back": ("wal/committer.py",),
+    "response": ("ingest/responses.py",),
+    "shipping": ("collector/ship/", "wal/"),
 }
-"""By a part of a frame's path. The commit thread's frames are told by its outermost one."""
+"""Parts of the paths of their files; the first that fits counts. The commit thread is known by its outermost frame."""
 _COMMIT_FRAME: Final = "_work (wal/committer.py"
 _MAIN_FRAME: Final = "spawn_main (multiprocessing/"
 _FILE: Final = re.compile(r"\(([^():]+)(?::\d+)?\)$")
 
 
-def of_an_event(options: Options) -> Iterator[Row]:
-    """A row for each stage of a single POST, the largest first, then those of an event of a batch."""
+def of_stages(options: Options) -> Iterator[Row]:
+    """Where the CPU of an event goes, alone and in a batch, by samples of the worker's stacks"""
     for kind in (traffic.singles(), traffic.batches()):
-        with fresh() as server:
-            runs = {"": partial(load, server, kind, _CONNECTIONS)}
-            samples = in_turn(runs, options, f"all stages of {kind.name}")[""]
+        with servers.collector() as server:
+            samples = in_turn({"": partial(load, server, kind)}, options, f"all stages of {kind.name}")[""]
             progress(f"stages of {kind.name}")
             shares = _shares(server, kind, max(2, options.seconds * options.rounds))
         whole = median(samples).cpu_us
         for name, share in sorted(shares.items(), key=itemgetter(1), reverse=True):
             beside = f"{share:.0%} of {whole:.1f} us of {kind.name}"
-            yield Row("stages", name, whole * share, "us", beside=beside, details={"of": kind.name})
+            yield Row(name, whole * share, "us", beside=beside, details={"of": kind.name})
 
 
 def _shares(server: Server, kind: Traffic, seconds: int) -> dict[str, float]:
@@ -104,13 +91,13 @@ def _stacks(server: Server, kind: Traffic, seconds: int) -> list[str]:
     """Each stack that was seen under load, outermost frame first, and how often."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         stacks = Path(folder) / "stacks"
-        running = pool.submit(load, server, kind, _CONNECTIONS, seconds + 1)
+        running = pool.submit(load, server, kind, seconds + 1)
         sampler = f"record --rate {_SAMPLES_A_SECOND} --duration {seconds} --format raw --output {stacks}"
         command = [str(Path(sys.executable).parent / "py-spy"), *sampler.split(), "--pid", str(server.workers[0].pid)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         running.result()
         if done.returncode:
-            sys.exit(f"bench: py-spy can't look into the worker; run as root, or allow ptrace:\n{done.stderr.strip()}")
+            raise BenchError(f"py-spy can't look into the worker; run as root, or allow ptrace:\n{done.stderr.strip()}")
         return stacks.read_text().splitlines()
 
 
@@ -119,7 +106,7 @@ def _stage(stack: str) -> str:
         return _COMMIT
     for frame in reversed(stack.split(";")):
         if found := _FILE.search(frame):
-            for part, stage in _STAGES.items():
-                if part in found[1]:
+            for stage, parts in STAGES.items():
+                if any(part in found[1] for part in parts):
                     return stage
     return _LOOP

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
-from bench.event import TARGET, encoded, others
+from bench.load.event import TARGET, encoded, others
 
 EVENTS_A_BATCH: Final = 100
 EVENTS_A_FILE: Final = 1_000
@@ -43,15 +43,19 @@ class Traffic(NamedTuple):
 def post(
     body: bytes, kind: str = "application/json", target: str = TARGET, headers: Mapping[str, str] = _NONE
 ) -> bytes:
-    """A POST of this body. It has a length, unless `headers` frame it another way."""
+    """A POST of this body. It has a length, unless `headers` frame it another way; they may name another host, too."""
     framing = {} if "transfer-encoding" in headers else {"content-length": str(len(body))}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in {"content-type": kind, **headers, **framing}.items())
-    return f"POST {target} HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n".encode("latin-1") + body
+    return _head("POST", target, {"content-type": kind, **headers, **framing}) + body
 
 
-def get(target: str) -> bytes:
+def get(target: str, headers: Mapping[str, str] = _NONE) -> bytes:
     """A GET."""
-    return f"GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
+    return _head("GET", target, headers)
+
+
+def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in ({"host": "localhost"} | dict(headers)).items())
+    return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
 
 
 def posts(bodies: list[bytes], name: str, events: float = 1, kind: str = "application/json") -> Traffic:
@@ -112,7 +116,7 @@ def mixed() -> Traffic:
 
 def preflights() -> Traffic:
     """Requests that need neither the log nor work: how long they take tells how long the event loop was held."""
-    return Traffic("OPTIONS", (f"OPTIONS {TARGET} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode(),))
+    return Traffic("OPTIONS", (_head("OPTIONS", TARGET, {}),))
 
 
 def shop() -> Traffic:

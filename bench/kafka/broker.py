@@ -1,4 +1,4 @@
-"""A Kafka of one node on 127.0.0.1, in KRaft mode. `python -m tests.kafka.broker` runs one until Ctrl-C."""
+"""A Kafka of one node on 127.0.0.1, in KRaft mode. `python -m bench.kafka.broker` runs one until Ctrl-C."""
 
 import contextlib
 import signal
@@ -12,9 +12,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tests.kafka.jars import jars
-from tests.processes import end
-from tests.running import free_port, is_connectable
+from bench.kafka.jars import jars
+from bench.processes import end, free_port, is_connectable
 
 _PATIENCE_SECONDS = 60.0
 _JAVA = (

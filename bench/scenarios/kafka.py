@@ -1,31 +1,26 @@
-"""`python -m bench.kafka`: events that the Kafka sink delivers a second and core, the broker's own work not counted."""
+"""Events that the Kafka sink delivers a second and core; the broker's own work is not counted."""
 
-import argparse
 import asyncio
 import json
-import os
-import platform
 import random
 import resource
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final
 
-import psutil
-
-from bench.event import EVENT
+from bench.kafka.broker import broker
+from bench.load.event import EVENT
+from bench.measure import Options, Row
 from collector.ship.batch import Batch, Part
 from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
 from collector.ship.sinks.kafka.sink import KafkaSink
-from tests.kafka.broker import broker
-from tests.kafka.jars import why_not
 
-_LOG_ID = "0123456789abcdef"
-_LINE_BYTES = 500
-_BATCH_EVENTS = 8_000
-_CASES: dict[str, dict[str, Any]] = {
+_LOG_ID: Final = "0123456789abcdef"
+_LINE_BYTES: Final = 500
+_BATCH_EVENTS: Final = 8_000
+_CASES: Final[dict[str, dict[str, Any]]] = {
     "key au_id, lz4: the defaults": {},
     "key uid and two headers, lz4": {"key": "uid", "headers": {"id": "{id}", "from": "{source}"}},
     "one topic and no key, lz4": {"topic": "events", "key": "none"},
@@ -34,38 +29,28 @@ _CASES: dict[str, dict[str, Any]] = {
 }
 
 
-class _Sample(NamedTuple):
-    """One case: events, CPU seconds of this process with all its threads, and seconds that passed."""
-
-    events: int
-    cpu_seconds: float
-    seconds: float
-
-
-def main() -> None:
-    """Deliver batches of 4 MB in each way, and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m bench.kafka", description=__doc__)
-    parser.add_argument("--batches", type=int, default=25, help="of 8000 events of 500 bytes, for each case (25)")
-    batches = parser.parse_args().batches
-    if reason := why_not():
-        sys.exit(f"bench: {reason}")
-    print(f"{platform.node()}: {os.cpu_count()} x {_processor()}, {psutil.virtual_memory().total >> 30} GiB")
-    print(f"{'':30} {'events/s/core':>14} {'us of CPU/event':>16} {'events/s':>10}")
+def of_kafka(options: Options) -> Iterator[Row]:
+    """CPU of an event in the Kafka sink, in batches of 4 MB, for each way to send it; starts a broker"""
+    batches = options.size(25, 1)
+    events = batches * _BATCH_EVENTS
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as node:
         for name, settings in _CASES.items():
-            _print(name, asyncio.run(_measure(node.address, settings, name, batches)))
+            cpu, seconds = asyncio.run(_measure(node.address, settings, name, batches))
+            beside = f"{events / cpu:,.0f} events/s and core, {events / seconds:,.0f} events/s"
+            yield Row(f"Kafka sink, {name}", cpu / events * 1e6, "us", beside=beside)
 
 
-async def _measure(address: str, settings: dict[str, Any], name: str, batches: int) -> _Sample:
+async def _measure(address: str, settings: dict[str, Any], name: str, batches: int) -> tuple[float, float]:
+    """CPU seconds of this process with all its threads, and seconds that passed."""
     sink = KafkaSink(Settings(brokers=(address,), **settings), name.translate({ord(each): "-" for each in " ,:"}))
     work = [_batch(number * _BATCH_EVENTS + 1) for number in range(batches + 1)]
     try:
         await sink.open(_LOG_ID, 1)
-        await sink.deliver(work[0])  # warm up; makes the topic
+        await sink.deliver(work[0])  # to warm up, and to make the topic
         cpu, start = _cpu_seconds(), time.perf_counter()
         for batch in work[1:]:
             await sink.deliver(batch)
-        return _Sample(batches * _BATCH_EVENTS, _cpu_seconds() - cpu, time.perf_counter() - start)
+        return _cpu_seconds() - cpu, time.perf_counter() - start
     finally:
         await sink.close()
 
@@ -106,17 +91,3 @@ def _line(sequence: int) -> bytes:
 def _cpu_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _print(name: str, sample: _Sample) -> None:
-    rate, cost = sample.events / sample.cpu_seconds, sample.cpu_seconds / sample.events * 1e6
-    print(f"{name:30} {rate:14,.0f} {cost:16.2f} {sample.events / sample.seconds:10,.0f}")
-
-
-if __name__ == "__main__":
-    main()

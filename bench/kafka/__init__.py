@@ -1,0 +1,1 @@
+"""A Kafka of one node, for the benchmark of its sink and for the tests of it."""
