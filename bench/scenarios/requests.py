@@ -15,7 +15,7 @@ from bench.load.event import encoded, others
 from bench.load.traffic import Traffic
 from bench.measure import CONNECTIONS, Options, Row, Sample, compared, in_turn, load, median
 from bench.servers import Server
-from collector.ingest.decode import Event
+from collector.ingest.event import Event
 
 _FILE_CONNECTIONS: Final = 8
 """More would be 64 MiB that wait for the disk, at which the collector sheds load."""

@@ -17,7 +17,7 @@ from bench.load.traffic import post
 from bench.measure import Options, Row, Sample, closed_load, compared, in_turn, progress, ratio
 from bench.servers import Server
 from collector.errors import BadEvent, TooLarge
-from collector.ingest.decode import decode_event
+from collector.ingest.event import decode_event
 from collector.ingest.query import event_of, parse_pairs
 from collector.settings import EVENT_FIELDS, Limits
 

@@ -28,13 +28,17 @@ _LOOP: Final = "event loop and kernel: polling, reading, writing"
 _COMMIT: Final = "commit thread: write, fdatasync"
 STAGES: Final = {
     "HTTP: parser, pipeline, response": ("collector/http/",),
-    "admission: target, client, limits": tuple(
-        f"ingest/{name}.py"
-        for name in ["endpoint", "target", "query", "client", "admission", "cookie", "cors", "body", "request", "rate"]
+    "admission: options, client, limits": (
+        "ingest/endpoint.py",
+        "ingest/options.py",
+        "ingest/query.py",
+        "ingest/body.py",
+        "ingest/request.py",
+        "ingest/policy/",
     ),
-    "decode, rules of the fields": ("ingest/decode.py", "ingest/nesting.py"),
+    "decode, rules of the fields": ("ingest/event.py", "ingest/nesting.py"),
     "visitor, session, signed token": ("ingest/visitor.py", "ingest/session.py"),
-    "record": ("ingest/envelope.py",),
+    "record": ("ingest/record.py",),
     "intake: what joins the stages": ("ingest/intake.py", "ingest/batch.py", "ingest/completion.py"),
     "append, hand-over to the thread and back": ("wal/committer.py",),
     "response": ("ingest/responses.py",),

@@ -6,7 +6,7 @@ import asyncio
 from msgspec.structs import replace
 
 from collector.errors import BadSettings, Overloaded, RelayBlocked
-from collector.relay_marks import Marks, RelayMark
+from collector.relays.marks import Marks, RelayMark
 from collector.settings import load_settings
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from collector.errors import BadSettings, RelayBlocked
-from collector.registry import key_digest
-from collector.relay_marks import Marks, RelayMark, key_name
+from collector.ingest.policy.properties import key_digest
+from collector.relays.marks import Marks, RelayMark, key_name
 from collector.settings import Settings, load_settings
 
 

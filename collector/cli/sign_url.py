@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from collector.errors import BadRedirect, BadSettings
-from collector.ingest.redirect import Signer, location, parse_expiry
+from collector.ingest.policy.redirect import Signer, location, parse_expiry
 from collector.settings import load_settings
 from collector.settings.secret import load_secret
 

@@ -18,7 +18,7 @@ from collector.dead_letters.budget import HourlyBudget
 from collector.errors import Refusal
 from collector.ingest.nesting import is_deeper
 from collector.long_work import computed
-from collector.notices import LOST_LETTER, Notices
+from collector.ops.notices import LOST_LETTER, Notices
 from wal.committer import Committer
 from wal.errors import WalError
 

@@ -16,7 +16,7 @@ from collector.errors import Overloaded
 from collector.http.in_flight import InFlight
 from collector.http.response import Pending, Response
 from collector.http.routes import Routes
-from collector.notices import Notices
+from collector.ops.notices import Notices
 from collector.settings import Limits
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from msgspec import Struct
 
 from collector.http.request import Request
 from collector.http.response import HeaderLines
-from collector.ingest.envelope import Visit
+from collector.ingest.record import Visit
 from collector.ingest.query import Pairs
-from collector.ingest.target import Target
+from collector.ingest.options import Target
 
 
 class EventRequest(Request, Struct):

@@ -4,7 +4,7 @@ import secrets
 
 from msgspec import UNSET
 
-from collector.ingest.decode import Event
+from collector.ingest.event import Event
 from collector.ingest.session import AU_IDS, Session, Sessions
 
 

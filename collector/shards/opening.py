@@ -11,7 +11,7 @@ from msgspec import Struct
 from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.of_sinks import SinkDeadLetters
 from collector.dead_letters.writer import DeadLetters
-from collector.notices import Notices
+from collector.ops.notices import Notices
 from collector.settings import Settings
 from collector.settings.secret import load_secret
 from collector.shards.shard import Shard, drop, drop_from_free_shards, first_free, open_log

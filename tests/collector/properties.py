@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from collector.registry import Property, Registry
+from collector.ingest.policy.properties import Property, Registry
 from collector.settings import PropertySettings
 
 

@@ -15,19 +15,17 @@ _BOTTOM = ("collector.errors", "collector.settings", "wal")
 LAYERS = {
     "wal": (),
     "collector.errors": (),
-    "collector.notices": (),
+    "collector.ops.notices": (),
     "collector.acknowledgements": (),
     "collector.long_work": (),
-    "collector.http": ("collector.errors", "collector.notices", "collector.settings", "wal.errors"),
+    "collector.http": ("collector.errors", "collector.ops.notices", "collector.settings", "wal.errors"),
     "collector.settings": ("collector.errors", "wal"),
-    "collector.registry": ("collector.ingest.rate", "collector.settings"),
-    "collector.relay_marks": ("collector.errors", "wal"),
-    "collector.relays": ("collector.errors", "collector.relay_marks", "wal"),
+    "collector.relays": ("collector.errors", "wal"),
     "collector.dead_letters": (
         "collector.errors",
         "collector.ingest.nesting",
         "collector.long_work",
-        "collector.notices",
+        "collector.ops.notices",
         "wal",
     ),
     "collector.dead_letters.of_sinks": ("collector.dead_letters", "collector.errors", "collector.ship.batch"),
@@ -35,7 +33,6 @@ LAYERS = {
         *_BOTTOM,
         "collector.dead_letters",
         "collector.ingest",
-        "collector.registry",
         "collector.shards",
     ),
     "collector.ingest": (
@@ -43,17 +40,16 @@ LAYERS = {
         "collector.acknowledgements",
         "collector.dead_letters.writer",
         "collector.long_work",
-        "collector.notices",
+        "collector.ops.notices",
         "collector.http",
-        "collector.registry",
-        "collector.relay_marks",
+        "collector.relays.marks",
     ),
     "collector.ship": (*_BOTTOM, "collector.acknowledgements", "collector.dead_letters.reader"),
     "collector.ship.sinks": ("collector.errors", "collector.settings", "collector.ship"),
     "collector.shards": (*_BOTTOM, "collector.acknowledgements", "collector.ship"),
     "collector.shards.opening": (
         "collector.dead_letters",
-        "collector.notices",
+        "collector.ops.notices",
         "collector.settings",
         "collector.shards",
         "wal",
@@ -76,13 +72,17 @@ LIBRARIES = {
 """The prefixes of modules that may import a library."""
 _PURE = {
     *(f"wal/{name}.py" for name in ("format", "retention", "room")),
-    *(f"collector/ingest/{name}.py" for name in ("decode", "session", "redirect", "cors", "responses", "envelope")),
-    *(f"collector/ingest/{name}.py" for name in ("admission", "client", "cookie", "privacy", "query", "rate")),
+    *(f"collector/ingest/{name}.py" for name in ("event", "query", "record", "responses", "session")),
+    *(
+        f"collector/ingest/policy/{name}.py"
+        for name in ("client_address", "cookies", "load_shedding", "origins", "privacy", "rate_limit", "redirect")
+    ),
+    "collector/ingest/policy/write_keys.py",
     *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
     "collector/server/backoff.py",
     *(f"collector/settings/{name}.py" for name in ("faults", "fields", "templates")),
     *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
-    "collector/notices.py",
+    "collector/ops/notices.py",
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
 

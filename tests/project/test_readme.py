@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from collector.http.status import STATUS
-from collector.ingest.privacy import ADDRESSES, USER_AGENTS
+from collector.ingest.policy.privacy import ADDRESSES, USER_AGENTS
 from collector.settings import Settings
 from collector.settings.sinks import SINK_KINDS, SinkSettings, sink_settings
 from tests.collector.ship.batches import record

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from collector.cli import main
-from collector.registry import key_digest
-from collector.relay_marks import Marks, RelayMark, key_name
+from collector.ingest.policy.properties import key_digest
+from collector.relays.marks import Marks, RelayMark, key_name
 from tests.running import WRITE_KEYS
 from wal.files import Files
 

@@ -12,7 +12,7 @@ import pytest
 from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.writer import DeadLetters, Form, Refused, Sender
 from collector.errors import BadEvent, Fault, TooLarge
-from collector.notices import Notices
+from collector.ops.notices import Notices
 from tests.collector.live_log import live_log
 from tests.running import read_log
 from wal.committer import Committer

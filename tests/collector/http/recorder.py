@@ -12,7 +12,7 @@ from collector.http.request import Request, RequestHead
 from collector.http.response import Pending, Response, json_response
 from collector.http.routes import Routes
 from collector.http.status import refusal_of
-from collector.notices import Notices
+from collector.ops.notices import Notices
 from collector.settings import Limits
 from tests.collector.silent_transport import SilentTransport
 

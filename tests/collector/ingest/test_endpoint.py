@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from collector.http.response import Pending, response_of
-from collector.ingest.redirect import Signer
+from collector.ingest.policy.redirect import Signer
 from collector.ingest.request import EventRequest
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import SECRET, Got, Logs, ask, endpoint, head_for, live_intake

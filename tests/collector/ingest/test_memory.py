@@ -28,9 +28,9 @@ from collector.http.request import Request
 from collector.http.response import Pending
 from collector.http.routes import Routes
 from collector.ingest.endpoint import EventEndpoint
-from collector.ingest.envelope import Visit
+from collector.ingest.record import Visit
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
-from collector.notices import Notices
+from collector.ops.notices import Notices
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import endpoint, live_intake
 from tests.collector.silent_transport import SilentTransport

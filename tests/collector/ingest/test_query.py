@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collector.ingest.decode import decode_event
+from collector.ingest.event import decode_event
 from collector.ingest.query import (
     PARAMETERS,
     Pairs,

@@ -30,7 +30,7 @@ from collector.ingest.responses import (
     stored_headers,
 )
 from collector.ingest.session import Session
-from collector.ingest.target import Face
+from collector.ingest.options import Face
 from tests.collector.live_intake import pairs_of
 from wal.errors import LogFull, WalError
 

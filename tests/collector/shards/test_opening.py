@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.notices import Notices
+from collector.ops.notices import Notices
 from collector.settings import DeadLetterSettings, LogSettings, Settings, load_settings
 from collector.shards import opening
 from collector.shards.opening import Opening

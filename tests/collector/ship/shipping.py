@@ -14,7 +14,7 @@ from typing import Any
 from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.of_sinks import SinkDeadLetters
 from collector.dead_letters.writer import DeadLetters
-from collector.notices import Notices
+from collector.ops.notices import Notices
 from collector.settings import load_settings
 from collector.shards import shard
 from collector.shards.shard import Shard, open_log

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from collector.ingest.envelope import Visit, envelope, members_of
+from collector.ingest.record import Visit, envelope, members_of
 from collector.ingest.session import Session
 from tests.collector.properties import prepared
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from collector.errors import BadEvent, Fault, TooLarge
-from collector.ingest.decode import Event, batch_in, decode_event
+from collector.ingest.event import Event, batch_in, decode_event
 from collector.settings import Limits
 
 REQUIRED = ("ea", "ec", "sid", "aid", "uid")

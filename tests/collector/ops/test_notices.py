@@ -1,6 +1,6 @@
 """What clients repeat is told in few lines, with counts, whatever they send."""
 
-from collector.notices import FORBIDDEN, TOO_FAST, UNKNOWN_PROPERTY, Notices
+from collector.ops.notices import FORBIDDEN, TOO_FAST, UNKNOWN_PROPERTY, Notices
 
 
 def _minutes(notices: Notices, first: int, minutes: int, *, of: list[tuple[str, str]]) -> list[str]:

@@ -3,9 +3,9 @@
 from typing import Final
 
 from collector.http.response import HeaderLines
-from collector.ingest.cors import may_read
-from collector.ingest.target import Face
-from collector.registry import Property
+from collector.ingest.policy.origins import may_read
+from collector.ingest.options import Face
+from collector.ingest.policy.properties import Property
 
 _NAME: Final = b"an_session_%d"
 """One for each portal, so that two portals on one host do not overwrite each other's."""

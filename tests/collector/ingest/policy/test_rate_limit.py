@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.ingest.rate import Rate
+from collector.ingest.policy.rate_limit import Rate
 
 NOW = 1000.0
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from collector.ingest.session import Session
-from collector.registry import Property
+from collector.ingest.policy.properties import Property
 
 _NOTHING: Final = b"null"
 _NO_WARNINGS: Final = b"[]"

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from msgspec.structs import replace
 
 from collector.errors import Forbidden, OtherLog, RelayBlocked
-from collector.relay_marks import FOLDER, Marks, Plan, RelayMark, key_name
+from collector.relays.marks import FOLDER, Marks, Plan, RelayMark, key_name
 from wal.committer import Committer
 from wal.errors import Corrupt, LogLocked, WalError
 from wal.files import Files

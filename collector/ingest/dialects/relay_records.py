@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from collector.errors import BadEvent
-from collector.ingest.decode import check_utf8
+from collector.ingest.event import check_utf8
 from collector.ingest.nesting import is_deeper
-from collector.relay_marks import MAX_SEQUENCE
+from collector.relays.marks import MAX_SEQUENCE
 from collector.settings import Identifier, Limits
 from collector.settings.fields import Name
 from wal.format import MAX_LINE_BYTES

@@ -5,8 +5,8 @@ from typing import Final
 
 from collector.errors import Forbidden
 from collector.http.response import HeaderLines
-from collector.ingest.target import Face
-from collector.registry import Property
+from collector.ingest.options import Face
+from collector.ingest.policy.properties import Property
 
 _ANY: Final = b"*"
 _VARY: Final[HeaderLines] = b"vary: origin\r\n"

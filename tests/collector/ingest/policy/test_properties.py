@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from collector.errors import BadSettings
-from collector.registry import Registry, is_key
+from collector.ingest.policy.properties import Registry, is_key
 from collector.settings import PropertySettings
 from tests.collector.properties import prepared
 

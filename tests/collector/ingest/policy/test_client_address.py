@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.ingest.client import Client, client_of, kept_address
+from collector.ingest.policy.client_address import Client, client_of, kept_address
 
 TRUSTED = tuple(ip_network(each) for each in ("10.0.0.0/8", "192.0.2.1/32", "fd00::/8"))
 PEER = "10.0.0.1"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.dead_letters.writer import Form
-from collector.ingest.privacy import ADDRESSES, USER_AGENTS, IpRule, scrub, scrub_raw
+from collector.ingest.policy.privacy import ADDRESSES, USER_AGENTS, IpRule, scrub, scrub_raw
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import ask, endpoint, live_intake
 

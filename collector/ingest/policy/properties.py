@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from collector.ingest.rate import Rate
+from collector.ingest.policy.rate_limit import Rate
 from collector.settings import PropertySettings
 from collector.settings.environment import read_key
 

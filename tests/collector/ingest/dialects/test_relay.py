@@ -14,7 +14,7 @@ from collector.errors import RelayBlocked
 from collector.http.asgi import AsgiFace
 from collector.http.in_flight import InFlight
 from collector.http.routes import Routes
-from collector.ingest.relay import RelayEndpoint
+from collector.ingest.dialects.relay import RelayEndpoint
 from collector.settings import Limits
 
 KEY = b"key-a-0123456789abcdef"

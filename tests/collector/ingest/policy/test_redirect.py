@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import BadRedirect
-from collector.ingest.redirect import Signer, is_listed, location, parse_expiry
+from collector.ingest.policy.redirect import Signer, is_listed, location, parse_expiry
 
 HOSTS = frozenset({"shop.example.com", "*.example.org", "xn--mnchen-3ya.example", "127.0.0.1"})
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from collector.ingest.target import Face
+from collector.ingest.options import Face
 
 _RESERVE_FROM: Final = 0.75
 """From this share of a limit on, what is left is for requests that nobody will send again."""

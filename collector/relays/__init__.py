@@ -1,0 +1,1 @@
+"""How far the logs of other nodes have arrived here. It knows no request."""
