@@ -28,18 +28,19 @@ from collector.http.in_flight import InFlight
 from collector.http.routes import Routes
 from collector.http.status import UNAVAILABLE
 from collector.ingest.batch import Batches
-from collector.ingest.policy.client_address import Networks, is_trusted
 from collector.ingest.completion import Completion
+from collector.ingest.dialects.relay import RelayEndpoint
 from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.intake import Intake
 from collector.ingest.openapi import openapi
-from collector.ingest.policy.redirect import Signer
-from collector.ingest.rejects import Rejects
-from collector.ingest.dialects.relay import RelayEndpoint
-from collector.ingest.session import Sessions
 from collector.ingest.options import Targets
+from collector.ingest.policy.client_address import Networks, is_trusted
+from collector.ingest.policy.properties import Registry
+from collector.ingest.policy.redirect import Signer
+from collector.ingest.policy.write_keys import key_digest
+from collector.ingest.rejects import Rejects
+from collector.ingest.session import Sessions
 from collector.ops.notices import Notices
-from collector.ingest.policy.properties import Registry, key_digest
 from collector.relays.logs import RelayedLogs
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.settings import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 
 from collector.errors import BadSettings
-from collector.ingest.policy.properties import key_digest
+from collector.ingest.policy.write_keys import key_digest
 from collector.settings import Settings, bad_settings, read_settings
 from collector.settings.environment import read_value
 from collector.settings.faults import SettingFault, add_faults, has_fault

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from collector.errors import BadSettings, RelayBlocked
-from collector.ingest.policy.properties import key_digest
+from collector.ingest.policy.write_keys import key_digest
 from collector.relays.marks import Marks, RelayMark, key_name
 from collector.settings import Settings, load_settings
 

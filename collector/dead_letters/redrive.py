@@ -18,16 +18,16 @@ from msgspec.structs import replace
 from collector.dead_letters.reader import DeadLetter, read_letters
 from collector.dead_letters.writer import Form
 from collector.errors import BadRedirect, BadTarget, NotAClick, Refusal, Rejected, TooLarge
-from collector.ingest.policy.client_address import kept_address
 from collector.ingest.event import Event, batch_in, decode_event
-from collector.ingest.record import Visit, envelope, members_of
-from collector.ingest.policy.privacy import scrub
-from collector.ingest.query import event_of, parse_pairs
-from collector.ingest.policy.redirect import Signer
-from collector.ingest.session import Sessions
 from collector.ingest.options import Face, redirect_fault
-from collector.ingest.visitor import next_session
+from collector.ingest.policy.client_address import kept_address
+from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.properties import Property, Registry
+from collector.ingest.policy.redirect import Signer
+from collector.ingest.query import event_of, parse_pairs
+from collector.ingest.record import Visit, envelope, members_of
+from collector.ingest.session import Sessions
+from collector.ingest.visitor import next_session
 from collector.settings import Limits, Settings
 from collector.settings.secret import load_secret
 from collector.shards.shard import open_log

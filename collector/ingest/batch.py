@@ -7,12 +7,12 @@ from typing import Final
 from collector.dead_letters.writer import Form, Refused
 from collector.errors import BadEvent, TooLarge
 from collector.http.response import HeaderLines, Response
-from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.event import Events, decode_event
-from collector.ingest.record import envelope, renumbered, room_for_headers, shared_members_of
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
+from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
+from collector.ingest.record import envelope, renumbered, room_for_headers, shared_members_of
 from collector.ingest.rejects import SCRUB_WORK, TOO_MANY, Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import batch_response, stored_headers

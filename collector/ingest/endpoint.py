@@ -20,20 +20,21 @@ from collector.errors import (
 from collector.http.request import RequestHead
 from collector.http.response import HeaderLines, Pending, Response
 from collector.http.status import UNAVAILABLE, refusal_of
-from collector.ingest.policy.load_shedding import can_be_resent, is_reserved
 from collector.ingest.body import media_of
-from collector.ingest.policy.client_address import Networks, client_of, kept_address
 from collector.ingest.completion import Completion
-from collector.ingest.policy.cookies import has_cookies, token_in
-from collector.ingest.policy.origins import check_origin, cors_headers, preflight_headers
-from collector.ingest.record import Visit
 from collector.ingest.intake import Intake
+from collector.ingest.options import Target, Targets
+from collector.ingest.policy.client_address import Networks, client_of, kept_address
+from collector.ingest.policy.cookies import has_cookies, token_in
+from collector.ingest.policy.load_shedding import can_be_resent, is_reserved
+from collector.ingest.policy.origins import check_origin, cors_headers, preflight_headers
+from collector.ingest.policy.properties import Property
+from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.query import Pairs, parse_pairs
+from collector.ingest.record import Visit
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import METHODS, faced_refusal, preflight_response, redirect_response, stored_headers
-from collector.ingest.options import Target, Targets
 from collector.ops.notices import FORBIDDEN, LOST_CLICK, TOO_FAST, UNKNOWN_PROPERTY, Notices
-from collector.ingest.policy.properties import Property, is_key, key_in
 from collector.settings import Limits
 from wal.errors import WalError
 

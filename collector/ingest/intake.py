@@ -12,17 +12,17 @@ from collector.http.inflate import inflate
 from collector.http.response import Response
 from collector.ingest.batch import Batches
 from collector.ingest.body import FORM, NDJSON, is_json
-from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.event import batch_in, decode_event
-from collector.ingest.record import MOST_AROUND, Visit, envelope, members_of, room_for_headers, shared_members_of
+from collector.ingest.options import Face
 from collector.ingest.outcome import AllRefused, Outcome, Steps, Stored
+from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.policy.privacy import scrub
-from collector.ingest.query import Pairs, event_of, is_form_over, parse_pairs, warnings_of, without_secrets
 from collector.ingest.policy.rate_limit import check_rate
+from collector.ingest.query import Pairs, event_of, is_form_over, parse_pairs, warnings_of, without_secrets
+from collector.ingest.record import MOST_AROUND, Visit, envelope, members_of, room_for_headers, shared_members_of
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import event_object, event_response, stored_headers
 from collector.ingest.session import Sessions
-from collector.ingest.options import Face
 from collector.ingest.visitor import next_session
 from collector.long_work import LARGE_BYTES, SLICE_BYTES
 from collector.settings import Limits

@@ -5,9 +5,9 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from collector.errors import BadRedirect, BadTarget, Fault, NotAClick, NotFound, Refusal
-from collector.ingest.query import Pairs, parse_pairs
-from collector.ingest.policy.redirect import Signer, has_expiry, location
 from collector.ingest.policy.properties import Property, Registry
+from collector.ingest.policy.redirect import Signer, has_expiry, location
+from collector.ingest.query import Pairs, parse_pairs
 
 _CACHED_QUERIES: Final = 4096
 """At the least; where there are many properties, two of each."""

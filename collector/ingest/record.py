@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from collector.ingest.session import Session
 from collector.ingest.policy.properties import Property
+from collector.ingest.session import Session
 
 _NOTHING: Final = b"null"
 _NO_WARNINGS: Final = b"[]"

@@ -6,11 +6,11 @@ from typing import Final
 
 from collector.dead_letters.writer import DeadLetters, Form, Refused, Sender
 from collector.errors import Refusal, TooFast
-from collector.ingest.record import Visit, shortened
 from collector.ingest.policy.privacy import scrub_raw
+from collector.ingest.policy.properties import Property
+from collector.ingest.record import Visit, shortened
 from collector.ingest.request import EventRequest
 from collector.long_work import computed
-from collector.ingest.policy.properties import Property
 
 TOO_MANY: Final = Refusal(TooFast.code, "too many events of this property are refused")
 SCRUB_WORK: Final = 4

@@ -4,9 +4,9 @@ from msgspec import Struct
 
 from collector.http.request import Request
 from collector.http.response import HeaderLines
-from collector.ingest.record import Visit
-from collector.ingest.query import Pairs
 from collector.ingest.options import Target
+from collector.ingest.query import Pairs
+from collector.ingest.record import Visit
 
 
 class EventRequest(Request, Struct):

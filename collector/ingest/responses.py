@@ -7,8 +7,8 @@ import msgspec
 from collector.errors import BadEvent, Fault, Refusal
 from collector.http.response import JSON, NO_STORE, HeaderLines, Response, refusal_body, refusal_response
 from collector.http.status import STATUS
-from collector.ingest.session import Session
 from collector.ingest.options import Face
+from collector.ingest.session import Session
 
 GIF: Final = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00"

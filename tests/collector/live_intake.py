@@ -18,15 +18,15 @@ from collector.ingest.batch import Batches
 from collector.ingest.body import NDJSON
 from collector.ingest.completion import Completion
 from collector.ingest.endpoint import EventEndpoint
-from collector.ingest.record import Visit
 from collector.ingest.intake import Intake
+from collector.ingest.options import Target, Targets
+from collector.ingest.policy.properties import Registry
 from collector.ingest.policy.redirect import Signer
+from collector.ingest.record import Visit
 from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.session import Sessions
-from collector.ingest.options import Target, Targets
 from collector.ops.notices import Notices
-from collector.ingest.policy.properties import Registry
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_log import live_log
 from tests.running import read_log

@@ -15,7 +15,7 @@ _BOTTOM = ("collector.errors", "collector.settings", "wal")
 LAYERS = {
     "wal": (),
     "collector.errors": (),
-    "collector.ops.notices": (),
+    "collector.ops": (),
     "collector.acknowledgements": (),
     "collector.long_work": (),
     "collector.http": ("collector.errors", "collector.ops.notices", "collector.settings", "wal.errors"),

@@ -13,11 +13,11 @@ from collector.http.inflate import inflate
 from collector.http.request import Request, RequestHead
 from collector.http.response import Pending, Response, json_response
 from collector.http.status import refusal_of
-from collector.ingest.query import parse_pairs
 from collector.ingest.dialects.relay_records import records_in
+from collector.ingest.policy.write_keys import is_key, key_in
+from collector.ingest.query import parse_pairs
 from collector.ingest.responses import relay_response
 from collector.long_work import LongWork
-from collector.ingest.policy.properties import is_key, key_in
 from collector.settings import Limits
 from wal.format import MAX_BLOCK_BYTES
 

@@ -3,8 +3,8 @@
 from typing import Final
 
 from collector.http.response import HeaderLines
-from collector.ingest.policy.origins import may_read
 from collector.ingest.options import Face
+from collector.ingest.policy.origins import may_read
 from collector.ingest.policy.properties import Property
 
 _NAME: Final = b"an_session_%d"

@@ -1,17 +1,13 @@
 """Which portals and properties there are, in the form that a request needs them."""
 
 from collections.abc import Iterable
-from hashlib import blake2b
-from hmac import compare_digest
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from collector.ingest.policy.rate_limit import Rate
+from collector.ingest.policy.write_keys import key_digest
 from collector.settings import PropertySettings
-from collector.settings.environment import read_key
-
-_BEARER: Final = b"bearer "
 
 
 class Ack(NamedTuple):
@@ -56,25 +52,6 @@ class Registry:
     def get(self, portal_id: int, prop_id: int) -> Property | None:
         """The property, or None if there is no such pair."""
         return self._properties.get((portal_id, prop_id))
-
-
-def is_key(key: bytes, digests: tuple[bytes, ...]) -> bool:
-    """Whether a write key is one of those with these digests, in a time that tells nothing of them."""
-    digest = blake2b(key).digest()
-    return any([compare_digest(digest, each) for each in digests])  # noqa: C419 - a list, so that all are compared
-
-
-def key_in(headers: dict[bytes, bytes]) -> bytes:
-    """The write key that a request shows, or none."""
-    authorization = headers.get(b"authorization", b"")
-    if authorization[: len(_BEARER)].lower() == _BEARER:
-        return authorization[len(_BEARER) :].strip()
-    return headers.get(b"x-write-key", b"").strip()
-
-
-def key_digest(where: str, setting: str) -> bytes:
-    """What `is_key` compares, of a key that `env:NAME` names. Raises BadSettings."""
-    return blake2b(read_key(where, setting)).digest()
 
 
 def _prepared(settings: PropertySettings, workers: int) -> Property:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.cli import main
-from collector.ingest.policy.properties import key_digest
+from collector.ingest.policy.write_keys import key_digest
 from collector.relays.marks import Marks, RelayMark, key_name
 from tests.running import WRITE_KEYS
 from wal.files import Files

@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 import zstandard
 
+from collector.ingest.options import Face, Target
 from collector.ingest.record import Visit, envelope, room_for_headers, shared_members_of
 from collector.ingest.session import Session
-from collector.ingest.options import Face, Target
 from collector.long_work import LongWork
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake, request_of

@@ -10,10 +10,10 @@ import zstandard
 
 from collector.errors import TooLarge
 from collector.http.inflate import inflate
-from collector.ingest.policy.client_address import client_of
-from collector.ingest.policy.redirect import Signer
 from collector.ingest.options import Targets
+from collector.ingest.policy.client_address import client_of
 from collector.ingest.policy.properties import Registry
+from collector.ingest.policy.redirect import Signer
 from collector.settings import PropertySettings
 
 _LIMIT = 5 << 20

@@ -12,12 +12,12 @@ from msgspec.structs import astuple, replace
 
 from collector.errors import BadEvent, BadTarget, NotAClick, Refusal, Rejected, TooLarge
 from collector.http.response import Response
-from collector.ingest.record import Visit
-from collector.ingest.query import parse_pairs
-from collector.ingest.request import EventRequest
-from collector.ingest.session import Session
 from collector.ingest.options import Face, Target
 from collector.ingest.policy.properties import Property
+from collector.ingest.query import parse_pairs
+from collector.ingest.record import Visit
+from collector.ingest.request import EventRequest
+from collector.ingest.session import Session
 from collector.settings import Limits
 from tests.collector.live_intake import NOW_MS, SESSIONS, Logs, live_intake, pairs_of, request_of
 from tests.collector.properties import prepared

@@ -28,8 +28,8 @@ from collector.http.request import Request
 from collector.http.response import Pending
 from collector.http.routes import Routes
 from collector.ingest.endpoint import EventEndpoint
-from collector.ingest.record import Visit
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
+from collector.ingest.record import Visit
 from collector.ops.notices import Notices
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import endpoint, live_intake

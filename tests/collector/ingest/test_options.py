@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.errors import BadRedirect, BadTarget, NotAClick, NotFound, Rejected
-from collector.ingest.query import parse_pairs
-from collector.ingest.policy.redirect import Signer
 from collector.ingest.options import Face, Target, Targets, parse_target, redirect_fault
 from collector.ingest.policy.properties import Property, Registry
+from collector.ingest.policy.redirect import Signer
+from collector.ingest.query import parse_pairs
 from collector.settings import PropertySettings
 
 PROPERTIES = [PropertySettings(33167, 2, redirect_hosts=("shop.example.com",)), PropertySettings(1, 1)]

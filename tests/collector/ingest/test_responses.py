@@ -19,6 +19,7 @@ from collector.errors import (
     TooLarge,
 )
 from collector.http.status import refusal_of
+from collector.ingest.options import Face
 from collector.ingest.responses import (
     GIF,
     batch_response,
@@ -30,7 +31,6 @@ from collector.ingest.responses import (
     stored_headers,
 )
 from collector.ingest.session import Session
-from collector.ingest.options import Face
 from tests.collector.live_intake import pairs_of
 from wal.errors import LogFull, WalError
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from collector.errors import Forbidden, OtherLog, RelayBlocked
-from collector.relays.marks import MOST_LOGS, Marks, RelayMark, key_name
 from collector.relays.logs import RelayedLogs
+from collector.relays.marks import MOST_LOGS, Marks, RelayMark, key_name
 from tests.collector.live_log import live_log
 from tests.running import read_log
 from wal.committer import Committer

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from collector.ingest.policy.cookies import has_cookies, set_cookie, token_in
 from collector.ingest.options import Face
+from collector.ingest.policy.cookies import has_cookies, set_cookie, token_in
 from tests.collector.properties import prepared
 
 

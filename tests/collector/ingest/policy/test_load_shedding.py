@@ -2,8 +2,8 @@
 
 import pytest
 
-from collector.ingest.policy.load_shedding import can_be_resent, is_reserved
 from collector.ingest.options import Face
+from collector.ingest.policy.load_shedding import can_be_resent, is_reserved
 
 JSON, NDJSON, TEXT, FORM, NOTHING = (
     *(b"application/json", b"application/x-ndjson", b"text/plain"),

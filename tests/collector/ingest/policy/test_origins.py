@@ -3,8 +3,8 @@
 import pytest
 
 from collector.errors import Forbidden
-from collector.ingest.policy.origins import check_origin, cors_headers, may_read, preflight_headers, sending_origin
 from collector.ingest.options import Face
+from collector.ingest.policy.origins import check_origin, cors_headers, may_read, preflight_headers, sending_origin
 from collector.ingest.policy.properties import Property
 from tests.collector.live_intake import pairs_of
 from tests.collector.properties import prepared

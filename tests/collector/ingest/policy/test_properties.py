@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from collector.errors import BadSettings
-from collector.ingest.policy.properties import Registry, is_key
+from collector.ingest.policy.properties import Registry
+from collector.ingest.policy.write_keys import is_key
 from collector.settings import PropertySettings
 from tests.collector.properties import prepared
 

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from collector.ingest.policy.properties import Registry
 from collector.ingest.record import Visit, envelope, members_of
 from collector.ingest.session import Session
-from collector.ingest.policy.properties import Registry
 from collector.settings import PropertySettings
 from collector.ship.sinks.kafka.messages import Message, Messages
 from collector.ship.sinks.kafka.settings import KafkaSinkSettings
