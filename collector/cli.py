@@ -22,10 +22,10 @@ from collector.secret import load_secret
 from collector.server import serve
 from collector.shard import retention_warning
 from collector.sink_cli import add_drop, add_replay, drop_sink, list_sinks, replay_to_sink
-from wal.cli import add_selection, count_argument, selection_of
 from wal.errors import LogLocked, WalError
-from wal.select import Selection
-from wal.terminal import harmless, prepare_stdout
+from wal.tools.cli import add_selection, count_argument, selection_of
+from wal.tools.select import Selection
+from wal.tools.terminal import harmless, prepare_stdout
 
 _DEFAULT_CONFIG = "collector.toml"
 

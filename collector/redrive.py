@@ -36,7 +36,7 @@ from wal.errors import Broken, LogLocked
 from wal.format import MAX_BLOCK_BYTES
 from wal.log import Log
 from wal.reader import Reader, oldest, read_all
-from wal.select import Selection
+from wal.tools.select import Selection
 
 _NAME: Final = "redrive"
 _LEDGER: Final = "ledger"

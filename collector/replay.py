@@ -21,14 +21,14 @@ from collector.ship.batch import Batch, Part, part_of
 from collector.ship.retry import Backoff
 from collector.ship.sinks import Sink, sink_of
 from wal.files import Files
-from wal.follow import logs, start_of_selection
 from wal.format import crc32c
 from wal.identity import read_log_id
 from wal.reader import Reader
 from wal.sealed import is_sealed
 from wal.segment import Block
-from wal.select import Selection
-from wal.verify import Finding, read_on
+from wal.tools.follow import logs, start_of_selection
+from wal.tools.select import Selection
+from wal.tools.verify import Finding, read_on
 
 logger = logging.getLogger(__name__)
 

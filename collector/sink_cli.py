@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from collector.config import Settings
 from collector.replay import Replay, Report, replay, sink_named
 from collector.sinks import Status, drop, statuses
-from wal.cli import TIME_HELP, add_conditions, time_argument
 from wal.log import now_ms
-from wal.select import Selection
-from wal.terminal import harmless, prepare_stdout
+from wal.tools.cli import TIME_HELP, add_conditions, time_argument
+from wal.tools.select import Selection
+from wal.tools.terminal import harmless, prepare_stdout
 
 
 def add_drop(parser: argparse.ArgumentParser) -> None:

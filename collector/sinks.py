@@ -11,10 +11,10 @@ from collector.ship.circuit import health_path, load_health, lock_path
 from wal.cursor import consumers, drop_cursor, load_cursor
 from wal.errors import LogLocked, WalError
 from wal.files import Files, make_directories
-from wal.follow import logs
 from wal.identity import read_log_id
-from wal.listing import Lag, lag_of
-from wal.verify import is_held
+from wal.tools.follow import logs
+from wal.tools.listing import Lag, lag_of
+from wal.tools.verify import is_held
 
 
 class Status(NamedTuple):

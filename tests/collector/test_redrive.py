@@ -17,7 +17,7 @@ from collector.config import load_settings
 from collector.redrive import redrive
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, read_log, running
 from wal.log import Log
-from wal.select import Selection
+from wal.tools.select import Selection
 
 SETTINGS = """
 [server]

@@ -12,7 +12,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _MODULES = sorted(path for package in ("wal", "collector") for path in (_ROOT / package).rglob("*.py"))
 _PURE = {
-    *(f"wal/{name}.py" for name in ("format", "retention", "room")),
+    *(f"wal/{name}.py" for name in ("format", "retention", "room", "tools/select")),
     *(f"collector/ingest/{name}.py" for name in ("decode", "session", "redirect", "cors", "answer", "envelope")),
     *(
         f"collector/ingest/{name}.py"
@@ -80,6 +80,11 @@ def _of_one_side() -> list[Path]:
 def test_a_module_imports_nothing_of_a_layer_that_it_must_not_know(name: str, packages: tuple[str, ...]) -> None:
     path = _ROOT / name
     assert [each for each in _imports(path) if any(_is_below(each, package) for package in packages)] == []
+
+
+@pytest.mark.parametrize("path", [path for path in _below("wal/") if path not in _below("wal/tools/")], ids=_name)
+def test_the_log_works_without_its_tools(path: Path) -> None:
+    assert [module for module in _imports(path) if _is_below(module, "wal.tools")] == []
 
 
 @pytest.mark.parametrize("folder", _FORBIDDEN)

@@ -17,7 +17,7 @@ from wal.log import Log
 from wal.reader import Reader, read_all, start_of
 from wal.recovery import recover
 from wal.segment import list_segments
-from wal.select import Selection
+from wal.tools.select import Selection
 
 
 class BadSector(Files):

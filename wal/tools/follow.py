@@ -11,12 +11,12 @@ from itertools import pairwise
 from wal.files import Files
 from wal.format import Position
 from wal.identity import FILE_NAME, read_log_id
-from wal.listing import opened
 from wal.reader import Reader, start_of
 from wal.segment import list_segments
-from wal.select import Selection, coloured
-from wal.terminal import decoded, harmless
-from wal.verify import Finding, read_on
+from wal.tools.listing import opened
+from wal.tools.select import Selection, coloured
+from wal.tools.terminal import decoded, harmless
+from wal.tools.verify import Finding, read_on
 
 _Line = tuple[int, int, bytes]
 """When a line was committed (Unix ms), the place of its log among the logs, and the line."""

@@ -11,11 +11,11 @@ from wal.errors import Broken, Corrupt, MissingSegment
 from wal.files import Files
 from wal.format import Position
 from wal.identity import ensure_log_id, read_log_id, told_by_segments
-from wal.listing import end_of
 from wal.reader import Reader, start_of
 from wal.recovery import load_cursors, missing_numbers, recover, scan_last
 from wal.segment import SegmentName, list_segments
-from wal.verify import Finding, read_on
+from wal.tools.listing import end_of
+from wal.tools.verify import Finding, read_on
 
 
 class Step(NamedTuple):

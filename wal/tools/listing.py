@@ -14,7 +14,7 @@ from wal.format import Position
 from wal.identity import read_log_id
 from wal.reader import Reader, read_all, start_of
 from wal.segment import Block, SegmentName, SegmentReader, list_segments
-from wal.verify import is_held
+from wal.tools.verify import is_held
 
 
 def listing(files: Files, directory: str) -> Iterator[str]:

@@ -11,14 +11,14 @@ from typing import Final, TypeVar
 
 from wal.errors import WalError
 from wal.files import Files
-from wal.follow import Follower, logs
-from wal.listing import listing
 from wal.log import now_ms
-from wal.repair import plan
 from wal.segment import Block, list_segments
-from wal.select import Selection, parse_condition, parse_time
-from wal.terminal import harmless, prepare_stdout
-from wal.verify import Finding, Summary, verify
+from wal.tools.follow import Follower, logs
+from wal.tools.listing import listing
+from wal.tools.repair import plan
+from wal.tools.select import Selection, parse_condition, parse_time
+from wal.tools.terminal import harmless, prepare_stdout
+from wal.tools.verify import Finding, Summary, verify
 
 _FILES: Final = Files()
 _POLL_SECONDS: Final = 0.1

@@ -7,8 +7,8 @@ import pytest
 from tests.wal.logs import FILES, line, segments
 from wal.cursor import Cursor
 from wal.errors import MissingSegment
-from wal.listing import lag_of
 from wal.log import Log
+from wal.tools.listing import lag_of
 
 
 def test_a_log_without_a_segment_has_no_lag_but_an_error_that_names_the_segment(directory: str) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from wal.segment import Block
-from wal.terminal import decoded, harmless
+from wal.tools.terminal import decoded, harmless
 
 _RELATIVE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smhd])(?: ago)?")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
