@@ -30,7 +30,7 @@ from collector.config import load_settings
 from collector.sinks import statuses
 from tests.processes import started
 from wal.files import Files
-from wal.segment import list_segments
+from wal.folder import LogFolder
 
 _WORKERS: Final = 2
 _WARM_UP_SECONDS: Final = 3.0
@@ -166,7 +166,7 @@ def _minute(folder: Path, workers: list[psutil.Process], calm: Phase, load: Phas
 
 
 def _count_segments(folder: Path) -> int:
-    return sum(len(list_segments(Files(), str(shard))) for shard in (folder / "log").iterdir())
+    return sum(len(LogFolder(Files(), str(shard)).segments()) for shard in (folder / "log").iterdir())
 
 
 async def _return(folder: Path, port: int, rate: int, silent: socket.socket) -> Return:

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.log import Log
-from wal.reader import Reader, oldest, read_all
+from wal.reader import Reader, read_all
 
 _LINE = b'{"id":"0123456789abcdef-1","event":"%b"}\n' % (b"x" * 473)
 _BLOCK = _LINE * 16
@@ -53,8 +54,8 @@ def build(directory: str, mib: int) -> bytes:
 
 def _scan(directory: str, log_id: bytes) -> None:
     files = Files()
-    start = oldest(files, directory)
-    if start is None or sum(1 for _ in read_all(Reader(files, directory, log_id, start))) == 0:
+    start = LogFolder(files, directory).oldest()
+    if start is None or sum(1 for _ in read_all(Reader(LogFolder(files, directory, log_id), start))) == 0:
         raise SystemExit("bench: there was nothing to scan")
 
 

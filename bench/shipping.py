@@ -17,11 +17,9 @@ import psutil
 from bench import servers, wrk
 from bench.event import encoded, others
 from bench.traffic import EVENTS_A_BATCH, Traffic, posts
-from wal.cursor import load_cursor
 from wal.files import Files
-from wal.identity import read_log_id
-from wal.reader import Reader, read_all, start_of
-from wal.segment import list_segments
+from wal.folder import LogFolder
+from wal.reader import Reader, read_all
 
 _SINK: Final = "file"
 _MOST_RATIO: Final = 1.15
@@ -119,7 +117,7 @@ def _measure(server: Server, traffic: Traffic, connections: int, seconds: int) -
 def _end(log: str) -> int:
     """The sequence behind the last event of a log."""
     files = Files()
-    reader = Reader(files, log, read_log_id(files, log), start_of(list_segments(files, log)[-1]))
+    reader = Reader(LogFolder(files, log), LogFolder(files, log).segments()[-1].start)
     for _ in read_all(reader):
         pass
     reader.close()
@@ -129,7 +127,7 @@ def _end(log: str) -> int:
 def _shipped(log: str) -> int:
     """The sequence behind the last event that the sink has."""
     files = Files()
-    cursor = load_cursor(files, log, read_log_id(files, log), _SINK)
+    cursor = LogFolder(files, log).cursor(_SINK)
     return cursor.acked.sequence if cursor else 0
 
 

@@ -80,7 +80,7 @@ class Opening:
         if shard is None:
             return None
         if self._is_told:
-            logger.warning("%s: the log is open, events are taken from now on", log.directory)
+            logger.warning("%s: the log is open, events are taken from now on", log.folder.path)
         return Opened(self._secret, shard, dead_letters, self._dead_committer, graveyard)
 
     async def close(self) -> None:
@@ -116,7 +116,7 @@ class Opening:
         """Have delivered segments go, also those of the log that is open already."""
         drop_from_free_shards(self._settings)
         if self._log:
-            drop(self._settings, self._log.files, self._log.directory, self._log.log_id)
+            drop(self._settings, self._log.folder)
 
     def _tell(self, reason: str) -> None:
         if not self._is_told:

@@ -89,7 +89,7 @@ class Committer:
         self._tidy_timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Future[None] | None = None
         self._jobs: SimpleQueue[tuple[Callable[[], None], _Block] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=f"commit {log.directory}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"commit {log.folder.path}", daemon=True)
         self._thread.start()
 
     def append(self, lines: bytes, records: int = 1) -> asyncio.Future[None]:
@@ -104,9 +104,9 @@ class Committer:
         length = len(lines)
         _check(lines, records, length)
         if self._in_flight is not None and (waited := self._loop.time() - self._started) > self._stall_seconds:
-            raise LogFull(f"{self.log.directory}: the disk has not answered for {waited:.1f} s; try again later")
+            raise LogFull(f"{self.log.folder.path}: the disk has not answered for {waited:.1f} s; try again later")
         if self._waiting_bytes + length > _WAITING_BYTES:
-            raise LogFull(f"{self.log.directory}: {self._waiting_bytes} bytes wait for the disk; try again later")
+            raise LogFull(f"{self.log.folder.path}: {self._waiting_bytes} bytes wait for the disk; try again later")
         block = self._open
         if block is None or block.length + length > _BLOCK_BYTES:
             block = self._open = _Block(_Shared(loop=self._loop))
@@ -144,7 +144,7 @@ class Committer:
         Idempotent. Raises LogFull where the disk had no room for the proof and LogPoisoned where an fsync failed; what
         was acknowledged is safe all the same.
         """
-        self._refusal = self._refusal or LogClosed(f"{self.log.directory}: this process is stopping")
+        self._refusal = self._refusal or LogClosed(f"{self.log.folder.path}: this process is stopping")
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())
             await self._closing
@@ -205,7 +205,7 @@ class Committer:
         except WalError as error:
             fault = error
         except Exception as error:
-            fault = LogPoisoned(f"{self.log.directory}: {error!r} in the commit thread; restart to recover")
+            fault = LogPoisoned(f"{self.log.folder.path}: {error!r} in the commit thread; restart to recover")
         self._loop.call_soon_threadsafe(self._finish, block, fault)
         if len(block.lines) > 1:
             time.sleep(_BREATH_SECONDS)

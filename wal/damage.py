@@ -11,9 +11,10 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from wal.errors import Broken
-from wal.files import Files, copy_range, read_file, write_file
+from wal.files import copy_range, read_file, write_file
+from wal.folder import LogFolder
 from wal.format import BLOCK_KIND, HEADER_BYTES, Header, Position, decode_header
-from wal.segment import SegmentReader, list_segments
+from wal.segment import SegmentReader
 
 FILE_NAME: Final = "damage.ndjson"
 QUARANTINE: Final = "quarantine"
@@ -98,19 +99,19 @@ def _headers_from(reader: SegmentReader, offset: int) -> Iterator[tuple[int, Hea
             at = chunk.find(magic, at + 1)
 
 
-def record(files: Files, directory: str, damage: Damage) -> None:
+def record(folder: LogFolder, damage: Damage) -> None:
     """Put damage on the account, durably, and its bytes into quarantine. Twice is once. Raises OSError, Unreadable."""
     with _ACCOUNTING:
-        known = account(files, directory)
-        if new := [_line(files, directory, part) for part in unaccounted(known, damage)]:
+        known = account(folder)
+        if new := [_line(folder, part) for part in unaccounted(known, damage)]:
             content = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in (*known, *new))
-            write_file(files, os.path.join(directory, FILE_NAME), content)
+            write_file(folder.files, folder.file(FILE_NAME), content)
 
 
-def _line(files: Files, directory: str, damage: Damage) -> dict[str, Any]:
+def _line(folder: LogFolder, damage: Damage) -> dict[str, Any]:
     kept_at = None
     if damage.kind is not Kind.MISSING:
-        kept_at = keep(files, directory, damage.start, damage.end.offset)
+        kept_at = keep(folder, damage.start, damage.end.offset)
     return {
         "v": 1,
         "kind": damage.kind,
@@ -123,26 +124,26 @@ def _line(files: Files, directory: str, damage: Damage) -> dict[str, Any]:
     }
 
 
-def keep(files: Files, directory: str, start: Position, end: int) -> str:
+def keep(folder: LogFolder, start: Position, end: int) -> str:
     """Copy bytes of a segment into quarantine, at most _QUARANTINE_BYTES, durably; returns the copy's path."""
-    name = next(name for name in list_segments(files, directory) if name.number == start.segment)
-    folder = os.path.join(directory, QUARANTINE)
-    files.make_directory(folder)
-    path = os.path.join(folder, f"{name}.{start.offset}")
+    name = next(name for name in folder.segments() if name.number == start.segment)
+    quarantine = folder.file(QUARANTINE)
+    folder.files.make_directory(quarantine)
+    path = os.path.join(quarantine, f"{name}.{start.offset}")
     length = min(end - start.offset, _QUARANTINE_BYTES)
-    copy_range(files, os.path.join(directory, str(name)), path, start.offset, length)
-    files.sync_directory(folder)
+    copy_range(folder.files, folder.segment_file(name), path, start.offset, length)
+    folder.files.sync_directory(quarantine)
     return path
 
 
-def missing_segments(files: Files, directory: str) -> set[int]:
+def missing_segments(folder: LogFolder) -> set[int]:
     """The segments whose absence is on the account, so that it halts nobody any more."""
-    return {line["seg"] for line in account(files, directory) if line["kind"] == Kind.MISSING}
+    return {line["seg"] for line in account(folder) if line["kind"] == Kind.MISSING}
 
 
-def next_sequence(files: Files, directory: str) -> int:
+def next_sequence(folder: LogFolder) -> int:
     """The first sequence behind all damage on the account; 1 if there is none."""
-    return max((line["to"]["seq"] for line in account(files, directory)), default=1)
+    return max((line["to"]["seq"] for line in account(folder)), default=1)
 
 
 def unaccounted(lines: list[dict[str, Any]], damage: Damage) -> list[Damage]:
@@ -177,11 +178,11 @@ def _lost_anew(lines: list[dict[str, Any]], damage: Damage) -> list[Damage]:
     return parts
 
 
-def account(files: Files, directory: str) -> list[dict[str, Any]]:
+def account(folder: LogFolder) -> list[dict[str, Any]]:
     """The lines of `damage.ndjson`, oldest first. Raises Broken."""
-    path = os.path.join(directory, FILE_NAME)
+    path = folder.file(FILE_NAME)
     try:
-        return [_checked(json.loads(line)) for line in read_file(files, path).splitlines()]
+        return [_checked(json.loads(line)) for line in read_file(folder.files, path).splitlines()]
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -3,8 +3,9 @@
 Owns every width, limit and checksum of the format; knows nothing of files.
 """
 
+import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import google_crc32c
 
@@ -38,6 +39,7 @@ _CHECKED_BYTES: Final = 137
 _SLICES: Final = tuple(slice(first, first + width) for _, first, width in FIELDS)
 _HEXADECIMAL: Final = 9
 """Index in FIELDS of the first field that is written in base 16."""
+_NAME: Final = re.compile(r"seg-(\d{10})-(\d{16})\.ndjson")
 
 
 def count_lines(payload: bytes) -> int:
@@ -73,6 +75,27 @@ class Position(NamedTuple):
     segment: int
     offset: int
     sequence: int
+
+
+class SegmentName(NamedTuple):
+    """A segment by number and first sequence; its string is the file's name."""
+
+    number: int
+    sequence: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The segment whose file has this name; None for the name of another file."""
+        match = _NAME.fullmatch(text)
+        return cls(int(match[1]), int(match[2])) if match else None
+
+    @property
+    def start(self) -> Position:
+        """The place of the first block."""
+        return Position(self.number, HEADER_BYTES, self.sequence)
+
+    def __str__(self) -> str:
+        return f"seg-{self.number:010d}-{self.sequence:016d}.ndjson"
 
 
 def encode_header(

@@ -6,7 +6,6 @@ A commit is one block: reserve, write, fdatasync. Only then does `end`, the dura
 import contextlib
 import errno
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -14,11 +13,12 @@ from typing import Final
 from wal.damage import Damage
 from wal.errors import PASSING, LogClosed, LogFull, LogPoisoned, WalError, advice_on, cause_of
 from wal.files import Files, opened_directory
-from wal.format import MAX_BLOCK_BYTES, Position
+from wal.folder import LogFolder
+from wal.format import MAX_BLOCK_BYTES, Position, SegmentName
 from wal.identity import ensure_log_id
 from wal.recovery import TornTail, recover
 from wal.room import Shortage, pressure, refusal, shortage_of, warning
-from wal.segment import SegmentName, SegmentWriter
+from wal.segment import SegmentWriter
 
 SEGMENT_BYTES: Final = 64 << 20
 SEGMENT_SECONDS: Final = 60
@@ -59,8 +59,7 @@ class Log:
         carry, `monotonic` the ms by which segments age: nobody can set it. Raises LogLocked, Corrupt,
         Unreadable, OSError; one of `errors.PASSING` is worth another attempt.
         """
-        self.directory = directory
-        self.files = files or Files()
+        self.folder = LogFolder(files or Files(), directory)
         self._segment_bytes = segment_bytes
         self._segment_ms = int(segment_seconds * 1000)
         self._warn_free_bytes = warn_free_bytes
@@ -78,11 +77,12 @@ class Log:
         self._fault: WalError | None = None
         self._is_abandoned = False
         self._is_idle = True
-        self.files.make_directory(directory)
-        self._lock: int | None = self.files.lock(os.path.join(directory, "LOCK"))
+        self.folder.files.make_directory(directory)
+        self._lock: int | None = self.folder.lock()
         try:
-            self.log_id = ensure_log_id(self.files, directory)
-            recovered = recover(self.files, directory, self.log_id)
+            self.log_id = ensure_log_id(self.folder)
+            self.folder = LogFolder(self.folder.files, directory, self.log_id)
+            recovered = recover(self.folder)
             self.torn: TornTail | None = recovered.torn
             self.damages: list[Damage] = recovered.damages
             self._segment = self._create(
@@ -157,7 +157,7 @@ class Log:
         A refusal for want of room that the disk's own numbers do not show (a quota) counts once, as a shortage of one
         segment: it may have ended since, and only the next commit can tell.
         """
-        found = shortage_of(self.files.room(self.directory), self._min_free_bytes)
+        found = shortage_of(self.folder.room(), self._min_free_bytes)
         self._is_short = any(found)
         was_refused, self._was_refused = self._was_refused, False
         return Shortage(1, 1) if was_refused and not any(found) else found
@@ -175,7 +175,7 @@ class Log:
                 self.mark_idle()
                 self._seal_segment()
         finally:
-            self._fault = LogClosed(f"{self.directory}: the log is closed")
+            self._fault = LogClosed(f"{self.folder.path}: the log is closed")
 
     def close(self) -> None:
         """Seal, and let go of the directory; whoever still reads or moves a cursor must be done. Idempotent."""
@@ -188,7 +188,7 @@ class Log:
 
     def _unlock(self) -> None:
         if self._lock is not None:
-            self.files.close(self._lock)
+            self.folder.files.close(self._lock)
             self._lock = None
 
     def _check_is_open(self) -> None:
@@ -205,7 +205,7 @@ class Log:
         """Raise LogFull below the reserve."""
         self._look_for_room()
         if self._no_room:
-            raise LogFull(f"{self.directory}: {self._no_room}")
+            raise LogFull(f"{self.folder.path}: {self._no_room}")
 
     def _look_for_room(self) -> None:
         """Ask the disk, a few times a second and not at each commit. Raises LogFull where it does not answer."""
@@ -214,7 +214,7 @@ class Log:
             return
         self._room_checked_ms = now
         try:
-            room = self.files.room(self.directory)
+            room = self.folder.room()
         except OSError as error:
             raise self._refusal(error) from error
         self.fullness = pressure(room, self._min_free_bytes)
@@ -222,7 +222,7 @@ class Log:
         self._is_short = any(shortage_of(room, self._min_free_bytes))
         low = warning(room, self._warn_free_bytes)
         if low and not self._is_warned:
-            logger.warning("%s: %s", self.directory, low)
+            logger.warning("%s: %s", self.folder.path, low)
         self._is_warned = low is not None
 
     def _rotate(self) -> None:
@@ -244,18 +244,16 @@ class Log:
 
     def _create(self, number: int, sequence: int, predecessor_end: int, previous: int) -> SegmentWriter:
         """A new segment, durable. Raises OSError where there is none, and LogPoisoned where nobody knows."""
-        with opened_directory(self.files, self.directory) as directory:
+        with opened_directory(self.folder.files, self.folder.path) as directory:
             segment = SegmentWriter(
-                self.files,
-                self.directory,
-                self.log_id,
+                self.folder,
                 SegmentName(number, sequence),
                 predecessor_end=predecessor_end,
                 previous=previous,
                 timestamp_ms=self._clock(),
             )
             try:
-                self.files.sync_names(directory)
+                self.folder.files.sync_names(directory)
             except OSError as error:
                 raise self._poison(error) from error
         self._opened_ms = self._monotonic()
@@ -265,10 +263,10 @@ class Log:
 
     def _refusal(self, error: OSError) -> WalError:
         self._was_refused = self._was_refused or error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return LogFull(f"{self.directory}: {cause_of(error)}; nothing was kept of this block, {advice_on(error)}")
+        return LogFull(f"{self.folder.path}: {cause_of(error)}; nothing was kept of this block, {advice_on(error)}")
 
     def _poison(self, error: OSError, what: str = "fsync failed") -> LogPoisoned:
         self._fault = LogPoisoned(
-            f"{self.directory}: {what} ({cause_of(error)}); what the disk holds is unknown, restart to recover"
+            f"{self.folder.path}: {what} ({cause_of(error)}); what the disk holds is unknown, restart to recover"
         )
         return self._fault.anew()

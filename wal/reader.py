@@ -4,30 +4,19 @@ from collections.abc import Iterator
 
 from wal.damage import Damage, Kind, examine, missing_segments
 from wal.errors import Broken, Corrupt, ForeignLog, MissingSegment
-from wal.files import Files
-from wal.format import HEADER_BYTES, Position
-from wal.segment import Block, SegmentName, SegmentReader, list_segments
+from wal.folder import LogFolder
+from wal.format import HEADER_BYTES, Position, SegmentName
+from wal.segment import Block, SegmentReader
 
 
-def start_of(name: SegmentName) -> Position:
-    """The place of a segment's first block."""
-    return Position(name.number, HEADER_BYTES, name.sequence)
-
-
-def oldest(files: Files, directory: str) -> Position | None:
-    """The first place of a log, or None where it has no segment."""
-    names = list_segments(files, directory)
-    return start_of(names[0]) if names else None
-
-
-def place_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: Position | None = None) -> Position:
+def place_of(folder: LogFolder, sequence: int, limit: Position | None = None) -> Position:
     """The place of the block that holds the event of this sequence; the nearest, where there is none up to `limit`.
 
     Raises Broken, Unreadable, OSError.
     """
-    names = list_segments(files, directory)
+    names = folder.segments()
     earlier = [name for name in names if name.sequence <= sequence]
-    reader = Reader(files, directory, log_id, start_of((earlier or names)[-1 if earlier else 0]))
+    reader = Reader(folder, (earlier or names)[-1 if earlier else 0].start)
     try:
         place = reader.position
         for step in read_all(reader, limit):
@@ -39,15 +28,15 @@ def place_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: 
     return place
 
 
-def block_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: Position) -> Block | None:
+def block_of(folder: LogFolder, sequence: int, limit: Position) -> Block | None:
     """The block that holds the event of this sequence; None if it is not there up to `limit`, or can't be read.
 
     Raises Broken, Unreadable, OSError.
     """
-    earlier = [name for name in list_segments(files, directory) if name.sequence <= sequence]
+    earlier = [name for name in folder.segments() if name.sequence <= sequence]
     if not earlier:
         return None
-    reader = Reader(files, directory, log_id, start_of(earlier[-1]))
+    reader = Reader(folder, earlier[-1].start)
     try:
         step = next((step for step in read_all(reader, limit) if step.end.sequence > sequence), None)
     finally:
@@ -58,14 +47,12 @@ def block_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: 
 class Reader:
     """Reads block after block from `position` on, whatever segment they are in. Not for two threads at once."""
 
-    def __init__(self, files: Files, directory: str, log_id: bytes, start: Position) -> None:
+    def __init__(self, folder: LogFolder, start: Position) -> None:
         """`start` is a place between two blocks, as `oldest` or a cursor gives it."""
+        self.folder = folder
         self.position = start
         self.previous: int | None = None
         """The CRC of the header before `position`; None where reading began, and behind damage."""
-        self._files = files
-        self._directory = directory
-        self._log_id = log_id
         self._segment: SegmentReader | None = None
         self._end: Position | None = None
         self._whole = 0
@@ -146,7 +133,7 @@ class Reader:
         name = next((name for name in self._behind() if name.number == segment.name.number + 1), None)
         if name is None:
             return None
-        successor = SegmentReader(self._files, self._directory, self._log_id, name)
+        successor = SegmentReader(self.folder, name)
         try:
             header = successor.header()
         except Broken:
@@ -168,7 +155,7 @@ class Reader:
         if name is None:
             raise self._missing(self.position.segment + 1)
         self.close()
-        self.position = start_of(name)
+        self.position = name.start
         return self._enter(name)
 
     def _over_gap(self) -> Damage | None:
@@ -177,14 +164,14 @@ class Reader:
         if name is None or name.number == self.position.segment + 1:  # it may have come since `_find_end` looked
             return None
         damage = Damage(
-            Kind.MISSING, Position(self.position.segment + 1, 0, self.position.sequence), start_of(name), "no such file"
+            Kind.MISSING, Position(self.position.segment + 1, 0, self.position.sequence), name.start, "no such file"
         )
         self.go_to(damage.end)
         return damage
 
     def _enter(self, name: SegmentName) -> Damage | None:
         """Open a segment, and check its header if this is its beginning."""
-        self._segment = SegmentReader(self._files, self._directory, self._log_id, name)
+        self._segment = SegmentReader(self.folder, name)
         self._end = None
         self._whole = self.position.offset
         if self.position.offset != HEADER_BYTES:
@@ -202,7 +189,7 @@ class Reader:
         return None
 
     def _behind(self) -> list[SegmentName]:
-        return [name for name in list_segments(self._files, self._directory) if name.number > self.position.segment]
+        return [name for name in self.folder.segments() if name.number > self.position.segment]
 
     def _successor(self) -> SegmentName | None:
         """The next segment there is; a gap in the numbers is passed only where it is on the account of damage."""
@@ -210,23 +197,23 @@ class Reader:
         if not behind:
             return None
         gap = range(number + 1, behind[0].number)
-        if gap and not set(gap) <= missing_segments(self._files, self._directory):
+        if gap and not set(gap) <= missing_segments(self.folder):
             raise self._missing(number + 1)
         return behind[0]
 
     def _begin(self) -> Damage | None:
         """Open the segment of the position, or, where its absence is on the account, the next one."""
-        behind = [name for name in list_segments(self._files, self._directory) if name.number >= self.position.segment]
+        behind = [name for name in self.folder.segments() if name.number >= self.position.segment]
         if behind and behind[0].number == self.position.segment:
             return self._enter(behind[0])
-        if not behind or self.position.segment not in missing_segments(self._files, self._directory):
+        if not behind or self.position.segment not in missing_segments(self.folder):
             raise self._missing(self.position.segment)
-        damage = Damage(Kind.MISSING, self.position, start_of(behind[0]), "no such file")
+        damage = Damage(Kind.MISSING, self.position, behind[0].start, "no such file")
         self.position = damage.end
         return damage
 
     def _missing(self, number: int) -> MissingSegment:
-        return MissingSegment(self._directory, 0, f"segment {number}", "no such file; restore it, or see `wal repair`")
+        return MissingSegment(self.folder.path, 0, f"segment {number}", "no such file; restore it, or see `wal repair`")
 
 
 def read_all(reader: Reader, limit: Position | None = None) -> Iterator[Block | Damage]:

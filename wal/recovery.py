@@ -7,13 +7,14 @@ import logging
 import os
 from typing import NamedTuple
 
-from wal.cursor import Cursor, consumers, load_cursor
+from wal.cursor import Cursor
 from wal.damage import QUARANTINE, Damage, Kind, account, keep, missing_segments, next_sequence, record
 from wal.errors import Broken, Corrupt, MissingSegment
 from wal.files import Files, copy_range
-from wal.format import HEADER_BYTES, Position, decode_header
-from wal.reader import Reader, read_all, start_of
-from wal.segment import SegmentName, SegmentReader, list_segments
+from wal.folder import CURSORS, LogFolder
+from wal.format import HEADER_BYTES, Position, SegmentName, decode_header
+from wal.reader import Reader, read_all
+from wal.segment import SegmentReader
 
 logger = logging.getLogger(__name__)
 
@@ -38,70 +39,68 @@ class Recovered(NamedTuple):
     damages: list[Damage]
 
 
-def recover(files: Files, directory: str, log_id: bytes) -> Recovered:
-    """Repair the log in `directory`, whose lock the caller holds.
+def recover(folder: LogFolder) -> Recovered:
+    """Repair the log in `folder`, whose lock the caller holds.
 
     Raises Broken where only a person can decide, Unreadable where the disk fails, OSError.
     """
-    for folder in (directory, os.path.join(directory, "cursors")):
-        for name in files.names(folder):
+    for path in (folder.path, folder.file(CURSORS)):
+        for name in folder.files.names(path):
             if name.endswith(".tmp"):
-                files.unlink(os.path.join(folder, name))
-    names = list_segments(files, directory)
-    cursors = load_cursors(files, directory, log_id)
-    if missing := missing_numbers(files, directory, names, cursors):
-        raise MissingSegment(directory, 0, f"segment {missing[0]}", "no such file; restore it, or see `wal repair`")
+                folder.files.unlink(os.path.join(path, name))
+    names = folder.segments()
+    cursors = load_cursors(folder)
+    if missing := missing_numbers(folder, names, cursors):
+        raise MissingSegment(folder.path, 0, f"segment {missing[0]}", "no such file; restore it, or see `wal repair`")
     if not names:
-        return Recovered(1, next_sequence(files, directory), 0, 0, None, [])
-    _read_from_disk(files, os.path.join(directory, str(names[-1])))
+        return Recovered(1, next_sequence(folder), 0, 0, None, [])
+    _read_from_disk(folder.files, folder.segment_file(names[-1]))
     for segment in names:
-        _check_is_in_place(files, directory, log_id, segment)
-    end, previous, damages = scan_last(files, directory, log_id, names[-1], cursors)
+        _check_is_in_place(folder, segment)
+    end, previous, damages = scan_last(folder, names[-1], cursors)
     for damage in damages:
-        record(files, directory, damage)
+        record(folder, damage)
     if damages and damages[-1].kind is Kind.SHIFTED:
         torn = None
-        _set_aside(files, directory, names[-1], end.offset)
+        _set_aside(folder, names[-1], end.offset)
     else:
-        torn = _cut_tail(files, directory, names[-1], end)
+        torn = _cut_tail(folder, names[-1], end)
     # What an earlier start recorded as lost stays lost, although it may have crashed before its new segment.
-    sequence = max(end.sequence, next_sequence(files, directory))
+    sequence = max(end.sequence, next_sequence(folder))
     return Recovered(end.segment + 1, sequence, end.offset, previous, torn, damages)
 
 
-def load_cursors(files: Files, directory: str, log_id: bytes) -> list[Cursor]:
+def load_cursors(folder: LogFolder) -> list[Cursor]:
     """All cursors that can be read; a damaged one stops its own consumer, and no other."""
     loaded = []
-    for name in consumers(files, directory):
+    for name in folder.consumers():
         try:
-            if cursor := load_cursor(files, directory, log_id, name):
+            if cursor := folder.cursor(name):
                 loaded.append(cursor)
         except Corrupt as fault:
             logger.warning("%s", fault)
     return loaded
 
 
-def missing_numbers(files: Files, directory: str, names: list[SegmentName], cursors: list[Cursor]) -> list[int]:
+def missing_numbers(folder: LogFolder, names: list[SegmentName], cursors: list[Cursor]) -> list[int]:
     """The segments that must be there and are not, unless that is on the account of damage already."""
     present = {name.number for name in names}
     needed = {cursor.acked.segment for cursor in cursors} | present
     if not needed:
         return []
-    return sorted(set(range(min(needed), max(needed) + 1)) - present - missing_segments(files, directory))
+    return sorted(set(range(min(needed), max(needed) + 1)) - present - missing_segments(folder))
 
 
-def scan_last(
-    files: Files, directory: str, log_id: bytes, name: SegmentName, cursors: list[Cursor]
-) -> tuple[Position, int, list[Damage]]:
+def scan_last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> tuple[Position, int, list[Damage]]:
     """Where the last segment of a log ends, the CRC of its last whole header, and what is damaged before that.
 
     That a cursor has passed a place, or that an earlier start put it on the account, proves that it was durable: the
     header which proved it then may have been that of the torn write. Raises Broken, Unreadable.
     """
-    reader = Reader(files, directory, log_id, start_of(name))
+    reader = Reader(folder, name.start)
     accounted = [
         Position(line["seg"], line["to"]["off"], line["to"]["seq"])
-        for line in account(files, directory)
+        for line in account(folder)
         if line["kind"] == Kind.CORRUPT
     ]
     places = [place for place in (*(cursor.acked for cursor in cursors), *accounted) if place.segment == name.number]
@@ -122,14 +121,14 @@ def scan_last(
     return end, previous, damages
 
 
-def _check_is_in_place(files: Files, directory: str, log_id: bytes, name: SegmentName) -> None:
+def _check_is_in_place(folder: LogFolder, name: SegmentName) -> None:
     """Raise Broken where the file holds another segment, whose events would be taken for lost, or for torn."""
-    reader = SegmentReader(files, directory, log_id, name)
+    reader = SegmentReader(folder, name)
     try:
         header = decode_header(reader.raw(0, HEADER_BYTES))
     finally:
         reader.close()
-    if header and header.log_id == log_id and header.segment != name.number:
+    if header and header.log_id == folder.log_id and header.segment != name.number:
         found = f"segment {header.segment}; one was moved or copied here: put them back, or move this log aside"
         raise Broken(reader.path, 0, f"segment {name.number}", found)
 
@@ -144,30 +143,30 @@ def _read_from_disk(files: Files, path: str) -> None:
         files.close(descriptor)
 
 
-def _cut_tail(files: Files, directory: str, name: SegmentName, end: Position) -> TornTail | None:
+def _cut_tail(folder: LogFolder, name: SegmentName, end: Position) -> TornTail | None:
     """Cut off what is behind `end`, once it is in quarantine, and give back what was reserved."""
-    path = os.path.join(directory, str(name))
+    files, path = folder.files, folder.segment_file(name)
     descriptor = files.open(path, write=True)
     try:
         size = files.size(descriptor)
         torn = None
         if end.offset < size:
-            torn = TornTail(path, end.offset, size - end.offset, keep(files, directory, end, size))
+            torn = TornTail(path, end.offset, size - end.offset, keep(folder, end, size))
         files.truncate(descriptor, min(size, end.offset))
         files.sync_all(descriptor)
     finally:
         files.close(descriptor)
-    files.sync_directory(directory)
+    files.sync_directory(folder.path)
     return torn
 
 
-def _set_aside(files: Files, directory: str, name: SegmentName, end: int) -> None:
+def _set_aside(folder: LogFolder, name: SegmentName, end: int) -> None:
     """Move the segment whole into quarantine, and leave a copy of what is good of it in its place."""
-    path, folder = os.path.join(directory, str(name)), os.path.join(directory, QUARANTINE)
-    files.make_directory(folder)
-    if str(name) not in files.names(folder):
-        files.link(path, os.path.join(folder, str(name)))
-        files.sync_directory(folder)
+    files, path, quarantine = folder.files, folder.segment_file(name), folder.file(QUARANTINE)
+    files.make_directory(quarantine)
+    if str(name) not in files.names(quarantine):
+        files.link(path, os.path.join(quarantine, str(name)))
+        files.sync_directory(quarantine)
     copy_range(files, path, f"{path}.tmp", 0, end)
     files.rename(f"{path}.tmp", path)
-    files.sync_directory(directory)
+    files.sync_directory(folder.path)

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from wal.format import Position
+from wal.format import Position, SegmentName
 from wal.room import NO_SHORTAGE, Shortage
-from wal.segment import SegmentName
 
 
 class SealedSegment(NamedTuple):

@@ -1,12 +1,11 @@
 """One segment file: its name, its writer, and the one decoder of blocks that recovery and the reader share."""
 
 import contextlib
-import os
-import re
 from typing import Final, NamedTuple
 
 from wal.errors import Broken, Corrupt, ForeignLog, Unreadable
-from wal.files import Files, named, write_all
+from wal.files import named, write_all
+from wal.folder import LogFolder
 from wal.format import (
     BLOCK_KIND,
     HEADER_BYTES,
@@ -14,27 +13,17 @@ from wal.format import (
     SEGMENT_KIND,
     Header,
     Position,
+    SegmentName,
     crc32c,
     decode_header,
     encode_header,
     payload_fault,
 )
 
-_NAME: Final = re.compile(r"seg-(\d{10})-(\d{16})\.ndjson")
 _RESERVE_BYTES: Final = 16 << 20
 _READ_BYTES: Final = 256 << 10
 _SHOWN_BYTES: Final = 24
 _SYMLINK: Final = "current.ndjson"
-
-
-class SegmentName(NamedTuple):
-    """A segment by number and first sequence; its string is the file's name."""
-
-    number: int
-    sequence: int
-
-    def __str__(self) -> str:
-        return f"seg-{self.number:010d}-{self.sequence:016d}.ndjson"
 
 
 class Block(NamedTuple):
@@ -55,19 +44,12 @@ class Block(NamedTuple):
         return Position(header.segment, header.end, header.sequence + header.records)
 
 
-def list_segments(files: Files, directory: str) -> list[SegmentName]:
-    """The segments of a log, oldest first."""
-    return [SegmentName(int(m[1]), int(m[2])) for name in files.names(directory) if (m := _NAME.fullmatch(name))]
-
-
 class SegmentWriter:
     """The file that is being appended to. Every byte below `offset` is fsynced."""
 
     def __init__(
         self,
-        files: Files,
-        directory: str,
-        log_id: bytes,
+        folder: LogFolder,
         name: SegmentName,
         *,
         predecessor_end: int,
@@ -81,14 +63,14 @@ class SegmentWriter:
         self.name = name
         self.sequence = name.sequence
         self.offset = HEADER_BYTES
-        self._files = files
-        self._log_id = log_id
+        self._files = folder.files
+        self._log_id = folder.log_id
         self._reserved = 0
         self._written = (0, 0)
         self._written_crc = 0
         header, self.previous = encode_header(
             SEGMENT_KIND,
-            log_id,
+            folder.log_id,
             Position(name.number, 0, name.sequence),
             records=0,
             length=0,
@@ -97,18 +79,18 @@ class SegmentWriter:
             previous=previous,
             payload_crc=crc32c(b""),
         )
-        path = os.path.join(directory, str(name))
-        self._descriptor = files.create(f"{path}.tmp")
+        path = folder.segment_file(name)
+        self._descriptor = self._files.create(f"{path}.tmp")
         try:
             with named(path):
-                write_all(files, self._descriptor, [header])
-                files.sync_all(self._descriptor)
-            files.rename(f"{path}.tmp", path)
+                write_all(self._files, self._descriptor, [header])
+                self._files.sync_all(self._descriptor)
+            self._files.rename(f"{path}.tmp", path)
         except BaseException:
-            files.close(self._descriptor)
+            self._files.close(self._descriptor)
             raise
         with contextlib.suppress(OSError):  # a convenience for operators, which the next rotation sets again
-            _point_at(files, directory, name)
+            _point_at(folder, name)
 
     @property
     def end(self) -> Position:
@@ -167,12 +149,12 @@ class SegmentWriter:
 class SegmentReader:
     """Decodes the blocks of one segment, through a buffer of its own. Sees bytes as they are appended."""
 
-    def __init__(self, files: Files, directory: str, log_id: bytes, name: SegmentName) -> None:
-        self.path = os.path.join(directory, str(name))
+    def __init__(self, folder: LogFolder, name: SegmentName) -> None:
+        self.path = folder.segment_file(name)
         self.name = name
-        self.log_id = log_id
-        self._files = files
-        self._descriptor = files.open(self.path)
+        self.log_id = folder.log_id
+        self._files = folder.files
+        self._descriptor = self._files.open(self.path)
         self._buffer = b""
         self._buffer_offset = 0
 
@@ -257,12 +239,12 @@ class SegmentReader:
         return self._buffer[start : start + length]
 
 
-def _point_at(files: Files, directory: str, name: SegmentName) -> None:
-    temporary = os.path.join(directory, f"{_SYMLINK}.tmp")
-    if f"{_SYMLINK}.tmp" in files.names(directory):
+def _point_at(folder: LogFolder, name: SegmentName) -> None:
+    files, temporary = folder.files, folder.file(f"{_SYMLINK}.tmp")
+    if f"{_SYMLINK}.tmp" in files.names(folder.path):
         files.unlink(temporary)
     files.symlink(str(name), temporary)
-    files.rename(temporary, os.path.join(directory, _SYMLINK))
+    files.rename(temporary, folder.file(_SYMLINK))
 
 
 def _shown(line: bytes) -> str:

@@ -11,8 +11,8 @@ from tests.running import PATIENCE_SECONDS
 from tests.wal.logs import FILES, Clock, damage, damages, events, line, read_blocks, read_steps, segments
 from wal.damage import Damage, Kind, account, record
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
-from wal.identity import read_log_id
 from wal.log import Log
 from wal.reader import Reader
 from wal.segment import Block
@@ -33,12 +33,12 @@ def _spoil(directory: str, block: Block) -> None:
 
 def _record_all(directory: str) -> None:
     for found in damages(read_steps(directory)):
-        record(FILES, directory, found)
+        record(LogFolder(FILES, directory), found)
 
 
 def _lost(directory: str) -> list[int]:
     """The sequences on the account, sorted."""
-    lines = account(FILES, directory)
+    lines = account(LogFolder(FILES, directory))
     return sorted(each for entry in lines for each in range(entry["from"]["seq"], entry["to"]["seq"]))
 
 
@@ -46,12 +46,12 @@ def test_damage_ends_at_the_limit_of_the_reader(directory: str, blocks: list[Blo
     """A shipper's intent ends between two damaged blocks: each is met once."""
     for block in blocks[1:3]:
         _spoil(directory, block)
-    log_id, limit = read_log_id(FILES, directory), blocks[1].end
+    log_id, limit = LogFolder(FILES, directory).log_id, blocks[1].end
     for start, end in ((blocks[0].start, limit), (limit, None)):
-        with closing(Reader(FILES, directory, log_id, start)) as reader:
+        with closing(Reader(LogFolder(FILES, directory, log_id), start)) as reader:
             while step := reader.next(end):
                 if isinstance(step, Damage):
-                    record(FILES, directory, step)
+                    record(LogFolder(FILES, directory), step)
             assert end is None or reader.position == end
     assert _lost(directory) == [2, 3]
 
@@ -65,7 +65,7 @@ def test_damage_that_grows_adds_to_the_account_what_is_new(
         for _ in range(2):
             _record_all(directory)
         assert _lost(directory) == [number for number, event in enumerate(events(directory), 1) if not event]
-    for entry in account(FILES, directory):
+    for entry in account(LogFolder(FILES, directory)):
         copy = Path(entry["kept_at"]).read_bytes()
         assert copy == segments(directory)[0].read_bytes()[entry["from"]["off"] : entry["to"]["off"]]
     assert len(_lost(directory)) == len(order)
@@ -76,10 +76,10 @@ def test_the_loss_of_several_segments_is_accounted_for_once_wherever_a_consumer_
     os.mkdir(directory)
     end = Position(4, HEADER_BYTES, 9)
     for number, sequence in ((2, 3), (3, 9)):
-        record(FILES, directory, Damage(Kind.MISSING, Position(number, 0, sequence), end, "no such file"))
-    record(FILES, directory, Damage(Kind.MISSING, Position(3, 500, 6), end, "no such file"))
+        record(LogFolder(FILES, directory), Damage(Kind.MISSING, Position(number, 0, sequence), end, "no such file"))
+    record(LogFolder(FILES, directory), Damage(Kind.MISSING, Position(3, 500, 6), end, "no such file"))
     assert _lost(directory) == [3, 4, 5, 6, 7, 8]
-    assert len(account(FILES, directory)) == 2
+    assert len(account(LogFolder(FILES, directory))) == 2
 
 
 def test_two_shippers_that_meet_damage_at_once_both_put_it_on_the_account(directory: str, blocks: list[Block]) -> None:
@@ -98,7 +98,8 @@ def test_two_shippers_that_meet_damage_at_once_both_put_it_on_the_account(direct
         _spoil(directory, blocks[at])
     files = Slow()
     threads = [
-        threading.Thread(target=record, args=(files, directory, found)) for found in damages(read_steps(directory))
+        threading.Thread(target=record, args=(LogFolder(files, directory), found))
+        for found in damages(read_steps(directory))
     ]
     for thread in threads:
         thread.start()

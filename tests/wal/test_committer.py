@@ -14,6 +14,7 @@ from tests.wal.faulty_files import FaultyFiles, SmallDisk
 from tests.wal.logs import events, line, lines, numbers, read_blocks
 from wal.committer import Committer
 from wal.errors import LogClosed, LogFull, LogPoisoned, RecordTooLarge
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position
 from wal.log import Log
 from wal.reader import Reader
@@ -474,7 +475,7 @@ def test_followers_see_every_event_and_miss_no_wake_up(directory: str, files: Fa
     last = 400
 
     async def follow(committer: Committer) -> list[int]:
-        reader = Reader(files, directory, committer.log.log_id, committer.durable)
+        reader = Reader(LogFolder(files, directory), committer.durable)
         seen: list[int] = []
         while len(seen) < last:
             await committer.wait_beyond(reader.position)

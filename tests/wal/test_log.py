@@ -262,10 +262,10 @@ def test_a_full_disk_refuses_the_commit_and_no_later_one(
     with pytest.raises(LogFull, match="make room on the disk"):
         log.commit(line(0), 1)
     assert log.end.sequence == 2
-    assert events(log.directory) == [1]
+    assert events(log.folder.path) == [1]
     _commit(log, 2, 3)
-    assert events(log.directory) == [1, 2, 3]
-    assert events(crash_image(log.directory)) == [1, 2, 3]
+    assert events(log.folder.path) == [1, 2, 3]
+    assert events(crash_image(log.folder.path)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
@@ -275,11 +275,11 @@ def test_a_want_of_file_descriptors_refuses_the_commit_and_no_later_one(
 ) -> None:
     clock.ms += 60_000
     files.fail(call, number)
-    with pytest.raises(LogFull, match=f"{log.directory}: .*out of file descriptors; .*, raise "):
+    with pytest.raises(LogFull, match=f"{log.folder.path}: .*out of file descriptors; .*, raise "):
         log.commit(line(0), 1)
-    assert events(log.directory) == [1]
+    assert events(log.folder.path) == [1]
     _commit(log, 2, 3)
-    assert events(crash_image(log.directory)) == [1, 2, 3]
+    assert events(crash_image(log.folder.path)) == [1, 2, 3]
     assert not log.is_short
 
 
@@ -289,7 +289,7 @@ def test_a_rotation_by_age_that_finds_no_descriptor_is_tried_again(log: Log, fil
     with pytest.raises(LogFull, match=r"raise ulimit -n or lower limits\.connections"):
         log.mark_idle()
     log.mark_idle()
-    assert len(segments(log.directory)) == 2
+    assert len(segments(log.folder.path)) == 2
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
@@ -375,10 +375,10 @@ def test_failed_fsync_poisons_the_log_until_restart(
             call_again()
     log.close()
     assert files.calls == []  # neither retried nor written to again
-    with closing(Log(log.directory)) as restarted:
-        assert events(log.directory) in ([1], [1, 0])
+    with closing(Log(log.folder.path)) as restarted:
+        assert events(log.folder.path) in ([1], [1, 0])
         _commit(restarted, 2)
-    assert events(log.directory) in ([1, 2], [1, 0, 2])
+    assert events(log.folder.path) in ([1, 2], [1, 0, 2])
 
 
 @pytest.mark.parametrize("call", ["sync_all", "rename", "create", "write"])

@@ -11,9 +11,10 @@ from typing import Final, TypeVar
 
 from wal.errors import WalError
 from wal.files import Files
+from wal.folder import LogFolder, find_logs
 from wal.log import now_ms
-from wal.segment import Block, list_segments
-from wal.tools.follow import Follower, logs
+from wal.segment import Block
+from wal.tools.follow import Follower
 from wal.tools.listing import listing
 from wal.tools.repair import plan
 from wal.tools.select import Selection, parse_condition, parse_time
@@ -150,8 +151,8 @@ time_argument: Final = _argument(lambda text: parse_time(text, now_ms()))
 
 
 def _ls(options: argparse.Namespace) -> int:
-    for directory in logs(_FILES, options.directory):
-        for line in listing(_FILES, directory):
+    for folder in find_logs(_FILES, options.directory):
+        for line in listing(folder):
             print(harmless(line))
     return 0
 
@@ -176,20 +177,20 @@ def _follower(options: argparse.Namespace) -> Follower:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    failed = [_has_failed(directory, options) for directory in logs(_FILES, options.directory)]
+    failed = [_has_failed(folder, options) for folder in find_logs(_FILES, options.directory)]
     return int(any(failed))
 
 
-def _has_failed(directory: str, options: argparse.Namespace) -> bool:
+def _has_failed(folder: LogFolder, options: argparse.Namespace) -> bool:
     """Verify one log, and print what is found."""
     has_failed = False
-    bar = _Bar(directory)
+    bar = _Bar(folder)
     try:
-        for result in verify(_FILES, directory, bar.move):
+        for result in verify(folder, bar.move):
             bar.clear()
             if isinstance(result, Finding):
                 has_failed |= result.is_damage if options.strict else result.is_new_damage
-            print(harmless(_as_json(directory, result) if options.json else _as_text(directory, result)))
+            print(harmless(_as_json(folder.path, result) if options.json else _as_text(folder.path, result)))
     finally:
         bar.clear()
     return has_failed
@@ -211,11 +212,9 @@ def _as_text(directory: str, result: Finding | Summary) -> str:
 class _Bar:
     """Progress on a terminal, by bytes of the log."""
 
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
-        self._all = sum(
-            os.path.getsize(os.path.join(directory, str(name))) for name in list_segments(_FILES, directory)
-        )
+    def __init__(self, folder: LogFolder) -> None:
+        self._directory = folder.path
+        self._all = sum(os.path.getsize(folder.segment_file(name)) for name in folder.segments())
         self._done = self._shown = 0
         self._is_shown = sys.stderr.isatty()
 
@@ -234,16 +233,16 @@ class _Bar:
 
 
 def _repair(options: argparse.Namespace) -> int:
-    for directory in logs(_FILES, options.directory):
-        lock = _FILES.lock(os.path.join(directory, "LOCK"))
+    for folder in find_logs(_FILES, options.directory):
+        lock = folder.lock()
         try:
-            steps = plan(_FILES, directory)
+            steps = plan(folder)
             for step in steps:
-                print(harmless(f"{directory}: {step.text}"))
+                print(harmless(f"{folder.path}: {step.text}"))
                 if options.apply:
                     step.apply()
             if not steps:
-                print(harmless(f"{directory}: nothing to repair"))
+                print(harmless(f"{folder.path}: nothing to repair"))
         finally:
             _FILES.close(lock)
     if not options.apply:

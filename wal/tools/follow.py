@@ -9,10 +9,9 @@ from functools import partial
 from itertools import pairwise
 
 from wal.files import Files
+from wal.folder import LogFolder, find_logs
 from wal.format import Position
-from wal.identity import FILE_NAME, read_log_id
-from wal.reader import Reader, start_of
-from wal.segment import list_segments
+from wal.reader import Reader
 from wal.tools.listing import opened
 from wal.tools.select import Selection, coloured
 from wal.tools.terminal import decoded, harmless
@@ -20,19 +19,6 @@ from wal.tools.verify import Finding, read_on
 
 _Line = tuple[int, int, bytes]
 """When a line was committed (Unix ms), the place of its log among the logs, and the line."""
-
-
-def logs(files: Files, directory: str) -> list[str]:
-    """The log at `directory`, or the logs right below it. Raises FileNotFoundError."""
-    below = [os.path.join(directory, name) for name in files.names(directory)]
-    logs = [path for path in (directory, *below) if _is_log(files, path)]
-    if not logs:
-        raise FileNotFoundError(f"{directory}: no log here, nor in a folder of it; expected a {FILE_NAME}")
-    return logs
-
-
-def _is_log(files: Files, path: str) -> bool:
-    return os.path.isdir(path) and (os.path.exists(os.path.join(path, FILE_NAME)) or bool(list_segments(files, path)))
 
 
 class Follower:
@@ -55,7 +41,7 @@ class Follower:
     def new_lines(self) -> Iterator[bytes]:
         """All lines that have come since the last call, of all logs, in order of time."""
         try:
-            for _, _, line in heapq.merge(*(self._lines(at, path) for at, path in enumerate(self._paths()))):
+            for _, _, line in heapq.merge(*(self._lines(at, folder) for at, folder in enumerate(self._logs()))):
                 yield line
         finally:
             self._tell_unreadable()
@@ -63,13 +49,13 @@ class Follower:
     def last_lines(self, wanted: int) -> list[bytes]:
         """The last lines of all logs, in order of time; going on from there is `new_lines`."""
         found: list[_Line] = []
-        for at, path in enumerate(self._paths()):
+        for at, folder in enumerate(self._logs()):
             lines: list[_Line] = []
-            for name in reversed(list_segments(self._files, path)):
-                reader = Reader(self._files, path, read_log_id(self._files, path), start_of(name))
-                last = deque(self._read(reader, at, path, name.number), maxlen=wanted)
+            for name in reversed(folder.segments()):
+                reader = Reader(folder, name.start)
+                last = deque(self._read(reader, at, name.number), maxlen=wanted)
                 lines = [*last, *lines][-wanted:] if wanted else []
-                self._readers.setdefault(path, reader)
+                self._readers.setdefault(folder.path, reader)
                 if len(lines) == wanted:
                     break
             found += lines
@@ -91,28 +77,28 @@ class Follower:
         text = harmless(decoded(line[:-1])) + "\n"
         return coloured(text) if self._is_coloured else text
 
-    def _paths(self) -> list[str]:
-        return logs(self._files, self._directory)
+    def _logs(self) -> list[LogFolder]:
+        return find_logs(self._files, self._directory)
 
-    def _lines(self, at: int, path: str) -> Iterator[_Line]:
+    def _lines(self, at: int, folder: LogFolder) -> Iterator[_Line]:
         """What has come in one log since the last call."""
-        reader = self._readers.get(path)
+        reader = self._readers.get(folder.path)
         if reader is None:
-            start = start_of_selection(self._files, path, self._selection)
+            start = start_of_selection(folder, self._selection)
             if start is None:
                 return
-            reader = self._readers[path] = Reader(self._files, path, read_log_id(self._files, path), start)
-        yield from self._read(reader, at, path, None)
+            reader = self._readers[folder.path] = Reader(folder, start)
+        yield from self._read(reader, at, None)
 
-    def _read(self, reader: Reader, at: int, path: str, segment: int | None) -> Iterator[_Line]:
+    def _read(self, reader: Reader, at: int, segment: int | None) -> Iterator[_Line]:
         """The chosen lines from the reader's place on, up to the end of `segment` or of the log."""
-        for step in read_on(self._files, path, reader):
+        for step in read_on(reader):
             if isinstance(step, Finding):
                 self._tell(step)
                 continue
             if segment is not None and step.header.segment != segment:
                 return
-            for line in self._selection.lines(step, partial(self._count_unreadable, path)):
+            for line in self._selection.lines(step, partial(self._count_unreadable, reader.folder.path)):
                 yield (step.header.timestamp_ms, at, line)
 
     def _tell(self, finding: Finding) -> None:
@@ -133,12 +119,12 @@ class Follower:
         self._unreadable = 0
 
 
-def start_of_selection(files: Files, directory: str, selection: Selection) -> Position | None:
+def start_of_selection(folder: LogFolder, selection: Selection) -> Position | None:
     """The first place that can hold what is asked for: segments that end before it are not read."""
-    log_id, names = read_log_id(files, directory), list_segments(files, directory)
+    names = folder.segments()
     for name, behind in pairwise(names):
-        behind_opened = opened(files, directory, log_id, behind)
+        behind_opened = opened(folder, behind)
         is_old = behind_opened is not None and behind_opened < selection.since_ms
         if not is_old and behind.sequence > selection.from_sequence:
-            return start_of(name)
-    return start_of(names[-1]) if names else None
+            return name.start
+    return names[-1].start if names else None

@@ -6,36 +6,34 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import NamedTuple
 
-from wal.cursor import Cursor, consumers, load_cursor
+from wal.cursor import Cursor
 from wal.damage import Damage, Kind, account, missing_segments
 from wal.errors import Corrupt, MissingSegment
-from wal.files import Files
-from wal.format import Position
-from wal.identity import read_log_id
-from wal.reader import Reader, read_all, start_of
-from wal.segment import Block, SegmentName, SegmentReader, list_segments
-from wal.tools.verify import is_held
+from wal.folder import LogFolder
+from wal.format import Position, SegmentName
+from wal.reader import Reader, read_all
+from wal.segment import Block, SegmentReader
 
 
-def listing(files: Files, directory: str) -> Iterator[str]:
+def listing(folder: LogFolder) -> Iterator[str]:
     """The lines that describe a log: its segments, cursors and damage. Raises Broken, OSError."""
-    log_id, held = read_log_id(files, directory), is_held(files, directory)
-    yield f"{directory}  log {log_id.decode()}  {'held by a writer' if held else 'not held'}"
+    log_id, held = folder.log_id, folder.is_locked()
+    yield f"{folder.path}  log {log_id.decode()}  {'held by a writer' if held else 'not held'}"
     times = f"{'opened (UTC)':20}  {'last commit (UTC)':20}"
     yield f"  {'segment':>10} {'first seq':>16} {'events':>10} {'bytes':>12}  {times}  state"
     end = None
-    names = list_segments(files, directory)
+    names = folder.segments()
     for name, behind in zip_longest(names, names[1:]):
         state = "sealed" if behind else "active" if held else "closed"
         if behind and behind.number == name.number + 1:
-            end, last = start_of(behind), opened(files, directory, log_id, behind)
+            end, last = behind.start, opened(folder, behind)
         else:
-            end, last = end_of(files, directory, log_id, name)
-        yield _row(files, directory, log_id, name, end, last, state)
-        yield from _gap(files, directory, name, behind)
-    for consumer in consumers(files, directory):
-        yield f"  cursor {consumer}: {_cursor(files, directory, log_id, consumer, end)}"
-    if lines := account(files, directory):
+            end, last = end_of(folder, name)
+        yield _row(folder, name, end, last, state)
+        yield from _gap(folder, name, behind)
+    for consumer in folder.consumers():
+        yield f"  cursor {consumer}: {_cursor(folder, consumer, end)}"
+    if lines := account(folder):
         yield f"  damage.ndjson: {len(lines)} places, {sum(line['lost'] for line in lines)} events lost"
 
 
@@ -48,31 +46,31 @@ class Lag(NamedTuple):
     since_ms: int | None
 
 
-def lag_of(files: Files, directory: str, log_id: bytes, cursor: Cursor) -> Lag:
+def lag_of(folder: LogFolder, cursor: Cursor) -> Lag:
     """How far a consumer is behind the end of its log. Raises Broken, Unreadable, OSError."""
-    names = list_segments(files, directory)
+    names = folder.segments()
     if not names:
         found = "no segment at all; restore the log"
-        raise MissingSegment(directory, 0, f"segment {cursor.acked.segment}", found)
-    end, _ = end_of(files, directory, log_id, names[-1])
+        raise MissingSegment(folder.path, 0, f"segment {cursor.acked.segment}", found)
+    end, _ = end_of(folder, names[-1])
     settled = max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
     if settled >= end.sequence:
         return Lag(0, 0, None)
-    reader = Reader(files, directory, log_id, cursor.acked)
+    reader = Reader(folder, cursor.acked)
     try:
         oldest = next((step for step in read_all(reader) if isinstance(step, Block) and step.header.records), None)
     finally:
         reader.close()
-    length = _bytes_behind(files, directory, cursor.acked, end)
+    length = _bytes_behind(folder, cursor.acked, end)
     return Lag(end.sequence - settled, length, oldest.header.timestamp_ms if oldest else None)
 
 
-def end_of(files: Files, directory: str, log_id: bytes, name: SegmentName) -> tuple[Position, int | None]:
+def end_of(folder: LogFolder, name: SegmentName) -> tuple[Position, int | None]:
     """Where the last segment, or one before a gap, ends, and when its last block was committed (Unix ms).
 
     Raises Broken, Unreadable, OSError.
     """
-    reader, last = Reader(files, directory, log_id, start_of(name)), None
+    reader, last = Reader(folder, name.start), None
     end = reader.position
     try:
         for step in read_all(reader):
@@ -88,9 +86,9 @@ def end_of(files: Files, directory: str, log_id: bytes, name: SegmentName) -> tu
     return end, last
 
 
-def opened(files: Files, directory: str, log_id: bytes, name: SegmentName) -> int | None:
+def opened(folder: LogFolder, name: SegmentName) -> int | None:
     """When a segment was opened, in Unix ms; None if its header can't be read."""
-    segment = SegmentReader(files, directory, log_id, name)
+    segment = SegmentReader(folder, name)
     try:
         return segment.header().timestamp_ms
     except Corrupt:
@@ -99,42 +97,40 @@ def opened(files: Files, directory: str, log_id: bytes, name: SegmentName) -> in
         segment.close()
 
 
-def _row(
-    files: Files, directory: str, log_id: bytes, name: SegmentName, end: Position, last: int | None, state: str
-) -> str:
-    length = os.path.getsize(os.path.join(directory, str(name)))
-    if any(line["seg"] == name.number for line in account(files, directory)):
+def _row(folder: LogFolder, name: SegmentName, end: Position, last: int | None, state: str) -> str:
+    length = os.path.getsize(folder.segment_file(name))
+    if any(line["seg"] == name.number for line in account(folder)):
         state = "damaged"
     elif state == "closed" and end.offset < length:
         state = "torn"
-    times = f"{_time(opened(files, directory, log_id, name)):20}  {_time(last):20}"
+    times = f"{_time(opened(folder, name)):20}  {_time(last):20}"
     return f"  {name.number:>10} {name.sequence:>16} {end.sequence - name.sequence:>10} {length:>12}  {times}  {state}"
 
 
-def _gap(files: Files, directory: str, name: SegmentName, behind: SegmentName | None) -> Iterator[str]:
-    known = missing_segments(files, directory)
+def _gap(folder: LogFolder, name: SegmentName, behind: SegmentName | None) -> Iterator[str]:
+    known = missing_segments(folder)
     for number in range(name.number + 1, behind.number if behind else 0):
         yield f"  {number:>10} missing{', and on the account of damage' if number in known else ''}"
 
 
-def _cursor(files: Files, directory: str, log_id: bytes, consumer: str, end: Position | None) -> str:
+def _cursor(folder: LogFolder, consumer: str, end: Position | None) -> str:
     try:
-        cursor = load_cursor(files, directory, log_id, consumer)
+        cursor = folder.cursor(consumer)
     except Corrupt as fault:
         return f"damaged: {fault}"
     if cursor is None or end is None:
         return "gone"
-    events, length = end.sequence - cursor.acked.sequence, _bytes_behind(files, directory, cursor.acked, end)
+    events, length = end.sequence - cursor.acked.sequence, _bytes_behind(folder, cursor.acked, end)
     under_way = f", batch {cursor.intent.token} under way" if cursor.intent else ""
     return f"next seq {cursor.acked.sequence}, {events} events and {length} bytes behind{under_way}"
 
 
-def _bytes_behind(files: Files, directory: str, place: Position, end: Position) -> int:
+def _bytes_behind(folder: LogFolder, place: Position, end: Position) -> int:
     """Bytes of segments between two places, framing counted."""
     if place.segment == end.segment:
         return end.offset - place.offset
-    names = [name for name in list_segments(files, directory) if place.segment <= name.number < end.segment]
-    return sum(os.path.getsize(os.path.join(directory, str(name))) for name in names) - place.offset + end.offset
+    names = [name for name in folder.segments() if place.segment <= name.number < end.segment]
+    return sum(os.path.getsize(folder.segment_file(name)) for name in names) - place.offset + end.offset
 
 
 def _time(unix_ms: int | None) -> str:

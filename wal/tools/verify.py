@@ -4,14 +4,13 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from wal.cursor import consumers, load_cursor
 from wal.damage import FILE_NAME, Damage, Kind, account, unaccounted
-from wal.errors import Broken, Corrupt, ForeignLog, LogLocked, MissingSegment, WalError
-from wal.files import Files
-from wal.format import Position
-from wal.identity import read_log_id, told_by_segments
-from wal.reader import Reader, read_all, start_of
-from wal.segment import Block, SegmentName, list_segments
+from wal.errors import Broken, Corrupt, ForeignLog, MissingSegment, WalError
+from wal.folder import LogFolder
+from wal.format import Position, SegmentName
+from wal.identity import told_by_segments
+from wal.reader import Reader, read_all
+from wal.segment import Block
 
 _KINDS: Final = {MissingSegment: "missing", ForeignLog: "foreign"}
 
@@ -53,33 +52,23 @@ class Summary(NamedTuple):
     bytes: int
 
 
-def is_held(files: Files, directory: str) -> bool:
-    """Whether a writer holds the log now."""
-    try:
-        files.close(files.lock(os.path.join(directory, "LOCK")))
-    except LogLocked:
-        return True
-    return False
-
-
-def verify(
-    files: Files, directory: str, on_block: Callable[[Block], None] = lambda _: None
-) -> Iterator[Finding | Summary]:
+def verify(folder: LogFolder, on_block: Callable[[Block], None] = lambda _: None) -> Iterator[Finding | Summary]:
     """Every finding as it is made, and what was read at the end. Raises Unreadable, OSError."""
-    held = is_held(files, directory)
+    held = folder.is_locked()
     try:
-        log_id = read_log_id(files, directory)
+        log_id = folder.log_id
     except (Corrupt, FileNotFoundError) as fault:
-        yield Finding("identity", directory, f"log.json: {fault}")
-        told = told_by_segments(files, directory)
+        yield Finding("identity", folder.path, f"log.json: {fault}")
+        told = told_by_segments(folder)
         if told is None:
             return
         log_id = told
-    names = list_segments(files, directory)
+    folder = LogFolder(folder.files, folder.path, log_id)
+    names = folder.segments()
     total = Summary(len(names), 0, 0, 0)
     if names:
-        reader = Reader(files, directory, log_id, start_of(names[0]))
-        for step in read_on(files, directory, reader):
+        reader = Reader(folder, names[0].start)
+        for step in read_on(reader):
             if isinstance(step, Finding):
                 yield step
             else:
@@ -87,36 +76,36 @@ def verify(
                 on_block(step)
         reader.close()
         if not held:
-            yield from _torn(directory, reader.position, names[-1])
-    yield from _account(files, directory)
-    yield from _cursors(files, directory, log_id, names)
+            yield from _torn(folder, reader.position, names[-1])
+    yield from _account(folder)
+    yield from _cursors(folder, names)
     yield total
 
 
-def read_on(files: Files, directory: str, reader: Reader) -> Iterator[Finding | Block]:
+def read_on(reader: Reader) -> Iterator[Finding | Block]:
     """All that the reader can read and, in the place of what it can't, a finding; then on with the next segment."""
     while True:
         try:
             for step in read_all(reader):
-                yield _finding(files, directory, step) if isinstance(step, Damage) else step
+                yield _finding(reader.folder, step) if isinstance(step, Damage) else step
         except Broken as fault:
             yield Finding(_KINDS.get(type(fault), "broken"), fault.path, str(fault))
-            behind = [name for name in list_segments(files, directory) if name.number > reader.position.segment]
+            behind = [name for name in reader.folder.segments() if name.number > reader.position.segment]
             if behind:
-                reader.go_to(start_of(behind[0]))
+                reader.go_to(behind[0].start)
                 continue
         return
 
 
-def _finding(files: Files, directory: str, damage: Damage) -> Finding:
-    is_accounted = not unaccounted(_accounted(files, directory), damage)
-    return Finding(str(damage.kind), directory, str(damage), damage.lost, damage, is_accounted)
+def _finding(folder: LogFolder, damage: Damage) -> Finding:
+    is_accounted = not unaccounted(_accounted(folder), damage)
+    return Finding(str(damage.kind), folder.path, str(damage), damage.lost, damage, is_accounted)
 
 
-def _accounted(files: Files, directory: str) -> list[dict[str, Any]]:
+def _accounted(folder: LogFolder) -> list[dict[str, Any]]:
     """The lines of damage.ndjson; none where it can't be read, which is a finding and hides nothing of the segments."""
     try:
-        return account(files, directory)
+        return account(folder)
     except Broken:
         return []
 
@@ -128,27 +117,27 @@ def _added(total: Summary, block: Block) -> Summary:
     )
 
 
-def _torn(directory: str, end: Position, last: SegmentName) -> Iterator[Finding]:
+def _torn(folder: LogFolder, end: Position, last: SegmentName) -> Iterator[Finding]:
     """Bytes behind the last whole block of a log that nobody writes."""
-    path = os.path.join(directory, str(last))
+    path = folder.segment_file(last)
     left = os.path.getsize(path) - end.offset
     if end.segment == last.number and left > 0:
         yield Finding("torn", path, f"{left} bytes behind byte {end.offset}; the next start cuts them off")
 
 
-def _account(files: Files, directory: str) -> Iterator[Finding]:
+def _account(folder: LogFolder) -> Iterator[Finding]:
     try:
-        account(files, directory)
+        account(folder)
     except Broken as fault:
-        yield Finding("account", os.path.join(directory, FILE_NAME), str(fault))
+        yield Finding("account", folder.file(FILE_NAME), str(fault))
 
 
-def _cursors(files: Files, directory: str, log_id: bytes, names: list[SegmentName]) -> Iterator[Finding]:
-    missing = {line["seg"] for line in _accounted(files, directory) if line["kind"] == Kind.MISSING}
-    for consumer in consumers(files, directory):
-        path = os.path.join(directory, "cursors", f"{consumer}.json")
+def _cursors(folder: LogFolder, names: list[SegmentName]) -> Iterator[Finding]:
+    missing = {line["seg"] for line in _accounted(folder) if line["kind"] == Kind.MISSING}
+    for consumer in folder.consumers():
+        path = folder.cursor_file(consumer)
         try:
-            cursor = load_cursor(files, directory, log_id, consumer)
+            cursor = folder.cursor(consumer)
         except WalError as fault:
             yield Finding("cursor", path, str(fault))
             continue

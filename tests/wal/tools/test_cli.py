@@ -16,11 +16,11 @@ import pytest
 from tests.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
 from tests.wal.logs import FILES, Clock, damage, events, line, lines, segments
-from wal.cursor import Cursor, save_cursor
+from wal.cursor import Cursor
 from wal.damage import Damage, Kind, account, record
 from wal.errors import MissingSegment
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
-from wal.identity import read_log_id
 from wal.log import Log
 
 _WAL: Final = str(PROGRAMS / "wal")
@@ -284,11 +284,11 @@ def test_a_pipe_that_closes_ends_cat_without_a_word(log: Log, directory: str) ->
 
 
 def test_ls_prints_segments_cursors_and_damage(log: Log, directory: str) -> None:
-    save_cursor(FILES, directory, log.log_id, "file", Cursor(Position(1, HEADER_BYTES, 1)))
-    save_cursor(FILES, directory, log.log_id, "other", Cursor(log.end))
-    save_cursor(FILES, directory, log.log_id, "third", Cursor(log.end))
+    LogFolder(FILES, directory).save_cursor("file", Cursor(Position(1, HEADER_BYTES, 1)))
+    LogFolder(FILES, directory).save_cursor("other", Cursor(log.end))
+    LogFolder(FILES, directory).save_cursor("third", Cursor(log.end))
     damage(Path(directory, "cursors/third.json"), 30)
-    record(FILES, directory, Damage(Kind.CORRUPT, Position(1, 148, 1), Position(1, 200, 2), "a test"))
+    record(LogFolder(FILES, directory), Damage(Kind.CORRUPT, Position(1, 148, 1), Position(1, 200, 2), "a test"))
     first, second = (path.stat().st_size for path in segments(directory))
     title, names, *rows = _printed("ls", directory).splitlines()
     assert title == f"{directory}  log {log.log_id.decode()}  held by a writer"
@@ -452,8 +452,8 @@ def test_verify_finds_nothing_in_a_log_that_is_written(log: Log, directory: str)
 
 
 def test_verify_finds_a_damaged_cursor_and_one_that_leads_nowhere(log: Log, directory: str) -> None:
-    save_cursor(FILES, directory, log.log_id, "a", Cursor(Position(9, HEADER_BYTES, 1)))
-    save_cursor(FILES, directory, log.log_id, "b", Cursor(log.end))
+    LogFolder(FILES, directory).save_cursor("a", Cursor(Position(9, HEADER_BYTES, 1)))
+    LogFolder(FILES, directory).save_cursor("b", Cursor(log.end))
     damage(Path(directory, "cursors/b.json"), 30)
     lost, bad, _ = _run("verify", directory).stdout.splitlines()
     assert lost.startswith("cursor: ")
@@ -519,8 +519,8 @@ def test_damage_beside_accounted_damage_fails_a_check(damaged: str) -> None:
 
 def test_a_cursor_in_a_segment_whose_loss_is_accounted_for_fails_only_a_strict_check(damaged: str) -> None:
     _accounted(damaged)
-    log_id = read_log_id(FILES, damaged)
-    save_cursor(FILES, damaged, log_id, "a", Cursor(Position(2, HEADER_BYTES, 5)))
+    log_id = LogFolder(FILES, damaged).log_id
+    LogFolder(FILES, damaged, log_id).save_cursor("a", Cursor(Position(2, HEADER_BYTES, 5)))
     assert "cursor (accounted for): " in _printed("verify", damaged)
     assert _run("verify", "--strict", damaged).returncode == 1
 
@@ -588,7 +588,7 @@ def test_repair_makes_a_log_open_again(damaged: str) -> None:
         Log(damaged)
     Path(damaged, "log.json").unlink()
     _printed("repair", "--apply", damaged)
-    assert [each["lost"] for each in account(FILES, damaged)] == [1, 3]
+    assert [each["lost"] for each in account(LogFolder(FILES, damaged))] == [1, 3]
     with closing(Log(damaged)) as log:
         log.commit(line(7), 1)
     assert events(damaged) == [0, 0, 0, 4, 0, 6, 7]

@@ -7,6 +7,7 @@ import pytest
 from tests.wal.logs import FILES, line, segments
 from wal.cursor import Cursor
 from wal.errors import MissingSegment
+from wal.folder import LogFolder
 from wal.log import Log
 from wal.tools.listing import lag_of
 
@@ -18,4 +19,4 @@ def test_a_log_without_a_segment_has_no_lag_but_an_error_that_names_the_segment(
     for path in segments(directory):
         path.unlink()
     with pytest.raises(MissingSegment, match=r"expected segment 1, found no segment at all; restore the log"):
-        lag_of(FILES, directory, log_id, cursor)
+        lag_of(LogFolder(FILES, directory, log_id), cursor)
