@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from wal.damage import Damage, Kind, examine, missing_segments
+from wal.damage import Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt, ForeignLog, MissingSegment
+from wal.examine import examine
 from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position, SegmentName
 from wal.segment import Block, SegmentReader
@@ -197,7 +198,7 @@ class Reader:
         if not behind:
             return None
         gap = range(number + 1, behind[0].number)
-        if gap and not set(gap) <= missing_segments(self.folder):
+        if gap and not set(gap) <= read_ledger(self.folder).missing_segments:
             raise self._missing(number + 1)
         return behind[0]
 
@@ -206,7 +207,7 @@ class Reader:
         behind = [name for name in self.folder.segments() if name.number >= self.position.segment]
         if behind and behind[0].number == self.position.segment:
             return self._enter(behind[0])
-        if not behind or self.position.segment not in missing_segments(self.folder):
+        if not behind or self.position.segment not in read_ledger(self.folder).missing_segments:
             raise self._missing(self.position.segment)
         damage = Damage(Kind.MISSING, self.position, behind[0].start, "no such file")
         self.position = damage.end

@@ -7,8 +7,9 @@ import logging
 import os
 from typing import NamedTuple
 
+from wal import damage
 from wal.cursor import Cursor
-from wal.damage import QUARANTINE, Damage, Kind, account, keep, missing_segments, next_sequence, record
+from wal.damage import QUARANTINE, Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt, MissingSegment
 from wal.files import Files, copy_range
 from wal.folder import CURSORS, LogFolder
@@ -53,20 +54,20 @@ def recover(folder: LogFolder) -> Recovered:
     if missing := missing_numbers(folder, names, cursors):
         raise MissingSegment(folder.path, 0, f"segment {missing[0]}", "no such file; restore it, or see `wal repair`")
     if not names:
-        return Recovered(1, next_sequence(folder), 0, 0, None, [])
+        return Recovered(1, read_ledger(folder).next_sequence, 0, 0, None, [])
     _read_from_disk(folder.files, folder.segment_file(names[-1]))
     for segment in names:
         _check_is_in_place(folder, segment)
     end, previous, damages = scan_last(folder, names[-1], cursors)
-    for damage in damages:
-        record(folder, damage)
+    for found in damages:
+        damage.append(folder, found)
     if damages and damages[-1].kind is Kind.SHIFTED:
         torn = None
         _set_aside(folder, names[-1], end.offset)
     else:
         torn = _cut_tail(folder, names[-1], end)
     # What an earlier start recorded as lost stays lost, although it may have crashed before its new segment.
-    sequence = max(end.sequence, next_sequence(folder))
+    sequence = max(end.sequence, read_ledger(folder).next_sequence)
     return Recovered(end.segment + 1, sequence, end.offset, previous, torn, damages)
 
 
@@ -88,7 +89,7 @@ def missing_numbers(folder: LogFolder, names: list[SegmentName], cursors: list[C
     needed = {cursor.acked.segment for cursor in cursors} | present
     if not needed:
         return []
-    return sorted(set(range(min(needed), max(needed) + 1)) - present - missing_segments(folder))
+    return sorted(set(range(min(needed), max(needed) + 1)) - present - read_ledger(folder).missing_segments)
 
 
 def scan_last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> tuple[Position, int, list[Damage]]:
@@ -98,11 +99,7 @@ def scan_last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> tu
     header which proved it then may have been that of the torn write. Raises Broken, Unreadable.
     """
     reader = Reader(folder, name.start)
-    accounted = [
-        Position(line["seg"], line["to"]["off"], line["to"]["seq"])
-        for line in account(folder)
-        if line["kind"] == Kind.CORRUPT
-    ]
+    accounted = [entry.end for entry in read_ledger(folder).entries if entry.kind is Kind.CORRUPT]
     places = [place for place in (*(cursor.acked for cursor in cursors), *accounted) if place.segment == name.number]
     proven = max(places, default=None)
     damages: list[Damage] = []
@@ -151,7 +148,7 @@ def _cut_tail(folder: LogFolder, name: SegmentName, end: Position) -> TornTail |
         size = files.size(descriptor)
         torn = None
         if end.offset < size:
-            torn = TornTail(path, end.offset, size - end.offset, keep(folder, end, size))
+            torn = TornTail(path, end.offset, size - end.offset, damage.quarantine(folder, end, size))
         files.truncate(descriptor, min(size, end.offset))
         files.sync_all(descriptor)
     finally:

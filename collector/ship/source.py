@@ -10,9 +10,10 @@ from typing import Final
 
 from collector.ship.batch import Batch, Cut
 from collector.ship.mark import Mark
+from wal import damage
 from wal.committer import Committer
 from wal.cursor import Intent
-from wal.damage import Damage, record
+from wal.damage import Damage
 from wal.errors import Broken, MissingSegment
 from wal.format import Position
 from wal.reader import Reader, block_of, place_of, read_all
@@ -174,10 +175,10 @@ class Source:
         else:
             await _first_of(min(seconds, _LINGER_SECONDS), self._draining.wait())
 
-    async def _account(self, damage: Damage) -> None:
+    async def _account(self, found: Damage) -> None:
         log = self._log
-        logger.error("%s: %s; see damage.ndjson there", log.folder.path, damage)
-        await asyncio.to_thread(record, log.folder, damage)
+        logger.error("%s: %s; see damage.ndjson there", log.folder.path, found)
+        await asyncio.to_thread(damage.append, log.folder, found)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+import wal.damage
 from tests.crash.simulated_disk import SimulatedFiles
 from tests.crash.violation import require
 from wal.cursor import Cursor, Intent
-from wal.damage import Damage, record
+from wal.damage import Damage
 from wal.errors import Corrupt
 from wal.folder import LogFolder
 from wal.format import Position
@@ -76,7 +77,7 @@ class Consumer:
             while (most is None or len(blocks) < most) and (step := reader.next(limit)) is not None:
                 require(isinstance(step, Damage) or step.end <= limit, "I8 none beyond the limit", step, limit)
                 if isinstance(step, Damage):
-                    record(log.folder, step)
+                    wal.damage.append(log.folder, step)
                 elif step.header.records:
                     blocks.append(step)
         finally:

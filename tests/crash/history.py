@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from random import Random
 from typing import NamedTuple
 
+import wal.damage
 from tests.crash.consumer import Consumer
 from tests.crash.simulated_disk import PowerCut, SimulatedFiles
 from tests.crash.simulated_storage import BOUNDLESS
 from tests.crash.violation import require
-from wal.damage import FILE_NAME, Damage, record
+from wal.damage import FILE_NAME, Damage
 from wal.errors import Corrupt, LogClosed, LogFull, LogPoisoned, Unreadable, WalError
 from wal.files import read_file
 from wal.folder import LogFolder
@@ -324,7 +325,7 @@ class History:
             require(log.torn is None, "a clean stop leaves nothing torn", log.torn)
         self._is_sealed = False
         for damage in damages:
-            record(LogFolder(self.files, DIRECTORY), damage)
+            wal.damage.append(LogFolder(self.files, DIRECTORY), damage)
         self._check_found(found)
         self._check_missing({block.header.sequence for block in found if block.header.records}, log)
         self.idle = [Events(block.start, block.end, 0, b"") for block in found if not block.header.records]

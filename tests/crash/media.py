@@ -8,10 +8,11 @@ from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
+import wal.damage
 from tests.crash.history import DIRECTORY, History
 from tests.crash.simulated_storage import SECTOR
 from tests.crash.violation import require
-from wal.damage import FILE_NAME, Damage, Kind, record
+from wal.damage import FILE_NAME, Damage, Kind
 from wal.errors import Corrupt
 from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position, SegmentName, decode_header
@@ -72,7 +73,7 @@ def lose_a_segment(history: History) -> None:
         history.files.replace(_path(name), file)
         return
     end = Position(following.number, HEADER_BYTES, following.sequence)
-    record(
+    wal.damage.append(
         LogFolder(history.files, DIRECTORY),
         Damage(Kind.MISSING, Position(name.number, 0, name.sequence), end, "no file"),
     )

@@ -7,12 +7,13 @@ from random import Random
 
 import pytest
 
+import wal.damage
 from tests.crash.history import DIRECTORY
 from tests.crash.simulated_disk import Fault, PowerCut, SimulatedFiles
 from tests.crash.simulated_storage import Disk
 from wal import damage
 from wal.cursor import Cursor
-from wal.damage import Damage, Kind, record
+from wal.damage import Damage, Kind
 from wal.errors import Broken, Corrupt, LogFull
 from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position, SegmentName
@@ -268,7 +269,7 @@ def _lost(log: Log) -> set[int]:
 def _record_all(log: Log) -> None:
     for step in _steps(log):
         if isinstance(step, Damage):
-            record(log.folder, step)
+            wal.damage.append(log.folder, step)
 
 
 def _drop(log: Log) -> list[SegmentName]:
@@ -287,7 +288,7 @@ def _give_up(files: SimulatedFiles, number: int) -> None:
     start = Position(number, 0, _segment(files, number).sequence)
     files.unlink(f"{DIRECTORY}/{_segment(files, number)}")
     files.sync_directory(DIRECTORY)
-    record(
+    wal.damage.append(
         LogFolder(files, DIRECTORY),
         Damage(Kind.MISSING, start, Position(number + 1, HEADER_BYTES, following.sequence), "gone"),
     )

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import wal.damage
 from tests.wal.faulty_files import FaultyFiles
 from tests.wal.logs import FILES, Clock, crash_image, damage, events, line, lines, read_blocks, segments
 from wal.cursor import Cursor
-from wal.damage import Damage, Kind, account, record
+from wal.damage import Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt, Unreadable
 from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position, SegmentName
@@ -251,12 +252,12 @@ def _assert_loses(directory: str, expected: list[int], kind: str = "corrupt") ->
         log.commit(line(99), 1)
     Log(directory).close()
     assert events(directory) == [*expected, 99]
-    lines_ = account(LogFolder(FILES, directory))
-    assert sum(line_["lost"] for line_ in lines_) == expected.count(0)
-    assert {line_["kind"] for line_ in lines_} == {kind}
-    for line_ in lines_:
-        copy, segment = Path(line_["kept_at"]).read_bytes(), kept[line_["seg"] - 1]
-        assert copy == segment[line_["from"]["off"] : line_["to"]["off"]]
+    entries = read_ledger(LogFolder(FILES, directory)).entries
+    assert sum(entry.lost for entry in entries) == expected.count(0)
+    assert {entry.kind for entry in entries} == {kind}
+    for entry in entries:
+        copy, segment = Path(str(entry.kept_at)).read_bytes(), kept[entry.start.segment - 1]
+        assert copy == segment[entry.start.offset : entry.end.offset]
 
 
 @pytest.mark.parametrize("place", [0, 40, 137, 147, HEADER_BYTES, HEADER_BYTES + 3])
@@ -288,7 +289,7 @@ def test_two_damaged_blocks_apart_are_two_places_on_the_account(crashed: str) ->
     for at in (1, 3):
         damage(_last(crashed), HEADER_BYTES + at * (HEADER_BYTES + len(line(6))) + 150)
     _assert_loses(crashed, [1, 2, 3, 4, 5, 6, 0, 8, 0])
-    assert len(account(LogFolder(FILES, crashed))) == 2
+    assert len(read_ledger(LogFolder(FILES, crashed)).entries) == 2
 
 
 def test_a_proof_is_found_wherever_it_stands_in_a_long_tail(tmp_path: Path) -> None:
@@ -377,7 +378,7 @@ def test_a_missing_segment_halts_until_its_loss_is_on_the_account(crashed: str) 
     segments(crashed)[1].unlink()
     _assert_halts(crashed, "expected segment 2, found no such file; restore it, or see `wal repair`")
     gap = Damage(Kind.MISSING, Position(2, 0, 3), Position(3, HEADER_BYTES, 6), "no such file")
-    record(LogFolder(FILES, crashed), gap)
+    wal.damage.append(LogFolder(FILES, crashed), gap)
     Log(crashed).close()
     assert events(crashed) == [1, 2, 0, 0, 0]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.wal.logs import FILES, Clock, damage, events, line, read_blocks, segments
-from wal.damage import account
+from wal.damage import read_ledger
 from wal.errors import Corrupt, ForeignLog, Unreadable
 from wal.files import Files
 from wal.folder import LogFolder
@@ -62,7 +62,7 @@ def test_a_start_on_a_bad_sector_cuts_nothing_off(log_of_two: str) -> None:
     with pytest.raises(Unreadable):
         recover(LogFolder(BadSector(block.header.offset + 3), log_of_two, LogFolder(FILES, log_of_two).log_id))
     assert last.read_bytes() == before
-    assert account(LogFolder(FILES, log_of_two)) == []
+    assert read_ledger(LogFolder(FILES, log_of_two)).entries == ()
 
 
 def test_a_segment_of_another_log_hides_nothing_of_the_one_before_it(log_of_two: str, tmp_path: Path) -> None:

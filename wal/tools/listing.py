@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from wal.cursor import Cursor
-from wal.damage import Damage, Kind, account, missing_segments
+from wal.damage import Damage, Kind, read_ledger
 from wal.errors import Corrupt, MissingSegment
 from wal.folder import LogFolder
 from wal.format import Position, SegmentName
@@ -33,8 +33,8 @@ def listing(folder: LogFolder) -> Iterator[str]:
         yield from _gap(folder, name, behind)
     for consumer in folder.consumers():
         yield f"  cursor {consumer}: {_cursor(folder, consumer, end)}"
-    if lines := account(folder):
-        yield f"  damage.ndjson: {len(lines)} places, {sum(line['lost'] for line in lines)} events lost"
+    if entries := read_ledger(folder).entries:
+        yield f"  damage.ndjson: {len(entries)} places, {sum(entry.lost for entry in entries)} events lost"
 
 
 class Lag(NamedTuple):
@@ -99,7 +99,7 @@ def opened(folder: LogFolder, name: SegmentName) -> int | None:
 
 def _row(folder: LogFolder, name: SegmentName, end: Position, last: int | None, state: str) -> str:
     length = os.path.getsize(folder.segment_file(name))
-    if any(line["seg"] == name.number for line in account(folder)):
+    if any(entry.start.segment == name.number for entry in read_ledger(folder).entries):
         state = "damaged"
     elif state == "closed" and end.offset < length:
         state = "torn"
@@ -108,7 +108,7 @@ def _row(folder: LogFolder, name: SegmentName, end: Position, last: int | None, 
 
 
 def _gap(folder: LogFolder, name: SegmentName, behind: SegmentName | None) -> Iterator[str]:
-    known = missing_segments(folder)
+    known = read_ledger(folder).missing_segments
     for number in range(name.number + 1, behind.number if behind else 0):
         yield f"  {number:>10} missing{', and on the account of damage' if number in known else ''}"
 

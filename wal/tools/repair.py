@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
+from wal import damage
 from wal.cursor import Cursor
-from wal.damage import Damage, Kind, account, record, unaccounted
+from wal.damage import Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt, MissingSegment
 from wal.folder import CURSORS, LogFolder
 from wal.format import Position, SegmentName
@@ -75,13 +76,12 @@ def _missing(folder: LogFolder, names: list[SegmentName], cursors: list[Cursor])
             sequence = end_of(folder, before[-1])[0].sequence
         else:
             sequence = min(cursor.acked.sequence for cursor in cursors)
-        damage = Damage(Kind.MISSING, Position(number, 0, sequence), end, "no such file")
-        yield _accounting(folder, damage)
+        yield _accounting(folder, Damage(Kind.MISSING, Position(number, 0, sequence), end, "no such file"))
 
 
 def _sealed(folder: LogFolder, names: list[SegmentName]) -> Iterator[Step]:
     """Damage of sealed segments that is not on the account yet."""
-    known = account(folder)
+    ledger = read_ledger(folder)
     for step in read_on(Reader(folder, names[0].start)):
         if not isinstance(step, Finding):
             continue
@@ -89,21 +89,21 @@ def _sealed(folder: LogFolder, names: list[SegmentName]) -> Iterator[Step]:
             raise Broken(
                 step.path, 0, "a log whose segments follow one another", f"{step.message}; move this log aside"
             )
-        damage = step.damage
-        if damage and damage.start.segment < names[-1].number and unaccounted(known, damage):
-            yield _accounting(folder, damage)
+        found = step.damage
+        if found and found.start.segment < names[-1].number and ledger.unrecorded(found):
+            yield _accounting(folder, found)
 
 
 def _last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> list[Step]:
     """What the next start would do anyway."""
     end, _, damages = scan_last(folder, name, cursors)
-    known = account(folder)
-    texts = [f"put on the account of damage: {damage}" for damage in damages if unaccounted(known, damage)]
+    ledger = read_ledger(folder)
+    texts = [f"put on the account of damage: {found}" for found in damages if ledger.unrecorded(found)]
     size = os.path.getsize(folder.segment_file(name))
     if end.offset < size:
         texts.append(f"move {size - end.offset} bytes behind byte {end.offset} of {name} to quarantine")
     return [Step("; ".join(texts), partial(recover, folder))] if texts else []
 
 
-def _accounting(folder: LogFolder, damage: Damage) -> Step:
-    return Step(f"put on the account of damage: {damage}", partial(record, folder, damage))
+def _accounting(folder: LogFolder, found: Damage) -> Step:
+    return Step(f"put on the account of damage: {found}", partial(damage.append, folder, found))

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from wal.damage import FILE_NAME, Damage, Kind, account, unaccounted
+from wal.damage import FILE_NAME, Damage, Ledger, read_ledger
 from wal.errors import Broken, Corrupt, ForeignLog, MissingSegment, WalError
 from wal.folder import LogFolder
 from wal.format import Position, SegmentName
@@ -98,16 +98,16 @@ def read_on(reader: Reader) -> Iterator[Finding | Block]:
 
 
 def _finding(folder: LogFolder, damage: Damage) -> Finding:
-    is_accounted = not unaccounted(_accounted(folder), damage)
+    is_accounted = not _ledger(folder).unrecorded(damage)
     return Finding(str(damage.kind), folder.path, str(damage), damage.lost, damage, is_accounted)
 
 
-def _accounted(folder: LogFolder) -> list[dict[str, Any]]:
-    """The lines of damage.ndjson; none where it can't be read, which is a finding and hides nothing of the segments."""
+def _ledger(folder: LogFolder) -> Ledger:
+    """The ledger, or an empty one if it is broken: that is a finding of its own, and must hide none in the segments."""
     try:
-        return account(folder)
+        return read_ledger(folder)
     except Broken:
-        return []
+        return Ledger()
 
 
 def _added(total: Summary, block: Block) -> Summary:
@@ -127,13 +127,13 @@ def _torn(folder: LogFolder, end: Position, last: SegmentName) -> Iterator[Findi
 
 def _account(folder: LogFolder) -> Iterator[Finding]:
     try:
-        account(folder)
+        read_ledger(folder)
     except Broken as fault:
         yield Finding("account", folder.file(FILE_NAME), str(fault))
 
 
 def _cursors(folder: LogFolder, names: list[SegmentName]) -> Iterator[Finding]:
-    missing = {line["seg"] for line in _accounted(folder) if line["kind"] == Kind.MISSING}
+    missing = _ledger(folder).missing_segments
     for consumer in folder.consumers():
         path = folder.cursor_file(consumer)
         try:

@@ -18,7 +18,7 @@ from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
 from wal.committer import Committer
 from wal.cursor import Cursor, Intent
-from wal.damage import account
+from wal.damage import Kind, read_ledger
 from wal.errors import Broken
 from wal.files import Files
 from wal.folder import LogFolder
@@ -488,8 +488,8 @@ def test_a_damaged_block_is_accounted_for_and_the_rest_is_shipped(
         return _numbers(sink.arrived)
 
     assert asyncio.run(ship()) == [2, 3]
-    (line,) = account(LogFolder(Files(), str(tmp_path)))
-    assert (line["kind"], line["lost"], line["from"]["seq"]) == ("corrupt", 1, 1)
+    (entry,) = read_ledger(LogFolder(Files(), str(tmp_path))).entries
+    assert (entry.kind, entry.lost, entry.start.sequence) == (Kind.CORRUPT, 1, 1)
 
 
 @pytest.mark.parametrize(("damaged", "left"), [([0], [2, 3]), ([1], [1, 3]), ([0, 2], [2]), ([0, 1, 2], [])])
@@ -508,7 +508,8 @@ def test_an_intent_goes_on_with_what_damage_has_left_of_it(tmp_path: Path, damag
     first, second = asyncio.run(ship())
     assert _numbers(second) == left
     assert [batch.token for batch in second] == [batch.token for batch in first][: len(second)]
-    assert [line["from"]["seq"] for line in account(LogFolder(Files(), str(tmp_path)))] == [at + 1 for at in damaged]
+    entries = read_ledger(LogFolder(Files(), str(tmp_path))).entries
+    assert [entry.start.sequence for entry in entries] == [at + 1 for at in damaged]
 
 
 class FullOnce(Files):

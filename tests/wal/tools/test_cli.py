@@ -13,11 +13,12 @@ from typing import Final
 
 import pytest
 
+import wal.damage
 from tests.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
 from tests.wal.logs import FILES, Clock, damage, events, line, lines, segments
 from wal.cursor import Cursor
-from wal.damage import Damage, Kind, account, record
+from wal.damage import Damage, Kind, read_ledger
 from wal.errors import MissingSegment
 from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
@@ -288,7 +289,9 @@ def test_ls_prints_segments_cursors_and_damage(log: Log, directory: str) -> None
     LogFolder(FILES, directory).save_cursor("other", Cursor(log.end))
     LogFolder(FILES, directory).save_cursor("third", Cursor(log.end))
     damage(Path(directory, "cursors/third.json"), 30)
-    record(LogFolder(FILES, directory), Damage(Kind.CORRUPT, Position(1, 148, 1), Position(1, 200, 2), "a test"))
+    wal.damage.append(
+        LogFolder(FILES, directory), Damage(Kind.CORRUPT, Position(1, 148, 1), Position(1, 200, 2), "a test")
+    )
     first, second = (path.stat().st_size for path in segments(directory))
     title, names, *rows = _printed("ls", directory).splitlines()
     assert title == f"{directory}  log {log.log_id.decode()}  held by a writer"
@@ -588,7 +591,7 @@ def test_repair_makes_a_log_open_again(damaged: str) -> None:
         Log(damaged)
     Path(damaged, "log.json").unlink()
     _printed("repair", "--apply", damaged)
-    assert [each["lost"] for each in account(LogFolder(FILES, damaged))] == [1, 3]
+    assert [entry.lost for entry in read_ledger(LogFolder(FILES, damaged)).entries] == [1, 3]
     with closing(Log(damaged)) as log:
         log.commit(line(7), 1)
     assert events(damaged) == [0, 0, 0, 4, 0, 6, 7]
