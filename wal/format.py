@@ -9,6 +9,8 @@ from typing import Final, NamedTuple, Self
 
 import google_crc32c
 
+from wal.errors import RecordTooLarge
+
 HEADER_BYTES: Final = 148
 MAX_LINE_BYTES: Final = 1 << 20
 MAX_BLOCK_BYTES: Final = 8 << 20
@@ -45,6 +47,21 @@ _NAME: Final = re.compile(r"seg-(\d{10})-(\d{16})\.ndjson")
 def count_lines(payload: bytes) -> int:
     """How many LFs there are, in a sixth of the time of `bytes.count` where lines are long."""
     return len(payload) - len(payload.replace(b"\n", b""))
+
+
+def check_lines(lines: bytes, records: int, length: int) -> None:
+    """Raise RecordTooLarge for `length` bytes over the limits, and ValueError unless they are `records` JSON lines.
+
+    Only the number of lines and both ends of the bytes are compared: the ends of inner lines would cost 0.5 us a line.
+    """
+    if length > MAX_LINE_BYTES:
+        if length > MAX_BLOCK_BYTES:
+            raise RecordTooLarge(f"{length} bytes in one append, the limit is {MAX_BLOCK_BYTES}")
+        if max(map(len, lines.split(b"\n"))) >= MAX_LINE_BYTES:
+            raise RecordTooLarge(f"a line is over the limit of {MAX_LINE_BYTES} bytes")
+    are_counted = lines.find(b"\n") == length - 1 if records == 1 else count_lines(lines) == records
+    if not are_counted or lines[:1] != b"{" or lines[-2:] != b"}\n":
+        raise ValueError(f"not {records} lines of a JSON object each: {lines[:60]!r}")
 
 
 class Header(NamedTuple):
