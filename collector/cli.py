@@ -23,7 +23,7 @@ from collector.server import serve
 from collector.shard import retention_warning
 from collector.sink_cli import add_drop, add_replay, drop_sink, list_sinks, replay_to_sink
 from wal.errors import LogLocked, WalError
-from wal.tools.cli import add_selection, count_argument, selection_of
+from wal.tools.arguments import add_selection, count_argument, selection_of
 from wal.tools.select import Selection
 from wal.tools.terminal import harmless, prepare_stdout
 

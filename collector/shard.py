@@ -19,8 +19,9 @@ from wal.files import Files
 from wal.folder import LogFolder
 from wal.format import Position
 from wal.log import Log, now_ms
+from wal.page_cache import leave_memory
 from wal.room import Shortage, shortage_of
-from wal.sealed import drop_segments, leave_memory
+from wal.sealed import drop_segments
 
 _RETENTION_SECONDS: Final = 60
 _ROOM_SECONDS: Final = 0.25

@@ -11,7 +11,7 @@ from collector.config import Settings
 from collector.replay import Replay, Report, replay, sink_named
 from collector.sinks import Status, drop, statuses
 from wal.log import now_ms
-from wal.tools.cli import TIME_HELP, add_conditions, time_argument
+from wal.tools.arguments import TIME_HELP, add_conditions, time_argument
 from wal.tools.select import Selection
 from wal.tools.terminal import harmless, prepare_stdout
 

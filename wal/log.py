@@ -18,7 +18,7 @@ from wal.format import MAX_BLOCK_BYTES, Position, SegmentName
 from wal.identity import ensure_log_id
 from wal.recovery import TornTail, recover
 from wal.room import Shortage, pressure, refusal, shortage_of, warning
-from wal.segment import SegmentWriter
+from wal.segment_writer import SegmentWriter
 
 SEGMENT_BYTES: Final = 64 << 20
 SEGMENT_SECONDS: Final = 60

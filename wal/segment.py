@@ -1,10 +1,8 @@
-"""One segment file: its name, its writer, and the one decoder of blocks that recovery and the reader share."""
+"""One segment file as it is read: the one decoder of blocks that recovery and the reader share."""
 
-import contextlib
 from typing import Final, NamedTuple
 
 from wal.errors import Broken, Corrupt, ForeignLog, Unreadable
-from wal.files import named, write_all
 from wal.folder import LogFolder
 from wal.format import (
     BLOCK_KIND,
@@ -14,16 +12,12 @@ from wal.format import (
     Header,
     Position,
     SegmentName,
-    crc32c,
     decode_header,
-    encode_header,
     payload_fault,
 )
 
-_RESERVE_BYTES: Final = 16 << 20
 _READ_BYTES: Final = 256 << 10
 _SHOWN_BYTES: Final = 24
-_SYMLINK: Final = "current.ndjson"
 
 
 class Block(NamedTuple):
@@ -42,108 +36,6 @@ class Block(NamedTuple):
         """The place behind this block."""
         header = self.header
         return Position(header.segment, header.end, header.sequence + header.records)
-
-
-class SegmentWriter:
-    """The file that is being appended to. Every byte below `offset` is fsynced."""
-
-    def __init__(
-        self,
-        folder: LogFolder,
-        name: SegmentName,
-        *,
-        predecessor_end: int,
-        previous: int,
-        timestamp_ms: int,
-    ) -> None:
-        """Create the segment whole, and point `current.ndjson` at it. Raises OSError while there is no such segment.
-
-        It is durable once the caller has synced the directory.
-        """
-        self.name = name
-        self.sequence = name.sequence
-        self.offset = HEADER_BYTES
-        self._files = folder.files
-        self._log_id = folder.log_id
-        self._reserved = 0
-        self._written = (0, 0)
-        self._written_crc = 0
-        header, self.previous = encode_header(
-            SEGMENT_KIND,
-            folder.log_id,
-            Position(name.number, 0, name.sequence),
-            records=0,
-            length=0,
-            durable=predecessor_end,
-            timestamp_ms=timestamp_ms,
-            previous=previous,
-            payload_crc=crc32c(b""),
-        )
-        path = folder.segment_file(name)
-        self._descriptor = self._files.create(f"{path}.tmp")
-        try:
-            with named(path):
-                write_all(self._files, self._descriptor, [header])
-                self._files.sync_all(self._descriptor)
-            self._files.rename(f"{path}.tmp", path)
-        except BaseException:
-            self._files.close(self._descriptor)
-            raise
-        with contextlib.suppress(OSError):  # a convenience for operators, which the next rotation sets again
-            _point_at(folder, name)
-
-    @property
-    def end(self) -> Position:
-        """The place of the next block."""
-        return Position(self.name.number, self.offset, self.sequence)
-
-    def reserve(self, length: int) -> None:
-        """Hold room for a block with `length` bytes of payload. Raises OSError; nothing is written then."""
-        need = self.offset + HEADER_BYTES + length
-        if need > self._reserved:
-            try:
-                self._reserve_to(need + _RESERVE_BYTES)
-            except OSError:
-                self._reserve_to(need)  # near the end of the disk every block is worth its try
-
-    def _reserve_to(self, goal: int) -> None:
-        self._files.reserve(self._descriptor, self._reserved, goal - self._reserved)
-        self._reserved = goal
-
-    def write(self, payload: bytes, records: int, timestamp_ms: int) -> None:
-        """Write a block. Raises OSError; the segment is then to be left, as a part of the block may stand in it."""
-        header, self._written_crc = encode_header(
-            BLOCK_KIND,
-            self._log_id,
-            self.end,
-            records=records,
-            length=len(payload),
-            durable=self.offset,
-            timestamp_ms=timestamp_ms,
-            previous=self.previous,
-            payload_crc=crc32c(payload),
-        )
-        self._written = (HEADER_BYTES + len(payload), records)
-        write_all(self._files, self._descriptor, [header, payload])
-
-    def sync(self) -> None:
-        """Make the block that was written durable, and move on behind it. Raises OSError: nothing is known then."""
-        self._files.sync(self._descriptor)
-        length, records = self._written
-        self.offset += length
-        self.sequence += records
-        self.previous = self._written_crc
-        self._written = (0, 0)
-
-    def seal(self) -> None:
-        """Sync what is there, and give the rest of the reservation back if that can be done. Raises OSError."""
-        self._files.sync(self._descriptor)
-        with contextlib.suppress(OSError):  # room that stays reserved costs no event
-            self._files.truncate(self._descriptor, self._files.size(self._descriptor))
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._files.close(self._descriptor)
 
 
 class SegmentReader:
@@ -237,14 +129,6 @@ class SegmentReader:
             self._buffer = self.raw(offset, max(length, _READ_BYTES))
             self._buffer_offset, start = offset, 0
         return self._buffer[start : start + length]
-
-
-def _point_at(folder: LogFolder, name: SegmentName) -> None:
-    files, temporary = folder.files, folder.file(f"{_SYMLINK}.tmp")
-    if f"{_SYMLINK}.tmp" in files.names(folder.path):
-        files.unlink(temporary)
-    files.symlink(str(name), temporary)
-    files.rename(temporary, folder.file(_SYMLINK))
 
 
 def _shown(line: bytes) -> str:

@@ -22,9 +22,10 @@ from wal.files import read_file
 from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log
+from wal.page_cache import leave_memory
 from wal.reader import Reader, read_all
 from wal.room import Shortage
-from wal.sealed import drop_segments, leave_memory
+from wal.sealed import drop_segments
 from wal.segment import Block
 
 DIRECTORY = "/data/log/00"

@@ -24,7 +24,8 @@ from wal.errors import LogPoisoned, WalError
 from wal.files import Files
 from wal.format import Position
 from wal.log import Log
-from wal.sealed import drop_segments, leave_memory
+from wal.page_cache import leave_memory
+from wal.sealed import drop_segments
 
 FINISHED: Final = 0
 POISONED: Final = 4

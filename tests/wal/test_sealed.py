@@ -14,8 +14,9 @@ from wal.errors import Corrupt
 from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log, now_ms
+from wal.page_cache import leave_memory
 from wal.room import NO_SHORTAGE, Shortage
-from wal.sealed import drop_segments, leave_memory, steady_clock
+from wal.sealed import drop_segments, steady_clock
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from wal.format import (
     crc32c,
     encode_header,
 )
-from wal.segment import SegmentReader, SegmentWriter
+from wal.segment import SegmentReader
+from wal.segment_writer import SegmentWriter
 
 _ID = b"3f9c2a7100112233"
 _NAME = SegmentName(7, 41)

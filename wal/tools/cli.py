@@ -7,17 +7,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Final
 
 from wal.errors import WalError
 from wal.files import Files
 from wal.folder import LogFolder, find_logs
-from wal.log import now_ms
 from wal.segment import Block
+from wal.tools.arguments import add_selection, count_argument, selection_of
 from wal.tools.follow import Follower
 from wal.tools.listing import listing
 from wal.tools.repair import plan
-from wal.tools.select import Selection, parse_condition, parse_time
 from wal.tools.terminal import harmless, prepare_stdout
 from wal.tools.verify import Finding, Summary, verify
 
@@ -41,7 +40,6 @@ An event that is not a JSON object is not chosen by --where, has empty columns w
 {_EXIT_CODES}"""
 
 Run = Callable[[argparse.Namespace], int]
-T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,59 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     mend = command("repair", _repair, "say what would make a damaged log open again, or do it", "--apply data/log/00")
     mend.add_argument("--apply", action="store_true", help="do it; without this nothing is changed")
     return parser
-
-
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Arguments that choose lines of a log, for `selection_of`."""
-    parser.add_argument(
-        "--since", type=time_argument, default=0, metavar="T", help=f"committed at T or later: {TIME_HELP}"
-    )
-    parser.add_argument("--until", type=time_argument, default=10**13, metavar="T", help="committed before T")
-    parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="from sequence N of each log on")
-    add_conditions(parser)
-
-
-def add_conditions(parser: argparse.ArgumentParser) -> None:
-    """An argument that chooses lines by their values."""
-    parser.add_argument(
-        "--where",
-        type=_argument(parse_condition),
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        help="only events with this value; repeat it for more",
-    )
-
-
-def selection_of(options: argparse.Namespace, fields: Sequence[str] = ()) -> Selection:
-    """What the arguments of `add_selection` ask for."""
-    return Selection(options.since, options.until, options.from_seq, tuple(options.where), tuple(fields))
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError(f"{text!r} is no number of events")
-    return min(int(text), sys.maxsize)
-
-
-def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser of one argument whose own words reach the user."""
-
-    def checked(text: str) -> T:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return checked
-
-
-TIME_HELP: Final = "2026-01-31T03:00Z (UTC without an offset), Unix ms, 10m or '10m ago'"
-"""The forms of a time, for a help text."""
-count_argument: Final = _argument(_count)
-"""The type of a number of events."""
-time_argument: Final = _argument(lambda text: parse_time(text, now_ms()))
-"""The type of a time, to Unix ms."""
 
 
 def _ls(options: argparse.Namespace) -> int:
