@@ -105,9 +105,9 @@ class Shard:
         due = loop.time() + _RETENTION_SECONDS
         while True:
             await asyncio.sleep(_ROOM_SECONDS)
-            if log.is_short or loop.time() >= due:
+            if log.room.is_short or loop.time() >= due:
                 due = loop.time() + _RETENTION_SECONDS
-                await asyncio.to_thread(drop, self._settings, log.folder, log.shortage)
+                await asyncio.to_thread(drop, self._settings, log.folder, log.room.shortage)
 
     async def _leave_memory_forever(self) -> None:
         log, left = self._log, Position(0, 0, 0)

@@ -122,7 +122,7 @@ class Committer:
     def fullness(self) -> float:
         """How close the next append is to being refused, from 0 to 1: by waiting bytes, a slow disk or a full one."""
         stalled = (self._loop.time() - self._started) / self._stall_seconds if self._in_flight is not None else 0.0
-        return max(self._waiting_bytes / _MAX_WAITING_BYTES, self.log.fullness, stalled)
+        return max(self._waiting_bytes / _MAX_WAITING_BYTES, self.log.room.pressure, stalled)
 
     async def wait_beyond(self, position: Position) -> None:
         """Return once `durable` is after `position`."""
@@ -204,7 +204,7 @@ class Committer:
             self._succeed(block)
         else:
             self._fail(block, fault)
-        if self.log.fullness > _NEARLY_FULL:
+        if self.log.room.pressure > _NEARLY_FULL:
             self._idle_timer.plan()
         if self.state is State.IDLE:
             self._dispatch()

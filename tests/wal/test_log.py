@@ -280,7 +280,7 @@ def test_a_want_of_file_descriptors_refuses_the_commit_and_no_later_one(
     assert events(log.folder.path) == [1]
     _commit(log, 2, 3)
     assert events(crash_image(log.folder.path)) == [1, 2, 3]
-    assert not log.is_short
+    assert not log.room.is_short
 
 
 def test_a_rotation_by_age_that_finds_no_descriptor_is_tried_again(log: Log, files: FaultyFiles, clock: Clock) -> None:
@@ -438,9 +438,9 @@ def test_fullness_is_the_bytes_that_must_stay_free_as_a_share_of_those_that_are(
     disk = SmallDisk()
     disk.free = free
     with closing(Log(directory, files=disk, clock=clock, monotonic=clock.monotonic, min_free_bytes=least)) as log:
-        assert log.fullness == pytest.approx(0)
+        assert log.room.pressure == pytest.approx(0)
         log.mark_idle()
-        assert log.fullness == pytest.approx(fullness)
+        assert log.room.pressure == pytest.approx(fullness)
 
 
 def test_room_is_found_again_though_nobody_commits(directory: str, clock: Clock) -> None:
@@ -452,7 +452,7 @@ def test_room_is_found_again_though_nobody_commits(directory: str, clock: Clock)
         disk.free = 5000
         clock.ms += 200
         log.mark_idle()
-        assert log.fullness == pytest.approx(0.1)
+        assert log.room.pressure == pytest.approx(0.1)
 
 
 def test_the_disk_is_asked_for_its_room_every_200_ms_and_not_at_each_commit(directory: str, clock: Clock) -> None:
@@ -484,8 +484,8 @@ def test_below_the_reserve_of_inodes_commits_are_refused_until_there_are_some(
         for number, (disk.inodes, share) in enumerate(((1024, 0.25), (512, 0.5), (511, 0.501), (256, 1)), 1):
             clock.ms += 200
             _commit(log, number)
-            assert log.fullness == pytest.approx(share, rel=0.001)
-            assert log.is_short == (disk.inodes < 512)
+            assert log.room.pressure == pytest.approx(share, rel=0.001)
+            assert log.room.is_short == (disk.inodes < 512)
         disk.inodes = 255
         clock.ms += 200
         with pytest.raises(LogFull, match="only 255 inodes are free, under the 256 that are kept"):
@@ -504,8 +504,8 @@ def test_a_disk_is_short_before_commits_are_refused(directory: str, clock: Clock
         for disk.free, missing in ((2 * least, 0), (2 * least - 1, 1), (least, least)):
             clock.ms += 200
             log.mark_idle()
-            assert log.is_short == (missing > 0)
-            assert log.shortage() == Shortage(bytes=missing)
+            assert log.room.is_short == (missing > 0)
+            assert log.room.shortage() == Shortage(bytes=missing)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -515,10 +515,10 @@ def test_a_refusal_that_the_disks_numbers_do_not_explain_is_a_shortage_of_one_se
     files.fail("write", number)
     with pytest.raises(LogFull):
         log.commit(line(0), 1)
-    assert log.is_short
-    assert log.shortage() == Shortage(bytes=1, files=1)
-    assert not log.is_short
-    assert log.shortage() == Shortage()
+    assert log.room.is_short
+    assert log.room.shortage() == Shortage(bytes=1, files=1)
+    assert not log.room.is_short
+    assert log.room.shortage() == Shortage()
 
 
 def test_each_time_that_room_gets_low_there_is_one_warning(
