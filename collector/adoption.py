@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from collector import config
 from collector.errors import BadSettings
-from collector.shard import Shard, drop, open_log
+from collector.shard import Shard, drop_delivered, open_log
 from collector.ship.shipper import Graveyard
 from wal.damage import Damage
 from wal.errors import LogLocked, WalError
@@ -135,7 +135,7 @@ def _sinks_behind(settings: config.Settings, folder: LogFolder) -> frozenset[str
         logger.warning("%s: this shard can't be looked at: %s", folder.path, error)
         return nothing
     try:
-        drop(settings, folder)
+        drop_delivered(settings, folder)
         return frozenset(each.name for each in settings.sink if _is_behind(folder, each.name))
     except (WalError, OSError) as error:
         logger.warning("%s: nobody holds this shard, and it can't be read: %s", folder.path, error)

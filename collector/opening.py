@@ -13,7 +13,7 @@ from collector.dead_letters import DeadLetters, HourlyBudget
 from collector.graveyard import SinkLetters
 from collector.notices import Notices
 from collector.secret import load_secret
-from collector.shard import Shard, drop, drop_from_free_shards, first_free, open_log
+from collector.shard import Shard, drop_delivered, drop_from_free_shards, first_free, open_log
 from wal.committer import Committer
 from wal.errors import NO_ROOM, PASSING, WalError, explain
 from wal.log import Log
@@ -116,7 +116,7 @@ class Opening:
         """Have delivered segments go, also those of the log that is open already."""
         drop_from_free_shards(self._settings)
         if self._log:
-            drop(self._settings, self._log.folder)
+            drop_delivered(self._settings, self._log.folder)
 
     def _tell(self, reason: str) -> None:
         if not self._is_told:

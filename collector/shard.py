@@ -19,7 +19,7 @@ from wal.files import Files
 from wal.folder import LogFolder
 from wal.format import Position
 from wal.log import Log, now_ms
-from wal.page_cache import leave_memory
+from wal.page_cache import evict_from_page_cache
 from wal.room import Shortage, shortage_of
 from wal.sealed import drop_segments
 
@@ -59,7 +59,7 @@ class Shard:
     def start(self) -> None:
         """Begin to ship, and to let go of what is delivered: at once in memory, by age and size on the disk."""
         self._tasks = [asyncio.create_task(supervised(shipper, self._end_worker)) for shipper in self._shippers]
-        self._tidying = [asyncio.create_task(self._drop_forever()), asyncio.create_task(self._leave_memory_forever())]
+        self._tidying = [asyncio.create_task(self._drop_forever()), asyncio.create_task(self._evict_forever())]
 
     async def ship_out(self) -> frozenset[str]:
         """Ship all that the sinks take, and let go of the shard; returns the names of the sinks that are not up.
@@ -107,16 +107,16 @@ class Shard:
             await asyncio.sleep(_ROOM_SECONDS)
             if log.room.is_short or loop.time() >= due:
                 due = loop.time() + _RETENTION_SECONDS
-                await asyncio.to_thread(drop, self._settings, log.folder, log.room.shortage)
+                await asyncio.to_thread(drop_delivered, self._settings, log.folder, log.room.shortage)
 
-    async def _leave_memory_forever(self) -> None:
+    async def _evict_forever(self) -> None:
         log, left = self._log, Position(0, 0, 0)
         while True:
             await asyncio.sleep(_MEMORY_SECONDS)
             passed = min([shipper.passed or left for shipper in self._shippers], default=left)
             if passed > left:
                 with _warned(f"{log.folder.path}: what is shipped stays in memory"):
-                    await asyncio.to_thread(leave_memory, log.folder, left, passed)
+                    await asyncio.to_thread(evict_from_page_cache, log.folder, left, passed)
                 left = passed
 
 
@@ -164,7 +164,7 @@ def ensure_cursors(settings: config.Settings, log: Log) -> None:
         log.folder.ensure_cursor(sink.name, first or log.end)
 
 
-def drop(
+def drop_delivered(
     settings: config.Settings,
     folder: LogFolder,
     shortage: Callable[[], Shortage] | None = None,
@@ -193,7 +193,7 @@ def drop_from_free_shards(settings: config.Settings) -> None:
                 continue  # to lock it would create a file there
             lock = folder.lock()
             try:
-                drop(settings, folder)
+                drop_delivered(settings, folder)
             finally:
                 files.close(lock)
 

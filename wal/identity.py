@@ -16,7 +16,7 @@ def ensure_log_id(folder: LogFolder) -> bytes:
     try:
         return folder.log_id
     except (FileNotFoundError, Corrupt) as fault:
-        log_id = told_by_segments(folder)
+        log_id = id_in_segments(folder)
         if log_id is None:
             if folder.segments():
                 raise Corrupt(
@@ -30,7 +30,7 @@ def ensure_log_id(folder: LogFolder) -> bytes:
     return log_id
 
 
-def told_by_segments(folder: LogFolder) -> bytes | None:
+def id_in_segments(folder: LogFolder) -> bytes | None:
     """The id that all whole segment headers agree on; None if they do not, or there is none."""
     found = set()
     for name in folder.segments():

@@ -10,7 +10,7 @@ _UNIT_BYTES: Final = 2 << 20
 """Where a range of bytes that leave memory begins: the system keeps files in pieces of up to so many, as a whole."""
 
 
-def leave_memory(folder: LogFolder, start: Position, end: Position) -> None:
+def evict_from_page_cache(folder: LogFolder, start: Position, end: Position) -> None:
     """Have the system drop the pages of what is durable from `start` to `end`, since nobody is about to read it.
 
     The pages of a busy log would push out all others. They are the next blocks' own then; fresh ones cost a block two

@@ -32,8 +32,8 @@ NO_SHORTAGE: Final = Shortage()
 
 def shortage_of(room: Room, min_free_bytes: int) -> Shortage:
     """How much is missing; zeros where nothing is."""
-    wanted = max(_AHEAD * min_free_bytes, _LEAST_BYTES)
-    return Shortage(max(0, wanted - room.bytes), max(0, _AHEAD * _reserved_inodes(room) - room.inodes))
+    goal = max(_AHEAD * min_free_bytes, _LEAST_BYTES)
+    return Shortage(max(0, goal - room.bytes), max(0, _AHEAD * _reserved_inodes(room) - room.inodes))
 
 
 def pressure(room: Room, min_free_bytes: int) -> float:

@@ -215,7 +215,7 @@ class Shipper:
             raise
         except Exception as error:
             logger.exception("sink %s", self.name)
-            raise SinkError(f"an unforeseen error, see the program's log: {error!r}") from error
+            raise SinkError(f"an unforeseen error, see the process log: {error!r}") from error
 
     async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The one retry loop. A refusal is an answer too: the sink is up."""

@@ -100,7 +100,7 @@ class Source:
             for step in read_all(reader, intent.last):
                 if isinstance(step, Damage):
                     is_damaged = True
-                    await self._account(step)
+                    await self._record_damage(step)
                 elif step.header.records:
                     cut.add(step)
         finally:
@@ -152,7 +152,7 @@ class Source:
         while cut.length < self._flush_bytes:
             block = reader.next(self._committer.durable)
             if isinstance(block, Damage):
-                await self._account(block)
+                await self._record_damage(block)
             elif block is not None:
                 if block.header.records:
                     due = due if cut.blocks else self._now() + self._flush_seconds
@@ -175,7 +175,7 @@ class Source:
         else:
             await _first_of(min(seconds, _LINGER_SECONDS), self._draining.wait())
 
-    async def _account(self, found: Damage) -> None:
+    async def _record_damage(self, found: Damage) -> None:
         log = self._log
         logger.error("%s: %s; see damage.ndjson there", log.folder.path, found)
         await asyncio.to_thread(damage.append, log.folder, found)

@@ -22,7 +22,7 @@ from wal.files import read_file
 from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log
-from wal.page_cache import leave_memory
+from wal.page_cache import evict_from_page_cache
 from wal.reader import Reader, read_all
 from wal.room import Shortage
 from wal.sealed import drop_segments
@@ -129,7 +129,7 @@ class History:
         consumer = self.random.choice(self.consumers)
         try:
             consumer.ship(self.running, self._check_may_be_delivered, most=self.random.choice((1, 3, None)))
-            leave_memory(self.running.folder, Position(0, 0, 0), self.running.end)
+            evict_from_page_cache(self.running.folder, Position(0, 0, 0), self.running.end)
         except (OSError, Unreadable):
             self.heal()
 

@@ -24,7 +24,7 @@ from wal.errors import LogPoisoned, WalError
 from wal.files import Files
 from wal.format import Position
 from wal.log import Log
-from wal.page_cache import leave_memory
+from wal.page_cache import evict_from_page_cache
 from wal.sealed import drop_segments
 
 FINISHED: Final = 0
@@ -132,7 +132,7 @@ class Events:
         _report(f"delivered {number}")
         try:
             log.folder.save_cursor(CONSUMER, Cursor(place))
-            leave_memory(log.folder, Position(0, 0, 0), place)
+            evict_from_page_cache(log.folder, Position(0, 0, 0), place)
             drop_segments(log.folder, expected=[CONSUMER], keep_ms=0, keep_bytes=0)
         except (WalError, OSError) as error:
             _report(f"undelivered {error!r}")

@@ -14,7 +14,7 @@ from wal.errors import Corrupt
 from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log, now_ms
-from wal.page_cache import leave_memory
+from wal.page_cache import evict_from_page_cache
 from wal.room import NO_SHORTAGE, Shortage
 from wal.sealed import drop_segments, steady_clock
 
@@ -90,7 +90,7 @@ def test_a_range_leaves_memory(
     log: Log, start: tuple[int, int], end: tuple[int, int], forgotten: list[tuple[int, int, int]]
 ) -> None:
     files = _Forgetting()
-    leave_memory(LogFolder(files, log.folder.path), Position(*start, 0), Position(*end, 0))
+    evict_from_page_cache(LogFolder(files, log.folder.path), Position(*start, 0), Position(*end, 0))
     assert files.forgotten == forgotten
     assert events(log.folder.path) == [1, 2, 3, 4, 5]
 
@@ -103,7 +103,7 @@ def test_a_segment_that_retention_takes_meanwhile_is_no_fault(log: Log) -> None:
 
     _save(log, "file", 3)
     files = Overtaken()
-    leave_memory(LogFolder(files, log.folder.path), Position(1, 0, 0), Position(3, 148, 0))
+    evict_from_page_cache(LogFolder(files, log.folder.path), Position(1, 0, 0), Position(3, 148, 0))
     assert files.forgotten == [(3, 0, 148)]
 
 

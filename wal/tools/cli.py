@@ -24,7 +24,7 @@ _FILES: Final = Files()
 _POLL_SECONDS: Final = 0.1
 _BAR_WIDTH: Final = 30
 _EXIT_CODES: Final = """\
-exit codes: 0 done, 1 damage that damage.ndjson does not account for, or a failure,
+exit codes: 0 done, 1 damage that is not recorded in damage.ndjson, or a failure,
 2 a wrong call, 130 Ctrl-C"""
 _EVENTS: Final = f"""\
 A PATH is names with dots between, looked up in the record and then in its event;
@@ -76,19 +76,21 @@ def _parser() -> argparse.ArgumentParser:
     command("ls", _ls, "list segments, cursors and damage", "data/log")
     cat = command("cat", _cat, "print events in order of time, a line each", "--where ea=click data/log", _EVENTS)
     tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log", _EVENTS)
-    for each in (cat, tail):
-        add_selection(each)
-        each.add_argument(
+    for printing in (cat, tail):
+        add_selection(printing)
+        printing.add_argument(
             "--field", action="append", default=[], metavar="PATH", help="print only this value; repeat it for more"
         )
-        each.add_argument("--raw", action="store_true", help="as stored on a terminal, too: not escaped, no colours")
+        printing.add_argument(
+            "--raw", action="store_true", help="as stored, even on a terminal: no escapes, no colours"
+        )
     cat.add_argument("-n", type=count_argument, metavar="N", help="at most N events")
     tail.add_argument("-n", type=count_argument, default=10, metavar="N", help="begin with the last N events (10)")
     tail.add_argument("-f", "--follow", action="store_true", help="go on with new events until Ctrl-C")
     check = command("verify", _verify, "read everything, and say what is damaged and where", "--json data/log")
     check.add_argument("--json", action="store_true", help="print one JSON object a line")
     check.add_argument(
-        "--strict", action="store_true", help="exit with 1 also for damage that damage.ndjson accounts for"
+        "--strict", action="store_true", help="exit with 1 also for damage that is recorded in damage.ndjson"
     )
     mend = command("repair", _repair, "say what would make a damaged log open again, or do it", "--apply data/log/00")
     mend.add_argument("--apply", action="store_true", help="do it; without this nothing is changed")
@@ -144,7 +146,7 @@ def _has_failed(folder: LogFolder, options: argparse.Namespace) -> bool:
 def _as_json(directory: str, result: Finding | Summary) -> str:
     if isinstance(result, Summary):
         return json.dumps({"type": "summary", "log": directory, **result._asdict()})
-    members = {"path": result.path, "lost": result.lost, "accounted": result.is_accounted, "message": result.message}
+    members = {"path": result.path, "lost": result.lost, "recorded": result.is_recorded, "message": result.message}
     return json.dumps({"type": result.kind, "log": directory, **members})
 
 

@@ -12,7 +12,7 @@ from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.format import Position
 from wal.reader import Reader
-from wal.tools.listing import opened
+from wal.tools.listing import opened_ms
 from wal.tools.select import Selection, coloured
 from wal.tools.terminal import decoded, harmless
 from wal.tools.verify import Finding, read_on
@@ -34,7 +34,7 @@ class Follower:
         self._is_terminal = sys.stdout.isatty() and not is_raw
         self._is_coloured = not os.environ.get("NO_COLOR")
         self._readers: dict[str, Reader] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._unreadable = 0
         self._first_unreadable = ""
 
@@ -44,23 +44,23 @@ class Follower:
             for _, _, line in heapq.merge(*(self._lines(at, folder) for at, folder in enumerate(self._logs()))):
                 yield line
         finally:
-            self._tell_unreadable()
+            self._report_unreadable()
 
-    def last_lines(self, wanted: int) -> list[bytes]:
+    def last_lines(self, count: int) -> list[bytes]:
         """The last lines of all logs, in order of time; going on from there is `new_lines`."""
         found: list[_Line] = []
         for at, folder in enumerate(self._logs()):
             lines: list[_Line] = []
             for name in reversed(folder.segments()):
                 reader = Reader(folder, name.start)
-                last = deque(self._read(reader, at, name.number), maxlen=wanted)
-                lines = [*last, *lines][-wanted:] if wanted else []
+                last = deque(self._read(reader, at, name.number), maxlen=count)
+                lines = [*last, *lines][-count:] if count else []
                 self._readers.setdefault(folder.path, reader)
-                if len(lines) == wanted:
+                if len(lines) == count:
                     break
             found += lines
-        self._tell_unreadable()
-        return [line for _, _, line in sorted(found, key=lambda line: line[:2])[-wanted:]] if wanted else []
+        self._report_unreadable()
+        return [line for _, _, line in sorted(found, key=lambda line: line[:2])[-count:]] if count else []
 
     def show(self, lines: Iterable[bytes]) -> None:
         """Print lines at once."""
@@ -94,16 +94,16 @@ class Follower:
         """The chosen lines from the reader's place on, up to the end of `segment` or of the log."""
         for step in read_on(reader):
             if isinstance(step, Finding):
-                self._tell(step)
+                self._report(step)
                 continue
             if segment is not None and step.header.segment != segment:
                 return
             for line in self._selection.lines(step, partial(self._count_unreadable, reader.folder.path)):
                 yield (step.header.timestamp_ms, at, line)
 
-    def _tell(self, finding: Finding) -> None:
-        if finding.message not in self._told:
-            self._told.add(finding.message)
+    def _report(self, finding: Finding) -> None:
+        if finding.message not in self._reported:
+            self._reported.add(finding.message)
             print(harmless(f"wal: {finding}"), file=sys.stderr)
         self.is_damaged = self.is_damaged or finding.is_new_damage
 
@@ -112,7 +112,7 @@ class Follower:
             self._first_unreadable = f"sequence {sequence} of {path}"
         self._unreadable += 1
 
-    def _tell_unreadable(self) -> None:
+    def _report_unreadable(self) -> None:
         if self._unreadable:
             text = f"wal: not JSON objects: {self._unreadable} events, the first is {self._first_unreadable}"
             print(harmless(f"{text}; --where leaves them out, --field prints empty columns"), file=sys.stderr)
@@ -123,8 +123,8 @@ def start_of_selection(folder: LogFolder, selection: Selection) -> Position | No
     """The first place that can hold what is asked for: segments that end before it are not read."""
     names = folder.segments()
     for name, behind in pairwise(names):
-        behind_opened = opened(folder, behind)
-        is_old = behind_opened is not None and behind_opened < selection.since_ms
+        next_opened_ms = opened_ms(folder, behind)
+        is_old = next_opened_ms is not None and next_opened_ms < selection.since_ms
         if not is_old and behind.sequence > selection.from_sequence:
             return name.start
     return names[-1].start if names else None

@@ -26,7 +26,7 @@ def listing(folder: LogFolder) -> Iterator[str]:
     for name, behind in zip_longest(names, names[1:]):
         state = "sealed" if behind else "active" if held else "closed"
         if behind and behind.number == name.number + 1:
-            end, last = behind.start, opened(folder, behind)
+            end, last = behind.start, opened_ms(folder, behind)
         else:
             end, last = end_of(folder, name)
         yield _row(folder, name, end, last, state)
@@ -86,7 +86,7 @@ def end_of(folder: LogFolder, name: SegmentName) -> tuple[Position, int | None]:
     return end, last
 
 
-def opened(folder: LogFolder, name: SegmentName) -> int | None:
+def opened_ms(folder: LogFolder, name: SegmentName) -> int | None:
     """When a segment was opened, in Unix ms; None if its header can't be read."""
     segment = SegmentReader(folder, name)
     try:
@@ -103,14 +103,14 @@ def _row(folder: LogFolder, name: SegmentName, end: Position, last: int | None, 
         state = "damaged"
     elif state == "closed" and end.offset < length:
         state = "torn"
-    times = f"{_time(opened(folder, name)):20}  {_time(last):20}"
+    times = f"{_time(opened_ms(folder, name)):20}  {_time(last):20}"
     return f"  {name.number:>10} {name.sequence:>16} {end.sequence - name.sequence:>10} {length:>12}  {times}  {state}"
 
 
 def _gap(folder: LogFolder, name: SegmentName, behind: SegmentName | None) -> Iterator[str]:
     known = read_ledger(folder).missing_segments
     for number in range(name.number + 1, behind.number if behind else 0):
-        yield f"  {number:>10} missing{', and on the account of damage' if number in known else ''}"
+        yield f"  {number:>10} missing{', and recorded in damage.ndjson' if number in known else ''}"
 
 
 def _cursor(folder: LogFolder, consumer: str, end: Position | None) -> str:

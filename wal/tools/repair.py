@@ -11,7 +11,7 @@ from wal.damage import Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt, MissingSegment
 from wal.folder import CURSORS, LogFolder
 from wal.format import Position, SegmentName
-from wal.identity import ensure_log_id, told_by_segments
+from wal.identity import ensure_log_id, id_in_segments
 from wal.reader import Reader
 from wal.recovery import load_cursors, missing_numbers, recover, scan_last
 from wal.tools.listing import end_of
@@ -55,7 +55,7 @@ def _identity(folder: LogFolder) -> tuple[bytes | None, list[Step]]:
     try:
         return folder.log_id, []
     except (Corrupt, FileNotFoundError):
-        log_id = told_by_segments(folder)
+        log_id = id_in_segments(folder)
         text = f"restore log.json with the id {log_id.decode()} of the segments" if log_id else "write a new log.json"
         return log_id, [Step(text, partial(ensure_log_id, folder))]
 
@@ -76,7 +76,7 @@ def _missing(folder: LogFolder, names: list[SegmentName], cursors: list[Cursor])
             sequence = end_of(folder, before[-1])[0].sequence
         else:
             sequence = min(cursor.acked.sequence for cursor in cursors)
-        yield _accounting(folder, Damage(Kind.MISSING, Position(number, 0, sequence), end, "no such file"))
+        yield _append(folder, Damage(Kind.MISSING, Position(number, 0, sequence), end, "no such file"))
 
 
 def _sealed(folder: LogFolder, names: list[SegmentName]) -> Iterator[Step]:
@@ -91,19 +91,19 @@ def _sealed(folder: LogFolder, names: list[SegmentName]) -> Iterator[Step]:
             )
         found = step.damage
         if found and found.start.segment < names[-1].number and ledger.unrecorded(found):
-            yield _accounting(folder, found)
+            yield _append(folder, found)
 
 
 def _last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> list[Step]:
     """What the next start would do anyway."""
     end, _, damages = scan_last(folder, name, cursors)
     ledger = read_ledger(folder)
-    texts = [f"put on the account of damage: {found}" for found in damages if ledger.unrecorded(found)]
+    texts = [f"append to damage.ndjson: {found}" for found in damages if ledger.unrecorded(found)]
     size = os.path.getsize(folder.segment_file(name))
     if end.offset < size:
         texts.append(f"move {size - end.offset} bytes behind byte {end.offset} of {name} to quarantine")
     return [Step("; ".join(texts), partial(recover, folder))] if texts else []
 
 
-def _accounting(folder: LogFolder, found: Damage) -> Step:
-    return Step(f"put on the account of damage: {found}", partial(damage.append, folder, found))
+def _append(folder: LogFolder, found: Damage) -> Step:
+    return Step(f"append to damage.ndjson: {found}", partial(damage.append, folder, found))

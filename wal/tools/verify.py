@@ -8,7 +8,7 @@ from wal.damage import FILE_NAME, Damage, Ledger, read_ledger
 from wal.errors import Broken, Corrupt, ForeignLog, MissingSegment, WalError
 from wal.folder import LogFolder
 from wal.format import Position, SegmentName
-from wal.identity import told_by_segments
+from wal.identity import id_in_segments
 from wal.reader import Reader, read_all
 from wal.segment import Block
 
@@ -18,7 +18,7 @@ _KINDS: Final = {MissingSegment: "missing", ForeignLog: "foreign"}
 class Finding(NamedTuple):
     """One thing that is wrong. `lost` counts events.
 
-    A torn tail is what a crash leaves, and no damage. `is_accounted` says that damage.ndjson has all of it already.
+    A torn tail is what a crash leaves, and no damage. `is_recorded` says that damage.ndjson has all of it already.
     """
 
     kind: str
@@ -26,12 +26,12 @@ class Finding(NamedTuple):
     message: str
     lost: int = 0
     damage: Damage | None = None
-    is_accounted: bool = False
+    is_recorded: bool = False
 
     @property
     def is_new_damage(self) -> bool:
         """Whether an operator has to act on it."""
-        return self.is_damage and not self.is_accounted
+        return self.is_damage and not self.is_recorded
 
     @property
     def is_damage(self) -> bool:
@@ -39,8 +39,8 @@ class Finding(NamedTuple):
         return self.kind != "torn"
 
     def __str__(self) -> str:
-        accounted = " (accounted for)" if self.is_accounted else ""
-        return f"{self.kind}{accounted}: {self.path}: {self.message}"
+        recorded = " (recorded)" if self.is_recorded else ""
+        return f"{self.kind}{recorded}: {self.path}: {self.message}"
 
 
 class Summary(NamedTuple):
@@ -56,13 +56,12 @@ def verify(folder: LogFolder, on_block: Callable[[Block], None] = lambda _: None
     """Every finding as it is made, and what was read at the end. Raises Unreadable, OSError."""
     held = folder.is_locked()
     try:
-        log_id = folder.log_id
+        log_id: bytes | None = folder.log_id
     except (Corrupt, FileNotFoundError) as fault:
         yield Finding("identity", folder.path, f"log.json: {fault}")
-        told = told_by_segments(folder)
-        if told is None:
-            return
-        log_id = told
+        log_id = id_in_segments(folder)
+    if log_id is None:
+        return
     folder = LogFolder(folder.files, folder.path, log_id)
     names = folder.segments()
     total = Summary(len(names), 0, 0, 0)
@@ -77,7 +76,7 @@ def verify(folder: LogFolder, on_block: Callable[[Block], None] = lambda _: None
         reader.close()
         if not held:
             yield from _torn(folder, reader.position, names[-1])
-    yield from _account(folder)
+    yield from _ledger_fault(folder)
     yield from _cursors(folder, names)
     yield total
 
@@ -98,8 +97,8 @@ def read_on(reader: Reader) -> Iterator[Finding | Block]:
 
 
 def _finding(folder: LogFolder, damage: Damage) -> Finding:
-    is_accounted = not _ledger(folder).unrecorded(damage)
-    return Finding(str(damage.kind), folder.path, str(damage), damage.lost, damage, is_accounted)
+    is_recorded = not _ledger(folder).unrecorded(damage)
+    return Finding(str(damage.kind), folder.path, str(damage), damage.lost, damage, is_recorded)
 
 
 def _ledger(folder: LogFolder) -> Ledger:
@@ -125,11 +124,11 @@ def _torn(folder: LogFolder, end: Position, last: SegmentName) -> Iterator[Findi
         yield Finding("torn", path, f"{left} bytes behind byte {end.offset}; the next start cuts them off")
 
 
-def _account(folder: LogFolder) -> Iterator[Finding]:
+def _ledger_fault(folder: LogFolder) -> Iterator[Finding]:
     try:
         read_ledger(folder)
     except Broken as fault:
-        yield Finding("account", folder.file(FILE_NAME), str(fault))
+        yield Finding("ledger", folder.file(FILE_NAME), str(fault))
 
 
 def _cursors(folder: LogFolder, names: list[SegmentName]) -> Iterator[Finding]:
@@ -143,4 +142,4 @@ def _cursors(folder: LogFolder, names: list[SegmentName]) -> Iterator[Finding]:
             continue
         if cursor and (segment := cursor.acked.segment) not in {name.number for name in names}:
             message = f"it is in segment {segment}, which is not there"
-            yield Finding("cursor", path, message, is_accounted=segment in missing)
+            yield Finding("cursor", path, message, is_recorded=segment in missing)

@@ -327,7 +327,7 @@ def test_ls_counts_the_events_of_a_segment_and_not_those_of_the_lost_one_after_i
     log.commit(line(6), 1)
     log.close()
     segments(directory)[1].unlink()
-    for _ in ("missing", "missing, and on the account of damage"):
+    for _ in ("missing", "missing, and recorded in damage.ndjson"):
         rows = [row.split() for row in _printed("ls", directory).splitlines()[2:5]]
         assert [(row[0], row[2]) for row in (rows[0], rows[2])] == [("1", "3"), ("3", "1")]
         assert rows[0][5] == "2023-11-14T22:13:20Z", "the last commit of its own"
@@ -490,20 +490,20 @@ def test_damage_that_is_accounted_for_is_told_and_fails_only_a_strict_check(dama
     _accounted(damaged)
     printed = _printed("verify", damaged).splitlines()
     assert [each.partition(":")[0] for each in printed] == [
-        "corrupt (accounted for)",
-        "missing (accounted for)",
+        "corrupt (recorded)",
+        "missing (recorded)",
         damaged,
     ]
     found = [json.loads(each) for each in _printed("verify", "--json", damaged).splitlines()]
-    assert [(each["lost"], each["accounted"]) for each in found[:-1]] == [(3, True), (1, True)]
+    assert [(each["lost"], each["recorded"]) for each in found[:-1]] == [(3, True), (1, True)]
     strict = _run("verify", "--strict", damaged)
     assert (strict.returncode, strict.stdout.splitlines()) == (1, printed)
     for command in ("cat", "tail"):
         done = _run(command, damaged)
         assert (done.returncode, done.stdout) == (0, lines([4, 6]).decode())
         assert [each.partition(": /")[0] for each in done.stderr.splitlines()] == [
-            "wal: corrupt (accounted for)",
-            "wal: missing (accounted for)",
+            "wal: corrupt (recorded)",
+            "wal: missing (recorded)",
         ]
 
 
@@ -512,8 +512,8 @@ def test_damage_beside_accounted_damage_fails_a_check(damaged: str) -> None:
     done = _run("verify", damaged)
     assert done.returncode == 1
     assert [each.partition(":")[0] for each in done.stdout.splitlines()] == [
-        "corrupt (accounted for)",
-        "missing (accounted for)",
+        "corrupt (recorded)",
+        "missing (recorded)",
         "corrupt",
         damaged,
     ]
@@ -524,7 +524,7 @@ def test_a_cursor_in_a_segment_whose_loss_is_accounted_for_fails_only_a_strict_c
     _accounted(damaged)
     log_id = LogFolder(FILES, damaged).log_id
     LogFolder(FILES, damaged, log_id).save_cursor("a", Cursor(Position(2, HEADER_BYTES, 5)))
-    assert "cursor (accounted for): " in _printed("verify", damaged)
+    assert "cursor (recorded): " in _printed("verify", damaged)
     assert _run("verify", "--strict", damaged).returncode == 1
 
 
@@ -534,7 +534,7 @@ def test_an_account_that_can_not_be_read_is_a_finding_and_hides_nothing(log: Log
     Path(directory, "damage.ndjson").write_text("nonsense\n")
     done = _run("verify", directory)
     assert done.returncode == 1
-    assert [each.partition(":")[0] for each in done.stdout.splitlines()] == ["corrupt", "account", directory]
+    assert [each.partition(":")[0] for each in done.stdout.splitlines()] == ["corrupt", "ledger", directory]
     assert ": 2 segments, 2 events and " in done.stdout
 
 
