@@ -1,6 +1,6 @@
 """The thread that calls the log, so that an fsync does not hold up the event loop.
 
-Runs one action at a time. Knows nothing of the queue: the committer starts the next action when one is done.
+Runs one action at a time. It does not know the queue: the committer starts the next action when one is done.
 """
 
 import asyncio

@@ -13,10 +13,10 @@ _VERSION: Final = 1
 
 
 class Intent(NamedTuple):
-    """A batch that was cut: the same places and the same token after every crash, until it is delivered.
+    """The batch under way: its bounds and its token stay the same after every crash, until it is delivered.
 
-    A batch that has to go out in parts is settled before sequence `next`; from there on `size` events go out at a time,
-    0 meaning all.
+    A batch may have to be delivered in parts. Then all events before sequence `next` are settled, and the others go
+    out `size` at a time (0: all at once).
     """
 
     first: Position
@@ -27,14 +27,14 @@ class Intent(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """Everything before `acked` is delivered; `intent` is the batch under way, if one is."""
+    """Everything before `acked` is delivered. `intent` is the batch under way, if there is one."""
 
     acked: Position
     intent: Intent | None = None
 
 
 def decode_cursor(content: bytes, path: str, log_id: bytes, consumer: str) -> Cursor:
-    """The cursor of `consumer` on the log of this id, from the bytes of its file at `path`. Raises Corrupt."""
+    """The cursor of `consumer` on the log `log_id`, from the bytes of its file at `path`. Raises Corrupt."""
     text, _, crc = content.rpartition(b',"crc"')
     if crc != b':"%08x"}\n' % crc32c(text):
         raise Corrupt(path, 0, "a cursor with its CRC", "another CRC")

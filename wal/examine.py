@@ -1,7 +1,4 @@
-"""What is wrong at a place where no whole block stands: damage, or what a crash leaves of a last write.
-
-Reads segments; changes nothing.
-"""
+"""Tells damage from a torn write, at a place without a whole block. Reads one segment; changes nothing."""
 
 from collections.abc import Iterator
 from typing import Final

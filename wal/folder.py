@@ -1,6 +1,6 @@
 """A log's directory: its identity, its segments, its lock and the cursors of its consumers.
 
-Owns the names of the files of a log, but for those of damage. Knows nothing of the bytes of a segment.
+Owns the names of the files of a log, except for the names of damage. Does not decode segments.
 """
 
 import json
@@ -21,7 +21,7 @@ _LOG_ID: Final = re.compile("[0-9a-f]{16}")
 
 
 def find_logs(files: Files, path: str) -> list["LogFolder"]:
-    """The log at `path`, or the logs right below it. Raises FileNotFoundError if there is none, OSError."""
+    """The log at `path`, or the logs directly below it. Raises FileNotFoundError if there is none, OSError."""
     below = [os.path.join(path, name) for name in files.names(path)]
     found = [folder for folder in (LogFolder(files, place) for place in (path, *below)) if folder.is_log()]
     if not found:
@@ -30,10 +30,10 @@ def find_logs(files: Files, path: str) -> list["LogFolder"]:
 
 
 class LogFolder:
-    """The directory of one log, on a disk that `files` calls. Threads may share it."""
+    """The directory of one log. Threads may share it."""
 
     def __init__(self, files: Files, path: str, log_id: bytes | None = None) -> None:
-        """Without `log_id`, `log.json` is read when the id is first needed."""
+        """`files` makes the system calls. Without `log_id`, `log.json` is read when the id is first needed."""
         self.files = files
         self.path = path
         self._log_id = log_id
@@ -50,7 +50,7 @@ class LogFolder:
         return os.path.join(self.path, *names)
 
     def is_log(self) -> bool:
-        """Whether there is a log: its identity, or at least a segment."""
+        """Whether the directory has a log: a `log.json`, or at least a segment."""
         return os.path.isdir(self.path) and (os.path.exists(self.file(IDENTITY)) or bool(self.segments()))
 
     def segments(self) -> list[SegmentName]:
@@ -67,7 +67,7 @@ class LogFolder:
         return names[0].start if names else None
 
     def room(self) -> Room:
-        """What is left of the file system. Raises OSError."""
+        """The free and total space of the file system. Raises OSError."""
         return self.files.room(self.path)
 
     def lock(self) -> int:
@@ -83,7 +83,7 @@ class LogFolder:
         return False
 
     def consumers(self) -> list[str]:
-        """The names that have a cursor on this log."""
+        """The names of the consumers with a cursor on this log."""
         names = self.files.names(self.file(CURSORS))
         return [name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)]
 
@@ -125,7 +125,7 @@ class LogFolder:
         return True
 
     def sync_cursors(self) -> None:
-        """Make durable the cursors that can be read: the process that wrote one may have ended before its fsync."""
+        """Make the names of all cursors durable: the process that wrote one may have ended before its sync."""
         self.files.sync_directory(self.file(CURSORS))
 
     def _read_log_id(self) -> bytes:

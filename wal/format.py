@@ -1,6 +1,6 @@
-"""Format EVW1, pure: header bytes to values and back. FORMAT.md is its page, and a test ties the two together.
+"""Format EVW1, pure: header bytes to values and back. FORMAT.md describes it, and a test compares the two.
 
-Owns every width, limit and checksum of the format; knows nothing of files.
+Owns every width, limit and checksum of the format, and the names of segments. Touches no file.
 """
 
 import re
@@ -14,12 +14,12 @@ from wal.errors import RecordTooLarge
 HEADER_BYTES: Final = 148
 MAX_LINE_BYTES: Final = 1 << 20
 MAX_BLOCK_BYTES: Final = 8 << 20
-"""Bytes of payload in one block. Writer and reader share these limits, so what one accepts the other does."""
+"""Bytes of payload in one block. Writer and reader share these limits, so that one accepts what the other does."""
 
 SEGMENT_KIND: Final = b"EVS1"
 BLOCK_KIND: Final = b"EVB1"
 crc32c: Final[Callable[[bytes], int]] = google_crc32c.value
-"""CRC-32C (Castagnoli) of bytes; 0 for none."""
+"""CRC-32C (Castagnoli); 0 for empty bytes."""
 
 # (field, first byte of its value in the line, width in bytes), in the order of the line.
 FIELDS: Final = (
@@ -45,7 +45,7 @@ _NAME: Final = re.compile(r"seg-(\d{10})-(\d{16})\.ndjson")
 
 
 def count_lines(payload: bytes) -> int:
-    """How many LFs there are, in a sixth of the time of `bytes.count` where lines are long."""
+    """The number of LFs, in a sixth of the time of `bytes.count` if lines are long."""
     return len(payload) - len(payload.replace(b"\n", b""))
 
 
@@ -82,12 +82,12 @@ class Header(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Offset of the first byte behind this header and its payload."""
+        """Offset of the first byte after this header and its payload."""
         return self.offset + HEADER_BYTES + self.length
 
 
 class Position(NamedTuple):
-    """A place between two blocks, and the sequence of the first event at or behind it. Positions of one log compare."""
+    """A place between two blocks, and the sequence of the first event at or after it. Positions of one log compare."""
 
     segment: int
     offset: int
@@ -127,7 +127,7 @@ def encode_header(
     previous: int,
     payload_crc: int,
 ) -> tuple[bytes, int]:
-    """The header line that stands at `position`, and its own CRC (the `previous` of the next header)."""
+    """The header line for `position`, and its own CRC, which is the `previous` of the next header."""
     numbers = (*position, records, length, durable, timestamp_ms, previous, payload_crc)
     checked = _LINE % (kind, log_id, *numbers)
     if len(checked) != _CHECKED_BYTES:
@@ -137,7 +137,7 @@ def encode_header(
 
 
 def decode_header(line: bytes) -> Header | None:
-    """The header in these bytes, or None unless they are, to the byte, what `encode_header` writes."""
+    """The header in these bytes, or None unless `encode_header` would write exactly the same bytes."""
     if len(line) != HEADER_BYTES or line[:2] != b'["':
         return None
     kind, log_id, *texts = [line[place] for place in _SLICES]
@@ -168,7 +168,7 @@ def _encode(header: Header) -> bytes:
 
 
 def payload_fault(header: Header, payload: bytes) -> str | None:
-    """What makes `payload` not the one that `header` announces, or None."""
+    """How `payload` differs from the one that `header` announces, or None. Goes to damage.ndjson as the cause."""
     if len(payload) != header.length:
         return f"{len(payload)} bytes of payload"
     if header.payload_crc != crc32c(payload):

@@ -1,4 +1,4 @@
-"""`log.json`: the identity of a log, made once from randomness and never changed."""
+"""`log.json`: the identity of a log, made once at random and never changed."""
 
 import os
 
@@ -9,9 +9,9 @@ from wal.format import HEADER_BYTES, decode_header
 
 
 def ensure_log_id(folder: LogFolder) -> bytes:
-    """The log's id: a new one where there is no log yet, and that of its segments where `log.json` is lost or damaged.
+    """The log's id. Creates `log.json` for a new log, and restores it from the segments if it is lost or damaged.
 
-    Raises Corrupt where neither tells it, OSError.
+    Raises Corrupt if the segments do not agree on one id, OSError.
     """
     try:
         return folder.log_id
@@ -23,7 +23,7 @@ def ensure_log_id(folder: LogFolder) -> bytes:
                     folder.file(IDENTITY),
                     0,
                     "the log's id",
-                    "none, and no one id in the headers of all segments; restore it",
+                    "none, and no single id in the headers of all segments; restore it",
                 ) from fault
             log_id = os.urandom(8).hex().encode()
     write_file(folder.files, folder.file(IDENTITY), b'{"v":1,"log_id":"%b"}\n' % log_id)
@@ -31,7 +31,7 @@ def ensure_log_id(folder: LogFolder) -> bytes:
 
 
 def id_in_segments(folder: LogFolder) -> bytes | None:
-    """The id that all whole segment headers agree on; None if they do not, or there is none."""
+    """The id that all whole segment headers have; None if they differ, or if there is none."""
     found = set()
     for name in folder.segments():
         descriptor = folder.files.open(folder.segment_file(name))

@@ -1,6 +1,6 @@
-"""What a start does with what a stop left behind: reads the last segment from the disk, and cuts its torn tail off.
+"""Recovery at a start: reads the last segment from the disk, records damage, and cuts off a torn tail.
 
-Memory stays bounded, whatever the size of the log. Recovery never appends to a segment: its caller opens a new one.
+Its memory is bounded, whatever the size of the log. It never appends to a segment; its caller creates a new one.
 """
 
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class TornTail(NamedTuple):
-    """Bytes behind the last whole block, which no one was told of: cut off, and kept in `kept_at`."""
+    """Bytes after the last whole block, never acknowledged. They were cut off, and copied to `kept_at`."""
 
     path: str
     offset: int
@@ -30,7 +30,7 @@ class TornTail(NamedTuple):
 
 
 class Recovered(NamedTuple):
-    """Where a log goes on: its next segment and sequence, and what that segment's header says of its predecessor."""
+    """Where a log continues: the next segment and sequence, and the values of its predecessor for its header."""
 
     segment: int
     sequence: int
@@ -41,9 +41,9 @@ class Recovered(NamedTuple):
 
 
 def recover(folder: LogFolder) -> Recovered:
-    """Repair the log in `folder`, whose lock the caller holds.
+    """Recover the log in `folder`, whose lock the caller holds.
 
-    Raises Broken where only a person can decide, Unreadable where the disk fails, OSError.
+    Raises Broken if a person must decide, Unreadable if the disk fails, OSError.
     """
     for path in (folder.path, folder.file(CURSORS)):
         for name in folder.files.names(path):
@@ -52,10 +52,10 @@ def recover(folder: LogFolder) -> Recovered:
     names = folder.segments()
     cursors = load_cursors(folder)
     if missing := missing_numbers(folder, names, cursors):
-        raise MissingSegment(folder.path, 0, f"segment {missing[0]}", "no such file; restore it, or see `wal repair`")
+        raise MissingSegment(folder.path, 0, f"segment {missing[0]}", "no such file; restore it, or run `wal repair`")
     if not names:
         return Recovered(1, read_ledger(folder).next_sequence, 0, 0, None, [])
-    _read_from_disk(folder.files, folder.segment_file(names[-1]))
+    _drop_cached(folder.files, folder.segment_file(names[-1]))
     for segment in names:
         _check_is_in_place(folder, segment)
     end, previous, damages = scan_last(folder, names[-1], cursors)
@@ -66,13 +66,13 @@ def recover(folder: LogFolder) -> Recovered:
         _set_aside(folder, names[-1], end.offset)
     else:
         torn = _cut_tail(folder, names[-1], end)
-    # What an earlier start recorded as lost stays lost, although it may have crashed before its new segment.
+    # Events that an earlier start recorded as lost stay lost, even if it crashed before it created a segment.
     sequence = max(end.sequence, read_ledger(folder).next_sequence)
     return Recovered(end.segment + 1, sequence, end.offset, previous, torn, damages)
 
 
 def load_cursors(folder: LogFolder) -> list[Cursor]:
-    """All cursors that can be read; a damaged one stops its own consumer, and no other."""
+    """All readable cursors. A damaged cursor stops its own consumer, and no other."""
     loaded = []
     for name in folder.consumers():
         try:
@@ -84,7 +84,7 @@ def load_cursors(folder: LogFolder) -> list[Cursor]:
 
 
 def missing_numbers(folder: LogFolder, names: list[SegmentName], cursors: list[Cursor]) -> list[int]:
-    """The segments that must be there and are not, unless that is on the account of damage already."""
+    """The missing segments that damage.ndjson does not have yet."""
     present = {name.number for name in names}
     needed = {cursor.acked.segment for cursor in cursors} | present
     if not needed:
@@ -93,14 +93,14 @@ def missing_numbers(folder: LogFolder, names: list[SegmentName], cursors: list[C
 
 
 def scan_last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> tuple[Position, int, list[Damage]]:
-    """Where the last segment of a log ends, the CRC of its last whole header, and what is damaged before that.
+    """Where the last segment of a log ends, the CRC of its last whole header, and the damage before that end.
 
-    That a cursor has passed a place, or that an earlier start put it on the account, proves that it was durable: the
-    header which proved it then may have been that of the torn write. Raises Broken, Unreadable.
+    A place was durable if a cursor has passed it, or if damage.ndjson has it: the header that proved it to an earlier
+    start may have been cut off with a torn tail. Raises Broken, Unreadable.
     """
     reader = Reader(folder, name.start)
-    accounted = [entry.end for entry in read_ledger(folder).entries if entry.kind is Kind.CORRUPT]
-    places = [place for place in (*(cursor.acked for cursor in cursors), *accounted) if place.segment == name.number]
+    recorded = [entry.end for entry in read_ledger(folder).entries if entry.kind is Kind.CORRUPT]
+    places = [place for place in (*(cursor.acked for cursor in cursors), *recorded) if place.segment == name.number]
     proven = max(places, default=None)
     damages: list[Damage] = []
     previous = 0
@@ -119,7 +119,7 @@ def scan_last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> tu
 
 
 def _check_is_in_place(folder: LogFolder, name: SegmentName) -> None:
-    """Raise Broken where the file holds another segment, whose events would be taken for lost, or for torn."""
+    """Raise Broken if the file holds another segment. Its own events would otherwise count as lost, or as torn."""
     reader = SegmentReader(folder, name)
     try:
         header = decode_header(reader.raw(0, HEADER_BYTES))
@@ -130,8 +130,8 @@ def _check_is_in_place(folder: LogFolder, name: SegmentName) -> None:
         raise Broken(reader.path, 0, f"segment {name.number}", found)
 
 
-def _read_from_disk(files: Files, path: str) -> None:
-    """See to it that what is read next is what the disk holds, and not what the page cache remembers."""
+def _drop_cached(files: Files, path: str) -> None:
+    """Make the next reads come from the disk, and not from the page cache."""
     descriptor = files.open(path, write=True)
     try:
         files.sync(descriptor)
@@ -141,7 +141,7 @@ def _read_from_disk(files: Files, path: str) -> None:
 
 
 def _cut_tail(folder: LogFolder, name: SegmentName, end: Position) -> TornTail | None:
-    """Cut off what is behind `end`, once it is in quarantine, and give back what was reserved."""
+    """Copy the bytes after `end` to quarantine, cut them off, and free the blocks allocated after them."""
     files, path = folder.files, folder.segment_file(name)
     descriptor = files.open(path, write=True)
     try:
@@ -158,7 +158,7 @@ def _cut_tail(folder: LogFolder, name: SegmentName, end: Position) -> TornTail |
 
 
 def _set_aside(folder: LogFolder, name: SegmentName, end: int) -> None:
-    """Move the segment whole into quarantine, and leave a copy of what is good of it in its place."""
+    """Move the whole segment to quarantine, and leave a copy of its bytes up to `end` in its place."""
     files, path, quarantine = folder.files, folder.segment_file(name), folder.file(QUARANTINE)
     files.make_directory(quarantine)
     if str(name) not in files.names(quarantine):

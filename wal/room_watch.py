@@ -26,7 +26,7 @@ class RoomWatch:
     ) -> None:
         """`monotonic` returns milliseconds."""
         self.pressure = 0.0
-        """The bytes or inodes that must stay free, as a share of those that are: above 1 commits are refused."""
+        """The reserve as a share of what is free. Above 1, commits are refused."""
         self._folder = folder
         self._warn_free_bytes = warn_free_bytes
         self._min_free_bytes = min_free_bytes

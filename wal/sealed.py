@@ -1,4 +1,4 @@
-"""Sealed segments on the disk: what there is, and unlinking what retention lets go."""
+"""Sealed segments: deletion of those that retention gives up, and the proof that their blocks are durable."""
 
 import contextlib
 import logging
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 def steady_clock(clock: Callable[[], int] = now_ms, monotonic: Callable[[], int] = monotonic_ms) -> Callable[[], int]:
-    """A clock of Unix ms that reads `clock` once, now, and goes on by `monotonic`.
+    """A clock of Unix ms that reads `clock` once, now, and advances by `monotonic`.
 
-    Across restarts only wall time tells how old a segment is. But a wall clock that somebody sets while this process
-    runs must not make segments old, which would then all go at once.
+    Across restarts only the wall clock gives the age of a segment. But if somebody sets that clock while this process
+    runs, segments must not become old and be deleted all at once.
     """
     offset_ms = clock() - monotonic()
     return lambda: monotonic() + offset_ms
@@ -39,11 +39,11 @@ def drop_segments(
     shortage: Shortage = NO_SHORTAGE,
     passed: Position | None = None,
 ) -> list[SegmentName]:
-    """Unlink the segments that every consumer has passed and that need not be kept; returns their names.
+    """Delete the segments that every consumer has passed and that need not be kept. Returns their names.
 
-    `expected` are consumers that may not have a cursor yet; until they do, nothing goes. `shortage` is what the disk
-    lacks: segments go for it that would be kept. `passed` stands for the cursor of a log that has no consumer.
-    Raises Corrupt, OSError.
+    `expected` names consumers that may have no cursor yet; nothing is deleted until they have. `shortage` is what the
+    disk lacks; segments are then deleted before their retention is over. `passed` stands for the cursor of a log
+    without consumers. Raises Corrupt, OSError.
     """
     cursors = {name: folder.cursor(name) for name in folder.consumers()}
     if not set(expected) <= set(cursors):
@@ -51,11 +51,11 @@ def drop_segments(
     places = [cursor.acked for cursor in cursors.values() if cursor] + ([passed] if passed else [])
     oldest = folder.segments()[:1]
     if not places or not oldest or oldest[0].number >= min(places).segment:
-        return []  # asked a few times a second while the disk is short, and it would open every segment
+        return []  # while the disk is short this runs a few times a second, and the rest opens every segment
     sealed, now = _sealed(folder), _retention_ms()
     due = droppable(sealed, places, now_ms=now, keep_ms=keep_ms, keep_bytes=keep_bytes)
     gone = droppable(sealed, places, now_ms=now, keep_ms=keep_ms, keep_bytes=keep_bytes, shortage=shortage)
-    if gone and cursors:  # one that was read may not be durable yet: who wrote it may have ended before that
+    if gone and cursors:  # the process that wrote a cursor may have ended before its sync
         folder.sync_cursors()
     if early := gone[len(due) :]:
         logger.warning(
@@ -70,7 +70,7 @@ def drop_segments(
 
 
 def _unlink(folder: LogFolder, names: Iterable[SegmentName]) -> None:
-    """Unlink one after the other, each durably: a power cut could leave a gap otherwise."""
+    """Unlink one by one and sync each time. Otherwise a power cut could leave a gap."""
     with opened_directory(folder.files, folder.path) as descriptor:
         for name in names:
             folder.files.unlink(folder.segment_file(name))
@@ -93,7 +93,7 @@ def is_sealed(folder: LogFolder, block: Block) -> bool:
 
 
 def _sealed(folder: LogFolder) -> list[SealedSegment]:
-    """All segments but the active one; each is as old as its successor's header, or as the next that can be read."""
+    """All segments but the active one. Each was sealed when its successor was created, by the next readable header."""
     found: list[SealedSegment] = []
     sealed_ms = 0
     for at, name in enumerate(reversed(folder.segments())):

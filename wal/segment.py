@@ -1,4 +1,4 @@
-"""One segment file as it is read: the one decoder of blocks that recovery and the reader share."""
+"""The decoder of one segment file. Recovery and every reader share it."""
 
 from typing import Final, NamedTuple
 
@@ -28,18 +28,18 @@ class Block(NamedTuple):
 
     @property
     def start(self) -> Position:
-        """The place of this block."""
+        """The place before this block."""
         return Position(self.header.segment, self.header.offset, self.header.sequence)
 
     @property
     def end(self) -> Position:
-        """The place behind this block."""
+        """The place after this block."""
         header = self.header
         return Position(header.segment, header.end, header.sequence + header.records)
 
 
 class SegmentReader:
-    """Decodes the blocks of one segment, through a buffer of its own. Sees bytes as they are appended."""
+    """Decodes the blocks of one segment through its own buffer. Sees bytes that are appended meanwhile."""
 
     def __init__(self, folder: LogFolder, name: SegmentName) -> None:
         self.path = folder.segment_file(name)
@@ -51,17 +51,17 @@ class SegmentReader:
         self._buffer_offset = 0
 
     def header(self) -> Header:
-        """The segment's own header. Raises Corrupt, and ForeignLog where it is one of another log."""
+        """The segment's own header. Raises Corrupt; ForeignLog if it is the header of another log."""
         line = self._bytes(0, HEADER_BYTES)
         header = decode_header(line)
         if header is not None and header.log_id != self.log_id:
             raise ForeignLog(self.path, 0, f"a segment of log {self.log_id!r}", f"one of log {header.log_id!r}")
-        if header is None or header.kind != SEGMENT_KIND or not self._is_mine(header, 0):
+        if header is None or header.kind != SEGMENT_KIND or not self._belongs_here(header, 0):
             raise Corrupt(self.path, 0, f"the header of segment {self.name.number} of this log", _shown(line))
         return header
 
     def block(self, offset: int) -> Block | None:
-        """The block at `offset`, or None where the file ends before it is whole. Raises Corrupt."""
+        """The block at `offset`, or None if the file ends before the end of the block. Raises Corrupt, Unreadable."""
         header = self.block_header(offset)
         if header is None:
             line = self._bytes(offset, HEADER_BYTES)
@@ -78,9 +78,9 @@ class SegmentReader:
         return Block(header, payload)
 
     def block_header(self, offset: int) -> Header | None:
-        """The header of a block at `offset`, whatever follows it; None if there is no such header."""
+        """The block header at `offset`, whatever payload follows it; None if there is no such header."""
         header = decode_header(self._bytes(offset, HEADER_BYTES))
-        return header if header and header.kind == BLOCK_KIND and self._is_mine(header, offset) else None
+        return header if header and header.kind == BLOCK_KIND and self._belongs_here(header, offset) else None
 
     def check_follows(self, header: Header, sequence: int, previous: int | None) -> None:
         """Raise Broken unless `header` continues the sequence, and the chain of CRCs if `previous` is known."""
@@ -88,19 +88,19 @@ class SegmentReader:
             raise Broken(
                 self.path,
                 header.offset,
-                f"sequence {sequence} behind header {previous or header.previous:08x}",
-                f"sequence {header.sequence} behind header {header.previous:08x}",
+                f"sequence {sequence} after header {previous or header.previous:08x}",
+                f"sequence {header.sequence} after header {header.previous:08x}",
             )
 
     def forget(self) -> None:
-        """Drop what was read ahead, so that the next look sees the file as it is now."""
+        """Drop the buffer, so that the next call sees the file as it is now."""
         self._buffer = b""
 
     def raw(self, offset: int, length: int) -> bytes:
-        """Bytes as they are, fewer at the file's end. Raises Unreadable."""
+        """Undecoded bytes, fewer at the end of the file. Raises Unreadable."""
         data = b""
         try:
-            # In front of a bad sector a read is short, as at the file's end: only the next one tells which it was.
+            # A read is short before a bad sector as well as at the end of the file. Only the next read tells which.
             while len(data) < length:
                 part = self._files.read(self._descriptor, length - len(data), offset + len(data))
                 if not part:
@@ -108,19 +108,19 @@ class SegmentReader:
                 data += part
         except OSError as error:
             raise Unreadable(
-                f"{self.path}: at byte {offset}: {error.strerror}; the disk is failing, copy this log to another one"
+                f"{self.path}: at byte {offset}: {error.strerror}; the disk is failing, copy this log to another disk"
             ) from error
         return data
 
     def size(self) -> int:
-        """Bytes in the file now."""
+        """The current size of the file in bytes."""
         return self._files.size(self._descriptor)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._files.close(self._descriptor)
 
-    def _is_mine(self, header: Header, offset: int) -> bool:
+    def _belongs_here(self, header: Header, offset: int) -> bool:
         return header.log_id == self.log_id and header.segment == self.name.number and header.offset == offset
 
     def _bytes(self, offset: int, length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The segment that is being written."""
+"""The segment that is being written: a header, then blocks, each written and then fsynced."""
 
 import contextlib
 from typing import Final
@@ -12,7 +12,7 @@ _SYMLINK: Final = "current.ndjson"
 
 
 class SegmentWriter:
-    """The file that is being appended to. Every byte below `offset` is fsynced."""
+    """Appends blocks to one segment. Every byte before `offset` is fsynced."""
 
     def __init__(
         self,
@@ -23,9 +23,9 @@ class SegmentWriter:
         previous: int,
         timestamp_ms: int,
     ) -> None:
-        """Create the segment whole, and point `current.ndjson` at it. Raises OSError while there is no such segment.
+        """Create the file with its header, and point `current.ndjson` at it. After an OSError there is no segment.
 
-        It is durable once the caller has synced the directory.
+        The file name is durable only after the caller has synced the directory.
         """
         self.name = name
         self.sequence = name.sequence
@@ -34,6 +34,7 @@ class SegmentWriter:
         self._log_id = folder.log_id
         self._reserved = 0
         self._written = (0, 0)
+        """Bytes and records of the block that is written and not yet synced."""
         self._written_crc = 0
         header, self.previous = encode_header(
             SEGMENT_KIND,
@@ -46,17 +47,8 @@ class SegmentWriter:
             previous=previous,
             payload_crc=crc32c(b""),
         )
-        path = folder.segment_file(name)
-        self._descriptor = self._files.create(f"{path}.tmp")
-        try:
-            with named(path):
-                write_all(self._files, self._descriptor, [header])
-                self._files.sync_all(self._descriptor)
-            self._files.rename(f"{path}.tmp", path)
-        except BaseException:
-            self._files.close(self._descriptor)
-            raise
-        with contextlib.suppress(OSError):  # a convenience for operators, which the next rotation sets again
+        self._descriptor = self._create(folder.segment_file(name), header)
+        with contextlib.suppress(OSError):  # only a convenience for operators; the next rotation tries again
             _point_at(folder, name)
 
     @property
@@ -65,20 +57,16 @@ class SegmentWriter:
         return Position(self.name.number, self.offset, self.sequence)
 
     def reserve(self, length: int) -> None:
-        """Hold room for a block with `length` bytes of payload. Raises OSError; nothing is written then."""
+        """Allocate disk blocks for a block with `length` bytes of payload. Raises OSError; nothing is written then."""
         need = self.offset + HEADER_BYTES + length
         if need > self._reserved:
             try:
                 self._reserve_to(need + _RESERVE_BYTES)
             except OSError:
-                self._reserve_to(need)  # near the end of the disk every block is worth its try
-
-    def _reserve_to(self, goal: int) -> None:
-        self._files.reserve(self._descriptor, self._reserved, goal - self._reserved)
-        self._reserved = goal
+                self._reserve_to(need)  # the disk is almost full: this block may still fit
 
     def write(self, payload: bytes, records: int, timestamp_ms: int) -> None:
-        """Write a block. Raises OSError; the segment is then to be left, as a part of the block may stand in it."""
+        """Write a block. After an OSError the file may end in a part of it: the caller must start a new segment."""
         header, self._written_crc = encode_header(
             BLOCK_KIND,
             self._log_id,
@@ -94,7 +82,7 @@ class SegmentWriter:
         write_all(self._files, self._descriptor, [header, payload])
 
     def sync(self) -> None:
-        """Make the block that was written durable, and move on behind it. Raises OSError: nothing is known then."""
+        """Make the written block durable, and advance `end`. After an OSError the content of the disk is unknown."""
         self._files.sync(self._descriptor)
         length, records = self._written
         self.offset += length
@@ -103,14 +91,31 @@ class SegmentWriter:
         self._written = (0, 0)
 
     def seal(self) -> None:
-        """Sync what is there, and give the rest of the reservation back if that can be done. Raises OSError."""
+        """Sync the file, and free the allocated blocks after its end if possible. Raises OSError."""
         self._files.sync(self._descriptor)
-        with contextlib.suppress(OSError):  # room that stays reserved costs no event
+        with contextlib.suppress(OSError):  # blocks that stay allocated cost no event
             self._files.truncate(self._descriptor, self._files.size(self._descriptor))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._files.close(self._descriptor)
+
+    def _create(self, path: str, header: bytes) -> int:
+        """A descriptor of the new file. It gets its name when the header is synced."""
+        descriptor = self._files.create(f"{path}.tmp")
+        try:
+            with named(path):
+                write_all(self._files, descriptor, [header])
+                self._files.sync_all(descriptor)
+            self._files.rename(f"{path}.tmp", path)
+        except BaseException:
+            self._files.close(descriptor)
+            raise
+        return descriptor
+
+    def _reserve_to(self, goal: int) -> None:
+        self._files.reserve(self._descriptor, self._reserved, goal - self._reserved)
+        self._reserved = goal
 
 
 def _point_at(folder: LogFolder, name: SegmentName) -> None:

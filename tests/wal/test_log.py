@@ -395,7 +395,7 @@ def test_a_broken_disk_at_the_creation_of_a_segment_poisons_the_log(
 
 def test_an_error_names_the_log_and_the_reason(log: Log, directory: str, files: FaultyFiles) -> None:
     files.fail("write", errno.EIO)
-    with pytest.raises(LogFull, match=f"{directory}: Input/output error; .* see the disk's own messages"):
+    with pytest.raises(LogFull, match=f"{directory}: Input/output error; .* look for the disk's errors in dmesg"):
         log.commit(line(0), 1)
     files.fail("sync", errno.EIO)
     with pytest.raises(LogPoisoned, match=f"{directory}: fsync failed .Input/output error.; .* restart to recover"):

@@ -238,7 +238,7 @@ def test_a_lost_segment_is_corrupt_for_who_was_in_it(log: Log) -> None:
     place = next(block.start for block in read_blocks(log.folder.path) if block.header.segment == 2)
     segments(log.folder.path)[1].unlink()
     for start in (None, place):
-        with pytest.raises(MissingSegment, match="expected segment 2, found no such file; restore it, or see `wal"):
+        with pytest.raises(MissingSegment, match="expected segment 2, found no such file; restore it, or run `wal"):
             read_blocks(log.folder.path, start)
 
 
@@ -263,11 +263,11 @@ def test_the_same_events_at_the_same_times_make_the_same_bytes(log: Log, clock: 
 def test_a_swapped_segment_breaks_the_chain(log: Log, clock: Clock) -> None:
     twin = _twin(log, clock, range(9, 1, -1))
     shutil.copy(segments(twin)[1], segments(log.folder.path)[1])
-    assert "at byte 0: expected sequence 4 behind header" in _broken(log)
+    assert "at byte 0: expected sequence 4 after header" in _broken(log)
 
 
 def test_a_swapped_block_breaks_the_chain_at_the_place_where_it_was_put(log: Log, clock: Clock) -> None:
     twin = _twin(log, clock, range(9, 1, -1))
     start, end = (block.header.offset for block in read_blocks(twin)[1:3])
     damage(segments(log.folder.path)[0], start, segments(twin)[0].read_bytes()[start:end])
-    assert f"at byte {start}: expected sequence 2 behind header" in _broken(log)
+    assert f"at byte {start}: expected sequence 2 after header" in _broken(log)

@@ -341,7 +341,7 @@ def test_a_block_out_of_the_chain_halts(crashed: str, directory: str) -> None:
         foreign = _last(directory).read_bytes()
     mine = _last(crashed).read_bytes()
     _last(crashed).write_bytes(mine[:-_LAST_BYTES] + foreign[len(mine) - _LAST_BYTES :])
-    _assert_halts(crashed, "behind header")
+    _assert_halts(crashed, "after header")
 
 
 def test_a_damaged_header_of_the_last_segment_loses_no_event(crashed: str) -> None:
@@ -376,7 +376,7 @@ def test_a_damaged_cursor_stops_its_own_consumer_alone(crashed: str) -> None:
 def test_a_missing_segment_halts_until_its_loss_is_on_the_account(crashed: str) -> None:
     Log(crashed).close()
     segments(crashed)[1].unlink()
-    _assert_halts(crashed, "expected segment 2, found no such file; restore it, or see `wal repair`")
+    _assert_halts(crashed, "expected segment 2, found no such file; restore it, or run `wal repair`")
     gap = Damage(Kind.MISSING, Position(2, 0, 3), Position(3, HEADER_BYTES, 6), "no such file")
     wal.damage.append(LogFolder(FILES, crashed), gap)
     Log(crashed).close()

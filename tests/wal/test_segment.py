@@ -270,5 +270,5 @@ def test_a_header_follows_by_sequence_and_chain_or_not_at_all(
     header = reader.header()
     reader.check_follows(header, 41, 0xABC)
     reader.check_follows(header, 41, None)
-    with pytest.raises(Broken, match=f"sequence {sequence} behind header {previous:08x}, found sequence 41 behind"):
+    with pytest.raises(Broken, match=f"sequence {sequence} after header {previous:08x}, found sequence 41 after"):
         reader.check_follows(header, sequence, previous)

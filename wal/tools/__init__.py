@@ -1,1 +1,1 @@
-"""Command-line tools over a log: what an operator reads, verifies and repairs it with. Nothing in `wal/` needs them."""
+"""Command-line tools: an operator lists, reads, verifies and repairs a log. The log itself imports none of them."""

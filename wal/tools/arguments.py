@@ -1,4 +1,4 @@
-"""Arguments of a command line that choose events of a log."""
+"""Command-line arguments that select events of a log."""
 
 import argparse
 import sys
@@ -12,17 +12,17 @@ T = TypeVar("T")
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Arguments that choose lines of a log, for `selection_of`."""
+    """Add arguments that select lines of a log, for `selection_of`."""
     parser.add_argument(
         "--since", type=time_argument, default=0, metavar="T", help=f"committed at T or later: {TIME_HELP}"
     )
     parser.add_argument("--until", type=time_argument, default=10**13, metavar="T", help="committed before T")
-    parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="from sequence N of each log on")
+    parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="start at sequence N of each log")
     add_conditions(parser)
 
 
 def add_conditions(parser: argparse.ArgumentParser) -> None:
-    """An argument that chooses lines by their values."""
+    """Add an argument that selects lines by their values."""
     parser.add_argument(
         "--where",
         type=_argument(parse_condition),
@@ -34,26 +34,26 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
 
 
 def selection_of(options: argparse.Namespace, fields: Sequence[str] = ()) -> Selection:
-    """What the arguments of `add_selection` ask for."""
+    """The selection that the arguments of `add_selection` give."""
     return Selection(options.since, options.until, options.from_seq, tuple(options.where), tuple(fields))
 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise ValueError(f"{text!r} is no number of events")
+        raise ValueError(f"{text!r} is not a number of events")
     return min(int(text), sys.maxsize)
 
 
 def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser of one argument whose own words reach the user."""
+    """A parser of one argument whose ValueError message reaches the user."""
 
-    def checked(text: str) -> T:
+    def parsed(text: str) -> T:
         try:
             return parse(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
-    return checked
+    return parsed
 
 
 TIME_HELP: Final = "2026-01-31T03:00Z (UTC without an offset), Unix ms, 10m or '10m ago'"

@@ -1,4 +1,4 @@
-"""`wal`: look inside a log, also while it is being written; and mend one that is not."""
+"""The command `wal`: show a log, even while it is being written; verify it; repair one that is not being written."""
 
 import argparse
 import json
@@ -27,15 +27,15 @@ _EXIT_CODES: Final = """\
 exit codes: 0 done, 1 damage that is not recorded in damage.ndjson, or a failure,
 2 a wrong call, 130 Ctrl-C"""
 _EVENTS: Final = f"""\
-A PATH is names with dots between, looked up in the record and then in its event;
-a number is the index of an array's element: event.ea, ea, items.0.id.
+A PATH is a list of names separated by dots, looked up in the record and then in its
+event. A number is the index of an array element: event.ea, ea, items.0.id.
 
-A line is printed byte for byte as it is stored into a pipe, and with --raw. On a
-terminal, control, bidi and invisible characters in it are escaped (\\u001b).
---field prints a line an event, with tabs between the values: a string as its text,
-with \\n, \\t, \\r, \\\\ and \\u001b for what could break the line; anything else as JSON.
-An event that is not a JSON object is not chosen by --where, has empty columns with
---field, and is counted on stderr.
+Into a pipe, and with --raw, a line is printed byte for byte as it is stored. On a
+terminal, control, bidi and invisible characters are escaped (\\u001b).
+--field prints one line per event, with tabs between the values: a string as text,
+with \\n, \\t, \\r, \\\\ and \\u001b for characters that would break the line; any other
+value as JSON. An event that is not a JSON object never matches --where, has empty
+columns with --field, and is counted on stderr.
 
 {_EXIT_CODES}"""
 
@@ -43,7 +43,7 @@ Run = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 for damage, 2 for a wrong call, 130 for Ctrl-C."""
+    """Run the command line. Returns the exit code: 0, 1 for damage, 2 for a wrong call, 130 for Ctrl-C."""
     prepare_stdout()
     options = _parser().parse_args(arguments)
     run: Run = options.run
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="wal",
-        description="Look inside a log, also while it is being written; repair one that is not.",
+        description="Show a log, even while it is being written; repair one that is not being written.",
         epilog=_EXIT_CODES,
         formatter_class=raw,
     )
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     command("ls", _ls, "list segments, cursors and damage", "data/log")
-    cat = command("cat", _cat, "print events in order of time, a line each", "--where ea=click data/log", _EVENTS)
+    cat = command("cat", _cat, "print events in order of time, one a line", "--where ea=click data/log", _EVENTS)
     tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log", _EVENTS)
     for printing in (cat, tail):
         add_selection(printing)
@@ -86,14 +86,14 @@ def _parser() -> argparse.ArgumentParser:
         )
     cat.add_argument("-n", type=count_argument, metavar="N", help="at most N events")
     tail.add_argument("-n", type=count_argument, default=10, metavar="N", help="begin with the last N events (10)")
-    tail.add_argument("-f", "--follow", action="store_true", help="go on with new events until Ctrl-C")
-    check = command("verify", _verify, "read everything, and say what is damaged and where", "--json data/log")
+    tail.add_argument("-f", "--follow", action="store_true", help="continue with new events until Ctrl-C")
+    check = command("verify", _verify, "read everything, and print what is damaged and where", "--json data/log")
     check.add_argument("--json", action="store_true", help="print one JSON object a line")
     check.add_argument(
         "--strict", action="store_true", help="exit with 1 also for damage that is recorded in damage.ndjson"
     )
-    mend = command("repair", _repair, "say what would make a damaged log open again, or do it", "--apply data/log/00")
-    mend.add_argument("--apply", action="store_true", help="do it; without this nothing is changed")
+    repair = command("repair", _repair, "print or take the steps that make a damaged log open", "--apply data/log/00")
+    repair.add_argument("--apply", action="store_true", help="take the steps; without this nothing is changed")
     return parser
 
 
@@ -129,7 +129,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _has_failed(folder: LogFolder, options: argparse.Namespace) -> bool:
-    """Verify one log, and print what is found."""
+    """Verify one log, and print the findings."""
     has_failed = False
     bar = _Bar(folder)
     try:
@@ -157,7 +157,7 @@ def _as_text(directory: str, result: Finding | Summary) -> str:
 
 
 class _Bar:
-    """Progress on a terminal, by bytes of the log."""
+    """A progress bar on a terminal, by bytes of the log."""
 
     def __init__(self, folder: LogFolder) -> None:
         self._directory = folder.path
@@ -174,7 +174,7 @@ class _Bar:
             print(f"\r{harmless(self._directory)} [{'#' * share:{_BAR_WIDTH}}]", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Take the bar away, for a line of text."""
+        """Erase the bar before a line of text."""
         if self._is_shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
@@ -193,5 +193,5 @@ def _repair(options: argparse.Namespace) -> int:
         finally:
             _FILES.close(lock)
     if not options.apply:
-        print("nothing was changed; --apply does it")
+        print("nothing was changed; --apply takes these steps")
     return 0

@@ -18,16 +18,16 @@ from wal.tools.terminal import decoded, harmless
 from wal.tools.verify import Finding, read_on
 
 _Line = tuple[int, int, bytes]
-"""When a line was committed (Unix ms), the place of its log among the logs, and the line."""
+"""Unix ms of the commit, the index of the log, and the line."""
 
 
 class Follower:
-    """Prints events of some logs in order of time, and remembers how far it came in each."""
+    """Prints events of several logs in order of time, and remembers its position in each."""
 
     def __init__(self, files: Files, directory: str, selection: Selection, *, is_raw: bool) -> None:
-        """`is_raw` has a terminal get the bytes that a pipe gets: neither escaped nor in colours."""
+        """With `is_raw` a terminal gets the same bytes as a pipe: no escapes, no colours."""
         self.is_damaged = False
-        """Whether damage was met that damage.ndjson does not account for."""
+        """Whether damage was found that is not in damage.ndjson."""
         self._files = files
         self._directory = directory
         self._selection = selection
@@ -39,7 +39,7 @@ class Follower:
         self._first_unreadable = ""
 
     def new_lines(self) -> Iterator[bytes]:
-        """All lines that have come since the last call, of all logs, in order of time."""
+        """The lines of all logs since the last call, in order of time."""
         try:
             for _, _, line in heapq.merge(*(self._lines(at, folder) for at, folder in enumerate(self._logs()))):
                 yield line
@@ -47,7 +47,7 @@ class Follower:
             self._report_unreadable()
 
     def last_lines(self, count: int) -> list[bytes]:
-        """The last lines of all logs, in order of time; going on from there is `new_lines`."""
+        """The last `count` lines of all logs, in order of time. `new_lines` continues after them."""
         found: list[_Line] = []
         for at, folder in enumerate(self._logs()):
             lines: list[_Line] = []
@@ -63,7 +63,7 @@ class Follower:
         return [line for _, _, line in sorted(found, key=lambda line: line[:2])[-count:]] if count else []
 
     def show(self, lines: Iterable[bytes]) -> None:
-        """Print lines at once."""
+        """Print lines and flush."""
         for line in lines:
             if self._is_terminal:
                 sys.stdout.write(self._terminal_text(line))
@@ -81,7 +81,7 @@ class Follower:
         return find_logs(self._files, self._directory)
 
     def _lines(self, at: int, folder: LogFolder) -> Iterator[_Line]:
-        """What has come in one log since the last call."""
+        """The lines of one log since the last call."""
         reader = self._readers.get(folder.path)
         if reader is None:
             start = start_of_selection(folder, self._selection)
@@ -91,7 +91,7 @@ class Follower:
         yield from self._read(reader, at, None)
 
     def _read(self, reader: Reader, at: int, segment: int | None) -> Iterator[_Line]:
-        """The chosen lines from the reader's place on, up to the end of `segment` or of the log."""
+        """The selected lines from the reader's position to the end of `segment` or of the log."""
         for step in read_on(reader):
             if isinstance(step, Finding):
                 self._report(step)
@@ -115,16 +115,16 @@ class Follower:
     def _report_unreadable(self) -> None:
         if self._unreadable:
             text = f"wal: not JSON objects: {self._unreadable} events, the first is {self._first_unreadable}"
-            print(harmless(f"{text}; --where leaves them out, --field prints empty columns"), file=sys.stderr)
+            print(harmless(f"{text}; --where skips them, --field prints empty columns"), file=sys.stderr)
         self._unreadable = 0
 
 
 def start_of_selection(folder: LogFolder, selection: Selection) -> Position | None:
-    """The first place that can hold what is asked for: segments that end before it are not read."""
+    """The first place that may hold selected events. Segments that end before it need not be read."""
     names = folder.segments()
-    for name, behind in pairwise(names):
-        next_opened_ms = opened_ms(folder, behind)
-        is_old = next_opened_ms is not None and next_opened_ms < selection.since_ms
-        if not is_old and behind.sequence > selection.from_sequence:
+    for name, successor in pairwise(names):
+        ended_ms = opened_ms(folder, successor)
+        is_old = ended_ms is not None and ended_ms < selection.since_ms
+        if not is_old and successor.sequence > selection.from_sequence:
             return name.start
     return names[-1].start if names else None

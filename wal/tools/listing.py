@@ -1,4 +1,4 @@
-"""`wal ls`: a log at a glance. Reads headers, and as a whole only the last segment and those before a gap."""
+"""`wal ls`: a log at a glance. Reads headers; reads blocks only of the last segment, and of those before a gap."""
 
 import os
 from collections.abc import Iterator
@@ -16,21 +16,21 @@ from wal.segment import Block, SegmentReader
 
 
 def listing(folder: LogFolder) -> Iterator[str]:
-    """The lines that describe a log: its segments, cursors and damage. Raises Broken, OSError."""
+    """Yield the lines that describe a log: its segments, cursors and damage. Raises Broken, OSError."""
     log_id, held = folder.log_id, folder.is_locked()
     yield f"{folder.path}  log {log_id.decode()}  {'held by a writer' if held else 'not held'}"
     times = f"{'opened (UTC)':20}  {'last commit (UTC)':20}"
     yield f"  {'segment':>10} {'first seq':>16} {'events':>10} {'bytes':>12}  {times}  state"
     end = None
     names = folder.segments()
-    for name, behind in zip_longest(names, names[1:]):
-        state = "sealed" if behind else "active" if held else "closed"
-        if behind and behind.number == name.number + 1:
-            end, last = behind.start, opened_ms(folder, behind)
+    for name, successor in zip_longest(names, names[1:]):
+        state = "sealed" if successor else "active" if held else "closed"
+        if successor and successor.number == name.number + 1:
+            end, last = successor.start, opened_ms(folder, successor)
         else:
             end, last = end_of(folder, name)
         yield _row(folder, name, end, last, state)
-        yield from _gap(folder, name, behind)
+        yield from _gap(folder, name, successor)
     for consumer in folder.consumers():
         yield f"  cursor {consumer}: {_cursor(folder, consumer, end)}"
     if entries := read_ledger(folder).entries:
@@ -38,8 +38,10 @@ def listing(folder: LogFolder) -> Iterator[str]:
 
 
 class Lag(NamedTuple):
-    """How far a consumer is behind: events, bytes of segments with their framing, and the commit time (Unix ms) of the
-    oldest event that it has not, or None where it has all."""
+    """The backlog of a consumer: events, bytes of segments with framing, and the Unix ms when its oldest was committed.
+
+    `since_ms` is None if the backlog is empty.
+    """
 
     events: int
     bytes: int
@@ -47,10 +49,10 @@ class Lag(NamedTuple):
 
 
 def lag_of(folder: LogFolder, cursor: Cursor) -> Lag:
-    """How far a consumer is behind the end of its log. Raises Broken, Unreadable, OSError."""
+    """The backlog up to the end of the log. Raises Broken, Unreadable, OSError."""
     names = folder.segments()
     if not names:
-        found = "no segment at all; restore the log"
+        found = "no segment; restore the log"
         raise MissingSegment(folder.path, 0, f"segment {cursor.acked.segment}", found)
     end, _ = end_of(folder, names[-1])
     settled = max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
@@ -61,12 +63,12 @@ def lag_of(folder: LogFolder, cursor: Cursor) -> Lag:
         oldest = next((step for step in read_all(reader) if isinstance(step, Block) and step.header.records), None)
     finally:
         reader.close()
-    length = _bytes_behind(folder, cursor.acked, end)
+    length = _bytes_between(folder, cursor.acked, end)
     return Lag(end.sequence - settled, length, oldest.header.timestamp_ms if oldest else None)
 
 
 def end_of(folder: LogFolder, name: SegmentName) -> tuple[Position, int | None]:
-    """Where the last segment, or one before a gap, ends, and when its last block was committed (Unix ms).
+    """Where the last segment, or one before a gap, ends, and the Unix ms of its last commit.
 
     Raises Broken, Unreadable, OSError.
     """
@@ -87,7 +89,7 @@ def end_of(folder: LogFolder, name: SegmentName) -> tuple[Position, int | None]:
 
 
 def opened_ms(folder: LogFolder, name: SegmentName) -> int | None:
-    """When a segment was opened, in Unix ms; None if its header can't be read."""
+    """The Unix ms when a segment was created; None if its header is damaged."""
     segment = SegmentReader(folder, name)
     try:
         return segment.header().timestamp_ms
@@ -107,9 +109,9 @@ def _row(folder: LogFolder, name: SegmentName, end: Position, last: int | None, 
     return f"  {name.number:>10} {name.sequence:>16} {end.sequence - name.sequence:>10} {length:>12}  {times}  {state}"
 
 
-def _gap(folder: LogFolder, name: SegmentName, behind: SegmentName | None) -> Iterator[str]:
+def _gap(folder: LogFolder, name: SegmentName, successor: SegmentName | None) -> Iterator[str]:
     known = read_ledger(folder).missing_segments
-    for number in range(name.number + 1, behind.number if behind else 0):
+    for number in range(name.number + 1, successor.number if successor else 0):
         yield f"  {number:>10} missing{', and recorded in damage.ndjson' if number in known else ''}"
 
 
@@ -120,13 +122,13 @@ def _cursor(folder: LogFolder, consumer: str, end: Position | None) -> str:
         return f"damaged: {fault}"
     if cursor is None or end is None:
         return "gone"
-    events, length = end.sequence - cursor.acked.sequence, _bytes_behind(folder, cursor.acked, end)
+    events, length = end.sequence - cursor.acked.sequence, _bytes_between(folder, cursor.acked, end)
     under_way = f", batch {cursor.intent.token} under way" if cursor.intent else ""
     return f"next seq {cursor.acked.sequence}, {events} events and {length} bytes behind{under_way}"
 
 
-def _bytes_behind(folder: LogFolder, place: Position, end: Position) -> int:
-    """Bytes of segments between two places, framing counted."""
+def _bytes_between(folder: LogFolder, place: Position, end: Position) -> int:
+    """Bytes of segments between two places, with framing."""
     if place.segment == end.segment:
         return end.offset - place.offset
     names = [name for name in folder.segments() if place.segment <= name.number < end.segment]

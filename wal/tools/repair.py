@@ -1,4 +1,4 @@
-"""What would make a log open again, as a plan of steps: printed first, and carried out only when asked to."""
+"""`wal repair`: the steps that make a damaged log open again. They are printed first, and taken only on demand."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -26,13 +26,12 @@ class Step(NamedTuple):
 
 
 def plan(folder: LogFolder) -> list[Step]:
-    """The steps of a repair in their order, none where nothing is wrong. The caller holds the lock.
+    """The steps of a repair in order, none if nothing is wrong. The caller holds the lock.
 
-    Raises Broken for what no repair can decide, Unreadable, OSError.
+    Raises Broken if a person must decide, Unreadable, OSError.
     """
     steps = [
-        Step(f"remove {path}, which was never finished", partial(folder.files.unlink, path))
-        for path in _unfinished(folder)
+        Step(f"remove the unfinished file {path}", partial(folder.files.unlink, path)) for path in _unfinished(folder)
     ]
     names = folder.segments()
     log_id, restored = _identity(folder)
@@ -61,15 +60,15 @@ def _identity(folder: LogFolder) -> tuple[bytes | None, list[Step]]:
 
 
 def _missing(folder: LogFolder, names: list[SegmentName], cursors: list[Cursor]) -> Iterator[Step]:
-    """Each missing segment goes on the account, the first of a gap with the events of all of it."""
+    """Record each missing segment, the first of a gap with all events of the gap."""
     numbers = missing_numbers(folder, names, cursors)
     for number in numbers:
         before = [name for name in names if name.number < number]
-        behind = [name for name in names if name.number > number]
-        if not behind:
-            found = "no such file, nor any behind it; restore the log"
+        later = [name for name in names if name.number > number]
+        if not later:
+            found = "no such file, and none after it; restore the log"
             raise MissingSegment(folder.path, 0, f"segment {number}", found)
-        end = behind[0].start
+        end = later[0].start
         if number - 1 in numbers:
             sequence = end.sequence
         elif before:
@@ -80,7 +79,7 @@ def _missing(folder: LogFolder, names: list[SegmentName], cursors: list[Cursor])
 
 
 def _sealed(folder: LogFolder, names: list[SegmentName]) -> Iterator[Step]:
-    """Damage of sealed segments that is not on the account yet."""
+    """Record damage of sealed segments that damage.ndjson does not have yet."""
     ledger = read_ledger(folder)
     for step in read_on(Reader(folder, names[0].start)):
         if not isinstance(step, Finding):
@@ -95,13 +94,13 @@ def _sealed(folder: LogFolder, names: list[SegmentName]) -> Iterator[Step]:
 
 
 def _last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> list[Step]:
-    """What the next start would do anyway."""
+    """Recover the last segment, as the next start would."""
     end, _, damages = scan_last(folder, name, cursors)
     ledger = read_ledger(folder)
     texts = [f"append to damage.ndjson: {found}" for found in damages if ledger.unrecorded(found)]
     size = os.path.getsize(folder.segment_file(name))
     if end.offset < size:
-        texts.append(f"move {size - end.offset} bytes behind byte {end.offset} of {name} to quarantine")
+        texts.append(f"move {size - end.offset} bytes after byte {end.offset} of {name} to quarantine")
     return [Step("; ".join(texts), partial(recover, folder))] if texts else []
 
 

@@ -1,4 +1,4 @@
-"""Read all of a log and tell what is wrong with it. Changes nothing, and may run while the log is written."""
+"""`wal verify`: reads a whole log and reports its faults. Changes nothing, and may run while the log is written."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,9 +16,9 @@ _KINDS: Final = {MissingSegment: "missing", ForeignLog: "foreign"}
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong. `lost` counts events.
+    """One fault. `lost` counts events. `is_recorded` means that damage.ndjson has all of it already.
 
-    A torn tail is what a crash leaves, and no damage. `is_recorded` says that damage.ndjson has all of it already.
+    A torn tail is left by a crash, and is not damage.
     """
 
     kind: str
@@ -30,12 +30,12 @@ class Finding(NamedTuple):
 
     @property
     def is_new_damage(self) -> bool:
-        """Whether an operator has to act on it."""
+        """Whether an operator must act on it."""
         return self.is_damage and not self.is_recorded
 
     @property
     def is_damage(self) -> bool:
-        """Whether bytes or events are lost, or may be."""
+        """Whether bytes or events are or may be lost."""
         return self.kind != "torn"
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Finding(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What was read: segments, blocks, events and bytes of payload."""
+    """Totals: segments, blocks, events and bytes of payload that were read."""
 
     segments: int
     blocks: int
@@ -53,7 +53,7 @@ class Summary(NamedTuple):
 
 
 def verify(folder: LogFolder, on_block: Callable[[Block], None] = lambda _: None) -> Iterator[Finding | Summary]:
-    """Every finding as it is made, and what was read at the end. Raises Unreadable, OSError."""
+    """Yield every finding, and a summary at the end. `on_block` is called for progress. Raises Unreadable, OSError."""
     held = folder.is_locked()
     try:
         log_id: bytes | None = folder.log_id
@@ -82,16 +82,16 @@ def verify(folder: LogFolder, on_block: Callable[[Block], None] = lambda _: None
 
 
 def read_on(reader: Reader) -> Iterator[Finding | Block]:
-    """All that the reader can read and, in the place of what it can't, a finding; then on with the next segment."""
+    """Yield blocks, and a finding for every place without one. A broken chain ends the segment, not the reading."""
     while True:
         try:
             for step in read_all(reader):
                 yield _finding(reader.folder, step) if isinstance(step, Damage) else step
         except Broken as fault:
             yield Finding(_KINDS.get(type(fault), "broken"), fault.path, str(fault))
-            behind = [name for name in reader.folder.segments() if name.number > reader.position.segment]
-            if behind:
-                reader.go_to(behind[0].start)
+            later = [name for name in reader.folder.segments() if name.number > reader.position.segment]
+            if later:
+                reader.go_to(later[0].start)
                 continue
         return
 
@@ -102,7 +102,7 @@ def _finding(folder: LogFolder, damage: Damage) -> Finding:
 
 
 def _ledger(folder: LogFolder) -> Ledger:
-    """The ledger, or an empty one if it is broken: that is a finding of its own, and must hide none in the segments."""
+    """The ledger, or an empty one if it is broken: that is a finding of its own, and must not hide others."""
     try:
         return read_ledger(folder)
     except Broken:
@@ -117,11 +117,11 @@ def _added(total: Summary, block: Block) -> Summary:
 
 
 def _torn(folder: LogFolder, end: Position, last: SegmentName) -> Iterator[Finding]:
-    """Bytes behind the last whole block of a log that nobody writes."""
+    """Bytes after the last whole block of a log without a writer."""
     path = folder.segment_file(last)
     left = os.path.getsize(path) - end.offset
     if end.segment == last.number and left > 0:
-        yield Finding("torn", path, f"{left} bytes behind byte {end.offset}; the next start cuts them off")
+        yield Finding("torn", path, f"{left} bytes after byte {end.offset}; the next start cuts them off")
 
 
 def _ledger_fault(folder: LogFolder) -> Iterator[Finding]:
@@ -141,5 +141,5 @@ def _cursors(folder: LogFolder, names: list[SegmentName]) -> Iterator[Finding]:
             yield Finding("cursor", path, str(fault))
             continue
         if cursor and (segment := cursor.acked.segment) not in {name.number for name in names}:
-            message = f"it is in segment {segment}, which is not there"
+            message = f"it is in segment {segment}, which is missing"
             yield Finding("cursor", path, message, is_recorded=segment in missing)

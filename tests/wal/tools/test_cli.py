@@ -157,8 +157,8 @@ def test_fields_are_printed_side_by_side(shop: str) -> None:
     [
         (["--since", "yesterday"], "'yesterday' is not a time; expected e.g. 2026-01-31T03:00Z, 10m or Unix ms"),
         (["--until", "1769828400"], "'1769828400' looks like Unix seconds; expected Unix ms"),
-        (["--where", "ea"], "'ea' is no condition; expected e.g. ea=click"),
-        (["--where", "=x"], "'=x' is no condition"),
+        (["--where", "ea"], "'ea' is not a condition; expected e.g. ea=click"),
+        (["--where", "=x"], "'=x' is not a condition"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_explained(shop: str, options: list[str], message: str) -> None:
@@ -253,7 +253,7 @@ def test_events_that_are_not_json_objects_are_counted_once_and_end_nothing(direc
         log.commit(b"[" * 100_000 + b"\n", 1)
     warning = (
         f"wal: not JSON objects: 3 events, the first is sequence 1 of {directory}; "
-        "--where leaves them out, --field prints empty columns\n"
+        "--where skips them, --field prints empty columns\n"
     )
     for options, expected in ((["--field", "n"], "\n2\n\n\n"), (["--where", "n=2"], '{"n":2}\n')):
         done = _run(command, *options, directory)
@@ -433,7 +433,7 @@ def test_damage_never_hides_other_events(damaged: str) -> None:
         assert (done.returncode, done.stdout) == (1, lines([4, 6]).decode())
         corrupt, missing = done.stderr.splitlines()
         assert "segment 1 from byte 148 on is corrupt: events 1 to 3 are lost (a payload with another CRC)" in corrupt
-        assert "expected segment 2, found no such file; restore it, or see `wal repair`" in missing
+        assert "expected segment 2, found no such file; restore it, or run `wal repair`" in missing
 
 
 def test_verify_says_what_is_damaged_and_where(damaged: str) -> None:
@@ -460,7 +460,7 @@ def test_verify_finds_a_damaged_cursor_and_one_that_leads_nowhere(log: Log, dire
     damage(Path(directory, "cursors/b.json"), 30)
     lost, bad, _ = _run("verify", directory).stdout.splitlines()
     assert lost.startswith("cursor: ")
-    assert lost.endswith("cursors/a.json: it is in segment 9, which is not there")
+    assert lost.endswith("cursors/a.json: it is in segment 9, which is missing")
     assert "expected a cursor with its CRC" in bad
 
 
@@ -582,7 +582,7 @@ def test_repair_prints_a_plan_and_changes_nothing(damaged: str) -> None:
         "4 bytes",
     ]
     assert [text for text, step in zip(texts, steps, strict=True) if text in step] == texts
-    assert last == "nothing was changed; --apply does it"
+    assert last == "nothing was changed; --apply takes these steps"
     assert _tree(damaged) == before
 
 

@@ -18,5 +18,5 @@ def test_a_log_without_a_segment_has_no_lag_but_an_error_that_names_the_segment(
         cursor, log_id = Cursor(log.end), log.log_id
     for path in segments(directory):
         path.unlink()
-    with pytest.raises(MissingSegment, match=r"expected segment 1, found no segment at all; restore the log"):
+    with pytest.raises(MissingSegment, match=r"expected segment 1, found no segment; restore the log"):
         lag_of(LogFolder(FILES, directory, log_id), cursor)
