@@ -26,8 +26,8 @@ from wal.sealed import drop_segments
 _RETENTION_SECONDS: Final = 60
 _ROOM_SECONDS: Final = 0.25
 """How often the log is asked whether the disk is short, which costs nothing: it looks for itself as often."""
-_MEMORY_SECONDS: Final = 0.25
-"""How often what every sink has leaves memory: seldom enough to cost nothing, often enough for it to be little."""
+_EVICTION_SECONDS: Final = 0.25
+"""Interval at which shipped bytes are evicted from the page cache."""
 
 logger = logging.getLogger(__name__)
 
@@ -112,10 +112,10 @@ class Shard:
     async def _evict_forever(self) -> None:
         log, left = self._log, Position(0, 0, 0)
         while True:
-            await asyncio.sleep(_MEMORY_SECONDS)
+            await asyncio.sleep(_EVICTION_SECONDS)
             passed = min([shipper.passed or left for shipper in self._shippers], default=left)
             if passed > left:
-                with _warned(f"{log.folder.path}: what is shipped stays in memory"):
+                with _warned(f"{log.folder.path}: shipped bytes stay in the page cache"):
                     await asyncio.to_thread(evict_from_page_cache, log.folder, left, passed)
                 left = passed
 

@@ -53,7 +53,7 @@ def test_the_crc_covers_what_the_page_says() -> None:
     for line in _block("ndjson").splitlines():
         if line.startswith(b"["):
             assert line[137:145] == b"%08x" % crc32c(line[: int(found[1]) + 1])
-    assert f"of `123456789` it is `{crc32c(b'123456789'):08x}`" in _PAGE
+    assert f"the CRC of `123456789` is `{crc32c(b'123456789'):08x}`" in _PAGE
 
 
 def test_the_example_decodes(identified: str) -> None:
