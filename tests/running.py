@@ -18,8 +18,8 @@ import zstandard
 
 from bench.processes import end, free_port, is_connectable
 from wal.files import Files
-from wal.identity import read_log_id
-from wal.reader import Reader, oldest, read_all
+from wal.folder import LogFolder
+from wal.reader import Reader, read_all
 from wal.segment import Block
 
 PATIENCE_SECONDS = 30.0
@@ -195,9 +195,9 @@ def read_log(directory: Path) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     files = Files()
     for shard in sorted(str(path.parent) for path in directory.glob("*/log.json")):
-        start = oldest(files, shard)
+        start = LogFolder(files, shard).oldest()
         assert start is not None
-        reader = Reader(files, shard, read_log_id(files, shard), start)
+        reader = Reader(LogFolder(files, shard), start)
         for block in read_all(reader):
             assert isinstance(block, Block), block
             records += [json.loads(line) for line in block.payload.splitlines()]

@@ -1,62 +1,62 @@
-"""Group commit: the only thread and the only asyncio of the log.
+"""Group commit: appends from coroutines, made durable a block at a time.
 
-The event loop owns the queue, the thread owns the `Log`, and one block at a time goes from one to the other and
-back: whatever queues up during an fsync is the next block. That one leaves after a breath, once a turn of the event
-loop has added nothing to it: those whom the last block has answered are in it again, and half as many blocks cost half
-as much. Who sends alone, and waits for each answer, waits for no breath.
+The event loop owns the queue and the commit thread owns the `Log`. One block at a time goes to the thread and comes
+back; appends that arrive during an fsync form the next block.
 """
 
 import asyncio
-import threading
-import time
 from collections import deque
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
-from queue import SimpleQueue
 from typing import Final
 
-from wal.errors import LogClosed, LogFull, LogPoisoned, RecordTooLarge, WalError
-from wal.format import MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position, count_lines
+from wal.commit_thread import CommitThread
+from wal.errors import LogClosed, LogFull, LogPoisoned, WalError
+from wal.format import Position, check_lines
+from wal.idle_timer import IDLE_SECONDS, IdleTimer
 from wal.log import Log
+from wal.pending_block import PendingBlock
 
 STALL_SECONDS: Final = 1.0
+MAX_COMMIT_DELAY: Final = 2.0
+"""How long a block may grow instead of being committed, as a multiple of the last commit's duration."""
 _BLOCK_BYTES: Final = 1 << 20
-"""Where a block stops taking more appends; a single larger append is a block of its own."""
-_WAITING_BYTES: Final = 64 << 20
-_BREATH_SECONDS: Final = 0.0003
-"""Between two blocks, where the first has several appends. `python -m bench connections delay` shows what it brings."""
-_GATHERING: Final = 2.0
-"""For how many times the last commit's time a block may go on growing when it could leave."""
-_IDLE_SECONDS: Final = 0.1
+"""A block of this size takes no more appends. A larger append gets a block of its own."""
+_MAX_WAITING_BYTES: Final = 64 << 20
 _NEARLY_FULL: Final = 0.5
-"""From this fullness of the log on, its idle thread looks for room: appends, which would, may be kept away by then."""
+"""Above this fullness the committer checks the disk for room by itself, since clients may be turned away by then."""
 
 
-class _Shared(asyncio.Future[None]):
-    """What all appends of a block wait for: one of them that is cancelled does not take it from the others."""
+class State(Enum):
+    """What a committer is doing."""
 
-    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002
-        return False
-
-
-class _Block:
-    """Appends that are committed together, and the future that all of them wait for."""
-
-    __slots__ = ("future", "leaves", "length", "lines", "records", "seen")
-
-    def __init__(self, future: asyncio.Future[None]) -> None:
-        self.future = future
-        self.lines: list[bytes] = []
-        self.length = 0
-        self.records = 0
-        self.seen = 0
-        """The records that it had a turn of the event loop ago."""
-        self.leaves = 0.0
-        """When it leaves at the latest, by the event loop's clock."""
+    IDLE = "idle"
+    GATHERING = "gathering"
+    COMMITTING = "committing"
+    DELAYING = "delaying"
+    CLOSED = "closed"
 
 
 class Committer:
-    """Appends from coroutines to a `Log`. Create it inside the event loop that will use it."""
+    """Appends from coroutines to a `Log`. Create it inside the event loop that will use it.
+
+        IDLE --append--> GATHERING --a turn added nothing, or MAX_COMMIT_DELAY passed--> COMMITTING
+          ^                  ^                                                               |
+          |                  +--more wait--+------------------ it had one append ------------+
+          +----nothing waits---------------+-- DELAYING <---- it had several appends --------+
+
+    In GATHERING, a block grows while each turn of the event loop adds appends to it; a full block skips the state.
+    DELAYING lasts COMMIT_DELAY_SECONDS, so that the clients just answered are in the next block too. A client that
+    sends alone, and waits for each response, never waits there. After a pause, IDLE or DELAYING goes to COMMITTING
+    without appends, for an idle block; at `close` likewise for the seal. Then the thread ends: CLOSED.
+
+    Whether appends are accepted is a second question, since blocks are still committed while closing. `_refusal` is
+    the error that an append raises:
+
+        None --close()--> LogClosed --an fsync failed--> LogPoisoned
+          +----------------an fsync failed------------------^          everything that waits fails, too
+    """
 
     def __init__(
         self,
@@ -65,56 +65,52 @@ class Committer:
         stall_seconds: float = STALL_SECONDS,
         on_poisoned: Callable[[LogPoisoned], None] | None = None,
     ) -> None:
-        """While a commit takes longer than `stall_seconds`, new appends are refused; those that wait go on waiting.
+        """While a commit takes longer than `stall_seconds`, new appends are refused; earlier ones keep waiting.
 
         `on_poisoned` is called once, in the event loop, when an fsync has failed and only a restart helps.
         """
         self.log = log
         self.durable: Position = log.end
-        """Every event before this place is fsynced; a reader ships none behind it."""
+        """Every event before this place is fsynced. A reader must not ship events after it."""
         self.next_sequence = log.end.sequence
         """The sequence of the next event that is appended."""
+        self.state = State.IDLE
         self._stall_seconds = stall_seconds
         self._on_poisoned = on_poisoned
         self._loop = asyncio.get_running_loop()
         self._refusal: WalError | None = None
-        self._waiting: deque[_Block] = deque()
+        self._waiting: deque[PendingBlock] = deque()
         self._waiting_bytes = 0
-        self._open: _Block | None = None
-        self._in_flight: _Block | None = None
-        self._is_scheduled = False
-        self._took = 0.0
-        self._moved: set[asyncio.Future[None]] = set()
-        self._last_commit = self._started = self._loop.time()
-        self._tidy_timer: asyncio.TimerHandle | None = None
+        """Of the block in flight, too."""
+        self._open: PendingBlock | None = None
+        """The last of `_waiting`, if it takes more appends."""
+        self._in_flight: PendingBlock | None = None
+        """The block that the thread has, while COMMITTING."""
+        self._commit_seconds = 0.0
+        self._followers: set[asyncio.Future[None]] = set()
+        self._started = self._loop.time()
+        self._idle_timer = IdleTimer(self._mark_idle)
         self._closing: asyncio.Future[None] | None = None
-        self._jobs: SimpleQueue[tuple[Callable[[], None], _Block] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=f"commit {log.directory}", daemon=True)
-        self._thread.start()
+        self._thread = CommitThread(log.folder.path, self._finish, self._dispatch)
 
     def append(self, lines: bytes, records: int = 1) -> asyncio.Future[None]:
         """Queue `records` JSON lines, each ending in LF, for the next block.
 
-        The first of them has the sequence that `next_sequence` had before the call. The future is done when the block
-        is fsynced, or fails with what kept it out of the log. Raises LogFull, LogClosed, LogPoisoned, RecordTooLarge,
-        and ValueError for bytes that are not such lines, as far as their number and both ends of the bytes tell.
+        Their sequences start at `next_sequence` as it was before the call. The returned future is done when the block
+        is fsynced, or fails with the error that kept the block out of the log. Raises LogFull, LogClosed, LogPoisoned,
+        RecordTooLarge, and ValueError if `check_lines` does.
         """
         if self._refusal is not None:
             raise self._refusal.anew()
         length = len(lines)
-        _check(lines, records, length)
+        check_lines(lines, records, length)
         if self._in_flight is not None and (waited := self._loop.time() - self._started) > self._stall_seconds:
-            raise LogFull(f"{self.log.directory}: the disk has not answered for {waited:.1f} s; try again later")
-        if self._waiting_bytes + length > _WAITING_BYTES:
-            raise LogFull(f"{self.log.directory}: {self._waiting_bytes} bytes wait for the disk; try again later")
+            raise LogFull(f"{self.log.folder.path}: the disk has not answered for {waited:.1f} s; try again later")
+        if self._waiting_bytes + length > _MAX_WAITING_BYTES:
+            raise LogFull(f"{self.log.folder.path}: {self._waiting_bytes} bytes wait for the disk; try again later")
         block = self._open
         if block is None or block.length + length > _BLOCK_BYTES:
-            block = self._open = _Block(_Shared(loop=self._loop))
-            self._waiting.append(block)
-            if self._in_flight is None and not self._is_scheduled:
-                # Not at once: what the event loop has at hand in this turn shares the fsync.
-                self._is_scheduled = True
-                self._loop.call_soon(self._dispatch)
+            block = self._open_block()
         block.lines.append(lines)
         block.length += length
         block.records += records
@@ -126,25 +122,26 @@ class Committer:
     def fullness(self) -> float:
         """How close the next append is to being refused, from 0 to 1: by waiting bytes, a slow disk or a full one."""
         stalled = (self._loop.time() - self._started) / self._stall_seconds if self._in_flight is not None else 0.0
-        return max(self._waiting_bytes / _WAITING_BYTES, self.log.fullness, stalled)
+        return max(self._waiting_bytes / _MAX_WAITING_BYTES, self.log.room.pressure, stalled)
 
     async def wait_beyond(self, position: Position) -> None:
-        """Return once `durable` is beyond `position`, at once if it is."""
+        """Return once `durable` is after `position`."""
         while self.durable <= position:
             moved: asyncio.Future[None] = self._loop.create_future()
-            self._moved.add(moved)
+            self._followers.add(moved)
             try:
                 await moved
             finally:
-                self._moved.discard(moved)
+                self._followers.discard(moved)
 
     async def close(self) -> None:
-        """Refuse new appends, commit what waits, seal the log and end the thread. The log stays locked.
+        """Refuse new appends, commit those that wait, seal the log and end the thread. The log stays locked.
 
-        Idempotent. Raises LogFull where the disk had no room for the proof and LogPoisoned where an fsync failed; what
-        was acknowledged is safe all the same.
+        Idempotent. Raises LogFull if the disk had no room for the idle block, and LogPoisoned if an fsync failed;
+        everything that was acknowledged is safe all the same.
         """
-        self._refusal = self._refusal or LogClosed(f"{self.log.directory}: this process is stopping")
+        self._refusal = self._refusal or LogClosed(f"{self.log.folder.path}: this process is stopping")
+        self._idle_timer.stop()
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())
             await self._closing
@@ -154,143 +151,98 @@ class Committer:
     async def _close(self) -> None:
         while block := self._in_flight or (self._waiting[-1] if self._waiting else None):
             await asyncio.wait([block.future])
-        if self._tidy_timer:
-            self._tidy_timer.cancel()
-        last = _Block(_Shared(loop=self._loop))
-        self._start(self.log.seal, last)
+        seal = PendingBlock(self._loop)
+        self._start(self.log.seal, seal)
         try:
-            await last.future
+            await seal.future
         finally:
-            self._jobs.put(None)
-            self._thread.join()
+            self._thread.end()
+            self.state = State.CLOSED
+
+    def _open_block(self) -> PendingBlock:
+        block = self._open = PendingBlock(self._loop)
+        self._waiting.append(block)
+        if self.state is State.IDLE:
+            # Not started at once: the other appends of this turn of the event loop share the fsync.
+            self.state = State.GATHERING
+            self._loop.call_soon(self._dispatch)
+        return block
 
     def _dispatch(self) -> None:
-        self._is_scheduled = False
-        if self._in_flight is None and self._waiting:
-            block = self._waiting[0]
-            if block is self._open:
-                if self._is_growing(block):
-                    self._is_scheduled = True
-                    self._loop.call_soon(self._dispatch)
-                    return
-                self._open = None
-            self._waiting.popleft()
-            self._start(partial(self._commit, block), block)
+        """Start the commit of the next block, unless it is still growing."""
+        if self.state is State.COMMITTING:  # an idle block or the seal overtook the end of the delay
+            return
+        if not self._waiting:
+            self.state = State.IDLE
+            return
+        block = self._waiting[0]
+        if block is self._open:
+            if block.is_growing(self._loop.time(), MAX_COMMIT_DELAY * self._commit_seconds):
+                self.state = State.GATHERING
+                self._loop.call_soon(self._dispatch)
+                return
+            self._open = None
+        self._waiting.popleft()
+        self._start(partial(self._commit, block), block)
 
-    def _is_growing(self, block: _Block) -> bool:
-        """Whether a block had more appends since it was asked last, and has not been asked for too long."""
-        now = self._loop.time()
-        if not block.seen:
-            block.leaves = now + _GATHERING * self._took
-        is_larger, block.seen = block.records > block.seen, block.records
-        return is_larger and now < block.leaves
-
-    def _start(self, action: Callable[[], None], block: _Block) -> None:
+    def _start(self, action: Callable[[], None], block: PendingBlock) -> None:
+        self.state = State.COMMITTING
         self._in_flight = block
         self._started = self._loop.time()
-        self._jobs.put((action, block))
+        self._thread.start(action, block)
 
-    def _commit(self, block: _Block) -> None:
+    def _commit(self, block: PendingBlock) -> None:
         self.log.commit(b"".join(block.lines), block.records)
 
-    def _work(self) -> None:
-        while job := self._jobs.get():
-            self._do(*job)
-            del job  # or it, and all that its error refers to, would be held until the next one
-
-    def _do(self, action: Callable[[], None], block: _Block) -> None:
-        fault: WalError | None = None
-        try:
-            action()
-        except WalError as error:
-            fault = error
-        except Exception as error:
-            fault = LogPoisoned(f"{self.log.directory}: {error!r} in the commit thread; restart to recover")
-        self._loop.call_soon_threadsafe(self._finish, block, fault)
-        if len(block.lines) > 1:
-            time.sleep(_BREATH_SECONDS)
-            self._loop.call_soon_threadsafe(self._dispatch)
-
-    def _finish(self, block: _Block, fault: WalError | None) -> None:
-        """Back in the event loop, while the thread waits: nobody else looks at the log now."""
+    def _finish(self, block: PendingBlock, fault: WalError | None) -> None:
+        """Take a block back. The thread does nothing now, so the log may be read here."""
+        self.state = State.DELAYING if len(block.lines) > 1 else State.IDLE
         self._in_flight = None
         self._waiting_bytes -= block.length
         self.durable = self.log.end
         if fault is None:
-            _resolve(block, None)
-            for moved in self._moved:
-                if not moved.done():
-                    moved.set_result(None)
-            self._last_commit = self._loop.time()
-            self._took = self._last_commit - self._started
-            rotates_in = self.log.rotates_in
-            if block.records:
-                self._tidy_later(_IDLE_SECONDS)
-            elif rotates_in is not None:
-                self._tidy_later(max(rotates_in, _IDLE_SECONDS))
+            self._succeed(block)
         else:
             self._fail(block, fault)
-        if self.log.fullness > _NEARLY_FULL:
-            self._tidy_later(_IDLE_SECONDS)
-        if len(block.lines) > 1:
-            self._is_scheduled = True  # by the thread, after its breath
-        else:
+        if self.log.room.pressure > _NEARLY_FULL:
+            self._idle_timer.plan()
+        if self.state is State.IDLE:
             self._dispatch()
 
-    def _fail(self, block: _Block, fault: WalError) -> None:
-        """Refuse all that waits too, since its records carry sequences that now stay unused."""
-        _resolve(block, fault)
+    def _succeed(self, block: PendingBlock) -> None:
+        block.resolve(None)
+        for moved in self._followers:
+            if not moved.done():
+                moved.set_result(None)
+        now = self._loop.time()
+        self._commit_seconds = now - self._started
+        self._idle_timer.committed(now)
+        if block.records:
+            self._idle_timer.plan()
+        elif (rotates_in := self.log.rotates_in) is not None:
+            self._idle_timer.plan(max(rotates_in, IDLE_SECONDS))
+
+    def _fail(self, block: PendingBlock, fault: WalError) -> None:
+        """Fail all waiting appends too, because the sequences in their records now stay unused."""
+        block.resolve(fault)
         if block.records or isinstance(fault, LogPoisoned):
             for waiting in self._waiting:
-                _resolve(waiting, fault)
+                waiting.resolve(fault)
             self._waiting.clear()
             self._open = None
             self._waiting_bytes = 0
             self.next_sequence = self.durable.sequence
         if isinstance(fault, LogPoisoned):
-            is_told = isinstance(self._refusal, LogPoisoned)
+            was_poisoned = isinstance(self._refusal, LogPoisoned)
             self._refusal = fault.anew()
-            if self._on_poisoned and not is_told:
+            self._idle_timer.stop()
+            if self._on_poisoned and not was_poisoned:
                 self._on_poisoned(fault)
         elif not block.records:
-            self._tidy_later(_IDLE_SECONDS)  # the proof that found no room is tried again
+            self._idle_timer.plan()  # there was no room for the idle block: try again
 
-    def _tidy_later(self, seconds: float) -> None:
-        """Tidy then, or earlier if that is planned already."""
-        when = self._loop.time() + seconds
-        if self._refusal is None and (self._tidy_timer is None or when < self._tidy_timer.when()):
-            if self._tidy_timer:
-                self._tidy_timer.cancel()
-            self._tidy_timer = self._loop.call_at(when, self._tidy)
-
-    def _tidy(self) -> None:
-        self._tidy_timer = None
-        quiet = self._loop.time() - self._last_commit
+    def _mark_idle(self) -> None:
         if self._in_flight or self._waiting:
-            self._tidy_later(_IDLE_SECONDS)
-        elif quiet < _IDLE_SECONDS:
-            self._tidy_later(_IDLE_SECONDS - quiet)
+            self._idle_timer.plan()
         else:
-            self._start(self.log.mark_idle, _Block(_Shared(loop=self._loop)))
-
-
-def _resolve(block: _Block, fault: WalError | None) -> None:
-    if block.future.done():  # cancelled with one of the tasks that waited for it
-        return
-    if fault is None:
-        block.future.set_result(None)
-    else:
-        block.future.set_exception(fault)
-        block.future.exception()  # seen, even if nobody waits for this block
-
-
-def _check(lines: bytes, records: int, length: int) -> None:
-    if length > MAX_LINE_BYTES:
-        if length > MAX_BLOCK_BYTES:
-            raise RecordTooLarge(f"{length} bytes in one append, the limit is {MAX_BLOCK_BYTES}")
-        if max(map(len, lines.split(b"\n"))) >= MAX_LINE_BYTES:
-            raise RecordTooLarge(f"a line is over the limit of {MAX_LINE_BYTES} bytes")
-    # To look at the ends of inner lines too would cost 0.5 us for each.
-    are_counted = lines.find(b"\n") == length - 1 if records == 1 else count_lines(lines) == records
-    if not are_counted or lines[:1] != b"{" or lines[-2:] != b"}\n":
-        raise ValueError(f"not {records} lines of a JSON object each: {lines[:60]!r}")
+            self._start(self.log.mark_idle, PendingBlock(self._loop))

@@ -1,26 +1,22 @@
-"""A consumer's cursor: what it has delivered, and the batch that it is about to deliver.
+"""A consumer's cursor, pure: bytes to values and back.
 
 The file is `cursors/<consumer>.json`, one line whose last member `crc` is the CRC-32C of all bytes before `,"crc"`.
 """
 
 import json
-import os
 from typing import Any, Final, NamedTuple
 
 from wal.errors import Corrupt
-from wal.files import Files, read_file, write_file
 from wal.format import Position, crc32c
 
 _VERSION: Final = 1
-_DIRECTORY: Final = "cursors"
-_SUFFIX: Final = ".json"
 
 
 class Intent(NamedTuple):
-    """A batch that was cut: the same places and the same token after every crash, until it is delivered.
+    """The batch under way: its bounds and its token stay the same after every crash, until it is delivered.
 
-    A batch that has to go out in parts is settled before sequence `next`; from there on `size` events go out at a time,
-    0 meaning all.
+    A batch may have to be delivered in parts. Then all events before sequence `next` are settled, and the others go
+    out `size` at a time (0: all at once).
     """
 
     first: Position
@@ -31,19 +27,14 @@ class Intent(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """Everything before `acked` is delivered; `intent` is the batch under way, if one is."""
+    """Everything before `acked` is delivered. `intent` is the batch under way, if there is one."""
 
     acked: Position
     intent: Intent | None = None
 
 
-def load_cursor(files: Files, directory: str, log_id: bytes, consumer: str) -> Cursor | None:
-    """The durable cursor of `consumer`, or None if it has none. Raises Corrupt."""
-    path = _path(directory, consumer)
-    try:
-        content = read_file(files, path)
-    except FileNotFoundError:
-        return None
+def decode_cursor(content: bytes, path: str, log_id: bytes, consumer: str) -> Cursor:
+    """The cursor of `consumer` on the log `log_id`, from the bytes of its file at `path`. Raises Corrupt."""
     text, _, crc = content.rpartition(b',"crc"')
     if crc != b':"%08x"}\n' % crc32c(text):
         raise Corrupt(path, 0, "a cursor with its CRC", "another CRC")
@@ -53,25 +44,8 @@ def load_cursor(files: Files, directory: str, log_id: bytes, consumer: str) -> C
     return Cursor(_position(value["acked"]), _intent(value["inflight"]))
 
 
-def ensure_cursor(files: Files, directory: str, log_id: bytes, consumer: str, start: Position) -> None:
-    """Give `consumer` a cursor at `start` unless it has one, be it damaged; either is durable then. Raises OSError."""
-    files.make_directory(os.path.join(directory, _DIRECTORY))
-    if consumer not in consumers(files, directory):
-        save_cursor(files, directory, log_id, consumer, Cursor(start))
-
-
-def drop_cursor(files: Files, directory: str, consumer: str) -> bool:
-    """Let `consumer` hold nothing any more, durably; False where it has no cursor. Raises OSError."""
-    try:
-        files.unlink(_path(directory, consumer))
-    except FileNotFoundError:
-        return False
-    sync_cursors(files, directory)
-    return True
-
-
-def save_cursor(files: Files, directory: str, log_id: bytes, consumer: str, cursor: Cursor) -> None:
-    """Replace the cursor of `consumer`, durably. Raises OSError."""
+def encode_cursor(cursor: Cursor, log_id: bytes, consumer: str) -> bytes:
+    """The bytes of the file that holds a cursor."""
     value = {
         "v": _VERSION,
         "log_id": log_id.decode(),
@@ -80,27 +54,7 @@ def save_cursor(files: Files, directory: str, log_id: bytes, consumer: str, curs
         "inflight": cursor.intent and _inflight(cursor.intent),
     }
     text = json.dumps(value, separators=(",", ":"))[:-1].encode()
-    content = b'%b,"crc":"%08x"}\n' % (text, crc32c(text))
-    try:
-        write_file(files, _path(directory, consumer), content)
-    except FileNotFoundError:
-        files.make_directory(os.path.join(directory, _DIRECTORY))
-        write_file(files, _path(directory, consumer), content)
-
-
-def sync_cursors(files: Files, directory: str) -> None:
-    """Make the cursors that can be read durable. Raises OSError."""
-    files.sync_directory(os.path.join(directory, _DIRECTORY))
-
-
-def consumers(files: Files, directory: str) -> list[str]:
-    """The names that have a cursor on this log."""
-    names = files.names(os.path.join(directory, _DIRECTORY))
-    return [name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)]
-
-
-def _path(directory: str, consumer: str) -> str:
-    return os.path.join(directory, _DIRECTORY, consumer + _SUFFIX)
+    return b'%b,"crc":"%08x"}\n' % (text, crc32c(text))
 
 
 def _inflight(intent: Intent) -> dict[str, object]:

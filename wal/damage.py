@@ -1,31 +1,29 @@
-"""Damage: durable bytes that can't be read as blocks any more. Finds where reading can go on, and keeps account.
+"""Damage: durable bytes that can no longer be read as blocks, and the ledger of it.
 
-`damage.ndjson` in the log's directory has a line for each place; the bytes, as they are, go to `quarantine/`.
+`damage.ndjson` in the log's directory has a line for each damaged place. The bytes are copied to `quarantine/`.
 """
 
 import json
 import os
 import threading
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from wal.errors import Broken
-from wal.files import Files, copy_range, read_file, write_file
-from wal.format import BLOCK_KIND, HEADER_BYTES, Header, Position, decode_header
-from wal.segment import SegmentReader, list_segments
+from wal.files import copy_range, read_file, write_file
+from wal.folder import LogFolder
+from wal.format import Position
 
 FILE_NAME: Final = "damage.ndjson"
 QUARANTINE: Final = "quarantine"
 _QUARANTINE_BYTES: Final = 64 << 20
-"""Of one place, no more than a segment holds by default."""
-_CHUNK_BYTES: Final = 1 << 20
-_ACCOUNTING: Final = threading.Lock()
-"""Shippers of one log may meet damage at the same time, each in a thread of its own."""
+"""Most bytes copied for one place: the size of a segment by default."""
+_APPENDING: Final = threading.Lock()
+"""The shippers of a log may meet damage at the same time, each in its own thread."""
 
 
 class Kind(StrEnum):
-    """What became of the bytes."""
+    """What happened to the bytes."""
 
     CORRUPT = "corrupt"
     SHIFTED = "shifted"
@@ -33,16 +31,21 @@ class Kind(StrEnum):
 
 
 class Damage(NamedTuple):
-    """Bytes and events that are lost: those from `start` on, up to and not including `end`, where reading goes on."""
+    """Lost bytes and events, from `start` up to but not including `end`, where reading resumes.
+
+    `kept_at` is the path of the copy in quarantine. It is None until the damage is in the ledger, and for a missing
+    segment.
+    """
 
     kind: Kind
     start: Position
     end: Position
     cause: str
+    kept_at: str | None = None
 
     @property
     def lost(self) -> int:
-        """How many events are lost."""
+        """Number of lost events."""
         return self.end.sequence - self.start.sequence
 
     def __str__(self) -> str:
@@ -51,146 +54,119 @@ class Damage(NamedTuple):
         return f"segment {start.segment} from byte {start.offset} on is {self.kind}: {events} ({self.cause})"
 
 
-def examine(
-    reader: SegmentReader, place: Position, proven: Position | None, cause: str, *, whole: int
-) -> Damage | None:
-    """The damage at `place`, where no whole block stands; None if it may be what a crash leaves of a last write.
+class Ledger(NamedTuple):
+    """The content of `damage.ndjson`: its lines, each ending in LF, and what they say. Oldest first."""
 
-    `proven` is a place up to which this segment is known to have been durable, if something outside of it says so.
-    `whole` is the byte up to which all could be read: a cut behind it moves headers before their places.
-    """
-    if proven is not None and proven.offset <= place.offset:
-        proven = None
-    own = reader.block_header(place.offset)
-    shifted_end = place.sequence
-    for at, header in _headers_from(reader, whole):
-        if proven is not None and at >= proven.offset:
-            break
-        if at != header.offset:
-            shifted_end = max(shifted_end, header.sequence + header.records)
-        elif at > place.offset and header.sequence >= place.sequence and (proven or header.durable > place.offset):
-            good = Position(place.segment, at, header.sequence)
-            return Damage(Kind.CORRUPT, place, _resume(own, good), cause)
-    if proven is not None:
-        return Damage(Kind.CORRUPT, place, _resume(own, proven), cause)
-    if shifted_end > place.sequence:
-        return Damage(Kind.SHIFTED, place, Position(place.segment, reader.size(), shifted_end), cause)
-    return None
+    lines: tuple[bytes, ...] = ()
+    entries: tuple[Damage, ...] = ()
+    """A line names one segment, so the `end` of a missing segment has that segment's number too."""
 
+    @property
+    def missing_segments(self) -> set[int]:
+        """The segments known to be missing, which therefore stop no reader."""
+        return {entry.start.segment for entry in self.entries if entry.kind is Kind.MISSING}
 
-def _resume(own: Header | None, good: Position) -> Position:
-    """Where reading goes on: right behind the damaged block if its own header is whole, else at the next good place."""
-    if own is not None and own.end <= good.offset:
-        return Position(good.segment, own.end, own.sequence + own.records)
-    return good
+    @property
+    def next_sequence(self) -> int:
+        """The first sequence after all damage; 1 if there is none."""
+        return max((entry.end.sequence for entry in self.entries), default=1)
 
+    def unrecorded(self, damage: Damage) -> list[Damage]:
+        """The parts of `damage` that have no entry yet. Bytes next to known damage may be damaged later.
 
-def _headers_from(reader: SegmentReader, offset: int) -> Iterator[tuple[int, Header]]:
-    """Block headers of this log and segment anywhere from `offset` on, each with the byte that it stands at."""
-    magic = b'["%b","%b",' % (BLOCK_KIND, reader.log_id)
-    for start in range(offset, reader.size(), _CHUNK_BYTES):
-        chunk = reader.raw(start, _CHUNK_BYTES + HEADER_BYTES - 1)
-        at = chunk.find(magic)
-        while 0 <= at < _CHUNK_BYTES:
-            header = decode_header(chunk[at : at + HEADER_BYTES])
-            if header and header.segment == reader.name.number:
-                yield start + at, header
-            at = chunk.find(magic, at + 1)
+        A missing segment gets its own entry even if all its events were lost before.
+        """
+        if parts := self._newly_lost(damage):
+            return parts
+        start, is_missing = damage.start, damage.kind is Kind.MISSING
+        known = [
+            entry
+            for entry in self.entries
+            if entry.start.segment == start.segment and (entry.kind is Kind.MISSING) == is_missing
+        ]
+        if is_missing and not known:
+            return [damage._replace(start=start._replace(sequence=damage.end.sequence))]
+        if damage.lost or any(entry.start.offset == start.offset for entry in known):
+            return []
+        return [damage]
 
-
-def record(files: Files, directory: str, damage: Damage) -> None:
-    """Put damage on the account, durably, and its bytes into quarantine. Twice is once. Raises OSError, Unreadable."""
-    with _ACCOUNTING:
-        known = account(files, directory)
-        if new := [_line(files, directory, part) for part in unaccounted(known, damage)]:
-            content = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in (*known, *new))
-            write_file(files, os.path.join(directory, FILE_NAME), content)
-
-
-def _line(files: Files, directory: str, damage: Damage) -> dict[str, Any]:
-    kept_at = None
-    if damage.kind is not Kind.MISSING:
-        kept_at = keep(files, directory, damage.start, damage.end.offset)
-    return {
-        "v": 1,
-        "kind": damage.kind,
-        "seg": damage.start.segment,
-        "from": {"off": damage.start.offset, "seq": damage.start.sequence},
-        "to": {"off": damage.end.offset, "seq": damage.end.sequence},
-        "lost": damage.lost,
-        "cause": damage.cause,
-        "kept_at": kept_at,
-    }
-
-
-def keep(files: Files, directory: str, start: Position, end: int) -> str:
-    """Copy bytes of a segment into quarantine, at most _QUARANTINE_BYTES, durably; returns the copy's path."""
-    name = next(name for name in list_segments(files, directory) if name.number == start.segment)
-    folder = os.path.join(directory, QUARANTINE)
-    files.make_directory(folder)
-    path = os.path.join(folder, f"{name}.{start.offset}")
-    length = min(end - start.offset, _QUARANTINE_BYTES)
-    copy_range(files, os.path.join(directory, str(name)), path, start.offset, length)
-    files.sync_directory(folder)
-    return path
-
-
-def missing_segments(files: Files, directory: str) -> set[int]:
-    """The segments whose absence is on the account, so that it halts nobody any more."""
-    return {line["seg"] for line in account(files, directory) if line["kind"] == Kind.MISSING}
-
-
-def next_sequence(files: Files, directory: str) -> int:
-    """The first sequence behind all damage on the account; 1 if there is none."""
-    return max((line["to"]["seq"] for line in account(files, directory)), default=1)
-
-
-def unaccounted(lines: list[dict[str, Any]], damage: Damage) -> list[Damage]:
-    """The parts of damage that are not on an account yet. What is next to known damage may be damaged later.
-
-    A segment's absence has a line of its own, also where all its events were lost before.
-    """
-    parts = _lost_anew(lines, damage)
-    if parts:
+    def _newly_lost(self, damage: Damage) -> list[Damage]:
+        """The parts whose events no entry has."""
+        parts, start = [], damage.start
+        for entry in sorted(self.entries, key=lambda entry: entry.start.sequence):
+            first, end = entry.start, entry.end
+            if start.sequence < end.sequence and first.sequence < min(end.sequence, damage.end.sequence):
+                if start.sequence < first.sequence:
+                    parts.append(damage._replace(start=start, end=first))
+                start = end._replace(segment=start.segment)
+        if start.sequence < damage.end.sequence:
+            parts.append(damage._replace(start=start))
         return parts
-    start = damage.start
-    is_missing = damage.kind is Kind.MISSING
-    known = [line for line in lines if line["seg"] == start.segment and (line["kind"] == Kind.MISSING) == is_missing]
-    if is_missing and not known:
-        return [damage._replace(start=start._replace(sequence=damage.end.sequence))]
-    if damage.lost or any(line["from"]["off"] == start.offset for line in known):
-        return []
-    return [damage]
 
 
-def _lost_anew(lines: list[dict[str, Any]], damage: Damage) -> list[Damage]:
-    """The parts with events that no line has."""
-    parts, start = [], damage.start
-    for line in sorted(lines, key=lambda line: line["from"]["seq"]):
-        first, end = line["from"], line["to"]
-        if start.sequence < end["seq"] and first["seq"] < min(end["seq"], damage.end.sequence):
-            if start.sequence < first["seq"]:
-                parts.append(damage._replace(start=start, end=Position(line["seg"], first["off"], first["seq"])))
-            start = Position(start.segment, end["off"], end["seq"])
-    if start.sequence < damage.end.sequence:
-        parts.append(damage._replace(start=start))
-    return parts
-
-
-def account(files: Files, directory: str) -> list[dict[str, Any]]:
-    """The lines of `damage.ndjson`, oldest first. Raises Broken."""
-    path = os.path.join(directory, FILE_NAME)
+def read_ledger(folder: LogFolder) -> Ledger:
+    """The ledger, empty if the log has none. Raises Broken, OSError."""
+    path = folder.file(FILE_NAME)
     try:
-        return [_checked(json.loads(line)) for line in read_file(files, path).splitlines()]
+        lines = read_file(folder.files, path).splitlines()
+        return Ledger(tuple(line + b"\n" for line in lines), tuple(map(_decode, lines)))
     except FileNotFoundError:
-        return []
+        return Ledger()
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Broken(path, 0, "a JSON object a line", "something else; move it aside, then `wal verify`") from None
 
 
-def _checked(line: dict[str, Any]) -> dict[str, Any]:
-    """The line, if its numbers are. Raises KeyError, TypeError, ValueError."""
-    numbers = (line["seg"], line["lost"], *(line[end][name] for end in ("from", "to") for name in ("off", "seq")))
+def append(folder: LogFolder, found: Damage) -> None:
+    """Append to damage.ndjson (fsynced) and copy the bytes to quarantine/. Idempotent. Raises OSError, Unreadable."""
+    with _APPENDING:
+        ledger = read_ledger(folder)
+        if new := [_encode(_kept(folder, part)) for part in ledger.unrecorded(found)]:
+            write_file(folder.files, folder.file(FILE_NAME), b"".join((*ledger.lines, *new)))
+
+
+def quarantine(folder: LogFolder, start: Position, end: int) -> str:
+    """Copy the bytes of a segment up to offset `end`, at most 64 MiB, to quarantine/ (fsynced). Returns the path."""
+    name = next(name for name in folder.segments() if name.number == start.segment)
+    directory = folder.file(QUARANTINE)
+    folder.files.make_directory(directory)
+    path = os.path.join(directory, f"{name}.{start.offset}")
+    length = min(end - start.offset, _QUARANTINE_BYTES)
+    copy_range(folder.files, folder.segment_file(name), path, start.offset, length)
+    folder.files.sync_directory(directory)
+    return path
+
+
+def _kept(folder: LogFolder, part: Damage) -> Damage:
+    if part.kind is Kind.MISSING:
+        return part
+    return part._replace(kept_at=quarantine(folder, part.start, part.end.offset))
+
+
+def _encode(entry: Damage) -> bytes:
+    line = {
+        "v": 1,
+        "kind": entry.kind,
+        "seg": entry.start.segment,
+        "from": {"off": entry.start.offset, "seq": entry.start.sequence},
+        "to": {"off": entry.end.offset, "seq": entry.end.sequence},
+        "lost": entry.lost,
+        "cause": entry.cause,
+        "kept_at": entry.kept_at,
+    }
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+def _decode(line: bytes) -> Damage:
+    """The entry of a line. Raises KeyError, TypeError, ValueError."""
+    value: dict[str, Any] = json.loads(line)
+    start, end = value["from"], value["to"]
+    numbers = (value["seg"], value["lost"], start["off"], start["seq"], end["off"], end["seq"])
     if not all(type(number) is int for number in numbers):
         raise TypeError(line)
-    return line | {"kind": Kind(line["kind"])}
+    return Damage(
+        Kind(value["kind"]),
+        Position(value["seg"], start["off"], start["seq"]),
+        Position(value["seg"], end["off"], end["seq"]),
+        str(value.get("cause", "")),
+        value.get("kept_at"),
+    )

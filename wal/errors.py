@@ -1,12 +1,12 @@
-"""What can go wrong in a log, as types. Each message says what, where and what to do next."""
+"""The errors of a log. Each message says what is wrong, where, and what to do next."""
 
 import errno
 from typing import Final, Self
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors that end once somebody makes room on the disk."""
+"""Errors that end when somebody makes room on the disk."""
 PASSING: Final = (*NO_ROOM, errno.EMFILE, errno.ENFILE)
-"""Errors that end by themselves, or once somebody makes room: worth trying again."""
+"""Errors that end by themselves or when somebody makes room, so that another attempt may succeed."""
 _CAUSES: Final = {
     errno.EMFILE: "out of file descriptors",
     errno.ENFILE: "the system is out of file descriptors",
@@ -24,26 +24,26 @@ class WalError(Exception):
     """Base of all errors of a log."""
 
     def anew(self) -> Self:
-        """The same error, to be raised where this one is stored.
+        """A copy to raise instead of this one, which is stored.
 
-        A stored error that is raised keeps the traceback, the frames in it, and every record that these refer to.
+        Raising a stored error would keep its traceback alive, with all frames in it and every record they refer to.
         """
         return type(self)(*self.args)
 
 
 class LogClosed(WalError):
-    """The log takes no more appends: it is closed, or being closed."""
+    """The log is closed or closing, and takes no more appends."""
 
 
 class LogFull(WalError):
-    """The bytes could not be taken: no room on the disk, no file descriptor, or too much waits for the disk.
+    """Nothing was appended: no room on the disk, no file descriptor, or too many bytes waiting for the disk.
 
     A later append may succeed.
     """
 
 
 class LogPoisoned(WalError):
-    """An fsync failed, so what the disk holds is unknown. Only recovery, at the next start, can tell."""
+    """An fsync failed, so the content of the disk is unknown until the next start recovers the log."""
 
 
 class LogLocked(WalError):
@@ -51,11 +51,11 @@ class LogLocked(WalError):
 
 
 class RecordTooLarge(WalError):
-    """A line is over the format's limit."""
+    """A line or a block is over the format's limit."""
 
 
 class Corrupt(WalError):
-    """Bytes that are not what the format says. Attributes: path, offset (bytes), expected, found."""
+    """Bytes that violate the format. Attributes: path, offset (bytes), expected, found."""
 
     def __init__(self, path: str, offset: int, expected: str, found: str) -> None:
         super().__init__(f"{path}: at byte {offset}: expected {expected}, found {found}")
@@ -66,31 +66,31 @@ class Corrupt(WalError):
 
 
 class Broken(Corrupt):
-    """Whole blocks or segments that do not follow one another: one is lost, swapped or copied in. A person decides."""
+    """Whole blocks or segments that do not continue the log: lost, swapped or copied in. A person must decide."""
 
 
 class MissingSegment(Broken):
-    """A segment that must be there and is not."""
+    """A segment is missing."""
 
 
 class ForeignLog(Broken):
-    """A segment that another log wrote."""
+    """A segment was written by another log."""
 
 
 class Unreadable(WalError):
-    """The disk can't give bytes back. Nothing is cut off or gone past for that: a copy may still have them."""
+    """The disk cannot return bytes. They are neither cut off nor skipped, since a copy may still have them."""
 
 
 def cause_of(error: OSError) -> str:
-    """What is wrong, in words: "out of file descriptors"."""
+    """The cause in words, for example "out of file descriptors"."""
     return _CAUSES.get(error.errno or 0) or error.strerror or str(error)
 
 
 def advice_on(error: OSError) -> str:
-    """What to do about it."""
-    return _ADVICE.get(error.errno or 0, "see the disk's own messages")
+    """The remedy in words, for example "raise ulimit -n"."""
+    return _ADVICE.get(error.errno or 0, "look for the disk's errors in dmesg")
 
 
 def explain(error: OSError, place: str) -> str:
-    """A whole message: where (the file that the error names, else `place`), what is wrong, and what to do."""
+    """A whole message: the file that the error names, or `place`; then the cause and the remedy."""
     return f"{error.filename or place}: {cause_of(error)}; {advice_on(error)}"

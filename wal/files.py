@@ -1,6 +1,6 @@
 """The file system as the log uses it: the only caller of fsync, rename, flock and fallocate.
 
-`Files` is passed to whatever touches a disk, so that a test can hand in one that fails or loses power.
+Every function that touches the disk takes a `Files`, so that a test can pass one that fails or loses power.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from wal.errors import LogLocked
 
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
-"""Events are personal data: the owner writes, a group such as that of the operators reads, and others see nothing."""
+"""Events are personal data: the owner may write, its group (operators, say) may read, and others may do nothing."""
 
 _KEEP_SIZE = 1
 """FALLOC_FL_KEEP_SIZE of linux/falloc.h: reserve blocks without growing the file, or `tail` would print NULs."""
@@ -27,9 +27,9 @@ _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int6
 
 
 class Room(NamedTuple):
-    """A file system's free bytes and inodes, as far as processes without privileges may have them, and how many it has.
+    """A file system's free bytes and inodes, as far as unprivileged processes may use them, and its totals.
 
-    `all_inodes` is 0 where they have no limit, as on btrfs.
+    `all_inodes` is 0 if inodes are unlimited, as on btrfs.
     """
 
     bytes: int
@@ -39,12 +39,12 @@ class Room(NamedTuple):
 
 
 class Files:
-    """System calls by their purpose. Every method raises OSError as the call does."""
+    """System calls, named by their purpose. Every method raises OSError as the call does."""
 
     def make_directory(self, path: str) -> None:
-        """Create `path` and its missing parents, each durable in the directory above it.
+        """Create `path` and its missing parents, and sync each in its parent directory.
 
-        One that is there is synced too: who made it may have ended before that.
+        An existing directory is synced too: the process that made it may have ended before its sync.
         """
         parent = os.path.dirname(os.path.abspath(path))
         if not os.path.isdir(path):
@@ -54,18 +54,18 @@ class Files:
         self.sync_directory(parent)
 
     def names(self, directory: str) -> list[str]:
-        """Names in a directory, sorted; none if it does not exist."""
+        """The names in a directory, sorted; an empty list if it does not exist."""
         try:
             return sorted(os.listdir(directory))
         except FileNotFoundError:
             return []
 
     def create(self, path: str) -> int:
-        """A descriptor to write and read a file that is empty from now on."""
+        """A descriptor for reading and writing. The file is emptied, or created."""
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
 
     def open(self, path: str, *, write: bool = False) -> int:
-        """A descriptor of a file that exists."""
+        """A descriptor of an existing file."""
         return os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
 
     def close(self, descriptor: int) -> None:
@@ -78,24 +78,24 @@ class Files:
         return os.pread(descriptor, length, offset)
 
     def write(self, descriptor: int, buffers: Sequence[bytes]) -> int:
-        """Write at the descriptor's place. May write less than all; returns how many bytes."""
+        """Write at the descriptor's position. Returns the number of bytes written, which may be less than all."""
         return os.writev(descriptor, buffers)
 
     def room(self, path: str) -> Room:
-        """What is left of the file system of `path`."""
+        """The free and total space of the file system that holds `path`."""
         status = os.statvfs(path)
         unit = status.f_frsize
         return Room(status.f_bavail * unit, status.f_favail, status.f_blocks * unit, status.f_files)
 
     def reserve(self, descriptor: int, offset: int, length: int) -> None:
-        """Hold disk blocks for bytes to come, where the file system can."""
+        """Allocate disk blocks for bytes to be written later, if the file system supports that."""
         if _fallocate(descriptor, _KEEP_SIZE, offset, length) != 0:
             number = ctypes.get_errno()
             if number not in _NO_RESERVATIONS:
                 raise OSError(number, os.strerror(number))
 
     def truncate(self, descriptor: int, length: int) -> None:
-        """Cut to `length`, and give back what was reserved behind it."""
+        """Cut the file to `length`, and free the blocks reserved after it."""
         os.ftruncate(descriptor, length)
 
     def sync(self, descriptor: int) -> None:
@@ -113,14 +113,14 @@ class Files:
         os.fsync(descriptor)
 
     def sync_directory(self, path: str) -> None:
-        """Make the names in a directory durable, where a failed open may be reported as a failed sync."""
+        """Make the names in a directory durable. A failed open is reported like a failed sync."""
         with opened_directory(self, path) as descriptor:
             self.sync_names(descriptor)
 
     def forget_cache(self, descriptor: int, offset: int = 0, length: int = 0) -> None:
-        """Make the next read of these synced bytes (`length` 0: all from `offset` on) come from the disk.
+        """Evict synced bytes from the page cache, so that the next read comes from the disk. `length` 0: to the end.
 
-        A page that a range holds only a part of stays.
+        Pages that are only partly in the range stay.
         """
         os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
@@ -152,9 +152,9 @@ class Files:
 
 @contextlib.contextmanager
 def opened_directory(files: Files, path: str) -> Iterator[int]:
-    """A descriptor of a directory, to sync its names after a change of them.
+    """A descriptor of a directory, to sync its names after they change.
 
-    Open it before the change: where no descriptor is left, nothing has changed yet, and all of it can be tried again.
+    Open it before the change: if the process is out of descriptors, nothing has changed yet and all can be retried.
     """
     descriptor = files.open_directory(path)
     try:
@@ -165,7 +165,7 @@ def opened_directory(files: Files, path: str) -> Iterator[int]:
 
 @contextlib.contextmanager
 def named(path: str) -> Iterator[None]:
-    """Put `path` into an OSError that names no file, as those of calls on a descriptor do not."""
+    """Add `path` to an OSError without a file name, as calls on a descriptor raise it."""
     try:
         yield
     except OSError as error:
@@ -175,7 +175,7 @@ def named(path: str) -> Iterator[None]:
 
 
 def make_directories(path: str) -> None:
-    """Create `path` and its missing parents, not durably. `os.makedirs` would give the parents another mode."""
+    """Create `path` and its missing parents, without syncing. `os.makedirs` would give the parents another mode."""
     if not os.path.isdir(path):
         make_directories(os.path.dirname(os.path.abspath(path)))
         with contextlib.suppress(FileExistsError):
@@ -183,12 +183,12 @@ def make_directories(path: str) -> None:
 
 
 def opener(path: str, flags: int) -> int:
-    """The argument of this name for `open`, so that a file that it creates has FILE_MODE."""
+    """The `opener` argument of `open`: files that it creates get FILE_MODE."""
     return os.open(path, flags, FILE_MODE)
 
 
 def write_all(files: Files, descriptor: int, buffers: Sequence[bytes]) -> None:
-    """Write every byte, going on after short writes."""
+    """Write every byte, continuing after short writes."""
     written = files.write(descriptor, buffers)
     total = sum(map(len, buffers))
     if written < total:
@@ -198,7 +198,7 @@ def write_all(files: Files, descriptor: int, buffers: Sequence[bytes]) -> None:
 
 
 def read_file(files: Files, path: str) -> bytes:
-    """The whole of a small file."""
+    """The whole content of a small file."""
     descriptor = files.open(path)
     try:
         with named(path):
@@ -208,7 +208,7 @@ def read_file(files: Files, path: str) -> bytes:
 
 
 def copy_range(files: Files, source: str, target: str, offset: int, length: int) -> None:
-    """Put a range of one file's bytes, fewer at its end, into a new file, and sync that; not its directory."""
+    """Copy a range of bytes, shorter at the end of the file, to a new file. Syncs the file, but not its directory."""
     reading = files.open(source)
     try:
         writing = files.create(target)
@@ -230,7 +230,7 @@ def _copy(files: Files, reading: int, writing: int, offset: int, length: int) ->
 
 
 def write_file(files: Files, path: str, content: bytes) -> None:
-    """Put `content` at `path`, durably; after a crash the old file or the new one is there, whole."""
+    """Replace the file at `path`, durably. After a crash the old content or the new one is there, whole."""
     with named(path), opened_directory(files, os.path.dirname(path)) as directory:
         descriptor = files.create(f"{path}.tmp")
         try:

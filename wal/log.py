@@ -5,26 +5,22 @@ A commit is one block: reserve, write, fdatasync. Only then does `end`, the dura
 
 import contextlib
 import errno
-import logging
-import os
 import time
 from collections.abc import Callable
 from typing import Final
 
 from wal.damage import Damage
-from wal.errors import PASSING, LogClosed, LogFull, LogPoisoned, WalError, advice_on, cause_of
+from wal.errors import PASSING, LogClosed, LogFull, LogPoisoned, WalError, cause_of
 from wal.files import Files, opened_directory
-from wal.format import MAX_BLOCK_BYTES, Position
+from wal.folder import LogFolder
+from wal.format import MAX_BLOCK_BYTES, Position, SegmentName
 from wal.identity import ensure_log_id
 from wal.recovery import TornTail, recover
-from wal.room import Shortage, pressure, refusal, shortage_of, warning
-from wal.segment import SegmentName, SegmentWriter
+from wal.room_watch import RoomWatch
+from wal.segment_writer import SegmentWriter
 
 SEGMENT_BYTES: Final = 64 << 20
 SEGMENT_SECONDS: Final = 60
-_ROOM_CHECK_MS: Final = 200
-
-logger = logging.getLogger(__name__)
 
 
 def now_ms() -> int:
@@ -33,7 +29,7 @@ def now_ms() -> int:
 
 
 def monotonic_ms() -> int:
-    """Milliseconds of a clock that nobody can set."""
+    """Milliseconds of a clock that cannot be set."""
     return time.monotonic_ns() // 1_000_000
 
 
@@ -52,74 +48,68 @@ class Log:
         clock: Callable[[], int] = now_ms,
         monotonic: Callable[[], int] = monotonic_ms,
     ) -> None:
-        """Lock the directory, recover what is there and open a new segment.
+        """Lock the directory, recover the log in it, and open a new segment.
 
-        Below `warn_free_bytes` on the disk there is a warning, below `min_free_bytes` no commit, so that cursors and
-        the deletion of segments always have room; inodes have a reserve likewise. `clock` gives the Unix ms that blocks
-        carry, `monotonic` the ms by which segments age: nobody can set it. Raises LogLocked, Corrupt,
-        Unreadable, OSError; one of `errors.PASSING` is worth another attempt.
+        Below `warn_free_bytes` of free disk there is a warning; below `min_free_bytes` commits are refused, so that
+        cursors and the deletion of segments always have room. Inodes have a reserve likewise. `clock` returns the Unix
+        ms that blocks carry. `monotonic` returns the ms by which segments age. Raises LogLocked, Corrupt, Unreadable,
+        OSError; another attempt may succeed after one of `errors.PASSING`.
         """
-        self.directory = directory
-        self.files = files or Files()
         self._segment_bytes = segment_bytes
         self._segment_ms = int(segment_seconds * 1000)
-        self._warn_free_bytes = warn_free_bytes
-        self._min_free_bytes = min_free_bytes
-        self.fullness = 0.0
-        """The bytes or inodes that must stay free, as a share of those that are: above 1 commits are refused."""
-        self._no_room: str | None = None
-        self._is_short = False
-        self._was_refused = False
-        self._is_warned = False
-        self._room_checked_ms: int | None = None
         self._clock = clock
         self._monotonic = monotonic
         self._opened_ms = monotonic()
         self._fault: WalError | None = None
         self._is_abandoned = False
+        """Whether the active segment may end in a part of a block, so that the next commit needs a new one."""
         self._is_idle = True
-        self.files.make_directory(directory)
-        self._lock: int | None = self.files.lock(os.path.join(directory, "LOCK"))
+        """Whether nothing was committed since the last idle block."""
+        folder = LogFolder(files or Files(), directory)
+        folder.files.make_directory(directory)
+        self._lock: int | None = folder.lock()
         try:
-            self.log_id = ensure_log_id(self.files, directory)
-            recovered = recover(self.files, directory, self.log_id)
-            self.torn: TornTail | None = recovered.torn
-            self.damages: list[Damage] = recovered.damages
-            self._segment = self._create(
-                recovered.segment, recovered.sequence, recovered.predecessor_end, recovered.previous
+            self.folder = folder = LogFolder(folder.files, directory, ensure_log_id(folder))
+            self.log_id = folder.log_id
+            self.room = RoomWatch(
+                folder, warn_free_bytes=warn_free_bytes, min_free_bytes=min_free_bytes, monotonic=monotonic
             )
+            found = recover(folder)
+            self.torn: TornTail | None = found.torn
+            self.damages: list[Damage] = found.damages
+            self._segment = self._create(found.segment, found.sequence, found.predecessor_end, found.previous)
         except BaseException:
-            self._unlock()
+            folder.files.close(self._lock)
             raise
 
     @property
     def end(self) -> Position:
-        """The durable place: every event before it survives a crash, and the next one gets its sequence."""
+        """The durable place: every event before it survives a crash. The next event gets its sequence."""
         return self._segment.end
 
     def commit(self, payload: bytes, records: int) -> None:
         """Write `records` JSON lines, each ending in LF, as one durable block. The caller has counted them.
 
-        Raises LogFull (nothing is kept, and a later commit may succeed), LogPoisoned, LogClosed.
+        Raises LogFull (nothing was kept, and a later commit may succeed), LogPoisoned, LogClosed.
         """
         self._check_is_open()
         if len(payload) > MAX_BLOCK_BYTES:
             raise ValueError(f"{len(payload)} bytes in a block, the limit is {MAX_BLOCK_BYTES}")
         if records:
-            self._check_room()
+            self.room.check()
         if self._is_abandoned or self._is_due():
             self._rotate()
         try:
             self._segment.reserve(len(payload))
         except OSError as error:
-            # A file at its limit is left for another, and a disk that fails shows at the sync that begins a rotation.
+            # A file at its size limit needs a successor. A failing disk shows at the sync that begins the rotation.
             self._is_abandoned = error.errno not in (errno.ENOSPC, errno.EDQUOT)
-            raise self._refusal(error) from error
+            raise self.room.log_full(error) from error
         try:
             self._segment.write(payload, records, self._clock())
         except OSError as error:
             self._is_abandoned = True
-            raise self._refusal(error) from error
+            raise self.room.log_full(error) from error
         try:
             self._segment.sync()
         except OSError as error:
@@ -127,9 +117,9 @@ class Log:
         self._is_idle = records == 0
 
     def mark_idle(self) -> None:
-        """After a pause: write an empty block, whose `durable` proves the last event fsynced, and rotate by age.
+        """After a pause, write an idle block, whose `durable` proves the last event fsynced, and rotate by age.
 
-        Looks for room too, since nobody commits to a log that is known to be full.
+        Looks at the room on the disk too, because clients stop sending to a log that is known to be full.
         """
         self._check_is_open()
         if not self._is_idle:
@@ -137,7 +127,7 @@ class Log:
         if self._is_due():
             self._rotate()
         with contextlib.suppress(LogFull):
-            self._look_for_room()
+            self.room.look()
 
     @property
     def rotates_in(self) -> float | None:
@@ -146,27 +136,11 @@ class Log:
             return None
         return max(0, self._opened_ms + self._segment_ms - self._monotonic()) / 1000
 
-    @property
-    def is_short(self) -> bool:
-        """Whether delivered segments should be given up now, which `shortage` tells how many. Costs nothing to ask."""
-        return self._is_short or self._was_refused
-
-    def shortage(self) -> Shortage:
-        """What has to become free. Asks the disk; for any thread, and one at a time. Raises OSError.
-
-        A refusal for want of room that the disk's own numbers do not show (a quota) counts once, as a shortage of one
-        segment: it may have ended since, and only the next commit can tell.
-        """
-        found = shortage_of(self.files.room(self.directory), self._min_free_bytes)
-        self._is_short = any(found)
-        was_refused, self._was_refused = self._was_refused, False
-        return Shortage(1, 1) if was_refused and not any(found) else found
-
     def seal(self) -> None:
-        """Take no more commits, and prove the last one durable. The directory stays locked. Idempotent.
+        """Refuse further commits, and prove the last one durable. The directory stays locked. Idempotent.
 
-        Raises LogFull where there is no room for the proof, and LogPoisoned where an fsync fails; what was committed is
-        safe all the same.
+        Raises LogFull if the idle block that proves the last commit durable does not fit, and LogPoisoned if an fsync
+        fails. What was committed is safe all the same.
         """
         if self._fault is not None:
             return
@@ -175,21 +149,17 @@ class Log:
                 self.mark_idle()
                 self._seal_segment()
         finally:
-            self._fault = LogClosed(f"{self.directory}: the log is closed")
+            self._fault = LogClosed(f"{self.folder.path}: the log is closed")
 
     def close(self) -> None:
-        """Seal, and let go of the directory; whoever still reads or moves a cursor must be done. Idempotent."""
+        """Seal, and unlock the directory. Readers and owners of cursors must be done by then. Idempotent."""
         try:
             self.seal()
         finally:
             if self._lock is not None:
                 self._segment.close()
-            self._unlock()
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            self.files.close(self._lock)
-            self._lock = None
+                self.folder.files.close(self._lock)
+                self._lock = None
 
     def _check_is_open(self) -> None:
         if self._fault is not None:
@@ -201,30 +171,6 @@ class Log:
             return False
         return segment.offset >= self._segment_bytes or self._monotonic() - self._opened_ms >= self._segment_ms
 
-    def _check_room(self) -> None:
-        """Raise LogFull below the reserve."""
-        self._look_for_room()
-        if self._no_room:
-            raise LogFull(f"{self.directory}: {self._no_room}")
-
-    def _look_for_room(self) -> None:
-        """Ask the disk, a few times a second and not at each commit. Raises LogFull where it does not answer."""
-        now = self._monotonic()
-        if self._room_checked_ms is not None and now - self._room_checked_ms < _ROOM_CHECK_MS:
-            return
-        self._room_checked_ms = now
-        try:
-            room = self.files.room(self.directory)
-        except OSError as error:
-            raise self._refusal(error) from error
-        self.fullness = pressure(room, self._min_free_bytes)
-        self._no_room = refusal(room, self._min_free_bytes)
-        self._is_short = any(shortage_of(room, self._min_free_bytes))
-        low = warning(room, self._warn_free_bytes)
-        if low and not self._is_warned:
-            logger.warning("%s: %s", self.directory, low)
-        self._is_warned = low is not None
-
     def _rotate(self) -> None:
         old = self._segment
         self._seal_segment()
@@ -232,7 +178,7 @@ class Log:
             self._segment = self._create(old.name.number + 1, old.sequence, old.offset, old.previous)
         except OSError as error:
             if error.errno in PASSING:
-                raise self._refusal(error) from error
+                raise self.room.log_full(error) from error
             raise self._poison(error, "a new segment could not be made") from error
         old.close()
 
@@ -243,19 +189,17 @@ class Log:
             raise self._poison(error) from error
 
     def _create(self, number: int, sequence: int, predecessor_end: int, previous: int) -> SegmentWriter:
-        """A new segment, durable. Raises OSError where there is none, and LogPoisoned where nobody knows."""
-        with opened_directory(self.files, self.directory) as directory:
+        """A new segment, durable. Raises OSError if there is none, and LogPoisoned if that is unknown."""
+        with opened_directory(self.folder.files, self.folder.path) as directory:
             segment = SegmentWriter(
-                self.files,
-                self.directory,
-                self.log_id,
+                self.folder,
                 SegmentName(number, sequence),
                 predecessor_end=predecessor_end,
                 previous=previous,
                 timestamp_ms=self._clock(),
             )
             try:
-                self.files.sync_names(directory)
+                self.folder.files.sync_names(directory)
             except OSError as error:
                 raise self._poison(error) from error
         self._opened_ms = self._monotonic()
@@ -263,12 +207,8 @@ class Log:
         self._is_idle = True
         return segment
 
-    def _refusal(self, error: OSError) -> WalError:
-        self._was_refused = self._was_refused or error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return LogFull(f"{self.directory}: {cause_of(error)}; nothing was kept of this block, {advice_on(error)}")
-
-    def _poison(self, error: OSError, what: str = "fsync failed") -> LogPoisoned:
+    def _poison(self, error: OSError, event: str = "fsync failed") -> LogPoisoned:
         self._fault = LogPoisoned(
-            f"{self.directory}: {what} ({cause_of(error)}); what the disk holds is unknown, restart to recover"
+            f"{self.folder.path}: {event} ({cause_of(error)}); what the disk holds is unknown, restart to recover"
         )
         return self._fault.anew()

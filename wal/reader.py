@@ -1,33 +1,23 @@
-"""The one reader across segments: recovery, the shipper, the command line and the tests read a log with it."""
+"""The one reader across segments. Recovery, the shipper, the command line and the tests use it."""
 
 from collections.abc import Iterator
 
-from wal.damage import Damage, Kind, examine, missing_segments
+from wal.damage import Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt, ForeignLog, MissingSegment
-from wal.files import Files
-from wal.format import HEADER_BYTES, Position
-from wal.segment import Block, SegmentName, SegmentReader, list_segments
+from wal.examine import examine
+from wal.folder import LogFolder
+from wal.format import HEADER_BYTES, Position, SegmentName
+from wal.segment import Block, SegmentReader
 
 
-def start_of(name: SegmentName) -> Position:
-    """The place of a segment's first block."""
-    return Position(name.number, HEADER_BYTES, name.sequence)
-
-
-def oldest(files: Files, directory: str) -> Position | None:
-    """The first place of a log, or None where it has no segment."""
-    names = list_segments(files, directory)
-    return start_of(names[0]) if names else None
-
-
-def place_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: Position | None = None) -> Position:
-    """The place of the block that holds the event of this sequence; the nearest, where there is none up to `limit`.
+def place_of(folder: LogFolder, sequence: int, limit: Position | None = None) -> Position:
+    """The place of the block with the event `sequence`, or the nearest place if there is none up to `limit`.
 
     Raises Broken, Unreadable, OSError.
     """
-    names = list_segments(files, directory)
+    names = folder.segments()
     earlier = [name for name in names if name.sequence <= sequence]
-    reader = Reader(files, directory, log_id, start_of((earlier or names)[-1 if earlier else 0]))
+    reader = Reader(folder, (earlier or names)[-1 if earlier else 0].start)
     try:
         place = reader.position
         for step in read_all(reader, limit):
@@ -39,15 +29,15 @@ def place_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: 
     return place
 
 
-def block_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: Position) -> Block | None:
-    """The block that holds the event of this sequence; None if it is not there up to `limit`, or can't be read.
+def block_of(folder: LogFolder, sequence: int, limit: Position) -> Block | None:
+    """The block with the event `sequence`; None if it is damaged, or not there up to `limit`.
 
     Raises Broken, Unreadable, OSError.
     """
-    earlier = [name for name in list_segments(files, directory) if name.sequence <= sequence]
+    earlier = [name for name in folder.segments() if name.sequence <= sequence]
     if not earlier:
         return None
-    reader = Reader(files, directory, log_id, start_of(earlier[-1]))
+    reader = Reader(folder, earlier[-1].start)
     try:
         step = next((step for step in read_all(reader, limit) if step.end.sequence > sequence), None)
     finally:
@@ -56,29 +46,29 @@ def block_of(files: Files, directory: str, log_id: bytes, sequence: int, limit: 
 
 
 class Reader:
-    """Reads block after block from `position` on, whatever segment they are in. Not for two threads at once."""
+    """Reads block after block from `position` on, across segments. One thread at a time."""
 
-    def __init__(self, files: Files, directory: str, log_id: bytes, start: Position) -> None:
-        """`start` is a place between two blocks, as `oldest` or a cursor gives it."""
+    def __init__(self, folder: LogFolder, start: Position) -> None:
+        """`start` is a place between two blocks, from `LogFolder.oldest` or a cursor."""
+        self.folder = folder
         self.position = start
         self.previous: int | None = None
-        """The CRC of the header before `position`; None where reading began, and behind damage."""
-        self._files = files
-        self._directory = directory
-        self._log_id = log_id
+        """The CRC of the header before `position`; None at the start and after damage."""
         self._segment: SegmentReader | None = None
         self._end: Position | None = None
+        """Where the open segment ends, once that is known."""
         self._whole = 0
+        """The offset up to which all blocks of the open segment could be read."""
 
     def next(self, limit: Position | None = None) -> Block | Damage | None:
-        """The next block, or the damage in its place, and go on behind it; None where there is nothing yet.
+        """Read the next block, or the damage in its place, and advance. Returns None if there is nothing yet.
 
-        `limit` is a place up to which all bytes are durable, and which is not passed. Without it, bytes at the end of
-        the log that are no whole block count as still being written. Raises Broken, Unreadable, OSError.
+        All bytes up to `limit` are durable; reading stops there. Without a limit, an incomplete block at the end of the
+        log counts as being written. Raises Broken, Unreadable, OSError.
         """
         while limit is None or self.position < limit:
             if self._segment is None:
-                step: Block | Damage | None = self._begin()
+                step: Block | Damage | None = self._open_first()
             elif self._end is not None and self.position.offset >= self._end.offset:
                 step = self._leave(self._end)
             else:
@@ -90,18 +80,18 @@ class Reader:
         return None
 
     def go_to(self, place: Position) -> None:
-        """Read on from another place between two blocks."""
+        """Continue at another place between two blocks."""
         self.close()
         self.position, self.previous, self._end = place, None, None
 
     def close(self) -> None:
-        """Let go of the open segment."""
+        """Close the open segment."""
         if self._segment:
             self._segment.close()
             self._segment = None
 
     def _read(self, segment: SegmentReader, limit: Position | None) -> Block | Damage | None:
-        """What stands at the position. None: either nothing yet, or `_end` is known now and it is to be tried again."""
+        """The block or damage at the position. None if there is nothing yet, or if only `_end` became known."""
         block, cause = self._block(segment)
         if block is not None:
             return block
@@ -109,7 +99,7 @@ class Reader:
         if self._end is None:
             try:
                 self._end = self._find_end(segment)
-            except ForeignLog as fault:  # it hides nothing of this segment
+            except ForeignLog as fault:  # it says nothing about this segment
                 foreign = fault
             if self._end is not None:
                 return None
@@ -121,14 +111,14 @@ class Reader:
                 raise foreign
             return self._over_gap()
         segment.forget()
-        block, cause = self._block(segment)  # it may have been written since it was looked for
+        block, cause = self._block(segment)  # it may have been written since the first look
         if block is not None:
             return block
         self.position, self.previous = damage.end, None
         return damage
 
     def _block(self, segment: SegmentReader) -> tuple[Block | None, str]:
-        """The whole block at the position, going behind it; or None and why there is none."""
+        """Read the block at the position and advance; or None and the cause, which goes to damage.ndjson."""
         try:
             block = segment.block(self.position.offset)
             if block is not None:
@@ -142,11 +132,11 @@ class Reader:
         return block, "a part of a block"
 
     def _find_end(self, segment: SegmentReader) -> Position | None:
-        """Where this segment ends, as its successor tells; None while it has none, or that one is lost."""
-        name = next((name for name in self._behind() if name.number == segment.name.number + 1), None)
+        """Where this segment ends, according to its successor; None if it has no successor, or if that is missing."""
+        name = next((name for name in self._later() if name.number == segment.name.number + 1), None)
         if name is None:
             return None
-        successor = SegmentReader(self._files, self._directory, self._log_id, name)
+        successor = SegmentReader(self.folder, name)
         try:
             header = successor.header()
         except Broken:
@@ -159,7 +149,7 @@ class Reader:
         return Position(segment.name.number, header.durable, header.sequence)
 
     def _leave(self, end: Position) -> Damage | None:
-        """Go to the next segment; what is missing up to `end` is damage."""
+        """Go to the next segment. Events that are missing up to `end` are damage."""
         if self.position.sequence < end.sequence:
             damage = Damage(Kind.CORRUPT, self.position, end, "the end of the segment")
             self.position, self.previous = end, None
@@ -168,23 +158,23 @@ class Reader:
         if name is None:
             raise self._missing(self.position.segment + 1)
         self.close()
-        self.position = start_of(name)
+        self.position = name.start
         return self._enter(name)
 
     def _over_gap(self) -> Damage | None:
-        """Go behind segments whose loss is on the account; None where there is no such gap."""
+        """Skip segments that damage.ndjson has as missing; None if there is no such gap."""
         name = self._successor()
-        if name is None or name.number == self.position.segment + 1:  # it may have come since `_find_end` looked
+        if name is None or name.number == self.position.segment + 1:  # created since `_find_end` looked
             return None
         damage = Damage(
-            Kind.MISSING, Position(self.position.segment + 1, 0, self.position.sequence), start_of(name), "no such file"
+            Kind.MISSING, Position(self.position.segment + 1, 0, self.position.sequence), name.start, "no such file"
         )
         self.go_to(damage.end)
         return damage
 
     def _enter(self, name: SegmentName) -> Damage | None:
-        """Open a segment, and check its header if this is its beginning."""
-        self._segment = SegmentReader(self._files, self._directory, self._log_id, name)
+        """Open a segment. At its beginning, check its header."""
+        self._segment = SegmentReader(self.folder, name)
         self._end = None
         self._whole = self.position.offset
         if self.position.offset != HEADER_BYTES:
@@ -201,35 +191,35 @@ class Reader:
             return Damage(Kind.CORRUPT, self.position._replace(offset=0), self.position, fault.found)
         return None
 
-    def _behind(self) -> list[SegmentName]:
-        return [name for name in list_segments(self._files, self._directory) if name.number > self.position.segment]
+    def _later(self) -> list[SegmentName]:
+        return [name for name in self.folder.segments() if name.number > self.position.segment]
 
     def _successor(self) -> SegmentName | None:
-        """The next segment there is; a gap in the numbers is passed only where it is on the account of damage."""
-        number, behind = self.position.segment, self._behind()
-        if not behind:
+        """The next segment. A gap in the numbers is skipped only if damage.ndjson has it."""
+        number, later = self.position.segment, self._later()
+        if not later:
             return None
-        gap = range(number + 1, behind[0].number)
-        if gap and not set(gap) <= missing_segments(self._files, self._directory):
+        gap = range(number + 1, later[0].number)
+        if gap and not set(gap) <= read_ledger(self.folder).missing_segments:
             raise self._missing(number + 1)
-        return behind[0]
+        return later[0]
 
-    def _begin(self) -> Damage | None:
-        """Open the segment of the position, or, where its absence is on the account, the next one."""
-        behind = [name for name in list_segments(self._files, self._directory) if name.number >= self.position.segment]
-        if behind and behind[0].number == self.position.segment:
-            return self._enter(behind[0])
-        if not behind or self.position.segment not in missing_segments(self._files, self._directory):
+    def _open_first(self) -> Damage | None:
+        """Open the segment of the position, or the next one if damage.ndjson has it as missing."""
+        names = [name for name in self.folder.segments() if name.number >= self.position.segment]
+        if names and names[0].number == self.position.segment:
+            return self._enter(names[0])
+        if not names or self.position.segment not in read_ledger(self.folder).missing_segments:
             raise self._missing(self.position.segment)
-        damage = Damage(Kind.MISSING, self.position, start_of(behind[0]), "no such file")
+        damage = Damage(Kind.MISSING, self.position, names[0].start, "no such file")
         self.position = damage.end
         return damage
 
     def _missing(self, number: int) -> MissingSegment:
-        return MissingSegment(self._directory, 0, f"segment {number}", "no such file; restore it, or see `wal repair`")
+        return MissingSegment(self.folder.path, 0, f"segment {number}", "no such file; restore it, or run `wal repair`")
 
 
 def read_all(reader: Reader, limit: Position | None = None) -> Iterator[Block | Damage]:
-    """Everything that there is now."""
+    """Everything up to `limit`, or to the end as it is now."""
     while (step := reader.next(limit)) is not None:
         yield step

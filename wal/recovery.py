@@ -1,25 +1,27 @@
-"""What a start does with what a stop left behind: reads the last segment from the disk, and cuts its torn tail off.
+"""Recovery at a start: reads the last segment from the disk, records damage, and cuts off a torn tail.
 
-Memory stays bounded, whatever the size of the log. Recovery never appends to a segment: its caller opens a new one.
+Its memory is bounded, whatever the size of the log. It never appends to a segment; its caller creates a new one.
 """
 
 import logging
 import os
 from typing import NamedTuple
 
-from wal.cursor import Cursor, consumers, load_cursor
-from wal.damage import QUARANTINE, Damage, Kind, account, keep, missing_segments, next_sequence, record
+from wal import damage
+from wal.cursor import Cursor
+from wal.damage import QUARANTINE, Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt, MissingSegment
 from wal.files import Files, copy_range
-from wal.format import HEADER_BYTES, Position, decode_header
-from wal.reader import Reader, read_all, start_of
-from wal.segment import SegmentName, SegmentReader, list_segments
+from wal.folder import CURSORS, LogFolder
+from wal.format import HEADER_BYTES, Position, SegmentName, decode_header
+from wal.reader import Reader, read_all
+from wal.segment import SegmentReader
 
 logger = logging.getLogger(__name__)
 
 
 class TornTail(NamedTuple):
-    """Bytes behind the last whole block, which no one was told of: cut off, and kept in `kept_at`."""
+    """Bytes after the last whole block, never acknowledged. They were cut off, and copied to `kept_at`."""
 
     path: str
     offset: int
@@ -28,7 +30,7 @@ class TornTail(NamedTuple):
 
 
 class Recovered(NamedTuple):
-    """Where a log goes on: its next segment and sequence, and what that segment's header says of its predecessor."""
+    """Where a log continues: the next segment and sequence, and the values of its predecessor for its header."""
 
     segment: int
     sequence: int
@@ -38,73 +40,67 @@ class Recovered(NamedTuple):
     damages: list[Damage]
 
 
-def recover(files: Files, directory: str, log_id: bytes) -> Recovered:
-    """Repair the log in `directory`, whose lock the caller holds.
+def recover(folder: LogFolder) -> Recovered:
+    """Recover the log in `folder`, whose lock the caller holds.
 
-    Raises Broken where only a person can decide, Unreadable where the disk fails, OSError.
+    Raises Broken if a person must decide, Unreadable if the disk fails, OSError.
     """
-    for folder in (directory, os.path.join(directory, "cursors")):
-        for name in files.names(folder):
+    for path in (folder.path, folder.file(CURSORS)):
+        for name in folder.files.names(path):
             if name.endswith(".tmp"):
-                files.unlink(os.path.join(folder, name))
-    names = list_segments(files, directory)
-    cursors = load_cursors(files, directory, log_id)
-    if missing := missing_numbers(files, directory, names, cursors):
-        raise MissingSegment(directory, 0, f"segment {missing[0]}", "no such file; restore it, or see `wal repair`")
+                folder.files.unlink(os.path.join(path, name))
+    names = folder.segments()
+    cursors = load_cursors(folder)
+    if missing := missing_numbers(folder, names, cursors):
+        raise MissingSegment(folder.path, 0, f"segment {missing[0]}", "no such file; restore it, or run `wal repair`")
     if not names:
-        return Recovered(1, next_sequence(files, directory), 0, 0, None, [])
-    _read_from_disk(files, os.path.join(directory, str(names[-1])))
+        return Recovered(1, read_ledger(folder).next_sequence, 0, 0, None, [])
+    _drop_cached(folder.files, folder.segment_file(names[-1]))
     for segment in names:
-        _check_is_in_place(files, directory, log_id, segment)
-    end, previous, damages = scan_last(files, directory, log_id, names[-1], cursors)
-    for damage in damages:
-        record(files, directory, damage)
+        _check_is_in_place(folder, segment)
+    end, previous, damages = scan_last(folder, names[-1], cursors)
+    for found in damages:
+        damage.append(folder, found)
     if damages and damages[-1].kind is Kind.SHIFTED:
         torn = None
-        _set_aside(files, directory, names[-1], end.offset)
+        _set_aside(folder, names[-1], end.offset)
     else:
-        torn = _cut_tail(files, directory, names[-1], end)
-    # What an earlier start recorded as lost stays lost, although it may have crashed before its new segment.
-    sequence = max(end.sequence, next_sequence(files, directory))
+        torn = _cut_tail(folder, names[-1], end)
+    # Events that an earlier start recorded as lost stay lost, even if it crashed before it created a segment.
+    sequence = max(end.sequence, read_ledger(folder).next_sequence)
     return Recovered(end.segment + 1, sequence, end.offset, previous, torn, damages)
 
 
-def load_cursors(files: Files, directory: str, log_id: bytes) -> list[Cursor]:
-    """All cursors that can be read; a damaged one stops its own consumer, and no other."""
+def load_cursors(folder: LogFolder) -> list[Cursor]:
+    """All readable cursors. A damaged cursor stops its own consumer, and no other."""
     loaded = []
-    for name in consumers(files, directory):
+    for name in folder.consumers():
         try:
-            if cursor := load_cursor(files, directory, log_id, name):
+            if cursor := folder.cursor(name):
                 loaded.append(cursor)
         except Corrupt as fault:
             logger.warning("%s", fault)
     return loaded
 
 
-def missing_numbers(files: Files, directory: str, names: list[SegmentName], cursors: list[Cursor]) -> list[int]:
-    """The segments that must be there and are not, unless that is on the account of damage already."""
+def missing_numbers(folder: LogFolder, names: list[SegmentName], cursors: list[Cursor]) -> list[int]:
+    """The missing segments that damage.ndjson does not have yet."""
     present = {name.number for name in names}
     needed = {cursor.acked.segment for cursor in cursors} | present
     if not needed:
         return []
-    return sorted(set(range(min(needed), max(needed) + 1)) - present - missing_segments(files, directory))
+    return sorted(set(range(min(needed), max(needed) + 1)) - present - read_ledger(folder).missing_segments)
 
 
-def scan_last(
-    files: Files, directory: str, log_id: bytes, name: SegmentName, cursors: list[Cursor]
-) -> tuple[Position, int, list[Damage]]:
-    """Where the last segment of a log ends, the CRC of its last whole header, and what is damaged before that.
+def scan_last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> tuple[Position, int, list[Damage]]:
+    """Where the last segment of a log ends, the CRC of its last whole header, and the damage before that end.
 
-    That a cursor has passed a place, or that an earlier start put it on the account, proves that it was durable: the
-    header which proved it then may have been that of the torn write. Raises Broken, Unreadable.
+    A place was durable if a cursor has passed it, or if damage.ndjson has it: the header that proved it to an earlier
+    start may have been cut off with a torn tail. Raises Broken, Unreadable.
     """
-    reader = Reader(files, directory, log_id, start_of(name))
-    accounted = [
-        Position(line["seg"], line["to"]["off"], line["to"]["seq"])
-        for line in account(files, directory)
-        if line["kind"] == Kind.CORRUPT
-    ]
-    places = [place for place in (*(cursor.acked for cursor in cursors), *accounted) if place.segment == name.number]
+    reader = Reader(folder, name.start)
+    recorded = [entry.end for entry in read_ledger(folder).entries if entry.kind is Kind.CORRUPT]
+    places = [place for place in (*(cursor.acked for cursor in cursors), *recorded) if place.segment == name.number]
     proven = max(places, default=None)
     damages: list[Damage] = []
     previous = 0
@@ -122,20 +118,20 @@ def scan_last(
     return end, previous, damages
 
 
-def _check_is_in_place(files: Files, directory: str, log_id: bytes, name: SegmentName) -> None:
-    """Raise Broken where the file holds another segment, whose events would be taken for lost, or for torn."""
-    reader = SegmentReader(files, directory, log_id, name)
+def _check_is_in_place(folder: LogFolder, name: SegmentName) -> None:
+    """Raise Broken if the file holds another segment. Its own events would otherwise count as lost, or as torn."""
+    reader = SegmentReader(folder, name)
     try:
         header = decode_header(reader.raw(0, HEADER_BYTES))
     finally:
         reader.close()
-    if header and header.log_id == log_id and header.segment != name.number:
+    if header and header.log_id == folder.log_id and header.segment != name.number:
         found = f"segment {header.segment}; one was moved or copied here: put them back, or move this log aside"
         raise Broken(reader.path, 0, f"segment {name.number}", found)
 
 
-def _read_from_disk(files: Files, path: str) -> None:
-    """See to it that what is read next is what the disk holds, and not what the page cache remembers."""
+def _drop_cached(files: Files, path: str) -> None:
+    """Make the next reads come from the disk, and not from the page cache."""
     descriptor = files.open(path, write=True)
     try:
         files.sync(descriptor)
@@ -144,30 +140,30 @@ def _read_from_disk(files: Files, path: str) -> None:
         files.close(descriptor)
 
 
-def _cut_tail(files: Files, directory: str, name: SegmentName, end: Position) -> TornTail | None:
-    """Cut off what is behind `end`, once it is in quarantine, and give back what was reserved."""
-    path = os.path.join(directory, str(name))
+def _cut_tail(folder: LogFolder, name: SegmentName, end: Position) -> TornTail | None:
+    """Copy the bytes after `end` to quarantine, cut them off, and free the blocks allocated after them."""
+    files, path = folder.files, folder.segment_file(name)
     descriptor = files.open(path, write=True)
     try:
         size = files.size(descriptor)
         torn = None
         if end.offset < size:
-            torn = TornTail(path, end.offset, size - end.offset, keep(files, directory, end, size))
+            torn = TornTail(path, end.offset, size - end.offset, damage.quarantine(folder, end, size))
         files.truncate(descriptor, min(size, end.offset))
         files.sync_all(descriptor)
     finally:
         files.close(descriptor)
-    files.sync_directory(directory)
+    files.sync_directory(folder.path)
     return torn
 
 
-def _set_aside(files: Files, directory: str, name: SegmentName, end: int) -> None:
-    """Move the segment whole into quarantine, and leave a copy of what is good of it in its place."""
-    path, folder = os.path.join(directory, str(name)), os.path.join(directory, QUARANTINE)
-    files.make_directory(folder)
-    if str(name) not in files.names(folder):
-        files.link(path, os.path.join(folder, str(name)))
-        files.sync_directory(folder)
+def _set_aside(folder: LogFolder, name: SegmentName, end: int) -> None:
+    """Move the whole segment to quarantine, and leave a copy of its bytes up to `end` in its place."""
+    files, path, quarantine = folder.files, folder.segment_file(name), folder.file(QUARANTINE)
+    files.make_directory(quarantine)
+    if str(name) not in files.names(quarantine):
+        files.link(path, os.path.join(quarantine, str(name)))
+        files.sync_directory(quarantine)
     copy_range(files, path, f"{path}.tmp", 0, end)
     files.rename(f"{path}.tmp", path)
-    files.sync_directory(directory)
+    files.sync_directory(folder.path)

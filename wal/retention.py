@@ -1,15 +1,14 @@
-"""Which segments may go, pure: decides, and touches nothing."""
+"""Which segments may be deleted, pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from wal.format import Position
+from wal.format import Position, SegmentName
 from wal.room import NO_SHORTAGE, Shortage
-from wal.segment import SegmentName
 
 
 class SealedSegment(NamedTuple):
-    """A segment that is not written any more: its size in bytes, and when its last block was committed."""
+    """A segment that is no longer written: its size in bytes, and the Unix ms when its successor was created."""
 
     name: SegmentName
     length: int
@@ -25,10 +24,10 @@ def droppable(
     keep_bytes: int,
     shortage: Shortage = NO_SHORTAGE,
 ) -> list[SealedSegment]:
-    """The oldest segments, as far as every cursor has passed them and they are over the age or the bytes to keep.
+    """The oldest segments that every cursor has passed and that exceed `keep_ms` or `keep_bytes`.
 
-    While the disk is short, they go whatever their age, until what is missing has become free. `sealed` is ordered,
-    oldest first. A log without a consumer keeps everything: nobody else has seen it.
+    While the disk is short, age does not count until the shortage is over. `sealed` is ordered, oldest first. Without
+    cursors nothing may be deleted, because nobody has read the log.
     """
     if not cursors:
         return []
@@ -48,5 +47,5 @@ def droppable(
 
 
 def _age_ms(segment: SealedSegment, now_ms: int) -> int:
-    """Its age; a clock that was set back since makes no segment younger than new."""
+    """The age of a segment, 0 if the clock was set back."""
     return max(0, now_ms - segment.sealed_ms)

@@ -1,7 +1,7 @@
-"""Whether a file system has the room that a log needs, pure: decides, and touches nothing.
+"""Whether a file system has the room that a log needs, pure.
 
-Both bytes and inodes are watched, since a file system that has run out of either takes no new file. A part of both
-stays free for cursors, marks and the deletion of segments.
+Both bytes and inodes count, because a file system that is out of either cannot create a file. A reserve of both stays
+free for cursors, marks and the deletion of segments.
 """
 
 from typing import Final, NamedTuple
@@ -9,19 +9,19 @@ from typing import Final, NamedTuple
 from wal.files import Room
 
 _RESERVED_INODES: Final = 256
-"""More than a node's cursors, marks and segments under construction are at a time, with their temporary files."""
+"""More than the cursors, marks and new segments of a node need at a time, with their temporary files."""
 _RESERVED_SHARE: Final = 16
-"""A file system with few inodes keeps one in so many, or it would never serve."""
+"""A file system with few inodes reserves one in 16, since 256 may be all that it has."""
 _WARNED: Final = 4
-"""There is a warning at so many times the reserve of inodes."""
+"""Warn below this multiple of the reserved inodes."""
 _AHEAD: Final = 2
-"""Delivered segments are given up at so many times the reserve: before requests are shed, which begins at 1.33."""
+"""Delete delivered segments below this multiple of the reserve. Requests are shed only below 1.33 times it."""
 _LEAST_BYTES: Final = 32 << 20
-"""… and always below this, so that a log without a reserve of bytes finds room for what it allocates next: 16 MiB."""
+"""Delete them below this in any case, so that a log without a reserve of bytes can allocate its next 16 MiB."""
 
 
 class Shortage(NamedTuple):
-    """What has to become free before the disk is not short any more: bytes, and files (one inode each)."""
+    """What must become free: bytes, and files (one inode each)."""
 
     bytes: int = 0
     files: int = 0
@@ -31,18 +31,18 @@ NO_SHORTAGE: Final = Shortage()
 
 
 def shortage_of(room: Room, min_free_bytes: int) -> Shortage:
-    """How much is missing; zeros where nothing is."""
-    wanted = max(_AHEAD * min_free_bytes, _LEAST_BYTES)
-    return Shortage(max(0, wanted - room.bytes), max(0, _AHEAD * _reserved_inodes(room) - room.inodes))
+    """What must become free; zeros if the disk is not short."""
+    goal = max(_AHEAD * min_free_bytes, _LEAST_BYTES)
+    return Shortage(max(0, goal - room.bytes), max(0, _AHEAD * _reserved_inodes(room) - room.inodes))
 
 
 def pressure(room: Room, min_free_bytes: int) -> float:
-    """What must stay free as a share of what is: the higher of bytes and inodes. Above 1 commits are refused."""
+    """The reserve as a share of what is free, of bytes or inodes, whichever is higher. Above 1, commits are refused."""
     return max(min_free_bytes / max(room.bytes, 1), _reserved_inodes(room) / max(room.inodes, 1))
 
 
 def refusal(room: Room, min_free_bytes: int) -> str | None:
-    """Why commits are refused, and what to do; None where there is room."""
+    """Why commits are refused, and the remedy; None if there is room."""
     if room.bytes < min_free_bytes:
         return (
             f"only {room.bytes} bytes are free, under the {min_free_bytes} that are kept for cursors and deletion; "
@@ -57,7 +57,7 @@ def refusal(room: Room, min_free_bytes: int) -> str | None:
 
 
 def warning(room: Room, warn_free_bytes: int) -> str | None:
-    """What gets low; None where nothing does."""
+    """What is getting low; None if nothing is."""
     if room.bytes < warn_free_bytes:
         return f"only {room.bytes} bytes are free on this disk"
     if room.inodes < _WARNED * _reserved_inodes(room):

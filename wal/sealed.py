@@ -1,31 +1,27 @@
-"""Sealed segments on the disk: what there is, and unlinking what retention lets go."""
+"""Sealed segments: deletion of those that retention gives up, and the proof that their blocks are durable."""
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from wal.cursor import consumers, load_cursor, sync_cursors
 from wal.errors import Corrupt
-from wal.files import Files, opened_directory
-from wal.format import Position
+from wal.files import opened_directory
+from wal.folder import LogFolder
+from wal.format import Position, SegmentName
 from wal.log import monotonic_ms, now_ms
 from wal.retention import SealedSegment, droppable
 from wal.room import NO_SHORTAGE, Shortage
-from wal.segment import Block, SegmentName, SegmentReader, list_segments
-
-_UNIT_BYTES: Final = 2 << 20
-"""Where a range of bytes that leave memory begins: the system keeps files in pieces of up to so many, as a whole."""
+from wal.segment import Block, SegmentReader
 
 logger = logging.getLogger(__name__)
 
 
 def steady_clock(clock: Callable[[], int] = now_ms, monotonic: Callable[[], int] = monotonic_ms) -> Callable[[], int]:
-    """A clock of Unix ms that reads `clock` once, now, and goes on by `monotonic`.
+    """A clock of Unix ms that reads `clock` once, now, and advances by `monotonic`.
 
-    Across restarts only wall time tells how old a segment is. But a wall clock that somebody sets while this process
-    runs must not make segments old, which would then all go at once.
+    Across restarts only the wall clock gives the age of a segment. But if somebody sets that clock while this process
+    runs, segments must not become old and be deleted all at once.
     """
     offset_ms = clock() - monotonic()
     return lambda: monotonic() + offset_ms
@@ -35,9 +31,7 @@ _retention_ms: Final = steady_clock()
 
 
 def drop_segments(
-    files: Files,
-    directory: str,
-    log_id: bytes,
+    folder: LogFolder,
     *,
     expected: Iterable[str],
     keep_ms: int,
@@ -45,50 +39,50 @@ def drop_segments(
     shortage: Shortage = NO_SHORTAGE,
     passed: Position | None = None,
 ) -> list[SegmentName]:
-    """Unlink the segments that every consumer has passed and that need not be kept; returns their names.
+    """Delete the segments that every consumer has passed and that need not be kept. Returns their names.
 
-    `expected` are consumers that may not have a cursor yet; until they do, nothing goes. `shortage` is what the disk
-    lacks: segments go for it that would be kept. `passed` stands for the cursor of a log that has no consumer.
-    Raises Corrupt, OSError.
+    `expected` names consumers that may have no cursor yet; nothing is deleted until they have. `shortage` is what the
+    disk lacks; segments are then deleted before their retention is over. `passed` stands for the cursor of a log
+    without consumers. Raises Corrupt, OSError.
     """
-    cursors = {name: load_cursor(files, directory, log_id, name) for name in consumers(files, directory)}
+    cursors = {name: folder.cursor(name) for name in folder.consumers()}
     if not set(expected) <= set(cursors):
         return []
     places = [cursor.acked for cursor in cursors.values() if cursor] + ([passed] if passed else [])
-    oldest = list_segments(files, directory)[:1]
+    oldest = folder.segments()[:1]
     if not places or not oldest or oldest[0].number >= min(places).segment:
-        return []  # asked a few times a second while the disk is short, and it would open every segment
-    sealed, now = _sealed(files, directory, log_id), _retention_ms()
+        return []  # while the disk is short this runs a few times a second, and the rest opens every segment
+    sealed, now = _sealed(folder), _retention_ms()
     due = droppable(sealed, places, now_ms=now, keep_ms=keep_ms, keep_bytes=keep_bytes)
     gone = droppable(sealed, places, now_ms=now, keep_ms=keep_ms, keep_bytes=keep_bytes, shortage=shortage)
-    if gone and cursors:  # one that was read may not be durable yet: who wrote it may have ended before that
-        sync_cursors(files, directory)
+    if gone and cursors:  # the process that wrote a cursor may have ended before its sync
+        folder.sync_cursors()
     if early := gone[len(due) :]:
         logger.warning(
             "%s: the disk is short: %d delivered segments (%d bytes) are given up before their retention is over",
-            directory,
+            folder.path,
             len(early),
             sum(segment.length for segment in early),
         )
     names = [segment.name for segment in gone]
-    _unlink(files, directory, names)
+    _unlink(folder, names)
     return names
 
 
-def _unlink(files: Files, directory: str, names: Iterable[SegmentName]) -> None:
-    """Unlink one after the other, each durably: a power cut could leave a gap otherwise."""
-    with opened_directory(files, directory) as descriptor:
+def _unlink(folder: LogFolder, names: Iterable[SegmentName]) -> None:
+    """Unlink one by one and sync each time. Otherwise a power cut could leave a gap."""
+    with opened_directory(folder.files, folder.path) as descriptor:
         for name in names:
-            files.unlink(os.path.join(directory, str(name)))
-            files.sync_names(descriptor)
+            folder.files.unlink(folder.segment_file(name))
+            folder.files.sync_names(descriptor)
 
 
-def is_sealed(files: Files, directory: str, block: Block) -> bool:
+def is_sealed(folder: LogFolder, block: Block) -> bool:
     """Whether the header of the next segment proves this block durable. Raises Unreadable, OSError."""
     header = block.header
-    for name in list_segments(files, directory):
+    for name in folder.segments():
         if name.number == header.segment + 1:
-            reader = SegmentReader(files, directory, header.log_id, name)
+            reader = SegmentReader(folder, name)
             try:
                 return reader.header().durable >= header.end
             except Corrupt:
@@ -98,30 +92,12 @@ def is_sealed(files: Files, directory: str, block: Block) -> bool:
     return False
 
 
-def leave_memory(files: Files, directory: str, start: Position, end: Position) -> None:
-    """Have the system drop the pages of what is durable from `start` to `end`, since nobody is about to read it.
-
-    The pages of a busy log would push out all others. They are the next blocks' own then; fresh ones cost a block two
-    to three times as much. Raises OSError.
-    """
-    for name in list_segments(files, directory):
-        if start.segment <= name.number <= end.segment:
-            first = start.offset // _UNIT_BYTES * _UNIT_BYTES if name.number == start.segment else 0
-            length = end.offset - first if name.number == end.segment else 0
-            with contextlib.suppress(FileNotFoundError):  # retention was quicker
-                descriptor = files.open(os.path.join(directory, str(name)))
-                try:
-                    files.forget_cache(descriptor, first, length)
-                finally:
-                    files.close(descriptor)
-
-
-def _sealed(files: Files, directory: str, log_id: bytes) -> list[SealedSegment]:
-    """All segments but the active one; each is as old as its successor's header, or as the next that can be read."""
+def _sealed(folder: LogFolder) -> list[SealedSegment]:
+    """All segments but the active one. Each was sealed when its successor was created, by the next readable header."""
     found: list[SealedSegment] = []
     sealed_ms = 0
-    for at, name in enumerate(reversed(list_segments(files, directory))):
-        reader = SegmentReader(files, directory, log_id, name)
+    for at, name in enumerate(reversed(folder.segments())):
+        reader = SegmentReader(folder, name)
         try:
             if at:
                 found.append(SealedSegment(name, reader.size(), sealed_ms or now_ms()))

@@ -1,12 +1,9 @@
-"""One segment file: its name, its writer, and the one decoder of blocks that recovery and the reader share."""
+"""The decoder of one segment file. Recovery and every reader share it."""
 
-import contextlib
-import os
-import re
 from typing import Final, NamedTuple
 
 from wal.errors import Broken, Corrupt, ForeignLog, Unreadable
-from wal.files import Files, named, write_all
+from wal.folder import LogFolder
 from wal.format import (
     BLOCK_KIND,
     HEADER_BYTES,
@@ -14,27 +11,13 @@ from wal.format import (
     SEGMENT_KIND,
     Header,
     Position,
-    crc32c,
+    SegmentName,
     decode_header,
-    encode_header,
     payload_fault,
 )
 
-_NAME: Final = re.compile(r"seg-(\d{10})-(\d{16})\.ndjson")
-_RESERVE_BYTES: Final = 16 << 20
 _READ_BYTES: Final = 256 << 10
 _SHOWN_BYTES: Final = 24
-_SYMLINK: Final = "current.ndjson"
-
-
-class SegmentName(NamedTuple):
-    """A segment by number and first sequence; its string is the file's name."""
-
-    number: int
-    sequence: int
-
-    def __str__(self) -> str:
-        return f"seg-{self.number:010d}-{self.sequence:016d}.ndjson"
 
 
 class Block(NamedTuple):
@@ -45,149 +28,40 @@ class Block(NamedTuple):
 
     @property
     def start(self) -> Position:
-        """The place of this block."""
+        """The place before this block."""
         return Position(self.header.segment, self.header.offset, self.header.sequence)
 
     @property
     def end(self) -> Position:
-        """The place behind this block."""
+        """The place after this block."""
         header = self.header
         return Position(header.segment, header.end, header.sequence + header.records)
 
 
-def list_segments(files: Files, directory: str) -> list[SegmentName]:
-    """The segments of a log, oldest first."""
-    return [SegmentName(int(m[1]), int(m[2])) for name in files.names(directory) if (m := _NAME.fullmatch(name))]
-
-
-class SegmentWriter:
-    """The file that is being appended to. Every byte below `offset` is fsynced."""
-
-    def __init__(
-        self,
-        files: Files,
-        directory: str,
-        log_id: bytes,
-        name: SegmentName,
-        *,
-        predecessor_end: int,
-        previous: int,
-        timestamp_ms: int,
-    ) -> None:
-        """Create the segment whole, and point `current.ndjson` at it. Raises OSError while there is no such segment.
-
-        It is durable once the caller has synced the directory.
-        """
-        self.name = name
-        self.sequence = name.sequence
-        self.offset = HEADER_BYTES
-        self._files = files
-        self._log_id = log_id
-        self._reserved = 0
-        self._written = (0, 0)
-        self._written_crc = 0
-        header, self.previous = encode_header(
-            SEGMENT_KIND,
-            log_id,
-            Position(name.number, 0, name.sequence),
-            records=0,
-            length=0,
-            durable=predecessor_end,
-            timestamp_ms=timestamp_ms,
-            previous=previous,
-            payload_crc=crc32c(b""),
-        )
-        path = os.path.join(directory, str(name))
-        self._descriptor = files.create(f"{path}.tmp")
-        try:
-            with named(path):
-                write_all(files, self._descriptor, [header])
-                files.sync_all(self._descriptor)
-            files.rename(f"{path}.tmp", path)
-        except BaseException:
-            files.close(self._descriptor)
-            raise
-        with contextlib.suppress(OSError):  # a convenience for operators, which the next rotation sets again
-            _point_at(files, directory, name)
-
-    @property
-    def end(self) -> Position:
-        """The place of the next block."""
-        return Position(self.name.number, self.offset, self.sequence)
-
-    def reserve(self, length: int) -> None:
-        """Hold room for a block with `length` bytes of payload. Raises OSError; nothing is written then."""
-        need = self.offset + HEADER_BYTES + length
-        if need > self._reserved:
-            try:
-                self._reserve_to(need + _RESERVE_BYTES)
-            except OSError:
-                self._reserve_to(need)  # near the end of the disk every block is worth its try
-
-    def _reserve_to(self, goal: int) -> None:
-        self._files.reserve(self._descriptor, self._reserved, goal - self._reserved)
-        self._reserved = goal
-
-    def write(self, payload: bytes, records: int, timestamp_ms: int) -> None:
-        """Write a block. Raises OSError; the segment is then to be left, as a part of the block may stand in it."""
-        header, self._written_crc = encode_header(
-            BLOCK_KIND,
-            self._log_id,
-            self.end,
-            records=records,
-            length=len(payload),
-            durable=self.offset,
-            timestamp_ms=timestamp_ms,
-            previous=self.previous,
-            payload_crc=crc32c(payload),
-        )
-        self._written = (HEADER_BYTES + len(payload), records)
-        write_all(self._files, self._descriptor, [header, payload])
-
-    def sync(self) -> None:
-        """Make the block that was written durable, and move on behind it. Raises OSError: nothing is known then."""
-        self._files.sync(self._descriptor)
-        length, records = self._written
-        self.offset += length
-        self.sequence += records
-        self.previous = self._written_crc
-        self._written = (0, 0)
-
-    def seal(self) -> None:
-        """Sync what is there, and give the rest of the reservation back if that can be done. Raises OSError."""
-        self._files.sync(self._descriptor)
-        with contextlib.suppress(OSError):  # room that stays reserved costs no event
-            self._files.truncate(self._descriptor, self._files.size(self._descriptor))
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._files.close(self._descriptor)
-
-
 class SegmentReader:
-    """Decodes the blocks of one segment, through a buffer of its own. Sees bytes as they are appended."""
+    """Decodes the blocks of one segment through its own buffer. Sees bytes that are appended meanwhile."""
 
-    def __init__(self, files: Files, directory: str, log_id: bytes, name: SegmentName) -> None:
-        self.path = os.path.join(directory, str(name))
+    def __init__(self, folder: LogFolder, name: SegmentName) -> None:
+        self.path = folder.segment_file(name)
         self.name = name
-        self.log_id = log_id
-        self._files = files
-        self._descriptor = files.open(self.path)
+        self.log_id = folder.log_id
+        self._files = folder.files
+        self._descriptor = self._files.open(self.path)
         self._buffer = b""
         self._buffer_offset = 0
 
     def header(self) -> Header:
-        """The segment's own header. Raises Corrupt, and ForeignLog where it is one of another log."""
+        """The segment's own header. Raises Corrupt; ForeignLog if it is the header of another log."""
         line = self._bytes(0, HEADER_BYTES)
         header = decode_header(line)
         if header is not None and header.log_id != self.log_id:
             raise ForeignLog(self.path, 0, f"a segment of log {self.log_id!r}", f"one of log {header.log_id!r}")
-        if header is None or header.kind != SEGMENT_KIND or not self._is_mine(header, 0):
+        if header is None or header.kind != SEGMENT_KIND or not self._belongs_here(header, 0):
             raise Corrupt(self.path, 0, f"the header of segment {self.name.number} of this log", _shown(line))
         return header
 
     def block(self, offset: int) -> Block | None:
-        """The block at `offset`, or None where the file ends before it is whole. Raises Corrupt."""
+        """The block at `offset`, or None if the file ends before the end of the block. Raises Corrupt, Unreadable."""
         header = self.block_header(offset)
         if header is None:
             line = self._bytes(offset, HEADER_BYTES)
@@ -204,9 +78,9 @@ class SegmentReader:
         return Block(header, payload)
 
     def block_header(self, offset: int) -> Header | None:
-        """The header of a block at `offset`, whatever follows it; None if there is no such header."""
+        """The block header at `offset`, whatever payload follows it; None if there is no such header."""
         header = decode_header(self._bytes(offset, HEADER_BYTES))
-        return header if header and header.kind == BLOCK_KIND and self._is_mine(header, offset) else None
+        return header if header and header.kind == BLOCK_KIND and self._belongs_here(header, offset) else None
 
     def check_follows(self, header: Header, sequence: int, previous: int | None) -> None:
         """Raise Broken unless `header` continues the sequence, and the chain of CRCs if `previous` is known."""
@@ -214,19 +88,19 @@ class SegmentReader:
             raise Broken(
                 self.path,
                 header.offset,
-                f"sequence {sequence} behind header {previous or header.previous:08x}",
-                f"sequence {header.sequence} behind header {header.previous:08x}",
+                f"sequence {sequence} after header {previous or header.previous:08x}",
+                f"sequence {header.sequence} after header {header.previous:08x}",
             )
 
     def forget(self) -> None:
-        """Drop what was read ahead, so that the next look sees the file as it is now."""
+        """Drop the buffer, so that the next call sees the file as it is now."""
         self._buffer = b""
 
     def raw(self, offset: int, length: int) -> bytes:
-        """Bytes as they are, fewer at the file's end. Raises Unreadable."""
+        """Undecoded bytes, fewer at the end of the file. Raises Unreadable."""
         data = b""
         try:
-            # In front of a bad sector a read is short, as at the file's end: only the next one tells which it was.
+            # A read is short before a bad sector as well as at the end of the file. Only the next read tells which.
             while len(data) < length:
                 part = self._files.read(self._descriptor, length - len(data), offset + len(data))
                 if not part:
@@ -234,19 +108,19 @@ class SegmentReader:
                 data += part
         except OSError as error:
             raise Unreadable(
-                f"{self.path}: at byte {offset}: {error.strerror}; the disk is failing, copy this log to another one"
+                f"{self.path}: at byte {offset}: {error.strerror}; the disk is failing, copy this log to another disk"
             ) from error
         return data
 
     def size(self) -> int:
-        """Bytes in the file now."""
+        """The current size of the file in bytes."""
         return self._files.size(self._descriptor)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._files.close(self._descriptor)
 
-    def _is_mine(self, header: Header, offset: int) -> bool:
+    def _belongs_here(self, header: Header, offset: int) -> bool:
         return header.log_id == self.log_id and header.segment == self.name.number and header.offset == offset
 
     def _bytes(self, offset: int, length: int) -> bytes:
@@ -255,14 +129,6 @@ class SegmentReader:
             self._buffer = self.raw(offset, max(length, _READ_BYTES))
             self._buffer_offset, start = offset, 0
         return self._buffer[start : start + length]
-
-
-def _point_at(files: Files, directory: str, name: SegmentName) -> None:
-    temporary = os.path.join(directory, f"{_SYMLINK}.tmp")
-    if f"{_SYMLINK}.tmp" in files.names(directory):
-        files.unlink(temporary)
-    files.symlink(str(name), temporary)
-    files.rename(temporary, os.path.join(directory, _SYMLINK))
 
 
 def _shown(line: bytes) -> str:

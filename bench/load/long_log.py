@@ -12,8 +12,9 @@ from typing import Final
 
 from bench import BenchError
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.log import Log
-from wal.reader import Reader, oldest, read_all
+from wal.reader import Reader, read_all
 
 _LINE: Final = b'{"id":"0123456789abcdef-1","event":"%b"}\n' % (b"x" * 473)
 BLOCK: Final = _LINE * 16
@@ -48,9 +49,9 @@ def in_a_process(work: Callable[[str, bytes], None], directory: str, log_id: byt
 
 def scan(directory: str, log_id: bytes) -> None:
     """Read all of it."""
-    files = Files()
-    start = oldest(files, directory)
-    if start is None or sum(1 for _ in read_all(Reader(files, directory, log_id, start))) == 0:
+    folder = LogFolder(Files(), directory, log_id)
+    start = folder.oldest()
+    if start is None or sum(1 for _ in read_all(Reader(folder, start))) == 0:
         raise BenchError("there was nothing to scan")
 
 

@@ -29,8 +29,8 @@ from bench.load.traffic import Traffic
 from bench.measure import Options, Row, progress
 from bench.servers import Server
 from wal.files import Files
-from wal.identity import read_log_id
-from wal.reader import Reader, oldest, read_all
+from wal.folder import LogFolder
+from wal.reader import Reader, read_all
 from wal.segment import Block
 
 _HONEST_PER_SECOND: Final = 200
@@ -72,9 +72,9 @@ class _Added:
         files = Files()
         self._readers: list[Reader] = []
         for shard in (str(folder / name / "00") for name in ("log", "dead")):
-            start = oldest(files, shard)
+            start = LogFolder(files, shard).oldest()
             assert start is not None, shard
-            self._readers.append(Reader(files, shard, read_log_id(files, shard), start))
+            self._readers.append(Reader(LogFolder(files, shard), start))
 
     def bytes(self) -> int:
         return sum(len(step.payload) for each in self._readers for step in read_all(each) if isinstance(step, Block))

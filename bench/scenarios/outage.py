@@ -30,7 +30,7 @@ from bench.servers import Server
 from collector.settings import load_settings
 from collector.ship.status import statuses
 from wal.files import Files
-from wal.segment import list_segments
+from wal.folder import LogFolder
 
 _WORKERS: Final = 2
 _PER_SECOND: Final = 200
@@ -121,7 +121,7 @@ def _report(number: int, minute: Minute) -> None:
 
 
 def _count_segments(server: Server) -> int:
-    return sum(len(list_segments(Files(), str(shard))) for shard in (server.folder / "log").iterdir())
+    return sum(len(LogFolder(Files(), str(shard)).segments()) for shard in (server.folder / "log").iterdir())
 
 
 async def _return(server: Server, load: OpenLoop, silent: socket.socket) -> Return:

@@ -15,11 +15,9 @@ from bench.load.traffic import EVENTS_A_BATCH, Traffic
 from bench.load.wrk import run
 from bench.measure import CONNECTIONS, Options, Row, Sample, compared, in_turn, median
 from bench.servers import Server
-from wal.cursor import load_cursor
 from wal.files import Files
-from wal.identity import read_log_id
-from wal.reader import Reader, read_all, start_of
-from wal.segment import list_segments
+from wal.folder import LogFolder
+from wal.reader import Reader, read_all
 
 _SINK: Final = "file"
 _MOST: Final = 1.15
@@ -63,7 +61,7 @@ def _load(server: Server, kind: Traffic, seconds: int, *, ships: bool) -> Sample
 def _end(log: str) -> int:
     """The sequence after the last event of a log."""
     files = Files()
-    reader = Reader(files, log, read_log_id(files, log), start_of(list_segments(files, log)[-1]))
+    reader = Reader(LogFolder(files, log), LogFolder(files, log).segments()[-1].start)
     for _ in read_all(reader):
         pass
     reader.close()
@@ -73,5 +71,5 @@ def _end(log: str) -> int:
 def _shipped(log: str) -> int:
     """The sequence after the last event that the sink has."""
     files = Files()
-    cursor = load_cursor(files, log, read_log_id(files, log), _SINK)
+    cursor = LogFolder(files, log).cursor(_SINK)
     return cursor.acked.sequence if cursor else 0

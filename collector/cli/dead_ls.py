@@ -6,8 +6,8 @@ from itertools import islice
 
 from collector.dead_letters.reader import DeadLetter, read_letters
 from collector.settings import load_settings
-from wal.cli import add_selection, count_argument, selection_of
-from wal.terminal import harmless, prepare_stdout
+from wal.tools.arguments import add_selection, count_argument, selection_of
+from wal.tools.terminal import harmless, prepare_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ import msgspec
 from collector.dead_letters.reader import DeadLetter, read_letters
 from collector.errors import BadSettings
 from collector.settings import load_settings
-from wal.select import Selection
-from wal.terminal import harmless, prepare_stdout
+from wal.tools.select import Selection
+from wal.tools.terminal import harmless, prepare_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

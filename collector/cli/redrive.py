@@ -6,9 +6,9 @@ from collector.cli.progress import progress
 from collector.dead_letters.redrive import RedriveReport, redrive
 from collector.errors import BadSettings
 from collector.settings import load_settings
-from wal.cli import add_selection, selection_of
 from wal.errors import LogLocked
-from wal.terminal import harmless, prepare_stdout
+from wal.tools.arguments import add_selection, selection_of
+from wal.tools.terminal import harmless, prepare_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from collector.cli.progress import progress
 from collector.settings import load_settings
 from collector.ship.replay import Replay, ReplayReport, replay, sink_named
-from wal.cli import TIME_HELP, add_conditions, time_argument
 from wal.log import now_ms
-from wal.select import Selection
-from wal.terminal import harmless, prepare_stdout
+from wal.tools.arguments import TIME_HELP, add_conditions, time_argument
+from wal.tools.select import Selection
+from wal.tools.terminal import harmless, prepare_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

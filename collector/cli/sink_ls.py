@@ -7,7 +7,7 @@ from datetime import timedelta
 from collector.settings import load_settings
 from collector.ship.status import Status, statuses
 from wal.log import now_ms
-from wal.terminal import harmless, prepare_stdout
+from wal.tools.terminal import harmless, prepare_stdout
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:

@@ -11,8 +11,8 @@ from msgspec import Struct
 from collector.dead_letters.writer import Form
 from collector.errors import Fault
 from wal.files import Files
-from wal.follow import Follower
-from wal.select import Selection
+from wal.tools.follow import Follower
+from wal.tools.select import Selection
 
 
 class Reason(Struct, frozen=True):

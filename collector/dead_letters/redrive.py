@@ -35,8 +35,8 @@ from wal.damage import Damage
 from wal.errors import Broken, LogLocked
 from wal.format import MAX_BLOCK_BYTES
 from wal.log import Log
-from wal.reader import Reader, oldest, read_all
-from wal.select import Selection
+from wal.reader import Reader, read_all
+from wal.tools.select import Selection
 
 _NAME: Final = "redrive"
 _LEDGER: Final = "ledger"
@@ -93,7 +93,7 @@ def redrive(settings: Settings, selection: Selection, told: Callable[[RedriveRep
     sessions = Sessions(load_secret(settings), settings.session.timeout_seconds)
     log = _opened(settings)
     try:
-        ledger = Log(os.path.join(log.directory, _LEDGER))
+        ledger = Log(os.path.join(log.folder.path, _LEDGER))
         try:
             done = _done(log, ledger)
             for block in _blocks(settings, selection, done, report):
@@ -132,15 +132,15 @@ def _done(log: Log, ledger: Log) -> set[str]:
 
 
 def _plans(ledger: Log) -> Iterator[_Plan]:
-    start = oldest(ledger.files, ledger.directory)
+    start = ledger.folder.oldest()
     if start is None:
         return
     decode = msgspec.json.Decoder(_Plan).decode
-    reader = Reader(ledger.files, ledger.directory, ledger.log_id, start)
+    reader = Reader(ledger.folder, start)
     try:
         for step in read_all(reader, ledger.end):
             if isinstance(step, Damage):
-                raise Broken(ledger.directory, step.start.offset, "which letters were redriven", "damage")
+                raise Broken(ledger.folder.path, step.start.offset, "which letters were redriven", "damage")
             yield from map(decode, step.payload.splitlines())
     finally:
         reader.close()

@@ -23,10 +23,10 @@ from collector.relays.marks import FOLDER, Marks, Plan, RelayMark, key_name
 from wal.committer import Committer
 from wal.errors import Corrupt, LogLocked, WalError
 from wal.files import Files
-from wal.identity import read_log_id
+from wal.folder import LogFolder
 from wal.log import now_ms
-from wal.reader import Reader, oldest, place_of, read_all
-from wal.segment import Block, list_segments
+from wal.reader import Reader, place_of, read_all
+from wal.segment import Block
 
 
 class RelayedLogs:
@@ -79,7 +79,7 @@ class RelayedLogs:
             new = [(sequence, line) for sequence, line in records if sequence >= mark.next]
             if not new:
                 return mark.next
-            shard = os.path.basename(self._committer.log.directory)
+            shard = os.path.basename(self._committer.log.folder.path)
             plan = Plan(shard, self._committer.durable.sequence, new[0][0], new[-1][0], chain)
             planned = replace(mark, key=key, last_ms=self._clock(), plan=plan)
             await self._marks.save(log_id, planned)
@@ -97,7 +97,7 @@ class RelayedLogs:
         """Whether a log has been relayed before. Raises Forbidden for one of this node's own."""
         for name in self._files.names(self._directory):
             with suppress(FileNotFoundError, NotADirectoryError, Corrupt):
-                if read_log_id(self._files, os.path.join(self._directory, name)) == log_id.encode():
+                if LogFolder(self._files, os.path.join(self._directory, name)).log_id == log_id.encode():
                     raise Forbidden(f"log {log_id} is this node's own: no node relays it; check the sink's URL")
         return self._marks.has(log_id)
 
@@ -113,27 +113,27 @@ class RelayedLogs:
 
     def _is_written(self, log_id: str, plan: Plan) -> bool:
         """Whether the block of a plan is in its shard, by the id of its first record. Raises RelayBlocked, OSError."""
-        directory = os.path.join(self._directory, plan.shard)
-        start = oldest(self._files, directory)
+        folder = LogFolder(self._files, os.path.join(self._directory, plan.shard))
+        start = folder.oldest()
         if start is None or start.sequence > plan.sequence:
             raise RelayBlocked(_unknown(log_id, plan, "its segment is gone"))
-        lock = self._free(directory)
+        lock = self._free(folder)
         try:
-            return self._finds(directory, plan.sequence, b'{"id":"%b-%d"' % (log_id.encode(), plan.first))
+            return self._finds(folder, plan.sequence, b'{"id":"%b-%d"' % (log_id.encode(), plan.first))
         except WalError as error:
             raise RelayBlocked(_unknown(log_id, plan, str(error))) from None
         finally:
             if lock is not None:
                 self._files.close(lock)
 
-    def _free(self, directory: str) -> int | None:
+    def _free(self, folder: LogFolder) -> int | None:
         """A lock on a shard whose writer is gone, what it wrote being durable now; None where it has a new one."""
         try:
-            lock = self._files.lock(os.path.join(directory, "LOCK"))
+            lock = folder.lock()
         except LogLocked:
             return None
         try:
-            self._sync(os.path.join(directory, str(list_segments(self._files, directory)[-1])))
+            self._sync(folder.segment_file(folder.segments()[-1]))
         except BaseException:
             self._files.close(lock)
             raise
@@ -146,10 +146,9 @@ class RelayedLogs:
         finally:
             self._files.close(descriptor)
 
-    def _finds(self, directory: str, sequence: int, start: bytes) -> bool:
+    def _finds(self, folder: LogFolder, sequence: int, start: bytes) -> bool:
         """Whether a line from this sequence of a shard on begins so."""
-        files, log_id = self._files, read_log_id(self._files, directory)
-        reader = Reader(files, directory, log_id, place_of(files, directory, log_id, sequence))
+        reader = Reader(folder, place_of(folder, sequence))
         try:
             return any(_has_line(step, start) for step in read_all(reader) if isinstance(step, Block))
         finally:

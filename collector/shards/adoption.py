@@ -12,15 +12,14 @@ from typing import Final, NamedTuple
 
 from collector.errors import BadSettings
 from collector.settings import Settings
-from collector.shards.shard import Shard, drop, open_log
+from collector.shards.shard import Shard, drop_delivered, open_log
 from collector.ship.shipper import DeadLetterWriter
-from wal.cursor import load_cursor
 from wal.damage import Damage
 from wal.errors import LogLocked, WalError
 from wal.files import Files
+from wal.folder import IDENTITY, LogFolder
 from wal.format import Position
-from wal.identity import FILE_NAME, read_log_id
-from wal.reader import Reader, oldest, read_all
+from wal.reader import Reader, read_all
 
 _LOOK_SECONDS: Final = 5.0
 _SHORTEST_REST_SECONDS: Final = 60.0
@@ -122,41 +121,40 @@ def orphans(settings: Settings) -> dict[str, frozenset[str]]:
     except OSError as error:
         logger.warning("no shard is looked at: %s", error)
         return {}
-    return {path: behind for path in paths if (behind := _sinks_behind(settings, files, path))}
+    return {path: behind for path in paths if (behind := _sinks_behind(settings, LogFolder(files, path)))}
 
 
-def _sinks_behind(settings: Settings, files: Files, directory: str) -> frozenset[str]:
+def _sinks_behind(settings: Settings, folder: LogFolder) -> frozenset[str]:
     """The sinks that have not all of a shard; none if it is held or can't be looked at."""
     nothing = frozenset[str]()
     try:
-        if FILE_NAME not in files.names(directory):
+        if IDENTITY not in folder.files.names(folder.path):
             return nothing
-        lock = files.lock(os.path.join(directory, "LOCK"))
+        lock = folder.lock()
     except LogLocked:
         return nothing
     except OSError as error:
-        logger.warning("%s: this shard can't be looked at: %s", directory, error)
+        logger.warning("%s: this shard can't be looked at: %s", folder.path, error)
         return nothing
     try:
-        log_id = read_log_id(files, directory)
-        drop(settings, files, directory, log_id)
-        return frozenset(each.name for each in settings.sink if _is_behind(files, directory, log_id, each.name))
+        drop_delivered(settings, folder)
+        return frozenset(each.name for each in settings.sink if _is_behind(folder, each.name))
     except (WalError, OSError) as error:
-        logger.warning("%s: nobody holds this shard, and it can't be read: %s", directory, error)
+        logger.warning("%s: nobody holds this shard, and it can't be read: %s", folder.path, error)
         return nothing
     finally:
-        files.close(lock)
+        folder.files.close(lock)
 
 
-def _is_behind(files: Files, directory: str, log_id: bytes, consumer: str) -> bool:
+def _is_behind(folder: LogFolder, consumer: str) -> bool:
     """Whether there is an event that the consumer does not have for sure."""
-    cursor = load_cursor(files, directory, log_id, consumer)
+    cursor = folder.cursor(consumer)
     if cursor and cursor.intent:
         return True
-    start: Position | None = cursor.acked if cursor else oldest(files, directory)
+    start: Position | None = cursor.acked if cursor else folder.oldest()
     if start is None:
         return False
-    reader = Reader(files, directory, log_id, start)
+    reader = Reader(folder, start)
     try:
         return any(isinstance(step, Damage) or step.header.records for step in read_all(reader))
     finally:

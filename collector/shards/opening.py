@@ -14,7 +14,7 @@ from collector.dead_letters.writer import DeadLetters
 from collector.ops.notices import Notices
 from collector.settings import Settings
 from collector.settings.secret import load_secret
-from collector.shards.shard import Shard, drop, drop_from_free_shards, first_free, open_log
+from collector.shards.shard import Shard, drop_delivered, drop_from_free_shards, first_free, open_log
 from wal.committer import Committer
 from wal.errors import NO_ROOM, PASSING, WalError, explain
 from wal.log import Log
@@ -81,7 +81,7 @@ class Opening:
         if shard is None:
             return None
         if self._is_told:
-            logger.warning("%s: the log is open, events are taken from now on", log.directory)
+            logger.warning("%s: the log is open, events are taken from now on", log.folder.path)
         return Opened(self._secret, shard, dead_letters, self._dead_committer, sink_dead_letters)
 
     async def close(self) -> None:
@@ -117,7 +117,7 @@ class Opening:
         """Have delivered segments go, also those of the log that is open already."""
         drop_from_free_shards(self._settings)
         if self._log:
-            drop(self._settings, self._log.files, self._log.directory, self._log.log_id)
+            drop_delivered(self._settings, self._log.folder)
 
     def _tell(self, reason: str) -> None:
         if not self._is_told:

@@ -15,21 +15,20 @@ from collector.ship.shipper import DeadLetterWriter, Shipper
 from collector.ship.sinks import sink_of
 from collector.ship.supervise import supervised
 from wal.committer import Committer
-from wal.cursor import ensure_cursor
 from wal.errors import LogLocked, WalError
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.format import Position
-from wal.identity import read_log_id
 from wal.log import Log, now_ms
-from wal.reader import oldest
+from wal.page_cache import evict_from_page_cache
 from wal.room import Shortage, shortage_of
-from wal.sealed import drop_segments, leave_memory
+from wal.sealed import drop_segments
 
 _RETENTION_SECONDS: Final = 60
 _ROOM_SECONDS: Final = 0.25
 """How often the log is asked whether the disk is short, which costs nothing: it looks for itself as often."""
-_MEMORY_SECONDS: Final = 0.25
-"""How often what every sink has leaves memory: seldom enough to cost nothing, often enough for it to be little."""
+_EVICTION_SECONDS: Final = 0.25
+"""Interval at which shipped bytes are evicted from the page cache."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class Shard:
     def start(self) -> None:
         """Begin to ship, and to let go of what is delivered: at once in memory, by age and size on the disk."""
         self._tasks = [asyncio.create_task(supervised(shipper, self._end_worker)) for shipper in self._shippers]
-        self._tidying = [asyncio.create_task(self._drop_forever()), asyncio.create_task(self._leave_memory_forever())]
+        self._tidying = [asyncio.create_task(self._drop_forever()), asyncio.create_task(self._evict_forever())]
 
     async def ship_out(self) -> frozenset[str]:
         """Ship all that the sinks take, and let go of the shard; returns the names of the sinks that are not up.
@@ -87,7 +86,8 @@ class Shard:
         finally:
             late = [task for task in self._tasks if not task.done()]
             if late:
-                logger.warning("%s: %d sinks are behind; the next start goes on there", self._log.directory, len(late))
+                path = self._log.folder.path
+                logger.warning("%s: %d sinks are behind; the next start goes on there", path, len(late))
             for task in (*late, *self._tidying):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -106,18 +106,18 @@ class Shard:
         due = loop.time() + _RETENTION_SECONDS
         while True:
             await asyncio.sleep(_ROOM_SECONDS)
-            if log.is_short or loop.time() >= due:
+            if log.room.is_short or loop.time() >= due:
                 due = loop.time() + _RETENTION_SECONDS
-                await asyncio.to_thread(drop, self._settings, log.files, log.directory, log.log_id, log.shortage)
+                await asyncio.to_thread(drop_delivered, self._settings, log.folder, log.room.shortage)
 
-    async def _leave_memory_forever(self) -> None:
+    async def _evict_forever(self) -> None:
         log, left = self._log, Position(0, 0, 0)
         while True:
-            await asyncio.sleep(_MEMORY_SECONDS)
+            await asyncio.sleep(_EVICTION_SECONDS)
             passed = min([shipper.passed or left for shipper in self._shippers], default=left)
             if passed > left:
-                with _warned(f"{log.directory}: what is shipped stays in memory"):
-                    await asyncio.to_thread(leave_memory, log.files, log.directory, left, passed)
+                with _warned(f"{log.folder.path}: shipped bytes stay in the page cache"):
+                    await asyncio.to_thread(evict_from_page_cache, log.folder, left, passed)
                 left = passed
 
 
@@ -161,30 +161,26 @@ def ensure_cursors(settings: Settings, log: Log) -> None:
     Before the first event comes: a sink that skips to the newest must not skip what was answered 200 since.
     """
     for sink in settings.sink:
-        first = oldest(log.files, log.directory) if sink.start == "oldest" else None
-        ensure_cursor(log.files, log.directory, log.log_id, sink.name, first or log.end)
+        first = log.folder.oldest() if sink.start == "oldest" else None
+        log.folder.ensure_cursor(sink.name, first or log.end)
 
 
-def drop(
+def drop_delivered(
     settings: Settings,
-    files: Files,
-    directory: str,
-    log_id: bytes,
+    folder: LogFolder,
     shortage: Callable[[], Shortage] | None = None,
 ) -> None:
     """Drop the segments of a shard that every sink has and that need not be kept, or that a short disk needs more.
 
     `shortage` tells how much it needs; without it the disk's own numbers do.
     """
-    with _warned(f"{directory}: no segment was dropped"):
+    with _warned(f"{folder.path}: no segment was dropped"):
         drop_segments(
-            files,
-            directory,
-            log_id,
+            folder,
             expected=[sink.name for sink in settings.sink],
             keep_ms=int(settings.log.retain_hours * 3_600_000),
             keep_bytes=settings.log.retain_bytes,
-            shortage=shortage() if shortage else shortage_of(files.room(directory), settings.log.min_free_bytes),
+            shortage=shortage() if shortage else shortage_of(folder.room(), settings.log.min_free_bytes),
         )
 
 
@@ -192,12 +188,13 @@ def drop_from_free_shards(settings: Settings) -> None:
     """Drop what a short disk needs from the shards that nobody holds, so that one of them can be opened."""
     files = Files()
     for name in files.names(settings.log.dir):
-        directory = os.path.join(settings.log.dir, name)
-        with _warned(f"{directory}: no segment was dropped"), contextlib.suppress(FileNotFoundError, LogLocked):
-            log_id = read_log_id(files, directory)
-            lock = files.lock(os.path.join(directory, "LOCK"))
+        folder = LogFolder(files, os.path.join(settings.log.dir, name))
+        with _warned(f"{folder.path}: no segment was dropped"), contextlib.suppress(FileNotFoundError, LogLocked):
+            if not folder.is_log():
+                continue  # to lock it would create a file there
+            lock = folder.lock()
             try:
-                drop(settings, files, directory, log_id)
+                drop_delivered(settings, folder)
             finally:
                 files.close(lock)
 
@@ -222,12 +219,10 @@ async def drop_dead_letters_forever(settings: Settings, committer: Committer) ->
     while True:
         await asyncio.sleep(_RETENTION_SECONDS)
         log = committer.log
-        with _warned(f"{log.directory}: no segment was dropped"):
+        with _warned(f"{log.folder.path}: no segment was dropped"):
             await asyncio.to_thread(
                 drop_segments,
-                log.files,
-                log.directory,
-                log.log_id,
+                log.folder,
                 expected=(),
                 keep_ms=int(settings.dead_letters.retain_hours * 3_600_000),
                 keep_bytes=settings.dead_letters.retain_bytes,

@@ -10,7 +10,8 @@ from typing import Final
 
 from collector.ship.health import Health, SinkHealth, health_path, lock_path, open_health, save_health
 from wal.errors import LogLocked
-from wal.files import Files, make_directories
+from wal.files import make_directories
+from wal.folder import LogFolder
 
 _LOOKS_A_PATIENCE: Final = 5
 """How often it is looked whether an attempt has used its patience up, while it does."""
@@ -24,12 +25,9 @@ class Presence:
     Both files stay open while `keep` runs, so that the health can be written when no descriptor is left.
     """
 
-    def __init__(
-        self, files: Files, directory: str, sink_health: SinkHealth, name: str, patience_seconds: float
-    ) -> None:
+    def __init__(self, folder: LogFolder, sink_health: SinkHealth, name: str, patience_seconds: float) -> None:
         """An attempt that takes longer than `patience_seconds` is shown as one that waits."""
-        self._files = files
-        self._directory = directory
+        self._folder = folder
         self._sink_health = sink_health
         self._name = name
         self._patience_seconds = patience_seconds
@@ -76,7 +74,7 @@ class Presence:
             self._shown = await asyncio.to_thread(self._write)
         except OSError as error:
             if not self._is_unshown:
-                path = health_path(self._directory, self._name)
+                path = health_path(self._folder.path, self._name)
                 logger.warning("%s: %s; it is written again soon", path, error.strerror)
             self._is_unshown = True
         else:
@@ -88,7 +86,7 @@ class Presence:
             if self._lock is None:
                 return None
             if self._file is None:
-                self._file = open_health(self._directory, self._name)
+                self._file = open_health(self._folder.path, self._name)
             health = self._sink_health.health
             save_health(self._file, health)
             return health
@@ -96,7 +94,7 @@ class Presence:
     def _close(self) -> None:
         for descriptor in (self._lock, self._file):
             if descriptor is not None:
-                self._files.close(descriptor)
+                self._folder.files.close(descriptor)
         self._lock = self._file = None
 
     def _look(self) -> None:
@@ -106,10 +104,10 @@ class Presence:
 
     def _take_lock(self) -> int | None:
         """The lock; None while `collector sink drop` holds it, or there is no room or descriptor for it."""
-        path = lock_path(self._directory, self._name)
+        path = lock_path(self._folder.path, self._name)
         try:
             make_directories(os.path.dirname(path))
-            return self._files.lock(path)
+            return self._folder.files.lock(path)
         except (LogLocked, OSError):
             return None
 

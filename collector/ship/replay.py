@@ -21,14 +21,14 @@ from collector.ship.batch import Batch, Part, slice_batch
 from collector.ship.retry import Backoff
 from collector.ship.sinks import Sink, sink_of
 from wal.files import Files
-from wal.follow import logs, start_of_selection
+from wal.folder import LogFolder, find_logs
 from wal.format import crc32c
-from wal.identity import read_log_id
 from wal.reader import Reader
 from wal.sealed import is_sealed
 from wal.segment import Block
-from wal.select import Selection
-from wal.verify import Finding, read_on
+from wal.tools.follow import start_of_selection
+from wal.tools.select import Selection
+from wal.tools.verify import Finding, read_on
 
 logger = logging.getLogger(__name__)
 
@@ -157,10 +157,9 @@ def _batches(settings: Settings, asked: Replay, report: ReplayReport) -> Iterato
         for log_id, parts in _of_dead_letters(settings, asked):
             yield from _cut(asked, log_id, parts)
         return
-    files = Files()
-    for directory in logs(files, settings.log.dir):
-        log_id = read_log_id(files, directory).decode()
-        yield from _cut(asked, log_id, _of_log(files, directory, asked.selection, report))
+    for folder in find_logs(Files(), settings.log.dir):
+        log_id = folder.log_id.decode()
+        yield from _cut(asked, log_id, _of_log(folder, asked.selection, report))
 
 
 def _cut(asked: Replay, log_id: str, parts: Iterable[Part]) -> Iterator[Batch]:
@@ -182,16 +181,16 @@ def _batch(asked: Replay, log_id: str, parts: list[Part]) -> Batch:
     return batch._replace(token=token)
 
 
-def _of_log(files: Files, directory: str, selection: Selection, report: ReplayReport) -> Iterator[Part]:
+def _of_log(folder: LogFolder, selection: Selection, report: ReplayReport) -> Iterator[Part]:
     """The chosen events of a log, block by block, as far as the next header, of a block or a segment, proves them
     fsynced."""
-    start = start_of_selection(files, directory, selection)
+    start = start_of_selection(folder, selection)
     if start is None:
         return
-    reader = Reader(files, directory, read_log_id(files, directory), start)
+    reader = Reader(folder, start)
     unproven: Block | None = None
     try:
-        for step in read_on(files, directory, reader):
+        for step in read_on(reader):
             if isinstance(step, Finding):
                 logger.warning("%s: %s", step.path, step.message)
                 continue
@@ -200,7 +199,7 @@ def _of_log(files: Files, directory: str, selection: Selection, report: ReplayRe
             unproven = step
     finally:
         reader.close()
-    if unproven and is_sealed(files, directory, unproven):
+    if unproven and is_sealed(folder, unproven):
         yield from _parts(unproven, selection)
     elif unproven:
         report.unproven += sum(1 for _ in selection.chosen(unproven))

@@ -22,10 +22,9 @@ from collector.ship.presence import Presence
 from collector.ship.sinks import Sink
 from collector.ship.source import Source
 from wal.committer import Committer
-from wal.cursor import Cursor, Intent, load_cursor, save_cursor
+from wal.cursor import Cursor, Intent
 from wal.errors import Unreadable, WalError
 from wal.format import Position
-from wal.reader import oldest
 
 T = TypeVar("T")
 
@@ -86,7 +85,7 @@ class Shipper:
             committer, name, flush_bytes=flush_bytes, flush_seconds=flush_seconds, before_pause=self._rest
         )
         self._sink_health = SinkHealth(name)
-        self.presence = Presence(self._log.files, self._log.directory, self._sink_health, name, patience_seconds)
+        self.presence = Presence(self._log.folder, self._sink_health, name, patience_seconds)
         self._is_open = False
         self._proven: tuple[int, str] | None = None
         """The mark that was found to be one of this log: its sequence and its chain."""
@@ -216,7 +215,7 @@ class Shipper:
             raise
         except Exception as error:
             logger.exception("sink %s", self.name)
-            raise SinkError(f"an unforeseen error, see the program's log: {error!r}") from error
+            raise SinkError(f"an unforeseen error, see the process log: {error!r}") from error
 
     async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The one retry loop. A refusal is an answer too: the sink is up."""
@@ -229,7 +228,7 @@ class Shipper:
             except SinkError as error:
                 await self._failed(error)
             except OSError as error:
-                await self._failed(SinkError(f"{error.filename or self._log.directory}: {error.strerror or error}"))
+                await self._failed(SinkError(f"{error.filename or self._log.folder.path}: {error.strerror or error}"))
             except Unreadable as error:
                 await self._failed(SinkError(str(error)))
             else:
@@ -267,8 +266,8 @@ class Shipper:
 
     def _load(self) -> Cursor:
         log = self._log
-        cursor = load_cursor(log.files, log.directory, log.log_id, self.name)
-        return cursor or Cursor(oldest(log.files, log.directory) or log.end)
+        cursor = log.folder.cursor(self.name)
+        return cursor or Cursor(log.folder.oldest() or log.end)
 
     async def _rest(self) -> None:
         """Before a pause: what is there could be read, and what is delivered is to be durable."""
@@ -280,8 +279,7 @@ class Shipper:
             await self._save(self._unsaved)
 
     async def _save(self, cursor: Cursor) -> None:
-        log = self._log
-        save = partial(save_cursor, log.files, log.directory, log.log_id, self.name, cursor)
+        save = partial(self._log.folder.save_cursor, self.name, cursor)
         await self._retried(partial(asyncio.to_thread, save))
         self._unsaved = None
 

@@ -10,9 +10,10 @@ from typing import Final
 
 from collector.ship.batch import Batch, BatchBuilder
 from collector.ship.mark import Mark
+from wal import damage
 from wal.committer import Committer
 from wal.cursor import Intent
-from wal.damage import Damage, record
+from wal.damage import Damage
 from wal.errors import Broken, MissingSegment
 from wal.format import Position
 from wal.reader import Reader, block_of, place_of, read_all
@@ -99,24 +100,24 @@ class Source:
             for step in read_all(reader, intent.last):
                 if isinstance(step, Damage):
                     is_damaged = True
-                    await self._account(step)
+                    await self._record_damage(step)
                 elif step.header.records:
                     cut.add(step)
         finally:
             reader.close()
         batch, found = cut.batch() or (None, None)
         if found != intent._replace(next=0, size=0) and not is_damaged:
-            raise Broken(self._log.directory, intent.first.offset, f"the batch {intent.token}", "other bytes")
+            raise Broken(self._log.folder.path, intent.first.offset, f"the batch {intent.token}", "other bytes")
         return batch and batch._replace(token=intent.token)
 
     def place_of(self, sequence: int) -> Position:
         """The place of the block with the event of this sequence, or of the oldest behind it. `check` comes first."""
         log = self._log
-        place = place_of(log.files, log.directory, log.log_id, sequence, self._committer.durable)
+        place = place_of(log.folder, sequence, self._committer.durable)
         if place.sequence > sequence:
             logger.error(
                 "%s: a sink lacks the events from %d to %d, and they are gone here",
-                log.directory,
+                log.folder.path,
                 sequence,
                 place.sequence - 1,
             )
@@ -131,27 +132,27 @@ class Source:
         advice = _WHAT_TO_DO.format(where=mark.where)
         if mark.next > end.sequence:
             expected = f"what the sink has, the events before {mark.next}"
-            raise Broken(log.directory, end.offset, expected, f"none from {end.sequence} on; {advice}")
+            raise Broken(log.folder.path, end.offset, expected, f"none from {end.sequence} on; {advice}")
         if not mark.chain:
             return
         try:
-            block = block_of(log.files, log.directory, log.log_id, mark.next - 1, end)
+            block = block_of(log.folder, mark.next - 1, end)
         except MissingSegment:  # it was dropped meanwhile; a gap further on is met by whoever reads on
             return
         if block and f"{block.header.header_crc:08x}" != mark.chain:
             expected = f"event {mark.next - 1} in a block with the CRC {mark.chain}, which the sink has"
             found = f"the CRC {block.header.header_crc:08x}; {advice}"
-            raise Broken(log.directory, block.header.offset, expected, found)
+            raise Broken(log.folder.path, block.header.offset, expected, found)
 
     def _reader_at(self, place: Position) -> Reader:
-        return Reader(self._log.files, self._log.directory, self._log.log_id, place)
+        return Reader(self._log.folder, place)
 
     async def _cut(self, reader: Reader) -> tuple[Batch, Intent] | None:
         cut, turn_ends, due = BatchBuilder(self._log.log_id, self._sink), 0, float("inf")
         while cut.length < self._flush_bytes:
             block = reader.next(self._committer.durable)
             if isinstance(block, Damage):
-                await self._account(block)
+                await self._record_damage(block)
             elif block is not None:
                 if block.header.records:
                     due = due if cut.blocks else self._now() + self._flush_seconds
@@ -174,10 +175,10 @@ class Source:
         else:
             await _first_of(min(seconds, _LINGER_SECONDS), self._draining.wait())
 
-    async def _account(self, damage: Damage) -> None:
+    async def _record_damage(self, found: Damage) -> None:
         log = self._log
-        logger.error("%s: %s; see damage.ndjson there", log.directory, damage)
-        await asyncio.to_thread(record, log.files, log.directory, damage)
+        logger.error("%s: %s; see damage.ndjson there", log.folder.path, found)
+        await asyncio.to_thread(damage.append, log.folder, found)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -8,13 +8,10 @@ from typing import NamedTuple
 from collector.errors import BadSettings
 from collector.settings import Settings
 from collector.ship.health import health_path, load_health, lock_path
-from wal.cursor import consumers, drop_cursor, load_cursor
 from wal.errors import LogLocked, WalError
 from wal.files import Files, make_directories
-from wal.follow import logs
-from wal.identity import read_log_id
-from wal.listing import Lag, lag_of
-from wal.verify import is_held
+from wal.folder import LogFolder, find_logs
+from wal.tools.listing import Lag, lag_of
 
 
 class Status(NamedTuple):
@@ -31,11 +28,10 @@ class Status(NamedTuple):
 
 def statuses(settings: Settings) -> Iterator[Status]:
     """Every sink that has a cursor, log after log. Raises FileNotFoundError where there is no log, OSError."""
-    files = Files()
-    for directory in logs(files, settings.log.dir):
-        held = is_held(files, directory)
-        for name in consumers(files, directory):
-            yield _status(settings, files, directory, name, held=held)
+    for folder in find_logs(Files(), settings.log.dir):
+        held = folder.is_locked()
+        for name in folder.consumers():
+            yield _status(settings, folder, name, held=held)
 
 
 def drop(settings: Settings, name: str) -> list[str]:
@@ -45,35 +41,34 @@ def drop(settings: Settings, name: str) -> list[str]:
     """
     if name in [sink.name for sink in settings.sink]:
         raise BadSettings(f"sink {name} is in the settings; take it out there, restart the collector, then drop it")
-    files = Files()
-    known = [directory for directory in logs(files, settings.log.dir) if name in consumers(files, directory)]
+    known = [folder for folder in find_logs(Files(), settings.log.dir) if name in folder.consumers()]
     if not known:
         raise BadSettings(f"no log below {settings.log.dir} has a cursor of {name}; `collector sink ls` lists them")
     with contextlib.ExitStack() as locks:
-        for directory in known:
-            locks.callback(files.close, _lock(files, directory, name))
-        for directory in known:
-            drop_cursor(files, directory, name)
+        for folder in known:
+            locks.callback(folder.files.close, _lock(folder, name))
+        for folder in known:
+            folder.drop_cursor(name)
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(health_path(directory, name))
-    return known
+                os.unlink(health_path(folder.path, name))
+    return [folder.path for folder in known]
 
 
-def _lock(files: Files, directory: str, name: str) -> int:
+def _lock(folder: LogFolder, name: str) -> int:
     """The lock that a shipper of this sink holds while it lives. Its file stays: another may be about to lock it."""
-    path = lock_path(directory, name)
+    path = lock_path(folder.path, name)
     make_directories(os.path.dirname(path))
     try:
-        return files.lock(path)
+        return folder.files.lock(path)
     except LogLocked:
         raise BadSettings(
-            f"{directory}: a collector that still has sink {name} in its settings ships to it; restart the collector "
+            f"{folder.path}: a collector that still has sink {name} in its settings ships to it; restart the collector "
             "with the settings as they are now, then drop it"
         ) from None
 
 
-def _status(settings: Settings, files: Files, directory: str, name: str, *, held: bool) -> Status:
-    health = load_health(directory, name)
+def _status(settings: Settings, folder: LogFolder, name: str, *, held: bool) -> Status:
+    health = load_health(folder.path, name)
     if name not in [sink.name for sink in settings.sink]:
         state, since_ms, error = "not in the settings", None, f"`collector sink drop {name}` lets go of its segments"
     elif health is None or not (held or health.state == "stopped"):
@@ -81,9 +76,8 @@ def _status(settings: Settings, files: Files, directory: str, name: str, *, held
     else:
         state, since_ms, error = health.state, health.since_ms, health.error
     try:
-        log_id = read_log_id(files, directory)
-        cursor = load_cursor(files, directory, log_id, name)
-        lag = lag_of(files, directory, log_id, cursor) if cursor else None
+        cursor = folder.cursor(name)
+        lag = lag_of(folder, cursor) if cursor else None
     except WalError as fault:
-        return Status(name, directory, "unreadable", None, None, None, str(fault))
-    return Status(name, directory, state, since_ms, cursor.acked.sequence if cursor else None, lag, error)
+        return Status(name, folder.path, "unreadable", None, None, None, str(fault))
+    return Status(name, folder.path, state, since_ms, cursor.acked.sequence if cursor else None, lag, error)

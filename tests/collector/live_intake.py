@@ -32,7 +32,7 @@ from tests.collector.live_log import live_log
 from tests.running import read_log
 from wal.committer import Committer
 from wal.files import Files
-from wal.select import Selection
+from wal.tools.select import Selection
 
 NOW_MS = 1_576_222_588_123
 SECRET = b"s" * 64

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 
+import wal.damage
 from tests.crash.simulated_disk import SimulatedFiles
 from tests.crash.violation import require
-from wal.cursor import Cursor, Intent, load_cursor, save_cursor
-from wal.damage import Damage, record
+from wal.cursor import Cursor, Intent
+from wal.damage import Damage
 from wal.errors import Corrupt
+from wal.folder import LogFolder
 from wal.format import Position
-from wal.identity import read_log_id
 from wal.log import Log
-from wal.reader import Reader, oldest
+from wal.reader import Reader
 from wal.segment import Block
 
 
@@ -46,7 +47,7 @@ class Consumer:
     def check_place(self, files: SimulatedFiles, directory: str) -> None:
         """Behind a crash: the cursor is the last whose saving returned, or one whose saving was under way."""
         try:
-            place = load_cursor(files, directory, read_log_id(files, directory), self.name)
+            place = LogFolder(files, directory).cursor(self.name)
         except FileNotFoundError:
             place = None
         except Corrupt:
@@ -55,26 +56,28 @@ class Consumer:
         self.places = [place]
 
     def _load(self, log: Log) -> Cursor:
-        log.files.make_directory(f"{log.directory}/cursors")  # who made it may have ended before it was durable
+        log.folder.files.make_directory(
+            f"{log.folder.path}/cursors"
+        )  # who made it may have ended before it was durable
         try:
-            cursor = load_cursor(log.files, log.directory, log.log_id, self.name)
+            cursor = log.folder.cursor(self.name)
         except Corrupt:  # an operator removes it, and all is delivered again
-            log.files.unlink(f"{log.directory}/cursors/{self.name}.json")
+            log.folder.files.unlink(f"{log.folder.path}/cursors/{self.name}.json")
             self._tokens.clear()
             self._owner.clear()
             self.places.append(None)
             cursor = None
-        return cursor or Cursor(oldest(log.files, log.directory) or log.end)
+        return cursor or Cursor(log.folder.oldest() or log.end)
 
     def _blocks(self, log: Log, start: Position, limit: Position, most: int | None) -> list[Block]:
         """Blocks with events from `start` on; damage among them goes on the account."""
-        reader = Reader(log.files, log.directory, log.log_id, start)
+        reader = Reader(log.folder, start)
         blocks: list[Block] = []
         try:
             while (most is None or len(blocks) < most) and (step := reader.next(limit)) is not None:
                 require(isinstance(step, Damage) or step.end <= limit, "I8 none beyond the limit", step, limit)
                 if isinstance(step, Damage):
-                    record(log.files, log.directory, step)
+                    wal.damage.append(log.folder, step)
                 elif step.header.records:
                     blocks.append(step)
         finally:
@@ -100,5 +103,5 @@ class Consumer:
 
     def _save(self, log: Log, cursor: Cursor) -> None:
         self.places.append(cursor)
-        save_cursor(log.files, log.directory, log.log_id, self.name, cursor)
+        log.folder.save_cursor(self.name, cursor)
         self.places = [cursor]

@@ -11,20 +11,22 @@ from collections.abc import Iterable
 from random import Random
 from typing import NamedTuple
 
+import wal.damage
 from tests.crash.consumer import Consumer
 from tests.crash.simulated_disk import PowerCut, SimulatedFiles
 from tests.crash.simulated_storage import BOUNDLESS
 from tests.crash.violation import require
-from wal.damage import FILE_NAME, Damage, record
+from wal.damage import FILE_NAME, Damage
 from wal.errors import Corrupt, LogClosed, LogFull, LogPoisoned, Unreadable, WalError
 from wal.files import read_file
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
-from wal.identity import read_log_id
 from wal.log import Log
-from wal.reader import Reader, oldest, read_all
+from wal.page_cache import evict_from_page_cache
+from wal.reader import Reader, read_all
 from wal.room import Shortage
-from wal.sealed import drop_segments, leave_memory
-from wal.segment import Block, list_segments
+from wal.sealed import drop_segments
+from wal.segment import Block
 
 DIRECTORY = "/data/log/00"
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
@@ -127,21 +129,19 @@ class History:
         consumer = self.random.choice(self.consumers)
         try:
             consumer.ship(self.running, self._check_may_be_delivered, most=self.random.choice((1, 3, None)))
-            leave_memory(self.files, DIRECTORY, Position(0, 0, 0), self.running.end)
+            evict_from_page_cache(self.running.folder, Position(0, 0, 0), self.running.end)
         except (OSError, Unreadable):
             self.heal()
 
     def drop(self) -> None:
         """Unlink what retention lets go: the oldest, and nothing that a consumer still needs (I9)."""
-        before = list_segments(self.files, DIRECTORY)
+        before = LogFolder(self.files, DIRECTORY).segments()
         expected = [consumer.name for consumer in self.consumers]
         keep, files = self.random.choice((0, 1000, 10_000)), self.random.choice((0, 0, 2))
         keep_ms = self.random.choice((0, 1 << 50))
         try:
             drop_segments(
-                self.files,
-                DIRECTORY,
-                self.running.log_id,
+                self.running.folder,
                 expected=expected,
                 keep_ms=keep_ms,
                 keep_bytes=keep,
@@ -151,7 +151,7 @@ class History:
             self.heal()
         except Corrupt:
             require(self.is_damaged, "retention reads what a crash left")
-        left = list_segments(self.files, DIRECTORY)
+        left = LogFolder(self.files, DIRECTORY).segments()
         require(left == before[len(before) - len(left) :], "I9 the oldest segments go first", before, left)
 
     def stop(self) -> None:
@@ -217,9 +217,9 @@ class History:
 
     def check_a_reader_finds_no_damage(self) -> None:
         """I6 before any recovery: what looks into the log beside a writer, or behind a crash, calls nothing damaged."""
-        start = oldest(self.files, DIRECTORY)
+        start = LogFolder(self.files, DIRECTORY).oldest()
         if start:
-            reader = Reader(self.files, DIRECTORY, read_log_id(self.files, DIRECTORY), start)
+            reader = Reader(LogFolder(self.files, DIRECTORY), start)
             steps = list(read_all(reader))
             reader.close()
             require(all(isinstance(step, Block) for step in steps), "I6 no crash is called damage", steps)
@@ -241,7 +241,7 @@ class History:
 
     def check_prefixes_are_json(self) -> None:
         """I13, on every segment as processes see it."""
-        for name in list_segments(self.files, DIRECTORY):
+        for name in LogFolder(self.files, DIRECTORY).segments():
             content = bytes(self.files.file(f"{DIRECTORY}/{name}").content)
             for line in content[: content.rfind(b"\n") + 1].split(b"\n")[:-1]:
                 try:
@@ -261,9 +261,9 @@ class History:
 
     def read(self, files: SimulatedFiles, log: Log) -> list[Block | Damage]:
         """All that is in the log, each step beginning where the one before ended (I3), none beyond the end (I8)."""
-        start = oldest(files, DIRECTORY)
+        start = LogFolder(files, DIRECTORY).oldest()
         assert start
-        reader = Reader(files, DIRECTORY, log.log_id, start)
+        reader = Reader(LogFolder(files, DIRECTORY), start)
         steps = list(read_all(reader, log.end))
         reader.close()
         sequence = start.sequence
@@ -326,7 +326,7 @@ class History:
             require(log.torn is None, "a clean stop leaves nothing torn", log.torn)
         self._is_sealed = False
         for damage in damages:
-            record(self.files, DIRECTORY, damage)
+            wal.damage.append(LogFolder(self.files, DIRECTORY), damage)
         self._check_found(found)
         self._check_missing({block.header.sequence for block in found if block.header.records}, log)
         self.idle = [Events(block.start, block.end, 0, b"") for block in found if not block.header.records]
@@ -354,7 +354,7 @@ class History:
 
     def _check_missing(self, there: set[int], log: Log) -> None:
         """I1, I5: what is not there was damaged and is on the account; what is there is not on it."""
-        start = oldest(self.files, DIRECTORY)
+        start = LogFolder(self.files, DIRECTORY).oldest()
         assert start
         lost = {number for _, _, low, high in _account(self.files) for number in range(low, high)}
         for sequence, events in list(self.blocks.items()):

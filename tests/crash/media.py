@@ -8,22 +8,21 @@ from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
+import wal.damage
 from tests.crash.history import DIRECTORY, History
 from tests.crash.simulated_storage import SECTOR
 from tests.crash.violation import require
-from wal.cursor import load_cursor
-from wal.damage import FILE_NAME, Damage, Kind, record
+from wal.damage import FILE_NAME, Damage, Kind
 from wal.errors import Corrupt
-from wal.format import HEADER_BYTES, Position, decode_header
-from wal.identity import read_log_id
-from wal.segment import SegmentName, list_segments
+from wal.folder import LogFolder
+from wal.format import HEADER_BYTES, Position, SegmentName, decode_header
 
 _EVERYTHING = 1 << 40
 
 
 def damage_media(history: History, damage: Callable[[History], None]) -> None:
     """Do this damage. Call it behind `crash`; there must be something to damage."""
-    if list_segments(history.files, DIRECTORY):
+    if LogFolder(history.files, DIRECTORY).segments():
         history.is_damaged = history.is_unseen = True
         history.tally["media damages"] += 1
         damage(history)
@@ -62,7 +61,7 @@ def shift_bytes(history: History) -> None:
 
 def lose_a_segment(history: History) -> None:
     """Remove a segment from the middle: no start goes on (I10) until it is back, or given up for good."""
-    names = list_segments(history.files, DIRECTORY)
+    names = LogFolder(history.files, DIRECTORY).segments()
     needed = min((acked.segment for acked in _cursors(history)), default=_EVERYTHING)
     middle = [each for each in pairwise(names[1:]) if each[0].number < needed]
     if not middle:
@@ -74,13 +73,16 @@ def lose_a_segment(history: History) -> None:
         history.files.replace(_path(name), file)
         return
     end = Position(following.number, HEADER_BYTES, following.sequence)
-    record(history.files, DIRECTORY, Damage(Kind.MISSING, Position(name.number, 0, name.sequence), end, "no file"))
+    wal.damage.append(
+        LogFolder(history.files, DIRECTORY),
+        Damage(Kind.MISSING, Position(name.number, 0, name.sequence), end, "no file"),
+    )
     _note(history, name, 0, _EVERYTHING)
 
 
 def swap_segments(history: History) -> None:
     """Give two segments each the content of the other: it is lost and reported, or left for a person to decide."""
-    names = list_segments(history.files, DIRECTORY)
+    names = LogFolder(history.files, DIRECTORY).segments()
     if len(names) < 2:
         return
     names = history.random.sample(names, 2)
@@ -121,7 +123,7 @@ DAMAGES = (*(overwrite_bytes,) * 3, *(shift_bytes,) * 2, lose_a_segment, swap_se
 
 def _choose(history: History) -> tuple[SegmentName, int] | None:
     """A segment and the end of its bytes that are proven durable; none whose bytes could be shifted back in place."""
-    names = list_segments(history.files, DIRECTORY)
+    names = LogFolder(history.files, DIRECTORY).segments()
     ends = [_sealed_end(history, *each) for each in pairwise(names)]
     ends.append(_proven_end(history, names[-1]))
     sizes = [len(history.files.file(_path(name)).content) for name in names]
@@ -151,8 +153,8 @@ def _cursors(history: History) -> list[Position]:
     found = []
     for consumer in history.consumers:
         try:
-            log_id = read_log_id(history.files, DIRECTORY)
-            cursor = load_cursor(history.files, DIRECTORY, log_id, consumer.name)
+            log_id = LogFolder(history.files, DIRECTORY).log_id
+            cursor = LogFolder(history.files, DIRECTORY, log_id).cursor(consumer.name)
         except (Corrupt, FileNotFoundError):
             continue
         if cursor:

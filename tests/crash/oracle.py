@@ -12,7 +12,7 @@ from tests.running import Collector, eventually
 from wal import damage
 from wal.errors import MissingSegment
 from wal.log import Log
-from wal.reader import Reader, oldest, read_all
+from wal.reader import Reader, read_all
 from wal.segment import Block
 
 
@@ -109,9 +109,9 @@ def _ids(records: Iterable[dict[str, Any]]) -> set[str]:
 
 
 def _read(log: Log) -> Iterator[int]:
-    start = oldest(log.files, log.directory)
+    start = log.folder.oldest()
     assert start is not None
-    reader = Reader(log.files, log.directory, log.log_id, start)
+    reader = Reader(log.folder, start)
     try:
         for block in read_all(reader, log.end):
             assert isinstance(block, Block), block

@@ -11,7 +11,7 @@ import zstandard
 
 from tests.running import PROGRAMS, WRITE_KEYS, Collector, Response, eventually, running
 from wal.files import Files
-from wal.identity import read_log_id
+from wal.folder import LogFolder
 
 EDGE = """
 [server]
@@ -223,7 +223,7 @@ def test_a_key_speaks_for_no_log_that_came_with_another(centre: Collector) -> No
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_nobody_speaks_for_a_log_of_this_node(centre: Collector, method: str) -> None:
     for shard in ("00", "01"):
-        log_id = read_log_id(Files(), str(centre.folder / "data/log" / shard)).decode()
+        log_id = LogFolder(Files(), str(centre.folder / "data/log" / shard)).log_id.decode()
         answer = centre.send(method, f"/relay?log_id={log_id}", _line(10**9, log_id), x_write_key=KEY)
         assert (answer.status, "this node's own" in answer.json()["message"]) == (403, True)
 

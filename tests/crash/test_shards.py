@@ -8,7 +8,7 @@ from collector.settings import LogSettings, Settings
 from collector.shards.adoption import orphans
 from collector.ship.sinks.file import FileSinkSettings
 from tests.running import Collector, eventually, running
-from wal.cursor import Cursor, Intent, save_cursor
+from wal.cursor import Cursor, Intent
 from wal.errors import LogLocked
 from wal.log import Log
 
@@ -62,11 +62,11 @@ def test_an_orphan_is_a_free_shard_that_a_sink_has_not_all_of(tmp_path: Path) ->
     end = log.end
     log.seal()
     log.close()
-    is_behind = {log.directory: frozenset({"file"})}
+    is_behind = {log.folder.path: frozenset({"file"})}
     assert orphans(settings) == is_behind
     cursor = Cursor(end, Intent(end, end, "token"))
     for each, expected in ((cursor, is_behind), (Cursor(end), {})):
-        save_cursor(log.files, log.directory, log.log_id, "file", each)
+        log.folder.save_cursor("file", each)
         assert orphans(settings) == expected
 
 

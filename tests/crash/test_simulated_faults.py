@@ -7,18 +7,20 @@ from random import Random
 
 import pytest
 
+import wal.damage
 from tests.crash.history import DIRECTORY
 from tests.crash.simulated_disk import Fault, PowerCut, SimulatedFiles
 from tests.crash.simulated_storage import Disk
 from wal import damage
-from wal.cursor import Cursor, save_cursor
-from wal.damage import Damage, Kind, record
+from wal.cursor import Cursor
+from wal.damage import Damage, Kind
 from wal.errors import Broken, Corrupt, LogFull
-from wal.format import HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position
+from wal.folder import LogFolder
+from wal.format import HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position, SegmentName
 from wal.log import Log
-from wal.reader import Reader, oldest, read_all
+from wal.reader import Reader, read_all
 from wal.sealed import drop_segments
-from wal.segment import Block, SegmentName, list_segments
+from wal.segment import Block
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_a_segment_that_has_lost_its_first_line_is_not_taken_for_a_torn_write(fi
 def test_bytes_cut_out_before_a_cursor_do_not_hide_what_is_behind_it(files: SimulatedFiles) -> None:
     log = _open(files)
     starts = _commit(log, 3)
-    save_cursor(files, DIRECTORY, log.log_id, "file", Cursor(starts[2]))
+    LogFolder(files, DIRECTORY).save_cursor("file", Cursor(starts[2]))
     _replace(files, 1, starts[0].offset + HEADER_BYTES, starts[1].offset)
     log = _open(files.kill())
     assert _lost(log) | set(_found(log)) == {1, 2, 3}
@@ -52,7 +54,7 @@ def test_bytes_cut_out_before_a_cursor_do_not_hide_what_is_behind_it(files: Simu
 
 def test_two_segments_that_have_changed_places_halt_the_start(files: SimulatedFiles) -> None:
     _commit(_open(files, segment_bytes=1), 2)
-    first, second = (files.file(f"{DIRECTORY}/{name}") for name in list_segments(files, DIRECTORY))
+    first, second = (files.file(f"{DIRECTORY}/{name}") for name in LogFolder(files, DIRECTORY).segments())
     contents = bytes(second.content), bytes(first.content)
     first.replace(contents[0])
     second.replace(contents[1])
@@ -103,7 +105,7 @@ def test_a_damaged_header_of_a_segment_does_not_stop_retention(files: SimulatedF
     log = _open(files, segment_bytes=1)
     _commit(log, 4)
     _replace(files, 2, 0, 1, b"x")
-    save_cursor(files, DIRECTORY, log.log_id, "file", Cursor(log.end))
+    LogFolder(files, DIRECTORY).save_cursor("file", Cursor(log.end))
     assert [name.number for name in _drop(log)] == [1, 2, 3]
 
 
@@ -111,7 +113,7 @@ def test_a_damaged_header_of_a_segment_does_not_stop_retention(files: SimulatedF
 def test_a_crash_while_segments_are_dropped_leaves_no_gap(files: SimulatedFiles, calls: int) -> None:
     log = _open(files, segment_bytes=1)
     _commit(log, 4)
-    save_cursor(files, DIRECTORY, log.log_id, "file", Cursor(log.end))
+    LogFolder(files, DIRECTORY).save_cursor("file", Cursor(log.end))
     files.crash_at = files.calls + calls
     with suppress(PowerCut):
         _drop(log)
@@ -123,10 +125,10 @@ def test_a_crash_while_segments_are_dropped_leaves_no_gap(files: SimulatedFiles,
 def test_no_segment_is_dropped_for_a_cursor_that_is_not_durable(files: SimulatedFiles, calls: int) -> None:
     log = _open(files, segment_bytes=1)
     _commit(log, 3)
-    save_cursor(files, DIRECTORY, log.log_id, "file", Cursor(Position(1, HEADER_BYTES, 1)))
+    LogFolder(files, DIRECTORY).save_cursor("file", Cursor(Position(1, HEADER_BYTES, 1)))
     files.crash_at = files.calls + calls
     with suppress(PowerCut):
-        save_cursor(files, DIRECTORY, log.log_id, "file", Cursor(log.end))
+        LogFolder(files, DIRECTORY).save_cursor("file", Cursor(log.end))
     log = _open(files := files.kill())
     _drop(log)
     for seed in range(50):
@@ -248,9 +250,9 @@ def _commit(log: Log, count: int) -> list[Position]:
 
 
 def _steps(log: Log) -> list[Block | Damage]:
-    start = oldest(log.files, DIRECTORY)
+    start = log.folder.oldest()
     assert start
-    return list(read_all(Reader(log.files, DIRECTORY, log.log_id, start), log.end))
+    return list(read_all(Reader(log.folder, start), log.end))
 
 
 def _found(log: Log) -> list[int]:
@@ -267,11 +269,11 @@ def _lost(log: Log) -> set[int]:
 def _record_all(log: Log) -> None:
     for step in _steps(log):
         if isinstance(step, Damage):
-            record(log.files, DIRECTORY, step)
+            wal.damage.append(log.folder, step)
 
 
 def _drop(log: Log) -> list[SegmentName]:
-    return drop_segments(log.files, DIRECTORY, log.log_id, expected=["file"], keep_ms=0, keep_bytes=0)
+    return drop_segments(log.folder, expected=["file"], keep_ms=0, keep_bytes=0)
 
 
 def _replace(files: SimulatedFiles, number: int, first: int, last: int, content: bytes = b"") -> None:
@@ -286,10 +288,11 @@ def _give_up(files: SimulatedFiles, number: int) -> None:
     start = Position(number, 0, _segment(files, number).sequence)
     files.unlink(f"{DIRECTORY}/{_segment(files, number)}")
     files.sync_directory(DIRECTORY)
-    record(
-        files, DIRECTORY, Damage(Kind.MISSING, start, Position(number + 1, HEADER_BYTES, following.sequence), "gone")
+    wal.damage.append(
+        LogFolder(files, DIRECTORY),
+        Damage(Kind.MISSING, start, Position(number + 1, HEADER_BYTES, following.sequence), "gone"),
     )
 
 
 def _segment(files: SimulatedFiles, number: int) -> SegmentName:
-    return next(name for name in list_segments(files, DIRECTORY) if name.number == number)
+    return next(name for name in LogFolder(files, DIRECTORY).segments() if name.number == number)

@@ -19,12 +19,13 @@ from itertools import count
 from typing import Final
 
 from wal.committer import Committer
-from wal.cursor import Cursor, save_cursor
+from wal.cursor import Cursor
 from wal.errors import LogPoisoned, WalError
 from wal.files import Files
 from wal.format import Position
 from wal.log import Log
-from wal.sealed import drop_segments, leave_memory
+from wal.page_cache import evict_from_page_cache
+from wal.sealed import drop_segments
 
 FINISHED: Final = 0
 POISONED: Final = 4
@@ -130,9 +131,9 @@ class Events:
         log = self._log
         _report(f"delivered {number}")
         try:
-            save_cursor(log.files, log.directory, log.log_id, CONSUMER, Cursor(place))
-            leave_memory(log.files, log.directory, Position(0, 0, 0), place)
-            drop_segments(log.files, log.directory, log.log_id, expected=[CONSUMER], keep_ms=0, keep_bytes=0)
+            log.folder.save_cursor(CONSUMER, Cursor(place))
+            evict_from_page_cache(log.folder, Position(0, 0, 0), place)
+            drop_segments(log.folder, expected=[CONSUMER], keep_ms=0, keep_bytes=0)
         except (WalError, OSError) as error:
             _report(f"undelivered {error!r}")
 

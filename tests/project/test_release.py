@@ -37,7 +37,7 @@ def test_the_version_is_read_from_the_code() -> None:
 
 
 def test_wal_prints_its_version() -> None:
-    command = [sys.executable, "-c", "from wal.cli import main; main(['--version'])"]
+    command = [sys.executable, "-c", "from wal.tools.cli import main; main(['--version'])"]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == f"wal {wal.__version__}\n"
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from wal.damage import Damage
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.format import Position
-from wal.identity import read_log_id
-from wal.reader import Reader, oldest, read_all
-from wal.segment import Block, list_segments
+from wal.reader import Reader, read_all
+from wal.segment import Block
 
 FILES = Files()
 START_MS = 1_700_000_000_000
@@ -57,9 +57,9 @@ def numbers(steps: Iterable[Block | Damage]) -> list[int]:
 
 def read_steps(directory: str, start: Position | None = None, limit: Position | None = None) -> list[Block | Damage]:
     """All blocks and all damage from `start`, or from the oldest, up to the end or to `limit`."""
-    start = start or oldest(FILES, directory)
+    start = start or LogFolder(FILES, directory).oldest()
     assert start, "no log"
-    reader = Reader(FILES, directory, read_log_id(FILES, directory), start)
+    reader = Reader(LogFolder(FILES, directory), start)
     try:
         return list(read_all(reader, limit))
     finally:
@@ -85,7 +85,7 @@ def events(directory: str) -> list[int]:
 
 def segments(directory: str) -> list[Path]:
     """The files of a log's segments, oldest first."""
-    return [Path(directory, str(name)) for name in list_segments(FILES, directory)]
+    return [Path(directory, str(name)) for name in LogFolder(FILES, directory).segments()]
 
 
 def crash_image(directory: str) -> str:

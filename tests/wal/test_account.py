@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import wal.damage
 from tests.running import PATIENCE_SECONDS
 from tests.wal.logs import FILES, Clock, damage, damages, events, line, read_blocks, read_steps, segments
-from wal.damage import Damage, Kind, account, record
+from wal.damage import Damage, Kind, read_ledger
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
-from wal.identity import read_log_id
 from wal.log import Log
 from wal.reader import Reader
 from wal.segment import Block
@@ -33,25 +34,25 @@ def _spoil(directory: str, block: Block) -> None:
 
 def _record_all(directory: str) -> None:
     for found in damages(read_steps(directory)):
-        record(FILES, directory, found)
+        wal.damage.append(LogFolder(FILES, directory), found)
 
 
 def _lost(directory: str) -> list[int]:
     """The sequences on the account, sorted."""
-    lines = account(FILES, directory)
-    return sorted(each for entry in lines for each in range(entry["from"]["seq"], entry["to"]["seq"]))
+    lines = read_ledger(LogFolder(FILES, directory)).entries
+    return sorted(each for entry in lines for each in range(entry.start.sequence, entry.end.sequence))
 
 
 def test_damage_ends_at_the_limit_of_the_reader(directory: str, blocks: list[Block]) -> None:
     """A shipper's intent ends between two damaged blocks: each is met once."""
     for block in blocks[1:3]:
         _spoil(directory, block)
-    log_id, limit = read_log_id(FILES, directory), blocks[1].end
+    log_id, limit = LogFolder(FILES, directory).log_id, blocks[1].end
     for start, end in ((blocks[0].start, limit), (limit, None)):
-        with closing(Reader(FILES, directory, log_id, start)) as reader:
+        with closing(Reader(LogFolder(FILES, directory, log_id), start)) as reader:
             while step := reader.next(end):
                 if isinstance(step, Damage):
-                    record(FILES, directory, step)
+                    wal.damage.append(LogFolder(FILES, directory), step)
             assert end is None or reader.position == end
     assert _lost(directory) == [2, 3]
 
@@ -65,9 +66,9 @@ def test_damage_that_grows_adds_to_the_account_what_is_new(
         for _ in range(2):
             _record_all(directory)
         assert _lost(directory) == [number for number, event in enumerate(events(directory), 1) if not event]
-    for entry in account(FILES, directory):
-        copy = Path(entry["kept_at"]).read_bytes()
-        assert copy == segments(directory)[0].read_bytes()[entry["from"]["off"] : entry["to"]["off"]]
+    for entry in read_ledger(LogFolder(FILES, directory)).entries:
+        copy = Path(str(entry.kept_at)).read_bytes()
+        assert copy == segments(directory)[0].read_bytes()[entry.start.offset : entry.end.offset]
     assert len(_lost(directory)) == len(order)
 
 
@@ -76,10 +77,12 @@ def test_the_loss_of_several_segments_is_accounted_for_once_wherever_a_consumer_
     os.mkdir(directory)
     end = Position(4, HEADER_BYTES, 9)
     for number, sequence in ((2, 3), (3, 9)):
-        record(FILES, directory, Damage(Kind.MISSING, Position(number, 0, sequence), end, "no such file"))
-    record(FILES, directory, Damage(Kind.MISSING, Position(3, 500, 6), end, "no such file"))
+        wal.damage.append(
+            LogFolder(FILES, directory), Damage(Kind.MISSING, Position(number, 0, sequence), end, "no such file")
+        )
+    wal.damage.append(LogFolder(FILES, directory), Damage(Kind.MISSING, Position(3, 500, 6), end, "no such file"))
     assert _lost(directory) == [3, 4, 5, 6, 7, 8]
-    assert len(account(FILES, directory)) == 2
+    assert len(read_ledger(LogFolder(FILES, directory)).entries) == 2
 
 
 def test_two_shippers_that_meet_damage_at_once_both_put_it_on_the_account(directory: str, blocks: list[Block]) -> None:
@@ -98,10 +101,24 @@ def test_two_shippers_that_meet_damage_at_once_both_put_it_on_the_account(direct
         _spoil(directory, blocks[at])
     files = Slow()
     threads = [
-        threading.Thread(target=record, args=(files, directory, found)) for found in damages(read_steps(directory))
+        threading.Thread(target=wal.damage.append, args=(LogFolder(files, directory), found))
+        for found in damages(read_steps(directory))
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
     assert _lost(directory) == [2, 4]
+
+
+def test_an_append_leaves_the_lines_before_it_as_they_are(directory: str, blocks: list[Block]) -> None:
+    ledger = Path(directory, "damage.ndjson")
+    known = (
+        b'{"v":1, "kind":"missing","seg":9,"from":{"off":0,"seq":90},"to":{"off":148,"seq":95},"lost":5,"by":"me"}\n'
+    )
+    ledger.write_bytes(known)
+    _spoil(directory, blocks[1])
+    for found in damages(read_steps(directory)):
+        wal.damage.append(LogFolder(FILES, directory), found)
+    assert ledger.read_bytes().startswith(known)
+    assert _lost(directory) == [2, *range(90, 95)]

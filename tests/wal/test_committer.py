@@ -12,8 +12,9 @@ import pytest
 from tests.running import PATIENCE_SECONDS
 from tests.wal.faulty_files import FaultyFiles, SmallDisk
 from tests.wal.logs import events, line, lines, numbers, read_blocks
-from wal.committer import Committer
+from wal.committer import Committer, State
 from wal.errors import LogClosed, LogFull, LogPoisoned, RecordTooLarge
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position
 from wal.log import Log
 from wal.reader import Reader
@@ -467,6 +468,57 @@ def test_close_on_a_full_disk_says_so_and_keeps_what_was_acknowledged(directory:
     assert events(directory) == [1]
 
 
+# States
+
+
+def test_an_append_goes_from_idle_through_gathering_and_committing_back_to_idle(
+    directory: str, files: FaultyFiles
+) -> None:
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            states = [committer.state]
+            files.gate.clear()
+            future = committer.append(line(1))
+            states.append(committer.state)
+            assert await asyncio.to_thread(files.at_gate.wait, PATIENCE_SECONDS)
+            states.append(committer.state)
+            files.gate.set()
+            await future
+            assert [*states, committer.state] == [State.IDLE, State.GATHERING, State.COMMITTING, State.IDLE]
+
+    asyncio.run(run())
+
+
+def test_a_block_of_several_appends_is_followed_by_a_delay_which_a_block_of_one_is_not(
+    directory: str, files: FaultyFiles
+) -> None:
+    seen: list[State] = []
+
+    async def run() -> None:
+        async with _committing(directory, files) as committer:
+            for appends, expected in ((1, State.IDLE), (2, State.DELAYING)):
+                futures = [committer.append(line(number)) for number in range(appends)]
+                futures[0].add_done_callback(lambda _: seen.append(committer.state))
+                await asyncio.wait(futures)
+                assert seen.pop() is expected
+
+    asyncio.run(run())
+
+
+def test_a_closed_committer_is_closed_and_a_poisoned_one_still_ends(directory: str, files: FaultyFiles) -> None:
+    async def run() -> None:
+        committer = Committer(Log(directory, files=files))
+        files.fail("sync", errno.EIO)
+        with pytest.raises(LogPoisoned):
+            await committer.append(line(1))
+        states = [committer.state]
+        await committer.close()
+        assert [*states, committer.state] == [State.IDLE, State.CLOSED]
+        committer.log.close()
+
+    asyncio.run(run())
+
+
 # Following
 
 
@@ -474,7 +526,7 @@ def test_followers_see_every_event_and_miss_no_wake_up(directory: str, files: Fa
     last = 400
 
     async def follow(committer: Committer) -> list[int]:
-        reader = Reader(files, directory, committer.log.log_id, committer.durable)
+        reader = Reader(LogFolder(files, directory), committer.durable)
         seen: list[int] = []
         while len(seen) < last:
             await committer.wait_beyond(reader.position)

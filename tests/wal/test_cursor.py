@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tests.wal.faulty_files import FaultyFiles
 from tests.wal.logs import FILES
-from wal.cursor import Cursor, Intent, consumers, drop_cursor, ensure_cursor, load_cursor, save_cursor
+from wal.cursor import Cursor, Intent
 from wal.errors import Corrupt
+from wal.folder import LogFolder
 from wal.format import Position, crc32c
 
 _ID = b"3f9c2a7100112233"
@@ -28,12 +29,12 @@ _cursors = st.builds(Cursor, _places, st.none() | st.builds(Intent, _places, _pl
 @pytest.fixture
 def path(directory: str) -> Path:
     """The file of the cursor of `file`, which is _NEW."""
-    save_cursor(FILES, directory, _ID, "file", _NEW)
+    LogFolder(FILES, directory, _ID).save_cursor("file", _NEW)
     return Path(directory, "cursors", "file.json")
 
 
 def _load(path: Path, log_id: bytes = _ID) -> Cursor | None:
-    return load_cursor(FILES, str(path.parents[1]), log_id, path.stem)
+    return LogFolder(FILES, str(path.parents[1]), log_id).cursor(path.stem)
 
 
 @settings(deadline=None, max_examples=50)
@@ -41,13 +42,13 @@ def _load(path: Path, log_id: bytes = _ID) -> Cursor | None:
 def test_a_cursor_loads_as_it_was_saved(cursor: Cursor) -> None:
     with tempfile.TemporaryDirectory() as directory:
         for saved in (_OLD, cursor):
-            save_cursor(FILES, directory, _ID, "file", saved)
-            assert load_cursor(FILES, directory, _ID, "file") == saved
+            LogFolder(FILES, directory, _ID).save_cursor("file", saved)
+            assert LogFolder(FILES, directory, _ID).cursor("file") == saved
 
 
 def test_a_consumer_without_a_cursor_has_none(directory: str, path: Path) -> None:
-    assert load_cursor(FILES, directory, _ID, "other") is None
-    assert load_cursor(FILES, f"{directory}/nowhere", _ID, "file") is None
+    assert LogFolder(FILES, directory, _ID).cursor("other") is None
+    assert LogFolder(FILES, f"{directory}/nowhere", _ID).cursor("file") is None
 
 
 def test_a_cursor_is_one_line_of_json_that_ends_in_its_crc(path: Path) -> None:
@@ -96,46 +97,46 @@ def test_a_save_that_fails_leaves_the_cursor_as_it_was(
 ) -> None:
     files.fail(call, errno.ENOSPC)
     with pytest.raises(OSError, match="No space left"):
-        save_cursor(files, directory, _ID, "file", _OLD)
+        LogFolder(files, directory, _ID).save_cursor("file", _OLD)
     assert _load(path) == _NEW
-    save_cursor(files, directory, _ID, "file", _OLD)
+    LogFolder(files, directory, _ID).save_cursor("file", _OLD)
     assert _load(path) == _OLD
 
 
 def test_a_save_is_durable_before_it_returns(directory: str, path: Path, files: FaultyFiles) -> None:
-    save_cursor(files, directory, _ID, "file", _OLD)
+    LogFolder(files, directory, _ID).save_cursor("file", _OLD)
     assert files.calls == ["create", "write", "sync_all", "rename", "sync_directory"]
 
 
 def test_the_folder_of_cursors_is_durable_before_the_first_one(directory: str, files: FaultyFiles) -> None:
-    ensure_cursor(files, directory, _ID, "file", _OLD.acked)
+    LogFolder(files, directory, _ID).ensure_cursor("file", _OLD.acked)
     assert files.calls[-6:] == ["sync_directory", "create", "write", "sync_all", "rename", "sync_directory"]
-    assert load_cursor(FILES, directory, _ID, "file") == _OLD
+    assert LogFolder(FILES, directory, _ID).cursor("file") == _OLD
 
 
 def test_a_cursor_that_is_there_is_not_moved_to_the_start(directory: str, path: Path, files: FaultyFiles) -> None:
-    ensure_cursor(files, directory, _ID, "file", Position(7, 148, 700))
+    LogFolder(files, directory, _ID).ensure_cursor("file", Position(7, 148, 700))
     assert _load(path) == _NEW
     assert files.calls == ["sync_directory"], "whoever made the folder may have ended before that"
 
 
 def test_a_dropped_cursor_is_gone_for_good(directory: str, path: Path, files: FaultyFiles) -> None:
-    assert drop_cursor(files, directory, "file")
+    assert LogFolder(files, directory).drop_cursor("file")
     assert files.calls == ["unlink", "sync_directory"]
-    assert consumers(FILES, directory) == []
-    assert not drop_cursor(files, directory, "file")
+    assert LogFolder(FILES, directory).consumers() == []
+    assert not LogFolder(files, directory).drop_cursor("file")
 
 
 def test_short_writes_lose_nothing_of_a_cursor(directory: str, path: Path, files: FaultyFiles) -> None:
     files.longest_write = 3
-    save_cursor(files, directory, _ID, "file", _OLD)
+    LogFolder(files, directory, _ID).save_cursor("file", _OLD)
     assert _load(path) == _OLD
 
 
 def test_consumers_are_those_with_a_cursor(directory: str, path: Path) -> None:
-    save_cursor(FILES, directory, _ID, "a.b", _OLD)
+    LogFolder(FILES, directory, _ID).save_cursor("a.b", _OLD)
     for name in ("file.json.tmp", "notes.txt"):
         path.with_name(name).touch()
-    assert consumers(FILES, directory) == ["a.b", "file"]
-    assert consumers(FILES, f"{directory}/nowhere") == []
+    assert LogFolder(FILES, directory).consumers() == ["a.b", "file"]
+    assert LogFolder(FILES, f"{directory}/nowhere").consumers() == []
     assert sorted(os.listdir(path.parent)) == ["a.b.json", "file.json", "file.json.tmp", "notes.txt"]

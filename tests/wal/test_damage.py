@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import wal.damage
 from tests.wal.faulty_files import FaultyFiles
 from tests.wal.logs import (
     FILES,
@@ -23,12 +24,13 @@ from tests.wal.logs import (
     read_steps,
     segments,
 )
-from wal.cursor import Cursor, save_cursor
-from wal.damage import Damage, Kind, account, record
+from wal.cursor import Cursor
+from wal.damage import Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
-from wal.identity import ensure_log_id, read_log_id
+from wal.identity import ensure_log_id
 from wal.log import Log
 from wal.recovery import Recovered, recover
 from wal.segment import Block
@@ -120,7 +122,8 @@ def _block(at: int) -> int:
 
 def _lost(directory: str) -> list[tuple[int, int]]:
     """The ranges of lost events that the account has: first, and the one behind the last."""
-    return sorted((each["from"]["seq"], each["to"]["seq"]) for each in account(FILES, directory) if each["lost"])
+    entries = read_ledger(LogFolder(FILES, directory)).entries
+    return sorted((entry.start.sequence, entry.end.sequence) for entry in entries if entry.lost)
 
 
 def _tree(directory: str) -> dict[str, bytes]:
@@ -147,11 +150,11 @@ def test_the_account_says_of_any_flipped_byte_of_a_sealed_segment_what_it_cost(s
         for offset in range(len(whole)):
             damage(segment, offset)
             (found,) = damages(read_steps(sealed))
-            record(_Quick(), sealed, found)
+            wal.damage.append(LogFolder(_Quick(), sealed), found)
             hit = [block for block in blocks if _hit(block, number, offset)]
             assert _lost(sealed) == [(block.start.sequence, block.end.sequence) for block in hit], (number, offset)
-            (entry,) = account(FILES, sealed)
-            assert Path(entry["kept_at"]).read_bytes() == segment.read_bytes()[found.start.offset : found.end.offset]
+            (entry,) = read_ledger(LogFolder(FILES, sealed)).entries
+            assert Path(str(entry.kept_at)).read_bytes() == segment.read_bytes()[found.start.offset : found.end.offset]
             segment.write_bytes(whole)
             os.unlink(f"{sealed}/damage.ndjson")
 
@@ -195,22 +198,22 @@ def test_damage_that_is_met_again_is_on_the_account_once(single: str) -> None:
     assert str(found) == (
         f"segment 1 from byte {_block(2)} on is corrupt: events 3 to 3 are lost (a payload with another CRC)"
     )
-    record(FILES, single, found)
+    wal.damage.append(LogFolder(FILES, single), found)
     once = _tree(single)
-    record(FILES, single, found._replace(cause="something else"))
+    wal.damage.append(LogFolder(FILES, single), found._replace(cause="something else"))
     with closing(Log(single)) as log:
         assert log.damages == [found]
     assert {path: content for path, content in _tree(single).items() if path in once and "current" not in path} == {
         path: content for path, content in once.items() if "current" not in path
     }
-    assert len(account(FILES, single)) == 1
+    assert len(read_ledger(LogFolder(FILES, single)).entries) == 1
 
 
 def test_the_bytes_are_kept_before_the_account_says_so(single: str, files: FaultyFiles) -> None:
     damage(segments(single)[0], _block(2) + HEADER_BYTES)
     (found,) = damages(read_steps(single))
     os.mkdir(f"{single}/quarantine")
-    record(files, single, found)
+    wal.damage.append(LogFolder(files, single), found)
     assert files.calls == [
         *("sync_directory", "create", "write", "sync_all", "sync_directory"),  # of the quarantine
         *("create", "write", "sync_all", "rename", "sync_directory"),  # of the account
@@ -221,7 +224,7 @@ def test_no_sequence_of_the_account_is_given_out_again(single: str) -> None:
     """As when a start put its finding on the account and crashed before its new segment was there."""
     end = read_blocks(single)[-1].end
     gone = Damage(Kind.SHIFTED, end, end._replace(sequence=end.sequence + 10), "edited")
-    record(FILES, single, gone)
+    wal.damage.append(LogFolder(FILES, single), gone)
     with closing(Log(single)) as log:
         assert log.end.sequence == end.sequence + 10
         log.commit(line(99), 1)
@@ -279,7 +282,7 @@ def test_bytes_put_in_or_cut_out_anywhere_cost_no_block_before_them_and_no_byte_
 def test_a_segment_that_was_edited_before_what_a_cursor_has_passed_is_set_aside_too(single: str) -> None:
     (segment,) = segments(single)
     blocks, whole = read_blocks(single), segment.read_bytes()
-    save_cursor(FILES, single, read_log_id(FILES, single), "file", Cursor(blocks[3].end))
+    LogFolder(FILES, single).save_cursor("file", Cursor(blocks[3].end))
     edited = whole.replace(line(2), b'{"n":2222}\n')
     segment.write_bytes(edited)
     with closing(Log(single)) as log:
@@ -288,7 +291,7 @@ def test_a_segment_that_was_edited_before_what_a_cursor_has_passed_is_set_aside_
         log.commit(line(99), 1)
     assert Path(single, "quarantine", segment.name).read_bytes() == edited
     assert events(single) == [1, *[0] * 5, 99]
-    assert sum(each["lost"] for each in account(FILES, single)) == 5
+    assert sum(entry.lost for entry in read_ledger(LogFolder(FILES, single)).entries) == 5
 
 
 # A recovery that is cut short
@@ -323,7 +326,7 @@ def _lose_identity(segment: Path) -> None:
 
 
 def _recover(files: Files, directory: str) -> Recovered:
-    return recover(files, directory, ensure_log_id(files, directory))
+    return recover(LogFolder(files, directory, ensure_log_id(LogFolder(files, directory))))
 
 
 @pytest.mark.parametrize("spoil", [_tear, _corrupt, _corrupt_and_tear, _shift, _corrupt_and_shift, _lose_identity])
@@ -361,20 +364,20 @@ def test_without_a_segment_a_lost_identity_is_a_new_one(directory: str) -> None:
     Path(directory, "log.json").write_bytes(b"{")
     with closing(Log(directory)) as log:
         log.commit(line(1), 1)
-    assert read_log_id(FILES, directory) == log.log_id
+    assert LogFolder(FILES, directory).log_id == log.log_id
     assert events(directory) == [1]
 
 
 def test_a_lost_identity_is_told_by_the_headers_that_are_whole(sealed: str) -> None:
-    log_id = read_log_id(FILES, sealed)
+    log_id = LogFolder(FILES, sealed).log_id
     os.unlink(f"{sealed}/log.json")
     for segment in segments(sealed)[1:]:
         damage(segment, 30)
-    assert ensure_log_id(FILES, sealed) == log_id
+    assert ensure_log_id(LogFolder(FILES, sealed)) == log_id
     os.unlink(f"{sealed}/log.json")
     damage(segments(sealed)[0], 30)
     before = _tree(sealed)
-    with pytest.raises(Corrupt, match=r"log\.json: .* expected the log's id, found none, and no one id in the headers"):
+    with pytest.raises(Corrupt, match=r"log\.json: .* expected the log's id, found none, and no single id in"):
         Log(sealed)
     assert _tree(sealed) == before
 
@@ -387,7 +390,7 @@ def test_a_gap_of_segments_is_one_loss_wherever_reading_begins_before_it(sealed:
     gone = [block for block in blocks if block.header.segment == 2]
     segments(sealed)[1].unlink()
     start, end = gone[0].start._replace(offset=0), Position(3, HEADER_BYTES, gone[-1].end.sequence)
-    record(FILES, sealed, Damage(Kind.MISSING, start, end, "no such file"))
+    wal.damage.append(LogFolder(FILES, sealed), Damage(Kind.MISSING, start, end, "no such file"))
     for block in blocks:
         if block.header.segment == 1:
             (found,) = damages(read_steps(sealed, block.start))
@@ -395,8 +398,8 @@ def test_a_gap_of_segments_is_one_loss_wherever_reading_begins_before_it(sealed:
     for block in gone:  # a consumer that had come into it
         (found,) = damages(read_steps(sealed, block.start))
         assert (found.kind, found.start, found.end) == (Kind.MISSING, block.start, end)
-    (entry,) = account(FILES, sealed)
-    assert (entry["lost"], entry["kept_at"]) == (len(numbers(gone)), None)
+    (entry,) = read_ledger(LogFolder(FILES, sealed)).entries
+    assert (entry.lost, entry.kept_at) == (len(numbers(gone)), None)
 
 
 def test_a_segment_of_another_log_halts_reading_where_it_is(sealed: str, tmp_path: Path, clock: Clock) -> None:

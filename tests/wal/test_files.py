@@ -92,7 +92,7 @@ def test_a_copy_that_finds_no_descriptor_leaves_none_open(tmp_path: Path, files:
         (errno.ENFILE, "a/log: the system is out of file descriptors; raise the kernel's fs.file-max"),
         (errno.EROFS, "a/log: the disk is mounted read-only; mount it writable"),
         (errno.ENOSPC, "a/log: No space left on device; make room on the disk"),
-        (errno.EIO, "a/log: Input/output error; see the disk's own messages"),
+        (errno.EIO, "a/log: Input/output error; look for the disk's errors in dmesg"),
     ],
 )
 def test_an_error_is_explained_with_what_to_do(number: int, expected: str) -> None:

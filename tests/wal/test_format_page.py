@@ -9,11 +9,12 @@ import pytest
 
 from tests.wal.logs import FILES, Clock, damage, read_blocks
 from wal import format as wal_format
-from wal.cursor import Cursor, Intent, load_cursor
+from wal.cursor import Cursor, Intent
 from wal.damage import Kind
+from wal.folder import LogFolder
 from wal.format import FIELDS, HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LINE_BYTES, Position, crc32c
 from wal.log import SEGMENT_BYTES, SEGMENT_SECONDS, Log
-from wal.segment import SegmentReader, list_segments
+from wal.segment import SegmentReader
 
 _PAGE = (Path(wal_format.__file__).parent / "FORMAT.md").read_text()
 _LOG_ID = b"3f9c2a7100112233"
@@ -52,15 +53,15 @@ def test_the_crc_covers_what_the_page_says() -> None:
     for line in _block("ndjson").splitlines():
         if line.startswith(b"["):
             assert line[137:145] == b"%08x" % crc32c(line[: int(found[1]) + 1])
-    assert f"of `123456789` it is `{crc32c(b'123456789'):08x}`" in _PAGE
+    assert f"the CRC of `123456789` is `{crc32c(b'123456789'):08x}`" in _PAGE
 
 
 def test_the_example_decodes(identified: str) -> None:
     found = re.search(r"`(seg-\d+-\d+\.ndjson)`, (\d+) bytes", _PAGE)
     assert found
     Path(identified, found[1]).write_bytes(_block("ndjson"))
-    (name,) = list_segments(FILES, identified)
-    with closing(SegmentReader(FILES, identified, _LOG_ID, name)) as segment:
+    (name,) = LogFolder(FILES, identified).segments()
+    with closing(SegmentReader(LogFolder(FILES, identified, _LOG_ID), name)) as segment:
         assert segment.size() == int(found[2])
         assert segment.header().durable == 0
     blocks = read_blocks(identified)
@@ -78,7 +79,7 @@ def test_the_cursor_of_the_page_loads(identified: str) -> None:
     os.mkdir(os.path.join(identified, "cursors"))
     Path(identified, "cursors", "file.json").write_bytes(_block("json"))
     start, end = Position(1, 148, 1), Position(1, 312, 3)
-    assert load_cursor(FILES, identified, _LOG_ID, "file") == Cursor(start, Intent(start, end, "t-1"))
+    assert LogFolder(FILES, identified, _LOG_ID).cursor("file") == Cursor(start, Intent(start, end, "t-1"))
 
 
 def test_the_account_of_damage_is_what_the_code_writes(identified: str, clock: Clock) -> None:

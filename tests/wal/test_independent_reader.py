@@ -9,8 +9,9 @@ import pytest
 
 from tests.wal import independent_reader
 from tests.wal.independent_reader import read, read_cursor
-from wal.cursor import Cursor, save_cursor
+from wal.cursor import Cursor
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.format import Position
 from wal.log import Log
 
@@ -117,7 +118,7 @@ def test_a_shifted_block_is_damage(tmp_path: pathlib.Path) -> None:
 
 
 def save(directory: pathlib.Path, log: Log, position: Position) -> pathlib.Path:
-    save_cursor(Files(), str(directory), log.log_id, "file", Cursor(position))
+    LogFolder(Files(), str(directory)).save_cursor("file", Cursor(position))
     return directory / "cursors" / "file.json"
 
 

@@ -262,10 +262,10 @@ def test_a_full_disk_refuses_the_commit_and_no_later_one(
     with pytest.raises(LogFull, match="make room on the disk"):
         log.commit(line(0), 1)
     assert log.end.sequence == 2
-    assert events(log.directory) == [1]
+    assert events(log.folder.path) == [1]
     _commit(log, 2, 3)
-    assert events(log.directory) == [1, 2, 3]
-    assert events(crash_image(log.directory)) == [1, 2, 3]
+    assert events(log.folder.path) == [1, 2, 3]
+    assert events(crash_image(log.folder.path)) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
@@ -275,12 +275,12 @@ def test_a_want_of_file_descriptors_refuses_the_commit_and_no_later_one(
 ) -> None:
     clock.ms += 60_000
     files.fail(call, number)
-    with pytest.raises(LogFull, match=f"{log.directory}: .*out of file descriptors; .*, raise "):
+    with pytest.raises(LogFull, match=f"{log.folder.path}: .*out of file descriptors; .*, raise "):
         log.commit(line(0), 1)
-    assert events(log.directory) == [1]
+    assert events(log.folder.path) == [1]
     _commit(log, 2, 3)
-    assert events(crash_image(log.directory)) == [1, 2, 3]
-    assert not log.is_short
+    assert events(crash_image(log.folder.path)) == [1, 2, 3]
+    assert not log.room.is_short
 
 
 def test_a_rotation_by_age_that_finds_no_descriptor_is_tried_again(log: Log, files: FaultyFiles, clock: Clock) -> None:
@@ -289,7 +289,7 @@ def test_a_rotation_by_age_that_finds_no_descriptor_is_tried_again(log: Log, fil
     with pytest.raises(LogFull, match=r"raise ulimit -n or lower limits\.connections"):
         log.mark_idle()
     log.mark_idle()
-    assert len(segments(log.directory)) == 2
+    assert len(segments(log.folder.path)) == 2
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
@@ -375,10 +375,10 @@ def test_failed_fsync_poisons_the_log_until_restart(
             call_again()
     log.close()
     assert files.calls == []  # neither retried nor written to again
-    with closing(Log(log.directory)) as restarted:
-        assert events(log.directory) in ([1], [1, 0])
+    with closing(Log(log.folder.path)) as restarted:
+        assert events(log.folder.path) in ([1], [1, 0])
         _commit(restarted, 2)
-    assert events(log.directory) in ([1, 2], [1, 0, 2])
+    assert events(log.folder.path) in ([1, 2], [1, 0, 2])
 
 
 @pytest.mark.parametrize("call", ["sync_all", "rename", "create", "write"])
@@ -395,7 +395,7 @@ def test_a_broken_disk_at_the_creation_of_a_segment_poisons_the_log(
 
 def test_an_error_names_the_log_and_the_reason(log: Log, directory: str, files: FaultyFiles) -> None:
     files.fail("write", errno.EIO)
-    with pytest.raises(LogFull, match=f"{directory}: Input/output error; .* see the disk's own messages"):
+    with pytest.raises(LogFull, match=f"{directory}: Input/output error; .* look for the disk's errors in dmesg"):
         log.commit(line(0), 1)
     files.fail("sync", errno.EIO)
     with pytest.raises(LogPoisoned, match=f"{directory}: fsync failed .Input/output error.; .* restart to recover"):
@@ -438,9 +438,9 @@ def test_fullness_is_the_bytes_that_must_stay_free_as_a_share_of_those_that_are(
     disk = SmallDisk()
     disk.free = free
     with closing(Log(directory, files=disk, clock=clock, monotonic=clock.monotonic, min_free_bytes=least)) as log:
-        assert log.fullness == pytest.approx(0)
+        assert log.room.pressure == pytest.approx(0)
         log.mark_idle()
-        assert log.fullness == pytest.approx(fullness)
+        assert log.room.pressure == pytest.approx(fullness)
 
 
 def test_room_is_found_again_though_nobody_commits(directory: str, clock: Clock) -> None:
@@ -452,7 +452,7 @@ def test_room_is_found_again_though_nobody_commits(directory: str, clock: Clock)
         disk.free = 5000
         clock.ms += 200
         log.mark_idle()
-        assert log.fullness == pytest.approx(0.1)
+        assert log.room.pressure == pytest.approx(0.1)
 
 
 def test_the_disk_is_asked_for_its_room_every_200_ms_and_not_at_each_commit(directory: str, clock: Clock) -> None:
@@ -484,8 +484,8 @@ def test_below_the_reserve_of_inodes_commits_are_refused_until_there_are_some(
         for number, (disk.inodes, share) in enumerate(((1024, 0.25), (512, 0.5), (511, 0.501), (256, 1)), 1):
             clock.ms += 200
             _commit(log, number)
-            assert log.fullness == pytest.approx(share, rel=0.001)
-            assert log.is_short == (disk.inodes < 512)
+            assert log.room.pressure == pytest.approx(share, rel=0.001)
+            assert log.room.is_short == (disk.inodes < 512)
         disk.inodes = 255
         clock.ms += 200
         with pytest.raises(LogFull, match="only 255 inodes are free, under the 256 that are kept"):
@@ -504,8 +504,8 @@ def test_a_disk_is_short_before_commits_are_refused(directory: str, clock: Clock
         for disk.free, missing in ((2 * least, 0), (2 * least - 1, 1), (least, least)):
             clock.ms += 200
             log.mark_idle()
-            assert log.is_short == (missing > 0)
-            assert log.shortage() == Shortage(bytes=missing)
+            assert log.room.is_short == (missing > 0)
+            assert log.room.shortage() == Shortage(bytes=missing)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -515,10 +515,10 @@ def test_a_refusal_that_the_disks_numbers_do_not_explain_is_a_shortage_of_one_se
     files.fail("write", number)
     with pytest.raises(LogFull):
         log.commit(line(0), 1)
-    assert log.is_short
-    assert log.shortage() == Shortage(bytes=1, files=1)
-    assert not log.is_short
-    assert log.shortage() == Shortage()
+    assert log.room.is_short
+    assert log.room.shortage() == Shortage(bytes=1, files=1)
+    assert not log.room.is_short
+    assert log.room.shortage() == Shortage()
 
 
 def test_each_time_that_room_gets_low_there_is_one_warning(

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import wal.damage
 from tests.wal.faulty_files import FaultyFiles
 from tests.wal.logs import FILES, Clock, crash_image, damage, events, line, lines, read_blocks, segments
-from wal.cursor import Cursor, load_cursor, save_cursor
-from wal.damage import Damage, Kind, account, record
+from wal.cursor import Cursor
+from wal.damage import Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt, Unreadable
-from wal.format import HEADER_BYTES, Position
-from wal.identity import read_log_id
+from wal.folder import LogFolder
+from wal.format import HEADER_BYTES, Position, SegmentName
 from wal.log import Log
 from wal.recovery import Recovered, recover
-from wal.segment import SegmentName
 
 _LAST = lines([4, 5])
 _LAST_BYTES = HEADER_BYTES + len(_LAST)
@@ -42,7 +42,7 @@ def _last(directory: str) -> Path:
 
 
 def _recover(directory: str) -> Recovered:
-    return recover(FILES, directory, read_log_id(FILES, directory))
+    return recover(LogFolder(FILES, directory))
 
 
 def _tree(directory: str) -> dict[str, bytes]:
@@ -51,7 +51,7 @@ def _tree(directory: str) -> dict[str, bytes]:
 
 
 def _save_cursor(directory: str, place: Position) -> None:
-    save_cursor(FILES, directory, read_log_id(FILES, directory), "file", Cursor(place))
+    LogFolder(FILES, directory).save_cursor("file", Cursor(place))
 
 
 def _assert_halts(directory: str, message: str) -> None:
@@ -67,7 +67,7 @@ def _assert_halts(directory: str, message: str) -> None:
 
 def test_a_new_log_begins_with_segment_1_and_sequence_1(directory: str) -> None:
     os.mkdir(directory)
-    assert recover(FILES, directory, b"0" * 16) == Recovered(1, 1, 0, 0, None, [])
+    assert recover(LogFolder(FILES, directory, b"0" * 16)) == Recovered(1, 1, 0, 0, None, [])
 
 
 def test_all_events_of_a_killed_log_are_there_and_nothing_is_torn(crashed: str) -> None:
@@ -105,7 +105,7 @@ def test_the_last_segment_is_read_from_the_disk_and_not_from_the_cache(crashed: 
             return super().read(descriptor, length, offset)
 
     files = Watched()
-    recover(files, crashed, read_log_id(FILES, crashed))
+    recover(LogFolder(files, crashed))
     read = f"read {_last(crashed).name}"
     assert [call for call in files.calls if call in ("sync", "forget_cache", read)][:3] == [
         "sync",
@@ -184,7 +184,7 @@ def test_a_last_block_whose_sectors_are_lost_in_any_combination_is_torn(crashed:
 def test_the_kept_bytes_are_on_the_disk_before_the_tail_is_cut(crashed: str, files: FaultyFiles) -> None:
     _last(crashed).write_bytes(_last(crashed).read_bytes()[:-3])
     os.mkdir(f"{crashed}/quarantine")
-    recover(files, crashed, read_log_id(FILES, crashed))
+    recover(LogFolder(files, crashed))
     assert files.calls == [
         "sync",
         *("sync_directory", "create", "write", "sync_all", "sync_directory"),  # of the quarantine
@@ -213,7 +213,7 @@ def test_a_recovery_that_was_interrupted_at_any_step_is_made_good_by_the_next(
     files.fail(call, errno.EIO, after=after)
     is_interrupted = True
     try:
-        recover(files, crashed, read_log_id(FILES, crashed))
+        recover(LogFolder(files, crashed))
         is_interrupted = False
     except OSError:
         pass
@@ -229,10 +229,10 @@ def test_a_recovery_that_was_interrupted_at_any_step_is_made_good_by_the_next(
 def test_a_disk_that_can_not_be_read_halts_and_changes_nothing(crashed: str, files: FaultyFiles, after: int) -> None:
     _last(crashed).write_bytes(_last(crashed).read_bytes()[:-3])
     before = _tree(crashed)
-    log_id = read_log_id(FILES, crashed)
+    log_id = LogFolder(FILES, crashed).log_id
     files.fail("read", errno.EIO, after=after)
     with pytest.raises((OSError, Unreadable), match="Input/output error"):
-        recover(files, crashed, log_id)
+        recover(LogFolder(files, crashed, log_id))
     assert _tree(crashed) == before
 
 
@@ -252,12 +252,12 @@ def _assert_loses(directory: str, expected: list[int], kind: str = "corrupt") ->
         log.commit(line(99), 1)
     Log(directory).close()
     assert events(directory) == [*expected, 99]
-    lines_ = account(FILES, directory)
-    assert sum(line_["lost"] for line_ in lines_) == expected.count(0)
-    assert {line_["kind"] for line_ in lines_} == {kind}
-    for line_ in lines_:
-        copy, segment = Path(line_["kept_at"]).read_bytes(), kept[line_["seg"] - 1]
-        assert copy == segment[line_["from"]["off"] : line_["to"]["off"]]
+    entries = read_ledger(LogFolder(FILES, directory)).entries
+    assert sum(entry.lost for entry in entries) == expected.count(0)
+    assert {entry.kind for entry in entries} == {kind}
+    for entry in entries:
+        copy, segment = Path(str(entry.kept_at)).read_bytes(), kept[entry.start.segment - 1]
+        assert copy == segment[entry.start.offset : entry.end.offset]
 
 
 @pytest.mark.parametrize("place", [0, 40, 137, 147, HEADER_BYTES, HEADER_BYTES + 3])
@@ -289,7 +289,7 @@ def test_two_damaged_blocks_apart_are_two_places_on_the_account(crashed: str) ->
     for at in (1, 3):
         damage(_last(crashed), HEADER_BYTES + at * (HEADER_BYTES + len(line(6))) + 150)
     _assert_loses(crashed, [1, 2, 3, 4, 5, 6, 0, 8, 0])
-    assert len(account(FILES, crashed)) == 2
+    assert len(read_ledger(LogFolder(FILES, crashed)).entries) == 2
 
 
 def test_a_proof_is_found_wherever_it_stands_in_a_long_tail(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_a_block_out_of_the_chain_halts(crashed: str, directory: str) -> None:
         foreign = _last(directory).read_bytes()
     mine = _last(crashed).read_bytes()
     _last(crashed).write_bytes(mine[:-_LAST_BYTES] + foreign[len(mine) - _LAST_BYTES :])
-    _assert_halts(crashed, "behind header")
+    _assert_halts(crashed, "after header")
 
 
 def test_a_damaged_header_of_the_last_segment_loses_no_event(crashed: str) -> None:
@@ -370,15 +370,15 @@ def test_a_damaged_cursor_stops_its_own_consumer_alone(crashed: str) -> None:
     damage(Path(crashed, "cursors/file.json"), 60)
     assert _recover(crashed).sequence == 6
     with pytest.raises(Corrupt, match=r"file\.json: at byte 0: expected a cursor with its CRC"):
-        load_cursor(FILES, crashed, read_log_id(FILES, crashed), "file")
+        LogFolder(FILES, crashed).cursor("file")
 
 
 def test_a_missing_segment_halts_until_its_loss_is_on_the_account(crashed: str) -> None:
     Log(crashed).close()
     segments(crashed)[1].unlink()
-    _assert_halts(crashed, "expected segment 2, found no such file; restore it, or see `wal repair`")
+    _assert_halts(crashed, "expected segment 2, found no such file; restore it, or run `wal repair`")
     gap = Damage(Kind.MISSING, Position(2, 0, 3), Position(3, HEADER_BYTES, 6), "no such file")
-    record(FILES, crashed, gap)
+    wal.damage.append(LogFolder(FILES, crashed), gap)
     Log(crashed).close()
     assert events(crashed) == [1, 2, 0, 0, 0]
 

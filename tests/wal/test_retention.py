@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wal.format import Position
+from wal.format import Position, SegmentName
 from wal.retention import SealedSegment, droppable
 from wal.room import NO_SHORTAGE, Shortage
-from wal.segment import SegmentName
 
 _NOW = 1_000_000
 _FOUR = [SealedSegment(SegmentName(number, number * 10), 100, _NOW - 1000 + number * 100) for number in range(1, 5)]

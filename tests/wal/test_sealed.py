@@ -9,12 +9,14 @@ import pytest
 
 from tests.wal.faulty_files import FaultyFiles
 from tests.wal.logs import FILES, START_MS, Clock, damage, events, line, read_blocks, segments
-from wal.cursor import Cursor, save_cursor
+from wal.cursor import Cursor
 from wal.errors import Corrupt
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log, now_ms
+from wal.page_cache import evict_from_page_cache
 from wal.room import NO_SHORTAGE, Shortage
-from wal.sealed import drop_segments, leave_memory, steady_clock
+from wal.sealed import drop_segments, steady_clock
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def log(directory: str, clock: Clock) -> Iterator[Log]:
 
 
 def _save(log: Log, consumer: str, segment: int) -> None:
-    save_cursor(FILES, log.directory, log.log_id, consumer, Cursor(Position(segment, HEADER_BYTES, segment)))
+    log.folder.save_cursor(consumer, Cursor(Position(segment, HEADER_BYTES, segment)))
 
 
 def _drop(
@@ -41,9 +43,7 @@ def _drop(
     passed: Position | None = None,
 ) -> list[int]:
     names = drop_segments(
-        files or FILES,
-        log.directory,
-        log.log_id,
+        LogFolder(files or FILES, log.folder.path),
         expected=expected,
         keep_ms=keep_ms,
         keep_bytes=keep_bytes,
@@ -58,8 +58,8 @@ def test_what_every_consumer_has_passed_is_unlinked_and_the_rest_can_be_read(log
     _save(log, "slow", 3)
     assert _drop(log, "fast", "slow", files=files) == [1, 2]
     assert files.calls == ["sync_directory", *["unlink", "sync_directory"] * 2]  # the cursors first
-    assert [path.name[:14] for path in segments(log.directory)] == [f"seg-{number:010d}" for number in (3, 4, 5)]
-    assert events(log.directory) == [3, 4, 5]
+    assert [path.name[:14] for path in segments(log.folder.path)] == [f"seg-{number:010d}" for number in (3, 4, 5)]
+    assert events(log.folder.path) == [3, 4, 5]
     assert _drop(log, "fast", "slow") == []
 
 
@@ -90,9 +90,9 @@ def test_a_range_leaves_memory(
     log: Log, start: tuple[int, int], end: tuple[int, int], forgotten: list[tuple[int, int, int]]
 ) -> None:
     files = _Forgetting()
-    leave_memory(files, log.directory, Position(*start, 0), Position(*end, 0))
+    evict_from_page_cache(LogFolder(files, log.folder.path), Position(*start, 0), Position(*end, 0))
     assert files.forgotten == forgotten
-    assert events(log.directory) == [1, 2, 3, 4, 5]
+    assert events(log.folder.path) == [1, 2, 3, 4, 5]
 
 
 def test_a_segment_that_retention_takes_meanwhile_is_no_fault(log: Log) -> None:
@@ -103,7 +103,7 @@ def test_a_segment_that_retention_takes_meanwhile_is_no_fault(log: Log) -> None:
 
     _save(log, "file", 3)
     files = Overtaken()
-    leave_memory(files, log.directory, Position(1, 0, 0), Position(3, 148, 0))
+    evict_from_page_cache(LogFolder(files, log.folder.path), Position(1, 0, 0), Position(3, 148, 0))
     assert files.forgotten == [(3, 0, 148)]
 
 
@@ -111,7 +111,7 @@ def test_the_active_segment_never_goes(log: Log) -> None:
     _save(log, "ahead", 9)
     assert _drop(log) == [1, 2, 3, 4]
     log.commit(line(6), 1)
-    assert events(log.directory) == [5, 6]
+    assert events(log.folder.path) == [5, 6]
 
 
 def test_nothing_goes_until_every_expected_consumer_has_a_cursor(log: Log, files: FaultyFiles) -> None:
@@ -137,7 +137,7 @@ def test_a_segment_is_as_old_as_its_successor(log: Log) -> None:
 
 def test_bytes_to_keep_are_bytes_of_sealed_segments(log: Log) -> None:
     _save(log, "file", 5)
-    size = segments(log.directory)[0].stat().st_size
+    size = segments(log.folder.path)[0].stat().st_size
     assert _drop(log, "file", keep_ms=now_ms(), keep_bytes=2 * size) == [1, 2]
 
 
@@ -157,7 +157,7 @@ def test_an_unlink_that_fails_leaves_no_gap(log: Log, files: FaultyFiles, after:
     files.fail("unlink", errno.EIO, after=after)
     with pytest.raises(OSError, match="Input/output"):
         _drop(log, files=files)
-    assert events(log.directory) == list(range(1 + after, 6))
+    assert events(log.folder.path) == list(range(1 + after, 6))
     assert _drop(log) == list(range(1 + after, 5))
 
 
@@ -174,12 +174,12 @@ def test_a_log_without_consumers_keeps_all_unless_a_place_stands_for_them(log: L
     assert _drop(log) == []
     assert _drop(log, passed=Position(3, HEADER_BYTES, 3)) == [1, 2]
     assert _drop(log, passed=log.end) == [3, 4]
-    assert events(log.directory) == [5]
+    assert events(log.folder.path) == [5]
 
 
 def test_a_log_without_consumers_keeps_what_is_young_or_few_enough(log: Log) -> None:
     age_of_2 = now_ms() - (START_MS + 120_000)
-    size = segments(log.directory)[0].stat().st_size
+    size = segments(log.folder.path)[0].stat().st_size
     assert _drop(log, keep_ms=now_ms(), keep_bytes=1 << 40, passed=log.end) == []
     assert _drop(log, keep_ms=age_of_2 - 30_000, keep_bytes=1 << 40, passed=log.end) == [1, 2]
     assert _drop(log, keep_ms=now_ms(), keep_bytes=size, passed=log.end) == [3]
@@ -194,14 +194,14 @@ def test_a_short_disk_gets_the_oldest_delivered_segments_and_is_told_how_many(
     log: Log, caplog: pytest.LogCaptureFixture
 ) -> None:
     _save(log, "file", 4)
-    size = segments(log.directory)[0].stat().st_size
+    size = segments(log.folder.path)[0].stat().st_size
     assert _drop(log, keep_ms=now_ms(), keep_bytes=1 << 40, shortage=Shortage(bytes=size + 1)) == [1, 2]
     assert caplog.messages == [
-        f"{log.directory}: the disk is short: 2 delivered segments ({2 * size} bytes) are given up before their "
+        f"{log.folder.path}: the disk is short: 2 delivered segments ({2 * size} bytes) are given up before their "
         "retention is over"
     ]
     assert _drop(log, keep_ms=now_ms(), keep_bytes=1 << 40, shortage=Shortage(files=9)) == [3]
-    assert events(log.directory) == [4, 5]
+    assert events(log.folder.path) == [4, 5]
 
 
 def test_what_retention_lets_go_anyway_is_not_called_given_up(log: Log, caplog: pytest.LogCaptureFixture) -> None:

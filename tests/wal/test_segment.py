@@ -11,16 +11,19 @@ import pytest
 from tests.wal.faulty_files import FaultyFiles
 from tests.wal.logs import FILES, START_MS, damage, line, lines
 from wal.errors import Broken, Corrupt
+from wal.folder import LogFolder
 from wal.format import (
     BLOCK_KIND,
     HEADER_BYTES,
     MAX_BLOCK_BYTES,
     SEGMENT_KIND,
     Position,
+    SegmentName,
     crc32c,
     encode_header,
 )
-from wal.segment import SegmentName, SegmentReader, SegmentWriter, list_segments
+from wal.segment import SegmentReader
+from wal.segment_writer import SegmentWriter
 
 _ID = b"3f9c2a7100112233"
 _NAME = SegmentName(7, 41)
@@ -40,12 +43,14 @@ def writer(folder: str, files: FaultyFiles) -> Iterator[SegmentWriter]:
 
 @pytest.fixture
 def reader(folder: str, writer: SegmentWriter) -> Iterator[SegmentReader]:
-    with closing(SegmentReader(FILES, folder, _ID, _NAME)) as reader:
+    with closing(SegmentReader(LogFolder(FILES, folder, _ID), _NAME)) as reader:
         yield reader
 
 
 def _writer(folder: str, files: FaultyFiles) -> SegmentWriter:
-    return SegmentWriter(files, folder, _ID, _NAME, predecessor_end=1234, previous=0xABC, timestamp_ms=START_MS)
+    return SegmentWriter(
+        LogFolder(files, folder, _ID), _NAME, predecessor_end=1234, previous=0xABC, timestamp_ms=START_MS
+    )
 
 
 def _write(writer: SegmentWriter, payload: bytes) -> None:
@@ -88,14 +93,14 @@ def test_segments_are_listed_by_number_and_other_names_are_ignored(folder: str) 
     for name in [*map(str, reversed(names)), *strangers]:
         Path(folder, name).touch()
     assert str(names[1]) == "seg-0000000010-0000000000000500.ndjson"
-    assert list_segments(FILES, folder) == names
-    assert list_segments(FILES, f"{folder}/nowhere") == []
+    assert LogFolder(FILES, folder).segments() == names
+    assert LogFolder(FILES, f"{folder}/nowhere").segments() == []
 
 
 def test_a_segment_gets_its_name_when_its_header_is_on_the_disk(folder: str, files: FaultyFiles) -> None:
     with closing(_writer(folder, files)):
         assert files.calls[:4] == ["create", "write", "sync_all", "rename"]
-        with closing(SegmentReader(FILES, folder, _ID, _NAME)) as reader:
+        with closing(SegmentReader(LogFolder(FILES, folder, _ID), _NAME)) as reader:
             header = reader.header()
     assert header.kind == SEGMENT_KIND
     assert (header.segment, header.offset, header.sequence) == (7, 0, 41)
@@ -109,9 +114,9 @@ def test_a_segment_that_could_not_be_made_has_no_name_and_can_be_made_again(
     files.fail(call, errno.ENOSPC)
     with pytest.raises(OSError, match="No space"):
         _writer(folder, files)
-    assert list_segments(FILES, folder) == []
+    assert LogFolder(FILES, folder).segments() == []
     with closing(_writer(folder, files)):
-        assert list_segments(FILES, folder) == [_NAME]
+        assert LogFolder(FILES, folder).segments() == [_NAME]
 
 
 def test_the_symlink_points_to_the_segment_and_survives_a_leftover(folder: str, files: FaultyFiles) -> None:
@@ -125,7 +130,7 @@ def test_a_symlink_that_can_not_be_made_is_no_failure(folder: str, files: Faulty
     files.fail("symlink", errno.EPERM)
     with closing(_writer(folder, files)) as writer:
         _write(writer, line(1))
-    assert list_segments(FILES, folder) == [_NAME]
+    assert LogFolder(FILES, folder).segments() == [_NAME]
 
 
 def test_blocks_read_back_as_they_were_written(writer: SegmentWriter, reader: SegmentReader) -> None:
@@ -252,7 +257,7 @@ def test_a_segment_of_another_log_or_number_is_corrupt(
     if name != _NAME:
         os.rename(f"{folder}/{_NAME}", f"{folder}/{name}")
     with (
-        closing(SegmentReader(FILES, folder, log_id, name)) as reader,
+        closing(SegmentReader(LogFolder(FILES, folder, log_id), name)) as reader,
         pytest.raises(Corrupt, match=r"of this log|one of log"),
     ):
         reader.header()
@@ -265,5 +270,5 @@ def test_a_header_follows_by_sequence_and_chain_or_not_at_all(
     header = reader.header()
     reader.check_follows(header, 41, 0xABC)
     reader.check_follows(header, 41, None)
-    with pytest.raises(Broken, match=f"sequence {sequence} behind header {previous:08x}, found sequence 41 behind"):
+    with pytest.raises(Broken, match=f"sequence {sequence} after header {previous:08x}, found sequence 41 after"):
         reader.check_follows(header, sequence, previous)

@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.wal.logs import FILES, Clock, damage, events, line, read_blocks, segments
-from wal.damage import account
+from wal.damage import read_ledger
 from wal.errors import Corrupt, ForeignLog, Unreadable
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES
-from wal.identity import read_log_id
 from wal.log import Log
-from wal.reader import Reader, read_all, start_of
+from wal.reader import Reader, read_all
 from wal.recovery import recover
-from wal.segment import list_segments
-from wal.select import Selection
+from wal.tools.select import Selection
 
 
 class BadSector(Files):
@@ -48,9 +47,12 @@ def log_of_two(directory: str, clock: Clock) -> str:
 @pytest.mark.parametrize("inside", [3, HEADER_BYTES + 2])
 def test_a_bad_sector_is_unreadable_and_no_damage(log_of_two: str, at: int, inside: int) -> None:
     block = [each for each in read_blocks(log_of_two) if each.header.segment == at + 1][1]
-    files, log_id = BadSector(block.header.offset + inside), read_log_id(FILES, log_of_two)
-    start = start_of(list_segments(FILES, log_of_two)[at])
-    with closing(Reader(files, log_of_two, log_id, start)) as reader, pytest.raises(Unreadable, match="Input/output"):
+    folder = LogFolder(FILES, log_of_two)
+    bad = LogFolder(BadSector(block.header.offset + inside), log_of_two, folder.log_id)
+    with (
+        closing(Reader(bad, folder.segments()[at].start)) as reader,
+        pytest.raises(Unreadable, match="Input/output"),
+    ):
         list(read_all(reader))
 
 
@@ -58,17 +60,17 @@ def test_a_start_on_a_bad_sector_cuts_nothing_off(log_of_two: str) -> None:
     last = segments(log_of_two)[-1]
     before, block = last.read_bytes(), read_blocks(log_of_two)[-2]
     with pytest.raises(Unreadable):
-        recover(BadSector(block.header.offset + 3), log_of_two, read_log_id(FILES, log_of_two))
+        recover(LogFolder(BadSector(block.header.offset + 3), log_of_two, LogFolder(FILES, log_of_two).log_id))
     assert last.read_bytes() == before
-    assert account(FILES, log_of_two) == []
+    assert read_ledger(LogFolder(FILES, log_of_two)).entries == ()
 
 
 def test_a_segment_of_another_log_hides_nothing_of_the_one_before_it(log_of_two: str, tmp_path: Path) -> None:
     with closing(Log(str(tmp_path / "other"))) as other:
         other.commit(line(9), 1)
-    shutil.copy(segments(other.directory)[0], segments(log_of_two)[1])
+    shutil.copy(segments(other.folder.path)[0], segments(log_of_two)[1])
     damage(segments(log_of_two)[0], HEADER_BYTES + HEADER_BYTES + 2)
-    reader = Reader(FILES, log_of_two, read_log_id(FILES, log_of_two), start_of(list_segments(FILES, log_of_two)[0]))
+    reader = Reader(LogFolder(FILES, log_of_two), LogFolder(FILES, log_of_two).segments()[0].start)
     with closing(reader), pytest.raises(ForeignLog):
         list(read_all(reader))
     assert reader.position.sequence == 4
@@ -77,7 +79,7 @@ def test_a_segment_of_another_log_hides_nothing_of_the_one_before_it(log_of_two:
 def test_a_lost_identity_is_not_taken_from_segments_that_disagree(log_of_two: str, tmp_path: Path) -> None:
     with closing(Log(str(tmp_path / "other"))) as other:
         other.commit(line(9), 1)
-    shutil.copy(segments(other.directory)[0], segments(log_of_two)[1])
+    shutil.copy(segments(other.folder.path)[0], segments(log_of_two)[1])
     Path(log_of_two, "log.json").unlink()
     with pytest.raises(Corrupt, match=r"log\.json"):
         Log(log_of_two)
@@ -93,9 +95,9 @@ def test_what_one_start_found_damaged_the_next_does_not_call_torn(directory: str
     with last.open("r+b") as file:
         file.truncate(blocks[2].header.end - 3)
     damage(last, blocks[1].header.offset + HEADER_BYTES + 2)
-    once = recover(FILES, directory, read_log_id(FILES, directory))
+    once = recover(LogFolder(FILES, directory))
     content = last.read_bytes()
-    again = recover(FILES, directory, read_log_id(FILES, directory))
+    again = recover(LogFolder(FILES, directory))
     assert again == once._replace(torn=None)
     assert last.read_bytes() == content
     Log(directory).close()

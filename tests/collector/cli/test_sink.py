@@ -9,9 +9,8 @@ import pytest
 from bench.processes import free_port
 from collector.cli import main, sink_ls
 from tests.running import PROGRAMS, eventually, running
-from wal.cursor import load_cursor
 from wal.files import Files
-from wal.identity import read_log_id
+from wal.folder import LogFolder
 
 SETTINGS = """
 [server]
@@ -154,7 +153,7 @@ def test_a_sink_that_starts_at_the_newest_has_its_place_before_the_first_event(t
     with running(tmp_path, workers=1, settings=settings) as collector:
         collector.kill()
     files, log = Files(), str(tmp_path / "data/log/00")
-    cursor = load_cursor(files, log, read_log_id(files, log), "newest")
+    cursor = LogFolder(files, log).cursor("newest")
     assert cursor
     assert cursor.acked.sequence == 1
 

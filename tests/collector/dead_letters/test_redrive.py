@@ -17,7 +17,7 @@ from collector.dead_letters.redrive import redrive
 from collector.settings import load_settings
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, read_log, running
 from wal.log import Log
-from wal.select import Selection
+from wal.tools.select import Selection
 
 SETTINGS = """
 [server]
@@ -194,7 +194,7 @@ def test_parts_are_put_together_within_their_log_and_never_over_a_gap(folder: Pa
 def test_a_number_of_letters_that_is_none_is_a_wrong_call(folder: Path, count: str) -> None:
     ended = _run(folder, "dead", "ls", "-n", count)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert f"'{count}' is no number of events" in ended.stderr
+    assert f"'{count}' is not a number of events" in ended.stderr
 
 
 def test_a_terminal_obeys_nothing_that_a_client_sent(folder: Path) -> None:

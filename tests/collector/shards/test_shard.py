@@ -11,11 +11,10 @@ from collector.settings import LogSettings, ServerSettings, Settings, load_setti
 from collector.shards.shard import Shard, drop_from_free_shards, retention_warning
 from collector.ship.batch import Record
 from tests.running import PATIENCE_SECONDS
-from wal.cursor import Cursor, save_cursor
+from wal.cursor import Cursor
 from wal.files import Files, Room
 from wal.format import HEADER_BYTES
 from wal.log import Log
-from wal.segment import list_segments
 
 _SETTINGS = """
 [[sink]]
@@ -96,7 +95,7 @@ class _ShortDisk(Files):
 
 
 def _numbers(log: Log) -> list[int]:
-    return [name.number for name in list_segments(Files(), log.directory)]
+    return [name.number for name in log.folder.segments()]
 
 
 def test_a_short_disk_gets_what_every_sink_has_at_once_and_nothing_else(
@@ -134,7 +133,7 @@ def test_a_short_disk_gets_delivered_segments_of_shards_that_nobody_holds(
         for number in range(3):
             log.commit(b'{"n":%d}\n' % number, 1)
         for sink in settings.sink:
-            save_cursor(log.files, log.directory, log.log_id, sink.name, Cursor(log.end))
+            log.folder.save_cursor(sink.name, Cursor(log.end))
     logs[0].close()
     monkeypatch.setattr(Files, "room", _ShortDisk.room)
     before = [_numbers(log) for log in logs]

@@ -18,11 +18,12 @@ from collector.ops.notices import Notices
 from collector.settings import load_settings
 from collector.shards import shard
 from collector.shards.shard import Shard, open_log
-from collector.ship import shipper, sinks
+from collector.ship import sinks
 from collector.ship.batch import Batch
 from collector.ship.sinks import Sink
-from wal import cursor
 from wal.committer import Committer
+from wal.cursor import Cursor
+from wal.folder import LogFolder
 from wal.log import now_ms
 
 STEPS = ("before the intent", "behind the intent", "behind the delivery", "behind the cursor")
@@ -45,20 +46,20 @@ class _Mortal:
 def _armed(step: str, number: int) -> None:
     """Put a trap at a step."""
     reached: Counter[str] = Counter()
-    save, sink_of = cursor.save_cursor, sinks.sink_of
+    save, sink_of = LogFolder.save_cursor, sinks.sink_of
 
     def die(here: str) -> None:
         reached[here] += 1
         if (here, reached[here]) == (step, number):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def save_cursor(*arguments: Any) -> None:
-        what = "intent" if arguments[-1].intent else "cursor"
+    def save_cursor(folder: LogFolder, consumer: str, cursor: Cursor) -> None:
+        what = "intent" if cursor.intent else "cursor"
         die(f"before the {what}")
-        save(*arguments)
+        save(folder, consumer, cursor)
         die(f"behind the {what}")
 
-    setattr(shipper, "save_cursor", save_cursor)  # noqa: B010 - mypy has it as a constant
+    setattr(LogFolder, "save_cursor", save_cursor)  # noqa: B010 - mypy has it as a constant
     setattr(shard, "sink_of", lambda *arguments: _Mortal(sink_of(*arguments), die))  # noqa: B010
 
 

@@ -7,6 +7,7 @@ import pytest
 from collector.ship.batch import Batch, BatchBuilder, Part, slice_batch
 from wal.cursor import Intent
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log
 from wal.reader import Reader, read_all
@@ -22,7 +23,7 @@ def _blocks(folder: Path, *payloads: bytes, segment_bytes: int = 64 << 20) -> tu
     for payload in payloads:
         log.commit(payload, payload.count(b"\n"))
     log.close()
-    reader = Reader(Files(), str(folder), log.log_id, start)
+    reader = Reader(LogFolder(Files(), str(folder)), start)
     blocks = [step for step in read_all(reader) if isinstance(step, Block) and step.header.records]
     reader.close()
     return log.log_id, blocks

@@ -142,7 +142,7 @@ async def _supervised(shipper: Shipper, end_worker: Any = None) -> AsyncIterator
 
 
 def _health(committer: Committer) -> Health:
-    health = load_health(committer.log.directory, NAME)
+    health = load_health(committer.log.folder.path, NAME)
     assert health
     return health
 

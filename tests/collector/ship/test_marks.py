@@ -13,10 +13,8 @@ from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
 from tests.collector.ship.test_shipper import ENDLESS, NAME, FakeDeadLetters, Recording, _append, _drain, _numbers
 from wal.committer import Committer
-from wal.cursor import Cursor, save_cursor
+from wal.cursor import Cursor
 from wal.errors import Broken
-from wal.reader import start_of
-from wal.segment import list_segments
 
 
 class Marking(Recording):
@@ -154,11 +152,9 @@ def test_where_retention_has_dropped_the_block_of_the_mark_nothing_can_be_compar
         async with live_log(tmp_path, segment_bytes=1) as committer:
             await _append(committer, 1, 6)
             log = committer.log
-            save_cursor(
-                log.files, log.directory, log.log_id, NAME, Cursor(start_of(list_segments(log.files, log.directory)[4]))
-            )
-            for name in list_segments(log.files, log.directory)[:4]:
-                log.files.unlink(f"{log.directory}/{name}")
+            log.folder.save_cursor(NAME, Cursor(log.folder.segments()[4].start))
+            for name in log.folder.segments()[:4]:
+                log.folder.files.unlink(f"{log.folder.path}/{name}")
             await _drain(_shipper(sink, committer), committer)
         return sink
 

@@ -13,9 +13,8 @@ from collector.ship.mark import Mark, Resumption
 from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
 from wal.committer import Committer
-from wal.cursor import Cursor, load_cursor, save_cursor
+from wal.cursor import Cursor
 from wal.errors import Broken, LogFull
-from wal.segment import list_segments
 
 ENDLESS = 86_400.0
 
@@ -99,7 +98,7 @@ def _ship(folder: Path, blocks: list[int], sink: Picky, dead_letters: FakeDeadLe
             except PowerCut:
                 return False
             log = committer.log
-            cursor = load_cursor(log.files, log.directory, log.log_id, "picky")
+            cursor = log.folder.cursor("picky")
             assert cursor
             assert (cursor.acked.sequence, cursor.intent) == (sum(blocks) + 1, None)
             return True
@@ -230,9 +229,9 @@ def test_a_sink_that_wants_what_is_gone_goes_on_at_the_oldest(tmp_path: Path, ca
             for _ in range(4):
                 await committer.append(b'{"n":1}\n' * 2, 2)
             log = committer.log
-            save_cursor(log.files, log.directory, log.log_id, "picky", Cursor(log.end))
-            for name in list_segments(log.files, log.directory)[:2]:
-                log.files.unlink(f"{log.directory}/{name}")
+            log.folder.save_cursor("picky", Cursor(log.end))
+            for name in log.folder.segments()[:2]:
+                log.folder.files.unlink(f"{log.folder.path}/{name}")
             sink = Moody([2])
             await _drain(committer, sink, FakeDeadLetters())
             return sink

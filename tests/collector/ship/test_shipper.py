@@ -17,12 +17,12 @@ from collector.ship.mark import Resumption
 from collector.ship.shipper import Shipper
 from tests.collector.live_log import live_log
 from wal.committer import Committer
-from wal.cursor import Cursor, Intent, load_cursor, save_cursor
-from wal.damage import account
+from wal.cursor import Cursor, Intent
+from wal.damage import Kind, read_ledger
 from wal.errors import Broken
 from wal.files import Files
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
-from wal.reader import oldest
 
 NAME = "recording"
 ENDLESS = 86_400.0
@@ -129,7 +129,7 @@ async def _drain(shipper: Shipper, committer: Committer) -> None:
 
 def _cursor(committer: Committer, name: str = NAME) -> Cursor:
     log = committer.log
-    cursor = load_cursor(log.files, log.directory, log.log_id, name)
+    cursor = log.folder.cursor(name)
     assert cursor is not None
     return cursor
 
@@ -488,8 +488,8 @@ def test_a_damaged_block_is_accounted_for_and_the_rest_is_shipped(
         return _numbers(sink.arrived)
 
     assert asyncio.run(ship()) == [2, 3]
-    (line,) = account(Files(), str(tmp_path))
-    assert (line["kind"], line["lost"], line["from"]["seq"]) == ("corrupt", 1, 1)
+    (entry,) = read_ledger(LogFolder(Files(), str(tmp_path))).entries
+    assert (entry.kind, entry.lost, entry.start.sequence) == (Kind.CORRUPT, 1, 1)
 
 
 @pytest.mark.parametrize(("damaged", "left"), [([0], [2, 3]), ([1], [1, 3]), ([0, 2], [2]), ([0, 1, 2], [])])
@@ -508,7 +508,8 @@ def test_an_intent_goes_on_with_what_damage_has_left_of_it(tmp_path: Path, damag
     first, second = asyncio.run(ship())
     assert _numbers(second) == left
     assert [batch.token for batch in second] == [batch.token for batch in first][: len(second)]
-    assert [line["from"]["seq"] for line in account(Files(), str(tmp_path))] == [at + 1 for at in damaged]
+    entries = read_ledger(LogFolder(Files(), str(tmp_path))).entries
+    assert [entry.start.sequence for entry in entries] == [at + 1 for at in damaged]
 
 
 class FullOnce(Files):
@@ -541,10 +542,10 @@ def test_an_intent_that_the_log_does_not_bear_out_is_not_sent(tmp_path: Path, to
         async with live_log(tmp_path) as committer:
             log = committer.log
             await _append(committer, 1, 3)
-            first = oldest(log.files, log.directory)
+            first = log.folder.oldest()
             assert first is not None
             last = Position(first.segment, first.offset + HEADER_BYTES + LINE_BYTES, first.sequence + 1)
-            save_cursor(log.files, log.directory, log.log_id, NAME, Cursor(first, Intent(first, last, token)))
+            log.folder.save_cursor(NAME, Cursor(first, Intent(first, last, token)))
             with pytest.raises(Broken, match="the batch"):
                 await _drain(_shipper(sink, committer), committer)
         return sink

@@ -13,14 +13,15 @@ from typing import Final
 
 import pytest
 
+import wal.damage
 from bench.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
 from tests.wal.logs import FILES, Clock, damage, events, line, lines, segments
-from wal.cursor import Cursor, save_cursor
-from wal.damage import Damage, Kind, account, record
+from wal.cursor import Cursor
+from wal.damage import Damage, Kind, read_ledger
 from wal.errors import MissingSegment
+from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
-from wal.identity import read_log_id
 from wal.log import Log
 
 _WAL: Final = str(PROGRAMS / "wal")
@@ -156,8 +157,8 @@ def test_fields_are_printed_side_by_side(shop: str) -> None:
     [
         (["--since", "yesterday"], "'yesterday' is not a time; expected e.g. 2026-01-31T03:00Z, 10m or Unix ms"),
         (["--until", "1769828400"], "'1769828400' looks like Unix seconds; expected Unix ms"),
-        (["--where", "ea"], "'ea' is no condition; expected e.g. ea=click"),
-        (["--where", "=x"], "'=x' is no condition"),
+        (["--where", "ea"], "'ea' is not a condition; expected e.g. ea=click"),
+        (["--where", "=x"], "'=x' is not a condition"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_explained(shop: str, options: list[str], message: str) -> None:
@@ -252,7 +253,7 @@ def test_events_that_are_not_json_objects_are_counted_once_and_end_nothing(direc
         log.commit(b"[" * 100_000 + b"\n", 1)
     warning = (
         f"wal: not JSON objects: 3 events, the first is sequence 1 of {directory}; "
-        "--where leaves them out, --field prints empty columns\n"
+        "--where skips them, --field prints empty columns\n"
     )
     for options, expected in ((["--field", "n"], "\n2\n\n\n"), (["--where", "n=2"], '{"n":2}\n')):
         done = _run(command, *options, directory)
@@ -284,11 +285,13 @@ def test_a_pipe_that_closes_ends_cat_without_a_word(log: Log, directory: str) ->
 
 
 def test_ls_prints_segments_cursors_and_damage(log: Log, directory: str) -> None:
-    save_cursor(FILES, directory, log.log_id, "file", Cursor(Position(1, HEADER_BYTES, 1)))
-    save_cursor(FILES, directory, log.log_id, "other", Cursor(log.end))
-    save_cursor(FILES, directory, log.log_id, "third", Cursor(log.end))
+    LogFolder(FILES, directory).save_cursor("file", Cursor(Position(1, HEADER_BYTES, 1)))
+    LogFolder(FILES, directory).save_cursor("other", Cursor(log.end))
+    LogFolder(FILES, directory).save_cursor("third", Cursor(log.end))
     damage(Path(directory, "cursors/third.json"), 30)
-    record(FILES, directory, Damage(Kind.CORRUPT, Position(1, 148, 1), Position(1, 200, 2), "a test"))
+    wal.damage.append(
+        LogFolder(FILES, directory), Damage(Kind.CORRUPT, Position(1, 148, 1), Position(1, 200, 2), "a test")
+    )
     first, second = (path.stat().st_size for path in segments(directory))
     title, names, *rows = _printed("ls", directory).splitlines()
     assert title == f"{directory}  log {log.log_id.decode()}  held by a writer"
@@ -324,7 +327,7 @@ def test_ls_counts_the_events_of_a_segment_and_not_those_of_the_lost_one_after_i
     log.commit(line(6), 1)
     log.close()
     segments(directory)[1].unlink()
-    for _ in ("missing", "missing, and on the account of damage"):
+    for _ in ("missing", "missing, and recorded in damage.ndjson"):
         rows = [row.split() for row in _printed("ls", directory).splitlines()[2:5]]
         assert [(row[0], row[2]) for row in (rows[0], rows[2])] == [("1", "3"), ("3", "1")]
         assert rows[0][5] == "2023-11-14T22:13:20Z", "the last commit of its own"
@@ -430,7 +433,7 @@ def test_damage_never_hides_other_events(damaged: str) -> None:
         assert (done.returncode, done.stdout) == (1, lines([4, 6]).decode())
         corrupt, missing = done.stderr.splitlines()
         assert "segment 1 from byte 148 on is corrupt: events 1 to 3 are lost (a payload with another CRC)" in corrupt
-        assert "expected segment 2, found no such file; restore it, or see `wal repair`" in missing
+        assert "expected segment 2, found no such file; restore it, or run `wal repair`" in missing
 
 
 def test_verify_says_what_is_damaged_and_where(damaged: str) -> None:
@@ -452,12 +455,12 @@ def test_verify_finds_nothing_in_a_log_that_is_written(log: Log, directory: str)
 
 
 def test_verify_finds_a_damaged_cursor_and_one_that_leads_nowhere(log: Log, directory: str) -> None:
-    save_cursor(FILES, directory, log.log_id, "a", Cursor(Position(9, HEADER_BYTES, 1)))
-    save_cursor(FILES, directory, log.log_id, "b", Cursor(log.end))
+    LogFolder(FILES, directory).save_cursor("a", Cursor(Position(9, HEADER_BYTES, 1)))
+    LogFolder(FILES, directory).save_cursor("b", Cursor(log.end))
     damage(Path(directory, "cursors/b.json"), 30)
     lost, bad, _ = _run("verify", directory).stdout.splitlines()
     assert lost.startswith("cursor: ")
-    assert lost.endswith("cursors/a.json: it is in segment 9, which is not there")
+    assert lost.endswith("cursors/a.json: it is in segment 9, which is missing")
     assert "expected a cursor with its CRC" in bad
 
 
@@ -487,20 +490,20 @@ def test_damage_that_is_accounted_for_is_told_and_fails_only_a_strict_check(dama
     _accounted(damaged)
     printed = _printed("verify", damaged).splitlines()
     assert [each.partition(":")[0] for each in printed] == [
-        "corrupt (accounted for)",
-        "missing (accounted for)",
+        "corrupt (recorded)",
+        "missing (recorded)",
         damaged,
     ]
     found = [json.loads(each) for each in _printed("verify", "--json", damaged).splitlines()]
-    assert [(each["lost"], each["accounted"]) for each in found[:-1]] == [(3, True), (1, True)]
+    assert [(each["lost"], each["recorded"]) for each in found[:-1]] == [(3, True), (1, True)]
     strict = _run("verify", "--strict", damaged)
     assert (strict.returncode, strict.stdout.splitlines()) == (1, printed)
     for command in ("cat", "tail"):
         done = _run(command, damaged)
         assert (done.returncode, done.stdout) == (0, lines([4, 6]).decode())
         assert [each.partition(": /")[0] for each in done.stderr.splitlines()] == [
-            "wal: corrupt (accounted for)",
-            "wal: missing (accounted for)",
+            "wal: corrupt (recorded)",
+            "wal: missing (recorded)",
         ]
 
 
@@ -509,8 +512,8 @@ def test_damage_beside_accounted_damage_fails_a_check(damaged: str) -> None:
     done = _run("verify", damaged)
     assert done.returncode == 1
     assert [each.partition(":")[0] for each in done.stdout.splitlines()] == [
-        "corrupt (accounted for)",
-        "missing (accounted for)",
+        "corrupt (recorded)",
+        "missing (recorded)",
         "corrupt",
         damaged,
     ]
@@ -519,9 +522,9 @@ def test_damage_beside_accounted_damage_fails_a_check(damaged: str) -> None:
 
 def test_a_cursor_in_a_segment_whose_loss_is_accounted_for_fails_only_a_strict_check(damaged: str) -> None:
     _accounted(damaged)
-    log_id = read_log_id(FILES, damaged)
-    save_cursor(FILES, damaged, log_id, "a", Cursor(Position(2, HEADER_BYTES, 5)))
-    assert "cursor (accounted for): " in _printed("verify", damaged)
+    log_id = LogFolder(FILES, damaged).log_id
+    LogFolder(FILES, damaged, log_id).save_cursor("a", Cursor(Position(2, HEADER_BYTES, 5)))
+    assert "cursor (recorded): " in _printed("verify", damaged)
     assert _run("verify", "--strict", damaged).returncode == 1
 
 
@@ -531,7 +534,7 @@ def test_an_account_that_can_not_be_read_is_a_finding_and_hides_nothing(log: Log
     Path(directory, "damage.ndjson").write_text("nonsense\n")
     done = _run("verify", directory)
     assert done.returncode == 1
-    assert [each.partition(":")[0] for each in done.stdout.splitlines()] == ["corrupt", "account", directory]
+    assert [each.partition(":")[0] for each in done.stdout.splitlines()] == ["corrupt", "ledger", directory]
     assert ": 2 segments, 2 events and " in done.stdout
 
 
@@ -579,7 +582,7 @@ def test_repair_prints_a_plan_and_changes_nothing(damaged: str) -> None:
         "4 bytes",
     ]
     assert [text for text, step in zip(texts, steps, strict=True) if text in step] == texts
-    assert last == "nothing was changed; --apply does it"
+    assert last == "nothing was changed; --apply takes these steps"
     assert _tree(damaged) == before
 
 
@@ -588,7 +591,7 @@ def test_repair_makes_a_log_open_again(damaged: str) -> None:
         Log(damaged)
     Path(damaged, "log.json").unlink()
     _printed("repair", "--apply", damaged)
-    assert [each["lost"] for each in account(FILES, damaged)] == [1, 3]
+    assert [entry.lost for entry in read_ledger(LogFolder(FILES, damaged)).entries] == [1, 3]
     with closing(Log(damaged)) as log:
         log.commit(line(7), 1)
     assert events(damaged) == [0, 0, 0, 4, 0, 6, 7]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wal.terminal import decoded, harmless
+from wal.tools.terminal import decoded, harmless
 
 _ANYTHING = st.text(st.characters(exclude_categories=()))
 

@@ -1,6 +1,6 @@
-"""Text from events and files, made safe to print: a terminal obeys none of it, and a line stays one line.
+"""Makes text from events and files safe to print: no terminal commands, and a line stays one line.
 
-Owns the rule for characters and the set-up of stdout; knows nothing of logs.
+Owns the rule for characters and the set-up of stdout. Knows nothing of logs.
 """
 
 import io
@@ -20,9 +20,9 @@ def decoded(data: bytes) -> str:
 
 
 def harmless(text: str, keep: str = "") -> str:
-    r"""Escape the characters that a terminal obeys, hides or reorders, except those in `keep`.
+    r"""Escape the characters that a terminal interprets, hides or reorders, except those in `keep`.
 
-    The escapes are those of JSON (`\n`, `\r`, `\t`, `\u001b`), so that JSON keeps its value.
+    The escapes are those of JSON (`\n`, `\r`, `\t`, `\u001b`), so that JSON keeps its meaning.
     """
     if text.isprintable():
         return text
@@ -30,7 +30,7 @@ def harmless(text: str, keep: str = "") -> str:
 
 
 def prepare_stdout() -> None:
-    """Let a closed pipe end the program silently, and escape characters that the encoding of stdout does not have."""
+    """End the program silently at a closed pipe, and escape characters that the encoding of stdout lacks."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.wal.logs import START_MS
 from wal.format import BLOCK_KIND, Header
 from wal.segment import Block
-from wal.select import Selection, parse_time
+from wal.tools.select import Selection, parse_time
 
 _NOW_MS = 1_800_000_000_000
 _ANYTHING = st.text(st.characters(exclude_categories=()))

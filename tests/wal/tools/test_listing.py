@@ -7,8 +7,9 @@ import pytest
 from tests.wal.logs import FILES, line, segments
 from wal.cursor import Cursor
 from wal.errors import MissingSegment
-from wal.listing import lag_of
+from wal.folder import LogFolder
 from wal.log import Log
+from wal.tools.listing import lag_of
 
 
 def test_a_log_without_a_segment_has_no_lag_but_an_error_that_names_the_segment(directory: str) -> None:
@@ -17,5 +18,5 @@ def test_a_log_without_a_segment_has_no_lag_but_an_error_that_names_the_segment(
         cursor, log_id = Cursor(log.end), log.log_id
     for path in segments(directory):
         path.unlink()
-    with pytest.raises(MissingSegment, match=r"expected segment 1, found no segment at all; restore the log"):
-        lag_of(FILES, directory, log_id, cursor)
+    with pytest.raises(MissingSegment, match=r"expected segment 1, found no segment; restore the log"):
+        lag_of(LogFolder(FILES, directory, log_id), cursor)

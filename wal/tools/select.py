@@ -1,4 +1,4 @@
-"""Which events an operator asks for, and how they are printed, pure: lines in, lines out."""
+"""Selection of events, and their form in print. Pure: lines in, lines out."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from wal.segment import Block
-from wal.terminal import decoded, harmless
+from wal.tools.terminal import decoded, harmless
 
 _RELATIVE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([smhd])(?: ago)?")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -17,15 +17,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TOKEN: Final = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?[0-9][0-9.eE+-]*|true|false|null)')
 _INDEX: Final = re.compile("[0-9]{1,9}")
 _LONGEST: Final = 4300
-"""Digits that Python makes an integer of; an event may hold any number of them."""
+"""Most digits that Python converts to an integer. An event may have more; they stay text."""
 _KEY, _STRING, _OTHER, _PLAIN = ("\x1b[36m", "\x1b[32m", "\x1b[33m", "\x1b[0m")
 
 OnUnreadable = Callable[[int], None]
-"""Hears the sequence of each line whose values were needed and which is not a JSON object."""
+"""Called with the sequence of a line that is not a JSON object, if its values were needed."""
 
 
 class Selection(NamedTuple):
-    """What is asked for: commit times in Unix ms, the first sequence, and values by dotted path."""
+    """Criteria: commit times in Unix ms, the first sequence, and values by dotted path. `fields` are paths to print."""
 
     since_ms: int = 0
     until_ms: int = 10**13
@@ -34,23 +34,23 @@ class Selection(NamedTuple):
     fields: tuple[str, ...] = ()
 
     def lines(self, block: Block, on_unreadable: OnUnreadable = lambda _: None) -> Iterator[bytes]:
-        """The lines of a block that are asked for, as they are to be printed, each ending in LF.
+        """The selected lines of a block in their printed form, each ending in LF.
 
-        Without `fields` a line is printed as it is. With them it is the values with tabs between, or empty columns
-        where the line is not a JSON object, so that there is always a line an event.
+        Without `fields` a line is printed as it is. With `fields` it becomes their values, separated by tabs. A line
+        that is not a JSON object gets empty columns, so that there is always one line per event.
         """
         for sequence, line in self.chosen(block, on_unreadable):
             yield self._columns(sequence, line, on_unreadable) if self.fields else line
 
     def chosen(self, block: Block, on_unreadable: OnUnreadable = lambda _: None) -> Iterator[tuple[int, bytes]]:
-        """The sequences and the lines of a block that are asked for, as they are, each ending in LF.
+        """The sequences and the unchanged lines of a block that are selected, each line ending in LF.
 
-        `where` chooses no line that is not a JSON object.
+        A line that is not a JSON object never matches `where`.
         """
         header = block.header
         if not self.since_ms <= header.timestamp_ms < self.until_ms:
             return
-        # Not splitlines, to which a CR between two members is the end of a line.
+        # Not splitlines: it would also split at a CR between two members.
         for sequence, line in enumerate(block.payload.split(b"\n")[:-1], header.sequence):
             if sequence >= self.from_sequence and self._is_chosen(sequence, line, on_unreadable):
                 yield sequence, line + b"\n"
@@ -93,12 +93,12 @@ def parse_condition(text: str) -> tuple[str, str]:
     """The path and the value of `path=value`. Raises ValueError."""
     path, equals, value = text.partition("=")
     if not equals or not path:
-        raise ValueError(f"{text!r} is no condition; expected e.g. ea=click or dims.category.id=tv")
+        raise ValueError(f"{text!r} is not a condition; expected e.g. ea=click or dims.category.id=tv")
     return path, value
 
 
 def coloured(line: str) -> str:
-    """A line of JSON with its keys, strings and other values in the colours of a terminal."""
+    """Colour the keys, strings and other values of a line of JSON for a terminal."""
     return _TOKEN.sub(_colour, line)
 
 
@@ -109,7 +109,7 @@ def _colour(token: re.Match[str]) -> str:
 
 
 def _values(line: bytes, paths: Sequence[str], shown: Callable[[Any], str]) -> list[str] | None:
-    """The values of a line at these paths, as text; None where it is not a JSON object, or is nested too deeply."""
+    """The values of a line at these paths, as text; None if it is not a JSON object, or nested too deeply."""
     try:
         record = json.loads(decoded(line), parse_int=_integer, strict=False)
         return [shown(_look_up(record, path)) for path in paths] if isinstance(record, dict) else None
@@ -118,7 +118,7 @@ def _values(line: bytes, paths: Sequence[str], shown: Callable[[Any], str]) -> l
 
 
 def _look_up(record: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path of the record or, if it has none there, of its event; None if neither has."""
+    """The value at a dotted path, in the record or else in its event; None if neither has one."""
     for root in (record, record.get("event")):
         try:
             value = root
@@ -144,7 +144,7 @@ def _integer(digits: str) -> int | str:
 
 
 def _column(value: Any) -> str:
-    """A value that can't be taken for two columns or lines: a string with its backslashes doubled, else JSON."""
+    """A value that stays one column: a string with escapes and doubled backslashes, or JSON."""
     return harmless(value.replace("\\", "\\\\") if isinstance(value, str) else _text(value))
 
 

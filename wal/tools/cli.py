@@ -1,0 +1,199 @@
+"""The command `wal`: show a log, even while it is being written; verify it; repair one that is not being written."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final
+
+from wal import __version__
+from wal.errors import WalError
+from wal.files import Files
+from wal.folder import LogFolder, find_logs
+from wal.segment import Block
+from wal.tools.arguments import add_selection, count_argument, selection_of
+from wal.tools.follow import Follower
+from wal.tools.listing import listing
+from wal.tools.repair import plan
+from wal.tools.terminal import harmless, prepare_stdout
+from wal.tools.verify import Finding, Summary, verify
+
+_FILES: Final = Files()
+_POLL_SECONDS: Final = 0.1
+_BAR_WIDTH: Final = 30
+_EXIT_CODES: Final = """\
+exit codes: 0 done, 1 damage that is not recorded in damage.ndjson, or a failure,
+2 a wrong call, 130 Ctrl-C"""
+_EVENTS: Final = f"""\
+A PATH is a list of names separated by dots, looked up in the record and then in its
+event. A number is the index of an array element: event.ea, ea, items.0.id.
+
+Into a pipe, and with --raw, a line is printed byte for byte as it is stored. On a
+terminal, control, bidi and invisible characters are escaped (\\u001b).
+--field prints one line per event, with tabs between the values: a string as text,
+with \\n, \\t, \\r, \\\\ and \\u001b for characters that would break the line; any other
+value as JSON. An event that is not a JSON object never matches --where, has empty
+columns with --field, and is counted on stderr.
+
+{_EXIT_CODES}"""
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit code: 0, 1 for damage, 2 for a wrong call, 130 for Ctrl-C."""
+    prepare_stdout()
+    options = _parser().parse_args(arguments)
+    run: Run = options.run
+    try:
+        return run(options)
+    except KeyboardInterrupt:
+        return 130
+    except (WalError, OSError) as error:
+        print(harmless(f"wal: {error}"), file=sys.stderr)
+        return 2 if isinstance(error, FileNotFoundError) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="wal",
+        description="Show a log, even while it is being written; repair one that is not being written.",
+        epilog=_EXIT_CODES,
+        formatter_class=raw,
+    )
+    parser.add_argument("--version", action="version", version=f"wal {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Run, text: str, example: str, notes: str = _EXIT_CODES) -> argparse.ArgumentParser:
+        description, epilog = f"{text[0].upper()}{text[1:]}.", f"{notes}\n\nexample: wal {name} {example}"
+        added = commands.add_parser(name, help=text, description=description, epilog=epilog, formatter_class=raw)
+        added.add_argument("directory", metavar="DIR", help="a log, or a folder of logs such as data/log")
+        added.set_defaults(run=run)
+        return added
+
+    command("ls", _ls, "list segments, cursors and damage", "data/log")
+    cat = command("cat", _cat, "print events in order of time, one a line", "--where ea=click data/log", _EVENTS)
+    tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log", _EVENTS)
+    for printing in (cat, tail):
+        add_selection(printing)
+        printing.add_argument(
+            "--field", action="append", default=[], metavar="PATH", help="print only this value; repeat it for more"
+        )
+        printing.add_argument(
+            "--raw", action="store_true", help="as stored, even on a terminal: no escapes, no colours"
+        )
+    cat.add_argument("-n", type=count_argument, metavar="N", help="at most N events")
+    tail.add_argument("-n", type=count_argument, default=10, metavar="N", help="begin with the last N events (10)")
+    tail.add_argument("-f", "--follow", action="store_true", help="continue with new events until Ctrl-C")
+    check = command("verify", _verify, "read everything, and print what is damaged and where", "--json data/log")
+    check.add_argument("--json", action="store_true", help="print one JSON object a line")
+    check.add_argument(
+        "--strict", action="store_true", help="exit with 1 also for damage that is recorded in damage.ndjson"
+    )
+    repair = command("repair", _repair, "print or take the steps that make a damaged log open", "--apply data/log/00")
+    repair.add_argument("--apply", action="store_true", help="take the steps; without this nothing is changed")
+    return parser
+
+
+def _ls(options: argparse.Namespace) -> int:
+    for folder in find_logs(_FILES, options.directory):
+        for line in listing(folder):
+            print(harmless(line))
+    return 0
+
+
+def _cat(options: argparse.Namespace) -> int:
+    follower = _follower(options)
+    follower.show(islice(follower.new_lines(), options.n))
+    return int(follower.is_damaged)
+
+
+def _tail(options: argparse.Namespace) -> int:
+    follower = _follower(options)
+    follower.show(follower.last_lines(options.n))
+    while options.follow:
+        follower.show(follower.new_lines())
+        time.sleep(_POLL_SECONDS)
+    return int(follower.is_damaged)
+
+
+def _follower(options: argparse.Namespace) -> Follower:
+    return Follower(_FILES, options.directory, selection_of(options, options.field), is_raw=options.raw)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    failed = [_has_failed(folder, options) for folder in find_logs(_FILES, options.directory)]
+    return int(any(failed))
+
+
+def _has_failed(folder: LogFolder, options: argparse.Namespace) -> bool:
+    """Verify one log, and print the findings."""
+    has_failed = False
+    bar = _Bar(folder)
+    try:
+        for result in verify(folder, bar.move):
+            bar.clear()
+            if isinstance(result, Finding):
+                has_failed |= result.is_damage if options.strict else result.is_new_damage
+            print(harmless(_as_json(folder.path, result) if options.json else _as_text(folder.path, result)))
+    finally:
+        bar.clear()
+    return has_failed
+
+
+def _as_json(directory: str, result: Finding | Summary) -> str:
+    if isinstance(result, Summary):
+        return json.dumps({"type": "summary", "log": directory, **result._asdict()})
+    members = {"path": result.path, "lost": result.lost, "recorded": result.is_recorded, "message": result.message}
+    return json.dumps({"type": result.kind, "log": directory, **members})
+
+
+def _as_text(directory: str, result: Finding | Summary) -> str:
+    if isinstance(result, Summary):
+        return f"{directory}: {result.segments} segments, {result.events} events and {result.bytes} bytes can be read"
+    return str(result)
+
+
+class _Bar:
+    """A progress bar on a terminal, by bytes of the log."""
+
+    def __init__(self, folder: LogFolder) -> None:
+        self._directory = folder.path
+        self._all = sum(os.path.getsize(folder.segment_file(name)) for name in folder.segments())
+        self._done = self._shown = 0
+        self._is_shown = sys.stderr.isatty()
+
+    def move(self, block: Block) -> None:
+        """Count a block that was read."""
+        self._done += block.header.end - block.header.offset
+        share = min(self._done * _BAR_WIDTH // max(self._all, 1), _BAR_WIDTH)
+        if self._is_shown and share != self._shown:
+            self._shown = share
+            print(f"\r{harmless(self._directory)} [{'#' * share:{_BAR_WIDTH}}]", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Erase the bar before a line of text."""
+        if self._is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _repair(options: argparse.Namespace) -> int:
+    for folder in find_logs(_FILES, options.directory):
+        lock = folder.lock()
+        try:
+            steps = plan(folder)
+            for step in steps:
+                print(harmless(f"{folder.path}: {step.text}"))
+                if options.apply:
+                    step.apply()
+            if not steps:
+                print(harmless(f"{folder.path}: nothing to repair"))
+        finally:
+            _FILES.close(lock)
+    if not options.apply:
+        print("nothing was changed; --apply takes these steps")
+    return 0

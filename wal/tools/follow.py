@@ -1,0 +1,130 @@
+"""`wal cat` and `wal tail`: the events of several logs in order of time."""
+
+import heapq
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import pairwise
+
+from wal.files import Files
+from wal.folder import LogFolder, find_logs
+from wal.format import Position
+from wal.reader import Reader
+from wal.tools.listing import opened_ms
+from wal.tools.select import Selection, coloured
+from wal.tools.terminal import decoded, harmless
+from wal.tools.verify import Finding, read_on
+
+_Line = tuple[int, int, bytes]
+"""Unix ms of the commit, the index of the log, and the line."""
+
+
+class Follower:
+    """Prints events of several logs in order of time, and remembers its position in each."""
+
+    def __init__(self, files: Files, directory: str, selection: Selection, *, is_raw: bool) -> None:
+        """With `is_raw` a terminal gets the same bytes as a pipe: no escapes, no colours."""
+        self.is_damaged = False
+        """Whether damage was found that is not in damage.ndjson."""
+        self._files = files
+        self._directory = directory
+        self._selection = selection
+        self._is_terminal = sys.stdout.isatty() and not is_raw
+        self._is_coloured = not os.environ.get("NO_COLOR")
+        self._readers: dict[str, Reader] = {}
+        self._reported: set[str] = set()
+        self._unreadable = 0
+        self._first_unreadable = ""
+
+    def new_lines(self) -> Iterator[bytes]:
+        """The lines of all logs since the last call, in order of time."""
+        try:
+            for _, _, line in heapq.merge(*(self._lines(at, folder) for at, folder in enumerate(self._logs()))):
+                yield line
+        finally:
+            self._report_unreadable()
+
+    def last_lines(self, count: int) -> list[bytes]:
+        """The last `count` lines of all logs, in order of time. `new_lines` continues after them."""
+        found: list[_Line] = []
+        for at, folder in enumerate(self._logs()):
+            lines: list[_Line] = []
+            for name in reversed(folder.segments()):
+                reader = Reader(folder, name.start)
+                last = deque(self._read(reader, at, name.number), maxlen=count)
+                lines = [*last, *lines][-count:] if count else []
+                self._readers.setdefault(folder.path, reader)
+                if len(lines) == count:
+                    break
+            found += lines
+        self._report_unreadable()
+        return [line for _, _, line in sorted(found, key=lambda line: line[:2])[-count:]] if count else []
+
+    def show(self, lines: Iterable[bytes]) -> None:
+        """Print lines and flush."""
+        for line in lines:
+            if self._is_terminal:
+                sys.stdout.write(self._terminal_text(line))
+            else:
+                sys.stdout.buffer.write(line)
+        sys.stdout.flush()
+
+    def _terminal_text(self, line: bytes) -> str:
+        if self._selection.fields:
+            return line.decode()
+        text = harmless(decoded(line[:-1])) + "\n"
+        return coloured(text) if self._is_coloured else text
+
+    def _logs(self) -> list[LogFolder]:
+        return find_logs(self._files, self._directory)
+
+    def _lines(self, at: int, folder: LogFolder) -> Iterator[_Line]:
+        """The lines of one log since the last call."""
+        reader = self._readers.get(folder.path)
+        if reader is None:
+            start = start_of_selection(folder, self._selection)
+            if start is None:
+                return
+            reader = self._readers[folder.path] = Reader(folder, start)
+        yield from self._read(reader, at, None)
+
+    def _read(self, reader: Reader, at: int, segment: int | None) -> Iterator[_Line]:
+        """The selected lines from the reader's position to the end of `segment` or of the log."""
+        for step in read_on(reader):
+            if isinstance(step, Finding):
+                self._report(step)
+                continue
+            if segment is not None and step.header.segment != segment:
+                return
+            for line in self._selection.lines(step, partial(self._count_unreadable, reader.folder.path)):
+                yield (step.header.timestamp_ms, at, line)
+
+    def _report(self, finding: Finding) -> None:
+        if finding.message not in self._reported:
+            self._reported.add(finding.message)
+            print(harmless(f"wal: {finding}"), file=sys.stderr)
+        self.is_damaged = self.is_damaged or finding.is_new_damage
+
+    def _count_unreadable(self, path: str, sequence: int) -> None:
+        if not self._unreadable:
+            self._first_unreadable = f"sequence {sequence} of {path}"
+        self._unreadable += 1
+
+    def _report_unreadable(self) -> None:
+        if self._unreadable:
+            text = f"wal: not JSON objects: {self._unreadable} events, the first is {self._first_unreadable}"
+            print(harmless(f"{text}; --where skips them, --field prints empty columns"), file=sys.stderr)
+        self._unreadable = 0
+
+
+def start_of_selection(folder: LogFolder, selection: Selection) -> Position | None:
+    """The first place that may hold selected events. Segments that end before it need not be read."""
+    names = folder.segments()
+    for name, successor in pairwise(names):
+        ended_ms = opened_ms(folder, successor)
+        is_old = ended_ms is not None and ended_ms < selection.since_ms
+        if not is_old and successor.sequence > selection.from_sequence:
+            return name.start
+    return names[-1].start if names else None
