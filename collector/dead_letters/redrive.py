@@ -84,8 +84,8 @@ class _Passed(Struct):
     length: int
 
 
-def redrive(settings: Settings, selection: Selection, told: Callable[[RedriveReport], None]) -> RedriveReport:
-    """Run the selected dead letters through today's rules; `told` hears of the progress.
+def redrive(settings: Settings, selection: Selection, on_progress: Callable[[RedriveReport], None]) -> RedriveReport:
+    """Run the selected dead letters through today's rules; `on_progress` is called after each block.
 
     Raises LogLocked while another redrive runs, LogFull, Broken, OSError, BadSettings.
     """
@@ -100,7 +100,7 @@ def redrive(settings: Settings, selection: Selection, told: Callable[[RedriveRep
                 _write(log, ledger, sessions, block)
                 report.redriven += len(block)
                 report.events += sum(len(each.events) for each in block)
-                told(report)
+                on_progress(report)
         finally:
             ledger.close()
     finally:
