@@ -39,17 +39,17 @@ def run(options: argparse.Namespace) -> int:
     _log_to_stderr()
     until = options.to or now_ms()
     selection = Selection(options.since, until, where=tuple(options.where))
-    asked = Replay(
+    request = Replay(
         sink_named(settings, options.sink), selection, options.name, options.dead_letters, is_dry=options.dry_run
     )
     times = f"--from {_iso(options.since)} --to {_iso(until)}"
-    print(f"replay {asked.label}: {times}; if interrupted, run it again with these times", file=sys.stderr)
+    print(f"replay {request.label}: {times}; if interrupted, run it again with these times", file=sys.stderr)
     with progress() as show:
         report = asyncio.run(
-            replay(settings, asked, lambda now: show(f"{now.events} events, {now.bytes >> 20} MiB")),
+            replay(settings, request, lambda now: show(f"{now.events} events, {now.bytes >> 20} MiB")),
         )
     prepare_stdout()  # not before: a sink's connection that breaks must not end the replay
-    _print(report, is_dry=asked.is_dry)
+    _print(report, is_dry=request.is_dry)
     return int(bool(report.refused))
 
 

@@ -1,4 +1,4 @@
-"""Dead letters as they are read again: `collector dead` shows them, `collector redrive` gives them another chance."""
+"""Reads dead letters, for `collector dead` and `collector redrive`."""
 
 import logging
 from base64 import b64decode
@@ -70,9 +70,9 @@ _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:
-    """The dead letters below `directory` that are asked for, in order of time; without those that lack a part.
+    """The selected dead letters below `directory`, in order of time; one that lacks a part is left out.
 
-    Damage and lines that are not letters are told on stderr and passed over. Raises Broken, OSError.
+    Damage and lines that are not dead letters are reported on stderr and skipped. Raises Broken, OSError.
     """
     begun: dict[str, list[DeadLetterRecord]] = {}
     unreadable = 0

@@ -16,19 +16,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from collector.dead_letters.reader import DeadLetter, read_letters
-from collector.dead_letters.writer import Form
-from collector.errors import BadRedirect, BadTarget, NotAClick, Refusal, Rejected, TooLarge
-from collector.ingest.event import Event, batch_in, decode_event
-from collector.ingest.options import Face, redirect_fault
-from collector.ingest.policy.client_address import kept_address
-from collector.ingest.policy.privacy import scrub
+from collector.dead_letters.rules import decoded, events_by_name, redirect_refusal, visit_of
+from collector.errors import Refusal, Rejected, TooLarge
+from collector.ingest.event import Event
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer
-from collector.ingest.query import event_of, parse_pairs
 from collector.ingest.record import Visit, envelope, members_of
 from collector.ingest.session import Sessions
 from collector.ingest.visitor import next_session
-from collector.settings import Limits, Settings
+from collector.settings import Settings
 from collector.settings.secret import load_secret
 from collector.shards.shard import open_log
 from wal.damage import Damage
@@ -43,7 +39,6 @@ _LEDGER: Final = "ledger"
 _BLOCK_BYTES: Final = 1 << 20
 _ENVELOPE_BYTES: Final = 1024
 """More than an envelope has beside the event, the user agent and the referer."""
-_REDIRECT_CODES: Final = frozenset((BadRedirect.code, NotAClick.code))
 _LOCK_SECONDS: Final = 240.0
 """A worker that ships this log to a sink that hangs leaves it after two attempts of up to 60 s, or, where it waits for
 another sink too, after a pause of 30 s and an attempt more. Then the log is free for at least 5 s."""
@@ -84,8 +79,8 @@ class _Passed(Struct):
     length: int
 
 
-def redrive(settings: Settings, selection: Selection, told: Callable[[RedriveReport], None]) -> RedriveReport:
-    """Run the selected dead letters through today's rules; `told` hears of the progress.
+def redrive(settings: Settings, selection: Selection, on_progress: Callable[[RedriveReport], None]) -> RedriveReport:
+    """Run the selected dead letters through today's rules; `on_progress` is called after each block.
 
     Raises LogLocked while another redrive runs, LogFull, Broken, OSError, BadSettings.
     """
@@ -100,7 +95,7 @@ def redrive(settings: Settings, selection: Selection, told: Callable[[RedriveRep
                 _write(log, ledger, sessions, block)
                 report.redriven += len(block)
                 report.events += sum(len(each.events) for each in block)
-                told(report)
+                on_progress(report)
         finally:
             ledger.close()
     finally:
@@ -172,9 +167,9 @@ def _passed(
     settings: Settings, dead_letter: DeadLetter, prop: Property, signer: Signer, done: set[str], report: RedriveReport
 ) -> Iterator[_Passed]:
     """What today's rules let through of a letter, and no earlier run did. What they refuse is counted."""
-    limits, visit = settings.limits, _visit(dead_letter, prop)
+    limits, visit = settings.limits, visit_of(dead_letter, prop)
     try:
-        bodies = _bodies(dead_letter, limits)
+        bodies = events_by_name(dead_letter, limits)
     except Rejected as error:
         report.refused[_text(error.refusal)] += 1
         return
@@ -183,83 +178,22 @@ def _passed(
             report.earlier += 1
             continue
         try:
-            decoded = [_decoded(event, prop, limits) for event in events]
-            if (refusal := _redirect_refusal(dead_letter, prop, signer, decoded)) is not None:
+            passing = [decoded(event, prop, limits) for event in events]
+            if (refusal := redirect_refusal(dead_letter, prop, signer, passing)) is not None:
                 raise Rejected.of(refusal)
             around = _ENVELOPE_BYTES + len(visit.user_agent or "") * 2 + len(visit.referer or "") * 2
-            length = sum(len(line) + around for _, line in decoded)
+            length = sum(len(line) + around for _, line in passing)
             if length > MAX_BLOCK_BYTES:
                 raise TooLarge("the events are too large together")
         except Rejected as error:
             report.refused[_text(error.refusal)] += 1
         else:
-            yield _Passed(name, visit, decoded, length)
-
-
-def _decoded(body: bytes, prop: Property, limits: Limits) -> tuple[Event, bytes]:
-    """An event, and its bytes as the property lets them be stored today. Raises Rejected."""
-    event, line = decode_event(body, prop.required, limits)
-    return event, scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
-
-
-def _redirect_refusal(
-    dead_letter: DeadLetter, prop: Property, signer: Signer, events: list[tuple[Event, bytes]]
-) -> Refusal | None:
-    """Why today's redirect rules refuse a letter; None if they don't.
-
-    Of a body the letter has no query, and so not where the click was to lead: it stays refused. Where another rule
-    refused a query, its target was allowed then, perhaps by a signature, which the letter does not have.
-    """
-    letter = dead_letter.record
-    is_of_redirect_rule = letter.code in _REDIRECT_CODES
-    if letter.form is not Form.QUERY:
-        return Refusal(letter.code, letter.reason, letter.errors) if is_of_redirect_rule else None
-    pairs = parse_pairs(dead_letter.body)
-    is_click = len(events) == 1 and "click" in (events[0][0].ea, events[0][0].ec)
-    if is_of_redirect_rule:
-        return redirect_fault(pairs, prop, signer, letter.received_at // 1000, is_click=is_click)
-    if pairs.values.get("resp_type") == Face.REDIRECT.value and not is_click:
-        return NotAClick("a redirect needs a click event: ea or ec must be click").refusal
-    return None
-
-
-def _bodies(dead_letter: DeadLetter, limits: Limits) -> dict[str, list[bytes]]:
-    """The events of a letter by the name that each has in the ledger: those of a batch pass or not one by one.
-
-    Raises Rejected.
-    """
-    letter = dead_letter.record
-    body = _event_in(dead_letter.body) if letter.form in (Form.QUERY, Form.FORM) else dead_letter.body
-    batch = batch_in(body, limits.batch_events, is_ndjson=letter.form is Form.NDJSON)
-    if batch is None or not letter.refusals:
-        return {letter.id: [body] if batch is None else batch.events}
-    return {f"{letter.id}/{at}": [event] for at, event in enumerate(batch.events)}
-
-
-def _event_in(query: bytes) -> bytes:
-    """The event in a query or a form. Raises BadTarget where not all of it would be read."""
-    pairs = parse_pairs(query)
-    if pairs.is_cut:
-        raise BadTarget("the query or the form has too many parameters")
-    return event_of(pairs)
+            yield _Passed(name, visit, passing, length)
 
 
 def _text(refusal: Refusal) -> str:
     fields = ", ".join(f"{fault.field}: {fault.message}" for fault in refusal.faults)
     return f"{refusal.message} ({fields})" if fields else refusal.message
-
-
-def _visit(dead_letter: DeadLetter, prop: Property) -> Visit:
-    letter = dead_letter.record
-    return Visit(
-        prop=prop,
-        received_ms=letter.received_at,
-        ip=kept_address(letter.ip, prop.ip),
-        user_agent=letter.user_agent if prop.has_user_agent else None,
-        referer=letter.referer,
-        is_s2s=letter.s2s,
-        warnings=[f"redriven from dead letter {letter.id}"],
-    )
 
 
 def _write(log: Log, ledger: Log, sessions: Sessions, block: list[_Passed]) -> None:

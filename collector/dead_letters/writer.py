@@ -33,7 +33,7 @@ _FEW_BYTES: Final = 4096
 _MOST_LEVELS: Final = 256
 """JSON that is nested deeper is kept as text, so that every reader of a letter can decode it."""
 _MOST_REASONS: Final = 16
-"""Different ones that a letter tells; the client was told all."""
+"""Different reasons in one dead letter; the client got all of them."""
 
 
 class Form(Enum):

@@ -52,7 +52,7 @@ class SinkHealth:
         self.health = Health("up", _now_ms())
         self._name = name
         self._backoff = Backoff()
-        self._told: tuple[State, str] | None = None
+        self._logged: tuple[State, str] | None = None
         """The failure that was logged last, since the sink was up."""
 
     def failed(self, error: SinkError) -> float:
@@ -60,10 +60,10 @@ class SinkHealth:
         pause = self._backoff.next(error.wait_seconds)
         state: State = "down" if self._backoff.failures >= _FAILURES_DOWN else "retrying"
         text = str(error)
-        if _news(state, text) != self._told:
-            self._told = _news(state, text)
+        if _identity(state, text) != self._logged:
+            self._logged = _identity(state, text)
             logger.warning("sink %s: %s; %s, again in %.1f s", self._name, text, state, pause)
-        if _news(state, text) != _news(self.health.state, self.health.error):
+        if _identity(state, text) != _identity(self.health.state, self.health.error):
             self._change(state, text)
         return pause
 
@@ -74,7 +74,7 @@ class SinkHealth:
             logger.info("sink %s: up again%s", self._name, after)
             self._change("up", self.health.error)
         self._backoff.reset()
-        self._told = None
+        self._logged = None
 
     def waits(self, purpose: str, seconds: float) -> None:
         """Show that an attempt has had no response for this long. `purpose` names the attempt."""
@@ -141,7 +141,7 @@ def _content_of(health: Health) -> bytes:
     return msgspec.json.encode(replace(health, error=health.error[: _HEALTH_BYTES // 8]))  # at most 6 bytes a character
 
 
-def _news(state: State, text: str) -> tuple[State, str]:
+def _identity(state: State, text: str) -> tuple[State, str]:
     """The part of a failure that distinguishes it from the previous one."""
     return state, _DIGITS.sub("", text)
 

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class Replay(Struct, frozen=True):
-    """What is asked for."""
+    """The events to send again, and the sink that gets them."""
 
     sink: SinkSettings
     selection: Selection
@@ -64,21 +64,21 @@ class ReplayReport(Struct):
     """Events at the end of a log that nothing proves to be fsynced yet; left out."""
 
 
-async def replay(settings: Settings, asked: Replay, told: Callable[[ReplayReport], None]) -> ReplayReport:
-    """Send what is asked for; `told` hears of the progress. A sink that is away is waited for.
+async def replay(settings: Settings, request: Replay, on_progress: Callable[[ReplayReport], None]) -> ReplayReport:
+    """Send the selected events; `on_progress` is called after each batch. Waits for a sink that is away.
 
     Raises FileNotFoundError where there is no log, WalError, OSError, BadSettings.
     """
     report = ReplayReport()
-    outlet = _Outlet(asked, report)
+    outlet = _Outlet(request, report)
     try:
-        for batch in _batches(settings, asked, report):
-            if not asked.is_dry:
+        for batch in _batches(settings, request, report):
+            if not request.is_dry:
                 await outlet.deliver(batch)
             report.events += batch.records
             report.bytes += len(batch.payload)
             report.batches += 1
-            told(report)
+            on_progress(report)
     finally:
         await outlet.close()
     return report
@@ -96,8 +96,8 @@ def sink_named(settings: Settings, name: str) -> SinkSettings:
 class _Outlet:
     """The sink of a replay, open for one log at a time."""
 
-    def __init__(self, asked: Replay, report: ReplayReport) -> None:
-        self._asked = asked
+    def __init__(self, request: Replay, report: ReplayReport) -> None:
+        self._request = request
         self._report = report
         self._sink: Sink | None = None
         self._log_id = ""
@@ -138,13 +138,13 @@ class _Outlet:
                 raise
             except SinkError as error:
                 pause = backoff.next(error.wait_seconds)
-                logger.warning("sink %s: %s; again in %.1f s", self._asked.sink.name, error, pause)
+                logger.warning("sink %s: %s; again in %.1f s", self._request.sink.name, error, pause)
             await self.close()
             await asyncio.sleep(pause)
 
     async def _attempt(self, batch: Batch) -> None:
         if self._sink is None:
-            self._sink = sink_of(self._asked.sink, f"{self._asked.sink.name}.replay.{self._asked.label}")
+            self._sink = sink_of(self._request.sink, f"{self._request.sink.name}.replay.{self._request.label}")
             self._next = (await self._sink.open(batch.log_id, batch.first)).next
         rest = slice_batch(batch, self._next, 0)
         self._report.skipped += batch.records - (rest.records if rest else 0)
@@ -152,32 +152,34 @@ class _Outlet:
             await self._sink.deliver(rest)
 
 
-def _batches(settings: Settings, asked: Replay, report: ReplayReport) -> Iterator[Batch]:
-    if asked.is_of_dead_letters:
-        for log_id, parts in _of_dead_letters(settings, asked):
-            yield from _cut(asked, log_id, parts)
+def _batches(settings: Settings, request: Replay, report: ReplayReport) -> Iterator[Batch]:
+    if request.is_of_dead_letters:
+        for log_id, parts in _of_dead_letters(settings, request):
+            yield from _cut(request, log_id, parts)
         return
     for folder in find_logs(Files(), settings.log.dir):
         log_id = folder.log_id.decode()
-        yield from _cut(asked, log_id, _of_log(folder, asked.selection, report))
+        yield from _cut(request, log_id, _of_log(folder, request.selection, report))
 
 
-def _cut(asked: Replay, log_id: str, parts: Iterable[Part]) -> Iterator[Batch]:
+def _cut(request: Replay, log_id: str, parts: Iterable[Part]) -> Iterator[Batch]:
     waiting: list[Part] = []
     length = 0
     for part in parts:
         waiting.append(part)
         length += len(part.payload)
-        if length >= asked.sink.flush_bytes:
-            yield _batch(asked, log_id, waiting)
+        if length >= request.sink.flush_bytes:
+            yield _batch(request, log_id, waiting)
             waiting, length = [], 0
     if waiting:
-        yield _batch(asked, log_id, waiting)
+        yield _batch(request, log_id, waiting)
 
 
-def _batch(asked: Replay, log_id: str, parts: list[Part]) -> Batch:
-    batch = Batch(log_id, "", tuple(parts), asked.label)
-    token = f"{log_id}:{asked.sink.name}:replay:{asked.label}:{batch.first}-{batch.last}:{crc32c(batch.payload):08x}"
+def _batch(request: Replay, log_id: str, parts: list[Part]) -> Batch:
+    batch = Batch(log_id, "", tuple(parts), request.label)
+    token = (
+        f"{log_id}:{request.sink.name}:replay:{request.label}:{batch.first}-{batch.last}:{crc32c(batch.payload):08x}"
+    )
     return batch._replace(token=token)
 
 
@@ -222,10 +224,10 @@ class _Id(Struct):
 _id_of: Final = msgspec.json.Decoder(_Id).decode
 
 
-def _of_dead_letters(settings: Settings, asked: Replay) -> Iterator[tuple[str, list[Part]]]:
+def _of_dead_letters(settings: Settings, request: Replay) -> Iterator[tuple[str, list[Part]]]:
     """The events that this sink refused, log by log, in order; each once."""
     found: dict[str, dict[int, Part]] = {}
-    selection = asked.selection._replace(where=(("sink", asked.sink.name), *asked.selection.where))
+    selection = request.selection._replace(where=(("sink", request.sink.name), *request.selection.where))
     for dead_letter in read_letters(settings.dead_letters.dir, selection):
         log_id, _, sequence = _id_of(dead_letter.body).id.rpartition("-")
         part = Part(dead_letter.record.received_at, int(sequence), int(sequence), dead_letter.body + b"\n")

@@ -29,6 +29,13 @@ LAYERS = {
         "wal",
     ),
     "collector.dead_letters.of_sinks": ("collector.dead_letters", "collector.errors", "collector.ship.batch"),
+    "collector.dead_letters.rules": (
+        "collector.dead_letters",
+        "collector.errors",
+        "collector.ingest",
+        "collector.ingest.policy.properties",
+        "collector.settings",
+    ),
     "collector.dead_letters.redrive": (
         *_BOTTOM,
         "collector.dead_letters",
@@ -83,6 +90,7 @@ _PURE = {
     *(f"collector/settings/{name}.py" for name in ("faults", "fields", "templates")),
     *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
     "collector/ops/notices.py",
+    "collector/dead_letters/rules.py",
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
 

@@ -77,7 +77,7 @@ class HttpSink:
         if answer.is_good:
             return
         if answer.status in self._settings.final_statuses:
-            raise BatchRefused(f"{place(url)} answered {self._said(answer)}")
+            raise BatchRefused(f"{place(url)} answered {self._message(answer)}")
         raise self._failed(url, answer)
 
     async def close(self) -> None:
@@ -132,10 +132,10 @@ class HttpSink:
         if answer.is_redirect:
             what = f"{answer.status}, a redirect{_target(url, answer)}, which is not followed; set the sink's URL to it"
         else:
-            what = f"{self._said(answer)}; {_ADVICE.get(answer.status, _OTHER_ADVICE)}"
+            what = f"{self._message(answer)}; {_ADVICE.get(answer.status, _OTHER_ADVICE)}"
         return SinkError(f"{place(url)} answered {what}", wait_seconds(answer.headers, time.time()))
 
-    def _said(self, answer: ReceiverResponse) -> str:
+    def _message(self, answer: ReceiverResponse) -> str:
         what = reason(answer.body, self._secrets)
         return f"{answer.status}: {what}" if what else str(answer.status)
 

@@ -137,8 +137,8 @@ class CursorTopic:
         admin = AdminClient(self._properties)
         try:
             with reported(self._topic):
-                asked = admin.describe_configs([resource], request_timeout=_POLICY_SECONDS)[resource]
-                policy = asked.result()["cleanup.policy"].value
+                described = admin.describe_configs([resource], request_timeout=_POLICY_SECONDS)[resource]
+                policy = described.result()["cleanup.policy"].value
         except KafkaFault as fault:
             if fault.code not in _UNTOLD:
                 raise

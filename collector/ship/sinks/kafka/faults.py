@@ -68,7 +68,7 @@ class KafkaFault(Exception):
         """Whether no broker can be reached."""
         return self.code in _AWAY
 
-    def told(self, transactional_id: str, brokers: str) -> SinkError:
+    def as_sink_error(self, transactional_id: str, brokers: str) -> SinkError:
         """The error for the shipper, with what to do."""
         text, topic = str(self), f"topic {self.topic}" if self.topic else "the topic"
         if self.is_refusal:

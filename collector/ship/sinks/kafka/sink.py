@@ -66,7 +66,7 @@ class KafkaSink:
             try:
                 return call()
             except KafkaFault as fault:
-                error = fault.told(self._id, ", ".join(self._settings.brokers))
+                error = fault.as_sink_error(self._id, ", ".join(self._settings.brokers))
                 raise type(error)(self._options.redacted(str(error))) from None
 
     def _open(self, log_id: str, sequence: int) -> Resumption:

@@ -138,7 +138,7 @@ class _Bucket(Store):
             if "HTTP error" in str(error):
                 advice = f"{_NO_ANSWER}: "
             # Not as its cause: what obstore says at length may hold what it was given as a secret.
-            raise SinkError(f"{self.where}/{name}: {advice}{self._said(error)}") from None
+            raise SinkError(f"{self.where}/{name}: {advice}{self._message(error)}") from None
 
     @contextlib.contextmanager
     def _checked(self, where: str) -> Iterator[None]:
@@ -151,9 +151,9 @@ class _Bucket(Store):
             ) from None
         except (BaseError, OSError, ValueError, NotImplementedError) as error:
             # a password may stand at the wrong option
-            raise BadSettings(f"{where}: {_without(self._values, self._said(error))}") from None
+            raise BadSettings(f"{where}: {_without(self._values, self._message(error))}") from None
 
-    def _said(self, error: Exception) -> str:
+    def _message(self, error: Exception) -> str:
         """An error of obstore in one line, without secrets."""
         text, _, details = str(error).partition("\n\nDebug source:")
         if answer := re.search(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", text, re.DOTALL):
