@@ -12,7 +12,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _MODULES = sorted(path for package in ("wal", "collector") for path in (_ROOT / package).rglob("*.py"))
 _PURE = {
-    *(f"wal/{name}.py" for name in ("format", "retention", "room", "tools/select")),
+    *(f"wal/{name}.py" for name in ("format", "cursor", "retention", "room", "tools/select")),
     *(f"collector/ingest/{name}.py" for name in ("decode", "session", "redirect", "cors", "answer", "envelope")),
     *(
         f"collector/ingest/{name}.py"
