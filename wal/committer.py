@@ -41,15 +41,16 @@ class State(Enum):
 class Committer:
     """Appends from coroutines to a `Log`. Create it inside the event loop that will use it.
 
-        IDLE --append--> GATHERING --a turn added nothing, or MAX_COMMIT_DELAY passed--> COMMITTING
-          ^                  ^                                                               |
-          |                  +--more wait--+------------------ it had one append ------------+
-          +----nothing waits---------------+-- DELAYING <---- it had several appends --------+
+               append              stops growing              had several appends
+        IDLE -----------> GATHERING --------------> COMMITTING ---------------------> DELAYING
+          ^                   ^                         | had one, or none                |
+          |                   +------- appends wait ----+<---- COMMIT_DELAY is over ------+
+          +--------------------------- none wait -------+                  seal done: CLOSED
 
-    In GATHERING, a block grows while each turn of the event loop adds appends to it; a full block skips the state.
-    DELAYING lasts COMMIT_DELAY_SECONDS, so that the clients just answered are in the next block too. A client that
-    sends alone, and waits for each response, never waits there. After a pause, IDLE or DELAYING goes to COMMITTING
-    without appends, for an idle block; at `close` likewise for the seal. Then the thread ends: CLOSED.
+    In GATHERING, a block grows while each turn of the event loop adds appends, up to MAX_COMMIT_DELAY; a full block
+    skips the state. DELAYING lets the clients that were just answered into the next block. A client that sends alone,
+    and waits for each response, never waits there. After a pause, IDLE or DELAYING goes to COMMITTING without appends,
+    for an idle block; at `close` likewise for the seal.
 
     Whether appends are accepted is a second question, since blocks are still committed while closing. `_refusal` is
     the error that an append raises:

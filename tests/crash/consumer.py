@@ -70,7 +70,7 @@ class Consumer:
         return cursor or Cursor(log.folder.oldest() or log.end)
 
     def _blocks(self, log: Log, start: Position, limit: Position, most: int | None) -> list[Block]:
-        """Blocks with events from `start` on; damage among them goes on the account."""
+        """Blocks with events from `start` on; damage among them is appended to the ledger."""
         reader = Reader(log.folder, start)
         blocks: list[Block] = []
         try:

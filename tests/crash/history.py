@@ -353,7 +353,7 @@ class History:
                 require(same, "I1 the block that was acknowledged", known, block)
 
     def _check_missing(self, there: set[int], log: Log) -> None:
-        """I1, I5: what is not there was damaged and is on the account; what is there is not on it."""
+        """I1, I5: what is not there was damaged and is in the ledger; what is there is not in it."""
         start = LogFolder(self.files, DIRECTORY).oldest()
         assert start
         lost = {number for _, _, low, high in _account(self.files) for number in range(low, high)}

@@ -62,7 +62,7 @@ def test_two_segments_that_have_changed_places_halt_the_start(files: SimulatedFi
         _open(files.kill())
 
 
-def test_damage_that_grows_is_on_the_account_in_full(files: SimulatedFiles) -> None:
+def test_damage_that_grows_is_in_the_ledger_in_full(files: SimulatedFiles) -> None:
     starts = _commit(_open(files), 4)
     for block in starts[1:3]:
         _replace(files, 1, block.offset, block.offset + 1, b"x")
@@ -92,7 +92,7 @@ def test_a_whole_block_is_read_although_the_segment_behind_it_is_missing(files: 
 
 
 @pytest.mark.parametrize("content", [b"\0" * 40, b"[]\n", b'{"v":1}\n', b'{"v":1,"kind":"miss'], ids=repr)
-def test_an_account_of_damage_that_is_damaged_is_told_so(files: SimulatedFiles, content: bytes) -> None:
+def test_a_damaged_ledger_is_reported(files: SimulatedFiles, content: bytes) -> None:
     starts = _commit(_open(files), 2)
     _replace(files, 1, starts[0].offset, starts[0].offset + 1, b"x")
     _open(files := files.kill())

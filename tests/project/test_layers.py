@@ -78,7 +78,7 @@ LIBRARIES = {
 }
 """The prefixes of modules that may import a library."""
 _PURE = {
-    *(f"wal/{name}.py" for name in ("format", "retention", "room", "tools/select")),
+    *(f"wal/{name}.py" for name in ("format", "cursor", "retention", "room", "tools/select")),
     *(f"collector/ingest/{name}.py" for name in ("event", "query", "record", "responses", "session")),
     *(
         f"collector/ingest/policy/{name}.py"

@@ -1,4 +1,4 @@
-"""Damage to a log: what each spoiled byte costs, what the account says of it, and a recovery that is cut short."""
+"""Damage to a log: what each spoiled byte costs, what the ledger says of it, and a recovery that is cut short."""
 
 import os
 import shutil
@@ -121,7 +121,7 @@ def _block(at: int) -> int:
 
 
 def _lost(directory: str) -> list[tuple[int, int]]:
-    """The ranges of lost events that the account has: first, and the one behind the last."""
+    """The ranges of lost events that the ledger has: first, and the one behind the last."""
     entries = read_ledger(LogFolder(FILES, directory)).entries
     return sorted((entry.start.sequence, entry.end.sequence) for entry in entries if entry.lost)
 
@@ -143,7 +143,7 @@ def _hit(block: Block, number: int, offset: int) -> bool:
     return block.header.segment == number and block.header.offset <= offset < block.header.end
 
 
-def test_the_account_says_of_any_flipped_byte_of_a_sealed_segment_what_it_cost(sealed: str) -> None:
+def test_the_ledger_says_of_any_flipped_byte_of_a_sealed_segment_what_it_cost(sealed: str) -> None:
     blocks = read_blocks(sealed)
     for number, segment in enumerate(segments(sealed)[:-1], 1):
         whole = segment.read_bytes()
@@ -189,10 +189,10 @@ def test_two_damaged_blocks_cost_both_and_no_other(sealed: str, first: int, seco
     assert events(sealed) == [0 if block in hit else event for block in blocks for event in numbers([block])]
 
 
-# The account
+# The ledger
 
 
-def test_damage_that_is_met_again_is_on_the_account_once(single: str) -> None:
+def test_damage_that_is_met_again_is_in_the_ledger_once(single: str) -> None:
     damage(segments(single)[0], _block(2) + HEADER_BYTES)
     (found,) = damages(read_steps(single))
     assert str(found) == (
@@ -209,19 +209,19 @@ def test_damage_that_is_met_again_is_on_the_account_once(single: str) -> None:
     assert len(read_ledger(LogFolder(FILES, single)).entries) == 1
 
 
-def test_the_bytes_are_kept_before_the_account_says_so(single: str, files: FaultyFiles) -> None:
+def test_the_bytes_are_kept_before_the_ledger_says_so(single: str, files: FaultyFiles) -> None:
     damage(segments(single)[0], _block(2) + HEADER_BYTES)
     (found,) = damages(read_steps(single))
     os.mkdir(f"{single}/quarantine")
     wal.damage.append(LogFolder(files, single), found)
     assert files.calls == [
         *("sync_directory", "create", "write", "sync_all", "sync_directory"),  # of the quarantine
-        *("create", "write", "sync_all", "rename", "sync_directory"),  # of the account
+        *("create", "write", "sync_all", "rename", "sync_directory"),  # of the ledger
     ]
 
 
-def test_no_sequence_of_the_account_is_given_out_again(single: str) -> None:
-    """As when a start put its finding on the account and crashed before its new segment was there."""
+def test_no_sequence_of_the_ledger_is_given_out_again(single: str) -> None:
+    """As when a start recorded its finding and crashed before its new segment was there."""
     end = read_blocks(single)[-1].end
     gone = Damage(Kind.SHIFTED, end, end._replace(sequence=end.sequence + 10), "edited")
     wal.damage.append(LogFolder(FILES, single), gone)
@@ -232,7 +232,7 @@ def test_no_sequence_of_the_account_is_given_out_again(single: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\n", b'{"v":1}\n{"v"\n'])
-def test_an_account_that_is_none_halts_and_names_the_next_step(single: str, content: bytes) -> None:
+def test_a_broken_ledger_halts_and_names_the_next_step(single: str, content: bytes) -> None:
     Path(single, "damage.ndjson").write_bytes(content)
     with pytest.raises(Broken, match=r"damage\.ndjson: .* move it aside, then `wal verify`"):
         Log(single)

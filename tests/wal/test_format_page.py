@@ -82,7 +82,7 @@ def test_the_cursor_of_the_page_loads(identified: str) -> None:
     assert LogFolder(FILES, identified, _LOG_ID).cursor("file") == Cursor(start, Intent(start, end, "t-1"))
 
 
-def test_the_account_of_damage_is_what_the_code_writes(identified: str, clock: Clock) -> None:
+def test_the_damage_ledger_is_what_the_code_writes(identified: str, clock: Clock) -> None:
     with closing(Log(identified, clock=clock)) as log:
         log.commit(b'{"a":1}\n{"a":2}\n', 2)
     damage(Path(identified, "current.ndjson"), HEADER_BYTES * 2 + 5)

@@ -245,7 +245,7 @@ def _middle(crashed: str) -> int:
 
 
 def _assert_loses(directory: str, expected: list[int], kind: str = "corrupt") -> None:
-    """The log opens, twice, reads as expected with 0 for what is lost, and its account says just that."""
+    """The log opens, twice, reads as expected with 0 for what is lost, and its ledger says just that."""
     kept = [path.read_bytes() for path in segments(directory)]
     with closing(Log(directory)) as log:
         assert log.torn is None
@@ -282,7 +282,7 @@ def test_damage_over_several_blocks_loses_them_and_no_other(crashed: str) -> Non
     _assert_loses(crashed, [1, 2, 3, 4, 5, 0, 0, 0, 9, 10, 11])
 
 
-def test_two_damaged_blocks_apart_are_two_places_on_the_account(crashed: str) -> None:
+def test_two_damaged_blocks_apart_are_two_places_in_the_ledger(crashed: str) -> None:
     with closing(Log(crashed)) as log:
         for number in range(6, 10):
             log.commit(line(number), 1)
@@ -373,7 +373,7 @@ def test_a_damaged_cursor_stops_its_own_consumer_alone(crashed: str) -> None:
         LogFolder(FILES, crashed).cursor("file")
 
 
-def test_a_missing_segment_halts_until_its_loss_is_on_the_account(crashed: str) -> None:
+def test_a_missing_segment_halts_until_its_loss_is_in_the_ledger(crashed: str) -> None:
     Log(crashed).close()
     segments(crashed)[1].unlink()
     _assert_halts(crashed, "expected segment 2, found no such file; restore it, or run `wal repair`")

@@ -481,7 +481,7 @@ def test_verify_shows_its_progress_on_a_terminal(log: Log, directory: str) -> No
 
 
 def _accounted(damaged: str) -> str:
-    """The damage is on the account, and the torn tail is cut off."""
+    """The damage is in the ledger, and the torn tail is cut off."""
     _printed("repair", "--apply", damaged)
     return damaged
 
@@ -528,7 +528,7 @@ def test_a_cursor_in_a_segment_whose_loss_is_accounted_for_fails_only_a_strict_c
     assert _run("verify", "--strict", damaged).returncode == 1
 
 
-def test_an_account_that_can_not_be_read_is_a_finding_and_hides_nothing(log: Log, directory: str) -> None:
+def test_a_ledger_that_cannot_be_read_is_a_finding_and_hides_nothing(log: Log, directory: str) -> None:
     log.close()
     damage(segments(directory)[0], 2 * HEADER_BYTES + 2)
     Path(directory, "damage.ndjson").write_text("nonsense\n")

@@ -1,4 +1,4 @@
-"""The account of damage: each lost event is on it once, however damage grows, is cut by limits, or is met at once."""
+"""The damage ledger: each lost event is in it once, however damage grows, is cut by limits, or is met at once."""
 
 import os
 import threading
@@ -38,7 +38,7 @@ def _record_all(directory: str) -> None:
 
 
 def _lost(directory: str) -> list[int]:
-    """The sequences on the account, sorted."""
+    """The sequences in the ledger, sorted."""
     lines = read_ledger(LogFolder(FILES, directory)).entries
     return sorted(each for entry in lines for each in range(entry.start.sequence, entry.end.sequence))
 
@@ -58,7 +58,7 @@ def test_damage_ends_at_the_limit_of_the_reader(directory: str, blocks: list[Blo
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1), (2, 1, 3), (1, 3, 2), (0, 4, 2)])
-def test_damage_that_grows_adds_to_the_account_what_is_new(
+def test_damage_that_grows_adds_to_the_ledger_what_is_new(
     directory: str, blocks: list[Block], order: tuple[int, ...]
 ) -> None:
     for at in order:
@@ -85,9 +85,9 @@ def test_the_loss_of_several_segments_is_accounted_for_once_wherever_a_consumer_
     assert len(read_ledger(LogFolder(FILES, directory)).entries) == 2
 
 
-def test_two_shippers_that_meet_damage_at_once_both_put_it_on_the_account(directory: str, blocks: list[Block]) -> None:
+def test_shippers_that_meet_damage_at_once_all_append_it(directory: str, blocks: list[Block]) -> None:
     class Slow(Files):
-        """The first to write the account waits for the other, which may be kept from coming."""
+        """The first to write the ledger waits for the other, which may be kept from coming."""
 
         both = threading.Barrier(2)
 

@@ -1,0 +1,62 @@
+"""The folder of a log: its identity, its segments, and who holds it."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.wal.logs import FILES, line
+from wal.errors import Corrupt, LogLocked
+from wal.folder import LogFolder, find_logs
+from wal.log import Log
+
+
+@pytest.fixture
+def written(directory: str) -> str:
+    """The directory of a closed log with one event."""
+    with closing(Log(directory)) as log:
+        log.commit(line(1), 1)
+    return directory
+
+
+def test_the_id_is_read_from_the_file_when_it_is_needed(written: str) -> None:
+    folder = LogFolder(FILES, written)
+    assert folder.log_id.decode() in Path(written, "log.json").read_text()
+    Path(written, "log.json").write_text("{}")
+    assert folder.log_id, "it is read once"
+    with pytest.raises(Corrupt, match=r"log\.json"):
+        _ = LogFolder(FILES, written).log_id
+
+
+def test_an_id_that_is_given_is_not_read(written: str) -> None:
+    assert LogFolder(FILES, written, b"0" * 16).log_id == b"0" * 16
+
+
+def test_the_oldest_place_is_the_first_block_of_the_first_segment(written: str) -> None:
+    folder = LogFolder(FILES, written)
+    assert folder.oldest() == folder.segments()[0].start
+    assert LogFolder(FILES, f"{written}/nowhere").oldest() is None
+
+
+def test_a_folder_is_locked_while_a_writer_holds_it(written: str) -> None:
+    folder = LogFolder(FILES, written)
+    assert not folder.is_locked()
+    with closing(Log(written)):
+        assert folder.is_locked()
+        with pytest.raises(LogLocked):
+            folder.lock()
+    assert not folder.is_locked()
+
+
+def test_logs_are_found_at_a_path_and_directly_below_it(written: str) -> None:
+    assert [folder.path for folder in find_logs(FILES, written)] == [written]
+    parent = str(Path(written).parent)
+    assert [folder.path for folder in find_logs(FILES, parent)] == [written]
+    with pytest.raises(FileNotFoundError, match=r"no log here, nor in a folder of it; expected a log\.json"):
+        find_logs(FILES, str(Path(parent, "empty")))
+
+
+def test_a_log_without_its_identity_is_still_a_log(written: str) -> None:
+    Path(written, "log.json").unlink()
+    assert LogFolder(FILES, written).is_log()
+    assert not LogFolder(FILES, f"{written}/cursors").is_log()
