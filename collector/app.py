@@ -33,7 +33,7 @@ from collector.ingest.dialects.relay import RelayEndpoint
 from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.intake import Intake
 from collector.ingest.openapi import openapi
-from collector.ingest.options import Targets
+from collector.ingest.options import OptionsReader
 from collector.ingest.policy.client_address import Networks, is_trusted
 from collector.ingest.policy.properties import Registry
 from collector.ingest.policy.redirect import Signer
@@ -215,7 +215,7 @@ def _event_endpoint(
     rejects = Rejects(opened.dead_letters)
     batches = Batches(shard.committer, rejects, sessions, limits)
     return EventEndpoint(
-        targets=Targets(Registry(settings.property, settings.server.workers), Signer(secret), clock),
+        targets=OptionsReader(Registry(settings.property, settings.server.workers), Signer(secret), clock),
         intake=Intake(shard.committer, batches, sessions, limits, clock),
         completion=Completion(batches, rejects, shard.acknowledgements()),
         limits=limits,

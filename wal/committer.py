@@ -25,7 +25,7 @@ _BLOCK_BYTES: Final = 1 << 20
 """A block of this size takes no more appends. A larger append gets a block of its own."""
 _MAX_WAITING_BYTES: Final = 64 << 20
 _NEARLY_FULL: Final = 0.5
-"""Above this fullness the committer checks the disk for room by itself, since clients may be turned away by then."""
+"""Above this pressure the committer checks the disk for room by itself, since clients may be turned away by then."""
 
 
 class State(Enum):
@@ -120,7 +120,7 @@ class Committer:
         return block.future
 
     @property
-    def fullness(self) -> float:
+    def pressure(self) -> float:
         """How close the next append is to being refused, from 0 to 1: by waiting bytes, a slow disk or a full one."""
         stalled = (self._loop.time() - self._started) / self._stall_seconds if self._in_flight is not None else 0.0
         return max(self._waiting_bytes / _MAX_WAITING_BYTES, self.log.room.pressure, stalled)

@@ -16,12 +16,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from collector.dead_letters.reader import DeadLetter, read_letters
-from collector.dead_letters.rules import decoded, events_by_name, redirect_refusal, visit_of
+from collector.dead_letters.rules import context_of, decoded, events_by_name, redirect_refusal
 from collector.errors import Refusal, Rejected, TooLarge
 from collector.ingest.event import Event
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer
-from collector.ingest.record import Visit, envelope, members_of
+from collector.ingest.record import RequestContext, members_of, record_line
 from collector.ingest.session import Sessions
 from collector.ingest.visitor import next_session
 from collector.settings import Settings
@@ -74,7 +74,7 @@ class _Passed(Struct):
     """What today's rules let through of a letter: the one event of it, all of them, or one of those of a batch."""
 
     id: str
-    visit: Visit
+    context: RequestContext
     events: list[tuple[Event, bytes]]
     length: int
 
@@ -167,7 +167,7 @@ def _passed(
     settings: Settings, dead_letter: DeadLetter, prop: Property, signer: Signer, done: set[str], report: RedriveReport
 ) -> Iterator[_Passed]:
     """What today's rules let through of a letter, and no earlier run did. What they refuse is counted."""
-    limits, visit = settings.limits, visit_of(dead_letter, prop)
+    limits, context = settings.limits, context_of(dead_letter, prop)
     try:
         bodies = events_by_name(dead_letter, limits)
     except Rejected as error:
@@ -181,14 +181,14 @@ def _passed(
             passing = [decoded(event, prop, limits) for event in events]
             if (refusal := redirect_refusal(dead_letter, prop, signer, passing)) is not None:
                 raise Rejected.of(refusal)
-            around = _ENVELOPE_BYTES + len(visit.user_agent or "") * 2 + len(visit.referer or "") * 2
+            around = _ENVELOPE_BYTES + len(context.user_agent or "") * 2 + len(context.referer or "") * 2
             length = sum(len(line) + around for _, line in passing)
             if length > MAX_BLOCK_BYTES:
                 raise TooLarge("the events are too large together")
         except Rejected as error:
             report.refused[_text(error.refusal)] += 1
         else:
-            yield _Passed(name, visit, passing, length)
+            yield _Passed(name, context, passing, length)
 
 
 def _text(refusal: Refusal) -> str:
@@ -202,8 +202,10 @@ def _write(log: Log, ledger: Log, sessions: Sessions, block: list[_Passed]) -> N
     ledger.commit(msgspec.json.encode(plan) + b"\n", 1)
     records: list[bytes] = []
     for passed in block:
-        members = members_of(passed.visit)
+        members = members_of(passed.context)
         for event, line in passed.events:
-            session = next_session(sessions, passed.visit.prop.portal_id, event, None, passed.visit.received_ms // 1000)
-            records.append(envelope(log.log_id, first + len(records), passed.visit, members, session, line))
+            session = next_session(
+                sessions, passed.context.prop.portal_id, event, None, passed.context.received_ms // 1000
+            )
+            records.append(record_line(log.log_id, first + len(records), passed.context, members, session, line))
     log.commit(b"".join(records), len(records))

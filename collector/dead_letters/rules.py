@@ -6,13 +6,13 @@ from collector.dead_letters.reader import DeadLetter
 from collector.dead_letters.writer import Form
 from collector.errors import BadRedirect, BadTarget, NotAClick, Refusal
 from collector.ingest.event import Event, batch_in, decode_event
-from collector.ingest.options import Face, redirect_fault
+from collector.ingest.options import ResponseType, redirect_fault
 from collector.ingest.policy.client_address import kept_address
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.properties import Property
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.query import event_of, parse_pairs
-from collector.ingest.record import Visit
+from collector.ingest.record import RequestContext
 from collector.settings import Limits
 
 _REDIRECT_CODES: Final = frozenset((BadRedirect.code, NotAClick.code))
@@ -54,15 +54,15 @@ def redirect_refusal(
     is_click = len(events) == 1 and "click" in (events[0][0].ea, events[0][0].ec)
     if is_of_redirect_rule:
         return redirect_fault(pairs, prop, signer, record.received_at // 1000, is_click=is_click)
-    if pairs.values.get("resp_type") == Face.REDIRECT.value and not is_click:
+    if pairs.values.get("resp_type") == ResponseType.REDIRECT.value and not is_click:
         return NotAClick("a redirect needs a click event: ea or ec must be click").refusal
     return None
 
 
-def visit_of(dead_letter: DeadLetter, prop: Property) -> Visit:
+def context_of(dead_letter: DeadLetter, prop: Property) -> RequestContext:
     """The sender and time of a dead letter, as far as the property stores them today."""
     record = dead_letter.record
-    return Visit(
+    return RequestContext(
         prop=prop,
         received_ms=record.received_at,
         ip=kept_address(record.ip, prop.ip),

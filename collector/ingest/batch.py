@@ -12,7 +12,7 @@ from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
-from collector.ingest.record import envelope, renumbered, room_for_headers, shared_members_of
+from collector.ingest.record import record_line, renumbered, room_for_headers, shared_members_of
 from collector.ingest.rejects import SCRUB_WORK, TOO_MANY, Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import batch_response, stored_headers
@@ -40,20 +40,20 @@ class Batches:
         self, request: EventRequest, events: Events, form: Form
     ) -> Generator[None, None, EventBatch | AllRefused]:
         """Make the records; yields where others may have their turn."""
-        fault = request.target.fault
+        fault = request.options.fault
         if fault is not None:
             refused = [Refused(fault, each, index) for index, each in enumerate(events.events)]
             return AllRefused(form, fault, refused)
         # locals: to look each up once an event would cost 0.2 us
-        visit, token, limits, sessions = request.visit, request.token, self._limits, self._sessions
-        prop, now, are_lines = visit.prop, visit.received_ms // 1000, events.are_lines
+        context, token, limits, sessions = request.context, request.token, self._limits, self._sessions
+        prop, now, are_lines = context.prop, context.received_ms // 1000, events.are_lines
         portal_id, required, is_scrubbed = prop.portal_id, prop.required, prop.is_scrubbed
         known = session = sessions.read(portal_id, token) if token else None
         last: dict[int, Session] = {}
         records: list[bytes] = []
         refused = []
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
-        members = shared_members_of(visit, room_for_headers(visit, len(events.events)))
+        members = shared_members_of(context, room_for_headers(context, len(events.events)))
         is_over = self._rejects.is_over(request)
         work, begun = 0, time.perf_counter()
         slice_bytes = SLICE_BYTES // SCRUB_WORK if is_scrubbed else SLICE_BYTES
@@ -74,12 +74,12 @@ class Batches:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
             session = next_session(sessions, portal_id, event, known, now, last)
             last[session.au_id] = session
-            records.append(envelope(log_id, first + len(records), visit, members, session, line))
+            records.append(record_line(log_id, first + len(records), context, members, session, line))
         return EventBatch(form, records, first, session, refused)
 
     def store(self, request: EventRequest, batch: EventBatch) -> StoredBatch:
         """Append all records, or none: it raises TooFast, TooLarge, WalError. Does not wait for the disk."""
-        records, first, rate, committer = batch.records, batch.first, request.visit.prop.rate, self._committer
+        records, first, rate, committer = batch.records, batch.first, request.context.prop.rate, self._committer
         if not records or not request.is_stored:
             return StoredBatch(None, first)
         if rate:
@@ -100,13 +100,15 @@ class Batches:
         name = self._committer.log.log_id.decode()
         ids = [f"{name}-{each}" for each in range(first, first + len(batch.records))]
         rejected = [(each.batch_index or 0, each.refusal) for each in batch.refused]
-        return batch_response(request.target.face, ids, rejected, request.headers + self._headers(request, batch))
+        return batch_response(
+            request.options.response_type, ids, rejected, request.headers + self._headers(request, batch)
+        )
 
     def _headers(self, request: EventRequest, batch: EventBatch) -> HeaderLines:
         """What says that the batch is stored."""
         if not batch.records or not request.is_stored:
             return b""
-        prop = request.visit.prop
+        prop = request.context.prop
         headers = stored_headers(None, is_shipped=prop.ack is not None)
         if request.with_cookie and batch.session:
             token = self._sessions.token(prop.portal_id, batch.session)

@@ -36,7 +36,7 @@ class Completion:
     def respond(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
         """The response to an outcome, or what it waits for. Raises Rejected, WalError; so do the tasks."""
         if type(outcome) is Stored:
-            return outcome if request.visit.prop.ack is None else self._pending(self._confirmed(request, outcome))
+            return outcome if request.context.prop.ack is None else self._pending(self._confirmed(request, outcome))
         if isinstance(outcome, EventBatch):
             return self._of_batch(request, outcome, self._batches.store(request, outcome))
         if isinstance(outcome, AllRefused):
@@ -97,7 +97,7 @@ class Completion:
             return self._pending(self._finished(request, batch, stored))
         if stored.durable is None:
             return self._batches.response(request, batch, stored.first)
-        if request.visit.prop.ack is not None:
+        if request.context.prop.ack is not None:
             return self._pending(self._finished(request, batch, stored))
         return Pending(self._batches.response(request, batch, stored.first), stored.durable)
 
@@ -121,7 +121,7 @@ class Completion:
 
     async def _shipped(self, request: EventRequest, first: int, events: int, event_id: bytes | None) -> None:
         """Return once the sink that the property waits for has these events. Raises Unconfirmed."""
-        ack = request.visit.prop.ack
+        ack = request.context.prop.ack
         if ack is None:
             return
         try:

@@ -23,17 +23,17 @@ from collector.http.status import UNAVAILABLE, refusal_of
 from collector.ingest.body import media_of
 from collector.ingest.completion import Completion
 from collector.ingest.intake import Intake
-from collector.ingest.options import Target, Targets
+from collector.ingest.options import OptionsReader, RequestOptions
 from collector.ingest.policy.client_address import Networks, client_of, kept_address
 from collector.ingest.policy.cookies import has_cookies, token_in
-from collector.ingest.policy.load_shedding import can_be_resent, is_reserved
+from collector.ingest.policy.load_shedding import is_retryable, sheds_retryable
 from collector.ingest.policy.origins import check_origin, cors_headers, preflight_headers
 from collector.ingest.policy.properties import Property
 from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.query import Pairs, parse_pairs
-from collector.ingest.record import Visit
+from collector.ingest.record import RequestContext
 from collector.ingest.request import EventRequest
-from collector.ingest.responses import METHODS, faced_refusal, preflight_response, redirect_response, stored_headers
+from collector.ingest.responses import METHODS, preflight_response, redirect_response, stored_headers, typed_refusal
 from collector.ops.notices import FORBIDDEN, LOST_CLICK, TOO_FAST, UNKNOWN_PROPERTY, Notices
 from collector.settings import Limits
 from wal.errors import WalError
@@ -46,7 +46,7 @@ _NOTICED: Final = {NotFound.code: UNKNOWN_PROPERTY, TooFast.code: TOO_FAST, Forb
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
 """What two reasons for a 503 may differ in, although they are one."""
 _ENDING_CLICKS: Final = frozenset((NotAClick.code, Forbidden.code, MethodNotAllowed.code))
-"""Refusals after which a click does not go on, although its target is allowed."""
+"""Refusals after which a click is not redirected, although its location is allowed."""
 
 
 class EventEndpoint:
@@ -55,7 +55,7 @@ class EventEndpoint:
     def __init__(
         self,
         *,
-        targets: Targets,
+        targets: OptionsReader,
         intake: Intake,
         completion: Completion,
         limits: Limits,
@@ -72,18 +72,20 @@ class EventEndpoint:
 
     def admit(self, head: RequestHead) -> Response | EventRequest:
         """The request, if it may send to its property, or its refusal. All checks that need no body."""
-        target, token, pairs = self._aim(head)
-        cors = cors_headers(target.property, head.fields.get(b"origin"), is_s2s=target.is_s2s)
+        options, token, pairs = self._options(head)
+        cors = cors_headers(options.property, head.fields.get(b"origin"), is_s2s=options.is_s2s)
         try:
-            prop = self._admitted(head, target)
+            prop = self._admitted(head, options)
             if head.method == "OPTIONS":
                 return preflight_response(preflight_headers(prop, head.fields.get(b"origin")))
             media = b"" if pairs is not None else media_of(head.fields)
-            if can_be_resent(target.face, media, is_s2s=target.is_s2s) and is_reserved(self._intake.fullness):
+            if is_retryable(options.response_type, media, is_s2s=options.is_s2s) and sheds_retryable(
+                self._intake.pressure
+            ):
                 raise Overloaded("the log is close to its limits")
         except (Rejected, Overloaded) as error:
-            return self._refused(target, error, cors)
-        return self._request(head, target, prop, token, cors, media, pairs)
+            return self._refused(options, error, cors)
+        return self._request(head, options, prop, token, cors, media, pairs)
 
     def take(self, request: EventRequest) -> Response | Pending:
         """The events of a whole request into the log, and the response with what it waits for."""
@@ -98,26 +100,26 @@ class EventEndpoint:
 
     def refuse(self, request: EventRequest, error: BaseException) -> Response:
         """The response to a request that was not taken."""
-        return self._refused(request.target, error, request.headers)
+        return self._refused(request.options, error, request.headers)
 
-    def _aim(self, head: RequestHead) -> tuple[Target, bytes, Pairs | None]:
-        """The target, the session token, and the query's pairs where it carries the event."""
+    def _options(self, head: RequestHead) -> tuple[RequestOptions, bytes, Pairs | None]:
+        """The options, the session token, and the query's pairs if the query carries the event."""
         if head.has_body:
             return *self._targets.find(head.query), None
         pairs = parse_pairs(head.query)
         return self._targets.parse(pairs), pairs.values.get("an_session", "").encode(), pairs
 
-    def _admitted(self, head: RequestHead, target: Target) -> Property:
+    def _admitted(self, head: RequestHead, options: RequestOptions) -> Property:
         """The property, if this request may send to it. Raises Rejected."""
         method = head.method
         if method not in _METHODS:
             raise MethodNotAllowed(METHODS)
         if len(head.query) + len(head.path) > self._url_bytes:
             raise UrlTooLong(f"the URL is over the limit of {self._url_bytes} bytes")
-        prop = target.property
+        prop = options.property
         if prop is None:
-            raise Rejected.of(target.fault or NotFound().refusal)
-        check_origin(prop, head.fields, target.face)
+            raise Rejected.of(options.fault or NotFound().refusal)
+        check_origin(prop, head.fields, options.response_type)
         if method != "OPTIONS":
             if prop.key_digests and not is_key(key_in(head.fields), prop.key_digests):
                 raise Forbidden("this property needs a write key, as authorization: Bearer or x-write-key")
@@ -128,20 +130,20 @@ class EventEndpoint:
     def _request(
         self,
         head: RequestHead,
-        target: Target,
+        options: RequestOptions,
         prop: Property,
         token: bytes,
         cors: HeaderLines,
         media: bytes,
         pairs: Pairs | None,
     ) -> EventRequest:
-        fields, is_s2s = head.fields, target.is_s2s
+        fields, is_s2s = head.fields, options.is_s2s
         client = client_of(head.peer[0] if head.peer else None, head.scheme, head.headers, self._trusted_proxies)
-        with_cookie = has_cookies(prop, fields, target.face, is_s2s=is_s2s)
+        with_cookie = has_cookies(prop, fields, options.response_type, is_s2s=is_s2s)
         if with_cookie and not token and b"cookie" in fields:
             token = token_in(fields[b"cookie"], prop.portal_id)
         has_agent = prop.has_user_agent and not is_s2s and b"user-agent" in fields
-        visit = Visit(
+        context = RequestContext(
             prop=prop,
             received_ms=self._intake.clock(),
             ip=None if is_s2s else kept_address(client.ip, prop.ip),
@@ -151,8 +153,8 @@ class EventEndpoint:
             warnings=_NO_WARNINGS,
         )
         return EventRequest(
-            target,
-            visit,
+            options,
+            context,
             token,
             cors,
             with_cookie,
@@ -165,28 +167,28 @@ class EventEndpoint:
             body_limit=self._body_bytes,
         )
 
-    def _refused(self, target: Target, error: BaseException, cors: HeaderLines) -> Response:
+    def _refused(self, options: RequestOptions, error: BaseException, cors: HeaderLines) -> Response:
         """The person comes first: an allowed click goes on, whatever became of its event."""
         refusal = refusal_of(error)
-        self._notice(target, refusal, error)
+        self._notice(options, refusal, error)
         headers = cors + stored_headers(error.event_id) if isinstance(error, Unconfirmed) else cors
-        if target.location is None or refusal.code in _ENDING_CLICKS:
-            return faced_refusal(target.face, refusal, headers)
+        if options.location is None or refusal.code in _ENDING_CLICKS:
+            return typed_refusal(options.response_type, refusal, headers)
         if not isinstance(error, Unconfirmed):
-            self._notices.count(LOST_CLICK, _name_of(target))
-        return redirect_response(target.location, headers)
+            self._notices.count(LOST_CLICK, _name_of(options))
+        return redirect_response(options.location, headers)
 
-    def _notice(self, target: Target, refusal: Refusal, error: BaseException) -> None:
+    def _notice(self, options: RequestOptions, refusal: Refusal, error: BaseException) -> None:
         """Have the process log tell what an operator must know: it counts, and is not written for each request."""
         if refusal.code in _NOTICED:
-            self._notices.count(_NOTICED[refusal.code], _name_of(target))
+            self._notices.count(_NOTICED[refusal.code], _name_of(options))
         elif refusal is UNAVAILABLE:
             self._notices.shed(_NUMBERS.sub("…", str(error)))
 
 
-def _name_of(target: Target) -> str:
-    prop = target.property
-    return f"{prop.portal_id}/{prop.prop_id}" if prop else target.named
+def _name_of(options: RequestOptions) -> str:
+    prop = options.property
+    return f"{prop.portal_id}/{prop.prop_id}" if prop else options.named
 
 
 def _text(header: bytes, most: int) -> str:

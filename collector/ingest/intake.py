@@ -13,13 +13,20 @@ from collector.http.response import Response
 from collector.ingest.batch import Batches
 from collector.ingest.body import FORM, NDJSON, is_json
 from collector.ingest.event import batch_in, decode_event
-from collector.ingest.options import Face
+from collector.ingest.options import ResponseType
 from collector.ingest.outcome import AllRefused, Outcome, Steps, Stored
 from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
 from collector.ingest.query import Pairs, event_of, is_form_over, parse_pairs, warnings_of, without_secrets
-from collector.ingest.record import MOST_AROUND, Visit, envelope, members_of, room_for_headers, shared_members_of
+from collector.ingest.record import (
+    MOST_AROUND,
+    RequestContext,
+    members_of,
+    record_line,
+    room_for_headers,
+    shared_members_of,
+)
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import event_object, event_response, stored_headers
 from collector.ingest.session import Sessions
@@ -28,8 +35,8 @@ from collector.long_work import LARGE_BYTES, SLICE_BYTES
 from collector.settings import Limits
 from wal.committer import Committer
 
-_JSON: Final = Face.JSON
-_JAVASCRIPT: Final = Face.JAVASCRIPT
+_JSON: Final = ResponseType.JSON
+_JAVASCRIPT: Final = ResponseType.JAVASCRIPT
 _LONG_FORM_BYTES: Final = 16 << 10
 """Of a form: to read it takes up to 20 ns a byte, and it can't be done in slices."""
 
@@ -48,9 +55,9 @@ class Intake:
         self._limits = limits
 
     @property
-    def fullness(self) -> float:
+    def pressure(self) -> float:
         """How close the log is to its nearest limit, from 0 to 1."""
-        return self._committer.fullness
+        return self._committer.pressure
 
     def submit(self, request: EventRequest) -> Outcome | Steps:
         """Append the event, or give the steps that lead to the outcome. Raises Rejected, Overloaded, WalError."""
@@ -98,7 +105,7 @@ class Intake:
             yield
         try:
             batch = batch_in(body, self._limits.batch_events, is_ndjson=form is Form.NDJSON)
-            if batch is not None and request.target.face is Face.REDIRECT:
+            if batch is not None and request.options.response_type is ResponseType.REDIRECT:
                 raise NotAClick("a redirect needs one click event, not a batch")
         except (BadEvent, NotAClick) as error:
             return AllRefused(form, error.refusal, [Refused(error.refusal, body)])
@@ -112,16 +119,16 @@ class Intake:
         event = event_of(pairs)
         if pairs.is_cut:
             fault = BadTarget("the query or the form has too many parameters").refusal
-            request.target = request.target._replace(fault=fault)
+            request.options = request.options._replace(fault=fault)
         if pairs.repeated:
-            request.visit = replace(request.visit, warnings=warnings_of(pairs))
+            request.context = replace(request.context, warnings=warnings_of(pairs))
         return self._event(request, event, query if event else b"", form)
 
     def _event(self, request: EventRequest, event: bytes, raw: bytes, form: Form) -> Outcome:
         """Append one event, which was sent as `raw`."""
-        refusal = request.target.fault
+        refusal = request.options.fault
         if refusal is None:
-            rate = request.visit.prop.rate
+            rate = request.context.prop.rate
             if rate and request.is_stored:
                 check_rate(rate, 1, time.monotonic())
             try:
@@ -133,16 +140,16 @@ class Intake:
 
     def _append(self, request: EventRequest, event: bytes, sent: int) -> Response | Stored:
         """Append one event, for which so many bytes were sent. Raises Rejected, WalError: nothing is appended then."""
-        target, visit, token, headers = request.target, request.visit, request.token, request.headers
-        prop, sessions = visit.prop, self._sessions
+        options, context, token, headers = request.options, request.context, request.token, request.headers
+        prop, sessions = context.prop, self._sessions
         decoded, line = decode_event(event, prop.required, self._limits)
         if prop.is_scrubbed:
             line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
-        if target.face is Face.REDIRECT and "click" not in (decoded.ea, decoded.ec):
+        if options.response_type is ResponseType.REDIRECT and "click" not in (decoded.ea, decoded.ec):
             raise NotAClick("a redirect needs a click event: ea or ec must be click")
         last = sessions.read(prop.portal_id, token) if token else None
-        session = next_session(sessions, prop.portal_id, decoded, last, visit.received_ms // 1000)
-        has_object = target.face is _JSON or target.face is _JAVASCRIPT
+        session = next_session(sessions, prop.portal_id, decoded, last, context.received_ms // 1000)
+        has_object = options.response_type is _JSON or options.response_type is _JAVASCRIPT
         token = sessions.token(prop.portal_id, session) if has_object or request.with_cookie else b""
         log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
         event_id = b"%b-%d" % (log_id, sequence)
@@ -153,11 +160,11 @@ class Intake:
         body = b""
         if has_object:
             aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
-            body = event_object(session, visit.received_ms, aid, token)
-        response = event_response(target.face, target.location, body, headers)
-        record = envelope(log_id, sequence, visit, members_of(visit), session, line)
+            body = event_object(session, context.received_ms, aid, token)
+        response = event_response(options.response_type, options.location, body, headers)
+        record = record_line(log_id, sequence, context, members_of(context), session, line)
         if len(record) - sent > MOST_AROUND:
-            record = envelope(log_id, sequence, visit, _fitting_members(visit, len(line) - sent), session, line)
+            record = record_line(log_id, sequence, context, _fitting_members(context, len(line) - sent), session, line)
         if not request.is_stored:
             return response
         durable = self._committer.append(record)
@@ -166,12 +173,12 @@ class Intake:
         return Stored(response, durable, sequence, event_id)
 
 
-def _fitting_members(visit: Visit, expansion: int) -> bytes:
+def _fitting_members(context: RequestContext, expansion: int) -> bytes:
     """The members of a record that would be too long, with less of the headers. Raises TooLarge if that won't do.
 
     `expansion` are the bytes that the event has beyond those that were sent.
     """
-    room = room_for_headers(visit, 1, expansion)
+    room = room_for_headers(context, 1, expansion)
     if room < 0:
         raise TooLarge("the event is too long once its escapes are JSON; send it as a JSON body")
-    return shared_members_of(visit, room)
+    return shared_members_of(context, room)

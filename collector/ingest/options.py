@@ -12,14 +12,14 @@ from collector.ingest.query import Pairs, parse_pairs
 _CACHED_QUERIES: Final = 4096
 """At the least; where there are many properties, two of each."""
 _CACHED_BYTES: Final = 256
-_SAID: Final = ("portal_id", "prop_id", "resp_type", "is_s2s", "redirect_url", "redirect_sig")
-"""The parameters that a target depends on."""
+_PARAMETERS: Final = ("portal_id", "prop_id", "resp_type", "is_s2s", "redirect_url", "redirect_sig")
+"""The parameters that the options depend on."""
 _TOKEN_PARAMETER: Final = b"an_session="
 _DIGITS: Final = 19
 _EXPIRED: Final = "redirect_sig has expired"
 
 
-class Face(Enum):
+class ResponseType(Enum):
     """The form of an answer; the values are those of `resp_type`."""
 
     JAVASCRIPT = "javascript"
@@ -28,14 +28,14 @@ class Face(Enum):
     PIXEL = "pixel"
 
 
-_FACES: Final = [face.value for face in Face]
+_FACES: Final = [response_type.value for response_type in ResponseType]
 
 
-class Target(NamedTuple):
+class RequestOptions(NamedTuple):
     """One query, understood. `fault` is why it is refused; `property` is None where it names none."""
 
     property: Property | None
-    face: Face
+    response_type: ResponseType
     is_s2s: bool
     location: bytes | None
     fault: Refusal | None
@@ -43,7 +43,7 @@ class Target(NamedTuple):
     """The portal and the property that there are not, as `1/2`."""
 
 
-class Targets:
+class OptionsReader:
     """Queries to targets, remembering the ones that repeat. Clients choose the queries, so it is bounded."""
 
     def __init__(self, registry: Registry, signer: Signer, clock: Callable[[], int]) -> None:
@@ -51,44 +51,46 @@ class Targets:
         self._registry = registry
         self._signer = signer
         self._clock = clock
-        self._cache: dict[bytes | tuple[str | None, ...], Target] = {}
+        self._cache: dict[bytes | tuple[str | None, ...], RequestOptions] = {}
         self._most_cached = max(_CACHED_QUERIES, 2 * len(registry))
 
-    def find(self, query: bytes) -> tuple[Target, bytes]:
-        """The target of a query, and the session token in it (empty if none). Never raises."""
+    def find(self, query: bytes) -> tuple[RequestOptions, bytes]:
+        """The options in a query, and its session token (empty if none). Never raises."""
         token = b""
         if _TOKEN_PARAMETER in query:
             query, token = _without_token(query)
-        target = self._cache.get(query)
-        if target is None:
+        options = self._cache.get(query)
+        if options is None:
             pairs = parse_pairs(query)
-            target = parse_target(pairs, self._registry, self._signer, self._clock)
-            self._remember(query, len(query), target, pairs)
-        return target, token
+            options = parse_options(pairs, self._registry, self._signer, self._clock)
+            self._remember(query, len(query), options, pairs)
+        return options, token
 
-    def parse(self, pairs: Pairs) -> Target:
-        """The target of a query that carries an event, and so will hardly come again as a whole. Never raises."""
-        said = tuple(map(pairs.values.get, _SAID))
-        target = self._cache.get(said)
-        if target is None or pairs.is_cut:
-            target = parse_target(pairs, self._registry, self._signer, self._clock)
-            self._remember(said, sum(len(value or "") for value in said), target, pairs)
-        return target
+    def parse(self, pairs: Pairs) -> RequestOptions:
+        """The options in a query that carries an event, and so is hardly ever repeated as a whole. Never raises."""
+        said = tuple(map(pairs.values.get, _PARAMETERS))
+        options = self._cache.get(said)
+        if options is None or pairs.is_cut:
+            options = parse_options(pairs, self._registry, self._signer, self._clock)
+            self._remember(said, sum(len(value or "") for value in said), options, pairs)
+        return options
 
-    def _remember(self, key: bytes | tuple[str | None, ...], length: int, target: Target, pairs: Pairs) -> None:
+    def _remember(
+        self, key: bytes | tuple[str | None, ...], length: int, options: RequestOptions, pairs: Pairs
+    ) -> None:
         is_lasting = not has_expiry(pairs.values.get("redirect_sig", ""))
-        if target.fault is None and length <= _CACHED_BYTES and is_lasting:
+        if options.fault is None and length <= _CACHED_BYTES and is_lasting:
             if len(self._cache) >= self._most_cached:
                 self._cache.clear()
-            self._cache[key] = target
+            self._cache[key] = options
 
 
-def parse_target(pairs: Pairs, registry: Registry, signer: Signer, clock: Callable[[], int]) -> Target:
-    """Understand a query. What is wrong with it is in the target's `fault`. `clock` gives Unix milliseconds."""
+def parse_options(pairs: Pairs, registry: Registry, signer: Signer, clock: Callable[[], int]) -> RequestOptions:
+    """Understand a query. What is wrong with it is in `fault`. `clock` gives Unix milliseconds."""
     values = pairs.values
     faults: list[Fault] = []
     portal_id, prop_id = (_identifier(values, name, faults) for name in ("portal_id", "prop_id"))
-    face = _choice(values, "resp_type", Face.JAVASCRIPT.value, _FACES, faults)
+    response_type = _choice(values, "resp_type", ResponseType.JAVASCRIPT.value, _FACES, faults)
     is_s2s = _choice(values, "is_s2s", "false", ["true", "false"], faults)
     prop = registry.get(portal_id, prop_id) if portal_id and prop_id else None
     where: bytes | None = None
@@ -99,10 +101,10 @@ def parse_target(pairs: Pairs, registry: Registry, signer: Signer, clock: Callab
         fault = BadTarget("the query failed validation", tuple(faults)).refusal
     elif prop is None:
         fault = NotFound().refusal
-    elif face == Face.REDIRECT.value:
+    elif response_type == ResponseType.REDIRECT.value:
         where, fault = _redirect(values, prop, signer, clock() // 1000)
     named = "" if prop else f"{portal_id}/{prop_id}"
-    return Target(prop, Face(face), is_s2s == "true", where, fault, named)
+    return RequestOptions(prop, ResponseType(response_type), is_s2s == "true", where, fault, named)
 
 
 def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is_click: bool) -> Refusal | None:
@@ -110,7 +112,7 @@ def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is
 
     `pairs` are those of its query. `is_click` says whether it carried one event, whose `ea` or `ec` is `click`.
     """
-    if pairs.values.get("resp_type") != Face.REDIRECT.value:
+    if pairs.values.get("resp_type") != ResponseType.REDIRECT.value:
         return None
     _, fault = _redirect(pairs.values, prop, signer, now)
     return fault if fault is not None or is_click else NotAClick("a redirect needs one click event").refusal
@@ -145,7 +147,7 @@ def _choice(values: dict[str, str], name: str, default: str, choices: list[str],
     if text in choices:
         return text
     faults.append(Fault(name, f"expected one of {', '.join(choices)}"))
-    return default if name != "resp_type" else Face.JSON.value
+    return default if name != "resp_type" else ResponseType.JSON.value
 
 
 def _without_token(query: bytes) -> tuple[bytes, bytes]:

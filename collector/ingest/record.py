@@ -25,7 +25,7 @@ _AROUND_BYTES: Final = 340
 """What a record has at the most beside the property's members, the warnings, the headers and the event."""
 
 
-class Visit(Struct, frozen=True):
+class RequestContext(Struct, frozen=True):
     """What is known of a request beside its event, as far as the property lets it be stored."""
 
     prop: Property
@@ -37,31 +37,31 @@ class Visit(Struct, frozen=True):
     warnings: list[str]
 
 
-def members_of(visit: Visit) -> bytes:
+def members_of(context: RequestContext) -> bytes:
     """What a record says of its request."""
-    user_agent, referer = visit.user_agent, visit.referer
+    user_agent, referer = context.user_agent, context.referer
     return _members(
-        visit,
+        context,
         _NOTHING if user_agent is None else _encode(user_agent),
         _NOTHING if referer is None else _encode(referer),
     )
 
 
-def shared_members_of(visit: Visit, room: int) -> bytes:
+def shared_members_of(context: RequestContext, room: int) -> bytes:
     """The same for requests whose records have `room` bytes each for user agent and referer, which are cut to it.
 
     Neither takes the other's half of it unless the other needs less.
     """
-    left = room - len(_encode(visit.user_agent))
-    referer = _kept(visit.referer, min(_REFERER_BYTES, max(left, room // 2)))
-    return _members(visit, _kept(visit.user_agent, min(_USER_AGENT_BYTES, room - len(referer))), referer)
+    left = room - len(_encode(context.user_agent))
+    referer = _kept(context.referer, min(_REFERER_BYTES, max(left, room // 2)))
+    return _members(context, _kept(context.user_agent, min(_USER_AGENT_BYTES, room - len(referer))), referer)
 
 
-def room_for_headers(visit: Visit, events: int, expansion: int = 0) -> int:
+def room_for_headers(context: RequestContext, events: int, expansion: int = 0) -> int:
     """Bytes for user agent and referer in each record of a request, so that what it adds to the log is bounded by
     what it sent. `expansion` are the bytes that its events have beyond those sent. Below 0: there is no room for it."""
-    around = _AROUND_BYTES + len(visit.prop.members)
-    warnings = len(_encode(visit.warnings)) if visit.warnings else 0
+    around = _AROUND_BYTES + len(context.prop.members)
+    warnings = len(_encode(context.warnings)) if context.warnings else 0
     return _EVENT_BYTES - around - warnings + (_REQUEST_BYTES - expansion) // events
 
 
@@ -73,15 +73,15 @@ def shortened(text: str, most: int) -> str:
     return beginning if len(_encode(beginning)) <= most else beginning[: len(beginning) // _ESCAPE_BYTES]
 
 
-def _members(visit: Visit, user_agent: bytes, referer: bytes) -> bytes:
-    ip = visit.ip
+def _members(context: RequestContext, user_agent: bytes, referer: bytes) -> bytes:
+    ip = context.ip
     return b'"received_at":%d,%b,"ip":%b,"user_agent":%b,"referer":%b,"s2s":%b' % (
-        visit.received_ms,
-        visit.prop.members,
+        context.received_ms,
+        context.prop.members,
         _NOTHING if ip is None else _encode(ip),
         user_agent,
         referer,
-        b"true" if visit.is_s2s else b"false",
+        b"true" if context.is_s2s else b"false",
     )
 
 
@@ -89,8 +89,10 @@ def _kept(text: str | None, most: int) -> bytes:
     return _NOTHING if text is None else _encode(shortened(text, most))
 
 
-def envelope(log_id: bytes, sequence: int, visit: Visit, members: bytes, session: Session, event: bytes) -> bytes:
-    """One line of the log. `members` are those of the visit, and `event` is valid JSON without a line break."""
+def record_line(
+    log_id: bytes, sequence: int, context: RequestContext, members: bytes, session: Session, event: bytes
+) -> bytes:
+    """One line of the log. `members` are those of the request, and `event` is valid JSON without a line break."""
     return (
         b'{"id":"%b-%d",%b,"au_id":"%d","client_id":"%d.%d",'
         b'"session":{"id":%b,"start":%d,"hits":%d,"new":%b},"warnings":%b,"event":%b}\n'
@@ -105,7 +107,7 @@ def envelope(log_id: bytes, sequence: int, visit: Visit, members: bytes, session
         session.start,
         session.hits,
         b"true" if session.is_new else b"false",
-        _encode(visit.warnings) if visit.warnings else _NO_WARNINGS,
+        _encode(context.warnings) if context.warnings else _NO_WARNINGS,
         event,
     )
 

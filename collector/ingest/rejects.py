@@ -8,7 +8,7 @@ from collector.dead_letters.writer import DeadLetters, Form, Refused, Sender
 from collector.errors import Refusal, TooFast
 from collector.ingest.policy.privacy import scrub_raw
 from collector.ingest.policy.properties import Property
-from collector.ingest.record import Visit, shortened
+from collector.ingest.record import RequestContext, shortened
 from collector.ingest.request import EventRequest
 from collector.long_work import computed
 
@@ -40,17 +40,17 @@ class Rejects:
 
     async def keep(self, request: EventRequest, form: Form, refused: list[Refused]) -> None:
         """Count refused events, and put them into the dead letters."""
-        visit = request.visit
+        context = request.context
         if not request.is_stored:
             return
-        visit.prop.rejects.take(len(refused))
+        context.prop.rejects.take(len(refused))
         if length := sum(len(each.raw) for each in refused):
-            if visit.prop.is_scrubbed:
-                refused = await computed(length * SCRUB_WORK, partial(_scrubbed, visit.prop, form, refused))
-            await self._dead_letters.put(_sender(visit, len(refused)), form, refused)
+            if context.prop.is_scrubbed:
+                refused = await computed(length * SCRUB_WORK, partial(_scrubbed, context.prop, form, refused))
+            await self._dead_letters.put(_sender(context, len(refused)), form, refused)
 
     def _wait_seconds(self, request: EventRequest) -> int:
-        return request.visit.prop.rejects.wait_seconds(time.monotonic()) if request.is_stored else 0
+        return request.context.prop.rejects.wait_seconds(time.monotonic()) if request.is_stored else 0
 
 
 def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refused]:
@@ -70,8 +70,8 @@ def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refuse
     ]
 
 
-def _sender(visit: Visit, events: int) -> Sender:
+def _sender(context: RequestContext, events: int) -> Sender:
     """Who sent refused events. Headers are cut where a batch may have its own share of them in its records."""
-    prop, most = visit.prop, _LETTER_BYTES if events == 1 else _BATCH_LETTER_BYTES
-    user_agent, referer = (text and shortened(text, most) for text in (visit.user_agent, visit.referer))
-    return Sender(prop.portal_id, prop.prop_id, visit.received_ms, visit.ip, user_agent, referer, visit.is_s2s)
+    prop, most = context.prop, _LETTER_BYTES if events == 1 else _BATCH_LETTER_BYTES
+    user_agent, referer = (text and shortened(text, most) for text in (context.user_agent, context.referer))
+    return Sender(prop.portal_id, prop.prop_id, context.received_ms, context.ip, user_agent, referer, context.is_s2s)

@@ -4,16 +4,16 @@ from msgspec import Struct
 
 from collector.http.request import Request
 from collector.http.response import HeaderLines
-from collector.ingest.options import Target
+from collector.ingest.options import RequestOptions
 from collector.ingest.query import Pairs
-from collector.ingest.record import Visit
+from collector.ingest.record import RequestContext
 
 
 class EventRequest(Request, Struct):
     """An admitted request; its body has the events, or its query has one."""
 
-    target: Target
-    visit: Visit
+    options: RequestOptions
+    context: RequestContext
     token: bytes
     """The session token; empty if there is none."""
     headers: HeaderLines

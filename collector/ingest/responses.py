@@ -1,4 +1,4 @@
-"""Responses in four faces, pure: values to status, headers and body."""
+"""Responses of each type, pure: values to status, headers and body."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ import msgspec
 from collector.errors import BadEvent, Fault, Refusal
 from collector.http.response import JSON, NO_STORE, HeaderLines, Response, refusal_body, refusal_response
 from collector.http.status import STATUS
-from collector.ingest.options import Face
+from collector.ingest.options import ResponseType
 from collector.ingest.session import Session
 
 GIF: Final = (
@@ -16,8 +16,8 @@ GIF: Final = (
 )
 _JAVASCRIPT: Final = b"content-type: text/javascript; charset=utf-8\r\n" + NO_STORE
 _GIF_LINES: Final = b"content-type: image/gif\r\n" + NO_STORE
-_JSON: Final = Face.JSON
-_PIXEL: Final = Face.PIXEL
+_JSON: Final = ResponseType.JSON
+_PIXEL: Final = ResponseType.PIXEL
 """Most responses are one or the other; to look up a member of an Enum takes 0.04 us."""
 _FSYNCED: Final = b"x-event-ack: fsync\r\n"
 _SHIPPED: Final = b"x-event-ack: shipped\r\n"
@@ -32,13 +32,13 @@ _NOT_IN_A_SCRIPT: Final = (
 )
 
 
-def event_response(face: Face, where: bytes | None, body: bytes, extra: HeaderLines) -> Response:
+def event_response(response_type: ResponseType, where: bytes | None, body: bytes, extra: HeaderLines) -> Response:
     """The response to an event. `body` is what `event_object` gives, `where` is a click's location."""
-    if face is _JSON:
+    if response_type is _JSON:
         return Response(200, JSON + extra, body)
-    if face is _PIXEL:
+    if response_type is _PIXEL:
         return Response(200, _GIF_LINES + extra, GIF)
-    if face is Face.JAVASCRIPT:
+    if response_type is ResponseType.JAVASCRIPT:
         return Response(200, _JAVASCRIPT + extra, b"_event_callback_data(%b);" % _in_script(body))
     return redirect_response(where or b"", extra)
 
@@ -49,7 +49,9 @@ def stored_headers(event_id: bytes | None, *, is_shipped: bool = False) -> Heade
     return ack if event_id is None else b"%bx-event-id: %b\r\n" % (ack, event_id)
 
 
-def batch_response(face: Face, ids: list[str], rejected: list[tuple[int, Refusal]], extra: HeaderLines) -> Response:
+def batch_response(
+    response_type: ResponseType, ids: list[str], rejected: list[tuple[int, Refusal]], extra: HeaderLines
+) -> Response:
     """The verdicts of a batch: a 400, in JSON or as a pixel, where no event of it was good.
 
     Each of the first rejected events has all its faults named, the others one: a response is little longer than a body.
@@ -61,9 +63,13 @@ def batch_response(face: Face, ids: list[str], rejected: list[tuple[int, Refusal
     ]
     body: dict[str, object] = {"type": "batch", "accepted": len(ids), "rejected": verdicts, "ids": ids}
     if ids:
-        return event_response(face, None, msgspec.json.encode(body), extra)
+        return event_response(response_type, None, msgspec.json.encode(body), extra)
     body |= {"code": BadEvent.code, "message": "every event of the batch failed validation"}
-    return Response(STATUS[BadEvent.code], _content(face) + extra, GIF if face is _PIXEL else msgspec.json.encode(body))
+    return Response(
+        STATUS[BadEvent.code],
+        _content(response_type) + extra,
+        GIF if response_type is _PIXEL else msgspec.json.encode(body),
+    )
 
 
 def event_object(session: Session, received_ms: int, aid: str, token: bytes) -> bytes:
@@ -109,14 +115,16 @@ def preflight_response(extra: HeaderLines) -> Response:
     return Response(204, b"%ballow: %b\r\n%b" % (NO_STORE, METHODS, extra), b"")
 
 
-def faced_refusal(face: Face, refusal: Refusal, extra: HeaderLines = b"") -> Response:
+def typed_refusal(response_type: ResponseType, refusal: Refusal, extra: HeaderLines = b"") -> Response:
     """The response to what was not stored: JSON, but for a pixel, which stays a GIF with the same status."""
-    return refusal_response(refusal, extra, _content(face), GIF if face is _PIXEL else refusal_body(refusal))
+    return refusal_response(
+        refusal, extra, _content(response_type), GIF if response_type is _PIXEL else refusal_body(refusal)
+    )
 
 
-def _content(face: Face) -> HeaderLines:
+def _content(response_type: ResponseType) -> HeaderLines:
     """The headers of a refusal's body."""
-    return _GIF_LINES if face is _PIXEL else JSON
+    return _GIF_LINES if response_type is _PIXEL else JSON
 
 
 def _in_script(body: bytes) -> bytes:

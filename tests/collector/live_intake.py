@@ -19,10 +19,10 @@ from collector.ingest.body import NDJSON
 from collector.ingest.completion import Completion
 from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.intake import Intake
-from collector.ingest.options import Target, Targets
+from collector.ingest.options import OptionsReader, RequestOptions
 from collector.ingest.policy.properties import Registry
 from collector.ingest.policy.redirect import Signer
-from collector.ingest.record import Visit
+from collector.ingest.record import RequestContext
 from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.session import Sessions
@@ -101,7 +101,7 @@ async def live_intake(
 def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = None) -> EventEndpoint:
     """The endpoint that serves these properties."""
     return EventEndpoint(
-        targets=Targets(Registry(properties), Signer(SECRET), lambda: NOW_MS),
+        targets=OptionsReader(Registry(properties), Signer(SECRET), lambda: NOW_MS),
         intake=logs.intake,
         completion=logs.completion,
         limits=limits or Limits(),
@@ -160,7 +160,7 @@ def scope_of(method: str, query: str, body: bytes | None = None, **headers: str)
     }
 
 
-def request_of(target: Target, visit: Visit, **members: Any) -> EventRequest:
+def request_of(options: RequestOptions, context: RequestContext, **members: Any) -> EventRequest:
     """An admitted request, the plainest but for what is named."""
     plain: dict[str, Any] = {
         "token": b"",
@@ -174,4 +174,4 @@ def request_of(target: Target, visit: Visit, **members: Any) -> EventRequest:
         "head": head_for("POST", ""),
         "body_limit": Limits().body_bytes,
     }
-    return EventRequest(target, visit, **{**plain, **members})
+    return EventRequest(options, context, **{**plain, **members})

@@ -625,9 +625,9 @@ def test_while_the_disk_stalls_new_appends_are_refused_and_those_that_wait_are_s
 def test_a_log_that_nothing_waits_for_is_not_full(directory: str, files: FaultyFiles) -> None:
     async def run() -> None:
         async with _committing(directory, files) as committer:
-            assert committer.fullness == 0
+            assert committer.pressure == 0
             await committer.append(line(1))
-            assert committer.fullness < 0.01
+            assert committer.pressure < 0.01
 
     asyncio.run(run())
 
@@ -639,10 +639,10 @@ def test_what_waits_for_the_disk_fills_the_log_up_to_where_appends_are_refused(
         log = Log(directory, files=files)
         committer = Committer(log, stall_seconds=PATIENCE_SECONDS * 10)
         waiting = [await _blocked(committer, files, 0)]
-        seen = [committer.fullness]
+        seen = [committer.pressure]
         while seen[-1] <= 1 - 1 / 128:
             waiting.append(committer.append(_event(_MIB // 2)))
-            seen.append(committer.fullness)
+            seen.append(committer.pressure)
         with pytest.raises(LogFull, match="bytes wait for the disk"):
             committer.append(_event(_MIB // 2))
         files.gate.set()
@@ -661,11 +661,11 @@ def test_a_disk_that_takes_its_time_fills_the_log(directory: str, files: FaultyF
         log = Log(directory, files=files)
         committer = Committer(log, stall_seconds=0.05)
         stalled = await _blocked(committer, files, 1)
-        while committer.fullness < 1:
+        while committer.pressure < 1:
             await asyncio.sleep(0.01)
         files.gate.set()
         await stalled
-        assert committer.fullness < 1
+        assert committer.pressure < 1
         await committer.close()
         log.close()
 
@@ -680,9 +680,9 @@ def test_a_full_disk_fills_the_log_until_there_is_room_though_nobody_appends(dir
         log = Log(directory, files=disk, min_free_bytes=500)
         committer = Committer(log)
         await asyncio.wait([committer.append(line(1))])
-        assert committer.fullness == pytest.approx(500 / free)
+        assert committer.pressure == pytest.approx(500 / free)
         disk.free = 50_000
-        while committer.fullness > 0.01:
+        while committer.pressure > 0.01:
             await asyncio.sleep(0.01)
         await committer.close()
         log.close()

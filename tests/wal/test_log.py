@@ -430,17 +430,17 @@ def test_below_the_watermark_commits_are_refused_until_there_is_room(
 
 
 @pytest.mark.parametrize(
-    ("free", "least", "fullness"), [(1000, 500, 0.5), (1000, 0, 0), (500, 500, 1), (250, 500, 2), (0, 500, 500)]
+    ("free", "least", "pressure"), [(1000, 500, 0.5), (1000, 0, 0), (500, 500, 1), (250, 500, 2), (0, 500, 500)]
 )
 def test_fullness_is_the_bytes_that_must_stay_free_as_a_share_of_those_that_are(
-    directory: str, clock: Clock, free: int, least: int, fullness: float
+    directory: str, clock: Clock, free: int, least: int, pressure: float
 ) -> None:
     disk = SmallDisk()
     disk.free = free
     with closing(Log(directory, files=disk, clock=clock, monotonic=clock.monotonic, min_free_bytes=least)) as log:
         assert log.room.pressure == pytest.approx(0)
         log.mark_idle()
-        assert log.room.pressure == pytest.approx(fullness)
+        assert log.room.pressure == pytest.approx(pressure)
 
 
 def test_room_is_found_again_though_nobody_commits(directory: str, clock: Clock) -> None:

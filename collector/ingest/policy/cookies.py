@@ -3,7 +3,7 @@
 from typing import Final
 
 from collector.http.response import HeaderLines
-from collector.ingest.options import Face
+from collector.ingest.options import ResponseType
 from collector.ingest.policy.origins import may_read
 from collector.ingest.policy.properties import Property
 
@@ -12,11 +12,11 @@ _NAME: Final = b"an_session_%d"
 _MOST_COOKIES: Final = 256
 """More than browsers keep for one host."""
 _SECONDS: Final = 365 * 86_400
-_PIXEL: Final = Face.PIXEL
-_REDIRECT: Final = Face.REDIRECT
+_PIXEL: Final = ResponseType.PIXEL
+_REDIRECT: Final = ResponseType.REDIRECT
 
 
-def has_cookies(prop: Property, headers: dict[bytes, bytes], face: Face, *, is_s2s: bool) -> bool:
+def has_cookies(prop: Property, headers: dict[bytes, bytes], response_type: ResponseType, *, is_s2s: bool) -> bool:
     """Whether this request reads the visitor's cookie and sets it.
 
     Not where the browser says not to track. Not where a page of a foreign site could read the answer: a script tag
@@ -27,7 +27,7 @@ def has_cookies(prop: Property, headers: dict[bytes, bytes], face: Face, *, is_s
     gpc, dnt = headers.get(b"sec-gpc"), headers.get(b"dnt")
     if (gpc is not None and gpc.strip() == b"1") or (dnt is not None and dnt.strip() == b"1"):
         return False
-    return face is _PIXEL or face is _REDIRECT or may_read(prop, headers)
+    return response_type is _PIXEL or response_type is _REDIRECT or may_read(prop, headers)
 
 
 def token_in(cookies: bytes, portal_id: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from collector.ingest.options import Face
+from collector.ingest.options import ResponseType
 
 _RESERVE_FROM: Final = 0.75
 """From this share of a limit on, what is left is for requests that nobody will send again."""
@@ -10,14 +10,14 @@ _RESENT: Final = (b"application/json", b"application/x-ndjson")
 """What programs send that look at the answer; `sendBeacon` sends text/plain, forms or nothing."""
 
 
-def can_be_resent(face: Face, media: bytes, *, is_s2s: bool) -> bool:
+def is_retryable(response_type: ResponseType, media: bytes, *, is_s2s: bool) -> bool:
     """Whether the caller of a request can be expected to read a 503 and to come back. `media` is b"" for no body."""
-    return is_s2s or (media in _RESENT and face in (Face.JAVASCRIPT, Face.JSON))
+    return is_s2s or (media in _RESENT and response_type in (ResponseType.JAVASCRIPT, ResponseType.JSON))
 
 
-def is_reserved(fullness: float) -> bool:
+def sheds_retryable(pressure: float) -> bool:
     """Whether those who can come back are sent away at this share of the log's nearest limit.
 
     From 1 on the log itself refuses everybody.
     """
-    return fullness >= _RESERVE_FROM
+    return pressure >= _RESERVE_FROM

@@ -5,7 +5,7 @@ from typing import Final
 
 from collector.errors import Forbidden
 from collector.http.response import HeaderLines
-from collector.ingest.options import Face
+from collector.ingest.options import ResponseType
 from collector.ingest.policy.properties import Property
 
 _ANY: Final = b"*"
@@ -24,17 +24,17 @@ _SAME_SITE: Final = frozenset((b"same-origin", b"same-site", b"none"))
 _UNKNOWN: Final = b"null"
 
 
-def check_origin(prop: Property, headers: dict[bytes, bytes], face: Face) -> None:
+def check_origin(prop: Property, headers: dict[bytes, bytes], response_type: ResponseType) -> None:
     """Raise Forbidden where the property lists origins and the request comes from another one."""
     if prop.origins:
         origin = headers.get(b"origin")
         if origin is None and _FETCH_SITE in headers:
-            origin = sending_origin(headers, face)
+            origin = sending_origin(headers, response_type)
         if origin is not None and origin not in prop.origins and _ANY not in prop.origins:
             raise Forbidden("this origin may not send to this property")
 
 
-def sending_origin(headers: dict[bytes, bytes], face: Face) -> bytes | None:
+def sending_origin(headers: dict[bytes, bytes], response_type: ResponseType) -> bytes | None:
     """The origin of the page that sent a request, as far as the browser names one.
 
     A browser sends no `Origin` with a script, an image or an iframe. Where it says that another site's page asked, the
@@ -44,7 +44,7 @@ def sending_origin(headers: dict[bytes, bytes], face: Face) -> bytes | None:
     origin = headers.get(b"origin")
     if origin is not None or headers.get(_FETCH_SITE) != b"cross-site":
         return origin
-    return None if face is Face.REDIRECT and _fills_a_tab(headers) else _referring_origin(headers)
+    return None if response_type is ResponseType.REDIRECT and _fills_a_tab(headers) else _referring_origin(headers)
 
 
 def may_read(prop: Property, headers: dict[bytes, bytes]) -> bool:

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from collector.ingest.policy.rate_limit import Rate
+from collector.ingest.policy.rate_limit import TokenBucket
 from collector.ingest.policy.write_keys import key_digest
 from collector.settings import PropertySettings
 
@@ -26,8 +26,8 @@ class Property(NamedTuple):
     redirect_hosts: frozenset[str]
     required: tuple[str, ...]
     key_digests: tuple[bytes, ...]
-    rate: Rate | None
-    rejects: Rate
+    rate: TokenBucket | None
+    rejects: TokenBucket
     """Of events that are refused, so that junk does not use up the rate of those that are not."""
     ip: Literal["full", "truncate", "drop"]
     has_user_agent: bool
@@ -64,8 +64,8 @@ def _prepared(settings: PropertySettings, workers: int) -> Property:
         redirect_hosts=frozenset(settings.redirect_hosts),
         required=settings.required,
         key_digests=tuple(key_digest(where, key) for key in settings.write_keys),
-        rate=Rate(settings.events_per_second, workers) if settings.events_per_second else None,
-        rejects=Rate(settings.rejects_per_second, workers),
+        rate=TokenBucket(settings.events_per_second, workers) if settings.events_per_second else None,
+        rejects=TokenBucket(settings.rejects_per_second, workers),
         ip=settings.ip,
         has_user_agent=settings.user_agent == "full",
         is_scrubbed=settings.ip != "full" or settings.user_agent != "full",

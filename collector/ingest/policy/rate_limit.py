@@ -10,7 +10,7 @@ _ROUNDING: Final = 1e-6
 """What sums of fractions may lack of an event, so that a client that waits as told is let in."""
 
 
-class Rate:
+class TokenBucket:
     """A bucket that holds the events of one second.
 
     A worker fills its bucket at its share of the rate, so that a batch may take more than is in it: a debt, which is at
@@ -42,7 +42,7 @@ class Rate:
         self._level = max(self._level - events, -_DEBT_SECONDS * self._per_second)
 
 
-def check_rate(rate: Rate, events: int, now: float) -> None:
+def check_rate(rate: TokenBucket, events: int, now: float) -> None:
     """Raise TooFast where so many events are over the rate at `now`, or can never be within it together."""
     if events > rate.largest_batch:
         raise TooFast(

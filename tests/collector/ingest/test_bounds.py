@@ -10,8 +10,8 @@ from typing import Final
 import pytest
 import zstandard
 
-from collector.ingest.options import Face, Target
-from collector.ingest.record import Visit, envelope, room_for_headers, shared_members_of
+from collector.ingest.options import RequestOptions, ResponseType
+from collector.ingest.record import RequestContext, record_line, room_for_headers, shared_members_of
 from collector.ingest.session import Session
 from collector.long_work import LongWork
 from collector.settings import Limits, PropertySettings
@@ -95,10 +95,10 @@ def test_a_request_adds_its_body_512_bytes_an_event_and_8_kib(tmp_path: Path, na
 
 def test_the_longest_record_is_what_the_bound_counts_with() -> None:
     prop = prepared(2**53 - 1, 2**53 - 1, source="s" * 64)
-    visit = Visit(prop, 10**13 - 1, "1234:" * 7 + "1234", None, None, is_s2s=False, warnings=[])
+    context = RequestContext(prop, 10**13 - 1, "1234:" * 7 + "1234", None, None, is_s2s=False, warnings=[])
     session = Session(2**53 - 1, 0, 2**53 - 1, 2**32 - 1, 2**63 - 1, 2**32 - 1, 2**32 - 1, 0, False, False, False)
-    room = room_for_headers(visit, 10**6)
-    record = envelope(b"f" * 16, 2**53, visit, shared_members_of(visit, 0), session, b"")
+    room = room_for_headers(context, 10**6)
+    record = record_line(b"f" * 16, 2**53, context, shared_members_of(context, 0), session, b"")
     nulls = len(b"null" * 2)
     assert 0 <= 512 - room - (len(record) - nulls) <= 16
 
@@ -260,11 +260,11 @@ def test_few_long_bodies_are_in_work_at_a_time() -> None:
 def test_work_for_a_client_that_has_left_ends(tmp_path: Path) -> None:
     async def run() -> None:
         async with live_intake(tmp_path) as logs:
-            visit = Visit(prepared(required=("ea",)), 1, None, None, None, is_s2s=False, warnings=[])
-            target = Target(visit.prop, Face.JSON, is_s2s=False, location=None, fault=None)
+            context = RequestContext(prepared(required=("ea",)), 1, None, None, None, is_s2s=False, warnings=[])
+            options = RequestOptions(context.prop, ResponseType.JSON, is_s2s=False, location=None, fault=None)
             body = json.dumps([{"ea": "a", "x": "x" * 1500}] * 1000).encode()
             with pytest.raises(asyncio.CancelledError):
-                await logs.take(request_of(target, visit, is_gone=True), body)
+                await logs.take(request_of(options, context, is_gone=True), body)
             assert logs.stored == []
 
     asyncio.run(run())

@@ -10,7 +10,7 @@ import zstandard
 
 from collector.errors import TooLarge
 from collector.http.inflate import inflate
-from collector.ingest.options import Targets
+from collector.ingest.options import OptionsReader
 from collector.ingest.policy.client_address import client_of
 from collector.ingest.policy.properties import Registry
 from collector.ingest.policy.redirect import Signer
@@ -49,6 +49,6 @@ def test_a_hop_that_is_far_longer_than_an_address_is_not_looked_at(hop: str, hea
 
 
 def test_a_fault_is_raised_once_and_holds_on_to_no_request() -> None:
-    targets = Targets(Registry([PropertySettings(1, 1)]), Signer(b"s" * 64), lambda: 0)
+    targets = OptionsReader(Registry([PropertySettings(1, 1)]), Signer(b"s" * 64), lambda: 0)
     faults = [targets.find(b"portal_id=1&prop_id=1&resp_type=x")[0].fault for _ in range(2)]
     assert faults[0] is not faults[1]

@@ -12,10 +12,10 @@ from msgspec.structs import astuple, replace
 
 from collector.errors import BadEvent, BadTarget, NotAClick, Refusal, Rejected, TooLarge
 from collector.http.response import Response
-from collector.ingest.options import Face, Target
+from collector.ingest.options import RequestOptions, ResponseType
 from collector.ingest.policy.properties import Property
 from collector.ingest.query import parse_pairs
-from collector.ingest.record import Visit
+from collector.ingest.record import RequestContext
 from collector.ingest.request import EventRequest
 from collector.ingest.session import Session
 from collector.settings import Limits
@@ -30,16 +30,16 @@ PROPERTY = prepared(PORTAL, 2, required=("ea",))
 def _request(
     prop: Property = PROPERTY,
     *,
-    face: Face = Face.JSON,
+    face: ResponseType = ResponseType.JSON,
     fault: Refusal | None = None,
     user_agent: str | None = None,
     **members: Any,
 ) -> EventRequest:
     """A request to a property, which may differ from the plainest in what a test names."""
-    visit = Visit(prop, NOW_MS, "203.0.113.7", user_agent, None, is_s2s=False, warnings=[])
-    where = b"https://shop.example.com/" if face is Face.REDIRECT else None
-    target = Target(prop, face, is_s2s=False, location=where, fault=fault)
-    return request_of(target, visit, **members)
+    context = RequestContext(prop, NOW_MS, "203.0.113.7", user_agent, None, is_s2s=False, warnings=[])
+    where = b"https://shop.example.com/" if face is ResponseType.REDIRECT else None
+    options = RequestOptions(prop, face, is_s2s=False, location=where, fault=fault)
+    return request_of(options, context, **members)
 
 
 def _run(folder: Path, use: Callable[[Logs], Awaitable[None]], limits: Limits | None = None) -> None:
@@ -152,8 +152,8 @@ async def _refused(logs: Logs, request: EventRequest, body: bytes, *, is_ndjson:
         (b"[]", False, _request(), BadEvent),
         (b" 7", False, _request(), BadEvent),
         (b"\n\n", True, _request(), BadEvent),
-        (b'{"ea":"view"}', False, _request(face=Face.REDIRECT), NotAClick),
-        (b'[{"ea":"click"}]', False, _request(face=Face.REDIRECT), NotAClick),
+        (b'{"ea":"view"}', False, _request(face=ResponseType.REDIRECT), NotAClick),
+        (b'[{"ea":"click"}]', False, _request(face=ResponseType.REDIRECT), NotAClick),
         (b'{"ea":"view"}', False, _request(fault=BadTarget("x").refusal), BadTarget),
     ],
 )

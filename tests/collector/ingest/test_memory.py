@@ -29,7 +29,7 @@ from collector.http.response import Pending
 from collector.http.routes import Routes
 from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
-from collector.ingest.record import Visit
+from collector.ingest.record import RequestContext
 from collector.ops.notices import Notices
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import endpoint, live_intake
@@ -156,7 +156,7 @@ def _kept() -> int:
         EventBatch,
         StoredBatch,
         AllRefused,
-        Visit,
+        RequestContext,
     )
     return sum(isinstance(each, kinds) for each in gc.get_objects())
 

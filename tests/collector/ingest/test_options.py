@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.errors import BadRedirect, BadTarget, NotAClick, NotFound, Rejected
-from collector.ingest.options import Face, Target, Targets, parse_target, redirect_fault
+from collector.ingest.options import OptionsReader, RequestOptions, ResponseType, parse_options, redirect_fault
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.query import parse_pairs
@@ -23,24 +23,24 @@ ELSEWHERE = "https://partner.example.net/p?a=b"
 PAIR = b"portal_id=33167&prop_id=2"
 
 
-def _target(query: bytes) -> Target:
-    return parse_target(parse_pairs(query), REGISTRY, SIGNER, lambda: NOW_MS)
+def _target(query: bytes) -> RequestOptions:
+    return parse_options(parse_pairs(query), REGISTRY, SIGNER, lambda: NOW_MS)
 
 
-def _targets(registry: Registry = REGISTRY) -> Targets:
-    return Targets(registry, SIGNER, lambda: NOW_MS)
+def _targets(registry: Registry = REGISTRY) -> OptionsReader:
+    return OptionsReader(registry, SIGNER, lambda: NOW_MS)
 
 
 def _redirect(signature: str, url: str = ELSEWHERE, pair: bytes = PAIR) -> bytes:
     return pair + f"&resp_type=redirect&redirect_url={quote(url, safe='')}&redirect_sig={signature}".encode()
 
 
-def _code(target: Target) -> str:
-    return target.fault.code if target.fault else ""
+def _code(options: RequestOptions) -> str:
+    return options.fault.code if options.fault else ""
 
 
-def _faults(target: Target) -> list[str]:
-    return [] if target.fault is None else [fault.field for fault in target.fault.faults]
+def _faults(options: RequestOptions) -> list[str]:
+    return [] if options.fault is None else [fault.field for fault in options.fault.faults]
 
 
 class CountingRegistry(Registry):
@@ -58,24 +58,24 @@ class CountingRegistry(Registry):
 @pytest.mark.parametrize(
     ("query", "face", "is_s2s"),
     [
-        (b"portal_id=33167&prop_id=2", Face.JAVASCRIPT, False),
-        (b"prop_id=2&portal_id=33167", Face.JAVASCRIPT, False),
-        (b"&&portal_id=33167&&prop_id=2&", Face.JAVASCRIPT, False),
-        (PAIR + b"&resp_type=javascript", Face.JAVASCRIPT, False),
-        (PAIR + b"&resp_type=json", Face.JSON, False),
-        (PAIR + b"&resp_type=pixel", Face.PIXEL, False),
-        (PAIR + b"&is_s2s=true", Face.JAVASCRIPT, True),
-        (PAIR + b"&is_s2s=false&resp_type=json", Face.JSON, False),
-        (b"portal%5Fid=%33%33167&prop_id=2&resp_type=js%6Fn", Face.JSON, False),
-        (PAIR + b"&resp_type=json&resp_type=pixel", Face.JSON, False),
-        (PAIR + b"&portal_id=1&prop_id=1&is_s2s=true&is_s2s=false", Face.JAVASCRIPT, True),
-        (PAIR + b"&ea=click&dims={%22a%22:1}&x=100%&%zz=%&\xff=\xe9&;;", Face.JAVASCRIPT, False),
-        (PAIR + b"&redirect_url=javascript:alert(1)", Face.JAVASCRIPT, False),
+        (b"portal_id=33167&prop_id=2", ResponseType.JAVASCRIPT, False),
+        (b"prop_id=2&portal_id=33167", ResponseType.JAVASCRIPT, False),
+        (b"&&portal_id=33167&&prop_id=2&", ResponseType.JAVASCRIPT, False),
+        (PAIR + b"&resp_type=javascript", ResponseType.JAVASCRIPT, False),
+        (PAIR + b"&resp_type=json", ResponseType.JSON, False),
+        (PAIR + b"&resp_type=pixel", ResponseType.PIXEL, False),
+        (PAIR + b"&is_s2s=true", ResponseType.JAVASCRIPT, True),
+        (PAIR + b"&is_s2s=false&resp_type=json", ResponseType.JSON, False),
+        (b"portal%5Fid=%33%33167&prop_id=2&resp_type=js%6Fn", ResponseType.JSON, False),
+        (PAIR + b"&resp_type=json&resp_type=pixel", ResponseType.JSON, False),
+        (PAIR + b"&portal_id=1&prop_id=1&is_s2s=true&is_s2s=false", ResponseType.JAVASCRIPT, True),
+        (PAIR + b"&ea=click&dims={%22a%22:1}&x=100%&%zz=%&\xff=\xe9&;;", ResponseType.JAVASCRIPT, False),
+        (PAIR + b"&redirect_url=javascript:alert(1)", ResponseType.JAVASCRIPT, False),
     ],
 )
-def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, face: Face, is_s2s: bool) -> None:
-    target = _target(query)
-    assert target == (REGISTRY.get(33167, 2), face, is_s2s, None, None, "")
+def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, face: ResponseType, is_s2s: bool) -> None:
+    options = _target(query)
+    assert options == (REGISTRY.get(33167, 2), face, is_s2s, None, None, "")
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, fac
     ],
 )
 def test_all_that_is_wrong_with_a_query_is_named_at_once(query: bytes, fields: list[str]) -> None:
-    target = _target(query)
-    assert _code(target) == BadTarget.code
-    assert _faults(target) == fields
+    options = _target(query)
+    assert _code(options) == BadTarget.code
+    assert _faults(options) == fields
 
 
 def test_a_missing_parameter_is_called_missing() -> None:
@@ -120,14 +120,14 @@ def test_a_missing_parameter_is_called_missing() -> None:
     "query", [b"portal_id=33167&prop_id=3", b"portal_id=2&prop_id=33167", b"portal_id=9&prop_id=9"]
 )
 def test_an_unknown_pair_is_not_found(query: bytes) -> None:
-    target = _target(query)
-    assert target.property is None
-    assert _code(target) == NotFound.code
+    options = _target(query)
+    assert options.property is None
+    assert _code(options) == NotFound.code
 
 
 def test_a_bad_answer_type_is_refused_as_json_and_its_property_is_still_known() -> None:
-    target = _target(PAIR + b"&resp_type=xml")
-    assert (target.face, target.property) == (Face.JSON, REGISTRY.get(33167, 2))
+    options = _target(PAIR + b"&resp_type=xml")
+    assert (options.response_type, options.property) == (ResponseType.JSON, REGISTRY.get(33167, 2))
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_a_bad_answer_type_is_refused_as_json_and_its_property_is_still_known() 
     ["https://shop.example.com/p?a=b&c=d#e", "http://shop.example.com", "https://shop.example.com/%C3%A9%2F?q=%2B"],
 )
 def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
-    target = _target(PAIR + b"&resp_type=redirect&redirect_url=" + quote(url, safe="").encode())
-    assert target == (REGISTRY.get(33167, 2), Face.REDIRECT, False, url.encode(), None, "")
+    options = _target(PAIR + b"&resp_type=redirect&redirect_url=" + quote(url, safe="").encode())
+    assert options == (REGISTRY.get(33167, 2), ResponseType.REDIRECT, False, url.encode(), None, "")
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
     ],
 )
 def test_a_redirect_to_elsewhere_is_refused_and_has_no_location(query: bytes) -> None:
-    target = _target(query)
-    assert _code(target) == BadRedirect.code
-    assert _faults(target) == ["redirect_url"]
-    assert target.location is None
+    options = _target(query)
+    assert _code(options) == BadRedirect.code
+    assert _faults(options) == ["redirect_url"]
+    assert options.location is None
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_a_redirect_to_elsewhere_is_refused_and_has_no_location(query: bytes) ->
     ],
 )
 def test_the_session_token_is_taken_out_of_the_query(query: bytes, token: bytes) -> None:
-    target, found = _targets().find(query)
+    options, found = _targets().find(query)
     assert found == token
-    assert target == _target(PAIR)
+    assert options == _target(PAIR)
 
 
 def test_queries_that_differ_in_their_token_alone_are_understood_once() -> None:
@@ -222,16 +222,16 @@ _PIECES = st.sampled_from(
 @settings(deadline=None)
 @given(st.one_of(st.binary(), st.lists(_PIECES | st.binary(max_size=8)).map(b"".join)))
 def test_no_query_raises(query: bytes) -> None:
-    target, token = _targets().find(query)
-    assert isinstance(target.face, Face)
-    assert (target.property is None) <= (target.fault is not None)
+    options, token = _targets().find(query)
+    assert isinstance(options.response_type, ResponseType)
+    assert (options.property is None) <= (options.fault is not None)
     assert token in query
 
 
 def test_a_query_of_more_parameters_than_are_read_is_refused_and_its_property_is_still_known() -> None:
-    target = _target(PAIR + b"&x=1" * 999)
-    assert _code(target) == BadTarget.code
-    assert target.property == REGISTRY.get(33167, 2)
+    options = _target(PAIR + b"&x=1" * 999)
+    assert _code(options) == BadTarget.code
+    assert options.property == REGISTRY.get(33167, 2)
     assert _target(PAIR + b"&x=1" * 998).fault is None
 
 
@@ -242,27 +242,27 @@ def test_a_query_of_more_parameters_than_are_read_is_refused_and_its_property_is
 def test_a_redirect_elsewhere_needs_the_signature_of_its_url(signed: str | None, is_followed: bool) -> None:
     url = "https://partner.example.net/p?a=b"
     signature = f"&redirect_sig={SIGNER.sign(signed, 33167, 2)}" if signed else ""
-    target = _target(PAIR + f"&resp_type=redirect&redirect_url={quote(url, safe='')}{signature}".encode())
-    assert target.location == (url.encode() if is_followed else None)
-    assert (target.fault is None) is is_followed
+    options = _target(PAIR + f"&resp_type=redirect&redirect_url={quote(url, safe='')}{signature}".encode())
+    assert options.location == (url.encode() if is_followed else None)
+    assert (options.fault is None) is is_followed
 
 
 @pytest.mark.parametrize("ids", [(1, 1), (33167, 1), (1, 2)])
 def test_a_signature_leads_nowhere_on_another_property(ids: tuple[int, int]) -> None:
-    target = _target(_redirect(SIGNER.sign(ELSEWHERE, *ids)))
-    assert target.location is None
-    assert _faults(target) == ["redirect_url"]
+    options = _target(_redirect(SIGNER.sign(ELSEWHERE, *ids)))
+    assert options.location is None
+    assert _faults(options) == ["redirect_url"]
 
 
 @pytest.mark.parametrize(("expires", "is_followed"), [(NOW - 1, False), (NOW, False), (NOW + 1, True)])
 def test_a_signature_leads_on_until_it_expires(expires: int, is_followed: bool) -> None:
-    target = _target(_redirect(SIGNER.sign(ELSEWHERE, 33167, 2, expires)))
-    assert target.location == (ELSEWHERE.encode() if is_followed else None)
+    options = _target(_redirect(SIGNER.sign(ELSEWHERE, 33167, 2, expires)))
+    assert options.location == (ELSEWHERE.encode() if is_followed else None)
     if not is_followed:
-        assert _code(target) == BadRedirect.code
-        assert target.fault
-        assert target.fault.message == "redirect_sig has expired"
-        assert _faults(target) == ["redirect_sig"]
+        assert _code(options) == BadRedirect.code
+        assert options.fault
+        assert options.fault.message == "redirect_sig has expired"
+        assert _faults(options) == ["redirect_sig"]
 
 
 def test_a_listed_host_needs_no_signature_and_so_none_that_is_still_valid() -> None:
@@ -273,12 +273,12 @@ def test_a_listed_host_needs_no_signature_and_so_none_that_is_still_valid() -> N
 @pytest.mark.parametrize("way", ["find", "parse"])
 def test_a_signature_that_has_expired_is_not_remembered_as_valid(way: str) -> None:
     now_ms = NOW_MS
-    targets = Targets(REGISTRY, SIGNER, lambda: now_ms)
+    targets = OptionsReader(REGISTRY, SIGNER, lambda: now_ms)
     query = _redirect(SIGNER.sign(ELSEWHERE, 33167, 2, NOW + 1))
     locations = []
     for now_ms in (NOW_MS, NOW_MS, NOW_MS + 1):  # noqa: B007 - the clock reads it
-        target = targets.find(query)[0] if way == "find" else targets.parse(parse_pairs(query))
-        locations.append(target.location)
+        options = targets.find(query)[0] if way == "find" else targets.parse(parse_pairs(query))
+        locations.append(options.location)
     assert locations == [ELSEWHERE.encode()] * 2 + [None]
 
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from collector.ingest.record import Visit, envelope, members_of
+from collector.ingest.record import RequestContext, members_of, record_line
 from collector.ingest.session import Session
 from tests.collector.properties import prepared
 
-VISIT = Visit(
+VISIT = RequestContext(
     prop=prepared(source="pos"),
     received_ms=1_576_222_602_123,
     ip="127.0.0.1",
@@ -27,8 +27,8 @@ EVENT = b'{"ea":"view", "n":1.50}'
 
 def _line(session: Session = SESSION, **known: Any) -> bytes:
     """The record of a visit of which other things are known."""
-    visit = replace(VISIT, **known)
-    return envelope(b"0123456789abcdef", 42, visit, members_of(visit), session, EVENT)
+    context = replace(VISIT, **known)
+    return record_line(b"0123456789abcdef", 42, context, members_of(context), session, EVENT)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

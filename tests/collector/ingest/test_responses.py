@@ -19,16 +19,16 @@ from collector.errors import (
     TooLarge,
 )
 from collector.http.status import refusal_of
-from collector.ingest.options import Face
+from collector.ingest.options import ResponseType
 from collector.ingest.responses import (
     GIF,
     batch_response,
     event_object,
     event_response,
-    faced_refusal,
     preflight_response,
     redirect_response,
     stored_headers,
+    typed_refusal,
 )
 from collector.ingest.session import Session
 from tests.collector.live_intake import pairs_of
@@ -54,7 +54,11 @@ STORED = {b"x-event-ack": b"fsync", b"x-event-id": b"0123456789abcdef-42"}
 EXTRA = b"x-event-ack: fsync\r\nx-event-id: 0123456789abcdef-42\r\n" + COOKIE_LINE
 OBJECT = b'{"aid":"a-1"}'
 WHERE = b"https://shop.example.com/p"
-TYPES = {Face.JAVASCRIPT: b"text/javascript; charset=utf-8", Face.JSON: b"application/json", Face.PIXEL: b"image/gif"}
+TYPES = {
+    ResponseType.JAVASCRIPT: b"text/javascript; charset=utf-8",
+    ResponseType.JSON: b"application/json",
+    ResponseType.PIXEL: b"image/gif",
+}
 
 
 def _object(session: Session = SESSION, aid: str = "a-1") -> dict[str, Any]:
@@ -64,9 +68,13 @@ def _object(session: Session = SESSION, aid: str = "a-1") -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("face", "body"),
-    [(Face.JAVASCRIPT, b'_event_callback_data({"aid":"a-1"});'), (Face.JSON, OBJECT), (Face.PIXEL, GIF)],
+    [
+        (ResponseType.JAVASCRIPT, b'_event_callback_data({"aid":"a-1"});'),
+        (ResponseType.JSON, OBJECT),
+        (ResponseType.PIXEL, GIF),
+    ],
 )
-def test_a_stored_event_is_answered_200_in_its_face(face: Face, body: bytes) -> None:
+def test_a_stored_event_is_answered_200_in_its_face(face: ResponseType, body: bytes) -> None:
     status, headers, sent = astuple(event_response(face, None, OBJECT, EXTRA))
     assert (status, sent) == (200, body)
     assert dict(pairs_of(headers)) == {b"content-type": TYPES[face], **ALWAYS, **STORED, **dict([COOKIE])}
@@ -74,7 +82,7 @@ def test_a_stored_event_is_answered_200_in_its_face(face: Face, body: bytes) -> 
 
 
 def test_a_stored_click_is_sent_to_its_location() -> None:
-    status, headers, body = astuple(event_response(Face.REDIRECT, WHERE, OBJECT, EXTRA))
+    status, headers, body = astuple(event_response(ResponseType.REDIRECT, WHERE, OBJECT, EXTRA))
     assert (status, body) == (302, b"")
     assert dict(pairs_of(headers)) == {b"location": WHERE, **ALWAYS, **STORED, **dict([COOKIE])}
 
@@ -119,7 +127,7 @@ def test_any_aid_comes_back_as_sent(aid: str) -> None:
 
 @pytest.mark.parametrize("aid", ["</script><script>alert(1)//", "<!--", "]]>", "&lt;", "\u2028\u2029", "é <\u2028> &"])
 def test_nothing_breaks_out_of_the_script(aid: str) -> None:
-    body = event_response(Face.JAVASCRIPT, None, event_object(SESSION, 0, aid, b""), b"").body
+    body = event_response(ResponseType.JAVASCRIPT, None, event_object(SESSION, 0, aid, b""), b"").body
     assert not set(b"<>&") & set(body)
     assert not {"\u2028", "\u2029"} & set(body.decode())
     value = json.loads(body.removeprefix(b"_event_callback_data(").removesuffix(b");"))
@@ -127,7 +135,7 @@ def test_nothing_breaks_out_of_the_script(aid: str) -> None:
 
 
 def test_json_is_not_escaped_as_a_script_is() -> None:
-    assert event_response(Face.JSON, None, b'{"aid":"<&>"}', b"").body == b'{"aid":"<&>"}'
+    assert event_response(ResponseType.JSON, None, b'{"aid":"<&>"}', b"").body == b'{"aid":"<&>"}'
 
 
 def test_the_pixel_is_a_transparent_gif_of_one_pixel_in_43_bytes() -> None:
@@ -138,10 +146,10 @@ def test_the_pixel_is_a_transparent_gif_of_one_pixel_in_43_bytes() -> None:
     assert GIF[-1:] == b";"
 
 
-@pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON, Face.REDIRECT])
-def test_a_refusal_is_json_with_the_faults_of_fields(face: Face) -> None:
+@pytest.mark.parametrize("face", [ResponseType.JAVASCRIPT, ResponseType.JSON, ResponseType.REDIRECT])
+def test_a_refusal_is_json_with_the_faults_of_fields(face: ResponseType) -> None:
     error = BadEvent('not "as" it must be', (Fault("ea", "missing"), Fault("sid", "expected `int` >= 0")))
-    status, headers, body = astuple(faced_refusal(face, refusal_of(error)))
+    status, headers, body = astuple(typed_refusal(face, refusal_of(error)))
     assert status == 400
     assert dict(pairs_of(headers)) == {b"content-type": b"application/json", **ALWAYS}
     assert list(json.loads(body).items()) == [
@@ -153,18 +161,18 @@ def test_a_refusal_is_json_with_the_faults_of_fields(face: Face) -> None:
 
 @pytest.mark.parametrize(("status", "error"), [(400, BadTarget("x")), (404, NotFound()), (503, LogFull("x"))])
 def test_a_refused_pixel_stays_a_gif_with_the_status(status: int, error: Exception) -> None:
-    answer = faced_refusal(Face.PIXEL, refusal_of(error))
+    answer = typed_refusal(ResponseType.PIXEL, refusal_of(error))
     assert (answer.status, answer.body) == (status, GIF)
     assert dict(pairs_of(answer.headers))[b"content-type"] == b"image/gif"
 
 
-@pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON, Face.REDIRECT])
-def test_not_found_is_exactly_its_message(face: Face) -> None:
-    assert json.loads(faced_refusal(face, refusal_of(NotFound())).body) == {"message": "404 not found"}
+@pytest.mark.parametrize("face", [ResponseType.JAVASCRIPT, ResponseType.JSON, ResponseType.REDIRECT])
+def test_not_found_is_exactly_its_message(face: ResponseType) -> None:
+    assert json.loads(typed_refusal(face, refusal_of(NotFound())).body) == {"message": "404 not found"}
 
 
 def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
-    headers = dict(pairs_of(faced_refusal(Face.JSON, refusal_of(MethodNotAllowed(b"GET, HEAD"))).headers))
+    headers = dict(pairs_of(typed_refusal(ResponseType.JSON, refusal_of(MethodNotAllowed(b"GET, HEAD"))).headers))
     assert headers[b"allow"] == b"GET, HEAD"
 
 
@@ -179,26 +187,26 @@ def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
         (SlowBody("x"), None),
     ],
 )
-@pytest.mark.parametrize("face", list(Face))
-def test_what_may_be_sent_again_says_when(face: Face, error: Exception, seconds: bytes | None) -> None:
-    assert dict(pairs_of(faced_refusal(face, refusal_of(error)).headers)).get(b"retry-after") == seconds
+@pytest.mark.parametrize("face", list(ResponseType))
+def test_what_may_be_sent_again_says_when(face: ResponseType, error: Exception, seconds: bytes | None) -> None:
+    assert dict(pairs_of(typed_refusal(face, refusal_of(error)).headers)).get(b"retry-after") == seconds
 
 
-@pytest.mark.parametrize("face", list(Face))
-def test_a_refusal_carries_the_headers_that_every_answer_does(face: Face) -> None:
-    assert COOKIE in pairs_of(faced_refusal(face, refusal_of(BadEvent("x")), COOKIE_LINE).headers)
+@pytest.mark.parametrize("face", list(ResponseType))
+def test_a_refusal_carries_the_headers_that_every_answer_does(face: ResponseType) -> None:
+    assert COOKIE in pairs_of(typed_refusal(face, refusal_of(BadEvent("x")), COOKIE_LINE).headers)
 
 
 def test_a_fault_of_ours_shows_no_path_of_ours() -> None:
-    body = faced_refusal(Face.JSON, refusal_of(LogFull("/var/lib/collector/00: no room"))).body
+    body = typed_refusal(ResponseType.JSON, refusal_of(LogFull("/var/lib/collector/00: no room"))).body
     assert list(json.loads(body)) == ["code", "message"]
     assert b"/var" not in body
 
 
 @pytest.mark.parametrize("error", [BadEvent("x"), WalError("x"), NotFound()])
-@pytest.mark.parametrize("face", list(Face))
-def test_no_refusal_claims_that_an_event_is_stored(face: Face, error: Exception) -> None:
-    assert not {b"x-event-ack", b"x-event-id"} & set(dict(pairs_of(faced_refusal(face, refusal_of(error)).headers)))
+@pytest.mark.parametrize("face", list(ResponseType))
+def test_no_refusal_claims_that_an_event_is_stored(face: ResponseType, error: Exception) -> None:
+    assert not {b"x-event-ack", b"x-event-id"} & set(dict(pairs_of(typed_refusal(face, refusal_of(error)).headers)))
 
 
 REJECTED: list[tuple[int, Refusal]] = [
@@ -213,7 +221,7 @@ VERDICTS = [
 
 
 def test_a_batch_is_answered_with_the_verdict_on_each_of_its_events() -> None:
-    status, headers, body = astuple(batch_response(Face.JSON, ["x-4", "x-5"], REJECTED, COOKIE_LINE))
+    status, headers, body = astuple(batch_response(ResponseType.JSON, ["x-4", "x-5"], REJECTED, COOKIE_LINE))
     assert (status, dict(pairs_of(headers))) == (
         200,
         dict([(b"content-type", b"application/json"), *ALWAYS.items(), COOKIE]),
@@ -227,14 +235,14 @@ def test_a_batch_is_answered_with_the_verdict_on_each_of_its_events() -> None:
 
 
 def test_a_batch_is_answered_in_its_face() -> None:
-    script = batch_response(Face.JAVASCRIPT, ["x-4"], [(0, BadEvent("<b>").refusal)], b"")
+    script = batch_response(ResponseType.JAVASCRIPT, ["x-4"], [(0, BadEvent("<b>").refusal)], b"")
     assert script.body.startswith(b'_event_callback_data({"type":"batch","accepted":1,')
     assert b"<b>" not in script.body
-    assert astuple(batch_response(Face.PIXEL, ["x-4"], REJECTED, b""))[::2] == (200, GIF)
+    assert astuple(batch_response(ResponseType.PIXEL, ["x-4"], REJECTED, b""))[::2] == (200, GIF)
 
 
-@pytest.mark.parametrize("face", [Face.JAVASCRIPT, Face.JSON])
-def test_a_batch_without_a_good_event_is_refused_in_json(face: Face) -> None:
+@pytest.mark.parametrize("face", [ResponseType.JAVASCRIPT, ResponseType.JSON])
+def test_a_batch_without_a_good_event_is_refused_in_json(face: ResponseType) -> None:
     status, headers, body = astuple(batch_response(face, [], REJECTED, COOKIE_LINE))
     value = json.loads(body)
     assert (status, dict(pairs_of(headers))[b"content-type"]) == (400, b"application/json")
@@ -245,7 +253,7 @@ def test_a_batch_without_a_good_event_is_refused_in_json(face: Face) -> None:
 
 
 def test_a_batch_without_a_good_event_is_a_pixel_where_one_is_asked_for() -> None:
-    assert astuple(batch_response(Face.PIXEL, [], REJECTED, b""))[::2] == (400, GIF)
+    assert astuple(batch_response(ResponseType.PIXEL, [], REJECTED, b""))[::2] == (400, GIF)
 
 
 def test_one_event_is_named_by_its_id_and_a_batch_is_only_acknowledged() -> None:

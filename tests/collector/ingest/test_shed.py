@@ -53,7 +53,7 @@ def test_while_a_commit_is_stalled_requests_are_shed_and_the_one_that_waits_is_t
     async def use(files: FaultyFiles, logs: Logs, served: EventEndpoint) -> None:
         files.gate.clear()
         waiting = asyncio.ensure_future(_post(served))
-        while logs.committer.fullness <= 1:  # a second, the cap, has to pass
+        while logs.committer.pressure <= 1:  # a second, the cap, has to pass
             await asyncio.sleep(0.05)
         _check_shed(await _post(served, face), face)
         click = await _post(served, "redirect", CLICK)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from collector.ingest.options import Face
+from collector.ingest.options import ResponseType
 from collector.ingest.policy.cookies import has_cookies, set_cookie, token_in
 from tests.collector.properties import prepared
 
@@ -29,7 +29,7 @@ from tests.collector.properties import prepared
 def test_a_web_property_has_cookies_unless_somebody_does_not_want_them(
     settings: dict[str, Any], headers: dict[bytes, bytes], is_s2s: bool, has_them: bool
 ) -> None:
-    for face in Face:
+    for face in ResponseType:
         assert has_cookies(prepared(**settings), headers, face, is_s2s=is_s2s) is has_them
 
 
@@ -37,15 +37,23 @@ FOREIGN = {b"sec-fetch-site": b"cross-site", b"sec-fetch-mode": b"no-cors", b"se
 
 
 @pytest.mark.parametrize(
-    ("face", "has_them"), [(Face.JAVASCRIPT, False), (Face.JSON, False), (Face.PIXEL, True), (Face.REDIRECT, True)]
+    ("face", "has_them"),
+    [
+        (ResponseType.JAVASCRIPT, False),
+        (ResponseType.JSON, False),
+        (ResponseType.PIXEL, True),
+        (ResponseType.REDIRECT, True),
+    ],
 )
-def test_a_foreign_page_meets_the_cookie_only_where_the_answer_reveals_nothing(face: Face, has_them: bool) -> None:
+def test_a_foreign_page_meets_the_cookie_only_where_the_answer_reveals_nothing(
+    face: ResponseType, has_them: bool
+) -> None:
     assert has_cookies(prepared(), FOREIGN, face, is_s2s=False) is has_them
     assert not has_cookies(prepared(), FOREIGN | {b"dnt": b"1"}, face, is_s2s=False)
 
 
-@pytest.mark.parametrize("face", Face)
-def test_a_listed_page_of_another_site_has_the_cookie_in_every_face(face: Face) -> None:
+@pytest.mark.parametrize("face", ResponseType)
+def test_a_listed_page_of_another_site_has_the_cookie_in_every_face(face: ResponseType) -> None:
     shop = prepared(origins=("https://shop.example.com",))
     for header in ({b"origin": b"https://shop.example.com"}, {b"referer": b"https://shop.example.com/p/1"}):
         assert has_cookies(shop, FOREIGN | header, face, is_s2s=False)

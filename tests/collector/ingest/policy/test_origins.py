@@ -3,7 +3,7 @@
 import pytest
 
 from collector.errors import Forbidden
-from collector.ingest.options import Face
+from collector.ingest.options import ResponseType
 from collector.ingest.policy.origins import check_origin, cors_headers, may_read, preflight_headers, sending_origin
 from collector.ingest.policy.properties import Property
 from tests.collector.live_intake import pairs_of
@@ -93,10 +93,10 @@ def test_no_page_that_is_not_listed_gets_credentials(prop: Property | None, orig
 )
 def test_a_property_that_lists_origins_refuses_the_others(prop: Property, origin: bytes | None, may_send: bool) -> None:
     headers = {} if origin is None else {b"origin": origin}
-    assert all(_may_send(prop, headers, face) is may_send for face in Face)
+    assert all(_may_send(prop, headers, face) is may_send for face in ResponseType)
 
 
-def _may_send(prop: Property, headers: dict[bytes, bytes], face: Face = Face.PIXEL) -> bool:
+def _may_send(prop: Property, headers: dict[bytes, bytes], face: ResponseType = ResponseType.PIXEL) -> bool:
     try:
         check_origin(prop, headers, face)
     except Forbidden:
@@ -141,7 +141,7 @@ def test_a_request_of_another_site_without_an_origin_comes_from_its_referer(
     referer: bytes | None, origin: bytes
 ) -> None:
     headers = _from_elsewhere(referer, mode=b"no-cors", dest=b"script")
-    assert sending_origin(headers, Face.JAVASCRIPT) == origin
+    assert sending_origin(headers, ResponseType.JAVASCRIPT) == origin
     assert _may_send(LISTED, headers) is (origin in LISTED.origins)
     assert _may_send(ANY, headers)
     assert _may_send(BOTH, headers)
@@ -151,13 +151,13 @@ def test_a_request_of_another_site_without_an_origin_comes_from_its_referer(
 @pytest.mark.parametrize("site", [b"same-origin", b"same-site", b"none", None])
 def test_a_referer_counts_only_where_the_browser_says_that_the_site_is_another(site: bytes | None) -> None:
     headers = {b"referer": b"https://evil.example.net/"} | ({} if site is None else _fetched(site))
-    assert sending_origin(headers, Face.JAVASCRIPT) is None
+    assert sending_origin(headers, ResponseType.JAVASCRIPT) is None
     assert _may_send(LISTED, headers)
 
 
 def test_an_origin_counts_more_than_a_referer() -> None:
     headers = _from_elsewhere(b"https://shop.example.com/", origin=OTHER)
-    assert sending_origin(headers, Face.JSON) == OTHER
+    assert sending_origin(headers, ResponseType.JSON) == OTHER
     assert not _may_send(LISTED, headers)
 
 
@@ -177,15 +177,15 @@ def test_a_person_who_clicks_in_a_foreign_page_is_sent_on(
     referer: bytes | None, mode: bytes, dest: bytes, is_click: bool
 ) -> None:
     headers = _from_elsewhere(referer, mode=mode, dest=dest, user=b"?1")
-    assert _may_send(LISTED, headers, Face.REDIRECT) is is_click
-    for face in (Face.JAVASCRIPT, Face.JSON, Face.PIXEL):
+    assert _may_send(LISTED, headers, ResponseType.REDIRECT) is is_click
+    for face in (ResponseType.JAVASCRIPT, ResponseType.JSON, ResponseType.PIXEL):
         assert not _may_send(LISTED, headers, face)
 
 
 def test_a_click_that_names_an_origin_is_held_to_it() -> None:
     """A form that is posted: its page is named, whatever the policy for referers."""
     headers = _from_elsewhere(None, mode=b"navigate", dest=b"document", origin=OTHER)
-    assert not _may_send(LISTED, headers, Face.REDIRECT)
+    assert not _may_send(LISTED, headers, ResponseType.REDIRECT)
 
 
 @pytest.mark.parametrize(

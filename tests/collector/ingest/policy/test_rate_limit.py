@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.ingest.policy.rate_limit import Rate
+from collector.ingest.policy.rate_limit import TokenBucket
 
 NOW = 1000.0
 
 
-def _let_in(rate: Rate, now: float, events: int = 1) -> bool:
+def _let_in(rate: TokenBucket, now: float, events: int = 1) -> bool:
     """Send a request; whether it was let in."""
     if rate.wait_seconds(now, events):
         return False
@@ -20,12 +20,12 @@ def _let_in(rate: Rate, now: float, events: int = 1) -> bool:
 
 
 def test_a_second_of_events_is_let_in_at_once_and_no_more() -> None:
-    rate = Rate(5)
+    rate = TokenBucket(5)
     assert [_let_in(rate, NOW) for _ in range(8)] == [True] * 5 + [False] * 3
 
 
 def test_there_is_room_again_as_time_goes_by() -> None:
-    rate = Rate(2)
+    rate = TokenBucket(2)
     assert [_let_in(rate, NOW + at) for at in (0, 0, 0, 0.5, 0.5, 1.0, 3.0, 3.0, 3.0)] == [
         *(True, True, False),
         *(True, False),
@@ -35,7 +35,7 @@ def test_there_is_room_again_as_time_goes_by() -> None:
 
 
 def test_unused_time_is_saved_for_one_second_only() -> None:
-    rate = Rate(3)
+    rate = TokenBucket(3)
     rate.take(3)
     assert sum(_let_in(rate, NOW + 3600) for _ in range(10)) == 3
 
@@ -44,7 +44,7 @@ def test_unused_time_is_saved_for_one_second_only() -> None:
 def test_a_batch_may_take_what_the_bucket_holds_and_is_paid_for_afterwards(
     per_second: float, events: int, wait: int
 ) -> None:
-    rate = Rate(per_second)
+    rate = TokenBucket(per_second)
     assert rate.wait_seconds(NOW, events) == 0
     rate.take(events)
     assert rate.wait_seconds(NOW) == wait
@@ -53,7 +53,7 @@ def test_a_batch_may_take_what_the_bucket_holds_and_is_paid_for_afterwards(
 
 @pytest.mark.parametrize(("per_second", "most"), [(10, 10), (2.5, 2), (0.1, 1)])
 def test_a_batch_larger_than_the_bucket_never_passes(per_second: float, most: int) -> None:
-    assert Rate(per_second, workers=4).largest_batch == most
+    assert TokenBucket(per_second, workers=4).largest_batch == most
 
 
 @settings(deadline=None)
@@ -65,7 +65,7 @@ def test_a_batch_larger_than_the_bucket_never_passes(per_second: float, most: in
 def test_a_debt_is_paid_in_two_seconds_and_a_worker_keeps_to_its_share(
     per_second: float, workers: int, batches: list[tuple[float, int]]
 ) -> None:
-    rate, now, passed = Rate(per_second, workers), NOW, 0
+    rate, now, passed = TokenBucket(per_second, workers), NOW, 0
     for pause, events in batches:
         now += pause
         if events <= rate.largest_batch and _let_in(rate, now, events):
@@ -75,19 +75,19 @@ def test_a_debt_is_paid_in_two_seconds_and_a_worker_keeps_to_its_share(
 
 
 def test_a_flood_that_can_not_be_held_back_makes_a_debt_of_two_seconds() -> None:
-    rate = Rate(10)
+    rate = TokenBucket(10)
     assert rate.wait_seconds(NOW) == 0
     rate.take(1_000_000)
     assert rate.wait_seconds(NOW) == 3
 
 
 def test_a_rate_below_one_a_second_lets_one_in_at_a_time() -> None:
-    rate = Rate(0.1)
+    rate = TokenBucket(0.1)
     assert [_let_in(rate, NOW + at) for at in (0, 1, 9, 11, 12)] == [True, False, False, True, False]
 
 
 def test_asking_costs_nothing() -> None:
-    rate = Rate(1)
+    rate = TokenBucket(1)
     assert [rate.wait_seconds(NOW) for _ in range(100)] == [0] * 100
 
 
@@ -99,7 +99,7 @@ def test_asking_costs_nothing() -> None:
 def test_who_waits_as_told_is_let_in_and_nobody_waits_below_the_rate(
     per_second: float, requests: list[tuple[float, int]]
 ) -> None:
-    rate, now = Rate(per_second), NOW
+    rate, now = TokenBucket(per_second), NOW
     for pause, events in requests:
         now += pause
         now += rate.wait_seconds(now)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from collector.ingest.policy.properties import Registry
-from collector.ingest.record import Visit, envelope, members_of
+from collector.ingest.record import RequestContext, members_of, record_line
 from collector.ingest.session import Session
 from collector.settings import PropertySettings
 from collector.ship.sinks.kafka.messages import Message, Messages
@@ -20,9 +20,9 @@ def _line(event: bytes = b'{"uid":"u-1"}', source: str = "web") -> bytes:
     settings = PropertySettings(portal_id=1, prop_id=2, source=source)
     prop = Registry([settings]).get(1, 2)
     assert prop
-    visit = Visit(prop, 1_714_561_200_000, None, None, None, False, [])
+    visit = RequestContext(prop, 1_714_561_200_000, None, None, None, False, [])
     session = Session(42, 1, 42, 1, 1, 1, 1, 1, is_new=True, is_new_client=True, is_new_user=True)
-    return envelope(_LOG_ID, 7, visit, members_of(visit), session, event)[:-1]
+    return record_line(_LOG_ID, 7, visit, members_of(visit), session, event)[:-1]
 
 
 def _message(line: bytes, **settings: Any) -> Message:
