@@ -1,67 +1,62 @@
 """A request on a connection, while it arrives and until it is answered."""
 
-from typing import Final
+from typing import Any, Final
+
+from msgspec import Struct
 
 from collector.errors import Overloaded, TooLarge
+from collector.http.documents import RefusesAll
 from collector.http.endpoint import AnyEndpoint
 from collector.http.in_flight import InFlight
-from collector.http.request import Request, RequestHead
+from collector.http.request import RequestHead
 from collector.http.response import CONTINUE, Pending, Response
+from collector.http.status import UNAVAILABLE
 
 _COUNTED_BYTES: Final = 4096
 """Shorter bodies are not counted as in flight: the limit of connections bounds them."""
 _AWAITED_BYTES: Final = 64 << 10
 """A refusal waits for the rest of a body of up to this length, so that the connection can be used again."""
 _NO_HEAD: Final = RequestHead("", b"", b"", [], {}, None, "http", keep_alive=False)
+_NOBODY: Final = RefusesAll(UNAVAILABLE)
 
 
-class Exchange:
+class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
     """A request and its response, which may be known before the request is whole: the rest of the body is dropped then.
 
     Use `admit` or `answer_with` once, at the beginning.
     """
 
-    __slots__ = (
-        "_endpoint",
-        "_held_bytes",
-        "_in_flight",
-        "_parts",
-        "_request",
-        "head",
-        "is_early",
-        "is_invited",
-        "is_whole",
-        "length",
-        "response",
-    )
-
-    _endpoint: AnyEndpoint
-    _request: Request
-
-    def __init__(self, in_flight: InFlight, head: RequestHead = _NO_HEAD) -> None:
-        self.head = head
-        self.is_whole = False
-        self.is_early = False
-        """Whether the response does not wait for the rest of the request."""
-        self.response: Response | None = None
-        self.is_invited = False
-        self.length = 0
-        """Bytes of the body that have arrived."""
-        self._in_flight = in_flight
-        self._parts: list[bytes] = []
-        self._held_bytes = 0
+    in_flight: InFlight
+    head: RequestHead = _NO_HEAD
+    is_whole: bool = False
+    is_early: bool = False
+    """Whether the response does not wait for the rest of the request."""
+    is_invited: bool = False
+    """Whether a client that waits for a 100 has got it."""
+    response: Response | None = None
+    length: int = 0
+    """Bytes of the body that have arrived."""
+    held_bytes: int = 0
+    """Of them, those that are counted as in flight."""
+    parts: list[bytes] = []
+    endpoint: AnyEndpoint = _NOBODY
+    request: Any = None
+    """The `Request`, if the endpoint has admitted it."""
 
     def admit(self, endpoint: AnyEndpoint) -> None:
         """Decide by the head whether the body is wanted."""
-        head = self.head
-        admitted = endpoint.admit(head)
+        admitted = endpoint.admit(self.head)
         if isinstance(admitted, Response):
             self.response = admitted
-            length = head.content_length
-            self.is_early = length is None or length > _AWAITED_BYTES or head.expects_continue
-            return
-        self._endpoint, self._request = endpoint, admitted
-        if (head.content_length or 0) > admitted.body_limit:
+        else:
+            self.endpoint, self.request = endpoint, admitted
+
+    def await_body(self) -> None:
+        """Refuse at once, if the body is not whole and the response does not need the rest of it. Idempotent."""
+        length = self.head.content_length
+        if self.response is not None:
+            self.is_early = self.is_early or length is None or length > _AWAITED_BYTES or self.head.expects_continue
+        elif (length or 0) > self.request.body_limit:
             self._refuse_length()
 
     def answer_with(self, response: Response) -> None:
@@ -84,13 +79,13 @@ class Exchange:
         """Add a part of the body."""
         if self.response is not None:
             return
-        self._parts.append(part)
+        self.parts.append(part)
         self.length += len(part)
-        if self.length > self._request.body_limit:
+        if self.length > self.request.body_limit:
             self._refuse_length()
         elif self.length > _COUNTED_BYTES:
-            if self._in_flight.reserve(self.length - self._held_bytes):
-                self._held_bytes = self.length
+            if self.in_flight.reserve(self.length - self.held_bytes):
+                self.held_bytes = self.length
             else:
                 self.refuse(Overloaded("too many bodies are arriving at once"))
 
@@ -98,14 +93,14 @@ class Exchange:
         """Serve the request."""
         if self.response is not None:
             return self.response
-        parts = self._parts
-        self._request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts = self.parts
+        self.request.body = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        return self._endpoint.take(self._request)
+        return self.endpoint.take(self.request)
 
     def refuse(self, error: BaseException) -> Response:
         """The response to a request that can't be taken any more."""
-        self.response = self._endpoint.refuse(self._request, error)
+        self.response = self.endpoint.refuse(self.request, error)
         self.is_early = True
         self.release()
         return self.response
@@ -118,16 +113,16 @@ class Exchange:
 
     def release(self) -> None:
         """Hold nothing of the body any more."""
-        if self._held_bytes:
-            self._in_flight.release(self._held_bytes)
-            self._held_bytes = 0
-        self._parts.clear()
+        if self.held_bytes:
+            self.in_flight.release(self.held_bytes)
+            self.held_bytes = 0
+        self.parts.clear()
 
     def leave(self) -> None:
         """The client has left: nobody waits for the response."""
         self.release()
         if self.response is None:
-            self._request.is_gone = True
+            self.request.is_gone = True
 
     def _refuse_length(self) -> None:
-        self.refuse(TooLarge(f"the body is over the limit of {self._request.body_limit} bytes"))
+        self.refuse(TooLarge(f"the body is over the limit of {self.request.body_limit} bytes"))

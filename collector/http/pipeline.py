@@ -57,6 +57,8 @@ class Pipeline:
                 exchanges.append(exchange)
             else:
                 self.fail(event)
+        if exchanges and not exchanges[-1].is_whole:
+            exchanges[-1].await_body()
         if len(exchanges) > _MOST_WAITING:
             self.fail(_TOO_MANY)
 

@@ -144,13 +144,13 @@ class EventEndpoint:
             token = token_in(fields[b"cookie"], prop.portal_id)
         has_agent = prop.has_user_agent and not is_s2s and b"user-agent" in fields
         context = RequestContext(
-            prop=prop,
-            received_ms=self._intake.clock(),
-            ip=None if is_s2s else kept_address(client.ip, prop.ip),
-            user_agent=_text(fields[b"user-agent"], _MOST_USER_AGENT) if has_agent else None,
-            referer=_text(fields[b"referer"], _MOST_REFERER) if b"referer" in fields else None,
-            is_s2s=is_s2s,
-            warnings=_NO_WARNINGS,
+            prop,
+            self._intake.clock(),
+            None if is_s2s else kept_address(client.ip, prop.ip),
+            _text(fields[b"user-agent"], _MOST_USER_AGENT) if has_agent else None,
+            _text(fields[b"referer"], _MOST_REFERER) if b"referer" in fields else None,
+            is_s2s,
+            _NO_WARNINGS,
         )
         return EventRequest(
             options,
