@@ -218,6 +218,7 @@ def _event_endpoint(
         targets=OptionsReader(Registry(settings.property, settings.server.workers), Signer(secret), clock),
         intake=Intake(shard.committer, batches, sessions, limits, clock),
         completion=Completion(batches, rejects, shard.acknowledgements()),
+        rejects=rejects,
         limits=limits,
         trusted_proxies=proxies,
         notices=notices,

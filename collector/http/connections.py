@@ -56,7 +56,7 @@ class Connections:
         """Those that were idle at the last sweep, the longest idle first."""
         self._arrived: list[Connection] = []
         self._block: asyncio.Future[None] | None = None
-        self._waiting: list[tuple[Connection, Response]] = []
+        self._waiting: list[tuple[Connection, Response, bool]] = []
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
@@ -114,7 +114,7 @@ class Connections:
         if pending.until is not self._block:
             self._block, self._waiting = pending.until, []  # type: ignore[assignment]
             pending.until.add_done_callback(partial(_respond_all, self._waiting))
-        self._waiting.append((connection, pending.response))
+        self._waiting.append((connection, pending.response, pending.is_certain))
 
     def _evict(self, idle: "Iterator[Connection]") -> bool:
         """Close the first of these connections that is still idle; False where none is."""
@@ -134,12 +134,12 @@ class Connections:
         self._idle = sorted((each for each in self._open if each.is_idle), key=lambda each: each.deadline.idle_since)
 
 
-def _respond_all(waiting: "list[tuple[Connection, Response]]", block: asyncio.Future[None]) -> None:
+def _respond_all(waiting: "list[tuple[Connection, Response, bool]]", block: asyncio.Future[None]) -> None:
     """Respond to all whose events are in one block of the log, which is fsynced, or has failed."""
     error = block.exception()
-    for connection, response in waiting:
+    for connection, response, is_certain in waiting:
         try:
-            connection.finish(response if error is None else error)
+            connection.finish(response if error is None or is_certain else error)
         except Exception:
             logger.exception("a response was not sent")
     waiting.clear()  # the caller of `wait` holds it until the next block

@@ -38,10 +38,15 @@ class Pending(Struct, frozen=True):
 
     response: Response | None
     until: asyncio.Future[None] | asyncio.Future[Response]
+    is_certain: bool = False
+    """Whether `response` is sent although the future fails."""
 
 
 async def response_of(pending: Pending) -> Response:
-    """Wait for a response. Raises what the future fails with."""
+    """Wait for a response. Raises what the future fails with, if the response depends on it."""
+    if pending.is_certain:
+        await asyncio.wait([pending.until])
+        return cast(Response, pending.response)
     return cast(Response, await pending.until or pending.response)
 
 

@@ -24,6 +24,7 @@ from collector.ingest.body import media_of
 from collector.ingest.completion import Completion
 from collector.ingest.intake import Intake
 from collector.ingest.options import OptionsReader, RequestOptions
+from collector.ingest.outcome import AllRefused
 from collector.ingest.policy.client_address import Networks, client_of, kept_address
 from collector.ingest.policy.cookies import has_cookies, token_in
 from collector.ingest.policy.load_shedding import is_retryable, sheds_retryable
@@ -32,8 +33,10 @@ from collector.ingest.policy.properties import Property
 from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.query import Pairs, parse_pairs
 from collector.ingest.record import RequestContext
+from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import METHODS, preflight_response, redirect_response, stored_headers, typed_refusal
+from collector.long_work import SLICE_BYTES
 from collector.ops.notices import FORBIDDEN, LOST_CLICK, TOO_FAST, UNKNOWN_PROPERTY, Notices
 from collector.settings import Limits
 from wal.errors import WalError
@@ -58,6 +61,7 @@ class EventEndpoint:
         targets: OptionsReader,
         intake: Intake,
         completion: Completion,
+        rejects: Rejects,
         limits: Limits,
         trusted_proxies: Networks,
         notices: Notices,
@@ -65,6 +69,7 @@ class EventEndpoint:
         self._targets = targets
         self._intake = intake
         self._completion = completion
+        self._rejects = rejects
         self._url_bytes = limits.url_bytes
         self._body_bytes = limits.body_bytes
         self._trusted_proxies = trusted_proxies
@@ -94,6 +99,8 @@ class EventEndpoint:
             outcome = self._intake.submit(request)
             if isinstance(outcome, Generator):
                 return self._completion.run(request, outcome, length)
+            if type(outcome) is AllRefused and length <= SLICE_BYTES:
+                return self._refused_event(request, outcome)
             return self._completion.respond(request, outcome)
         except (Rejected, Overloaded, WalError) as error:
             return self.refuse(request, error)
@@ -101,6 +108,13 @@ class EventEndpoint:
     def refuse(self, request: EventRequest, error: BaseException) -> Response:
         """The response to a request that was not taken."""
         return self._refused(request.options, error, request.headers)
+
+    def _refused_event(self, request: EventRequest, outcome: AllRefused) -> Response | Pending:
+        """The refusal of a single event, which waits for its dead letter."""
+        self._rejects.check(request)
+        kept = self._rejects.keep_short(request, outcome.form, outcome.refused) if request.is_stored else None
+        response = self.refuse(request, Rejected.of(outcome.refusal))
+        return response if kept is None else Pending(response, kept, is_certain=True)
 
     def _options(self, head: RequestHead) -> tuple[RequestOptions, bytes, Pairs | None]:
         """The options, the session token, and the query's pairs if the query carries the event."""

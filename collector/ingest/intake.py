@@ -170,7 +170,7 @@ class Intake:
         durable = self._committer.append(record)
         if prop.rate:
             prop.rate.take(1)
-        return Stored(response, durable, sequence, event_id)
+        return Stored(response, durable, False, sequence, event_id)
 
 
 def _fitting_members(context: RequestContext, expansion: int) -> bytes:

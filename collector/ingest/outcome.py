@@ -15,8 +15,8 @@ from collector.ingest.session import Session
 class Stored(Pending, Struct, frozen=True):
     """One event, which is in the next block of the log."""
 
-    sequence: int
-    event_id: bytes
+    sequence: int = 0
+    event_id: bytes = b""
 
 
 class EventBatch(NamedTuple):

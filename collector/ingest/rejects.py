@@ -1,5 +1,6 @@
 """What becomes of refused events: they count against a rate of their own, and are kept as dead letters."""
 
+import asyncio
 import time
 from functools import partial
 from typing import Final
@@ -37,6 +38,16 @@ class Rejects:
         """Raise TooFast where `is_over`."""
         if wait := self._wait_seconds(request):
             raise TooFast(TOO_MANY.message, wait)
+
+    def keep_short(self, request: EventRequest, form: Form, refused: list[Refused]) -> asyncio.Future[None] | None:
+        """Count one short refused event, and put it into the dead letters; returns what its response waits for."""
+        context, (one,) = request.context, refused
+        context.prop.rejects.take(1)
+        if not one.raw:
+            return None
+        if context.prop.is_scrubbed:
+            (one,) = _scrubbed(context.prop, form, refused)
+        return self._dead_letters.put_short(_sender(context, 1), form, one)
 
     async def keep(self, request: EventRequest, form: Form, refused: list[Refused]) -> None:
         """Count refused events, and put them into the dead letters."""

@@ -54,6 +54,7 @@ class Logs(NamedTuple):
     committer: Committer
     intake: Intake
     completion: Completion
+    rejects: Rejects
     notices: Notices
 
     async def take(self, request: EventRequest, body: bytes, *, is_ndjson: bool = False) -> Response:
@@ -95,7 +96,7 @@ async def live_intake(
         rejects = Rejects(DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS), notices))
         batches = Batches(committer, rejects, SESSIONS, limits)
         intake = Intake(committer, batches, SESSIONS, limits, lambda: NOW_MS)
-        yield Logs(folder, committer, intake, Completion(batches, rejects, confirmations or {}), notices)
+        yield Logs(folder, committer, intake, Completion(batches, rejects, confirmations or {}), rejects, notices)
 
 
 def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = None) -> EventEndpoint:
@@ -104,6 +105,7 @@ def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = 
         targets=OptionsReader(Registry(properties), Signer(SECRET), lambda: NOW_MS),
         intake=logs.intake,
         completion=logs.completion,
+        rejects=logs.rejects,
         limits=limits or Limits(),
         trusted_proxies=(),
         notices=logs.notices,
