@@ -132,6 +132,13 @@ def test_a_head_has_all_that_the_request_line_and_the_headers_say() -> None:
     assert (head.content_length, head.has_body, head.expects_continue) == (0, False, True)
 
 
+@pytest.mark.parametrize("value", [b"5", b"0" * 30 + b"5", b"5" + b" " * 30, b"5\t"])
+def test_a_head_knows_the_length_of_its_body_however_it_is_written(value: bytes) -> None:
+    head = _fed(b"POST / HTTP/1.1\r\ncontent-length: %b\r\n\r\nhello" % value)[0]
+    assert isinstance(head, RequestHead)
+    assert head.content_length == 5
+
+
 @pytest.mark.parametrize(
     ("headers", "keep_alive"),
     [(b"", True), (b"connection: close\r\n", False), (b"connection: keep-alive\r\n", True)],
