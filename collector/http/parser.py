@@ -170,16 +170,17 @@ class Parser:
             return  # the head was refused
         framing = [b"%b: %b\r\n" % header for header in head.headers if header[0] in _FRAMING]
         self._llhttp = _new_llhttp(self)
-        self._is_declining = True
-        self._llhttp.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
-        self._is_declining = False
-        if rest := data[at:]:
-            try:
+        rest = data[at:]
+        try:
+            self._is_declining = True
+            self._llhttp.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+            self._is_declining = False
+            if rest:
                 self._llhttp.feed_data(rest)
-            except HttpParserUpgrade as another:
-                self._decline(rest, another.args[0])
-            except HttpParserError:
-                self._fail(_MALFORMED)
+        except HttpParserUpgrade as another:
+            self._decline(rest, another.args[0])
+        except HttpParserError:  # also of framing that llhttp does not check where an upgrade is offered
+            self._fail(_MALFORMED)
 
     def _check_pending(self) -> None:
         if self.phase is HEAD and (len(self._headers) > _MOST_HEADERS or self._pending_bytes > self._most_head_bytes):

@@ -50,6 +50,9 @@ REFUSED = {
     "a length and chunks": b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks within chunks": b"POST / HTTP/1.1\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
     "no chunk": b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nten\r\n",
+    "an offer with no chunks": (
+        b"POST / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\ntransfer-encoding: identity\r\n\r\n"
+    ),
 }
 
 
