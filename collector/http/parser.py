@@ -94,7 +94,7 @@ class Parser:
 
     def on_message_begin(self) -> None:
         """Called by llhttp at the first byte of a request."""
-        if not self._is_declining:
+        if not (self._is_declining or self.phase is FAILED):
             if self.phase is IDLE:  # after another request in these bytes, which count for that one
                 self._pending_bytes = 0
             self.phase = HEAD
@@ -112,7 +112,7 @@ class Parser:
 
     def on_headers_complete(self) -> None:
         """Called at the empty line after the headers."""
-        if self._is_declining:
+        if self._is_declining or self.phase is FAILED:
             return
         url, headers, llhttp = self._url, self._headers, self._llhttp
         self._headers = _DROPPED

@@ -118,6 +118,15 @@ def test_what_is_no_request_is_refused_whole_and_cut_at_every_byte(kind: str) ->
         assert events[-1] is refusal
 
 
+@pytest.mark.parametrize(
+    "refused", [REFUSED["no path"], b"GET / HTTP/1.1\r\nx: %b\r\n\r\n" % (b"x" * (URL_BYTES + HEADER_BYTES))]
+)
+def test_a_refusal_is_the_last_event_whatever_follows_in_the_same_piece(refused: bytes) -> None:
+    parser = _parser()
+    assert [type(event) for event in parser.feed(refused + REQUESTS["POST"][0])] == [Refusal]
+    assert parser.phase == FAILED
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_raise(data: bytes) -> None:
     parser = _parser()
