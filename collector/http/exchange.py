@@ -10,6 +10,8 @@ from collector.http.response import CONTINUE, Pending, Response
 
 _COUNTED_BYTES: Final = 4096
 """Shorter bodies are not counted as in flight: the limit of connections bounds them."""
+_SHORT_BYTES: Final = 512
+"""Shorter parts are joined: chunks of 2 bytes would take 22 times the memory that is counted."""
 _AWAITED_BYTES: Final = 64 << 10
 """A refusal waits for the rest of a body of up to this length, so that the connection can be used again."""
 _NO_HEAD: Final = RequestHead("", b"", b"", [], {}, None, "http", keep_alive=False)
@@ -84,7 +86,10 @@ class Exchange:
         """Add a part of the body."""
         if self.response is not None:
             return
-        self._parts.append(part)
+        if self._parts and len(self._parts[-1]) < _SHORT_BYTES:
+            self._parts[-1] += part
+        else:
+            self._parts.append(part)
         self.length += len(part)
         if self.length > self._request.body_limit:
             self._refuse_length()

@@ -1,6 +1,7 @@
 """Requests and responses on a connection: early refusals, what is in flight, room for the next, and a soft end."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -37,6 +38,25 @@ def test_a_body_arrives_whole_in_whatever_pieces_it_is_sent(sizes: list[int]) ->
         assert worker.recorder.taken == [body]
         assert wire.transport.statuses == [200]
         assert worker.in_flight.bytes == 0
+
+    _run(use)
+
+
+def test_a_body_in_the_shortest_chunks_takes_no_more_memory_than_is_counted() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(b"POST /event HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
+        tracemalloc.start()
+        try:
+            for _ in range(80):
+                wire.send(b"2\r\nxy\r\n" * 500)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert worker.in_flight.bytes == 80_000
+        assert held < 2 * worker.in_flight.bytes
+        wire.send(b"0\r\n\r\n")
+        assert worker.recorder.taken == [b"xy" * 40_000]
 
     _run(use)
 
