@@ -84,6 +84,7 @@ class Parser:
             self._fail(_MALFORMED)
         if self.phase is not IDLE:
             self._check_pending()
+        self._events = _DROPPED
         return events
 
     def stop(self) -> None:

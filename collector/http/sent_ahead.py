@@ -31,7 +31,8 @@ class SentAhead:
     def take(self, body_bytes: int) -> memoryview:
         """The next piece, given how many bytes of a body are still to come."""
         length = max(PIECE_BYTES, min(body_bytes, _BODY_PIECE_BYTES))
-        piece, self._data = self._data[:length], self._data[length:]
+        piece, rest = self._data[:length], self._data[length:]
+        self._data = rest or _NOTHING  # an empty view would keep all that it is a view of
         self._in_flight.release(len(piece))
         return piece
 

@@ -61,6 +61,26 @@ def test_a_body_in_the_shortest_chunks_takes_no_more_memory_than_is_counted() ->
     _run(use)
 
 
+@pytest.mark.parametrize("length", [3000, BODY_LIMIT])
+def test_an_idle_connection_holds_nothing_of_its_last_request(length: int) -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(_head(1) + b"1")
+        tracemalloc.start()
+        try:
+            wire.send(_head(length) + b"x" * length)
+            assert wire.transport.statuses == [200, 200]
+            worker.recorder.taken.clear()
+            worker.recorder.requests.clear()
+            wire.transport.written = b""
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < 3000
+
+    _run(use)
+
+
 def test_a_refusal_that_needs_no_body_waits_for_a_short_one_and_keeps_the_connection() -> None:
     async def use(worker: Worker) -> None:
         wire = worker.connect()
