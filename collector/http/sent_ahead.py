@@ -32,7 +32,9 @@ class SentAhead:
         """The next piece, given how many bytes of a body are still to come."""
         length = max(PIECE_BYTES, min(body_bytes, _BODY_PIECE_BYTES))
         piece, rest = self._data[:length], self._data[length:]
-        self._data = rest or _NOTHING  # an empty view would keep all that it is a view of
+        if 4 * len(rest) < memoryview(rest.obj).nbytes:  # a view keeps all that it is a view of
+            rest = memoryview(bytes(rest))
+        self._data = rest
         self._in_flight.release(len(piece))
         return piece
 

@@ -81,6 +81,24 @@ def test_an_idle_connection_holds_nothing_of_its_last_request(length: int) -> No
     _run(use)
 
 
+def test_few_bytes_that_were_sent_ahead_hold_no_more_memory_than_is_counted() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        long = b"POST /event HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;%b\r\n?\r\n0\r\n\r\n" % (b"x" * 50_000)
+        tracemalloc.start()
+        try:
+            wire.send(long + (_head(1, b"/event", b"x: %b" % (b"x" * 60)) + b"?") * 50)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert 0 < worker.in_flight.bytes < 4096
+        assert held < 50_000
+
+    _run(use)
+
+
 def test_a_refusal_that_needs_no_body_waits_for_a_short_one_and_keeps_the_connection() -> None:
     async def use(worker: Worker) -> None:
         wire = worker.connect()
