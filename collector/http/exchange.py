@@ -84,13 +84,13 @@ class Exchange:
 
     def receive(self, part: bytes) -> None:
         """Add a part of the body."""
+        self.length += len(part)
         if self.response is not None:
             return
         if self._parts and len(self._parts[-1]) < _SHORT_BYTES:
             self._parts[-1] += part
         else:
             self._parts.append(part)
-        self.length += len(part)
         if self.length > self._request.body_limit:
             self._refuse_length()
         elif self.length > _COUNTED_BYTES:

@@ -111,6 +111,20 @@ def test_a_refusal_that_needs_no_body_waits_for_a_short_one_and_keeps_the_connec
     _run(use)
 
 
+def test_requests_after_a_body_that_was_dropped_are_parsed_in_pieces_as_any() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(_head(60_000, b"/refused"))
+        for _ in range(60):
+            wire.send(b"x" * 999)
+        wire.send(b"x" * 60 + (_head(1, b"/event", b"x: %b" % (b"x" * 60)) + b"1") * 200)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert wire.transport.statuses == [403, *[200] * 200]
+
+    _run(use)
+
+
 @pytest.mark.parametrize(
     ("head", "status"),
     [
