@@ -1,5 +1,6 @@
 """A request on a connection, while it arrives and until it is answered."""
 
+from functools import partial
 from typing import Final
 
 from collector.errors import Overloaded, TooLarge
@@ -106,7 +107,12 @@ class Exchange:
         parts = self._parts
         self._request.body = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        return self._endpoint.take(self._request)
+        taken = self._endpoint.take(self._request)
+        if self._held_bytes and isinstance(taken, Pending) and taken.response is None:
+            # the task holds the body until it ends, even when the client has left
+            taken.until.add_done_callback(partial(_give_back, self._in_flight, self._held_bytes))
+            self._held_bytes = 0
+        return taken
 
     def refuse(self, error: BaseException) -> Response:
         """The response to a request that can't be taken any more."""
@@ -136,3 +142,7 @@ class Exchange:
 
     def _refuse_length(self) -> None:
         self.refuse(TooLarge(f"the body is over the limit of {self._request.body_limit} bytes"))
+
+
+def _give_back(in_flight: InFlight, length: int, _: object) -> None:
+    in_flight.release(length)

@@ -196,6 +196,21 @@ def test_what_a_client_that_leaves_had_in_flight_is_given_back() -> None:
     _run(use)
 
 
+def test_a_body_that_a_task_works_on_is_in_flight_until_the_task_ends_although_its_client_has_left() -> None:
+    async def use(worker: Worker) -> None:
+        for _ in range(3):
+            wire = worker.connect()
+            wire.send(_head(50_000) + b"?" * 50_000)
+            assert len(worker.recorder.waiting) > 0
+            wire.connection.connection_lost(None)
+        assert worker.in_flight.bytes == 150_000
+        worker.recorder.go_on()
+        await asyncio.sleep(0)
+        assert worker.in_flight.bytes == 0
+
+    _run(use)
+
+
 def test_work_for_a_client_that_has_left_is_told_so() -> None:
     async def use(worker: Worker) -> None:
         wire = worker.connect()
