@@ -65,7 +65,7 @@ class Transport(SilentTransport):
     def __init__(self, address: str = "203.0.113.7") -> None:
         super().__init__(address)
         self.written = b""
-        self.closed = self.ended = self.paused = False
+        self.closed = self.aborted = self.ended = self.paused = False
 
     @property
     def statuses(self) -> list[int]:
@@ -92,7 +92,9 @@ class Transport(SilentTransport):
         """Note it."""
         self.closed = True
 
-    abort = close
+    def abort(self) -> None:
+        """Note it."""
+        self.closed = self.aborted = True
 
     def pause_reading(self) -> None:
         """Note it."""

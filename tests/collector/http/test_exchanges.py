@@ -296,6 +296,18 @@ def test_at_the_limit_the_connection_that_is_idle_for_longest_makes_room() -> No
     _run(use, Limits(connections=3))
 
 
+def test_a_connection_that_makes_room_does_not_wait_until_its_client_has_read() -> None:
+    async def use(worker: Worker) -> None:
+        stuck = worker.connect()
+        stuck.send(_head(1) + b"1")
+        stuck.connection.pause_writing()
+        worker.sweep()
+        worker.connect()
+        assert stuck.transport.aborted
+
+    _run(use, Limits(connections=1))
+
+
 def test_at_the_limit_with_none_idle_the_new_connection_is_refused_and_told() -> None:
     async def use(worker: Worker) -> None:
         wires = [worker.connect() for _ in range(3)]
