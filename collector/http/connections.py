@@ -120,7 +120,7 @@ class Connections:
         """Close the first of these connections that is still idle; False where none is."""
         for connection in idle:
             if connection.is_idle and connection in self._open:
-                connection.shutdown()
+                connection.transport.abort()  # to close would wait for a client that does not read
                 self.discard(connection)
                 return True
         return False

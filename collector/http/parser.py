@@ -84,6 +84,7 @@ class Parser:
             self._fail(_MALFORMED)
         if self.phase is not IDLE:
             self._check_pending()
+        self._events = _DROPPED
         return events
 
     def stop(self) -> None:
@@ -94,7 +95,7 @@ class Parser:
 
     def on_message_begin(self) -> None:
         """Called by llhttp at the first byte of a request."""
-        if not self._is_declining:
+        if not (self._is_declining or self.phase is FAILED):
             if self.phase is IDLE:  # after another request in these bytes, which count for that one
                 self._pending_bytes = 0
             self.phase = HEAD
@@ -112,7 +113,7 @@ class Parser:
 
     def on_headers_complete(self) -> None:
         """Called at the empty line after the headers."""
-        if self._is_declining:
+        if self._is_declining or self.phase is FAILED:
             return
         url, headers, llhttp = self._url, self._headers, self._llhttp
         self._headers = _DROPPED
@@ -170,16 +171,17 @@ class Parser:
             return  # the head was refused
         framing = [b"%b: %b\r\n" % header for header in head.headers if header[0] in _FRAMING]
         self._llhttp = _new_llhttp(self)
-        self._is_declining = True
-        self._llhttp.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
-        self._is_declining = False
-        if rest := data[at:]:
-            try:
+        rest = data[at:]
+        try:
+            self._is_declining = True
+            self._llhttp.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+            self._is_declining = False
+            if rest:
                 self._llhttp.feed_data(rest)
-            except HttpParserUpgrade as another:
-                self._decline(rest, another.args[0])
-            except HttpParserError:
-                self._fail(_MALFORMED)
+        except HttpParserUpgrade as another:
+            self._decline(rest, another.args[0])
+        except HttpParserError:  # also of framing that llhttp does not check where an upgrade is offered
+            self._fail(_MALFORMED)
 
     def _check_pending(self) -> None:
         if self.phase is HEAD and (len(self._headers) > _MOST_HEADERS or self._pending_bytes > self._most_head_bytes):

@@ -33,8 +33,9 @@ class RequestHead(Struct, frozen=True, gc=False):  # created in 0.3 us, an ASGI 
         """Bytes of the body; None for a chunked one."""
         if b"transfer-encoding" in self.fields:
             return None
-        # the parser refuses more than 64 bits, but takes any number of leading zeros, for which `int` raises
-        return int(self.fields.get(b"content-length", b"0")[-_LENGTH_DIGITS:])
+        # the parser refuses more than 64 bits, but takes any number of leading zeros, for which `int` raises, and of
+        # spaces after them
+        return int(self.fields.get(b"content-length", b"0").rstrip()[-_LENGTH_DIGITS:])
 
     @property
     def has_body(self) -> bool:

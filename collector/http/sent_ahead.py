@@ -31,7 +31,10 @@ class SentAhead:
     def take(self, body_bytes: int) -> memoryview:
         """The next piece, given how many bytes of a body are still to come."""
         length = max(PIECE_BYTES, min(body_bytes, _BODY_PIECE_BYTES))
-        piece, self._data = self._data[:length], self._data[length:]
+        piece, rest = self._data[:length], self._data[length:]
+        if 4 * len(rest) < memoryview(rest.obj).nbytes:  # a view keeps all that it is a view of
+            rest = memoryview(bytes(rest))
+        self._data = rest
         self._in_flight.release(len(piece))
         return piece
 

@@ -20,7 +20,7 @@ BODY_LIMIT = 100_000
 
 
 class Recorder:
-    """Serves any path. A body says what becomes of it: `!` fails, `?` waits until `go_on`, all else is answered 200.
+    """Serves any path. A body says what becomes of it: `!` fails, `?` waits until `go_on`, all else gets 200.
 
     The path `/refused` is refused by its head.
     """
@@ -43,7 +43,7 @@ class Recorder:
         if request.body == b"!":
             raise ZeroDivisionError
         self.taken.append(request.body)
-        if request.body != b"?":
+        if request.body[:1] != b"?":
             return Response(200, b"", request.body)
         self.waiting.append(asyncio.get_running_loop().create_future())
         return Pending(None, self.waiting[-1])
@@ -65,7 +65,7 @@ class Transport(SilentTransport):
     def __init__(self, address: str = "203.0.113.7") -> None:
         super().__init__(address)
         self.written = b""
-        self.closed = self.ended = self.paused = False
+        self.closed = self.aborted = self.ended = self.paused = False
 
     @property
     def statuses(self) -> list[int]:
@@ -92,7 +92,9 @@ class Transport(SilentTransport):
         """Note it."""
         self.closed = True
 
-    abort = close
+    def abort(self) -> None:
+        """Note it."""
+        self.closed = self.aborted = True
 
     def pause_reading(self) -> None:
         """Note it."""

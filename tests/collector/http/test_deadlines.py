@@ -93,3 +93,18 @@ def test_a_whole_request_waits_while_its_client_does_not_read() -> None:
         assert worker.recorder.taken == [b"1"]
 
     _run(use)
+
+
+def test_a_body_is_not_late_while_it_is_not_read_because_an_earlier_request_waits() -> None:
+    async def use(worker: Worker, wire: Wire) -> None:
+        wire.send(HEAD + b"?" + HEAD.replace(b": 1", b": 3") + b"a")
+        assert wire.transport.paused
+        wire.connection.deadline.at = 0
+        worker.sweep()
+        worker.recorder.go_on()
+        await asyncio.sleep(0)
+        wire.send(b"bc")
+        assert wire.transport.statuses == [200, 200]
+        assert worker.recorder.taken == [b"?", b"abc"]
+
+    _run(use)

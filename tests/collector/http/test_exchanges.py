@@ -1,6 +1,7 @@
 """Requests and responses on a connection: early refusals, what is in flight, room for the next, and a soft end."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -41,6 +42,63 @@ def test_a_body_arrives_whole_in_whatever_pieces_it_is_sent(sizes: list[int]) ->
     _run(use)
 
 
+def test_a_body_in_the_shortest_chunks_takes_no_more_memory_than_is_counted() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(b"POST /event HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
+        tracemalloc.start()
+        try:
+            for _ in range(80):
+                wire.send(b"2\r\nxy\r\n" * 500)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert worker.in_flight.bytes == 80_000
+        assert held < 2 * worker.in_flight.bytes
+        wire.send(b"0\r\n\r\n")
+        assert worker.recorder.taken == [b"xy" * 40_000]
+
+    _run(use)
+
+
+@pytest.mark.parametrize("length", [3000, BODY_LIMIT])
+def test_an_idle_connection_holds_nothing_of_its_last_request(length: int) -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(_head(1) + b"1")
+        tracemalloc.start()
+        try:
+            wire.send(_head(length) + b"x" * length)
+            assert wire.transport.statuses == [200, 200]
+            worker.recorder.taken.clear()
+            worker.recorder.requests.clear()
+            wire.transport.written = b""
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < 3000
+
+    _run(use)
+
+
+def test_few_bytes_that_were_sent_ahead_hold_no_more_memory_than_is_counted() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        long = b"POST /event HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;%b\r\n?\r\n0\r\n\r\n" % (b"x" * 50_000)
+        tracemalloc.start()
+        try:
+            wire.send(long + (_head(1, b"/event", b"x: %b" % (b"x" * 60)) + b"?") * 50)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert 0 < worker.in_flight.bytes < 4096
+        assert held < 50_000
+
+    _run(use)
+
+
 def test_a_refusal_that_needs_no_body_waits_for_a_short_one_and_keeps_the_connection() -> None:
     async def use(worker: Worker) -> None:
         wire = worker.connect()
@@ -49,6 +107,20 @@ def test_a_refusal_that_needs_no_body_waits_for_a_short_one_and_keeps_the_connec
         wire.send(b"12345" + _head(1) + b"1")
         assert wire.transport.statuses == [403, 200]
         assert not wire.transport.closed
+
+    _run(use)
+
+
+def test_requests_after_a_body_that_was_dropped_are_parsed_in_pieces_as_any() -> None:
+    async def use(worker: Worker) -> None:
+        wire = worker.connect()
+        wire.send(_head(60_000, b"/refused"))
+        for _ in range(60):
+            wire.send(b"x" * 999)
+        wire.send(b"x" * 60 + (_head(1, b"/event", b"x: %b" % (b"x" * 60)) + b"1") * 200)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert wire.transport.statuses == [403, *[200] * 200]
 
     _run(use)
 
@@ -119,6 +191,21 @@ def test_what_a_client_that_leaves_had_in_flight_is_given_back() -> None:
             await asyncio.sleep(0)
         assert worker.in_flight.bytes > 0
         wire.connection.connection_lost(None)
+        assert worker.in_flight.bytes == 0
+
+    _run(use)
+
+
+def test_a_body_that_a_task_works_on_is_in_flight_until_the_task_ends_although_its_client_has_left() -> None:
+    async def use(worker: Worker) -> None:
+        for _ in range(3):
+            wire = worker.connect()
+            wire.send(_head(50_000) + b"?" * 50_000)
+            assert len(worker.recorder.waiting) > 0
+            wire.connection.connection_lost(None)
+        assert worker.in_flight.bytes == 150_000
+        worker.recorder.go_on()
+        await asyncio.sleep(0)
         assert worker.in_flight.bytes == 0
 
     _run(use)
@@ -207,6 +294,18 @@ def test_at_the_limit_the_connection_that_is_idle_for_longest_makes_room() -> No
         assert newest.transport.statuses == []
 
     _run(use, Limits(connections=3))
+
+
+def test_a_connection_that_makes_room_does_not_wait_until_its_client_has_read() -> None:
+    async def use(worker: Worker) -> None:
+        stuck = worker.connect()
+        stuck.send(_head(1) + b"1")
+        stuck.connection.pause_writing()
+        worker.sweep()
+        worker.connect()
+        assert stuck.transport.aborted
+
+    _run(use, Limits(connections=1))
 
 
 def test_at_the_limit_with_none_idle_the_new_connection_is_refused_and_told() -> None:

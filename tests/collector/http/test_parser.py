@@ -50,6 +50,9 @@ REFUSED = {
     "a length and chunks": b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks within chunks": b"POST / HTTP/1.1\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
     "no chunk": b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nten\r\n",
+    "an offer with no chunks": (
+        b"POST / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\ntransfer-encoding: identity\r\n\r\n"
+    ),
 }
 
 
@@ -115,6 +118,15 @@ def test_what_is_no_request_is_refused_whole_and_cut_at_every_byte(kind: str) ->
         assert events[-1] is refusal
 
 
+@pytest.mark.parametrize(
+    "refused", [REFUSED["no path"], b"GET / HTTP/1.1\r\nx: %b\r\n\r\n" % (b"x" * (URL_BYTES + HEADER_BYTES))]
+)
+def test_a_refusal_is_the_last_event_whatever_follows_in_the_same_piece(refused: bytes) -> None:
+    parser = _parser()
+    assert [type(event) for event in parser.feed(refused + REQUESTS["POST"][0])] == [Refusal]
+    assert parser.phase == FAILED
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_raise(data: bytes) -> None:
     parser = _parser()
@@ -130,6 +142,13 @@ def test_a_head_has_all_that_the_request_line_and_the_headers_say() -> None:
     assert head.fields[b"x-a"] == b"2"
     assert (head.peer, head.scheme, head.version, head.keep_alive) == (PEER, "http", "1.0", False)
     assert (head.content_length, head.has_body, head.expects_continue) == (0, False, True)
+
+
+@pytest.mark.parametrize("value", [b"5", b"0" * 30 + b"5", b"5" + b" " * 30, b"5\t"])
+def test_a_head_knows_the_length_of_its_body_however_it_is_written(value: bytes) -> None:
+    head = _fed(b"POST / HTTP/1.1\r\ncontent-length: %b\r\n\r\nhello" % value)[0]
+    assert isinstance(head, RequestHead)
+    assert head.content_length == 5
 
 
 @pytest.mark.parametrize(
