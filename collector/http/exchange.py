@@ -1,4 +1,4 @@
-"""A request on a connection, while it arrives and until it is answered."""
+"""A request on a connection and its response, from the head on."""
 
 from typing import Final
 
@@ -9,16 +9,16 @@ from collector.http.request import Request, RequestHead
 from collector.http.response import CONTINUE, Pending, Response
 
 _COUNTED_BYTES: Final = 4096
-"""Shorter bodies are not counted as in flight: the limit of connections bounds them."""
+"""Shorter bodies do not count as in flight: the limit of connections bounds them."""
 _AWAITED_BYTES: Final = 64 << 10
-"""A refusal waits for the rest of a body of up to this length, so that the connection can be used again."""
+"""A refusal waits for the rest of a body of up to this length, so that the connection can stay open."""
 _NO_HEAD: Final = RequestHead("", b"", b"", [], {}, None, "http", keep_alive=False)
 
 
 class Exchange:
-    """A request and its response, which may be known before the request is whole: the rest of the body is dropped then.
+    """A request and its response. If the response is known before the body is complete, the rest of that is dropped.
 
-    Use `admit` or `answer_with` once, at the beginning.
+    Call `admit` or `answer_with` once, first.
     """
 
     __slots__ = (
@@ -42,7 +42,7 @@ class Exchange:
         self.head = head
         self.is_whole = False
         self.is_early = False
-        """Whether the response does not wait for the rest of the request."""
+        """Whether the response goes out before the rest of the request arrives."""
         self.response: Response | None = None
         self.is_invited = False
         self.length = 0
@@ -52,7 +52,7 @@ class Exchange:
         self._held_bytes = 0
 
     def admit(self, endpoint: AnyEndpoint) -> None:
-        """Decide by the head whether the body is wanted."""
+        """Let the endpoint decide by the head whether to read the body."""
         head = self.head
         admitted = endpoint.admit(head)
         if isinstance(admitted, Response):
@@ -65,7 +65,7 @@ class Exchange:
             self._refuse_length()
 
     def answer_with(self, response: Response) -> None:
-        """Answer what is no request."""
+        """Respond to bytes that are not a request."""
         self.response, self.is_early = response, True
 
     @property
@@ -74,7 +74,7 @@ class Exchange:
         return self.is_whole or self.is_early
 
     def invite(self) -> bytes:
-        """What has a client send its body that waits for a word; once."""
+        """The 100 Continue that the client waits for before it sends the body, once; else b""."""
         if self.is_invited or self.length or self.response is not None or not self.head.expects_continue:
             return b""
         self.is_invited = True
@@ -104,7 +104,7 @@ class Exchange:
         return self._endpoint.take(self._request)
 
     def refuse(self, error: BaseException) -> Response:
-        """The response to a request that can't be taken any more."""
+        """Give up the request because of an error; returns the response."""
         self.response = self._endpoint.refuse(self._request, error)
         self.is_early = True
         self.release()
@@ -117,14 +117,14 @@ class Exchange:
         self.is_early = True
 
     def release(self) -> None:
-        """Hold nothing of the body any more."""
+        """Free the parts of the body."""
         if self._held_bytes:
             self._in_flight.release(self._held_bytes)
             self._held_bytes = 0
         self._parts.clear()
 
     def leave(self) -> None:
-        """The client has left: nobody waits for the response."""
+        """The client has disconnected: drop the request."""
         self.release()
         if self.response is None:
             self._request.is_gone = True
