@@ -111,9 +111,9 @@ class Connection(asyncio.Protocol):
         """Whether the connection holds no part of a request and owes no response."""
         return not (self._exchanges or self._arrived or self._ahead or self._is_over) and self._parser.phase is IDLE
 
-    def turn_away(self, *, is_told: bool) -> None:
-        """Refuse a connection over the limit: with a 503 if `is_told`, else by a reset."""
-        if is_told:
+    def turn_away(self, *, responds: bool) -> None:
+        """Refuse a connection over the limit: with a 503 if `responds`, else by a reset."""
+        if responds:
             self._pipeline.fail(UNAVAILABLE)
             self.serve()
         else:

@@ -78,7 +78,7 @@ class Connections:
         else:
             self._refused.add(connection)
             self.notices.shed("too many connections of one address" if is_over_share else "too many connections")
-            connection.turn_away(is_told=len(self._refused) <= _MOST_REFUSED)
+            connection.turn_away(responds=len(self._refused) <= _MOST_REFUSED)
 
     def discard(self, connection: "Connection") -> None:
         """Remove a connection. Idempotent."""
