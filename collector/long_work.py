@@ -11,8 +11,8 @@ SLICE_BYTES: Final = 128 << 10
 SLICE_SECONDS: Final = 0.002
 """Length of a slice, after which other requests run. A pause costs the caller its data in the processor's caches."""
 LARGE_BYTES: Final = 1 << 20
-"""A body of this size has a slice of its own for each step. Blocks of this size are written to the disk one at a time, so
-that the next request waits for one such write at most."""
+"""A body of this size has a slice of its own for each step. Blocks of this size are written to the disk one at a time,
+so that the next request waits for one such write at most."""
 
 
 class LongWork:
