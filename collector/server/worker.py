@@ -51,7 +51,7 @@ def _config(settings: Settings, budget: StopBudget) -> uvicorn.Config:
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket, supervisor: Connection) -> None:
-    """Serve. uvicorn handles SIGTERM, and raises it again at the end: a thread that hangs in a sink can't delay that."""
+    """Serve. uvicorn handles SIGTERM, and raises it again at the end: a thread hanging in a sink can't delay that."""
     reporting = asyncio.create_task(_report_when_ready(server, supervisor))
     await server.serve(sockets=[listener])
     await reporting
