@@ -69,7 +69,7 @@ class Connections:
         address = connection.address
         is_over_share = self._by_address[address] >= self.limits.connections_per_address
         if is_over_share and address and not self._is_proxy(address):  # a UNIX socket has none
-            has_room = self._evict(each for each in self._idle if each.address == address)
+            has_room = self._evict(idle for idle in self._idle if idle.address == address)
         else:
             has_room = len(self._open) < self.limits.connections or self._evict(iter(self._idle))
         if has_room:
@@ -129,9 +129,9 @@ class Connections:
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         self.take_arrived()
         now = self._loop.time()
-        for connection in [each for each in (*self._open, *self._refused) if each.deadline.at < now]:
+        for connection in [late for late in (*self._open, *self._refused) if late.deadline.at < now]:
             connection.expire()
-        self._idle = sorted((each for each in self._open if each.is_idle), key=lambda each: each.deadline.idle_since)
+        self._idle = sorted((idle for idle in self._open if idle.is_idle), key=lambda idle: idle.deadline.idle_since)
 
 
 def _respond_all(waiting: "list[tuple[Connection, Response]]", block: asyncio.Future[None]) -> None:
