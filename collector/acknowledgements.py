@@ -15,9 +15,9 @@ class Acknowledgements:
         self._waiting: dict[int, tuple[int, asyncio.Future[bool]]] = {}
 
     async def wait(self, first: int, last: int) -> bool:
-        """Return once the sink has taken, or refused, the events of these sequences; False where it refused one.
+        """Return when the sink has taken or refused the events from `first` to `last`; False if it refused one.
 
-        No two calls at a time have one `last`. Cancelling it is all that a caller without patience has to do.
+        No two concurrent calls may have the same `last`. A caller that gives up only has to cancel the call.
         """
         if last < self._next:
             return self._is_taken(first, last)
@@ -29,13 +29,13 @@ class Acknowledgements:
             self._waiting.pop(last, None)
 
     def refuse(self, sequence: int) -> None:
-        """The sink will never have this event."""
+        """The sink refused this event for good."""
         if len(self._refused) >= _REFUSED:
-            self._refused.clear()  # whoever waits for one of so long ago has lost patience
+            self._refused.clear()  # requests for events so old have timed out
         self._refused.add(sequence)
 
     def move(self, sequence: int) -> None:
-        """Everything before `sequence` is settled."""
+        """The sink has taken or refused all events before `sequence`."""
         self._next = sequence
         for last in [last for last in self._waiting if last < sequence]:
             first, future = self._waiting.pop(last)

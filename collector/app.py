@@ -1,4 +1,4 @@
-"""The composition root: builds one worker's application from the settings. The only module that knows everything."""
+"""The composition root: builds one worker's application from the settings. The only module that knows all others."""
 
 import asyncio
 import contextlib
@@ -52,13 +52,13 @@ from wal.errors import WalError, explain
 from wal.log import Log, now_ms
 
 _OPENING_SECONDS: Final = 1.0
-"""How long a worker waits until it tries again to open its shard."""
+"""Seconds between a worker's attempts to open its shard."""
 _THREADS: Final = 64
-_TELLING_SECONDS: Final = 1.0
+_NOTICE_SECONDS: Final = 1.0
 _SWITCH_SECONDS: Final = 0.0005
-"""How long a thread that ships may keep the event loop from the interpreter, ten times as often as Python has it."""
+"""How long a shipping thread may hold the interpreter while the event loop waits: a tenth of Python's default."""
 _NICENESS: Final = 10
-"""Threads that ship get a tenth of a core that requests want whole: without, they take half, 3 ms at a time."""
+"""Shipping threads get a tenth of a core that requests can use fully. Without it they take half, 3 ms at a time."""
 
 T = TypeVar("T")
 
@@ -70,10 +70,10 @@ def create_app(
 ) -> Starlette:
     """Open a shard and build the application on it. Runs inside the worker's event loop; `clock` gives Unix ms.
 
-    At a stop, when requests are over, `seconds_for_sinks` gives the time to ship; without it, that is the whole of
+    At a stop, after the last request, `seconds_for_sinks` gives the time to ship; the default is all of
     `server.grace_seconds`.
-    Where a full disk does not let it open the shard, the application answers 503, and opens it once there is room.
-    Exits with STARTUP_FAILURE, and a line that says why, where the shard needs a person.
+    If the disk is too full to open the shard, the application responds with 503, and opens it when there is room.
+    If the shard needs a person, logs the reason and exits with STARTUP_FAILURE.
     """
     worker = _Worker(settings, clock, seconds_for_sinks or (lambda: settings.server.grace_seconds))
     face = AsgiFace(worker.routes, settings.limits, worker.in_flight)
@@ -82,7 +82,7 @@ def create_app(
 
 
 class _Worker:
-    """What a worker serves with. Until its shard is open, its endpoints refuse everything with 503."""
+    """The state of a worker. Until its shard is open, its endpoints refuse all requests with 503."""
 
     def __init__(self, settings: Settings, clock: Callable[[], int], grace: Callable[[], float]) -> None:
         self._settings = settings
@@ -101,9 +101,9 @@ class _Worker:
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[dict[str, Any]]:
-        """Run what runs beside the requests; the state has what connections share."""
-        # A thread for whatever may block at a time: no sink that hangs keeps another one from its thread.
-        # On Linux `nice` is of the thread that calls it.
+        """Run the background work of the worker; yields the state that connections share."""
+        # A thread for each call that may block, so that a sink that hangs does not keep another one from its thread.
+        # On Linux `nice` acts on the calling thread alone.
         threads = ThreadPoolExecutor(_THREADS, "blocking", initializer=os.nice, initargs=(_NICENESS,))
         asyncio.get_running_loop().set_default_executor(threads)
         stopping = asyncio.Event()
@@ -119,19 +119,19 @@ class _Worker:
         _stop_with_parent()
         sys.setswitchinterval(_SWITCH_SECONDS)
         gc.collect()
-        gc.freeze()  # what lives for ever is not looked at by each collection
-        telling = asyncio.create_task(_tell_forever(self._notices))
+        gc.freeze()  # collections skip the objects that live as long as the process
+        noticing = asyncio.create_task(_log_notices_forever(self._notices))
         try:
             yield {STATE: connections}
         finally:
             connections.close()
             stopping.set()
             await running
-            telling.cancel()
-            _tell(self._notices, is_last=True)
+            noticing.cancel()
+            _log_notices(self._notices, is_last=True)
 
     async def _run(self, stopping: asyncio.Event) -> None:
-        """Ship, once the shard is open, until the worker stops."""
+        """Open the shard if that was not possible before, then ship until the worker stops."""
         while self._opened is None and not await _is_set_within(stopping, _OPENING_SECONDS):
             self._opened = self._serve(await asyncio.to_thread(_or_exit, self._opening.open_files))
         if self._opened is None:
@@ -141,7 +141,7 @@ class _Worker:
                 await stopping.wait()
 
     def _serve(self, logs: tuple[Log, Log] | None) -> Opened | None:
-        """Serve with the logs of a shard from now on, if it is open."""
+        """Serve requests with the logs of a shard from now on, if it is open."""
         opened = _or_exit(partial(self._opening.build, *logs)) if logs else None
         if opened:
             endpoint = _event_endpoint(self._settings, opened, self._clock, self._notices, self._proxies)
@@ -153,7 +153,7 @@ class _Worker:
 
 
 def _or_exit(attempt: Callable[[], T]) -> T:
-    """The result of an attempt to open a shard; where that needs a person, the end of the collector."""
+    """The result of an attempt to open a shard. If that needs a person, ends the collector."""
     try:
         return attempt()
     except OSError as error:
@@ -163,13 +163,13 @@ def _or_exit(attempt: Callable[[], T]) -> T:
     sys.exit(STARTUP_FAILURE)
 
 
-async def _tell_forever(notices: Notices) -> None:
+async def _log_notices_forever(notices: Notices) -> None:
     while True:
-        await asyncio.sleep(_TELLING_SECONDS)
-        _tell(notices)
+        await asyncio.sleep(_NOTICE_SECONDS)
+        _log_notices(notices)
 
 
-def _tell(notices: Notices, *, is_last: bool = False) -> None:
+def _log_notices(notices: Notices, *, is_last: bool = False) -> None:
     for line in notices.due(time.monotonic(), is_last=is_last):
         logger.warning("%s", line)
 
@@ -182,7 +182,7 @@ async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
 
 @asynccontextmanager
 async def _shipping(settings: Settings, opened: Opened, grace: Callable[[], float]) -> AsyncIterator[None]:
-    """Ship, look after orphans and old segments; and at the end ship what can be shipped in time."""
+    """Ship, adopt orphans and drop old segments; at the end ship the rest, as far as time allows."""
     opened.shard.start()
     tasks = [
         asyncio.create_task(adopt_orphans(settings, opened.sink_dead_letters)),
@@ -238,27 +238,27 @@ def _stop() -> None:
 
 
 def _stop_after_a_bug(task: asyncio.Task[None]) -> None:
-    """End this process where what serves has ended before its time; another one starts."""
+    """End this process if a bug ended one of its tasks; the supervisor starts another."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.critical("a bug ends this worker", exc_info=error)
+        logger.critical("bug in the collector: this worker stops", exc_info=error)
         _stop()
 
 
 def _stop_for_recovery(fault: Exception) -> None:
-    """End this process; its supervisor starts another."""
+    """End this process; the supervisor starts another."""
     logger.critical("%s", fault)
     _stop()
 
 
 def _stop_with_parent() -> None:
-    """A worker whose supervisor was killed would hold its socket and its shard against the next start."""
+    """Stop when the supervisor was killed: the worker would keep the socket and its shard from the next start."""
     parent = multiprocessing.parent_process()
     if parent:
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
             loop.remove_reader(parent.sentinel)
-            logger.critical("the supervisor is gone, this worker stops too")
+            logger.critical("the supervisor has died: this worker stops too")
             _stop()
 
         loop.add_reader(parent.sentinel, stop)

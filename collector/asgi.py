@@ -1,7 +1,7 @@
 """`app` for any ASGI server: `TRACKLOG_CONFIG=collector.toml uvicorn collector.asgi:app`.
 
-One worker, on the first free shard. The contract is that of `collector serve`, without its HTTP protocol, which takes
-half the CPU of a request.
+One worker, on the first free shard. The contract is that of `collector serve`; the HTTP protocol is the server's, where
+ours would nearly halve the CPU of a request.
 """
 
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class _App:
-    """The application. It opens its shard at the start of its lifespan, since that needs the event loop."""
+    """The application. It opens its shard when its lifespan starts, because that needs the event loop."""
 
     _app: Starlette
 

@@ -1,7 +1,7 @@
-"""What can go wrong outside the log, as types. `http/status.py` alone gives them HTTP statuses.
+"""Errors outside the log, as types. Only `http/status.py` gives them HTTP statuses.
 
-A refusal is a value, which may be stored. An exception is raised, caught and dropped: a stored one holds its traceback,
-the frames in it, and every body that these refer to.
+A refusal is a value, which may be stored. An exception is raised, caught and dropped, never stored: it holds its
+traceback, the frames in it, and every body that these refer to.
 """
 
 from typing import ClassVar, Self
@@ -11,29 +11,29 @@ from msgspec.structs import replace
 
 
 class Fault(Struct, frozen=True):
-    """One field of a request that is wrong."""
+    """A field of a request that is wrong."""
 
     field: str
     message: str
 
 
 class Refusal(Struct, frozen=True):
-    """Why a request, or one event of it, is not taken."""
+    """The reason why a request, or one event of it, is refused."""
 
     code: str
-    """What programs match; `http/status.py` has the HTTP status of each."""
+    """For programs; `http/status.py` maps it to an HTTP status."""
     message: str
     """For people."""
     faults: tuple[Fault, ...] = ()
-    """One for each field that is wrong."""
+    """One for each wrong field."""
     retry_seconds: int | None = None
-    """When to try again, where that can help."""
+    """Seconds until a retry may succeed; None if a retry does not help."""
     allowed: bytes = b""
-    """The methods that the path serves, where the request had another one."""
+    """The methods that the path serves, if the request had another one."""
 
 
 class Rejected(Exception):
-    """The client's fault: carries a refusal from where it is found to where it is answered."""
+    """An error of the client: carries a refusal from the check that finds it to the response."""
 
     code: ClassVar[str]
 
@@ -43,20 +43,20 @@ class Rejected(Exception):
 
     @classmethod
     def of(cls, refusal: Refusal) -> Self:
-        """An exception that carries a refusal which was stored."""
+        """An exception that carries a stored refusal."""
         error = cls.__new__(cls, refusal.message)
         error.refusal = refusal
         return error
 
 
 class BadTarget(Rejected):
-    """The query does not say where the event belongs or how to answer."""
+    """The query's property or its request options are missing or invalid."""
 
     code = "invalid_query"
 
 
 class NotFound(Rejected):
-    """No such path, or no such property. Its message is the whole body of the answer."""
+    """No such path, or no such property. Its message is the whole body of the response."""
 
     code = "not_found"
 
@@ -65,13 +65,13 @@ class NotFound(Rejected):
 
 
 class Forbidden(Rejected):
-    """A page of an origin that the property does not list, or a request without one of its write keys."""
+    """The page's origin is not in the property's list, or the request has none of its write keys."""
 
     code = "forbidden"
 
 
 class MethodNotAllowed(Rejected):
-    """A method that the path does not serve; `allowed` are those that it does."""
+    """The path does not serve this method; `allowed` lists the methods that it serves."""
 
     code = "method_not_allowed"
 
@@ -81,7 +81,7 @@ class MethodNotAllowed(Rejected):
 
 
 class BadRequest(Rejected):
-    """Bytes that are no HTTP request."""
+    """Bytes that are not an HTTP request."""
 
     code = "malformed_request"
 
@@ -105,7 +105,7 @@ class SlowBody(Rejected):
 
 
 class TooFast(Rejected):
-    """A property sends more than its rate; after `retry_seconds` there is room again."""
+    """A property exceeds its rate; a retry may succeed after `retry_seconds`."""
 
     code = "rate_limited"
 
@@ -115,13 +115,13 @@ class TooFast(Rejected):
 
 
 class OtherLog(Rejected):
-    """A node's log is not the one that was relayed before under the same id: it was restored or copied."""
+    """A node's log differs from the log relayed before under the same id: it was restored or copied."""
 
     code = "other_log"
 
 
 class TooLarge(Rejected):
-    """The body, or the event in it, is over a limit."""
+    """The body, or an event in it, is over its limit."""
 
     code = "too_large"
 
@@ -133,51 +133,51 @@ class UrlTooLong(Rejected):
 
 
 class UnsupportedMedia(Rejected):
-    """A content type or a content encoding that is not read."""
+    """The content type or content encoding is not supported."""
 
     code = "unsupported_media"
 
 
 class BadEvent(Rejected):
-    """The body is no JSON event, or the event breaks a rule of its property."""
+    """The body is not a JSON event, or the event breaks a rule of its property."""
 
     code = "invalid_event"
 
 
 class BadRedirect(Rejected):
-    """A redirect to where the property does not allow."""
+    """The property does not allow this redirect."""
 
     code = "invalid_redirect"
 
 
 class NotAClick(Rejected):
-    """A redirect is asked for, and the event is no click."""
+    """The request wants a redirect, but the event is not a click."""
 
     code = "not_a_click"
 
 
 class Overloaded(Exception):
-    """Ours, not the client's: there is no room for this request now."""
+    """The collector, not the client, is at fault: it has no room for this request now."""
 
 
 class RelayBlocked(Overloaded):
-    """How far a node's log has arrived can't be told. The message says which file a person must mend, and how."""
+    """The progress of a node's log is unknown. The message says which file a person must mend, and how."""
 
 
 class Unconfirmed(Exception):
-    """Events are in the log, and the sink that the answer waited for has not said in time that it has them too."""
+    """The events are in the log, but the sink that the response waited for did not confirm delivery in time."""
 
     def __init__(self, event_id: bytes | None) -> None:
-        super().__init__("stored, and not confirmed by the sink")
+        super().__init__("stored, but not confirmed by the sink")
         self.event_id = event_id
 
 
 class BadSettings(Exception):
-    """A setting that can't be used; the message names its path in the file and what was expected."""
+    """A setting is invalid; the message names its path in the file and the expected value."""
 
 
 class SinkError(Exception):
-    """A batch did not arrive, and may when it is sent again; after `wait_seconds`, where the sink says so."""
+    """A delivery failed, and a retry may succeed; not before `wait_seconds`, if the sink asked for a delay."""
 
     retriable: ClassVar[bool] = True
 
@@ -187,6 +187,6 @@ class SinkError(Exception):
 
 
 class BatchRefused(SinkError):
-    """The sink will never take this batch as it is; the message is its reason."""
+    """The sink refuses this batch for good; the message is its reason."""
 
     retriable = False

@@ -1,4 +1,4 @@
-"""Work that would hold up all other requests: few long bodies at a time, each in slices, or in a thread."""
+"""Work that would delay all other requests: few long bodies at a time, in slices or in a thread."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,31 +7,31 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 SLICE_BYTES: Final = 128 << 10
-"""Of a body that are worked on before the clock is asked: 0.5 to 1.5 ms, whatever their shape."""
+"""Bytes of a body to process between two looks at the clock: 0.5 to 1.5 ms of work, whatever their shape."""
 SLICE_SECONDS: Final = 0.002
-"""After this long others have their turn. Each turn costs the caller its place in the processor's caches."""
+"""Length of a slice, after which other requests run. A pause costs the caller its data in the processor's caches."""
 LARGE_BYTES: Final = 1 << 20
-"""A body of this size has a slice of its own for each step. A block of this size is on its way to the disk alone: the
-next request waits for no second one."""
+"""A body of this size has a slice of its own for each step. Blocks of this size are written to the disk one at a time,
+so that the next request waits for one such write at most."""
 
 
 class LongWork:
-    """Few long bodies are in work at a time, and of these one slice in a turn of the event loop. The others wait."""
+    """Processes few long bodies at a time, and of these one slice in a turn of the event loop. The others wait."""
 
     def __init__(self, at_once: int) -> None:
-        """Each of those in work may take three times its bytes: inflated, as events and as records."""
+        """A body being processed may take three times its bytes: inflated, as events and as records."""
         self.turns = asyncio.Semaphore(at_once)
-        """Held around all work on a long body."""
+        """Held during all work on a long body."""
         self.large = asyncio.Lock()
-        """Held while a large block is on its way to the disk."""
+        """Held while a large block is written to the disk."""
         self._slices = asyncio.Lock()
 
     async def pause(self) -> None:
-        """Let everybody else have their turn; returns when the next slice of the caller may run."""
+        """Let other requests run; returns when the caller's next slice may run."""
         async with self._slices:
             await asyncio.sleep(0)
 
 
 async def computed(length: int, call: Callable[[], T]) -> T:
-    """The result of a call that works on so many bytes: many of them in a thread, which gives way to requests."""
+    """The result of a call that processes `length` bytes; a long one runs in a thread, which gives way to requests."""
     return call() if length <= SLICE_BYTES else await asyncio.to_thread(call)

@@ -1,1 +1,1 @@
-"""HTTP: bytes to requests, responses to bytes. It knows no event, no property and no log."""
+"""HTTP: bytes to requests, responses to bytes. Knows nothing of events, properties and the log."""

@@ -1,4 +1,4 @@
-"""Endpoints under any ASGI server: the same requests and responses, without our HTTP protocol."""
+"""Endpoints under any ASGI server, with the same requests and responses as under our HTTP protocol."""
 
 import asyncio
 import urllib.parse
@@ -16,7 +16,7 @@ from collector.settings import Limits
 
 
 class AsgiFace:
-    """An ASGI application that serves endpoints. Not a function, from which Starlette's `Route` takes GET alone."""
+    """An ASGI application that serves endpoints. A class, since Starlette's `Route` serves a function for GET alone."""
 
     def __init__(self, routes: Routes, limits: Limits, in_flight: InFlight) -> None:
         self._routes = routes
@@ -81,14 +81,14 @@ async def _taken(endpoint: AnyEndpoint, request: Request) -> Response:
 
 
 async def _send(send: Send, response: Response, *, closes: bool) -> None:
-    """Send a response. `closes`: the request is not read to its end."""
+    """Send a response. `closes`: the rest of the request stays unread, so the connection must close."""
     headers = [*header_pairs(response), *([(b"connection", b"close")] if closes else [])]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
 
 
 def head_of(scope: Scope) -> RequestHead:
-    """The head of an ASGI server's request."""
+    """The request head in an ASGI scope."""
     client = scope.get("client")
     headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
     path = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()

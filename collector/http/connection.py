@@ -1,11 +1,11 @@
 """One HTTP connection, for uvicorn's `Config(http=…)`: transport, back-pressure, pipelining and deadlines.
 
-    READING  --a refusal of bytes, or a response that ends the connection-->  closed, or DRAINING
-    DRAINING --end of input, or a deadline-->                                 closed
+    READING  --malformed bytes, or a response that ends the connection-->  closed, or DRAINING
+    DRAINING --end of input, or a deadline-->                              closed
 
-READING: bytes become exchanges, which wait in a queue. The first one is taken once it is whole; the next one when that
-is answered. While a second one waits, nothing is read. DRAINING: the last response is written, and input is dropped:
-to close with unread input would reset the connection, and a client that is still sending would not see the response.
+READING: bytes become exchanges in a queue. The first exchange is taken when its request is complete, the next one after
+the first response. While a second exchange waits, the socket is not read. DRAINING: the last response is written, and
+input is dropped. Closing with unread input would reset the connection before a client that still sends sees it.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from collector.http.sent_ahead import PIECE_BYTES, SentAhead
 from collector.http.status import UNAVAILABLE
 
 _PIECES_A_TURN: Final = 8
-"""Bounds the chunks that are parsed in one turn of the event loop to 5,000, some 3 ms."""
+"""Limits one turn of the event loop to parsing 5,000 chunks, some 3 ms."""
 _DRAINED_BYTES: Final = 32 << 20
-"""Input that is dropped after the last response. A client that sends more has its connection reset."""
+"""Input to drop after the last response. If a client sends more, its connection is reset."""
 _SLOW_HEADERS: Final = SlowHeaders("the headers did not arrive in time").refusal
 
 logger = logging.getLogger(__name__)
 
 
 class Connection(asyncio.Protocol):
-    """A connection. By its `deadline` what it waits for must have happened."""
+    """A connection. If it makes no progress until its `deadline`, it is ended."""
 
     def __init__(self, server_state: Any, app_state: dict[str, Any], **_: Any) -> None:
-        """`app_state` is the lifespan's; uvicorn's `server_state` has the set of `connections` that it shuts down."""
+        """`app_state` is the lifespan's; `server_state.connections` is the set that uvicorn shuts down at a stop."""
         self.address = ""
         self._server_connections: set[Any] = server_state.connections
         self._all: Connections = app_state[STATE]
@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._arrived = b""
         self._ahead = SentAhead(self._all.in_flight)
         self._is_busy = False
-        """Whether the first exchange is taken, and waits for its response."""
+        """Whether the first exchange was taken and waits for its response."""
         self._is_reading = True
         self._is_stopping = False
         self._is_draining = False
@@ -89,18 +89,18 @@ class Connection(asyncio.Protocol):
         self._all.take_arrived()
 
     def pause_writing(self) -> None:
-        """Take no further request while the client does not read. It has as long for it as a body has."""
+        """The client does not read: take no further request. It has as much time to read as for sending a body."""
         self.deadline.pause_writing()
 
     def resume_writing(self) -> None:
-        """The client has read: restore the deadline from before the pause."""
+        """The client resumed reading: restore the deadline from before the pause."""
         if self._is_over:
             return
         self.deadline.resume_writing(self._parser.phase, is_answered=not self._exchanges)
         self._go_on()
 
     def shutdown(self) -> None:
-        """Close once what arrived is answered. uvicorn calls it at a stop."""
+        """Close after the responses to all requests received. uvicorn calls it at a stop."""
         self._all.take_arrived()
         self._is_stopping = True
         if not self._exchanges and not self._is_draining:
@@ -108,19 +108,19 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of a request has arrived that is not answered."""
+        """Whether the connection holds no part of a request and owes no response."""
         return not (self._exchanges or self._arrived or self._ahead or self._is_over) and self._parser.phase is IDLE
 
-    def turn_away(self, *, is_told: bool) -> None:
-        """Refuse a connection that is one too many."""
-        if is_told:
+    def turn_away(self, *, responds: bool) -> None:
+        """Refuse a connection over the limit: with a 503 if `responds`, else by a reset."""
+        if responds:
             self._pipeline.fail(UNAVAILABLE)
             self.serve()
         else:
             self.transport.abort()
 
     def parse_arrived(self) -> None:
-        """Parse what arrived in this turn."""
+        """Parse the bytes received in this turn."""
         data, self._arrived = self._arrived, b""
         if data and not self._is_over:
             self._parse(data)
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
                 self._resume_or_pause()
 
     def serve(self) -> None:
-        """Take the first exchange if it is ready, and those after it while they are answered at once."""
+        """Take the first exchange if it is ready, and the next ones while each response is ready at once."""
         try:
             while self._exchanges and not (self._is_busy or self.deadline.is_write_paused or self._is_over):
                 exchange = self._exchanges[0]
@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
             self._end_after_a_bug()
 
     def finish(self, outcome: Response | BaseException) -> None:
-        """Respond to the exchange that was taken; an exception is what it waited for in vain."""
+        """Respond to the exchange that was taken. `outcome` is an exception if the work on it failed."""
         if not self._exchanges:
             return  # the client has left
         self._is_busy = False
@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def expire(self) -> None:
-        """End what has lasted too long, with a response where one is due."""
+        """End a request or a connection that took too long, with a response if one is due."""
         phase = self.deadline.phase
         if self._is_over or self.deadline.is_write_paused:
             self.transport.abort()
@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _is_over(self) -> bool:
-        """Whether no further request is read."""
+        """Whether no further requests are read."""
         return self._is_draining or self.transport.is_closing()
 
     def _parse(self, data: bytes | memoryview) -> None:
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
         except Exception:
             self._end_after_a_bug()
         if len(self._exchanges) > waiting:
-            self.deadline.phase = IDLE  # another request than the one that was timed
+            self.deadline.phase = IDLE  # a new request: the deadline was that of the one before
         self.deadline.time(self._parser.phase, is_answered=not self._exchanges)
 
     def _respond(self, response: Response) -> None:
@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
             self.deadline.await_request()
 
     def _close(self) -> None:
-        """Close, or drain where the client may still be sending."""
+        """Close, or drain if the client may still be sending."""
         self._pipeline.leave()
         is_drained = self._parser.phase is IDLE and not self._ahead
         self._ahead.drop()
@@ -213,7 +213,7 @@ class Connection(asyncio.Protocol):
             self.transport.write_eof()
 
     def _go_on(self) -> None:
-        """Serve what waited for a response that is sent now, or for the client to read."""
+        """Serve the requests that waited for an earlier response, or for the client to read."""
         self.serve()
         if self._ahead and not self._pipeline.has_waiting:
             self._parse_ahead()
@@ -221,9 +221,9 @@ class Connection(asyncio.Protocol):
             self._resume_or_pause()
 
     def _parse_ahead(self) -> None:
-        """Parse in pieces, until a request waits for the one before it: then the bytes after it wait too.
+        """Parse in pieces, until a request waits for the one before it; then the bytes after it wait too.
 
-        Otherwise those who send ahead would be parsed all at once, while everybody waits, and faster than answered.
+        Otherwise all that a client sent ahead would be parsed in one turn, while the other connections wait.
         """
         for _ in range(_PIECES_A_TURN):
             if not self._ahead or self._pipeline.has_waiting or self._is_over:
@@ -231,14 +231,14 @@ class Connection(asyncio.Protocol):
             self._parse(self._ahead.take(self._pipeline.missing_bytes))
             self.serve()
         else:
-            if self._ahead:  # chunks of a byte each: others have their turn
+            if self._ahead:  # chunks of one byte: let the other connections run
                 asyncio.get_running_loop().call_soon(self._parse_ahead)
         if self._is_over:
             self._ahead.drop()
         self._resume_or_pause()
 
     def _resume_or_pause(self) -> None:
-        """Read unless something is held that is to be parsed first, or a request waits."""
+        """Read the socket, unless bytes wait to be parsed or a request waits for the one before it."""
         is_reading = self._is_draining or not (self._ahead or self._pipeline.has_waiting)
         if is_reading is not self._is_reading and not self.transport.is_closing():
             self._is_reading = is_reading
@@ -248,5 +248,5 @@ class Connection(asyncio.Protocol):
                 self.transport.pause_reading()
 
     def _end_after_a_bug(self) -> None:
-        logger.exception("a bug ends a connection")
+        logger.exception("bug in the collector: connection closed")
         self.transport.abort()

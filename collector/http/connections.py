@@ -1,8 +1,8 @@
-"""All connections of a worker: what they share, what arrives on them in one turn, and their deadlines.
+"""All connections of a worker: shared state, batching of the input of one turn, and deadlines.
 
-One sweep a second looks at all connections; nothing is timed by request. What arrives in one turn of the event loop is
-parsed together, and then taken together: code that has just run is in the processor's caches, and what the kernel does
-for each read would push it out (2 to 3 us of a request).
+One sweep a second checks all deadlines, so that no request needs a timer. All input of one turn of the event loop is
+parsed, and then all its requests are taken: this keeps our code in the processor's caches, from which the kernel's work
+for each read would evict it (2 to 3 us of a request).
 """
 
 import asyncio
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collector.http.connection import Connection
 
 STATE: Final = "tracklog.connections"
-"""Where the lifespan's state holds the `Connections`."""
+"""Key of the `Connections` in the lifespan's state."""
 _SWEEP_SECONDS: Final = 1.0
 _MOST_REFUSED: Final = 64
-"""Connections over the limit that are told so. Beyond them, connections are cut without a word."""
+"""Connections over the limit that get a 503. Further ones are reset without a response."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Connections:
         notices: Notices,
         is_proxy: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`is_proxy` tells addresses whose connections are those of many clients."""
+        """`is_proxy` tells whether an address is a proxy's, whose connections serve many clients."""
         self.limits = limits
         self.routes = routes
         self.in_flight = in_flight
@@ -53,7 +53,7 @@ class Connections:
         self._by_address: Counter[str] = Counter()
         self._refused: set[Connection] = set()
         self._idle: list[Connection] = []
-        """Those that were idle at the last sweep, the longest idle first."""
+        """Connections that were idle at the last sweep, the longest idle first."""
         self._arrived: list[Connection] = []
         self._block: asyncio.Future[None] | None = None
         self._waiting: list[tuple[Connection, Response, bool]] = []
@@ -65,11 +65,11 @@ class Connections:
         self._timer.cancel()
 
     def open(self, connection: "Connection") -> None:
-        """Count a new connection. At a limit the longest idle one makes room for it, else the new one is refused."""
+        """Add a new connection. At a limit, close the longest idle one; if none is idle, refuse the new one."""
         address = connection.address
         is_over_share = self._by_address[address] >= self.limits.connections_per_address
         if is_over_share and address and not self._is_proxy(address):  # a UNIX socket has none
-            has_room = self._evict(each for each in self._idle if each.address == address)
+            has_room = self._evict(idle for idle in self._idle if idle.address == address)
         else:
             has_room = len(self._open) < self.limits.connections or self._evict(iter(self._idle))
         if has_room:
@@ -78,10 +78,10 @@ class Connections:
         else:
             self._refused.add(connection)
             self.notices.shed("too many connections of one address" if is_over_share else "too many connections")
-            connection.turn_away(is_told=len(self._refused) <= _MOST_REFUSED)
+            connection.turn_away(responds=len(self._refused) <= _MOST_REFUSED)
 
     def discard(self, connection: "Connection") -> None:
-        """Count a connection no longer. Idempotent."""
+        """Remove a connection. Idempotent."""
         self._refused.discard(connection)
         if connection in self._open:
             self._open.remove(connection)
@@ -90,13 +90,13 @@ class Connections:
                 del self._by_address[connection.address]
 
     def take_soon(self, connection: "Connection") -> None:
-        """Take what arrived on a connection at the end of this turn, after all else that arrives in it."""
+        """Process the input of a connection at the end of this turn, together with that of the others."""
         if not self._arrived:
             self._loop.call_soon(self.take_arrived)
         self._arrived.append(connection)
 
     def take_arrived(self) -> None:
-        """Take everything that arrived in this turn.
+        """Process everything received in this turn.
 
         Call it before closing a connection, so that requests already received are served.
         """
@@ -107,7 +107,7 @@ class Connections:
             connection.serve()
 
     def wait(self, connection: "Connection", pending: Pending) -> None:
-        """Have a connection respond once the future of its response is done. A block of the log has one for many."""
+        """Let a connection respond when the future of its response is done. Responses of one block share a future."""
         if pending.response is None:
             pending.until.add_done_callback(partial(_respond, connection))
             return
@@ -117,7 +117,7 @@ class Connections:
         self._waiting.append((connection, pending.response, pending.is_certain))
 
     def _evict(self, idle: "Iterator[Connection]") -> bool:
-        """Close the first of these connections that is still idle; False where none is."""
+        """Close the first of these connections that is still idle; False if there is none."""
         for connection in idle:
             if connection.is_idle and connection in self._open:
                 connection.transport.abort()  # to close would wait for a client that does not read
@@ -129,9 +129,9 @@ class Connections:
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         self.take_arrived()
         now = self._loop.time()
-        for connection in [each for each in (*self._open, *self._refused) if each.deadline.at < now]:
+        for connection in [late for late in (*self._open, *self._refused) if late.deadline.at < now]:
             connection.expire()
-        self._idle = sorted((each for each in self._open if each.is_idle), key=lambda each: each.deadline.idle_since)
+        self._idle = sorted((idle for idle in self._open if idle.is_idle), key=lambda idle: idle.deadline.idle_since)
 
 
 def _respond_all(waiting: "list[tuple[Connection, Response, bool]]", block: asyncio.Future[None]) -> None:
@@ -141,7 +141,7 @@ def _respond_all(waiting: "list[tuple[Connection, Response, bool]]", block: asyn
         try:
             connection.finish(response if error is None or is_certain else error)
         except Exception:
-            logger.exception("a response was not sent")
+            logger.exception("bug in the collector: response not sent")
     waiting.clear()  # the caller of `wait` holds it until the next block
 
 

@@ -1,4 +1,4 @@
-"""When a connection has waited long enough for its client."""
+"""The deadline of a connection: how long it waits for its client."""
 
 import asyncio
 import math
@@ -8,13 +8,13 @@ from collector.http.parser import FAILED, HEAD, IDLE
 from collector.settings import Limits
 
 KEEP_ALIVE_SECONDS: Final = 75
-"""Longer than load balancers keep idle connections, so that they are the ones to close."""
+"""Longer than load balancers keep idle connections, so that the balancer closes first."""
 
 
 class Deadline:
-    """The time by which something must have happened: `at`, in seconds of the event loop's clock.
+    """The time `at` which the connection is ended, in seconds of the event loop's clock.
 
-    A phase is timed once, so that no further drop of it renews its time. Create it when the connection is made.
+    A phase's time starts once: a client that sends byte by byte gains none. Create it when the connection is made.
     """
 
     __slots__ = ("_body_seconds", "_header_seconds", "_loop", "at", "idle_since", "is_write_paused", "phase")
@@ -26,11 +26,11 @@ class Deadline:
         self.idle_since = self._loop.time()
         self.at = self.idle_since + self._header_seconds
         self.phase = HEAD
-        """The phase that is timed. A new connection has no longer for its first request than for a head."""
+        """The phase that is timed. A new connection must send its first head within `header_seconds`."""
         self.is_write_paused = False
 
     def time(self, phase: int, *, is_answered: bool) -> None:
-        """Time the parser's phase, unless it is timed already. A request that is whole is not timed."""
+        """Start the time of the parser's phase, unless it runs already. A complete request has no deadline."""
         if self.is_write_paused:
             return  # the client has to read first
         if phase is IDLE or phase is FAILED:
@@ -43,22 +43,22 @@ class Deadline:
             self.at = self._loop.time() + (self._header_seconds if phase is HEAD else self._body_seconds)
 
     def await_request(self) -> None:
-        """Wait for the next request, for as long as a connection is kept alive."""
+        """Wait for the next request for KEEP_ALIVE_SECONDS."""
         self.idle_since = self._loop.time()
         if not self.is_write_paused:
             self.at = self.idle_since + KEEP_ALIVE_SECONDS
 
     def pause_writing(self) -> None:
-        """Wait for the client to read, no longer than for a body."""
+        """Wait `body_seconds` at most for the client to read."""
         self.is_write_paused = True
         self.at = min(self.at, self._loop.time() + self._body_seconds)
 
     def resume_writing(self, phase: int, *, is_answered: bool) -> None:
-        """Time again what was timed before the pause."""
+        """Start the time of the phase from before the pause again."""
         self.is_write_paused = False
         self.phase = IDLE
         self.time(phase, is_answered=is_answered)
 
     def extend(self) -> None:
-        """Wait as long as for a body: for bytes to be parsed, or for the client to read the last response."""
+        """Wait another `body_seconds`: for bytes to be parsed, or for the client to read the last response."""
         self.at = self._loop.time() + self._body_seconds

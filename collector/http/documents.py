@@ -1,4 +1,4 @@
-"""Endpoints whose response is known from the head alone: a document, and a refusal of everything."""
+"""Endpoints that respond to the head alone: a document, and a refusal of all requests."""
 
 from typing import Final
 
@@ -9,8 +9,8 @@ from collector.http.response import JSON, Pending, Response, json_response
 _METHODS: Final = b"GET, HEAD"
 
 
-class _Headlong:
-    """An endpoint that admits nothing."""
+class _HeadOnly:
+    """An endpoint that admits no request, since `admit` has the response."""
 
     def take(self, request: Request) -> Response | Pending:
         """Never called: no request is admitted."""
@@ -21,7 +21,7 @@ class _Headlong:
         raise AssertionError(request) from error
 
 
-class Document(_Headlong):
+class Document(_HeadOnly):
     """Serves one JSON document, which any page may read."""
 
     def __init__(self, body: bytes) -> None:
@@ -34,8 +34,8 @@ class Document(_Headlong):
         return json_response(MethodNotAllowed(_METHODS).refusal)
 
 
-class RefusesAll(_Headlong):
-    """Refuses every request, whatever it asks."""
+class RefusesAll(_HeadOnly):
+    """Refuses every request."""
 
     def __init__(self, refusal: Refusal) -> None:
         self._response = json_response(refusal)

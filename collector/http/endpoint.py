@@ -1,4 +1,4 @@
-"""What serves a path: one function between request and response, whichever way the request came."""
+"""The interface of an endpoint: plain functions from request to response, the same for both HTTP faces."""
 
 from typing import Any, Protocol, TypeVar
 
@@ -9,16 +9,16 @@ R = TypeVar("R", bound=Request)
 
 
 class Endpoint(Protocol[R]):
-    """Serves the requests of a path. No method awaits, blocks or raises."""
+    """Serves the requests to a path. No method awaits, blocks or raises."""
 
     def admit(self, head: RequestHead) -> Response | R:
-        """The request to collect the body for, or the response where the head alone decides."""
+        """Decide by the head: a request whose body is to be read, or the response."""
 
     def take(self, request: R) -> Response | Pending:
-        """A request with its whole body to its response, or to the response and the future that it waits for."""
+        """Serve a request with its whole body: the response, or the response and the future it waits for."""
 
     def refuse(self, request: R, error: BaseException) -> Response:
-        """The response to an admitted request that could not be taken: its body, or what it waited for, failed."""
+        """The response to an admitted request that failed: while its body arrived, or in the future it waited for."""
 
 
 AnyEndpoint = Endpoint[Any]

@@ -1,4 +1,4 @@
-"""A request on a connection, while it arrives and until it is answered."""
+"""A request on a connection and its response, from the head on."""
 
 from functools import partial
 from typing import Any, Final
@@ -18,7 +18,7 @@ _COUNTED_BYTES: Final = 4096
 _SHORT_BYTES: Final = 512
 """Shorter parts are joined: chunks of 2 bytes would take 22 times the memory that is counted."""
 _AWAITED_BYTES: Final = 64 << 10
-"""A refusal waits for the rest of a body of up to this length, so that the connection can be used again."""
+"""A refusal waits for the rest of a body of up to this length, so that the connection can stay open."""
 _NO_HEAD: Final = RequestHead("", b"", b"", [], {}, None, "http", keep_alive=False)
 _NOBODY: Final = RefusesAll(UNAVAILABLE)
 
@@ -26,7 +26,7 @@ _NOBODY: Final = RefusesAll(UNAVAILABLE)
 class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
     """A request and its response, which may be known before the request is whole: the rest of the body is dropped then.
 
-    Use `admit` or `answer_with` once, at the beginning.
+    Call `admit` or `answer_with` once, first.
     """
 
     in_flight: InFlight
@@ -63,7 +63,7 @@ class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
             self._refuse_length()
 
     def answer_with(self, response: Response) -> None:
-        """Answer what is no request."""
+        """Respond to bytes that are not a request."""
         self.response, self.is_early = response, True
 
     @property
@@ -72,7 +72,7 @@ class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
         return self.is_whole or self.is_early
 
     def invite(self) -> bytes:
-        """What has a client send its body that waits for a word; once."""
+        """The 100 Continue that the client waits for before it sends the body, once; else b""."""
         if self.is_invited or self.length or self.response is not None or not self.head.expects_continue:
             return b""
         self.is_invited = True
@@ -130,7 +130,7 @@ class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
         self.parts.clear()
 
     def leave(self) -> None:
-        """The client has left: nobody waits for the response."""
+        """The client has disconnected: drop the request."""
         self.release()
         if self.response is None:
             self.request.is_gone = True

@@ -1,20 +1,20 @@
-"""The bytes of requests that a worker holds: bodies that arrive, wait, or are worked on."""
+"""The bytes of requests that a worker holds: bodies that arrive, wait or are processed."""
 
 
 class InFlight:
-    """One count for a worker, with a limit, `limits.in_flight_bytes`."""
+    """One counter for a worker; its limit is `limits.in_flight_bytes`."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self.bytes = 0
 
     def reserve(self, length: int) -> bool:
-        """Count so many bytes; False, and nothing is counted, over the limit."""
+        """Count `length` bytes. If that would exceed the limit, count nothing and return False."""
         if self.bytes + length > self._most_bytes:
             return False
         self.bytes += length
         return True
 
     def release(self, length: int) -> None:
-        """Count bytes no longer."""
+        """Stop counting `length` bytes."""
         self.bytes -= length

@@ -1,4 +1,4 @@
-"""Compressed bodies, pure: inflated up to a limit, whatever they claim or hide."""
+"""Compressed bodies, pure: inflate up to a limit, whatever size they claim or hide."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,15 +10,15 @@ from collector.errors import BadEvent, TooLarge, UnsupportedMedia
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ZLIB_SLICE: Final = 4096
-"""Bytes that are fed at a time: no more than 4 MiB can come out of them, 1032 for each."""
+"""Bytes to inflate at a time: they yield 4 MiB at most, 1032 times their length."""
 _ZSTD_WINDOW: Final = 8 << 20
-"""What RFC 8878 tells every decoder to support, and none to exceed."""
+"""RFC 8878 recommends that decoders support this window, and encoders do not exceed it."""
 _ZSTD_SLICE: Final = 512
-"""Bytes that are fed at a time: no more than 16 MiB can come out of them, 128 KiB for each block of 4 bytes."""
+"""Bytes to inflate at a time: they yield 16 MiB at most, 128 KiB for each block of 4 bytes."""
 _FREE_BYTES: Final = 64 << 10
-"""So much a body may inflate to, however small it is."""
+"""Any body may inflate to this size, however small it is."""
 _MOST_MEMBERS: Final = 1000
-"""Members of one body, which may be empty and cost time all the same: 10 us for each."""
+"""Members of one body. An empty member costs time too, 10 us."""
 
 
 class _Inflater(Protocol):
@@ -30,17 +30,17 @@ class _Inflater(Protocol):
 
 
 def inflate(body: bytes, encoding: bytes, limit: int, ratio: int) -> Iterator[bytes]:
-    """The body without its content encoding, piece by piece, so that the caller can let others have their turn.
+    """Undo the content encoding piece by piece, so that the caller can let other requests run in between.
 
-    Raises UnsupportedMedia, TooLarge over `limit` bytes or, above 64 KiB, over `ratio` bytes for each byte of the body,
-    and BadEvent where the body is not what its header says.
+    Raises UnsupportedMedia, TooLarge over `limit` bytes or, above 64 KiB, over `ratio` times the body's length, and
+    BadEvent if the body does not match its header.
     """
     if encoding in (b"", b"identity"):
         return iter((body,))
     most = min(limit, max(ratio * len(body), _FREE_BYTES))
     if encoding in (b"gzip", b"x-gzip"):
         return _inflated(body, lambda: zlib.decompressobj(_GZIP), _ZLIB_SLICE, most, "gzip")
-    if encoding == b"deflate":  # the header means zlib's format, and some clients send the bare one
+    if encoding == b"deflate":  # the header means zlib's format, but some clients send raw deflate
         is_zlib = len(body) > 1 and body[0] & 15 == zlib.DEFLATED and int.from_bytes(body[:2], "big") % 31 == 0
         window = zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS
         return _inflated(body, lambda: zlib.decompressobj(window), _ZLIB_SLICE, most, "deflate")
@@ -53,7 +53,7 @@ def inflate(body: bytes, encoding: bytes, limit: int, ratio: int) -> Iterator[by
 def _inflated(
     body: bytes, new_inflater: Callable[[], _Inflater], slice_bytes: int, limit: int, name: str
 ) -> Iterator[bytes]:
-    """The contents of all members, one after the other."""
+    """Yield the contents of all members in order."""
     inflater = new_inflater()
     members = 1
     length = 0

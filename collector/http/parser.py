@@ -1,4 +1,4 @@
-"""HTTP/1.1 without I/O: bytes in; heads, parts of bodies, ends and refusals out. All limits of heads and framing.
+"""HTTP/1.1 without I/O: bytes in; heads, parts of bodies, ends and refusals out. Has all limits of heads and framing.
 
     feed(b"POST /event HTTP/1.1\\r\\ncontent-length: 2\\r\\n\\r\\n{}")  ->  [RequestHead(…), b"{}", END]
 
@@ -7,7 +7,7 @@ States, as `phase`:
     IDLE --first byte--> HEAD --empty line--> BODY --end--> IDLE
                            \\---------------------\\---> FAILED, after a refusal: nothing more is parsed
 
-The parser is llhttp, by httptools. It refuses what smugglers try: two lengths, a length beside chunks, odd line ends.
+The parser is llhttp, by httptools. It refuses request smuggling: two lengths, a length beside chunks, odd line ends.
 """
 
 from collections import deque
@@ -20,9 +20,9 @@ from collector.errors import BadRequest, HeadersTooLarge, Refusal
 from collector.http.request import RequestHead
 
 HEADER_BYTES: Final = 32 << 10
-"""All headers together, beside the URL."""
+"""Limit for all headers together, in addition to the URL."""
 _MOST_HEADERS: Final = 256
-"""Short headers take fifty times their bytes in memory, for as long as a client takes to send them all."""
+"""Short headers take fifty times their bytes in memory while the client takes its time to send the rest."""
 _DROPPED: Final[Any] = deque(maxlen=0)
 _FRAMING: Final = (b"content-length", b"transfer-encoding")
 _MALFORMED: Final = BadRequest("malformed HTTP request").refusal
@@ -41,7 +41,7 @@ END: Final = End.END
 Event = RequestHead | bytes | End | Refusal
 _STOPPED: Final = HttpRequestParser(object())
 
-# The phases. No Enum, whose members cost 40 ns a look-up, several times a request.
+# The phases. Not an Enum, because a look-up of its members costs 40 ns, several times a request.
 IDLE: Final = 0
 HEAD: Final = 1
 BODY: Final = 2
@@ -49,7 +49,7 @@ FAILED: Final = 3
 
 
 class Parser:
-    """One connection's requests."""
+    """Parses the requests of one connection."""
 
     def __init__(self, url_bytes: int, peer: tuple[str, int] | None, scheme: str) -> None:
         self.phase = IDLE
@@ -62,18 +62,18 @@ class Parser:
         self._headers: list[tuple[bytes, bytes]] = _DROPPED
         self._data_bytes = 0
         self._pending_bytes = 0
-        """Bytes since the last progress: of an unfinished head, of a chunk's header, of trailers."""
+        """Bytes of an unfinished head, of a chunk's header or of trailers."""
         self._is_declining = False
 
     def feed(self, data: bytes | memoryview) -> list[Event]:
-        """Parse bytes. A refusal is the last event; what is fed after it is dropped."""
+        """Parse bytes. A refusal is the last event; bytes after it are dropped."""
         if self.phase is FAILED:
             return []
         events: list[Event] = []
         self._events = events
         self._data_bytes = len(data)
         if self.phase is IDLE:
-            self.phase = HEAD  # also for line breaks between requests: they must not keep a connection for ever
+            self.phase = HEAD  # for line breaks between requests too: they must not keep a connection open for ever
             self._pending_bytes = 0
         self._pending_bytes += len(data)
         try:
@@ -88,7 +88,7 @@ class Parser:
         return events
 
     def stop(self) -> None:
-        """Parse nothing more, and let go of llhttp, which holds this parser. Idempotent."""
+        """Parse nothing more, and release llhttp, which refers to this parser. Idempotent."""
         self.phase = FAILED
         self._headers = _DROPPED
         self._llhttp = _STOPPED
@@ -146,7 +146,7 @@ class Parser:
         )
 
     def on_chunk_header(self) -> None:
-        """Called at the end of the line that begins a chunk, and of the one that ends the last."""
+        """Called at the end of a chunk's first line, and of the line that ends the last chunk."""
         self._pending_bytes = 0
 
     def on_body(self, part: bytes) -> None:
@@ -162,9 +162,9 @@ class Parser:
             self._events.append(END)
 
     def _decline(self, data: bytes | memoryview, at: int) -> None:
-        """Stay with HTTP/1.1 although a client offers another protocol, as Java's does with each request.
+        """Stay with HTTP/1.1 although the client offers an upgrade, as Java's client does with every request.
 
-        llhttp takes the body for that protocol's, so a new one, which has not seen the offer, reads it.
+        llhttp would treat the body as that protocol's, so a new llhttp, which has not seen the offer, parses it.
         """
         head = self._events[-1] if self._events else None
         if not isinstance(head, RequestHead):
@@ -198,13 +198,13 @@ class Parser:
 
 def _new_llhttp(parser: Parser) -> HttpRequestParser:
     llhttp = HttpRequestParser(parser)
-    llhttp.set_dangerous_leniencies(lenient_data_after_close=True)  # it is dropped, and no error
+    llhttp.set_dangerous_leniencies(lenient_data_after_close=True)  # such data is dropped, without an error
     return llhttp
 
 
 def _split(url: bytes) -> tuple[bytes, bytes] | None:
-    """The path and the query of a request line; None where it has no path."""
-    if url[:1] == b"/" and b"#" not in url:  # what `parse_url` would give, in a fifth of the time
+    """The path and the query of a request line; None if it has no path."""
+    if url[:1] == b"/" and b"#" not in url:  # same result as `parse_url`, in a fifth of the time
         path, _, query = url.partition(b"?")
         return path, query
     try:

@@ -1,8 +1,8 @@
 """The requests of a connection in order: bytes to exchanges, without a transport.
 
-    feed(bytes)  ->  exchanges: [taken, whole, whole, … , the one that arrives]
+    feed(bytes)  ->  exchanges: [taken, complete, complete, … , arriving]
 
-Only the first exchange is taken; the others wait, since responses keep the order of requests.
+Only the first exchange is taken; the others wait, because responses keep the order of requests.
 """
 
 from collections import deque
@@ -17,12 +17,12 @@ from collector.http.response import json_response
 from collector.http.routes import Routes
 
 _MOST_WAITING: Final = 64
-"""Requests that wait for those before them: more in one piece are too short to carry an event."""
+"""Requests that wait for the ones before them. More than this in one piece are too short to carry an event."""
 _TOO_MANY: Final = BadRequest("too many requests at a time").refusal
 
 
 class Pipeline:
-    """Requests that are not answered, in order; the last one may still arrive."""
+    """Requests without a response yet, in order; the last one may still be arriving."""
 
     def __init__(self, parser: Parser, routes: Routes, in_flight: InFlight) -> None:
         self.exchanges: deque[Exchange] = deque()
@@ -37,14 +37,14 @@ class Pipeline:
 
     @property
     def missing_bytes(self) -> int:
-        """How much of a body is still to come, as far as its length is known."""
+        """Bytes of the body that have not arrived; 0 if its length is unknown."""
         if self.parser.phase is not BODY or not self.exchanges:
             return 0
         last = self.exchanges[-1]
         return (last.head.content_length or 0) - last.length
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Add what has arrived."""
+        """Parse bytes into exchanges."""
         exchanges = self.exchanges
         for event in self.parser.feed(data):
             if event is END:
@@ -63,7 +63,7 @@ class Pipeline:
             self.fail(_TOO_MANY)
 
     def fail(self, refusal: Refusal) -> None:
-        """Refuse what is no request, after the responses to requests that are. Nothing more is parsed."""
+        """Refuse bytes that are not a request, after the responses to the requests before. Nothing more is parsed."""
         self.parser.stop()
         if self.exchanges and not self.exchanges[-1].is_whole:
             self.give_up(Rejected.of(refusal))
@@ -73,11 +73,11 @@ class Pipeline:
             self.exchanges.append(exchange)
 
     def give_up(self, error: Exception) -> None:
-        """Do not wait for the rest of the last request."""
+        """Respond to the last request without waiting for the rest of it."""
         self.exchanges[-1].give_up(error)
 
     def leave(self) -> None:
-        """The client has left: nobody waits for a response."""
+        """The client has disconnected: drop all requests."""
         for exchange in self.exchanges:
             exchange.leave()
         self.exchanges.clear()

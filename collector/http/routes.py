@@ -1,4 +1,4 @@
-"""Which endpoint serves a path."""
+"""Routes: the endpoint that serves a path."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,10 +8,10 @@ from collector.http.endpoint import AnyEndpoint
 
 
 class Routes:
-    """Endpoints by path. Those of a worker are replaced once its log is open."""
+    """Endpoints by path. A worker replaces its endpoints when its log is open."""
 
     def __init__(self, endpoints: dict[bytes, AnyEndpoint], not_found: AnyEndpoint) -> None:
-        """Paths are without percent escapes; `not_found` serves all that are not there."""
+        """Paths have no percent escapes; `not_found` serves all other paths."""
         self._endpoints: Final = endpoints
         self._not_found = not_found
 
@@ -19,10 +19,10 @@ class Routes:
         return iter(self._endpoints)
 
     def find(self, path: bytes) -> AnyEndpoint:
-        """The endpoint of a path as it was sent."""
-        endpoint = self._endpoints.get(path)  # looking up is cheaper than matching, and escapes are rare
+        """The endpoint of a path as sent, with or without percent escapes."""
+        endpoint = self._endpoints.get(path)  # a look-up is cheaper than unescaping, and escapes are rare
         return endpoint or self._endpoints.get(unquote_to_bytes(path), self._not_found)
 
     def replace(self, path: bytes, endpoint: AnyEndpoint) -> None:
-        """Serve a path by another endpoint from now on."""
+        """Serve a path with another endpoint from now on."""
         self._endpoints[path] = endpoint

@@ -1,18 +1,18 @@
-"""Bytes of a connection that wait to be parsed: more than a piece, or sent before earlier requests are answered."""
+"""Bytes of a connection that wait to be parsed: more than a piece, or sent before the responses to earlier requests."""
 
 from typing import Final
 
 from collector.http.in_flight import InFlight
 
 PIECE_BYTES: Final = 4096
-"""So much is parsed at a time. Most requests are smaller, and arrive alone."""
+"""Bytes to parse at a time. Most requests are smaller, and arrive alone."""
 _BODY_PIECE_BYTES: Final = 64 << 10
-"""Of a body whose length is known: no request begins in it."""
+"""The same for a body of known length, in which no request begins."""
 _NOTHING: Final = memoryview(b"")
 
 
 class SentAhead:
-    """Bytes in the order in which they arrived, counted as in flight."""
+    """Bytes in order of arrival, counted as in flight."""
 
     def __init__(self, in_flight: InFlight) -> None:
         self._in_flight = in_flight
@@ -22,14 +22,14 @@ class SentAhead:
         return bool(self._data)
 
     def add(self, data: bytes) -> bool:
-        """Hold bytes; False, and they are dropped, where too many are in flight."""
+        """Hold bytes. If too many are in flight, drop them and return False."""
         if not self._in_flight.reserve(len(data)):
             return False
         self._data = memoryview(bytes(self._data) + data if self._data else data)
         return True
 
     def take(self, body_bytes: int) -> memoryview:
-        """The next piece, given how many bytes of a body are still to come."""
+        """The next piece. `body_bytes`: how many bytes of the current body have not been parsed."""
         length = max(PIECE_BYTES, min(body_bytes, _BODY_PIECE_BYTES))
         piece, rest = self._data[:length], self._data[length:]
         if 4 * len(rest) < memoryview(rest.obj).nbytes:  # a view keeps all that it is a view of
@@ -39,6 +39,6 @@ class SentAhead:
         return piece
 
     def drop(self) -> None:
-        """Hold nothing."""
+        """Drop all bytes."""
         self._in_flight.release(len(self._data))
         self._data = _NOTHING

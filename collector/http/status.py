@@ -1,4 +1,4 @@
-"""The one table from what can go wrong to an HTTP status, and the refusal that an error stands for."""
+"""The one table from codes of errors to HTTP statuses, and from exceptions to refusals."""
 
 import logging
 from typing import Final
@@ -27,11 +27,11 @@ STATUS: Final[dict[str, int]] = {
     "unconfirmed": 503,
     "unavailable": 503,
 }
-"""By the code of a refusal."""
+"""HTTP status by the code of a refusal."""
 UNCONFIRMED: Final = Refusal(
     "unconfirmed",
-    "what was sent is stored, and the sink has not confirmed it in time; it may still arrive, and if it is "
-    "sent again, it may be there twice",
+    "stored, but the sink did not confirm delivery in time; it may still be delivered, and sending the event again may "
+    "store it twice",
 )
 UNAVAILABLE: Final = Refusal("unavailable", "the event could not be stored; send it again later", retry_seconds=1)
 _RECORD_TOO_LARGE: Final = Refusal(errors.TooLarge.code, "the event is too large for the log")
@@ -40,9 +40,9 @@ logger = logging.getLogger(__name__)
 
 
 def refusal_of(error: BaseException) -> Refusal:
-    """What the client is told of an error: why its event was rejected, or that the collector could not take it.
+    """The refusal that an error stands for: a reason in the request, or UNAVAILABLE if the collector could not take it.
 
-    A bug is the latter too, and the process log has its traceback.
+    A bug is UNAVAILABLE too, and the process log has its traceback.
     """
     if isinstance(error, Rejected):
         return error.refusal
@@ -51,5 +51,5 @@ def refusal_of(error: BaseException) -> Refusal:
     if isinstance(error, RecordTooLarge):
         return _RECORD_TOO_LARGE
     if not isinstance(error, (Overloaded, WalError)):
-        logger.error("a bug: a request is refused with 503", exc_info=error)
+        logger.error("bug in the collector: request refused with 503", exc_info=error)
     return UNAVAILABLE

@@ -1,1 +1,1 @@
-"""The way in: a request becomes a durable record, and its answer."""
+"""The way in: a request becomes durable records and a response."""

@@ -1,4 +1,4 @@
-"""The events of a batch: to records, into the log together, and to the response with their verdicts."""
+"""Batches: events to records, the append of all records, and the response with the verdicts."""
 
 import time
 from collections.abc import Generator
@@ -24,11 +24,11 @@ from wal.committer import Committer
 from wal.errors import RecordTooLarge
 
 _EVENT_WORK: Final = 512
-"""Bytes whose work an event costs beside its own."""
+"""Overhead of an event, as the number of bytes that cost the same work."""
 
 
 class Batches:
-    """Takes batches into the log. One bad event does not sink the others, and those go into the log together."""
+    """Stores batches. A bad event does not affect the others, which are appended together."""
 
     def __init__(self, committer: Committer, rejects: Rejects, sessions: Sessions, limits: Limits) -> None:
         self._committer = committer
@@ -39,12 +39,12 @@ class Batches:
     def steps(
         self, request: EventRequest, events: Events, form: Form
     ) -> Generator[None, None, EventBatch | AllRefused]:
-        """Make the records; yields where others may have their turn."""
+        """Make the records; yields when other requests may run."""
         fault = request.options.fault
         if fault is not None:
-            refused = [Refused(fault, each, index) for index, each in enumerate(events.events)]
+            refused = [Refused(fault, raw, index) for index, raw in enumerate(events.events)]
             return AllRefused(form, fault, refused)
-        # locals: to look each up once an event would cost 0.2 us
+        # local variables: attribute look-ups for every event would cost 0.2 us
         context, token, limits, sessions = request.context, request.token, self._limits, self._sessions
         prop, now, are_lines = context.prop, context.received_ms // 1000, events.are_lines
         portal_id, required, is_scrubbed = prop.portal_id, prop.required, prop.is_scrubbed
@@ -57,18 +57,18 @@ class Batches:
         is_over = self._rejects.is_over(request)
         work, begun = 0, time.perf_counter()
         slice_bytes = SLICE_BYTES // SCRUB_WORK if is_scrubbed else SLICE_BYTES
-        for index, each in enumerate(events.events):
-            work += len(each) + _EVENT_WORK
+        for index, raw in enumerate(events.events):
+            work += len(raw) + _EVENT_WORK
             if work > slice_bytes:
                 work = 0
                 if time.perf_counter() - begun > SLICE_SECONDS:
                     yield
                     begun = time.perf_counter()
             try:
-                event, line = decode_event(each, required, limits, is_line=are_lines, is_explained=not is_over)
+                event, line = decode_event(raw, required, limits, is_line=are_lines, is_explained=not is_over)
             except (BadEvent, TooLarge) as error:
-                # over their rate they leave no dead letter, so nothing of them is held
-                refused.append(Refused(TOO_MANY, b"", index) if is_over else Refused(error.refusal, each, index))
+                # above their rate, refused events leave no dead letter: do not hold their bytes
+                refused.append(Refused(TOO_MANY, b"", index) if is_over else Refused(error.refusal, raw, index))
                 continue
             if is_scrubbed:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
@@ -78,34 +78,34 @@ class Batches:
         return EventBatch(form, records, first, session, refused)
 
     def store(self, request: EventRequest, batch: EventBatch) -> StoredBatch:
-        """Append all records, or none: it raises TooFast, TooLarge, WalError. Does not wait for the disk."""
+        """Append all records, without waiting for the disk. Raises TooFast, TooLarge, WalError; then appends none."""
         records, first, rate, committer = batch.records, batch.first, request.context.prop.rate, self._committer
         if not records or not request.is_stored:
             return StoredBatch(None, first)
         if rate:
             check_rate(rate, len(records), time.monotonic())
-        if committer.next_sequence != first:  # others have appended between two slices
+        if committer.next_sequence != first:  # other requests have appended between two slices
             first = committer.next_sequence
-            records = [renumbered(each, committer.log.log_id, at) for at, each in enumerate(records, first)]
+            records = [renumbered(record, committer.log.log_id, at) for at, record in enumerate(records, first)]
         try:
             durable = committer.append(b"".join(records), len(records))
         except RecordTooLarge:
-            raise TooLarge("the events are too large together; send fewer at a time") from None
+            raise TooLarge("the events of the batch are too large together; send smaller batches") from None
         if rate:
             rate.take(len(records))
         return StoredBatch(durable, first)
 
     def response(self, request: EventRequest, batch: EventBatch, first: int) -> Response:
-        """The verdicts of a batch, once it is stored from the sequence `first` on."""
+        """The verdicts of a batch whose records are stored from the sequence `first` on."""
         name = self._committer.log.log_id.decode()
-        ids = [f"{name}-{each}" for each in range(first, first + len(batch.records))]
-        rejected = [(each.batch_index or 0, each.refusal) for each in batch.refused]
+        ids = [f"{name}-{sequence}" for sequence in range(first, first + len(batch.records))]
+        rejected = [(event.batch_index or 0, event.refusal) for event in batch.refused]
         return batch_response(
             request.options.response_type, ids, rejected, request.headers + self._headers(request, batch)
         )
 
     def _headers(self, request: EventRequest, batch: EventBatch) -> HeaderLines:
-        """What says that the batch is stored."""
+        """The headers that confirm that the batch is stored."""
         if not batch.records or not request.is_stored:
             return b""
         prop = request.context.prop

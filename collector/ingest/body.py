@@ -1,4 +1,4 @@
-"""What a request says of its body, pure: whether there is one, and of which kind."""
+"""The media type of a body, pure."""
 
 from typing import Final
 
@@ -7,20 +7,20 @@ from collector.errors import UnsupportedMedia
 NDJSON: Final = b"application/x-ndjson"
 FORM: Final = b"application/x-www-form-urlencoded"
 _JSON: Final = b"application/json"
-_READ: Final = frozenset((_JSON, b"text/plain", b"", NDJSON, FORM))
-"""`sendBeacon` sends text/plain, and careless clients send no type at all."""
+_SUPPORTED: Final = frozenset((_JSON, b"text/plain", b"", NDJSON, FORM))
+"""`sendBeacon` sends text/plain, and some clients send no type at all."""
 
 
 def media_of(fields: dict[bytes, bytes]) -> bytes:
-    """The content type without its parameters; of `application/*+json` that of JSON.
+    """The content type without its parameters, and JSON's for `application/*+json`.
 
-    Raises UnsupportedMedia for one that is not read.
+    Raises UnsupportedMedia.
     """
     kind = fields.get(b"content-type", b"")
-    if kind in _READ:
+    if kind in _SUPPORTED:
         return kind
     kind = kind.partition(b";")[0].strip().lower()
-    if kind in _READ:
+    if kind in _SUPPORTED:
         return kind
     if kind.startswith(b"application/") and kind.endswith(b"+json"):
         return _JSON
@@ -30,5 +30,5 @@ def media_of(fields: dict[bytes, bytes]) -> bytes:
 
 
 def is_json(form: bytes) -> bool:
-    """Whether a form is JSON after all: clients that set no content type send it under that of their library."""
+    """Whether the body of a form is JSON: clients that set no content type send their library's default, the form's."""
     return form[:1] in (b"{", b"[")

@@ -1,7 +1,7 @@
 """From the outcome of a request to its response.
 
-A response may wait for turns of long work, for the disk, for the dead letters, and for a sink's confirmation. One that
-waits for the disk alone takes no task: one future of the log serves all requests whose events are in one block.
+A response may wait for turns of long work, for the disk, for the dead letters, and for a sink's confirmation. If it
+waits for the disk alone, it needs no task: one future of the log serves all requests with events in the same block.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from collector.ingest.request import EventRequest
 from collector.long_work import LARGE_BYTES, SLICE_BYTES, LongWork
 
 _AT_ONCE: Final = 4
-"""Long bodies in work at a time."""
+"""Long bodies processed at a time."""
 
 
 class Completion:
-    """Completes requests, each by one call of `respond` or `run`."""
+    """Completes requests, by one call of `respond` or `run` for each."""
 
     def __init__(self, batches: Batches, rejects: Rejects, confirmations: Mapping[str, Acknowledgements]) -> None:
-        """`confirmations` are those of each sink, by name."""
+        """`confirmations` has the acknowledgements of the sinks, by name."""
         self._batches = batches
         self._rejects = rejects
         self._confirmations = confirmations
@@ -34,7 +34,7 @@ class Completion:
         self._tasks: set[asyncio.Task[Response]] = set()
 
     def respond(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
-        """The response to an outcome, or what it waits for. Raises Rejected, WalError; so do the tasks."""
+        """The response to an outcome, or a pending one. Raises Rejected, WalError; a task may fail with them too."""
         if type(outcome) is Stored:
             return outcome if request.context.prop.ack is None else self._pending(self._confirmed(request, outcome))
         if isinstance(outcome, EventBatch):
@@ -47,7 +47,7 @@ class Completion:
         return outcome
 
     def run(self, request: EventRequest, steps: Steps, length: int) -> Response | Pending:
-        """The same for the outcome of these steps, whose body was sent in so many bytes."""
+        """As `respond`, for the outcome of `steps`. `length`: bytes of the body as sent."""
         is_long = bool(request.encoding) or length > SLICE_BYTES
         if not is_long:
             try:
@@ -59,7 +59,7 @@ class Completion:
 
     def _pending(self, coroutine: Coroutine[None, None, Response]) -> Pending:
         task = asyncio.ensure_future(coroutine)
-        self._tasks.add(task)  # the event loop alone would not hold it
+        self._tasks.add(task)  # the event loop itself holds no strong reference
         task.add_done_callback(self._tasks.discard)
         return Pending(None, task)
 
@@ -69,7 +69,7 @@ class Completion:
         return settled if isinstance(settled, Response) else await response_of(settled)
 
     async def _outcome(self, request: EventRequest, steps: Steps) -> Outcome:
-        """Run the steps, with a pause between two. Raises CancelledError where the client has left meanwhile."""
+        """Run the steps, with pauses between them. Raises CancelledError if the client has disconnected."""
         while True:
             await self._long_work.pause()
             if request.is_gone:
@@ -81,7 +81,7 @@ class Completion:
                 return outcome
 
     async def _settled(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
-        """As `respond`; what is large waits until nothing else large is on its way to the disk."""
+        """As `respond`, but a large batch waits until no other one is being written to the disk."""
         if not isinstance(outcome, EventBatch) or sum(map(len, outcome.records)) < LARGE_BYTES:
             return self.respond(request, outcome)
         async with self._long_work.large:
@@ -120,7 +120,7 @@ class Completion:
         raise Rejected.of(outcome.refusal)
 
     async def _shipped(self, request: EventRequest, first: int, events: int, event_id: bytes | None) -> None:
-        """Return once the sink that the property waits for has these events. Raises Unconfirmed."""
+        """Return when the property's `ack_sink` has these events. Raises Unconfirmed."""
         ack = request.context.prop.ack
         if ack is None:
             return

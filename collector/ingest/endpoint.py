@@ -1,4 +1,4 @@
-"""The endpoint of events: the order of the checks from a request to its response, and none of their rules."""
+"""The endpoint of events: the order of the checks from a request to its response. The rules are in other modules."""
 
 import re
 import time
@@ -47,13 +47,13 @@ _MOST_REFERER: Final = 4096
 _NO_WARNINGS: Final[list[str]] = []
 _NOTICED: Final = {NotFound.code: UNKNOWN_PROPERTY, TooFast.code: TOO_FAST, Forbidden.code: FORBIDDEN}
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
-"""What two reasons for a 503 may differ in, although they are one."""
+"""The numbers in a reason for a 503, which are masked so that one reason has one count."""
 _ENDING_CLICKS: Final = frozenset((NotAClick.code, Forbidden.code, MethodNotAllowed.code))
-"""Refusals after which a click is not redirected, although its location is allowed."""
+"""Refusals after which a click is not redirected, even to an allowed location."""
 
 
 class EventEndpoint:
-    """Serves the paths that take events, as `http.Endpoint`."""
+    """Serves the paths for events, as `http.Endpoint`."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class EventEndpoint:
         self._notices = notices
 
     def admit(self, head: RequestHead) -> Response | EventRequest:
-        """The request, if it may send to its property, or its refusal. All checks that need no body."""
+        """The request, or its refusal. Makes all checks that need no body."""
         options, token, pairs = self._options(head)
         cors = cors_headers(options.property, head.fields.get(b"origin"), is_s2s=options.is_s2s)
         try:
@@ -93,7 +93,7 @@ class EventEndpoint:
         return self._request(head, options, prop, token, cors, media, pairs)
 
     def take(self, request: EventRequest) -> Response | Pending:
-        """The events of a whole request into the log, and the response with what it waits for."""
+        """Append the events of a whole request; returns the response, or a pending one."""
         length = len(request.body)
         try:
             outcome = self._intake.submit(request)
@@ -106,7 +106,7 @@ class EventEndpoint:
             return self.refuse(request, error)
 
     def refuse(self, request: EventRequest, error: BaseException) -> Response:
-        """The response to a request that was not taken."""
+        """The response to an admitted request that failed."""
         return self._refused(request.options, error, request.headers)
 
     def _refused_event(self, request: EventRequest, outcome: AllRefused) -> Response | Pending:
@@ -124,7 +124,7 @@ class EventEndpoint:
         return self._targets.parse(pairs), pairs.values.get("an_session", "").encode(), pairs
 
     def _admitted(self, head: RequestHead, options: RequestOptions) -> Property:
-        """The property, if this request may send to it. Raises Rejected."""
+        """The property that this request may send to. Raises Rejected."""
         method = head.method
         if method not in _METHODS:
             raise MethodNotAllowed(METHODS)
@@ -182,7 +182,7 @@ class EventEndpoint:
         )
 
     def _refused(self, options: RequestOptions, error: BaseException, cors: HeaderLines) -> Response:
-        """The person comes first: an allowed click goes on, whatever became of its event."""
+        """The response to an error. An allowed click goes on even if its event is lost: the person comes first."""
         refusal = refusal_of(error)
         self._notice(options, refusal, error)
         headers = cors + stored_headers(error.event_id) if isinstance(error, Unconfirmed) else cors
@@ -193,7 +193,7 @@ class EventEndpoint:
         return redirect_response(options.location, headers)
 
     def _notice(self, options: RequestOptions, refusal: Refusal, error: BaseException) -> None:
-        """Have the process log tell what an operator must know: it counts, and is not written for each request."""
+        """Count the refusal for the process log, if operators must know of it."""
         if refusal.code in _NOTICED:
             self._notices.count(_NOTICED[refusal.code], _name_of(options))
         elif refusal is UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""A body to an event, pure: one typed decode that stores nothing it need not, and a slow way that names all faults."""
+"""A body to an event, pure: a typed decode that skips unknown members, and a slower one that finds all faults."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -24,7 +24,7 @@ class _AnyObject(Struct):
 
 
 class Event(Struct, gc=False):
-    """The fields that the contract has rules for. An integer `aid` or `uid` stands for its decimal string."""
+    """The fields for which the contract has rules. An integer `aid` or `uid` stands for its decimal string."""
 
     ea: _Text | UnsetType = UNSET
     ec: _Text | UnsetType = UNSET
@@ -38,30 +38,30 @@ class Event(Struct, gc=False):
 
 
 class Events(NamedTuple):
-    """The events of a body, each yet to be decoded."""
+    """The events of a body, not decoded yet."""
 
     events: list[bytes]
     are_lines: bool
-    """Whether all are known to be UTF-8 without a line break: to look at a whole body is cheaper than at each event."""
+    """Whether all are UTF-8 without a line break. One check of the whole body is cheaper than one for each event."""
 
 
 _decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _COUNTED_BYTES: Final = 4096
-"""Up to this size it is cheaper to count brackets first than to look how deep they are nested at once."""
+"""Up to this size it is cheaper to count brackets first than to measure their nesting at once."""
 _SHORT_BYTES: Final = 64 << 10
-"""A body of up to this size has at most 32,768 elements, which take 1 ms and 2 MiB to tell apart."""
+"""A body of up to this size has at most 32,768 elements, which take 1 ms and 2 MiB to split."""
 _BLANK_LINES: Final = 1000
-"""Blank lines that NDJSON may have beside one for each event."""
+"""Blank lines that NDJSON may have in addition to one for each event."""
 _SPACE: Final = b" \t\r\n"
 _LF, _CR = b"\n\r"
-"""As integers: for `in` they are a fraction of the work that bytes are."""
+"""As integers, because `in` is much faster with them than with bytes."""
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _FIELD_DECODERS: Final = {field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(Event)}
 
 
 @lru_cache
 def _decoder(required: tuple[str, ...]) -> Callable[[bytes], Event]:
-    """What decodes an event that must have these fields; there are as many as settings name different ones."""
+    """A decoder that requires these fields. Cached: one for each distinct `required` setting."""
     fields = [
         (field.name, field.type) if field.name in required else (field.name, field.type, UNSET)
         for field in msgspec.structs.fields(Event)
@@ -75,9 +75,9 @@ def decode_event(
 ) -> tuple[Event, bytes]:
     """The event in `body`, and its bytes on one line, otherwise as sent.
 
-    Raises TooLarge, and BadEvent with a fault for each wrong or missing field. `is_line` says that the body is known to
-    be UTF-8 without a line break. To name all faults takes four times as long as to find that there is one: without
-    `is_explained` that is left out.
+    Raises TooLarge, and BadEvent with a fault for each wrong or missing field. `is_line`: the body is known to be UTF-8
+    without a line break. To list all faults takes four times as long as to find one; without `is_explained` none are
+    listed.
     """
     length = len(body)
     if not length:
@@ -91,9 +91,9 @@ def decode_event(
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _malformed(error) from None
     if not is_line:
-        check_utf8(body)  # msgspec checks that of what it decodes, and skips the rest
+        check_utf8(body)  # msgspec checks only the strings that it decodes
         is_line = not _has_line_break(body)
-    # as many brackets as levels allowed are never too deep, and nearly every event has fewer; `count` is half as fast
+    # nearly every event has no more brackets than levels allowed, so it can't be too deep; `count` is half as fast
     if (length > _COUNTED_BYTES or _brackets_in(body) > limits.nesting) and is_deeper(body, limits.nesting):
         raise BadEvent(f"the event is nested deeper than {limits.nesting} levels")
     sid, aid, uid = event.sid, event.aid, event.uid
@@ -107,7 +107,7 @@ def decode_event(
 
 
 def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Events | None:
-    """The events of a JSON array, or of one a line; None if the body is a single event.
+    """The events of a JSON array or of NDJSON; None if the body is a single event.
 
     Raises BadEvent, and TooLarge for more than `limit` events.
     """
@@ -131,7 +131,7 @@ def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Events | None:
 
 
 def _lines(body: bytes, limit: int) -> list[bytes]:
-    """The lines that are not blank. A body may have millions: it is read no further than the limits allow."""
+    """The lines that are not blank. A body may have millions: reading stops at the limits."""
     most = 2 * limit + _BLANK_LINES
     lines = body.split(b"\n", most)
     found = [stripped for line in lines[:most] if (stripped := line.lstrip(_SPACE))]
@@ -141,7 +141,7 @@ def _lines(body: bytes, limit: int) -> list[bytes]:
 
 
 def _elements(body: bytes, limit: int) -> Sequence[msgspec.Raw]:
-    """The elements of a JSON array. A long body may have millions: it is read no further than `limit`."""
+    """The elements of a JSON array. A long body may have millions: reading stops after `limit`."""
     if len(body) <= _SHORT_BYTES:
         return _decode_array(body)
     try:
@@ -153,7 +153,7 @@ def _elements(body: bytes, limit: int) -> Sequence[msgspec.Raw]:
 
 @lru_cache
 def _bounded_array(limit: int) -> Callable[[bytes], Struct]:
-    """A decoder of arrays that raises ValidationError at the first element beyond `limit`."""
+    """A decoder of arrays that raises ValidationError at the first element over `limit`."""
     fields = [(f"element_{at}", msgspec.Raw | UnsetType, UNSET) for at in range(limit)]
     bounded = msgspec.defstruct("Elements", fields, array_like=True, forbid_unknown_fields=True)
     return cast(Callable[[bytes], Struct], msgspec.json.Decoder(bounded).decode)
@@ -184,8 +184,8 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def check_utf8(body: bytes) -> None:
-    """Raises BadEvent where it is not UTF-8."""
-    if not body.isascii():  # a fifth of the time, or less, and nearly always all there is to do
+    """Raises BadEvent if `body` is not UTF-8."""
+    if not body.isascii():  # takes a fifth of the time or less, and nearly always suffices
         try:
             body.decode()
         except UnicodeDecodeError as error:
@@ -208,7 +208,7 @@ def _all_faults(body: bytes, required: tuple[str, ...]) -> BadEvent:
         return BadEvent("expected one JSON object, the event")
     except BadEvent as error:
         return error
-    except (msgspec.DecodeError, RecursionError) as error:  # behind the wrong field the first decode stopped at
+    except (msgspec.DecodeError, RecursionError) as error:  # after the wrong field, where the first decode stopped
         return _malformed(error)
     faults = []
     for name, decoder in _FIELD_DECODERS.items():

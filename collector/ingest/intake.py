@@ -1,4 +1,4 @@
-"""The events of a request into the log: bodies, queries and forms to events, and each event to its record."""
+"""Appends the events of requests: bodies, queries and forms to events, and events to records."""
 
 import time
 from collections.abc import Callable, Generator
@@ -38,11 +38,11 @@ from wal.committer import Committer
 _JSON: Final = ResponseType.JSON
 _JAVASCRIPT: Final = ResponseType.JAVASCRIPT
 _LONG_FORM_BYTES: Final = 16 << 10
-"""Of a form: to read it takes up to 20 ns a byte, and it can't be done in slices."""
+"""A longer form waits for a turn: parsing takes up to 20 ns a byte, and can't be done in slices."""
 
 
 class Intake:
-    """Takes the events of requests into the log. Nothing here waits for the disk."""
+    """Appends the events of requests to the log. Nothing here waits for the disk."""
 
     def __init__(
         self, committer: Committer, batches: Batches, sessions: Sessions, limits: Limits, clock: Callable[[], int]
@@ -60,10 +60,10 @@ class Intake:
         return self._committer.pressure
 
     def submit(self, request: EventRequest) -> Outcome | Steps:
-        """Append the event, or give the steps that lead to the outcome. Raises Rejected, Overloaded, WalError."""
+        """Append the event, or return the steps that lead to the outcome. Raises Rejected, Overloaded, WalError."""
         if request.pairs is not None:
             return self._of_pairs(request, request.head.query, request.pairs, Form.QUERY)
-        body, request.body = request.body, b""  # the next batch is to find the memory that this one has done with
+        body, request.body = request.body, b""  # to be freed early: the next batch can reuse the memory
         if request.encoding:
             return self._inflated_steps(request, body)
         return self._of_body(request, body)
@@ -95,7 +95,7 @@ class Intake:
 
     def _form_steps(self, request: EventRequest, form: bytes) -> Steps:
         if is_form_over(form, self._limits.event_bytes):
-            raise TooLarge(f"the form is over the limit of {self._limits.event_bytes} bytes, its escapes undone")
+            raise TooLarge(f"the form, unescaped, is over the limit of {self._limits.event_bytes} bytes")
         if len(form) > _LONG_FORM_BYTES:
             yield
         return self._of_pairs(request, form, parse_pairs(form), Form.FORM)
@@ -139,7 +139,7 @@ class Intake:
         return AllRefused(form, refusal, [Refused(refusal, kept)])
 
     def _append(self, request: EventRequest, event: bytes, sent: int) -> Response | Stored:
-        """Append one event, for which so many bytes were sent. Raises Rejected, WalError: nothing is appended then."""
+        """Append one event, which was sent in `sent` bytes. Raises Rejected, WalError; then appends nothing."""
         options, context, token, headers = request.options, request.context, request.token, request.headers
         prop, sessions = context.prop, self._sessions
         decoded, line = decode_event(event, prop.required, self._limits)
@@ -174,11 +174,11 @@ class Intake:
 
 
 def _fitting_members(context: RequestContext, expansion: int) -> bytes:
-    """The members of a record that would be too long, with less of the headers. Raises TooLarge if that won't do.
+    """The members of a record that would be too long, with shortened headers. Raises TooLarge if that is not enough.
 
-    `expansion` are the bytes that the event has beyond those that were sent.
+    `expansion`: bytes of the event beyond the bytes sent.
     """
     room = room_for_headers(context, 1, expansion)
     if room < 0:
-        raise TooLarge("the event is too long once its escapes are JSON; send it as a JSON body")
+        raise TooLarge("the event is too long after its escapes are converted to JSON; send it as a JSON body")
     return shared_members_of(context, room)

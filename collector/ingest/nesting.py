@@ -1,8 +1,8 @@
-"""How deep a JSON text is nested, pure: in one pass, whatever its shape.
+"""The nesting depth of a JSON text, pure: measured in one pass, whatever its shape.
 
-The decoder skips what it has no field for, and so does not count levels. Strings are taken out first, since brackets in
-them nest nothing. What is left of the brackets is read sixteen at a time, as bits, with a table of what each sixteen do
-to the depth: 5 ns a bracket in the worst case, where a loop over brackets takes 50 (`python -m bench shapes`).
+The decoder skips unknown members, so it does not count their levels. Strings are removed first, because their brackets
+do not nest. The other brackets are read as bits, sixteen at a time, with a table of their effect on the depth: 5 ns a
+bracket in the worst case, where a loop over brackets takes 50 (`python -m bench shapes`).
 """
 
 import sys
@@ -16,7 +16,7 @@ _BITS: Final = 16
 
 
 def is_deeper(text: bytes, levels: int) -> bool:
-    """Whether valid JSON has more than so many levels of arrays and objects."""
+    """Whether valid JSON has more than `levels` levels of arrays and objects."""
     brackets = _brackets(text)
     if len(brackets) <= 2 * levels:
         return False
@@ -30,15 +30,15 @@ def is_deeper(text: bytes, levels: int) -> bool:
 
 
 def _brackets(text: bytes) -> bytes:
-    """The brackets that are not in strings."""
-    if b"\\" in text:  # which stands in strings alone: without escapes each quote begins or ends a string
+    """The brackets outside of strings."""
+    if b"\\" in text:  # in strings only: without escapes, every quote begins or ends a string
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     rest = text.translate(None, _OTHERS).replace(b'""', b"")
     return b"".join(rest.split(b'"')[::2]) if b'"' in rest else rest
 
 
 def _byte(bits: int) -> tuple[int, int]:
-    """How eight brackets change the depth, and how far it rises among them."""
+    """The change of depth by eight brackets, and the highest depth among them."""
     depth = highest = 0
     for at in range(7, -1, -1):
         depth += 1 if bits >> at & 1 else -1
@@ -47,7 +47,7 @@ def _byte(bits: int) -> tuple[int, int]:
 
 
 def _tables() -> tuple["array[int]", bytes]:
-    """The same for each word of sixteen, as this machine reads two bytes."""
+    """The same for every word of sixteen, in this machine's byte order."""
     single = [_byte(bits) for bits in range(256)]
     words = [(single[word[0]], single[word[1]]) for word in (n.to_bytes(2, sys.byteorder) for n in range(1 << _BITS))]
     return (

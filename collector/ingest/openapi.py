@@ -1,4 +1,4 @@
-"""The OpenAPI document of this collector: what it takes and answers, with the limits it was started with."""
+"""The OpenAPI document of this collector: requests and responses, with the limits in its settings."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -20,7 +20,7 @@ _JSON_FIELDS: Final[dict[str, Any]] = {
 
 
 def _digits_up_to(most: int) -> str:
-    """A regular expression of the decimal digits of 0 to `most`, without zeros in front."""
+    """A regular expression for the integers from 0 to `most`, without leading zeros."""
     digits = str(most)
     smaller = [
         f"{digits[:at]}[0-{int(digit) - 1}][0-9]{{{len(digits) - at - 1}}}"
@@ -39,14 +39,14 @@ _SID: Final[dict[str, Any]] = {
 }
 _EVENT: Final[dict[str, Any]] = {
     "type": "object",
-    "description": "What happened. Fields beyond these are kept as sent. A property can go without required ones.",
+    "description": "An event. Other fields are stored as sent. A property can require fewer fields.",
     "required": ["ea", "ec", "sid", "aid", "uid"],
     "properties": {
         "ea": {**_TEXT, "description": "event action"},
         "ec": {**_TEXT, "description": "event category"},
         "sid": {
             **_SID,
-            "description": "session id, without a fraction, or its decimal digits, with zeros in front or not",
+            "description": "session id: an integer without a fraction, or its digits, with or without leading zeros",
         },
         "aid": {**_NAME, "description": f"device; {_DIGITS}"},
         "uid": {**_NAME, "description": f"user, may be anonymous; {_DIGITS}"},
@@ -62,16 +62,16 @@ _OBJECT: Final[dict[str, Any]] = {
     ],
     "properties": {
         "dgs": {"type": "string", "description": "URL-encoded `start:hits:new` of the session"},
-        "au_gt": {"type": "string", "description": "Unix s when this visitor was first seen"},
+        "au_gt": {"type": "string", "description": "when this visitor was first seen, in Unix seconds"},
         "pv_id": {"type": "string"},
         "n_client_id": {"enum": [0, 1], "description": "1: this client is new"},
         "session_id": {"type": "string"},
-        "n_user": {"enum": [0, 1], "description": "1: the token did not know this visitor"},
+        "n_user": {"enum": [0, 1], "description": "1: this visitor is not the one of the session token"},
         "au_id": {"type": "string", "description": "visitor id"},
         "type": {"const": "event"},
         "aid": {"type": "string"},
         "client_id": {"type": "string"},
-        "an_session": {"type": "string", "description": "the session token, to be sent with the next event"},
+        "an_session": {"type": "string", "description": "the session token; send it with the next event"},
     },
 }
 _BATCH: Final[dict[str, Any]] = {
@@ -94,7 +94,7 @@ _BATCH: Final[dict[str, Any]] = {
             },
         },
         "ids": {"type": "array", "items": {"type": "string"}},
-        "code": {"type": "string", "description": "there, with a message, if no event of the batch was good"},
+        "code": {"type": "string", "description": "present, with a message, if every event failed validation"},
         "message": {"type": "string"},
     },
 }
@@ -105,7 +105,7 @@ _REFUSAL: Final[dict[str, Any]] = {
         "code": {
             "type": "string",
             "enum": sorted(STATUS),
-            "description": "what programs match; every refusal but a 404 has it",
+            "description": "stable, for programs; a 404 has none",
         },
         "message": {"type": "string"},
         "errors": {
@@ -119,26 +119,26 @@ _REFUSAL: Final[dict[str, Any]] = {
     },
 }
 _REFUSALS: Final = {
-    "400": "the query or the event is wrong; every field that is at fault is named",
-    "403": "the page is of an origin that the property does not list, or the request has no valid write key",
+    "400": "the query or the event failed validation; `errors` names every wrong field",
+    "403": "the page's origin is not in the property's list, or the request has no valid write key",
     "404": "no such property",
     "408": "the request did not arrive in time",
     "413": "the body or an event in it is over its limit",
     "414": "the URL is over its limit",
-    "415": "a content type or encoding that is not read",
+    "415": "the content type or encoding is not supported",
     "429": "the property is over its rate, or has too many events refused",
     "431": "the headers are over their limit",
-    "503": "the log can't take it now, or a sink that the answer waits for has not confirmed it",
+    "503": "the log can't take the event now, or the sink that the response waits for has not confirmed it",
 }
 _RETRY: Final = {"retry-after": {"schema": {"type": "integer"}, "description": "seconds"}}
 _STORED: Final[dict[str, Any]] = {
-    "x-event-ack": {"schema": {"enum": ["fsync", "shipped"]}, "description": "there if anything was stored"},
+    "x-event-ack": {"schema": {"enum": ["fsync", "shipped"]}, "description": "present if an event was stored"},
     "x-event-id": {"schema": {"type": "string"}, "description": "the id of a single event"},
 }
 
 
 def openapi(paths: Sequence[str], settings: Settings) -> bytes:
-    """The document, as JSON, for the paths that take events."""
+    """The document as JSON. `paths` take events."""
     limits = settings.limits
     document = {
         "openapi": "3.1.0",
@@ -147,11 +147,11 @@ def openapi(paths: Sequence[str], settings: Settings) -> bytes:
             "version": "1",
             "description": "A 200 means: the event is fsynced in the log, and arrives downstream exactly once. "
             f"An event has at most {limits.event_bytes} bytes and {limits.nesting} levels of arrays and objects, "
-            f"a body {limits.body_bytes} bytes, also when inflated, and a URL {limits.url_bytes}.",
+            f"a body at most {limits.body_bytes} bytes, also after inflation, and a URL at most {limits.url_bytes}.",
         },
         "paths": {path: _operations(settings) for path in paths},
         "components": {
-            "schemas": {"Event": _EVENT, "Answer": _OBJECT, "BatchAnswer": _BATCH, "Refusal": _REFUSAL},
+            "schemas": {"Event": _EVENT, "Response": _OBJECT, "BatchResponse": _BATCH, "Refusal": _REFUSAL},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "writeKey": {"type": "apiKey", "in": "header", "name": "x-write-key"},
@@ -166,25 +166,25 @@ def _operations(settings: Settings) -> dict[str, Any]:
     target = _parameters(with_event=False)
     return {
         "post": {
-            "summary": "Store the event, or the events, of a body",
+            "summary": "Store the event or the events in a body",
             "parameters": target,
             "requestBody": {"required": True, "content": _bodies(settings)},
             "responses": _responses(),
         },
         "get": {
-            "summary": "Store the event of a query",
+            "summary": "Store the event in a query",
             "parameters": [*target, *_parameters(with_event=True)],
             "responses": _responses(),
         },
         "head": {
-            "summary": "Answer as GET would, and store nothing",
+            "summary": "Respond as to GET, and store nothing",
             "parameters": [*target, *_parameters(with_event=True)],
             "responses": _responses(),
         },
         "options": {
             "summary": "CORS preflight",
             "parameters": target,
-            "responses": {"204": {"description": "what a page may send"}, **_refusals()},
+            "responses": {"204": {"description": "the methods and headers that a page may send"}, **_refusals()},
         },
     }
 
@@ -219,7 +219,7 @@ def _json_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "in": "query",
-        "description": "JSON; an empty one counts as none",
+        "description": "JSON; an empty value counts as missing",
         "allowEmptyValue": True,
         "content": {"application/json": {"schema": schema}},
     }
@@ -231,7 +231,7 @@ def _bodies(settings: Settings) -> dict[str, Any]:
     return {
         "application/json": {"schema": {"anyOf": [event, batch]}},
         "text/plain": {"schema": {"type": "string", "description": "JSON as `navigator.sendBeacon` sends it"}},
-        "application/x-ndjson": {"schema": {"type": "string", "description": "an event a line"}},
+        "application/x-ndjson": {"schema": {"type": "string", "description": "one event a line"}},
         "application/x-www-form-urlencoded": {
             "schema": event,
             "encoding": {name: {"contentType": "application/json"} for name in _JSON_FIELDS},
@@ -240,19 +240,19 @@ def _bodies(settings: Settings) -> dict[str, Any]:
 
 
 def _responses() -> dict[str, Any]:
-    answer = {"anyOf": [{"$ref": "#/components/schemas/Answer"}, {"$ref": "#/components/schemas/BatchAnswer"}]}
+    schema = {"anyOf": [{"$ref": "#/components/schemas/Response"}, {"$ref": "#/components/schemas/BatchResponse"}]}
     return {
         "200": {
-            "description": "stored and fsynced, or would have been (HEAD)",
+            "description": "the event is fsynced (HEAD: it would have been stored)",
             "headers": _STORED,
             "content": {
-                "application/json": {"schema": answer},
+                "application/json": {"schema": schema},
                 "text/javascript": {"schema": {"type": "string"}},
                 "image/gif": {"schema": {"type": "string", "contentMediaType": "image/gif"}},
             },
         },
         "302": {
-            "description": "a click goes on; without x-event-id its event was not stored",
+            "description": "a click goes on; if x-event-id is missing, its event was not stored",
             "headers": {"location": {"schema": {"type": "string"}, "required": True}, **_STORED},
         },
         **_refusals(),
@@ -263,7 +263,7 @@ def _refusals() -> dict[str, Any]:
     content = {
         "application/json": {
             "schema": {
-                "anyOf": [{"$ref": "#/components/schemas/Refusal"}, {"$ref": "#/components/schemas/BatchAnswer"}]
+                "anyOf": [{"$ref": "#/components/schemas/Refusal"}, {"$ref": "#/components/schemas/BatchResponse"}]
             }
         },
         "image/gif": {"schema": {"type": "string", "contentMediaType": "image/gif"}},

@@ -1,4 +1,4 @@
-"""What the query says: which property an event belongs to, and how to answer. Pure but for a bounded cache."""
+"""The options in a query: the property and the type of response. Pure but for a bounded cache."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -10,17 +10,17 @@ from collector.ingest.policy.redirect import Signer, has_expiry, location
 from collector.ingest.query import Pairs, parse_pairs
 
 _CACHED_QUERIES: Final = 4096
-"""At the least; where there are many properties, two of each."""
+"""At least; two for each property if there are many."""
 _CACHED_BYTES: Final = 256
 _PARAMETERS: Final = ("portal_id", "prop_id", "resp_type", "is_s2s", "redirect_url", "redirect_sig")
-"""The parameters that the options depend on."""
+"""The parameters of the options."""
 _TOKEN_PARAMETER: Final = b"an_session="
 _DIGITS: Final = 19
 _EXPIRED: Final = "redirect_sig has expired"
 
 
 class ResponseType(Enum):
-    """The form of an answer; the values are those of `resp_type`."""
+    """The type of a response; the values are those of the parameter `resp_type`."""
 
     JAVASCRIPT = "javascript"
     JSON = "json"
@@ -28,11 +28,11 @@ class ResponseType(Enum):
     PIXEL = "pixel"
 
 
-_FACES: Final = [response_type.value for response_type in ResponseType]
+_RESPONSE_TYPES: Final = [response_type.value for response_type in ResponseType]
 
 
 class RequestOptions(NamedTuple):
-    """One query, understood. `fault` is why it is refused; `property` is None where it names none."""
+    """The options of a query. `fault` is why it is refused; `property` is None if there is no such property."""
 
     property: Property | None
     response_type: ResponseType
@@ -40,11 +40,11 @@ class RequestOptions(NamedTuple):
     location: bytes | None
     fault: Refusal | None
     named: str = ""
-    """The portal and the property that there are not, as `1/2`."""
+    """The ids of a portal and a property that do not exist, as `1/2`."""
 
 
 class OptionsReader:
-    """Queries to targets, remembering the ones that repeat. Clients choose the queries, so it is bounded."""
+    """Parses queries to options, and caches the results. The cache is bounded, because clients choose the queries."""
 
     def __init__(self, registry: Registry, signer: Signer, clock: Callable[[], int]) -> None:
         """`clock` gives Unix milliseconds."""
@@ -67,12 +67,12 @@ class OptionsReader:
         return options, token
 
     def parse(self, pairs: Pairs) -> RequestOptions:
-        """The options in a query that carries an event, and so is hardly ever repeated as a whole. Never raises."""
-        said = tuple(map(pairs.values.get, _PARAMETERS))
-        options = self._cache.get(said)
+        """The options in a query that carries an event, and so hardly ever repeats as a whole. Never raises."""
+        values = tuple(map(pairs.values.get, _PARAMETERS))
+        options = self._cache.get(values)
         if options is None or pairs.is_cut:
             options = parse_options(pairs, self._registry, self._signer, self._clock)
-            self._remember(said, sum(len(value or "") for value in said), options, pairs)
+            self._remember(values, sum(len(value or "") for value in values), options, pairs)
         return options
 
     def _remember(
@@ -86,14 +86,14 @@ class OptionsReader:
 
 
 def parse_options(pairs: Pairs, registry: Registry, signer: Signer, clock: Callable[[], int]) -> RequestOptions:
-    """Understand a query. What is wrong with it is in `fault`. `clock` gives Unix milliseconds."""
+    """Parse a query. Errors are in `fault`. `clock` gives Unix milliseconds."""
     values = pairs.values
     faults: list[Fault] = []
     portal_id, prop_id = (_identifier(values, name, faults) for name in ("portal_id", "prop_id"))
-    response_type = _choice(values, "resp_type", ResponseType.JAVASCRIPT.value, _FACES, faults)
+    response_type = _choice(values, "resp_type", ResponseType.JAVASCRIPT.value, _RESPONSE_TYPES, faults)
     is_s2s = _choice(values, "is_s2s", "false", ["true", "false"], faults)
     prop = registry.get(portal_id, prop_id) if portal_id and prop_id else None
-    where: bytes | None = None
+    target: bytes | None = None
     fault: Refusal | None = None
     if pairs.is_cut:
         fault = BadTarget("the query has too many parameters").refusal
@@ -102,15 +102,15 @@ def parse_options(pairs: Pairs, registry: Registry, signer: Signer, clock: Calla
     elif prop is None:
         fault = NotFound().refusal
     elif response_type == ResponseType.REDIRECT.value:
-        where, fault = _redirect(values, prop, signer, clock() // 1000)
+        target, fault = _redirect(values, prop, signer, clock() // 1000)
     named = "" if prop else f"{portal_id}/{prop_id}"
-    return RequestOptions(prop, ResponseType(response_type), is_s2s == "true", where, fault, named)
+    return RequestOptions(prop, ResponseType(response_type), is_s2s == "true", target, fault, named)
 
 
 def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is_click: bool) -> Refusal | None:
-    """Why today's redirect rules refuse a request that came at `now`, in Unix seconds; None if they don't.
+    """Why today's redirect rules refuse a request received at `now`, in Unix seconds; None if they allow it.
 
-    `pairs` are those of its query. `is_click` says whether it carried one event, whose `ea` or `ec` is `click`.
+    `pairs` are those of its query. `is_click`: it carried one event, whose `ea` or `ec` is `click`.
     """
     if pairs.values.get("resp_type") != ResponseType.REDIRECT.value:
         return None
@@ -121,7 +121,7 @@ def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is
 def _redirect(
     values: dict[str, str], prop: Property, signer: Signer, now: int
 ) -> tuple[bytes, None] | tuple[None, Refusal]:
-    """Where a click goes on, or why it may not; `now` is Unix seconds."""
+    """The location that a click goes on to, or the reason why not. `now` is in Unix seconds."""
     url, signature = values.get("redirect_url", ""), values.get("redirect_sig", "")
     until = signer.valid_until(url, prop.portal_id, prop.prop_id, signature) if signature else None
     is_signed = until is not None and now < until
@@ -134,11 +134,11 @@ def _redirect(
 
 
 def _identifier(values: dict[str, str], name: str, faults: list[Fault]) -> int:
-    """The integer >= 1 of a parameter; 0 with a fault otherwise."""
+    """The integer >= 1 of a parameter; else 0, and a fault is added."""
     text = values.get(name)
     if text is not None and text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) >= 1:
         return int(text)
-    faults.append(Fault(name, "missing" if text is None else "expected an integer from 1 on"))
+    faults.append(Fault(name, "missing" if text is None else "expected an integer of at least 1"))
     return 0
 
 
@@ -151,7 +151,7 @@ def _choice(values: dict[str, str], name: str, default: str, choices: list[str],
 
 
 def _without_token(query: bytes) -> tuple[bytes, bytes]:
-    """The query without its session token, so that it repeats, and the token."""
+    """The query without its session token, so that it can repeat, and the token."""
     parts = query.split(b"&")
     tokens = [part for part in parts if part.startswith(_TOKEN_PARAMETER)]
     if not tokens:

@@ -1,4 +1,4 @@
-"""What became of a request's events, before the disk is waited for."""
+"""The outcome of a request's events, before the wait for the disk."""
 
 import asyncio
 from collections.abc import Generator
@@ -13,36 +13,36 @@ from collector.ingest.session import Session
 
 
 class Stored(Pending, Struct, frozen=True):
-    """One event, which is in the next block of the log."""
+    """One event, appended to the next block of the log."""
 
     sequence: int = 0
     event_id: bytes = b""
 
 
 class EventBatch(NamedTuple):
-    """The events of a body as records, which are not in the log yet."""
+    """The events of a body as records, not appended yet."""
 
     form: Form
     records: list[bytes]
     first: int
-    """The sequence that the first record was made for."""
+    """The sequence in the first record."""
     session: Session | None
-    """Of the last record."""
+    """The session of the last record."""
     refused: list[Refused]
     """The events that failed validation."""
 
 
 class StoredBatch(NamedTuple):
-    """Where a batch is in the log."""
+    """The place of a batch in the log."""
 
     durable: asyncio.Future[None] | None
-    """Done once it is fsynced; None where nothing is stored."""
+    """Done when the batch is fsynced; None if nothing is stored."""
     first: int
     """The sequence of the first record."""
 
 
 class AllRefused(NamedTuple):
-    """A request of which no event is stored, and what of it belongs into the dead letters."""
+    """The refusal of all events of a request, and their dead letters."""
 
     form: Form
     refusal: Refusal
@@ -51,4 +51,4 @@ class AllRefused(NamedTuple):
 
 Outcome = Response | Stored | EventBatch | AllRefused
 Steps = Generator[None, None, Outcome]
-"""Long work on a body; it yields where others may have their turn."""
+"""Long work on a body; it yields when other requests may run."""

@@ -1,6 +1,6 @@
-"""Queries and forms, pure: percent-encoded pairs to values, and those that are event fields to the event's JSON.
+"""Queries and forms, pure: percent-encoded pairs to values, and the event's fields among them to JSON.
 
-Nothing here fails: what is no valid escape is taken literally, and what is no JSON is left to the rules of the fields.
+Nothing here fails: an invalid escape is taken literally, and a value that is not JSON fails the rules of its field.
 """
 
 import re
@@ -13,19 +13,19 @@ from msgspec import Struct
 PARAMETERS: Final = frozenset(
     ("portal_id", "prop_id", "resp_type", "redirect_url", "is_s2s", "redirect_sig", "an_session")
 )
-"""What a query says of itself; every other parameter is a field of the event."""
+"""The parameters about the request; every other one is a field of the event."""
 _JSON_FIELDS: Final = frozenset(("context", "extra", "dims", "items"))
 MOST_PAIRS: Final = 1000
 _ESCAPE_BYTES: Final = 3
-"""What a form may write one byte of its event as."""
+"""The most bytes that a form needs for one byte of its event."""
 _MOST_WARNINGS: Final = 8
 _SHOWN_NAME: Final = 64
-"""Characters: what a request adds to the log is bounded by what it sent, so warnings have a bound as well."""
+"""Characters of a name in a warning. A request may add no more to the log than it sent, so warnings are bounded too."""
 _LONGEST_SID: Final = 255
 
 
 class Pairs(Struct, frozen=True, gc=False):
-    """The first value of each name, the names that came again, and whether there were more than are read."""
+    """The first value of every name, the repeated names, and whether pairs over the limit were cut off."""
 
     values: dict[str, str]
     repeated: tuple[str, ...]
@@ -33,13 +33,13 @@ class Pairs(Struct, frozen=True, gc=False):
 
 
 def parse_pairs(query: bytes) -> Pairs:
-    """Read `name=value&…`. An escape that is malformed, or is not of UTF-8, stays as it was written."""
+    """Parse `name=value&…`. An escape that is malformed, or not UTF-8, stays as it is."""
     text = query.decode("latin-1")
     parts = text.split("&", MOST_PAIRS)
     is_cut = len(parts) > MOST_PAIRS
     if is_cut:
         parts.pop()
-    has_others = "+" in text or not text.isascii()  # than escapes, for which each part is searched
+    has_others = "+" in text or not text.isascii()  # apart from `%`, for which every part is searched
     values: dict[str, str] = {}
     repeated: dict[str, None] = {}
     for part in parts:
@@ -56,12 +56,12 @@ def parse_pairs(query: bytes) -> Pairs:
 
 
 def is_form_over(form: bytes, event_bytes: int) -> bool:
-    """Whether a form is longer than an event may be, however many of its escapes are good ones. Nothing is undone."""
+    """Whether a form is too long for an event, even if all its escapes are valid. Found without unescaping."""
     return len(form) > _ESCAPE_BYTES * event_bytes or len(form) - (_ESCAPE_BYTES - 1) * form.count(b"%") > event_bytes
 
 
 def event_of(pairs: Pairs) -> bytes:
-    """The event in a query or form as JSON; empty if it has no field of an event."""
+    """The event in a query or form as JSON; empty if there is no event field."""
     members: dict[str, str | msgspec.Raw] = {}
     for name, value in pairs.values.items():
         if name in PARAMETERS:
@@ -78,16 +78,16 @@ def event_of(pairs: Pairs) -> bytes:
 
 
 def warnings_of(pairs: Pairs) -> list[str]:
-    """What a reader of the stored event should know: values that a second one of the same name was dropped for."""
+    """Warnings for readers of the stored event, about repeated parameters."""
     names = [name for name in pairs.repeated if name not in PARAMETERS]
     warnings = [f"only the first {name[:_SHOWN_NAME]} of the query was read" for name in names[:_MOST_WARNINGS]]
     if more := len(names) - len(warnings):
-        warnings.append(f"so it is with {more} more parameters")
+        warnings.append(f"{more} more parameters were repeated too")
     return warnings
 
 
 def without_secrets(query: bytes) -> bytes:
-    """The query without the parameters that let a client act for a visitor or the business, escaped or not."""
+    """The query without parameters that grant rights of a visitor or of the business, escaped or not."""
     return _SECRETS.sub(b"", b"&" + query)[1:]
 
 
@@ -100,7 +100,7 @@ def _is_json(raw: bytes) -> bool:
 
 
 def _unquoted(text: str) -> str:
-    """`text` has a character for each byte."""
+    """Unescape a name or a value. `text` has one character for every byte."""
     if "%" not in text and "+" not in text and text.isascii():
         return text
     found = unescaped(text.replace("+", " "))
@@ -111,11 +111,11 @@ def _unquoted(text: str) -> str:
 
 
 def unescaped(text: str) -> bytes:
-    """As `unquote_to_bytes`, which takes 0.3 us for each escape: quoted-printable is the same with another sign, in C.
+    """As `unquote_to_bytes`, which takes 0.3 us an escape: quoted-printable is the same with another sign, in C.
 
-    Where any escape is malformed the length tells, since each good one shortens the text by two.
+    A malformed escape shows in the length, because every valid one shortens the text by two.
     """
-    if "\n" in text or "\r" in text:  # which may end a line there
+    if "\n" in text or "\r" in text:  # quoted-printable may treat them as line ends
         text = text.replace("\n", "%0A").replace("\r", "%0D")
     raw = text.encode("latin-1")
     found = a2b_qp(raw.replace(b"=", b"=3D").replace(b"%", b"="))
@@ -125,24 +125,24 @@ def unescaped(text: str) -> bytes:
 
 
 def _marked(raw: bytes) -> bytes:
-    """Bytes without a line feed, and one in the place of each malformed `%`: 20 ns for each, where a pattern takes 200.
+    """Replace every malformed `%` by a line feed; `raw` has none. 20 ns for each, where a pattern takes 200.
 
-    The places are those that are left of a copy in which all good escapes are gone. An exclusive or with as many
-    bytes, which differ from 0 in these places alone, changes them all at once.
+    A copy with all valid escapes zeroed has `%` only in these places. From it comes a mask as long as `raw`, which is 0
+    in all other places, so that one exclusive or changes all of them.
     """
     wrong = raw.translate(_KINDS).replace(b"%hh", b"\0\0\0").translate(_DIFFERENCES)
     return (int.from_bytes(raw, "big") ^ int.from_bytes(wrong, "big")).to_bytes(len(raw), "big")
 
 
 def _escapable(name: str) -> str:
-    """A pattern for a parameter's name, each character of which may be escaped."""
+    """A pattern for a parameter's name, in which any character may be escaped."""
     return "".join(f"(?:{char}|%(?i:{ord(char):02x}))" for char in name)
 
 
 _encode: Final = msgspec.json.encode
 _decode_any: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _LITERAL: Final = {0xDC00 + byte: f"%{byte:02X}" for byte in range(0x80, 0x100)}
-"""Bytes that are not UTF-8 to their escapes. An error handler would be called for each of them, at 1.5 us."""
+"""From bytes that are not UTF-8 to their escapes. An error handler would take 1.5 us for every such byte."""
 _KINDS: Final = bytes(
     ord("h") if chr(byte) in "0123456789ABCDEFabcdef" else byte if byte == ord("%") else 0 for byte in range(256)
 )

@@ -1,4 +1,4 @@
-"""The stored record, pure: the client's event as sent, inside what the collector knows of it."""
+"""The stored record, pure: the client's event as sent, with the collector's members around it."""
 
 from typing import Final
 
@@ -15,18 +15,18 @@ _QUOTES: Final = 2
 _USER_AGENT_BYTES: Final = 1024 + _QUOTES
 _REFERER_BYTES: Final = 4096 + _QUOTES
 _ESCAPE_BYTES: Final = 6
-"""What one character of a header may become in JSON."""
+"""The most bytes that JSON needs for one character of a header."""
 _EVENT_BYTES: Final = 512
 _REQUEST_BYTES: Final = 7 << 10
 MOST_AROUND: Final = _EVENT_BYTES + _REQUEST_BYTES
-"""What a request may add to the log beside what it sent: this, and so much for each event. The contract has 8 KiB;
-the rest is for the dead letter of its refused events."""
+"""The most bytes that a request of one event may add to the log beyond the bytes sent; _EVENT_BYTES for every further
+event. The contract allows 8 KiB; the rest is for the dead letter of its refused events."""
 _AROUND_BYTES: Final = 340
-"""What a record has at the most beside the property's members, the warnings, the headers and the event."""
+"""The most bytes of a record without the property's members, the warnings, the headers and the event."""
 
 
 class RequestContext(Struct, frozen=True):
-    """What is known of a request beside its event, as far as the property lets it be stored."""
+    """The facts about a request, apart from its event, that the property allows to be stored."""
 
     prop: Property
     received_ms: int
@@ -38,7 +38,7 @@ class RequestContext(Struct, frozen=True):
 
 
 def members_of(context: RequestContext) -> bytes:
-    """What a record says of its request."""
+    """The members of a record about its request."""
     user_agent, referer = context.user_agent, context.referer
     return _members(
         context,
@@ -48,9 +48,9 @@ def members_of(context: RequestContext) -> bytes:
 
 
 def shared_members_of(context: RequestContext, room: int) -> bytes:
-    """The same for requests whose records have `room` bytes each for user agent and referer, which are cut to it.
+    """As `members_of`, with user agent and referer cut to `room` bytes in all.
 
-    Neither takes the other's half of it unless the other needs less.
+    Either may take more than its half only if the other needs less.
     """
     left = room - len(_encode(context.user_agent))
     referer = _kept(context.referer, min(_REFERER_BYTES, max(left, room // 2)))
@@ -58,15 +58,15 @@ def shared_members_of(context: RequestContext, room: int) -> bytes:
 
 
 def room_for_headers(context: RequestContext, events: int, expansion: int = 0) -> int:
-    """Bytes for user agent and referer in each record of a request, so that what it adds to the log is bounded by
-    what it sent. `expansion` are the bytes that its events have beyond those sent. Below 0: there is no room for it."""
+    """Bytes for user agent and referer in every record, so that the bytes sent bound the bytes logged.
+    `expansion`: bytes of the events beyond the bytes sent. Below 0: there is no room for the record."""
     around = _AROUND_BYTES + len(context.prop.members)
     warnings = len(_encode(context.warnings)) if context.warnings else 0
     return _EVENT_BYTES - around - warnings + (_REQUEST_BYTES - expansion) // events
 
 
 def shortened(text: str, most: int) -> str:
-    """The beginning of a header, whose JSON has at most so many bytes."""
+    """The beginning of a header, which takes at most `most` bytes as JSON."""
     if len(_encode(text)) <= most:
         return text
     beginning = text[: max(0, most - _QUOTES)]
@@ -92,7 +92,7 @@ def _kept(text: str | None, most: int) -> bytes:
 def record_line(
     log_id: bytes, sequence: int, context: RequestContext, members: bytes, session: Session, event: bytes
 ) -> bytes:
-    """One line of the log. `members` are those of the request, and `event` is valid JSON without a line break."""
+    """One line of the log. `members` are the request's; `event` is valid JSON without a line break."""
     return (
         b'{"id":"%b-%d",%b,"au_id":"%d","client_id":"%d.%d",'
         b'"session":{"id":%b,"start":%d,"hits":%d,"new":%b},"warnings":%b,"event":%b}\n'
@@ -113,5 +113,5 @@ def record_line(
 
 
 def renumbered(record: bytes, log_id: bytes, sequence: int) -> bytes:
-    """The same line at another place in the log."""
+    """The same record with another sequence."""
     return b'{"id":"%b-%d%b' % (log_id, sequence, record[record.index(b'",') :])

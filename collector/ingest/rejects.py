@@ -1,4 +1,4 @@
-"""What becomes of refused events: they count against a rate of their own, and are kept as dead letters."""
+"""Refused events: they count against a rate of their own, and become dead letters."""
 
 import asyncio
 import time
@@ -15,27 +15,27 @@ from collector.long_work import computed
 
 TOO_MANY: Final = Refusal(TooFast.code, "too many events of this property are refused")
 SCRUB_WORK: Final = 4
-"""How many times the work a byte costs where addresses or user agents are taken out of events."""
+"""The factor on the work of a byte if addresses or user agents are removed from events."""
 _LETTER_BYTES: Final = 1024
 _BATCH_LETTER_BYTES: Final = 128
-"""Of each header in a dead letter; the records of the other events of its batch have them too."""
+"""Bytes of a header in a dead letter; in a batch fewer, because the records of its other events have them too."""
 
 
 class Rejects:
-    """Counts and keeps the refused events of all properties."""
+    """Counts the refused events of all properties, and puts them into the dead letters."""
 
     def __init__(self, dead_letters: DeadLetters) -> None:
         self._dead_letters = dead_letters
 
     def is_over(self, request: EventRequest) -> bool:
-        """Whether the property has had too many events refused: those of this request are not kept then.
+        """Whether the property is over its rate of refused events; then this request's leave no dead letters.
 
-        That holds back no event that passes, so junk locks nobody out.
+        Valid events are not affected, so junk locks nobody out.
         """
         return self._wait_seconds(request) > 0
 
     def check(self, request: EventRequest) -> None:
-        """Raise TooFast where `is_over`."""
+        """Raise TooFast if `is_over`."""
         if wait := self._wait_seconds(request):
             raise TooFast(TOO_MANY.message, wait)
 
@@ -55,7 +55,7 @@ class Rejects:
         if not request.is_stored:
             return
         context.prop.rejects.take(len(refused))
-        if length := sum(len(each.raw) for each in refused):
+        if length := sum(len(event.raw) for event in refused):
             if context.prop.is_scrubbed:
                 refused = await computed(length * SCRUB_WORK, partial(_scrubbed, context.prop, form, refused))
             await self._dead_letters.put(_sender(context, len(refused)), form, refused)
@@ -65,24 +65,24 @@ class Rejects:
 
 
 def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refused]:
-    """Refused events as the property lets them be kept."""
+    """Refused events without the parts that the property does not allow to be stored."""
     keeps_user_agent = prop.has_user_agent
     return [
-        each._replace(
+        event._replace(
             raw=scrub_raw(
-                each.raw,
+                event.raw,
                 form,
                 prop.ip,
                 keeps_user_agent=keeps_user_agent,
-                is_element=each.batch_index is not None,
+                is_element=event.batch_index is not None,
             )
         )
-        for each in refused
+        for event in refused
     ]
 
 
 def _sender(context: RequestContext, events: int) -> Sender:
-    """Who sent refused events. Headers are cut where a batch may have its own share of them in its records."""
+    """The sender of refused events. Its headers are cut shorter if the records of a batch may have them too."""
     prop, most = context.prop, _LETTER_BYTES if events == 1 else _BATCH_LETTER_BYTES
     user_agent, referer = (text and shortened(text, most) for text in (context.user_agent, context.referer))
     return Sender(prop.portal_id, prop.prop_id, context.received_ms, context.ip, user_agent, referer, context.is_s2s)

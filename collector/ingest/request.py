@@ -1,4 +1,4 @@
-"""A request of a property that may send: what its head tells."""
+"""A request that may send to its property, with the facts from its head."""
 
 from msgspec import Struct
 
@@ -17,13 +17,13 @@ class EventRequest(Request, Struct):
     token: bytes
     """The session token; empty if there is none."""
     headers: HeaderLines
-    """What every response to it carries."""
+    """The headers of every response to it."""
     with_cookie: bool
     is_https: bool
     is_stored: bool
-    """False for HEAD, which is answered as GET would be, and leaves nothing behind."""
+    """False for HEAD, which gets the response of GET, and stores nothing."""
     media: bytes
     """The content type of the body, without parameters."""
     encoding: bytes
     pairs: Pairs | None
-    """Of a query that has the event."""
+    """The pairs of a query that carries the event; None if the body does."""

@@ -1,4 +1,4 @@
-"""Visitors and sessions, pure: the client carries the state in a signed token, and the server none."""
+"""Visitors and sessions, pure: their state is in a signed token of the client, not on the server."""
 
 import struct
 from base64 import urlsafe_b64decode
@@ -13,25 +13,25 @@ _VERSION: Final = 1
 # version, au_id, au_first_seen, client_au_id, client_first_seen, sid, start, hits, last_hit: times in Unix seconds
 _STATE: Final = struct.Struct(">B Q I Q I q I I I")
 _MAC_BYTES: Final = 15
-"""Makes a token of 60 bytes, which base64 writes in 80 characters with no padding."""
+"""Makes a token of 60 bytes, which are 80 characters of base64 without padding."""
 _TOKEN_LENGTH: Final = 80
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 AU_IDS: Final = 2**53 - 1
 """Visitor ids go from 1 to this."""
 _NO_SID: Final = -1
 _UINT32: Final = 2**32 - 1
-"""Where hits and times in a token stop: a client can send for ever, and a clock can be wrong."""
+"""Hits and times in a token stop here: a client can send for ever, and a clock can be wrong."""
 
 
 class Session(Struct, frozen=True, gc=False):  # made in 0.1 us, a tuple in 0.4
-    """A visitor's state behind a hit. Ids are positive integers below 2^53, times are Unix seconds."""
+    """A visitor's state after a hit. Ids are positive integers below 2^53, times are Unix seconds."""
 
     au_id: int
     au_first_seen: int
     client_au_id: int
     client_first_seen: int
     sid: int
-    """The session id that the client named last; -1 for none."""
+    """The last session id that the client sent; -1 for none."""
     start: int
     hits: int
     last_hit: int
@@ -41,7 +41,7 @@ class Session(Struct, frozen=True, gc=False):  # made in 0.1 us, a tuple in 0.4
 
 
 class _ByPortal(dict[int, "blake2b"]):
-    """A keyed hash for each portal, which has taken the portal's id: there are as many as settings have."""
+    """A keyed hash for every portal in the settings, already fed with the portal's id."""
 
     def __init__(self, keyed: "blake2b") -> None:
         self._keyed = keyed
@@ -53,7 +53,7 @@ class _ByPortal(dict[int, "blake2b"]):
 
 
 class Sessions:
-    """Holds the keys, and knows what the next hit of a visitor makes of the state in its token."""
+    """Holds the keys; reads and writes tokens, and computes the state after a visitor's next hit."""
 
     def __init__(self, secret: bytes, timeout_seconds: float) -> None:
         """`secret` is a key of at most 64 bytes, the same on all nodes."""
@@ -62,13 +62,13 @@ class Sessions:
         self._timeout = timeout_seconds
 
     def au_id(self, portal_id: int, uid: str) -> int:
-        """The visitor id of a user: the same for every node that shares the secret."""
+        """The visitor id of a user, the same on all nodes that share the secret."""
         keyed = self._au_hash[portal_id].copy()
         keyed.update(uid.encode("utf-8", "surrogatepass"))
         return int.from_bytes(keyed.digest(), "big") % AU_IDS + 1
 
     def next_hit(self, last: Session | None, au_id: int, sid: int | None, now: int) -> Session:
-        """The session that a hit at `now` belongs to, after the one of the visitor's last hit, if that is known."""
+        """The session after a hit at `now`. `last` is the session of the visitor's last hit, if known."""
         if not 0 <= now <= _UINT32:
             now = 0 if now < 0 else _UINT32
         if last is None:
@@ -90,7 +90,7 @@ class Sessions:
         )
 
     def token(self, portal_id: int, session: Session) -> bytes:
-        """The session as the client carries it, for `read` to take back."""
+        """The token of a session, for `read`."""
         state = _STATE.pack(
             _VERSION,
             session.au_id,
@@ -105,7 +105,7 @@ class Sessions:
         return b2a_base64(state + self._sign(portal_id, state), newline=False).translate(_URL_SAFE)
 
     def read(self, portal_id: int, token: bytes) -> Session | None:
-        """The session in a token, or None if it is not one of ours for this portal."""
+        """The session in a token; None if we did not issue it for this portal."""
         if len(token) != _TOKEN_LENGTH:
             return None
         try:

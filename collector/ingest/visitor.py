@@ -1,4 +1,4 @@
-"""Who sent an event, and which of their sessions it belongs to."""
+"""The visitor who sent an event, and the session that it belongs to."""
 
 import secrets
 
@@ -16,9 +16,9 @@ def next_session(
     now: int,
     last: dict[int, Session] | None = None,
 ) -> Session:
-    """The session of an event: by user, else by device, else by token, else of somebody new. `now` is Unix seconds.
+    """The session of an event: by user, else by device, else by token, else for a new visitor. `now` is Unix seconds.
 
-    `known` is what the token says, `last` are the sessions, by visitor, of earlier events of the same batch.
+    `known` is the token's session; `last` has the sessions of earlier events of the same batch, by visitor.
     """
     name = event.aid if event.uid is UNSET else event.uid
     if name is not UNSET:

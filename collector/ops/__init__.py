@@ -1,1 +1,1 @@
-"""What operators learn of a running node. It knows neither requests nor sinks."""
+"""Information for operators about a running node. Knows neither requests nor sinks."""

@@ -1,1 +1,1 @@
-"""How far the logs of other nodes have arrived here. It knows no request."""
+"""The progress of other nodes' logs that arrive here. Knows nothing of requests."""

@@ -1,14 +1,14 @@
-"""Logs of other nodes that arrive here, each event once, whichever worker takes a batch.
+"""Stores the logs of other nodes, each event once, whichever worker takes a batch.
 
-How far a log has arrived is in its mark (`relay_marks.py`). Before a batch is appended the mark says so; after a crash
-the log itself tells whether the batch was written, since a batch is one block:
+The mark of a log (`marks.py`) records its progress. Before a batch is appended, the mark names it as a plan; after a
+crash our own log shows whether the batch was written, because a batch is one block:
 
     mark {next}  →  mark {next, plan}  →  append (fsync)  →  mark {last + 1}
 
-A log may be relayed with the key that relayed it first, so that no node speaks for another's log. Once that key is not
-in the settings any more, the log passes to the key that relays it next, so that a change of keys needs no step for each
-log: nobody can use a removed key, so it protects nothing. Until then another key is refused, unless `collector relay
-forget` releases the log. This node's own logs can't be relayed to it.
+A log is bound to the key that relayed it first, so that no node can write another node's log. Another key is refused,
+unless `collector relay forget` releases the log. When its key is removed from the settings, the log passes to the key
+that relays it next: nobody can use a removed key, so it protects nothing, and a change of keys needs no step for each
+log. This node's own logs can't be relayed to it.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from wal.segment import Block
 
 
 class RelayedLogs:
-    """How far other nodes' logs have arrived."""
+    """The logs of other nodes and their progress."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class RelayedLogs:
         clock: Callable[[], int] = now_ms,
         files: Files | None = None,
     ) -> None:
-        """`directory` holds the shards, `key_digests` are those of all keys that may relay, `clock` gives Unix ms."""
+        """`directory` holds the shards, `key_digests` are the digests of all relay keys, `clock` gives Unix ms."""
         self._directory = directory
         self._committer = committer
         self._keys = frozenset(map(key_name, key_digests))
@@ -50,9 +50,9 @@ class RelayedLogs:
         self._marks = Marks(directory, self._files)
 
     async def next(self, key_digest: bytes, log_id: str) -> tuple[int, str | None]:
-        """The sequence of the next event that is wanted of a log, and the chain of the one before, if it is known.
+        """The next sequence to send of a log, and the chain of the event before it, if known.
 
-        Sequence 0 for a log that has not been relayed. Raises Forbidden, Overloaded, OSError.
+        The sequence is 0 for a log that has not been relayed. Raises Forbidden, Overloaded, OSError.
         """
         if not await asyncio.to_thread(self._is_known, log_id):
             return 0, None
@@ -62,10 +62,10 @@ class RelayedLogs:
     async def take(
         self, key_digest: bytes, log_id: str, records: list[tuple[int, bytes]], chain: str | None = None
     ) -> int:
-        """Store those of these records, each a sequence and a line, that are new; returns the next sequence.
+        """Store the new ones of `records`, pairs of a sequence and a line; returns the next sequence to send.
 
         `chain` is the CRC of the header of the sender's block that holds the last record. Raises Forbidden, OtherLog,
-        Overloaded, WalError, OSError. It must not be cancelled: whether the batch was written would be unknown.
+        Overloaded, WalError, OSError. Do not cancel it: whether the batch was written would be unknown.
         """
         key = key_name(key_digest)
         if not await asyncio.to_thread(self._is_known, log_id):
@@ -73,8 +73,8 @@ class RelayedLogs:
         async with self._held(key, log_id) as mark:
             if is_other_log(mark, records[-1][0], chain):
                 raise OtherLog(
-                    f"log {log_id} is not the one that was relayed before: restored or copied? Set it aside at the "
-                    "sender, so that a new one begins"
+                    f"log {log_id} differs from the log relayed before under this id: it was restored or copied; set "
+                    "it aside at the sender, so that a new log begins"
                 )
             new = [(sequence, line) for sequence, line in records if sequence >= mark.next]
             if not new:
@@ -89,24 +89,24 @@ class RelayedLogs:
 
     @asynccontextmanager
     async def _held(self, key: str, log_id: str) -> AsyncIterator[RelayMark]:
-        """The mark of a log that has one, for one request of all workers at a time."""
+        """Lock a log that has a mark, for one request of all workers, and give its mark."""
         async with self._marks.held(log_id):
             yield await asyncio.to_thread(self._settled, key, log_id)
 
     def _is_known(self, log_id: str) -> bool:
-        """Whether a log has been relayed before. Raises Forbidden for one of this node's own."""
+        """Whether a log has been relayed before. Raises Forbidden for a log of this node."""
         for name in self._files.names(self._directory):
             with suppress(FileNotFoundError, NotADirectoryError, Corrupt):
                 if LogFolder(self._files, os.path.join(self._directory, name)).log_id == log_id.encode():
-                    raise Forbidden(f"log {log_id} is this node's own: no node relays it; check the sink's URL")
+                    raise Forbidden(f"log {log_id} is this node's own and can't be relayed to it; check the sink's URL")
         return self._marks.has(log_id)
 
     def _settled(self, key: str, log_id: str) -> RelayMark:
-        """The mark of a log, with the outcome of a batch that a crash cut short."""
+        """The mark of a log, after a plan left by a crash has been settled."""
         mark = self._marks.read(log_id)
         if not may_relay(mark, key, self._keys):
             raise Forbidden(
-                f"log {log_id} is bound to another relay key: use that one, or take it out of the receiver's settings, "
+                f"log {log_id} is bound to another relay key: use that key, remove it from the receiver's settings, "
                 "or run `collector relay forget` there"
             )
         return settled(mark, is_written=mark.plan is not None and self._is_written(log_id, mark.plan))
@@ -127,7 +127,7 @@ class RelayedLogs:
                 self._files.close(lock)
 
     def _free(self, folder: LogFolder) -> int | None:
-        """A lock on a shard whose writer is gone, what it wrote being durable now; None where it has a new one."""
+        """Lock a shard whose writer is gone, and fsync its writes; None if the shard has a writer."""
         try:
             lock = folder.lock()
         except LogLocked:
@@ -147,7 +147,7 @@ class RelayedLogs:
             self._files.close(descriptor)
 
     def _finds(self, folder: LogFolder, sequence: int, start: bytes) -> bool:
-        """Whether a line from this sequence of a shard on begins so."""
+        """Whether a shard has a line that begins with `start`, from `sequence` on."""
         reader = Reader(folder, place_of(folder, sequence))
         try:
             return any(_has_line(step, start) for step in read_all(reader) if isinstance(step, Block))
@@ -156,21 +156,21 @@ class RelayedLogs:
 
 
 def may_relay(mark: RelayMark, key: str, keys: frozenset[str]) -> bool:
-    """Whether a key, one of `keys` in the settings, may relay the log of a mark."""
+    """Whether `key` may relay the log of a mark. `keys` are all relay keys in the settings."""
     return mark.key is None or mark.key == key or mark.key not in keys
 
 
 def is_other_log(mark: RelayMark, last: int, chain: str | None) -> bool:
-    """Whether a batch ends where the log has arrived, and is of another history.
+    """Whether a batch ends at the last stored event, and has another chain there: it comes from another log.
 
-    Of a batch that ends earlier nothing can be said: it may have been on the way for long. A sender whose log lags
-    behind the mark is told by `next` instead, before it sends anything.
+    A batch that ends earlier proves nothing: it may have been delayed on the way. A sender whose log ends before the
+    mark learns that from `next`, before it sends anything.
     """
     return last == mark.next - 1 and None not in (mark.chain, chain) and mark.chain != chain
 
 
 def settled(mark: RelayMark, *, is_written: bool) -> RelayMark:
-    """The mark after the batch under way, if there is one, was written or was not."""
+    """The mark after its planned batch, if any, was written or not."""
     if mark.plan is None or not is_written:
         return replace(mark, plan=None)
     return replace(mark, next=mark.plan.last + 1, chain=mark.plan.chain, plan=None)

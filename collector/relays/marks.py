@@ -1,6 +1,6 @@
-"""The marks of relays: how far each log of another node has arrived here, and the key that may speak for it.
+"""The marks of relays: the progress of each other node's log here, and the key that it is bound to.
 
-A mark is the file `relays/<log_id>.json` beside the shards, which is replaced whole and fsynced, under the log's lock.
+A mark is the file `relays/<log_id>.json` beside the shards. Under the log's lock, it is replaced whole and fsynced.
 This module knows nothing of requests, and of shards only their names.
 """
 
@@ -22,22 +22,22 @@ from wal.files import Files, read_file, write_file
 
 FOLDER: Final = "relays"
 MAX_SEQUENCE: Final = 2**53
-"""The last integer up to which JSON readers agree, and the format's 16 digits hold."""
+"""JSON readers agree on integers up to this, and the format's 16 digits hold them."""
 MOST_LOGS: Final = 1000
-"""Logs of one key, so that a stolen one can't fill the folder with files."""
+"""Logs of one key, so that a stolen key can't fill the folder with files."""
 _NEW: Final = "new"
-"""The lock under which first marks are written. No log has this name."""
+"""The name of the lock for writing first marks. No log has this name."""
 _FILE: Final = re.compile(r"([0-9a-f]{16})\.json")
 _LOCK_POLLS: Final = 500
 _LOCK_POLL_SECONDS: Final = 0.02
-_REPAIR: Final = 'restore the file, or write {"next":N}, N being 1 more than the last sequence of that log stored here'
+_REPAIR: Final = 'restore the file, or write {"next":N}, where N - 1 is the last sequence of that log stored here'
 
 _Sequence = Annotated[int, Meta(ge=0, le=MAX_SEQUENCE)]
 _Chain = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
 
 
 class Plan(Struct, frozen=True, forbid_unknown_fields=True):
-    """A batch that is to be appended to a shard, at this sequence of its log or behind it."""
+    """A batch that will be appended to a shard, at `sequence` of its log or later."""
 
     shard: Annotated[str, Meta(pattern=r"\A[0-9]{1,9}\Z")]
     sequence: int
@@ -47,14 +47,14 @@ class Plan(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RelayMark(Struct, frozen=True, forbid_unknown_fields=True):
-    """How far one log has arrived, and the batch under way."""
+    """The progress of one log, and the batch being written."""
 
     next: Annotated[int, Meta(ge=0, le=MAX_SEQUENCE + 1)] = 0
-    """The sequence of the next event that is wanted."""
+    """The sequence of the next event to send."""
     chain: _Chain | None = None
-    """CRC of the header of the sender's block that holds event `next - 1`; None if the sender did not tell."""
+    """CRC of the header of the sender's block that holds event `next - 1`; None if the sender did not send it."""
     key: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")] | None = None
-    """`key_name` of the key that may relay this log; None: of the first key that does."""
+    """`key_name` of the key that may relay this log; None: the next key that relays it."""
     last_ms: Annotated[int, Meta(ge=0, le=10**13)] = 0
     """Unix ms of the last batch that had new events."""
     plan: Plan | None = None
@@ -64,7 +64,7 @@ _decode: Final = msgspec.json.Decoder(RelayMark).decode
 
 
 def key_name(digest: bytes) -> str:
-    """The name of a key in marks, from its digest. Neither the key nor the digest that admits it follow from it."""
+    """The name of a key in marks, from its digest. It reveals neither the key nor the digest."""
     return blake2b(digest, digest_size=16, person=b"tracklog relay").hexdigest()
 
 
@@ -77,7 +77,7 @@ class Marks:
         self._directory = os.path.join(directory, FOLDER)
 
     def log_ids(self) -> list[str]:
-        """The logs that have a mark, in order. Raises OSError."""
+        """The ids of the logs that have a mark, in order. Raises OSError."""
         return [match[1] for name in self._files.names(self._directory) if (match := _FILE.fullmatch(name))]
 
     def has(self, log_id: str) -> bool:
@@ -85,7 +85,7 @@ class Marks:
         return os.path.exists(self._path(log_id))
 
     def read(self, log_id: str) -> RelayMark:
-        """The mark of a log; that of a new log if there is none. Raises RelayBlocked, OSError."""
+        """The mark of a log; a new mark if it has none. Raises RelayBlocked, OSError."""
         try:
             return _decode(read_file(self._files, self._path(log_id)))
         except FileNotFoundError:
@@ -94,7 +94,7 @@ class Marks:
             raise RelayBlocked(f"{FOLDER}/{log_id}.json: damaged: {error}; {_REPAIR}") from None
 
     async def begin(self, log_id: str, key: str) -> None:
-        """Write the first mark of a log and bind the log to `key`, unless there is a mark.
+        """Write the first mark of a log and bind the log to `key`, unless it has a mark.
 
         Raises Forbidden if the key has MOST_LOGS logs, Overloaded, OSError.
         """
@@ -103,7 +103,7 @@ class Marks:
             await _to_the_end(partial(self._begin, log_id, key))
 
     async def save(self, log_id: str, mark: RelayMark) -> None:
-        """Replace the mark of a log durably, while it is held. Raises OSError."""
+        """Replace the mark of a log durably, while its lock is held. Raises OSError."""
         await _to_the_end(partial(self._write, log_id, mark))
 
     @asynccontextmanager
@@ -121,14 +121,14 @@ class Marks:
                 return self._files.lock(path)
             except LogLocked:
                 await asyncio.sleep(_LOCK_POLL_SECONDS)
-        raise Overloaded("another batch of this log is under way")
+        raise Overloaded("another batch of this log is being stored")
 
     def _begin(self, log_id: str, key: str) -> None:
         if self.has(log_id):
             return
         if sum(self._is_of(known, key) for known in self.log_ids()) >= MOST_LOGS:
             raise Forbidden(
-                f"this relay key has {MOST_LOGS} logs, the most it may have: forget some with `collector relay forget` "
+                f"this relay key has reached the limit of {MOST_LOGS} logs: release some with `collector relay forget` "
                 "at the receiver, or use another key"
             )
         self._write(log_id, RelayMark(key=key))
@@ -146,9 +146,9 @@ class Marks:
 
 
 async def _to_the_end(call: Callable[[], None]) -> None:
-    """Run `call` in a thread. A cancellation waits for its end: the lock must outlive the write.
+    """Run `call` in a thread. A cancellation waits for its end, because the lock must outlive the write.
 
-    Otherwise the next holder of the lock could read the mark first, and its own mark then be overwritten by this one.
+    Otherwise the next holder of the lock could read the old mark, and this write could then overwrite its new mark.
     """
     running = asyncio.ensure_future(asyncio.to_thread(call))
     try:

@@ -1,14 +1,14 @@
-"""When a worker that died starts again. Pure: knows no process and no clock."""
+"""The delay before a worker that died is restarted. Pure: knows no process and no clock."""
 
 from typing import Final
 
 MAX_DELAY_SECONDS: Final = 30
 STEADY_SECONDS: Final = 30.0
-"""A worker that served for so long was sound: its death does not count as one of a series."""
+"""If a worker served this long, it was sound: its death starts a new series."""
 
 
 def early_deaths(before: int, seconds_served: float) -> int:
-    """The deaths soon after start in a row, this one included. `before`: those until then."""
+    """Successive deaths soon after the start, including this one. `before`: the count until then."""
     return 1 if seconds_served >= STEADY_SECONDS else before + 1
 
 

@@ -1,19 +1,19 @@
-"""The exit codes of the collector and of its workers, and their names for the process log."""
+"""Exit codes of the collector and of its workers, and their names in the process log."""
 
 import signal
 from typing import Final
 
 STARTUP_FAILURE: Final = 3
-"""A worker can't start, and would fail alike at each restart: a person is needed. The whole collector stops with it."""
+"""A worker can't start, and a restart would not help: a person is needed. The whole collector stops with this code."""
 
 
 def of_signal(number: int) -> int:
-    """The exit code of a collector that a signal ended at once, as shells count it."""
+    """The exit code of a collector that a signal ended at once, by the convention of shells."""
     return 128 + number
 
 
 def cause_of_death(exit_code: int) -> str:
-    """The signal or exit code that ended a process; `exit_code` as multiprocessing has it, negative for a signal."""
+    """The signal or exit code that ended a process. `exit_code` is multiprocessing's, negative for a signal."""
     if exit_code >= 0:
         return f"exit code {exit_code}"
     number = -exit_code

@@ -4,11 +4,11 @@ import resource
 from typing import Final
 
 RESERVED_FILES: Final = 256
-"""Open files of a worker beside its connections: segments, sinks, their clients, and connections refused with 503."""
+"""Open files of a worker in addition to connections: segments, sinks, their clients, connections refused with 503."""
 
 
 def allow_files(connections: int) -> int:
-    """Raise the soft limit to what `connections` need, as far as the hard limit allows; returns the hard limit.
+    """Raise the soft limit to fit `connections`, as far as the hard limit allows; returns the hard limit.
 
     Workers inherit it.
     """

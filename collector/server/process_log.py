@@ -1,4 +1,4 @@
-"""The process log: what the supervisor and its workers write to stderr."""
+"""The process log: messages of the supervisor and its workers on stderr."""
 
 from typing import Any, Final
 
@@ -8,6 +8,6 @@ LOGGING: Final[dict[str, Any]] = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"level": "INFO", "handlers": ["stderr"]},
-    # its warnings are about malformed HTTP: any client could fill a disk with them
+    # its warnings are about malformed HTTP, so any client could fill the disk with them
     "loggers": {"uvicorn.error": {"level": "ERROR"}},
 }

@@ -28,9 +28,9 @@ logger = logging.getLogger(__name__)
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises BadSettings, OSError."""
     try:
-        load_secret(settings)  # made, or refused, before any worker needs it
+        load_secret(settings)  # generated, or reported as unusable, before any worker needs it
     except OSError as error:
-        if error.errno not in PASSING:  # else a worker makes it once it can, and answers 503 until then
+        if error.errno not in PASSING:  # else a worker generates it later, and responds with 503 until then
             print(f"collector: {explain(error, settings.log.dir)}", file=sys.stderr)
             return STARTUP_FAILURE
     with _listen(settings.server.host, settings.server.port) as listener:
@@ -42,9 +42,9 @@ def serve(settings: Settings) -> int:
 
 
 def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterator[str]:
-    """What an operator must know of a start that succeeds. `hard_limit` is that of open files."""
+    """Warnings for the operator at a successful start. `hard_limit` is the hard limit of open files."""
     if user_id == 0:
-        yield "running as root: a fault in the collector would have all rights; run it as a user of its own"
+        yield "running as root: a flaw in the collector could harm the whole machine; run it as a user of its own"
     if not settings.property:
         yield "no [[property]] in the settings: every event is refused with 404; add one and restart"
     if not settings.sink:
@@ -74,7 +74,7 @@ def _with_connection_limit(settings: Settings, hard_limit: int) -> Settings:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens already: clients that connect before the workers are ready wait in its backlog."""
+    """A listening socket. Clients that connect before the workers are ready wait in its backlog."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)

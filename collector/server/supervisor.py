@@ -18,7 +18,7 @@ A place:
        │                     v
        └─ 0, 1, 2 … 30 s ─ waiting            exit code 3, from either: the supervisor stops
 
-A worker that hangs is not killed: nobody could tell it from one whose disk is slow.
+A worker that hangs is not killed, because it can't be told from a worker whose disk is slow.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _EXPECTED_AT_STOP = (0, -signal.SIGTERM, STARTUP_FAILURE)
-"""Exit codes of a worker that stops: uvicorn raises SIGTERM again. One that failed to start has said why."""
+"""Exit codes of a worker at a stop: uvicorn raises SIGTERM again. A failed start has been logged with its reason."""
 
 
 class _State(Enum):
@@ -65,7 +65,7 @@ class Supervisor:
         grace_seconds: int,
         listener: socket.socket,
     ) -> None:
-        """`start_worker` gets a function to call once the worker is ready, and may raise OSError."""
+        """`start_worker` takes a function to call when the worker is ready, and may raise OSError."""
         self._start_worker = start_worker
         self._places = workers
         self._grace_seconds = grace_seconds
@@ -79,10 +79,10 @@ class Supervisor:
         """Keep the workers running until a stop; returns the exit code of the collector."""
         self._take_signals()
         try:
-            is_asked = await self._keep_workers()
-            return await self._stop(is_asked=is_asked)
+            by_signal = await self._keep_workers()
+            return await self._stop(by_signal=by_signal)
         finally:
-            # Left over by a bug alone. Without a supervisor they would hold the socket and their shards.
+            # Only a bug leaves workers here. Without a supervisor they would hold the socket and their shards.
             for worker in self._workers:
                 worker.kill()
 
@@ -96,19 +96,19 @@ class Supervisor:
 
     async def _keep_workers(self) -> bool:
         """Keep a worker in each place. Returns True at a signal, False once a worker needs a person."""
-        asked = asyncio.create_task(self._signals.get())
+        signalled = asyncio.create_task(self._signals.get())
         places = [asyncio.create_task(self._keep_worker()) for _ in range(self._places)]
         try:
-            done, _ = await asyncio.wait([asked, *places], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([signalled, *places], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (asked, *places):
+            for task in (signalled, *places):
                 task.cancel()
-        for place in done - {asked}:
-            place.result()  # raises what a bug raised there
-        return done == {asked}
+        for place in done - {signalled}:
+            place.result()  # raises the exception of a bug in that task
+        return done == {signalled}
 
     async def _keep_worker(self) -> None:
-        """Start a worker, and another when it dies. Returns once one has died because a person is needed."""
+        """Start a worker, and another when it dies. Returns when a worker has died because a person is needed."""
         deaths = 0
         while not (death := await self._run_worker()).needs_person:
             deaths = early_deaths(deaths, death.seconds_served)
@@ -117,7 +117,7 @@ class Supervisor:
     async def _run_worker(self) -> _Death:
         try:
             worker = self._start_worker(self._announce)
-        except OSError as error:  # no memory or no process is free: as with a death, later there may be
+        except OSError as error:  # out of memory or processes: retry later, as after a death
             return _Death(f"a worker could not be started: {error.strerror}")
         self._workers.add(worker)
         exit_code = await worker.wait()
@@ -132,7 +132,7 @@ class Supervisor:
         await asyncio.sleep(delay)
 
     def _announce(self) -> None:
-        """Print the address, once, when there is a ready worker in each place."""
+        """Print the address, once, when all workers are ready."""
         if self._state is not _State.STARTING or sum(worker.is_ready for worker in self._workers) < self._places:
             return
         self._state = _State.SERVING
@@ -140,28 +140,28 @@ class Supervisor:
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         _print(f"serving on {address} with {_count(self._workers)}, Ctrl-C stops")
 
-    async def _stop(self, *, is_asked: bool) -> int:
-        """Stop all workers; returns the exit code. A worker that needs a person has written the last line: add none."""
+    async def _stop(self, *, by_signal: bool) -> int:
+        """Stop all workers; returns the exit code. After a worker that needs a person, its line stays the last one."""
         self._state = _State.STOPPING
         deadline = time.monotonic() + self._grace_seconds
         self._listener.close()
         workers = [worker for worker in self._workers if worker.exit_code is None]
         for worker in workers:
             worker.stop(deadline)
-        if is_asked and workers:
+        if by_signal and workers:
             _print(f"stopping: waiting for {_count(workers)} to ship and close, Ctrl-C again ends at once")
         second = await self._wait_for_end(workers)
         if second is not None:
             return of_signal(second)
         failed = any(worker.exit_code == STARTUP_FAILURE for worker in workers)
-        return 0 if is_asked and not failed else STARTUP_FAILURE
+        return 0 if by_signal and not failed else STARTUP_FAILURE
 
     async def _wait_for_end(self, workers: list[WorkerProcess]) -> int | None:
-        """Wait until all have ended, and kill those that have not in time. Returns the second signal, if one came."""
+        """Wait for the workers to end; kill the rest at the deadline or at a second signal, which is returned."""
         ended = asyncio.create_task(_wait_for_all(workers))
         second = asyncio.create_task(self._signals.get())
         await asyncio.wait([ended, second], timeout=self._grace_seconds, return_when=asyncio.FIRST_COMPLETED)
-        _tell_unexpected_ends(workers)
+        _log_unexpected_ends(workers)
         if ended.done():
             return None
         reason = "second signal" if second.done() else f"server.grace_seconds ({self._grace_seconds}) is over"
@@ -175,7 +175,7 @@ async def _wait_for_all(workers: list[WorkerProcess]) -> None:
         await worker.wait()
 
 
-def _tell_unexpected_ends(workers: list[WorkerProcess]) -> None:
+def _log_unexpected_ends(workers: list[WorkerProcess]) -> None:
     for worker in workers:
         if worker.exit_code is not None and worker.exit_code not in _EXPECTED_AT_STOP:
             logger.error("worker %d died while it stopped: %s", worker.pid, cause_of_death(worker.exit_code))
@@ -186,7 +186,7 @@ def _kill(workers: list[WorkerProcess], reason: str) -> None:
         worker.kill()
     pids = ", ".join(str(worker.pid) for worker in workers)
     logger.warning(
-        "%s: killed %s (%s); acknowledged events are in the log, the next start ships them",
+        "%s: killed %s (%s); acknowledged events are in the log, and ship after the next start",
         reason,
         _count(workers),
         pids,

@@ -1,7 +1,7 @@
 """The worker process: uvicorn with our HTTP protocol serves the application on the supervisor's socket.
 
-It tells its supervisor when it is ready, and stops at SIGTERM; the supervisor sends the deadline first.
-Of uvicorn it knows `Config`, `Server.serve` and `Server.started` alone.
+It reports to its supervisor when it is ready, and stops at SIGTERM, before which the supervisor sends the deadline.
+Of uvicorn it uses only `Config`, `Server.serve` and `Server.started`.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _STARTED_POLL_SECONDS: Final = 0.02
 
 
 def run(settings: Settings, listener: socket.socket, supervisor: Connection) -> None:
-    """Serve until SIGTERM, which ends this process. Exits with STARTUP_FAILURE where a person is needed."""
+    """Serve until SIGTERM, which ends this process. Exits with STARTUP_FAILURE if a person is needed."""
     logging.config.dictConfig(LOGGING)
     server = uvicorn.Server(_config(settings, StopBudget(supervisor, settings.server.grace_seconds)))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -51,13 +51,13 @@ def _config(settings: Settings, budget: StopBudget) -> uvicorn.Config:
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket, supervisor: Connection) -> None:
-    """Serve. uvicorn handles SIGTERM, and raises it again at the end: no thread that hangs in a sink is waited for."""
-    telling = asyncio.create_task(_tell_when_ready(server, supervisor))
+    """Serve. uvicorn handles SIGTERM, and raises it again at the end: a thread hanging in a sink can't delay that."""
+    reporting = asyncio.create_task(_report_when_ready(server, supervisor))
     await server.serve(sockets=[listener])
-    await telling
+    await reporting
 
 
-async def _tell_when_ready(server: uvicorn.Server, supervisor: Connection) -> None:
+async def _report_when_ready(server: uvicorn.Server, supervisor: Connection) -> None:
     while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(_STARTED_POLL_SECONDS)
     supervisor.send_bytes(READY)

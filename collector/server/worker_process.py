@@ -1,4 +1,4 @@
-"""A worker as its supervisor sees it: started, ready, ended; and the signals and the deadline that it gets."""
+"""A worker from its supervisor's side: start, ready, end; and the signals and the deadline sent to it."""
 
 import asyncio
 import multiprocessing
@@ -17,9 +17,9 @@ from collector.settings import Settings
 BACKLOG: Final = 2048
 """Connections that wait in the kernel until a worker accepts them."""
 READY: Final = b"ready"
-"""What a worker sends once it serves."""
+"""The message of a worker when it serves."""
 _NOT_FOR_WORKERS: Final = {signal.SIGINT, signal.SIGHUP}
-"""A terminal sends them to the whole process group. The supervisor alone decides what they mean."""
+"""A terminal sends these to the whole process group, but only the supervisor handles them."""
 _SPAWN: Final = multiprocessing.get_context("spawn")
 
 
@@ -27,7 +27,7 @@ class WorkerProcess:
     """A running worker. Create it inside the event loop; raises OSError if no process can be started."""
 
     def __init__(self, settings: Settings, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-        """`on_ready` is called once the worker serves."""
+        """`on_ready` is called when the worker serves."""
         self._loop = asyncio.get_running_loop()
         self._on_ready = on_ready
         self._ready_at: float | None = None
@@ -47,32 +47,32 @@ class WorkerProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """As `wait` returns it; None while it runs."""
+        """As `wait` returns it; None while the worker runs."""
         return self._ended.result() if self._ended.done() else None
 
     @property
     def is_ready(self) -> bool:
-        """Whether it serves, or did."""
+        """Whether the worker serves, or has served."""
         return self._ready_at is not None
 
     @property
     def seconds_served(self) -> float:
-        """Seconds since it was ready, 0 if it never was."""
+        """Seconds since the worker was ready, 0 if it never was."""
         return 0.0 if self._ready_at is None else time.monotonic() - self._ready_at
 
     async def wait(self) -> int:
-        """Return the exit code once it has ended, negative for a signal."""
-        return await asyncio.shield(self._ended)  # a caller that is cancelled must not cancel it for others
+        """Wait for the worker to end; returns its exit code, negative for a signal."""
+        return await asyncio.shield(self._ended)  # cancelling one caller must not cancel the others
 
     def stop(self, deadline: float) -> None:
-        """Ask it to end by then, in seconds of the monotonic clock."""
+        """Ask the worker to end by `deadline`, in seconds of the monotonic clock."""
         if self.exit_code is None:
-            with suppress(OSError):  # it has died
+            with suppress(OSError):  # the worker has died
                 self._control.send(deadline)
             self._process.terminate()
 
     def kill(self) -> None:
-        """End it at once with SIGKILL."""
+        """End the worker at once with SIGKILL."""
         if self.exit_code is None:
             self._process.kill()
 
@@ -81,7 +81,7 @@ class WorkerProcess:
         try:
             self._control.recv_bytes()
         except (EOFError, OSError):
-            return  # it died before it was ready, which the sentinel tells too
+            return  # the worker died before it was ready; the sentinel reports that too
         self._ready_at = time.monotonic()
         self._on_ready()
 
@@ -94,13 +94,13 @@ class WorkerProcess:
 
 
 def _start(process: SpawnProcess) -> None:
-    """Start a process that never gets the signals which a terminal sends to all.
+    """Start a process that never receives _NOT_FOR_WORKERS.
 
-    They stay blocked in it from its first instruction on, whatever handlers uvicorn sets. Ignoring them in the worker
-    itself would leave a gap of 0.1 s, in which Ctrl-C prints a traceback.
+    These signals are blocked from its first instruction on, whatever handlers uvicorn sets. If the worker ignored them
+    itself, there would be a gap of 0.1 s, in which Ctrl-C prints a traceback.
     """
     with _blocked(_NOT_FOR_WORKERS):
-        resource_tracker.ensure_running()  # the first start would start it, and in Python 3.11 it unblocks SIGINT
+        resource_tracker.ensure_running()  # else the first `start` does it, and in Python 3.11 that unblocks SIGINT
     with _blocked(_NOT_FOR_WORKERS):
         process.start()
 
@@ -116,7 +116,7 @@ def _blocked(signals: set[signal.Signals]) -> Iterator[None]:
 
 def _run(settings: Settings, listener: socket.socket, supervisor: Connection) -> None:
     """The first function of the new process."""
-    # The application and uvicorn cost 0.2 s and 30 MiB, which neither the supervisor nor `collector --help` needs.
+    # The application and uvicorn cost 0.2 s and 30 MiB, which the supervisor and `collector --help` must not pay.
     from collector.server.worker import run  # noqa: PLC0415
 
     run(settings, listener, supervisor)

@@ -262,5 +262,5 @@ def test_every_schema_of_the_document_is_one(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize("event", [{"ea": "a", "ec": "c", "sid": 1, "aid": "x", "uid": "u"}, [{"ea": 1}], {"ea": 1}])
 def test_answers_fit_the_schemas(ours: Collector, document: dict[str, Any], event: object) -> None:
     answer = ours.post(json.loads(json.dumps(event))).json()
-    name = "BatchAnswer" if answer.get("type") == "batch" else "Answer" if "dgs" in answer else "Refusal"
+    name = "BatchResponse" if answer.get("type") == "batch" else "Response" if "dgs" in answer else "Refusal"
     assert jsonschema_rs.is_valid(document["components"]["schemas"][name], answer)

@@ -99,7 +99,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
         pytest.param(_line(5) + _line(5), 400, "behind", id="twice"),
         pytest.param(_line(6) + _line(5), 400, "behind", id="out of order"),
         pytest.param(_line(5)[:-1], 400, "ending in LF", id="cut off"),
-        pytest.param(b"", 400, "a record a line", id="nothing"),
+        pytest.param(b"", 400, "one record a line", id="nothing"),
         pytest.param(_line(5, "fedcba9876543210"), 400, "not of log", id="of another log"),
         pytest.param(b'{"ea":"view"}\n', 400, "no record", id="an event without an envelope"),
         pytest.param(b'["x"]\n', 400, "no record", id="no object"),

@@ -1,1 +1,1 @@
-"""Who speaks how: requests of another form than the API page's, to the same log."""
+"""Dialects: requests of another form than the API page's, into the same log."""

@@ -1,4 +1,4 @@
-"""`/relay`: another node ships its log here, as NDJSON of its records. GET says from which sequence on it is wanted."""
+"""`/relay`: other nodes ship their logs here, as NDJSON of their records. GET returns the next sequence to send."""
 
 import asyncio
 import logging
@@ -25,29 +25,29 @@ _METHODS: Final = b"GET, POST"
 _LOG_ID: Final = re.compile("[0-9a-f]{16}")
 _CHAIN: Final = re.compile(rb"[0-9a-f]{8}")
 _AT_ONCE: Final = 8
-"""Batches that are inflated and stored at a time. Each may hold three times MAX_BLOCK_BYTES: inflated, as lines, and
-as the lines that are new."""
+"""Batches that are inflated and stored at a time. One may hold three times MAX_BLOCK_BYTES: inflated, as lines, and as
+new lines."""
 _DISK: Final = "disk"
 _INFLATION_RATIO: Final = 10_000
-"""Records of a quiet hour may be much alike, and a relay has shown its key."""
+"""High, because records of a quiet hour may be very similar, and a relay has a key."""
 
 logger = logging.getLogger(__name__)
 
 
 class Relays(Protocol):
-    """How far other nodes' logs have arrived, and where they go on. A key is given by its digest."""
+    """The logs of other nodes and their progress. A key is given by its digest."""
 
     async def next(self, key_digest: bytes, log_id: str) -> tuple[int, str | None]:
-        """The sequence of the next event that is wanted of a log, and the chain of the one before."""
+        """The next sequence to send of a log, and the chain of the event before it."""
 
     async def take(
         self, key_digest: bytes, log_id: str, records: list[tuple[int, bytes]], chain: str | None = None
     ) -> int:
-        """Store those of these records, each a sequence and a line, that are new; returns the next sequence."""
+        """Store the new ones of `records`, pairs of a sequence and a line; returns the next sequence to send."""
 
 
 class RelayRequest(Request, Struct):
-    """A request of a node that has shown a relay key."""
+    """A request with a valid relay key."""
 
     key_digest: bytes
     log_id: str
@@ -55,7 +55,7 @@ class RelayRequest(Request, Struct):
 
 
 class RelayEndpoint:
-    """Serves one path, as `http.Endpoint`."""
+    """Serves the path `/relay`, as `http.Endpoint`."""
 
     def __init__(self, *, relays: Relays, key_digests: tuple[bytes, ...], limits: Limits) -> None:
         self._relays = relays
@@ -64,10 +64,10 @@ class RelayEndpoint:
         self._long_work = LongWork(_AT_ONCE)
         self._tasks: set[asyncio.Task[Response]] = set()
         self._troubles: dict[str, str] = {}
-        """What keeps a log, by its id, or _DISK from working: logged when it begins, and not at each attempt."""
+        """The current error by log id, or of _DISK: logged when it begins, not at every attempt."""
 
     def admit(self, head: RequestHead) -> Response | RelayRequest:
-        """The request, if it shows a key and names a log."""
+        """The request if it has a valid key and log id, else its refusal."""
         try:
             key_digest = self._admitted(head.fields)
             log_id = parse_pairs(head.query).values.get("log_id", "")
@@ -80,16 +80,16 @@ class RelayEndpoint:
             return json_response(error.refusal)
 
     def take(self, request: RelayRequest) -> Pending:
-        """The next sequence that is wanted, after the records of the body are stored."""
+        """Store the records in the body; the response is the next sequence to send."""
         task = asyncio.ensure_future(self._respond(request))
-        self._tasks.add(task)  # the event loop alone would not hold it
+        self._tasks.add(task)  # the event loop itself holds no strong reference
         task.add_done_callback(self._tasks.discard)
         return Pending(None, task)
 
     def refuse(self, _request: RelayRequest, error: BaseException) -> Response:
-        """The response to a request that was not taken."""
+        """The response to an admitted request that failed."""
         refusal = refusal_of(error)
-        # the sender's operator sees what blocks it as the last error of the sink
+        # the sender's operator sees this message as the last error of the sink
         return json_response(replace(refusal, message=str(error)) if isinstance(error, RelayBlocked) else refusal)
 
     async def _respond(self, request: RelayRequest) -> Response:
@@ -100,25 +100,25 @@ class RelayEndpoint:
             else:
                 response = relay_response(await self._store(request), is_stored=True)
         except RelayBlocked as error:
-            self._log_once(log_id, f"log {log_id} is not relayed: {error}")
+            self._log_once(log_id, f"log {log_id} can't be relayed: {error}")
             raise
         except OSError as error:
-            self._log_once(_DISK, f"a relay: {error.filename or 'a write below relays/'}: {error.strerror}")
+            self._log_once(_DISK, f"relay failed: {error.filename or 'a write below relays/'}: {error.strerror}")
             raise Overloaded from None
         self._troubles.pop(log_id, None)
         self._troubles.pop(_DISK, None)
         return response
 
     def _admitted(self, fields: dict[bytes, bytes]) -> bytes:
-        """The digest of the key that a request shows. Raises Forbidden."""
+        """The digest of the request's key. Raises Forbidden."""
         key = key_in(fields)
-        shown = [digest for digest in self._key_digests if is_key(key, (digest,))]  # all are compared
-        if not shown:
+        matching = [digest for digest in self._key_digests if is_key(key, (digest,))]  # compares all
+        if not matching:
             raise Forbidden("a relay needs one of this node's relay keys, as authorization: Bearer or x-write-key")
-        return shown[0]
+        return matching[0]
 
     async def _store(self, request: RelayRequest) -> int:
-        """Store what is new; returns the next sequence that is wanted."""
+        """Store the new records; returns the next sequence to send."""
         body, request.body = request.body, b""
         encoding = request.head.fields.get(b"content-encoding", b"").strip().lower()
         async with self._long_work.turns:
@@ -132,7 +132,7 @@ class RelayEndpoint:
 
 
 def _chain_in(fields: dict[bytes, bytes]) -> str | None:
-    """The CRC of the header of the sender's block that holds the batch's last event; None if it is not told."""
+    """The CRC of the header of the sender's block that holds the batch's last event; None if it was not sent."""
     chain = fields.get(b"x-log-chain")
     if chain is None:
         return None

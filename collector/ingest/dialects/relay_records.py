@@ -1,4 +1,4 @@
-"""The body of a relay to its records, pure: each a line as a node writes it, with an event that we would take too."""
+"""The body of a relay to its records, pure: lines as a node writes them, with events that we would accept too."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from collector.settings.fields import Name
 from wal.format import MAX_LINE_BYTES
 
 _BEGIN: Final = re.compile(rb'\{"id":"([0-9a-f]{16})-(0|[1-9][0-9]{0,15})",')
-"""ASCII digits without leading zeros: after a crash a record is found by the first bytes of its line."""
+"""ASCII digits without leading zeros, because after a crash a record is found by the first bytes of its line."""
 
 
 class _Object(Struct):
@@ -24,11 +24,11 @@ class _Object(Struct):
 
 
 class _Record(Struct):
-    """What every reader of a record relies on."""
+    """The members on which every reader of a record relies."""
 
     id: str
     received_at: Annotated[int, Meta(ge=0, lt=10**13)]
-    """Unix ms, as wide as in the headers of the log's blocks."""
+    """Unix ms, as many digits as in the headers of the log's blocks."""
     portal_id: Identifier
     prop_id: Identifier
     source: Name
@@ -42,31 +42,31 @@ _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def records_in(body: bytes, log_id: str, limits: Limits) -> list[tuple[int, bytes]]:
-    """The records in an inflated body, each a sequence and a line with its LF.
+    """The records in an inflated body, pairs of a sequence and a line with its LF.
 
-    Raises BadEvent, which names the first record that is wrong: its sender finds it by halving the batch.
+    Raises BadEvent, which names the first wrong record; the sender finds it by halving the batch.
     """
     found: list[tuple[int, bytes]] = []
     for number, line in enumerate(_lines(body), 1):
         sequence = _sequence_of(line, log_id, number)
         name = f"{log_id}-{sequence}"
         if found and sequence <= found[-1][0]:
-            raise BadEvent(f"record {name} comes behind {found[-1][0]}; expected them in order")
+            raise BadEvent(f"record {name} comes after {found[-1][0]}; expected records in order of sequence")
         if fault := _fault_of(line, name, limits):
             raise BadEvent(f"record {name}: {fault}")
         found.append((sequence, line))
     if not found:
-        raise BadEvent("the body is empty; expected a record a line, each ending in LF")
+        raise BadEvent("the body is empty; expected one record a line, and LF after every record")
     return found
 
 
 def _lines(body: bytes) -> Iterator[bytes]:
-    """One by one: a list of the lines of a body that is nothing but LFs would be many times its size."""
+    """Yield the lines one by one: for a body of LFs alone, a list of lines would take many times its size."""
     start = 0
     while start < len(body):
         end = body.find(b"\n", start) + 1
         if not end:
-            raise BadEvent("the last record is cut off; expected a record a line, each ending in LF")
+            raise BadEvent("the last record is cut off; expected one record a line, and LF after every record")
         yield body[start:end]
         start = end
 
@@ -75,7 +75,7 @@ def _sequence_of(line: bytes, log_id: str, number: int) -> int:
     match = _BEGIN.match(line)
     if match is None or match[1] != log_id.encode():
         raise BadEvent(
-            f'line {number}: no record, or not of log {log_id}; expected it to begin with {{"id":"{log_id}-<sequence>",'
+            f'line {number} is not a record of log {log_id}; expected it to begin with {{"id":"{log_id}-<sequence>",'
         )
     sequence = int(match[2])
     if sequence > MAX_SEQUENCE:
@@ -84,7 +84,7 @@ def _sequence_of(line: bytes, log_id: str, number: int) -> int:
 
 
 def _fault_of(line: bytes, name: str, limits: Limits) -> str | None:
-    """Why a line must not be in our log; None if nothing is wrong."""
+    """Why our log must not have this line; None if it may."""
     try:
         _check(line, name, limits)
     except BadEvent as error:
@@ -97,7 +97,7 @@ def _fault_of(line: bytes, name: str, limits: Limits) -> str | None:
 
 
 def _check(line: bytes, name: str, limits: Limits) -> None:
-    """Raises BadEvent, and what decoding JSON raises."""
+    """Check one line. Raises BadEvent, and the exceptions of decoding JSON."""
     if len(line) > MAX_LINE_BYTES:
         raise BadEvent(f"expected a line of at most {MAX_LINE_BYTES} bytes, found {len(line)}")
     if b"\r" in line:
@@ -106,18 +106,18 @@ def _check(line: bytes, name: str, limits: Limits) -> None:
     record, members = _decode(line), _decode_members(line)
     event = bytes(members["event"])
     if record.id != name or not _is_as_written(line, members, event):
-        raise BadEvent("expected each member once, `event` as the last one, and no spaces between them")
+        raise BadEvent("expected every member once, `event` as the last one, and no spaces between members")
     if len(event) > limits.event_bytes:
         raise BadEvent(f"the event is over the limit of {limits.event_bytes} bytes")
-    # nearly every event has fewer brackets than levels allowed, and needs no further look
+    # nearly every event has no more brackets than levels allowed, and needs no further check
     if event.count(b"{") + event.count(b"[") > limits.nesting and is_deeper(event, limits.nesting):
         raise BadEvent(f"the event is nested deeper than {limits.nesting} levels")
 
 
 def _is_as_written(line: bytes, members: dict[str, msgspec.Raw], event: bytes) -> bool:
-    """Whether a line is its members and nothing else.
+    """Whether a line consists of these members alone.
 
-    Readers differ in which of two members of one name counts: one such line could stand for different events.
+    If a name came twice, readers would differ in which member counts: one line could stand for different events.
     """
     head = b"".join([b'"%b":%b,' % (name.encode(), raw) for name, raw in members.items() if name != "event"])
     head = b'{%b"event":' % head

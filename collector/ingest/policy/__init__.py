@@ -1,1 +1,1 @@
-"""Who may send to a property, and how much. Pure rules: none knows how an event is stored."""
+"""Rules for sending to a property: permission and amount. Pure: none knows how an event is stored."""

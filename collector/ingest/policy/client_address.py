@@ -1,4 +1,4 @@
-"""Who is at the other end, pure: the client behind trusted proxies, and what may be stored of its address."""
+"""The address of the client behind trusted proxies, pure, and the part of it that may be stored."""
 
 import re
 from functools import lru_cache
@@ -11,18 +11,18 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 _CACHED_ADDRESSES: Final = 4096
 _ADDRESS: Final = re.compile(r'"?(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)|([0-9a-fA-F:]+:[0-9a-fA-F:.]+))(?::\d{1,5})?"?')
-"""An address as proxies write it: bare, quoted, an IPv6 one in brackets or not, with or without a port."""
+"""An address as proxies write it: quoted or not, IPv6 in brackets or not, with or without a port."""
 _MOST_PAIRS: Final = 8
 _MOST_HOPS: Final = 32
-"""Proxies between a client and us, and more than there are. Reading one takes 1 us, and a header has room for 4,000."""
+"""More proxies than there are between a client and us. Reading one takes 1 us, and a header has room for 4,000."""
 _LONGEST_HOP: Final = 64
-"""Longer than any address; what is longer would take the pattern a time that grows with its square."""
+"""Longer than any address. For longer texts, the time of the pattern grows with the square of the length."""
 _V4_BITS: Final = 24
 _V6_BITS: Final = 48
 
 
 class Client(Struct, frozen=True, gc=False):
-    """The address, if it is known, and whether the client itself came over HTTPS."""
+    """The client's address, if known, and whether the client itself used HTTPS."""
 
     ip: str | None
     is_https: bool
@@ -31,14 +31,14 @@ class Client(Struct, frozen=True, gc=False):
 def client_of(peer: str | None, scheme: str, headers: list[tuple[bytes, bytes]], trusted: Networks) -> Client:
     """The client that sent a request with these headers over a connection from `peer`.
 
-    Only what a trusted proxy says is believed: from the right, the first address that is no trusted proxy's. Headers
-    that can't be read are ignored, and so are two that contradict each other, since one of them was not the proxy's.
+    Only trusted proxies are believed: the client is the first address from the right that is not a trusted proxy's.
+    Malformed headers are ignored, and so are two that contradict each other, because one was not the proxy's.
     """
     if peer is None or not trusted or not is_trusted(peer, trusted):
         return Client(peer, scheme == "https")
     forwarded = [_pairs(element) for element in _last_elements(headers, b"forwarded")]
     listed = _last_elements(headers, b"x-forwarded-for")
-    said = {
+    addresses = {
         address
         for hops in ([pairs.get("for", "") for pairs in forwarded], listed)
         if hops and (address := _first_untrusted(hops, trusted))
@@ -46,11 +46,11 @@ def client_of(peer: str | None, scheme: str, headers: list[tuple[bytes, bytes]],
     protocols = [pairs["proto"] for pairs in forwarded if "proto" in pairs]
     protocols = protocols or _last_elements(headers, b"x-forwarded-proto")
     is_https = protocols[-1].strip('"').lower() == "https" if protocols else scheme == "https"
-    return Client(said.pop() if len(said) == 1 else peer, is_https)
+    return Client(addresses.pop() if len(addresses) == 1 else peer, is_https)
 
 
 def kept_address(ip: str | None, rule: Literal["full", "truncate", "drop"]) -> str | None:
-    """What the property allows to be stored of an address: nothing of one that can't be truncated."""
+    """The part of an address that the property allows to be stored; None if it must be truncated but can't be."""
     if ip is None or rule == "drop":
         return None
     return ip if rule == "full" else _truncated(ip) if len(ip) <= _LONGEST_HOP else None
@@ -64,12 +64,12 @@ def _truncated(ip: str) -> str | None:
         return None
     bits = _V4_BITS if address.version == 4 else _V6_BITS  # noqa: PLR2004 - IPv4
     spare = address.max_prefixlen - bits
-    return str(type(address)(int(address) >> spare << spare))  # a third of the time that `ip_network` takes
+    return str(type(address)(int(address) >> spare << spare))  # takes a third of the time of `ip_network`
 
 
 @lru_cache(_CACHED_ADDRESSES)
 def is_trusted(ip: str, trusted: Networks) -> bool:
-    """Whether an address is that of a trusted proxy."""
+    """Whether an address is a trusted proxy's."""
     try:
         address = _address(ip)
     except ValueError:
@@ -83,7 +83,7 @@ def _address(text: str) -> IPv4Address | IPv6Address:
 
 
 def _first_untrusted(hops: list[str], trusted: Networks) -> str | None:
-    """The last hop that is not a trusted proxy; the first of all where each is trusted; None if one can't be read."""
+    """The last hop that is not a trusted proxy; the first hop if all are trusted; None if a hop is malformed."""
     text = ""
     for hop in reversed(hops):
         found = _ADDRESS.fullmatch(hop) if len(hop) <= _LONGEST_HOP else None
@@ -99,8 +99,8 @@ def _first_untrusted(hops: list[str], trusted: Networks) -> str | None:
 
 
 def _last_elements(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
-    """The last elements of a header that may be there several times, each a list. What is before them stays in one."""
-    values = [value.decode("latin-1") for each, value in headers if each == name]
+    """The last elements of a header, which may come several times with a list in each. Earlier ones stay joined."""
+    values = [value.decode("latin-1") for header, value in headers if header == name]
     return [element.strip() for element in ",".join(values).rsplit(",", _MOST_HOPS)] if values else []
 
 

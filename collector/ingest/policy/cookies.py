@@ -1,4 +1,4 @@
-"""The cookie that carries the session token, pure: which visitors get it, and when the one that came counts."""
+"""The cookie that carries the session token, pure: when it is set and when it is read."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from collector.ingest.policy.origins import may_read
 from collector.ingest.policy.properties import Property
 
 _NAME: Final = b"an_session_%d"
-"""One for each portal, so that two portals on one host do not overwrite each other's."""
+"""One name for each portal, so that two portals on one host do not overwrite each other's cookie."""
 _MOST_COOKIES: Final = 256
 """More than browsers keep for one host."""
 _SECONDS: Final = 365 * 86_400
@@ -17,9 +17,9 @@ _REDIRECT: Final = ResponseType.REDIRECT
 
 
 def has_cookies(prop: Property, headers: dict[bytes, bytes], response_type: ResponseType, *, is_s2s: bool) -> bool:
-    """Whether this request reads the visitor's cookie and sets it.
+    """Whether this request reads and sets the visitor's cookie.
 
-    Not where the browser says not to track. Not where a page of a foreign site could read the answer: a script tag
+    Not if the browser asks not to be tracked. Not if a page of a foreign site could read the response: a script tag
     there must neither learn the visitor's ids nor replace them. A pixel and a redirect reveal nothing.
     """
     if not prop.has_cookies or is_s2s:
@@ -32,15 +32,15 @@ def has_cookies(prop: Property, headers: dict[bytes, bytes], response_type: Resp
 
 def token_in(cookies: bytes, portal_id: int) -> bytes:
     """The token of a portal in a `cookie` header; empty if there is none."""
-    wanted = _NAME % portal_id
+    cookie_name = _NAME % portal_id
     for pair in cookies.split(b";", _MOST_COOKIES):
         name, _, value = pair.partition(b"=")
-        if name.strip() == wanted:
+        if name.strip() == cookie_name:
             return value.strip()
     return b""
 
 
 def set_cookie(token: bytes, portal_id: int, *, is_https: bool) -> HeaderLines:
-    """The header that has a browser keep the token; only over HTTPS may it be sent to pages of other sites."""
+    """The header that stores the token in the browser. Only over HTTPS may pages of other sites send the cookie."""
     site = b"SameSite=None; Secure" if is_https else b"SameSite=Lax"
     return b"set-cookie: an_session_%d=%b; Path=/; Max-Age=%d; HttpOnly; %b\r\n" % (portal_id, token, _SECONDS, site)

@@ -1,4 +1,4 @@
-"""Which pages may send to a property and read its answers, pure."""
+"""The pages that may send to a property and read its responses, pure."""
 
 import re
 from typing import Final
@@ -20,12 +20,12 @@ _PREFLIGHT: Final[HeaderLines] = (
 _PAGE: Final = re.compile(rb"([a-z][a-z0-9+.-]*://[^/?#@\\\s]+)(?:[/?#]|\Z)")
 _FETCH_SITE: Final = b"sec-fetch-site"
 _SAME_SITE: Final = frozenset((b"same-origin", b"same-site", b"none"))
-"""`none`: the person came by the address bar or a bookmark, and no page did it."""
+"""`none`: the person used the address bar or a bookmark, so that no page is involved."""
 _UNKNOWN: Final = b"null"
 
 
 def check_origin(prop: Property, headers: dict[bytes, bytes], response_type: ResponseType) -> None:
-    """Raise Forbidden where the property lists origins and the request comes from another one."""
+    """Raise Forbidden if the property lists origins and the request comes from another one."""
     if prop.origins:
         origin = headers.get(b"origin")
         if origin is None and _FETCH_SITE in headers:
@@ -37,9 +37,9 @@ def check_origin(prop: Property, headers: dict[bytes, bytes], response_type: Res
 def sending_origin(headers: dict[bytes, bytes], response_type: ResponseType) -> bytes | None:
     """The origin of the page that sent a request, as far as the browser names one.
 
-    A browser sends no `Origin` with a script, an image or an iframe. Where it says that another site's page asked, the
-    page is the `Referer`; without one the origin is `null`, which no property lists. None: the request says nothing,
-    or it is a click, which leads a person from a foreign page, and no page reads its answer.
+    A browser sends no `Origin` with a script, an image or an iframe. If `Sec-Fetch-Site` names another site, the page
+    is the `Referer`; without one the origin is `null`, which no property lists. None: the request has none of these
+    headers, or it is a click, which may come from a foreign page, because no page reads its response.
     """
     origin = headers.get(b"origin")
     if origin is not None or headers.get(_FETCH_SITE) != b"cross-site":
@@ -48,13 +48,13 @@ def sending_origin(headers: dict[bytes, bytes], response_type: ResponseType) -> 
 
 
 def may_read(prop: Property, headers: dict[bytes, bytes]) -> bool:
-    """Whether an answer that a page can read may hold the ids of the visitor's cookie.
+    """Whether a response that the page can read may contain the ids of the visitor's cookie.
 
-    A page of the collector's own site may, and one of an origin that the property lists by name. Browsers that send no
-    fetch metadata, and programs, can't be told apart: they may.
+    Pages of the collector's own site may read them, and pages of an origin that the property lists by name. So may
+    clients without fetch metadata: old browsers and programs can't be distinguished.
     """
     site = headers.get(_FETCH_SITE)
-    if site is None:  # three look-ups cost a third of a set's
+    if site is None:  # three look-ups cost a third of a set operation
         if b"sec-fetch-mode" not in headers and b"sec-fetch-dest" not in headers and b"sec-fetch-user" not in headers:
             return True
     elif site in _SAME_SITE:
@@ -64,7 +64,7 @@ def may_read(prop: Property, headers: dict[bytes, bytes]) -> bool:
 
 
 def cors_headers(prop: Property | None, origin: bytes | None, *, is_s2s: bool) -> HeaderLines:
-    """What lets a page of `origin` read an answer. Without a property the answer is the same for all pages."""
+    """The headers that let a page of `origin` read the response. Without a property, any page may read it."""
     if is_s2s or (origin is None and (prop is None or not prop.origins)):
         return b""
     if prop is None or not prop.origins:
@@ -76,7 +76,7 @@ def cors_headers(prop: Property | None, origin: bytes | None, *, is_s2s: bool) -
 
 
 def preflight_headers(prop: Property, origin: bytes | None) -> HeaderLines:
-    """The answer to `OPTIONS`: what a page of `origin` may send, for a day."""
+    """The headers for `OPTIONS`: the methods and headers that a page of `origin` may send, valid for a day."""
     return cors_headers(prop, origin, is_s2s=False) + (_PREFLIGHT if origin is not None else b"")
 
 

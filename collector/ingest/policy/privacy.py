@@ -1,12 +1,12 @@
-"""Addresses and user agents inside an event, pure: what a property's `ip` and `user_agent` settings leave of them.
+"""Addresses and user agents inside an event, pure: reduced by a property's `ip` and `user_agent` settings.
 
-A member is known by its name, whatever its case and the separators in it, at the top of the event and in the objects
-below, `_LEVELS` deep; arrays are left alone. An object that is looked into is written anew, so that of a member that
-came twice the last is kept: the first could hide an address. All other values stay byte for byte. Of refused bytes that
-can't be read as events nothing is kept, since nobody can tell what they name.
+A member is known by its name, ignoring case and separators, in the event and in the objects below, `_LEVELS` deep;
+arrays are left alone. An object that is searched is written anew, so that only the last of repeated members is kept:
+the first could hide an address. All other values stay byte for byte. If refused bytes can't be parsed as events, none
+are kept, because the names in them are unknown.
 
-The cost is linear in the bytes: the objects of a level are decoded and encoded together, each level once. What would
-cost more is bounded: the bytes of an event, the events of a batch, the pairs of a query, the addresses that are read.
+The cost is linear in the bytes: the objects of a level are decoded and encoded together, every level once. The other
+costs are bounded: the bytes of an event, the events of a batch, the pairs of a query, the addresses that are read.
 """
 
 import re
@@ -32,21 +32,21 @@ ADDRESSES: Final = frozenset(
     b"xclientip cfconnectingip peerip netpeerip networkpeeraddress forwardedfor xforwardedfor contextip "
     b"contextipaddress".split()
 )
-"""Names of addresses, in lower case and without separators."""
+"""Names of members with addresses, in lower case and without separators."""
 USER_AGENTS: Final = frozenset(
     b"ua uadata uastring useragent useragentdata useragentoriginal useragentstring rawuseragent httpuseragent "
     b"clientuseragent browseruseragent deviceuseragent contextuseragent".split()
 )
-"""Names of user agents, likewise."""
+"""Names of members with user agents, likewise."""
 
 _LEVELS: Final = 4
-"""`context.request.headers.user-agent` is on the fourth; clients nest no deeper."""
+"""`context.request.headers.user-agent` is on the fourth level; clients nest no deeper."""
 _MOST_BYTES: Final = 128 << 10
-"""The largest `limits.event_bytes` that settings allow: of a longer event nothing is kept."""
+"""The largest `limits.event_bytes` that settings allow. Of a longer event nothing is kept."""
 _MOST_EVENTS: Final = 10_000
-"""Likewise, of `limits.batch_events`."""
+"""The largest `limits.batch_events`, likewise."""
 _MOST_ADDRESSES: Final = 16
-"""Addresses of a level that are truncated, at some 5 us each. Further ones are removed: no client sends as many."""
+"""Addresses of a level that are truncated, at some 5 us each. Further ones are removed: no client sends so many."""
 _BRACE: Final = ord("{")
 _QUOTE: Final = ord('"')
 _BEGINNINGS: Final = (b"{", b"[")
@@ -55,7 +55,7 @@ _SEPARATORS: Final = b"_-. $"
 _BOTH: Final = ADDRESSES | USER_AGENTS
 _NONE: Final[frozenset[bytes]] = frozenset()
 _ESCAPED: Final = re.compile(rb"\\u00[2-7]")
-"""An escape that a name may be written with: all of them are ASCII."""
+"""An escape that a name may contain; the names are ASCII."""
 _UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode: Final = msgspec.json.encode
 _decode_any: Final = msgspec.json.Decoder(Raw).decode
@@ -66,7 +66,7 @@ _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def scrub(event: bytes, ip: IpRule, *, keeps_user_agent: bool) -> bytes:
-    """The event as it may be stored; never longer. The same bytes where nothing in it has such a name."""
+    """The event as it may be stored; never longer. The same bytes if no member has such a name."""
     stripped = _stripped(ip, keeps_user_agent=keeps_user_agent)
     return _scrubbed(event, ip, stripped, _LEVELS) if stripped and _may_name(event, stripped) else event
 
@@ -74,8 +74,8 @@ def scrub(event: bytes, ip: IpRule, *, keeps_user_agent: bool) -> bytes:
 def scrub_raw(raw: bytes, form: Form, ip: IpRule, *, keeps_user_agent: bool, is_element: bool = False) -> bytes:
     """Scrub the refused bytes of a request for its dead letter: an event, a batch, a query or a form.
 
-    `is_element` says that `raw` is one event of a batch. Returns b"" where nothing may be kept: for bytes that can't be
-    parsed, and for those beyond the bounds above.
+    `is_element`: `raw` is one event of a batch. Returns b"" if nothing may be kept, because the bytes can't be parsed
+    or exceed the bounds above.
     """
     stripped = _stripped(ip, keeps_user_agent=keeps_user_agent)
     if not stripped:
@@ -95,20 +95,20 @@ def scrub_raw(raw: bytes, form: Form, ip: IpRule, *, keeps_user_agent: bool, is_
 
 
 def _stripped(ip: IpRule, *, keeps_user_agent: bool) -> frozenset[bytes]:
-    """The names of members that are not stored as they came."""
+    """The names of members that are not stored as sent."""
     if ip == "full":
         return _NONE if keeps_user_agent else USER_AGENTS
     return ADDRESSES if keeps_user_agent else _BOTH
 
 
 def _may_name(text: bytes, names: frozenset[bytes]) -> bool:
-    """Whether a member may have one of the names: not where none stands between quotes, in letters or in escapes."""
+    """Whether a member may have one of the names: False if none occurs between quotes, plain or escaped."""
     between_quotes = text.translate(_LOWER, _SEPARATORS).split(b'"')
     return not names.isdisjoint(between_quotes) or (b"\\u00" in text and _ESCAPED.search(text) is not None)
 
 
 def _refused(event: bytes, ip: IpRule, stripped: frozenset[bytes], levels: int) -> bytes | None:
-    """A refused event, or a JSON value of it, as it may be kept; None if nothing of it may."""
+    """A refused event, or a JSON value in it, as it may be kept; None if nothing may be kept."""
     if len(event) > _MOST_BYTES or not _is_json(event):
         return None
     return _scrubbed(event, ip, stripped, levels) if _may_name(event, stripped) else event
@@ -124,7 +124,7 @@ def _is_json(text: bytes) -> bool:
 
 
 def _scrubbed(event: bytes, ip: IpRule, stripped: frozenset[bytes], levels: int) -> bytes:
-    """An object without what may not be stored under the names in `stripped`; anything else as it is."""
+    """A JSON object with the members named in `stripped` removed or truncated; other bytes as they are."""
     try:
         members = _decode_members(event)
     except _UNFIT:
@@ -134,7 +134,7 @@ def _scrubbed(event: bytes, ip: IpRule, stripped: frozenset[bytes], levels: int)
 
 
 def _strip(objects: list[dict[str, Raw]], ip: IpRule, stripped: frozenset[bytes], levels: int) -> None:
-    """Take what is not stored out of all objects of one level, and out of those below them."""
+    """Remove or truncate these members in all objects of one level, and in the objects below."""
     _strip_members(objects, ip, stripped)
     if levels == 1:
         return
@@ -156,7 +156,7 @@ def _strip_members(objects: list[dict[str, Raw]], ip: IpRule, stripped: frozense
     if stripped.isdisjoint(folded):
         return
     owners = [members for members in objects for _ in members]
-    found = [each for each in zip(owners, names, folded, strict=True) if each[2] in stripped]
+    found = [member for member in zip(owners, names, folded, strict=True) if member[2] in stripped]
     left = _MOST_ADDRESSES
     for members, name, known_as in found:
         address = None
@@ -170,7 +170,7 @@ def _strip_members(objects: list[dict[str, Raw]], ip: IpRule, stripped: frozense
 
 
 def _folded(names: list[str]) -> list[bytes]:
-    """The names as they stand in the lists: a quarter of the time that one after the other takes."""
+    """The names as in the lists above. Folding all together takes a quarter of the time of one after the other."""
     folded = "\0".join(names).encode().translate(_LOWER, _SEPARATORS).split(b"\0")
     return folded if len(folded) == len(names) else [name.encode().translate(_LOWER, _SEPARATORS) for name in names]
 
@@ -180,7 +180,7 @@ def _text(value: Raw) -> str | None:
 
 
 def _query(query: bytes, ip: IpRule, stripped: frozenset[bytes]) -> bytes:
-    """A query or a form as it may be kept: whole but for what is not stored, or not at all."""
+    """A query or a form as it may be kept: without the values that may not be stored, or b""."""
     parts = query.split(b"&", MOST_PAIRS)
     if len(parts) > MOST_PAIRS:
         return b""

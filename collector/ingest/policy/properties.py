@@ -1,4 +1,4 @@
-"""Which portals and properties there are, in the form that a request needs them."""
+"""The portals and properties in the settings, prepared for requests."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -11,14 +11,14 @@ from collector.settings import PropertySettings
 
 
 class Ack(NamedTuple):
-    """The sink that an answer waits for, and how long, in seconds."""
+    """The sink that a response waits for, and the longest wait in seconds."""
 
     sink: str
     seconds: float
 
 
 class Property(NamedTuple):
-    """A property, prepared: `members` are its members of the stored record, as JSON bytes."""
+    """A property, prepared. `members` are its members of the stored record, as JSON bytes."""
 
     portal_id: int
     prop_id: int
@@ -28,11 +28,11 @@ class Property(NamedTuple):
     key_digests: tuple[bytes, ...]
     rate: TokenBucket | None
     rejects: TokenBucket
-    """Of events that are refused, so that junk does not use up the rate of those that are not."""
+    """The rate of refused events, so that junk does not use up the rate of valid events."""
     ip: Literal["full", "truncate", "drop"]
     has_user_agent: bool
     is_scrubbed: bool
-    """Whether addresses or user agents inside its events are taken out, too."""
+    """Whether addresses or user agents inside its events are removed or truncated too."""
     has_cookies: bool
     ack: Ack | None
     members: bytes
@@ -42,28 +42,28 @@ class Registry:
     """All properties by portal and property id."""
 
     def __init__(self, properties: Iterable[PropertySettings], workers: int = 1) -> None:
-        """Each of `workers` allows its share of a property's rate. Raises BadSettings for a key that is not set."""
-        self._properties = {(each.portal_id, each.prop_id): _prepared(each, workers) for each in properties}
+        """Each of `workers` allows its share of a property's rate. Raises BadSettings if a key is not set."""
+        self._properties = {(prop.portal_id, prop.prop_id): _prepared(prop, workers) for prop in properties}
 
     def __len__(self) -> int:
-        """How many properties there are."""
+        """The number of properties."""
         return len(self._properties)
 
     def get(self, portal_id: int, prop_id: int) -> Property | None:
-        """The property, or None if there is no such pair."""
+        """The property, or None if it does not exist."""
         return self._properties.get((portal_id, prop_id))
 
 
 def _prepared(settings: PropertySettings, workers: int) -> Property:
     source = msgspec.json.encode(settings.source)
-    where = f"write_keys of property {settings.portal_id}/{settings.prop_id}"
+    place = f"write_keys of property {settings.portal_id}/{settings.prop_id}"
     return Property(
         portal_id=settings.portal_id,
         prop_id=settings.prop_id,
         origins=frozenset(origin.encode() for origin in settings.origins),
         redirect_hosts=frozenset(settings.redirect_hosts),
         required=settings.required,
-        key_digests=tuple(key_digest(where, key) for key in settings.write_keys),
+        key_digests=tuple(key_digest(place, key) for key in settings.write_keys),
         rate=TokenBucket(settings.events_per_second, workers) if settings.events_per_second else None,
         rejects=TokenBucket(settings.rejects_per_second, workers),
         ip=settings.ip,

@@ -1,4 +1,4 @@
-"""Where a click may lead, pure: parse, check, and give back what was parsed, never what was sent."""
+"""The targets of redirects, pure: parse, check, and rebuild the URL from its parsed parts, never from the sent text."""
 
 import re
 from base64 import urlsafe_b64encode
@@ -17,11 +17,11 @@ _DEFAULT_SAFE: Final = "/?#[]@!$&'()*+,;=:%-._~|"
 _DURATION: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _YEAR_10000: Final = 253_402_300_800
-"""In Unix seconds: `datetime` goes no further."""
+"""In Unix seconds. `datetime` ends before it."""
 
 
 class Signer:
-    """Signs the targets of redirects, so that they may lead to hosts that no property lists."""
+    """Signs the targets of redirects, so that a click may go to hosts that no property lists."""
 
     def __init__(self, secret: bytes) -> None:
         """`secret` is a key of at most 64 bytes, the same on all nodes."""
@@ -30,14 +30,14 @@ class Signer:
     def sign(self, url: str, portal_id: int, prop_id: int, expires: int | None = None) -> str:
         """The signature that lets a property redirect to a URL, for ever or until `expires`, in Unix seconds.
 
-        Returns 20 characters, `mac`, or `expires.mac`: neither needs an escape in a query.
+        Returns `mac`, 20 characters, or `expires.mac`. Neither needs an escape in a query.
         """
         return self._sign(url, portal_id, prop_id, "" if expires is None else str(expires))
 
     def valid_until(self, url: str, portal_id: int, prop_id: int, signature: str) -> float | None:
-        """When a signature expires, in Unix seconds; `inf` if it never does, None if it is not one of these three."""
+        """The Unix seconds when a signature expires, `inf` if never; None if it does not match URL and property."""
         expires = signature.rpartition(".")[0]
-        if expires and not (expires.isascii() and expires.isdecimal()):  # or a colon could move into the URL
+        if expires and not (expires.isascii() and expires.isdecimal()):  # else a colon could move into the URL
             return None
         signed = self._sign(url, portal_id, prop_id, expires)
         if not compare_digest(signed.encode(), signature.encode("utf-8", "surrogatepass")):
@@ -52,12 +52,12 @@ class Signer:
 
 
 def has_expiry(signature: str) -> bool:
-    """Whether a signature, if it is one, is valid for a time alone."""
+    """Whether a signature, if valid, expires."""
     return "." in signature
 
 
 def parse_expiry(text: str, now: int) -> int:
-    """The Unix seconds of an RFC 3339 time (UTC unless it says otherwise), or of `30d`, `12h` from `now` on.
+    """The Unix seconds of an RFC 3339 time (UTC by default), or of `30d` or `12h` after `now`.
 
     Raises ValueError.
     """
@@ -70,12 +70,12 @@ def parse_expiry(text: str, now: int) -> int:
             raise ValueError(f"{text!r} is not a time; expected e.g. 30d, 12h or 2026-12-31T00:00Z") from None
         expires = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
     if not now < expires < _YEAR_10000:
-        raise ValueError(f"{text!r} is not in the future, or after the year 9999; expected e.g. 30d")
+        raise ValueError(f"{text!r} is in the past, or after the year 9999; expected e.g. 30d")
     return expires
 
 
 def location(url: str, hosts: frozenset[str], *, is_signed: bool = False) -> bytes:
-    """The `location` header for `url`, if it leads to one of `hosts` over http or https, or is signed.
+    """The `location` header for `url`, if it goes to one of `hosts`, or is signed, over http or https.
 
     Raises BadRedirect.
     """
@@ -85,7 +85,7 @@ def location(url: str, hosts: frozenset[str], *, is_signed: bool = False) -> byt
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise BadRedirect("redirect_url is no URL") from error
+        raise BadRedirect("redirect_url is not a URL") from error
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise BadRedirect("redirect_url must begin with http:// or https://")
     host = parts.netloc.lower() if port is None else parts.netloc.lower().removesuffix(f":{port}")
@@ -97,7 +97,7 @@ def location(url: str, hosts: frozenset[str], *, is_signed: bool = False) -> byt
 
 
 def is_listed(host: str, hosts: frozenset[str]) -> bool:
-    """Whether `host` is in the list, or below one of its `*.` entries."""
+    """Whether `host` is in the list, or is a subdomain of a `*.` entry."""
     if host in hosts:
         return True
     labels = host.split(".")

@@ -1,4 +1,4 @@
-"""The keys that a request must show. Only digests of them are kept and compared."""
+"""The write keys that a request must present. Only their digests are kept and compared."""
 
 from hashlib import blake2b
 from hmac import compare_digest
@@ -10,19 +10,19 @@ _BEARER: Final = b"bearer "
 
 
 def is_key(key: bytes, digests: tuple[bytes, ...]) -> bool:
-    """Whether a write key is one of those with these digests, in a time that tells nothing of them."""
+    """Whether a write key has one of these digests, in a time that reveals nothing about them."""
     digest = blake2b(key).digest()
-    return any([compare_digest(digest, each) for each in digests])  # noqa: C419 - a list, so that all are compared
+    return any([compare_digest(digest, known) for known in digests])  # noqa: C419 - a list, so that all are compared
 
 
 def key_in(headers: dict[bytes, bytes]) -> bytes:
-    """The write key that a request shows, or none."""
+    """The write key in a request; b"" if there is none."""
     authorization = headers.get(b"authorization", b"")
     if authorization[: len(_BEARER)].lower() == _BEARER:
         return authorization[len(_BEARER) :].strip()
     return headers.get(b"x-write-key", b"").strip()
 
 
-def key_digest(where: str, setting: str) -> bytes:
-    """What `is_key` compares, of a key that `env:NAME` names. Raises BadSettings."""
-    return blake2b(read_key(where, setting)).digest()
+def key_digest(place: str, setting: str) -> bytes:
+    """The digest, for `is_key`, of the key that `env:NAME` names. `place` is for errors. Raises BadSettings."""
+    return blake2b(read_key(place, setting)).digest()

@@ -83,7 +83,7 @@ def test_past_the_cap_and_where_the_sink_refuses_the_answer_is_503_with_the_even
     headers = dict(answer.headers)
     assert (answer.status, headers[b"x-event-ack"]) == (503, b"fsync")
     assert b"retry-after" not in headers, "sending it again stores it twice"
-    assert "it may still arrive" in json.loads(answer.body)["message"]
+    assert "it may still be delivered" in json.loads(answer.body)["message"]
     ids = [record["id"].encode() for record in logs.stored]
     assert ids
     if body is EVENT:

@@ -297,7 +297,7 @@ def test_a_batch_that_is_too_large_for_one_append_is_413_and_nothing_of_it_is_st
         request = _request()
         error = await _refused(logs, request, _batch(*[_event(x="x" * 8400)] * 1000))
         assert type(error) is TooLarge
-        assert "fewer" in error.refusal.message
+        assert "smaller" in error.refusal.message
         await logs.take(request, _batch(_event(), _event()), is_ndjson=False)
         assert [record["id"].partition("-")[2] for record in logs.stored] == ["1", "2"]
 

@@ -111,7 +111,7 @@ def test_a_missing_parameter_is_called_missing() -> None:
     fault = _target(b"portal_id=x").fault
     assert fault is not None
     assert [(each.field, each.message) for each in fault.faults] == [
-        ("portal_id", "expected an integer from 1 on"),
+        ("portal_id", "expected an integer of at least 1"),
         ("prop_id", "missing"),
     ]
 

@@ -48,7 +48,7 @@ def test_a_client_that_names_ever_new_properties_gets_twenty_lines_a_minute_and_
     minutes = [[line for each in lines[first : first + 60] for line in each] for first in (0, 60)]
     assert [len(each) for each in minutes] == [20, 21]
     assert minutes[1][0].startswith(f"{UNKNOWN_PROPERTY} (any): ")
-    assert minutes[1][0].endswith(", left out in the last 60 s, with 20 lines told")
+    assert minutes[1][0].endswith(", left out in the last 60 s after 20 lines")
 
 
 def test_every_occurrence_is_in_one_line_or_another() -> None:
@@ -68,9 +68,7 @@ def test_no_more_than_a_thousand_properties_are_held_and_all_others_count_as_one
         notices.count(UNKNOWN_PROPERTY, f"1/{number}")
     lines = notices.due(0)
     assert len(lines) == 20
-    assert (
-        notices.due(60)[0] == f"{UNKNOWN_PROPERTY} (any): {10_000 - 20}, left out in the last 60 s, with 20 lines told"
-    )
+    assert notices.due(60)[0] == f"{UNKNOWN_PROPERTY} (any): {10_000 - 20}, left out in the last 60 s after 20 lines"
     notices.count(UNKNOWN_PROPERTY, "after all were forgotten")
     assert notices.due(121) == [f"{UNKNOWN_PROPERTY} after all were forgotten: 1"]
 
@@ -91,8 +89,8 @@ def test_shedding_is_told_when_it_begins_each_minute_and_when_it_has_ended_with_
         lines += [f"{second}: {line}" for line in notices.due(float(second))]
     assert lines == [
         "0: requests are shed with 503: 1 (the log is close to its limits)",
-        "60: requests are shed with 503 for 60 s: 61 (the log is close to its limits)",
-        "89: no request is shed any more, after 79 s: 80 (the log is close to its limits)",
+        "60: requests have been shed with 503 for 60 s: 61 (the log is close to its limits)",
+        "89: shedding has ended after 79 s: 80 (the log is close to its limits)",
     ]
 
 
@@ -104,7 +102,7 @@ def test_shedding_with_short_pauses_is_one_and_names_every_reason() -> None:
         lines += notices.due(float(second))
     assert len(lines) == 1
     (end,) = notices.due(65)
-    assert end == "no request is shed any more, after 55 s: 12 (the log is full), 6 (too many connections)"
+    assert end == "shedding has ended after 55 s: 12 (the log is full), 6 (too many connections)"
 
 
 def test_at_a_stop_all_that_is_counted_is_told() -> None:
@@ -115,7 +113,7 @@ def test_at_a_stop_all_that_is_counted_is_told() -> None:
     notices.shed("the log is full")
     assert notices.due(1, is_last=True) == [
         "requests are shed with 503: 1 (the log is full)",
-        "no request is shed any more, after 0 s: 1 (the log is full)",
+        "shedding has ended after 0 s: 1 (the log is full)",
         f"{TOO_FAST} 1/2: 7 more in 1 s",
     ]
 

@@ -246,7 +246,7 @@ def test_the_chain_of_a_batch_that_a_crash_cut_short_counts_if_it_was_written(tm
             relays = _relays(tmp_path, committer)
             assert await relays.next(KEY, NODE) == ((6, CHAIN) if is_written else (3, "00000001"))
             if is_written:
-                with pytest.raises(OtherLog, match="Set it aside"):
+                with pytest.raises(OtherLog, match="set it aside"):
                     await relays.take(KEY, NODE, _records(4, 5), "00000001")
             assert await relays.take(KEY, NODE, _records(3, 5), CHAIN) == 6
 

@@ -128,6 +128,6 @@ def test_a_trouble_is_logged_when_it_begins_and_not_at_each_attempt(caplog: pyte
     with caplog.at_level(logging.WARNING):
         asyncio.run(run())
     assert [record.getMessage() for record in caplog.records] == [
-        "a relay: a write below relays/: No space left on device",
-        f"log {NODE} is not relayed: {blocked}",
+        "relay failed: a write below relays/: No space left on device",
+        f"log {NODE} can't be relayed: {blocked}",
     ]
