@@ -4,17 +4,37 @@ A refusal is a value, which may be stored. An exception is raised, caught and dr
 traceback, the frames in it, and every body that these refer to.
 """
 
+from enum import StrEnum
 from typing import ClassVar, Self
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
+
+
+class FieldCode(StrEnum):
+    """What is wrong with a field, for programs. The values are stable, and README.md documents them."""
+
+    MISSING = "missing"
+    WRONG_TYPE = "wrong_type"
+    """Another type of JSON than the field has."""
+    MALFORMED = "malformed"
+    """Text that can't be read as the value of the field."""
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+    OUT_OF_RANGE = "out_of_range"
+    NOT_ALLOWED = "not_allowed"
+    """A value that is none of the choices, or that the property does not list."""
+    EXPIRED = "expired"
 
 
 class Fault(Struct, frozen=True):
     """A field of a request that is wrong."""
 
     field: str
-    message: str
+    code: FieldCode | UnsetType = UNSET
+    """Set in every fault of a request. A dead letter without it can be read."""
+    message: str = ""
+    """For people."""
 
 
 class Refusal(Struct, frozen=True):

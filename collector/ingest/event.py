@@ -7,7 +7,7 @@ from typing import Annotated, Final, NamedTuple, cast
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from collector.errors import BadEvent, Fault, TooLarge
+from collector.errors import BadEvent, Fault, FieldCode, TooLarge
 from collector.ingest.nesting import is_deeper
 from collector.settings import Limits
 
@@ -56,6 +56,14 @@ _SPACE: Final = b" \t\r\n"
 _LF, _CR = b"\n\r"
 """As integers, because `in` is much faster with them than with bytes."""
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_CODES: Final = {
+    "length >=": FieldCode.TOO_SHORT,
+    "length <=": FieldCode.TOO_LONG,
+    ">=": FieldCode.OUT_OF_RANGE,
+    "<=": FieldCode.OUT_OF_RANGE,
+    "out of range": FieldCode.OUT_OF_RANGE,
+}
+"""By a part of msgspec's message, the first that it has: its exceptions have no code. All other messages name types."""
 _FIELD_DECODERS: Final = {field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(Event)}
 
 
@@ -213,20 +221,23 @@ def _all_faults(body: bytes, required: tuple[str, ...]) -> BadEvent:
     faults = []
     for name, decoder in _FIELD_DECODERS.items():
         if name in members:
-            if message := _fault_of(name, members[name], decoder):
-                faults.append(Fault(name, message))
+            if fault := _fault_of(name, members[name], decoder):
+                faults.append(fault)
         elif name in required:
-            faults.append(Fault(name, "missing"))
+            faults.append(Fault(name, FieldCode.MISSING, "missing"))
     return BadEvent("the event failed validation", tuple(faults))
 
 
-def _fault_of(name: str, raw: msgspec.Raw, decoder: "msgspec.json.Decoder[object]") -> str | None:
+def _fault_of(name: str, raw: msgspec.Raw, decoder: "msgspec.json.Decoder[object]") -> Fault | None:
     try:
         value = decoder.decode(raw)
     except msgspec.ValidationError as error:
-        return str(error).replace("Expected", "expected", 1)
+        message = str(error)
+        code = next((code for part, code in _CODES.items() if part in message), FieldCode.WRONG_TYPE)
+        return Fault(name, code, message.replace("Expected", "expected", 1))
     if name == "sid" and isinstance(value, str) and not _is_sid(value):
-        return "expected an integer from 0 to 2^63 - 1, or its decimal digits"
+        code = FieldCode.OUT_OF_RANGE if value.isascii() and value.isdigit() else FieldCode.MALFORMED
+        return Fault(name, code, "expected an integer from 0 to 2^63 - 1, or its decimal digits")
     if name in ("aid", "uid") and isinstance(value, int) and value not in _NAMES:
-        return f"expected at most {_LONGEST} digits"
+        return Fault(name, FieldCode.TOO_LONG, f"expected at most {_LONGEST} digits")
     return None

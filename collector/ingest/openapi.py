@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from collector.errors import FieldCode
 from collector.http.status import STATUS
 from collector.settings import Settings
 
@@ -87,8 +88,12 @@ _BATCH: Final[dict[str, Any]] = {
                 "required": ["index", "field", "code", "message"],
                 "properties": {
                     "index": {"type": "integer"},
-                    "field": {"type": "string"},
-                    "code": {"type": "string"},
+                    "field": {"type": "string", "description": "empty where the event is at fault as a whole"},
+                    "code": {
+                        "type": "string",
+                        "enum": sorted({*STATUS, *FieldCode}),
+                        "description": "that of the field, or of the refusal where no field is at fault",
+                    },
                     "message": {"type": "string"},
                 },
             },
@@ -112,8 +117,12 @@ _REFUSAL: Final[dict[str, Any]] = {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+                "required": ["field", "code", "message"],
+                "properties": {
+                    "field": {"type": "string"},
+                    "code": {"type": "string", "enum": sorted(FieldCode)},
+                    "message": {"type": "string"},
+                },
             },
         },
     },

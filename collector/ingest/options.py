@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from collector.errors import BadRedirect, BadTarget, Fault, NotAClick, NotFound, Refusal
+from collector.errors import BadRedirect, BadTarget, Fault, FieldCode, NotAClick, NotFound, Refusal
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer, has_expiry, location
 from collector.ingest.query import Pairs, parse_pairs
@@ -17,6 +17,7 @@ _PARAMETERS: Final = ("portal_id", "prop_id", "resp_type", "is_s2s", "redirect_u
 _TOKEN_PARAMETER: Final = b"an_session="
 _DIGITS: Final = 19
 _EXPIRED: Final = "redirect_sig has expired"
+_NOT_AN_IDENTIFIER: Final = "expected an integer of at least 1"
 
 
 class ResponseType(Enum):
@@ -128,9 +129,9 @@ def _redirect(
     try:
         return location(url, prop.redirect_hosts, is_signed=is_signed), None
     except BadRedirect as error:
-        is_late = until is not None and not is_signed
-        name, message = ("redirect_sig", _EXPIRED) if is_late else ("redirect_url", error.refusal.message)
-    return None, BadRedirect(message, (Fault(name, message),)).refusal
+        if until is None or is_signed:
+            return None, error.refusal
+    return None, BadRedirect(_EXPIRED, (Fault("redirect_sig", FieldCode.EXPIRED, _EXPIRED),)).refusal
 
 
 def _identifier(values: dict[str, str], name: str, faults: list[Fault]) -> int:
@@ -138,7 +139,12 @@ def _identifier(values: dict[str, str], name: str, faults: list[Fault]) -> int:
     text = values.get(name)
     if text is not None and text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) >= 1:
         return int(text)
-    faults.append(Fault(name, "missing" if text is None else "expected an integer of at least 1"))
+    if text is None:
+        faults.append(Fault(name, FieldCode.MISSING, "missing"))
+    else:
+        is_integer = text.isascii() and text.isdigit()
+        code = FieldCode.OUT_OF_RANGE if is_integer else FieldCode.MALFORMED
+        faults.append(Fault(name, code, _NOT_AN_IDENTIFIER))
     return 0
 
 
@@ -146,7 +152,7 @@ def _choice(values: dict[str, str], name: str, default: str, choices: list[str],
     text = values.get(name, default)
     if text in choices:
         return text
-    faults.append(Fault(name, f"expected one of {', '.join(choices)}"))
+    faults.append(Fault(name, FieldCode.NOT_ALLOWED, f"expected one of {', '.join(choices)}"))
     return default if name != "resp_type" else ResponseType.JSON.value
 
 

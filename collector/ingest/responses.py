@@ -1,10 +1,11 @@
 """Responses of each type, pure: values to status, headers and body."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from collector.errors import BadEvent, Fault, Refusal
+from collector.errors import BadEvent, Refusal
 from collector.http.response import JSON, NO_STORE, HeaderLines, Response, refusal_body, refusal_response
 from collector.http.status import STATUS
 from collector.ingest.options import ResponseType
@@ -57,9 +58,9 @@ def batch_response(
     The first rejected events are listed with all faults, the others with one: a response is little longer than a body.
     """
     verdicts = [
-        {"index": index, "field": fault.field, "code": refusal.code, "message": fault.message}
+        {"index": index, "field": field, "code": code, "message": message}
         for at, (index, refusal) in enumerate(rejected)
-        for fault in (refusal.faults or (Fault("", refusal.message),))[: None if at < _FULL_VERDICTS else 1]
+        for field, code, message in _verdicts(refusal)[: None if at < _FULL_VERDICTS else 1]
     ]
     body: dict[str, object] = {"type": "batch", "accepted": len(ids), "rejected": verdicts, "ids": ids}
     if ids:
@@ -70,6 +71,12 @@ def batch_response(
         _content(response_type) + extra,
         GIF if response_type is _PIXEL else msgspec.json.encode(body),
     )
+
+
+def _verdicts(refusal: Refusal) -> Sequence[tuple[str, object, str]]:
+    """The field, code and message of each fault; those of the refusal, with no field, where it has none."""
+    faults = [(fault.field, fault.code, fault.message) for fault in refusal.faults]
+    return faults or [("", refusal.code, refusal.message)]
 
 
 def event_object(session: Session, received_ms: int, aid: str, token: bytes) -> bytes:

@@ -149,7 +149,9 @@ def test_a_dead_letter_holds_the_raw_event_and_the_reason(collector: Collector) 
     collector.post(b'{"ea":"for the dead"}')
     letter = next(letter for letter in collector.dead() if letter["raw"] == {"ea": "for the dead"})
     assert (letter["portal_id"], letter["prop_id"], letter["encoding"]) == (33167, 564990801, "json")
-    assert [error["field"] for error in letter["errors"]] == ["ec", "sid", "aid", "uid"]
+    assert [(error["field"], error["code"]) for error in letter["errors"]] == [
+        (name, "missing") for name in ("ec", "sid", "aid", "uid")
+    ]
 
 
 def test_a_body_of_other_bytes_is_a_dead_letter_in_base64(collector: Collector) -> None:

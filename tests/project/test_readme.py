@@ -12,6 +12,8 @@ import msgspec
 import pytest
 import zstandard
 
+from collector.errors import FieldCode, Refusal
+from collector.http.response import refusal_body
 from collector.http.status import STATUS
 from collector.ingest.policy.privacy import ADDRESSES, USER_AGENTS
 from collector.settings import Settings
@@ -96,9 +98,29 @@ def test_the_readme_names_every_member_that_privacy_removes() -> None:
         assert re.findall(r"`(\w+)`", listed) == sorted(name.decode() for name in names)
 
 
-def test_the_readme_names_every_status_that_is_answered() -> None:
-    table = _README.partition("| status | when |")[2].partition("\n\n")[0]
-    assert {str(status) for status in STATUS.values()} <= set(re.findall(r"\b\d{3}\b", table))
+def test_the_table_of_statuses_and_codes_is_that_of_the_code() -> None:
+    rows = _table("| status | code | when | what to do |")
+    refusals = [(int(status), code) for status, code, *_ in rows if int(status) >= 400]
+    assert sorted(refusals) == sorted((status, _code_of(Refusal(code, ""))) for code, status in STATUS.items())
+    assert all(when and what_to_do for status, _, when, what_to_do in rows if int(status) >= 400)
+
+
+def _code_of(refusal: Refusal) -> str:
+    """The code in the body of a refusal, as the README writes it."""
+    code = msgspec.json.decode(refusal_body(refusal)).get("code")
+    return f"`{code}`" if code else "\u2013"
+
+
+def test_the_table_of_the_codes_of_fields_is_that_of_the_code() -> None:
+    rows = _table("| code of a field | when |")
+    assert [code for code, _ in rows] == [f"`{code}`" for code in FieldCode]
+    assert all(when for _, when in rows)
+
+
+def _table(head: str) -> list[list[str]]:
+    """The cells of the table with this head."""
+    lines = _README.partition(head)[2].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
 
 
 def settings_table() -> list[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from collector.errors import BadRedirect
+from collector.errors import BadRedirect, Fault, FieldCode
 
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _NEVER_IN_A_URL: Final = re.compile(r"[\x00-\x1f\x7f\\]|^ | $")
@@ -79,21 +79,31 @@ def location(url: str, hosts: frozenset[str], *, is_signed: bool = False) -> byt
 
     Raises BadRedirect.
     """
+    if not url:
+        raise _refused(FieldCode.MISSING, "redirect_url is missing")
     if _NEVER_IN_A_URL.search(url):
-        raise BadRedirect("redirect_url has a space, a control character or a backslash")
+        raise _malformed("redirect_url has a space, a control character or a backslash")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise BadRedirect("redirect_url is not a URL") from error
+        raise _malformed("redirect_url is not a URL") from error
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise BadRedirect("redirect_url must begin with http:// or https://")
+        raise _malformed("redirect_url must begin with http:// or https://")
     host = parts.netloc.lower() if port is None else parts.netloc.lower().removesuffix(f":{port}")
     if not _HOST.fullmatch(host) or not (is_signed or is_listed(host, hosts)):
-        raise BadRedirect("redirect_url leads to a host that this property does not list")
+        raise _refused(FieldCode.NOT_ALLOWED, "redirect_url leads to a host that this property does not list")
     rest = url[len(parts.scheme) + len("://") + len(parts.netloc) :]
     authority = host if port is None else f"{host}:{port}"
     return f"{parts.scheme}://{authority}{quote(rest, safe=_DEFAULT_SAFE)}".encode("ascii")
+
+
+def _malformed(message: str) -> BadRedirect:
+    return _refused(FieldCode.MALFORMED, message)
+
+
+def _refused(code: FieldCode, message: str) -> BadRedirect:
+    return BadRedirect(message, (Fault("redirect_url", code, message),))
 
 
 def is_listed(host: str, hosts: frozenset[str]) -> bool:

@@ -283,7 +283,7 @@ def test_a_redrive_gets_its_log_from_a_collector_whose_sink_is_down(tmp_path: Pa
 
 
 def test_the_list_names_each_letter_and_show_prints_it_whole(folder: Path) -> None:
-    fault = [{"field": "sid", "message": "missing"}]
+    fault = [{"field": "sid", "code": "missing", "message": "missing"}]
     _write(folder, _letter(1, '{"ea":1}', errors=fault), _letter(2, "x", reason="other"))
     assert _run(folder, "dead", "ls", "--where", "reason=other").stdout.split()[0] == "dead-2"
     listed = _run(folder, "dead", "ls").stdout.splitlines()

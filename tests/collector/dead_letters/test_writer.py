@@ -11,7 +11,7 @@ import pytest
 
 from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.writer import DeadLetters, Form, Refused, Sender
-from collector.errors import BadEvent, Fault, TooLarge
+from collector.errors import BadEvent, Fault, FieldCode, TooLarge
 from collector.ops.notices import Notices
 from tests.collector.live_log import live_log
 from tests.running import read_log
@@ -21,7 +21,11 @@ from wal.files import Files
 HOUR_MS = 3_600_000
 NOW_MS = 500_000 * HOUR_MS
 SENDER = Sender(33167, 2, NOW_MS - 5, "127.0.0.1", "agent/1", None, is_s2s=False)
-REFUSAL = BadEvent("the event failed validation", (Fault("ea", "missing"), Fault("sid", "expected `int` >= 0"))).refusal
+FAULTS = (
+    Fault("ea", FieldCode.MISSING, "missing"),
+    Fault("sid", FieldCode.OUT_OF_RANGE, "expected `int` >= 0"),
+)
+REFUSAL = BadEvent("the event failed validation", FAULTS).refusal
 
 
 class FullDisk(Files):
@@ -95,7 +99,10 @@ def test_a_letter_holds_the_raw_bytes_and_the_reason(tmp_path: Path) -> None:
         "s2s": False,
         "code": "invalid_event",
         "reason": "the event failed validation",
-        "errors": [{"field": "ea", "message": "missing"}, {"field": "sid", "message": "expected `int` >= 0"}],
+        "errors": [
+            {"field": "ea", "code": "missing", "message": "missing"},
+            {"field": "sid", "code": "out_of_range", "message": "expected `int` >= 0"},
+        ],
         "form": "json",
         "encoding": "json",
         "raw": {"sid": -1},

@@ -219,7 +219,7 @@ def test_batches_with_one_good_event_do_not_escape_the_rate_of_refused_events(tm
         body = b'[{"ea":"a"}' + b",{}" * 900 + b"]"
         answers = [await send("POST", PAIR, body, content_type="application/json") for _ in range(8)]
         codes = [json.loads(answer.body)["rejected"][0]["code"] for answer in answers]
-        assert (codes[0], codes[-1]) == ("invalid_event", "rate_limited")
+        assert (codes[0], codes[-1]) == ("missing", "rate_limited")
         assert len(logs.stored) == 8
 
     _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",), rejects_per_second=1000))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from collector.errors import BadEvent, Fault, TooLarge
+from collector.errors import BadEvent, Fault, FieldCode, TooLarge
 from collector.ingest.event import Event, batch_in, decode_event
 from collector.settings import Limits
 
@@ -92,10 +92,32 @@ def test_a_field_that_breaks_its_rule_is_named(field: str, value: object) -> Non
     assert error.refusal.faults[0].message.startswith("expected ")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        *[("ea", value, FieldCode.WRONG_TYPE) for value in (1, None, True, 1.5)],
+        ("ea", "", FieldCode.TOO_SHORT),
+        ("ec", "x" * 256, FieldCode.TOO_LONG),
+        ("aid", "", FieldCode.TOO_SHORT),
+        ("aid", "x" * 256, FieldCode.TOO_LONG),
+        ("uid", 10**255, FieldCode.TOO_LONG),
+        ("uid", 1.5, FieldCode.WRONG_TYPE),
+        *[("sid", value, FieldCode.OUT_OF_RANGE) for value in (-1, 2**63, 10**30, str(2**63), "0" * 5000)],
+        *[("sid", value, FieldCode.MALFORMED) for value in ("", "-1", "abc", "\u0661")],
+        ("sid", 1.5, FieldCode.WRONG_TYPE),
+        ("context", [], FieldCode.WRONG_TYPE),
+        ("items", {}, FieldCode.WRONG_TYPE),
+        ("items", [{}, 1], FieldCode.WRONG_TYPE),
+    ],
+)
+def test_a_fault_has_the_code_of_its_kind(field: str, value: object, code: FieldCode) -> None:
+    assert [fault.code for fault in _refused(_json({**EVENT, field: value})).refusal.faults] == [code]
+
+
 @pytest.mark.parametrize("field", REQUIRED)
 def test_a_required_field_that_is_missing_is_named(field: str) -> None:
     error = _refused(_json({name: value for name, value in EVENT.items() if name != field}))
-    assert error.refusal.faults == (Fault(field, "missing"),)
+    assert error.refusal.faults == (Fault(field, FieldCode.MISSING, "missing"),)
 
 
 def test_all_faults_are_named_at_once() -> None:

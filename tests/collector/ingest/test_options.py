@@ -110,10 +110,32 @@ def test_all_that_is_wrong_with_a_query_is_named_at_once(query: bytes, fields: l
 def test_a_missing_parameter_is_called_missing() -> None:
     fault = _target(b"portal_id=x").fault
     assert fault is not None
-    assert [(each.field, each.message) for each in fault.faults] == [
-        ("portal_id", "expected an integer of at least 1"),
-        ("prop_id", "missing"),
+    assert [(each.field, each.code, each.message) for each in fault.faults] == [
+        ("portal_id", "malformed", "expected an integer of at least 1"),
+        ("prop_id", "missing", "missing"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "code"),
+    [
+        (b"portal_id=0&prop_id=2", "portal_id", "out_of_range"),
+        (b"portal_id=1&prop_id=" + b"9" * 20, "prop_id", "out_of_range"),
+        (b"portal_id=1&prop_id=1.5", "prop_id", "malformed"),
+        (PAIR + b"&resp_type=xml", "resp_type", "not_allowed"),
+        (PAIR + b"&is_s2s=1", "is_s2s", "not_allowed"),
+        (PAIR + b"&resp_type=redirect", "redirect_url", "missing"),
+        (PAIR + b"&resp_type=redirect&redirect_url=//x", "redirect_url", "malformed"),
+        (PAIR + b"&resp_type=redirect&redirect_url=https://x:y/", "redirect_url", "malformed"),
+        (PAIR + b"&resp_type=redirect&redirect_url=https://x%5C/", "redirect_url", "malformed"),
+        (PAIR + b"&resp_type=redirect&redirect_url=https://unlisted.example.net/", "redirect_url", "not_allowed"),
+        (_redirect(SIGNER.sign(ELSEWHERE, 33167, 2, NOW)), "redirect_sig", "expired"),
+    ],
+)
+def test_a_fault_of_a_parameter_has_the_code_of_its_kind(query: bytes, field: str, code: str) -> None:
+    fault = _target(query).fault
+    assert fault is not None
+    assert [(each.field, each.code) for each in fault.faults] == [(field, code)]
 
 
 @pytest.mark.parametrize(

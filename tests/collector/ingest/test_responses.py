@@ -10,6 +10,7 @@ from collector.errors import (
     BadEvent,
     BadTarget,
     Fault,
+    FieldCode,
     MethodNotAllowed,
     NotFound,
     Overloaded,
@@ -148,14 +149,26 @@ def test_the_pixel_is_a_transparent_gif_of_one_pixel_in_43_bytes() -> None:
 
 @pytest.mark.parametrize("face", [ResponseType.JAVASCRIPT, ResponseType.JSON, ResponseType.REDIRECT])
 def test_a_refusal_is_json_with_the_faults_of_fields(face: ResponseType) -> None:
-    error = BadEvent('not "as" it must be', (Fault("ea", "missing"), Fault("sid", "expected `int` >= 0")))
+    error = BadEvent(
+        'not "as" it must be',
+        (
+            Fault("ea", FieldCode.MISSING, "missing"),
+            Fault("sid", FieldCode.OUT_OF_RANGE, "expected `int` >= 0"),
+        ),
+    )
     status, headers, body = astuple(typed_refusal(face, refusal_of(error)))
     assert status == 400
     assert dict(pairs_of(headers)) == {b"content-type": b"application/json", **ALWAYS}
     assert list(json.loads(body).items()) == [
         ("code", "invalid_event"),
         ("message", 'not "as" it must be'),
-        ("errors", [{"field": "ea", "message": "missing"}, {"field": "sid", "message": "expected `int` >= 0"}]),
+        (
+            "errors",
+            [
+                {"field": "ea", "code": "missing", "message": "missing"},
+                {"field": "sid", "code": "out_of_range", "message": "expected `int` >= 0"},
+            ],
+        ),
     ]
 
 
@@ -209,13 +222,14 @@ def test_no_refusal_claims_that_an_event_is_stored(face: ResponseType, error: Ex
     assert not {b"x-event-ack", b"x-event-id"} & set(dict(pairs_of(typed_refusal(face, refusal_of(error)).headers)))
 
 
+FAULTS = (Fault("ea", FieldCode.MISSING, "missing"), Fault("sid", FieldCode.WRONG_TYPE, "expected `int`"))
 REJECTED: list[tuple[int, Refusal]] = [
-    (1, BadEvent("not as it must be", (Fault("ea", "missing"), Fault("sid", "expected `int`"))).refusal),
+    (1, BadEvent("the event failed validation", FAULTS).refusal),
     (3, TooLarge("too long").refusal),
 ]
 VERDICTS = [
-    {"index": 1, "field": "ea", "code": "invalid_event", "message": "missing"},
-    {"index": 1, "field": "sid", "code": "invalid_event", "message": "expected `int`"},
+    {"index": 1, "field": "ea", "code": "missing", "message": "missing"},
+    {"index": 1, "field": "sid", "code": "wrong_type", "message": "expected `int`"},
     {"index": 3, "field": "", "code": "too_large", "message": "too long"},
 ]
 
