@@ -13,7 +13,10 @@ import pytest
 import zstandard
 
 from collector.http.status import STATUS
+from collector.ingest.event import Event
+from collector.ingest.field_types import field_schemas
 from collector.ingest.policy.privacy import ADDRESSES, USER_AGENTS
+from collector.ingest.query import PARAMETERS
 from collector.settings import Settings
 from collector.settings.sinks import SINK_KINDS, SinkSettings, sink_settings
 from tests.collector.ship.batches import record
@@ -87,6 +90,21 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
     section = _README.partition("## Settings")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([^`]*)` \| (.*?) \| (.*) \|$", section, re.MULTILINE)
     assert rows == settings_table()
+
+
+def test_the_table_of_query_parameters_is_that_of_the_code() -> None:
+    assert _table("query parameter") == [(name, each.description) for name, each in PARAMETERS.items()]
+
+
+def test_the_table_of_event_fields_is_that_of_the_code() -> None:
+    fields = [(name, schema["description"]) for name, schema in field_schemas(Event).items()]
+    assert _table("event field") == fields
+
+
+def _table(heading: str) -> list[tuple[str, str]]:
+    """The rows of a table of the README that begin with a name in backticks."""
+    rows = _README.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+    return re.findall(r"^\| `([^`]*)` \| (.*) \|$", rows, re.MULTILINE)
 
 
 def test_the_readme_names_every_member_that_privacy_removes() -> None:

@@ -11,7 +11,7 @@ from collector.errors import BadRedirect, BadTarget, NotAClick, NotFound, Reject
 from collector.ingest.options import OptionsReader, RequestOptions, ResponseType, parse_options, redirect_fault
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer
-from collector.ingest.query import parse_pairs
+from collector.ingest.query import PARAMETERS, parse_pairs
 from collector.settings import PropertySettings
 
 PROPERTIES = [PropertySettings(33167, 2, redirect_hosts=("shop.example.com",)), PropertySettings(1, 1)]
@@ -53,6 +53,18 @@ class CountingRegistry(Registry):
     def get(self, portal_id: int, prop_id: int) -> Property | None:
         self.asked += 1
         return super().get(portal_id, prop_id)
+
+
+def test_the_response_types_are_the_choices_of_the_parameter() -> None:
+    assert [each.value for each in ResponseType] == PARAMETERS["resp_type"].schema["enum"]
+
+
+@pytest.mark.parametrize("name", [name for name, each in PARAMETERS.items() if "enum" in each.schema])
+def test_a_parameter_with_choices_is_checked_and_may_be_left_out(name: str) -> None:
+    schema = PARAMETERS[name].schema
+    assert schema["default"] in schema["enum"]
+    assert _target(PAIR).fault is None
+    assert _faults(_target(PAIR + f"&{name}=other".encode())) == [name]
 
 
 @pytest.mark.parametrize(
