@@ -87,7 +87,7 @@ def test_a_parameter_with_choices_is_checked_and_may_be_left_out(name: str) -> N
 )
 def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, face: ResponseType, is_s2s: bool) -> None:
     options = _target(query)
-    assert options == (REGISTRY.get(33167, 2), face, is_s2s, None, None, "")
+    assert options == RequestOptions(REGISTRY.get(33167, 2), face, is_s2s, None, None)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_bad_answer_type_is_refused_as_json_and_its_property_is_still_known() 
 )
 def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
     options = _target(PAIR + b"&resp_type=redirect&redirect_url=" + quote(url, safe="").encode())
-    assert options == (REGISTRY.get(33167, 2), ResponseType.REDIRECT, False, url.encode(), None, "")
+    assert options == RequestOptions(REGISTRY.get(33167, 2), ResponseType.REDIRECT, False, url.encode(), None)
 
 
 @pytest.mark.parametrize(
