@@ -8,33 +8,31 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from collector.errors import BadEvent, Fault, FieldCode, TooLarge
+from collector.ingest.field_types import LONGEST, MAX_SID, AnyObject, Sid, SidText, Text
 from collector.ingest.nesting import is_deeper
 from collector.settings import Limits
 
-_MAX_SID: Final = 2**63 - 1
-_Text = Annotated[str, Meta(min_length=1, max_length=255)]
-_Sid = Annotated[int, Meta(ge=0, le=_MAX_SID)]
-_LONGEST: Final = 255
-_NAMES: Final = range(-(10 ** (_LONGEST - 1)) + 1, 10**_LONGEST)
+_NAMES: Final = range(-(10 ** (LONGEST - 1)) + 1, 10**LONGEST)
 """Integers whose decimal string has at most 255 characters, the sign counted."""
-
-
-class _AnyObject(Struct):
-    """Any JSON object; its members are checked for syntax and skipped."""
+_SID_RULE: Final = "an integer from 0 to 2^63 - 1 without a fraction, or its decimal digits as a string"
+_ID_RULE: Final = "1 to 255 characters; an integer, written without a fraction, stands for its digits"
 
 
 class Event(Struct, gc=False):
-    """The fields for which the contract has rules. An integer `aid` or `uid` stands for its decimal string."""
+    """The fields for which the contract has rules. OpenAPI and the reading of queries follow from their types.
 
-    ea: _Text | UnsetType = UNSET
-    ec: _Text | UnsetType = UNSET
-    sid: _Sid | str | UnsetType = UNSET
-    aid: _Text | int | UnsetType = UNSET
-    uid: _Text | int | UnsetType = UNSET
-    context: _AnyObject | UnsetType = UNSET
-    extra: _AnyObject | UnsetType = UNSET
-    dims: _AnyObject | UnsetType = UNSET
-    items: list[_AnyObject] | UnsetType = UNSET
+    An integer `aid` or `uid` stands for its decimal string.
+    """
+
+    ea: Annotated[Text | UnsetType, Meta(description="action: 1 to 255 characters")] = UNSET
+    ec: Annotated[Text | UnsetType, Meta(description="category: 1 to 255 characters")] = UNSET
+    sid: Annotated[Sid | SidText | UnsetType, Meta(description=f"session: {_SID_RULE}")] = UNSET
+    aid: Annotated[Text | int | UnsetType, Meta(description=f"device: {_ID_RULE}")] = UNSET
+    uid: Annotated[Text | int | UnsetType, Meta(description=f"user, who may be anonymous: {_ID_RULE}")] = UNSET
+    context: Annotated[AnyObject | UnsetType, Meta(description="an object")] = UNSET
+    extra: Annotated[AnyObject | UnsetType, Meta(description="an object")] = UNSET
+    dims: Annotated[AnyObject | UnsetType, Meta(description="an object")] = UNSET
+    items: Annotated[list[AnyObject] | UnsetType, Meta(description="an array of objects")] = UNSET
 
 
 class Events(NamedTuple):
@@ -176,7 +174,7 @@ def _brackets_in(body: bytes) -> int:
 
 
 def _is_sid(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _LONGEST and int(text) <= _MAX_SID
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST and int(text) <= MAX_SID
 
 
 def _has_line_break(body: bytes) -> bool:
@@ -239,5 +237,5 @@ def _fault_of(name: str, raw: msgspec.Raw, decoder: "msgspec.json.Decoder[object
         code = FieldCode.OUT_OF_RANGE if value.isascii() and value.isdigit() else FieldCode.MALFORMED
         return Fault(name, code, "expected an integer from 0 to 2^63 - 1, or its decimal digits")
     if name in ("aid", "uid") and isinstance(value, int) and value not in _NAMES:
-        return Fault(name, FieldCode.TOO_LONG, f"expected at most {_LONGEST} digits")
+        return Fault(name, FieldCode.TOO_LONG, f"expected at most {LONGEST} digits")
     return None

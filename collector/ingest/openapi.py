@@ -7,52 +7,17 @@ import msgspec
 
 from collector.errors import FieldCode
 from collector.http.status import STATUS
-from collector.settings import Settings
+from collector.ingest.event import Event
+from collector.ingest.field_types import field_schemas
+from collector.ingest.query import JSON_FIELDS, PARAMETERS
+from collector.settings import EVENT_FIELDS, Settings
 
-_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 255}
-_DIGITS: Final = "an integer, written without a fraction and in at most 255 characters, stands for its digits"
-_NAME: Final = {"anyOf": [_TEXT, {"type": "integer"}]}
-_JSON_FIELDS: Final[dict[str, Any]] = {
-    "context": {"type": "object"},
-    "extra": {"type": "object"},
-    "dims": {"type": "object"},
-    "items": {"type": "array", "items": {"type": "object"}},
-}
-
-
-def _digits_up_to(most: int) -> str:
-    """A regular expression for the integers from 0 to `most`, without leading zeros."""
-    digits = str(most)
-    smaller = [
-        f"{digits[:at]}[0-{int(digit) - 1}][0-9]{{{len(digits) - at - 1}}}"
-        for at, digit in enumerate(digits)
-        if digit > "0"
-    ]
-    return "|".join([f"[0-9]{{1,{len(digits) - 1}}}", *smaller, digits])
-
-
-_MAX_SID: Final = 2**63 - 1
-_SID: Final[dict[str, Any]] = {
-    "anyOf": [
-        {"type": "integer", "minimum": 0, "maximum": _MAX_SID},
-        {"type": "string", "maxLength": 255, "pattern": f"^0*({_digits_up_to(_MAX_SID)})$"},
-    ]
-}
+_FIELDS: Final = field_schemas(Event)
 _EVENT: Final[dict[str, Any]] = {
     "type": "object",
-    "description": "An event. Other fields are stored as sent. A property can require fewer fields.",
-    "required": ["ea", "ec", "sid", "aid", "uid"],
-    "properties": {
-        "ea": {**_TEXT, "description": "event action"},
-        "ec": {**_TEXT, "description": "event category"},
-        "sid": {
-            **_SID,
-            "description": "session id: an integer without a fraction, or its digits, with or without leading zeros",
-        },
-        "aid": {**_NAME, "description": f"device; {_DIGITS}"},
-        "uid": {**_NAME, "description": f"user, may be anonymous; {_DIGITS}"},
-        **_JSON_FIELDS,
-    },
+    "description": "What happened. Fields beyond these are kept as sent. A property can go without required ones.",
+    "required": EVENT_FIELDS,
+    "properties": _FIELDS,
     "additionalProperties": True,
 }
 _OBJECT: Final[dict[str, Any]] = {
@@ -172,7 +137,7 @@ def openapi(paths: Sequence[str], settings: Settings) -> bytes:
 
 
 def _operations(settings: Settings) -> dict[str, Any]:
-    target = _parameters(with_event=False)
+    target = _parameters()
     return {
         "post": {
             "summary": "Store the event or the events in a body",
@@ -182,12 +147,12 @@ def _operations(settings: Settings) -> dict[str, Any]:
         },
         "get": {
             "summary": "Store the event in a query",
-            "parameters": [*target, *_parameters(with_event=True)],
+            "parameters": [*target, *_field_parameters()],
             "responses": _responses(),
         },
         "head": {
             "summary": "Respond as to GET, and store nothing",
-            "parameters": [*target, *_parameters(with_event=True)],
+            "parameters": [*target, *_field_parameters()],
             "responses": _responses(),
         },
         "options": {
@@ -198,37 +163,28 @@ def _operations(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _parameters(*, with_event: bool) -> list[dict[str, Any]]:
-    identifier = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
-    if with_event:
-        return [
-            _parameter("ea", _TEXT, required=True),
-            _parameter("ec", _TEXT, required=True),
-            _parameter("sid", _SID, required=True),
-            _parameter("aid", _TEXT, required=True),
-            _parameter("uid", _TEXT, required=True),
-            *(_json_parameter(name, schema) for name, schema in _JSON_FIELDS.items()),
-        ]
+def _parameters() -> list[dict[str, Any]]:
+    return [_parameter(name, each.description, each.schema, each.is_required) for name, each in PARAMETERS.items()]
+
+
+def _field_parameters() -> list[dict[str, Any]]:
     return [
-        _parameter("portal_id", identifier, required=True),
-        _parameter("prop_id", identifier, required=True),
-        _parameter("resp_type", {"enum": ["javascript", "json", "redirect", "pixel"], "default": "javascript"}),
-        _parameter("is_s2s", {"enum": ["true", "false"], "default": "false"}),
-        _parameter("redirect_url", {"type": "string"}),
-        _parameter("redirect_sig", {"type": "string", "description": "signs `redirect_url` for this property"}),
-        _parameter("an_session", {"type": "string"}),
+        _json_parameter(name, schema)
+        if name in JSON_FIELDS
+        else _parameter(name, schema["description"], schema, name in EVENT_FIELDS)
+        for name, schema in _FIELDS.items()
     ]
 
 
-def _parameter(name: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": required, "schema": schema}
+def _parameter(name: str, description: str, schema: dict[str, Any], is_required: bool) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "required": is_required, "schema": schema}
 
 
 def _json_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "in": "query",
-        "description": "JSON; an empty value counts as missing",
+        "description": f"{schema['description']}, as JSON; an empty value counts as missing",
         "allowEmptyValue": True,
         "content": {"application/json": {"schema": schema}},
     }
@@ -243,7 +199,7 @@ def _bodies(settings: Settings) -> dict[str, Any]:
         "application/x-ndjson": {"schema": {"type": "string", "description": "one event a line"}},
         "application/x-www-form-urlencoded": {
             "schema": event,
-            "encoding": {name: {"contentType": "application/json"} for name in _JSON_FIELDS},
+            "encoding": {name: {"contentType": "application/json"} for name in sorted(JSON_FIELDS)},
         },
     }
 

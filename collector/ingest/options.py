@@ -7,13 +7,16 @@ from typing import Final, NamedTuple
 from collector.errors import BadRedirect, BadTarget, Fault, FieldCode, NotAClick, NotFound, Refusal
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer, has_expiry, location
-from collector.ingest.query import Pairs, parse_pairs
+from collector.ingest.query import PARAMETERS, Pairs, parse_pairs
 
 _CACHED_QUERIES: Final = 4096
 """At least; two for each property if there are many."""
 _CACHED_BYTES: Final = 256
-_PARAMETERS: Final = ("portal_id", "prop_id", "resp_type", "is_s2s", "redirect_url", "redirect_sig")
+_PARAMETERS: Final = tuple(name for name in PARAMETERS if name != "an_session")
 """The parameters of the options."""
+_CHOICES: Final[list[tuple[str, str, list[str]]]] = [
+    (name, each.schema["default"], each.schema["enum"]) for name, each in PARAMETERS.items() if "enum" in each.schema
+]
 _TOKEN_PARAMETER: Final = b"an_session="
 _DIGITS: Final = 19
 _EXPIRED: Final = "redirect_sig has expired"
@@ -27,9 +30,6 @@ class ResponseType(Enum):
     JSON = "json"
     REDIRECT = "redirect"
     PIXEL = "pixel"
-
-
-_RESPONSE_TYPES: Final = [response_type.value for response_type in ResponseType]
 
 
 class RequestOptions(NamedTuple):
@@ -91,8 +91,8 @@ def parse_options(pairs: Pairs, registry: Registry, signer: Signer, clock: Calla
     values = pairs.values
     faults: list[Fault] = []
     portal_id, prop_id = (_identifier(values, name, faults) for name in ("portal_id", "prop_id"))
-    response_type = _choice(values, "resp_type", ResponseType.JAVASCRIPT.value, _RESPONSE_TYPES, faults)
-    is_s2s = _choice(values, "is_s2s", "false", ["true", "false"], faults)
+    chosen = {name: _choice(values, name, default, choices, faults) for name, default, choices in _CHOICES}
+    response_type = chosen["resp_type"]
     prop = registry.get(portal_id, prop_id) if portal_id and prop_id else None
     target: bytes | None = None
     fault: Refusal | None = None
@@ -105,7 +105,7 @@ def parse_options(pairs: Pairs, registry: Registry, signer: Signer, clock: Calla
     elif response_type == ResponseType.REDIRECT.value:
         target, fault = _redirect(values, prop, signer, clock() // 1000)
     named = "" if prop else f"{portal_id}/{prop_id}"
-    return RequestOptions(prop, ResponseType(response_type), is_s2s == "true", target, fault, named)
+    return RequestOptions(prop, ResponseType(response_type), chosen["is_s2s"] == "true", target, fault, named)
 
 
 def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is_click: bool) -> Refusal | None:

@@ -5,16 +5,50 @@ Nothing here fails: an invalid escape is taken literally, and a value that is no
 
 import re
 from binascii import a2b_qp
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-PARAMETERS: Final = frozenset(
-    ("portal_id", "prop_id", "resp_type", "redirect_url", "is_s2s", "redirect_sig", "an_session")
-)
-"""The parameters about the request; every other one is a field of the event."""
-_JSON_FIELDS: Final = frozenset(("context", "extra", "dims", "items"))
+from collector.ingest.event import Event
+from collector.ingest.field_types import field_schemas, takes_text
+
+
+class Parameter(NamedTuple):
+    """A query parameter that is no field of the event."""
+
+    description: str
+    schema: dict[str, Any]
+    """JSON Schema. One with an `enum` also needs a `default`; the value is checked then."""
+    is_required: bool = False
+
+
+_IDENTIFIER: Final = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
+_TEXT: Final = {"type": "string"}
+PARAMETERS: Final = {
+    "portal_id": Parameter("the account: an integer from 1 on; required", _IDENTIFIER, is_required=True),
+    "prop_id": Parameter("its data source: an integer from 1 on; required", _IDENTIFIER, is_required=True),
+    "resp_type": Parameter(
+        "`javascript` (default), `json`, `pixel` (a GIF of one transparent pixel) or `redirect`",
+        {"enum": ["javascript", "json", "redirect", "pixel"], "default": "javascript"},
+    ),
+    "is_s2s": Parameter(
+        "`true` from a server: no cookie, no CORS, and no address and no user agent is recorded",
+        {"enum": ["true", "false"], "default": "false"},
+    ),
+    "redirect_url": Parameter(
+        "for `redirect`: where a click (`ea` or `ec` is `click`) goes, if the property lists the host", _TEXT
+    ),
+    "redirect_sig": Parameter(
+        "lets `redirect_url` lead to a host that is not listed: made by `collector sign-url`, for one property", _TEXT
+    ),
+    "an_session": Parameter(
+        "the token of an earlier response, which carries the visitor's session; else the cookie does", _TEXT
+    ),
+}
+"""What a query says of itself. OpenAPI follows from it. Every other parameter is a field of the event."""
+JSON_FIELDS: Final = frozenset(name for name, schema in field_schemas(Event).items() if not takes_text(schema))
+"""Fields whose value in a query is JSON, since they take no text."""
 MOST_PAIRS: Final = 1000
 _ESCAPE_BYTES: Final = 3
 """The most bytes that a form needs for one byte of its event."""
@@ -66,7 +100,7 @@ def event_of(pairs: Pairs) -> bytes:
     for name, value in pairs.values.items():
         if name in PARAMETERS:
             continue
-        if name in _JSON_FIELDS:
+        if name in JSON_FIELDS:
             if value.strip():
                 raw = value.encode()
                 members[name] = msgspec.Raw(raw) if _is_json(raw) else value

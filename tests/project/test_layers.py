@@ -79,7 +79,7 @@ LIBRARIES = {
 """The prefixes of modules that may import a library."""
 _PURE = {
     *(f"wal/{name}.py" for name in ("format", "cursor", "retention", "room", "tools/select")),
-    *(f"collector/ingest/{name}.py" for name in ("event", "query", "record", "responses", "session")),
+    *(f"collector/ingest/{name}.py" for name in ("event", "field_types", "query", "record", "responses", "session")),
     *(
         f"collector/ingest/policy/{name}.py"
         for name in ("client_address", "cookies", "load_shedding", "origins", "privacy", "rate_limit", "redirect")

@@ -15,7 +15,10 @@ import zstandard
 from collector.errors import FieldCode, Refusal
 from collector.http.response import refusal_body
 from collector.http.status import STATUS
+from collector.ingest.event import Event
+from collector.ingest.field_types import field_schemas
 from collector.ingest.policy.privacy import ADDRESSES, USER_AGENTS
+from collector.ingest.query import PARAMETERS
 from collector.settings import Settings
 from collector.settings.sinks import SINK_KINDS, SinkSettings, sink_settings
 from tests.collector.ship.batches import record
@@ -89,6 +92,16 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
     section = _README.partition("## Settings")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([^`]*)` \| (.*?) \| (.*) \|$", section, re.MULTILINE)
     assert rows == settings_table()
+
+
+def test_the_table_of_query_parameters_is_that_of_the_code() -> None:
+    rows = [[f"`{name}`", parameter.description] for name, parameter in PARAMETERS.items()]
+    assert _table("| query parameter | value |") == rows
+
+
+def test_the_table_of_event_fields_is_that_of_the_code() -> None:
+    rows = [[f"`{name}`", schema["description"]] for name, schema in field_schemas(Event).items()]
+    assert _table("| event field | rule |")[: len(rows)] == rows
 
 
 def test_the_readme_names_every_member_that_privacy_removes() -> None:

@@ -11,7 +11,7 @@ from collector.errors import BadRedirect, BadTarget, NotAClick, NotFound, Reject
 from collector.ingest.options import OptionsReader, RequestOptions, ResponseType, parse_options, redirect_fault
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer
-from collector.ingest.query import parse_pairs
+from collector.ingest.query import PARAMETERS, parse_pairs
 from collector.settings import PropertySettings
 
 PROPERTIES = [PropertySettings(33167, 2, redirect_hosts=("shop.example.com",)), PropertySettings(1, 1)]
@@ -55,6 +55,18 @@ class CountingRegistry(Registry):
         return super().get(portal_id, prop_id)
 
 
+def test_the_response_types_are_the_choices_of_the_parameter() -> None:
+    assert [each.value for each in ResponseType] == PARAMETERS["resp_type"].schema["enum"]
+
+
+@pytest.mark.parametrize("name", [name for name, each in PARAMETERS.items() if "enum" in each.schema])
+def test_a_parameter_with_choices_is_checked_and_may_be_left_out(name: str) -> None:
+    schema = PARAMETERS[name].schema
+    assert schema["default"] in schema["enum"]
+    assert _target(PAIR).fault is None
+    assert _faults(_target(PAIR + f"&{name}=other".encode())) == [name]
+
+
 @pytest.mark.parametrize(
     ("query", "face", "is_s2s"),
     [
@@ -75,7 +87,7 @@ class CountingRegistry(Registry):
 )
 def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, face: ResponseType, is_s2s: bool) -> None:
     options = _target(query)
-    assert options == (REGISTRY.get(33167, 2), face, is_s2s, None, None, "")
+    assert options == RequestOptions(REGISTRY.get(33167, 2), face, is_s2s, None, None)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +170,7 @@ def test_a_bad_answer_type_is_refused_as_json_and_its_property_is_still_known() 
 )
 def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
     options = _target(PAIR + b"&resp_type=redirect&redirect_url=" + quote(url, safe="").encode())
-    assert options == (REGISTRY.get(33167, 2), ResponseType.REDIRECT, False, url.encode(), None, "")
+    assert options == RequestOptions(REGISTRY.get(33167, 2), ResponseType.REDIRECT, False, url.encode(), None)
 
 
 @pytest.mark.parametrize(
