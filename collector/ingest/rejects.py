@@ -4,6 +4,7 @@ import time
 from functools import partial
 from typing import Final
 
+from collector.dead_letters.content import PART_BYTES
 from collector.dead_letters.writer import DeadLetters, Form, Refused, Sender
 from collector.errors import Refusal, TooFast
 from collector.ingest.policy.privacy import scrub_raw
@@ -16,8 +17,8 @@ TOO_MANY: Final = Refusal(TooFast.code, "too many events of this property are re
 SCRUB_WORK: Final = 4
 """How many times the work a byte costs where addresses or user agents are taken out of events."""
 _LETTER_BYTES: Final = 1024
-_BATCH_LETTER_BYTES: Final = 128
-"""Of each header in a dead letter; the records of the other events of its batch have them too."""
+_SHORT_BYTES: Final = 128
+"""Of each header in a dead letter; less where one request may leave several letters, each of which has the headers."""
 
 
 class Rejects:
@@ -47,7 +48,7 @@ class Rejects:
         if length := sum(len(each.raw) for each in refused):
             if context.prop.is_scrubbed:
                 refused = await computed(length * SCRUB_WORK, partial(_scrubbed, context.prop, form, refused))
-            await self._dead_letters.put(_sender(context, len(refused)), form, refused)
+            await self._dead_letters.put(_sender(context, len(refused) == 1 and length <= PART_BYTES), form, refused)
 
     def _wait_seconds(self, request: EventRequest) -> int:
         return request.context.prop.rejects.wait_seconds(time.monotonic()) if request.is_stored else 0
@@ -70,8 +71,8 @@ def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refuse
     ]
 
 
-def _sender(context: RequestContext, events: int) -> Sender:
-    """Who sent refused events. Headers are cut where a batch may have its own share of them in its records."""
-    prop, most = context.prop, _LETTER_BYTES if events == 1 else _BATCH_LETTER_BYTES
+def _sender(context: RequestContext, is_one_letter: bool) -> Sender:
+    """Who sent refused events, with headers that are cut to what fits."""
+    prop, most = context.prop, _LETTER_BYTES if is_one_letter else _SHORT_BYTES
     user_agent, referer = (text and shortened(text, most) for text in (context.user_agent, context.referer))
     return Sender(prop.portal_id, prop.prop_id, context.received_ms, context.ip, user_agent, referer, context.is_s2s)
