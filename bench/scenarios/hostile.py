@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import uvloop
+import zstandard
 
 from bench import servers
 from bench.load import bodies, closed_loop, traffic
@@ -45,7 +46,7 @@ _TRIED_ON_ONE: Final = 40
 """Bodies that are tried on one collector: what they leave on the disk goes with it."""
 _EVENT_BYTES: Final = 512
 _REQUEST_BYTES: Final = 8 << 10
-"""What a request may add to the log beside its inflated body: this, and so much for each event (contract.md, 10)."""
+"""What a request may add to the log beside its inflated body: this, and so much for each event."""
 _SERVER: Final = 'trusted_proxies = ["127.0.0.0/8", "::1/128"]\ngrace_seconds = 1'
 _PRIVATE: Final = f"""
 [[property]]
@@ -90,11 +91,8 @@ class _Tried(NamedTuple):
     body: Body
     slowest: float
     added: int
-
-    @property
-    def share(self) -> float:
-        """Of what it may add."""
-        return self.added / most_added(self.body)
+    share: float
+    """Of what it may add."""
 
 
 class _Honest(NamedTuple):
@@ -168,7 +166,7 @@ def _try(all_bodies: Sequence[Body], pool: Executor) -> Iterator[_Tried]:
                 added, _ = alone(ours, body)
                 disturbed, _ = uvloop.run(_together(ours, body, _TRIED_SECONDS, _TRIED_REQUESTS))
                 ours.added.bytes()
-                yield _Tried(body, disturbed.slowest, added)
+                yield _Tried(body, disturbed.slowest, added, added / most_added(body))
 
 
 def alone(ours: _Collector, body: Body) -> tuple[int, int]:
@@ -228,7 +226,9 @@ def _shown(part: list[_Honest]) -> str:
 
 def most_added(body: Body) -> int:
     """Bytes that one request with this body may add to the log and the dead letters together."""
-    return body.length + _EVENT_BYTES * body.events + _REQUEST_BYTES
+    _, _, sent = body.request.partition(b"\r\n\r\n")
+    in_base64 = len(zstandard.compress(sent)) * 4 // 3  # what does not compress is so in a dead letter
+    return max(body.length, in_base64) + _EVENT_BYTES * body.events + _REQUEST_BYTES
 
 
 async def _honest(ours: _Collector, seconds: float) -> _Honest:

@@ -1,13 +1,13 @@
 """Reads dead letters, for `collector dead` and `collector redrive`."""
 
 import logging
-from base64 import b64decode
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from collector.dead_letters.content import Encoding, raw_of
 from collector.dead_letters.writer import Form
 from collector.errors import Fault
 from wal.files import Files
@@ -34,7 +34,7 @@ class DeadLetterRecord(Struct, frozen=True):
     reason: str
     errors: tuple[Fault, ...]
     form: Form
-    encoding: Literal["json", "utf-8", "base64"]
+    encoding: Encoding
     raw: msgspec.Raw
     code: str = ""
     refusals: tuple[Reason, ...] = ()
@@ -47,14 +47,6 @@ class DeadLetterRecord(Struct, frozen=True):
     part: int = 1
     of: int = 1
 
-    @property
-    def body(self) -> bytes:
-        """What came: byte by byte, but for the whitespace of JSON that had line breaks."""
-        if self.encoding == "json":
-            return bytes(self.raw)
-        text = _decode_text(self.raw)
-        return b64decode(text) if self.encoding == "base64" else text.encode()
-
 
 class DeadLetter(Struct, frozen=True):
     """A dead letter with all its parts: `record` is the first of them, `body` the bytes of all."""
@@ -66,7 +58,6 @@ class DeadLetter(Struct, frozen=True):
 logger = logging.getLogger(__name__)
 
 _decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:
@@ -88,7 +79,12 @@ def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:
             parts = []
         parts = [*parts, letter]
         if letter.part == letter.of == len(parts):
-            yield DeadLetter(parts[0], b"".join(part.body for part in parts))
+            try:
+                body = raw_of(letter.encoding, [bytes(part.raw) for part in parts])
+            except ValueError:
+                unreadable += len(parts)
+            else:
+                yield DeadLetter(parts[0], body)
         elif letter.part == len(parts):
             begun[log_id] = parts
     if unreadable:

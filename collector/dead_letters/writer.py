@@ -1,13 +1,12 @@
 """The log of what was refused, with the reason: nothing that a property sent is lost without a trace.
 
 It stands beside both ways that data goes, since either may refuse. A letter holds what one request had refused, once:
-of a batch the refused events alone, with the reasons by their index in the batch. So it is little longer than what was
-sent. It may be several letters where that is longer than a line of the log.
+of a batch the refused events alone, with the reasons by their index in the batch. There are several letters where that
+is longer than a line of the log. They have at most the bytes that were sent, 512 an event and 8 KiB. Only bytes
+that hardly compress take more, up to a third (content.py says why).
 """
 
 import asyncio
-import contextlib
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import partial
@@ -16,25 +15,20 @@ from typing import Final, NamedTuple
 import msgspec
 
 from collector.dead_letters.budget import HourlyBudget
+from collector.dead_letters.content import LINE_BYTES, contents, embedded
 from collector.errors import Refusal
-from collector.ingest.nesting import is_deeper
 from collector.long_work import computed
 from collector.ops.notices import LOST_LETTER, Notices
 from wal.committer import Committer
 from wal.errors import WalError
 
-_PART_BYTES: Final = 256 << 10
-"""What is longer is kept in parts, since a line of the log is bounded."""
-_JSON_BYTES: Final = 512 << 10
-"""The same for JSON, which can't be kept in parts, but as it is."""
-_TEXT_BYTES: Final = 512 << 10
-"""Text that is longer as JSON goes into base64: JSON writes a control character in six bytes."""
-_FEW_BYTES: Final = 4096
-"""Text may be longer than base64 by this much: a person can read it."""
-_MOST_LEVELS: Final = 256
-"""JSON that is nested deeper is kept as text, so that every reader of a letter can decode it."""
+_ROOM_BYTES: Final = 4096
+"""Bytes by which the letters of a request may be longer for the sake of readers: text instead of compressed bytes, and
+more reasons than the first. A request may add twice as much beside its body."""
+_EVENT_ROOM_BYTES: Final = 128
+"""The same for each event of a batch, which may add four times as much."""
 _MOST_REASONS: Final = 16
-"""Different reasons in one dead letter; the client got all of them."""
+"""Different reasons in one dead letter, as far as they fit; the client got all of them."""
 
 
 class Form(Enum):
@@ -131,7 +125,7 @@ class DeadLetters:
     async def put_refused_by_sink(self, sender: Sender, sink: str, refused: Refused) -> None:
         """Keep an event that was answered 200 and that a sink refuses, whatever the budget. Raises WalError."""
         futures = set()
-        for letter in _letters(Form.RECORD, [refused]):
+        for letter in await computed(len(refused.raw), partial(_listed, Form.RECORD, [refused])):
             letter.reason["sink"] = sink
             futures.add(self._committer.append(_record(self._committer, sender, letter)))
         for future in futures:
@@ -146,17 +140,23 @@ def _letters(form: Form, refused: Sequence[Refused]) -> Iterator[_Letter]:
     """The letters of one request."""
     if len(refused) == 1 and refused[0].batch_index is None:
         (one,) = refused
-        for content in _contents(one.raw):
+        for content in contents(one.raw, _ROOM_BYTES):
             yield _Letter(_reason(one.refusal), form, content)
         return
-    embedded = [_embedded(each.raw) for each in refused]
-    for group in _groups([each._replace(raw=raw) for each, raw in zip(refused, embedded, strict=True) if raw]):
+    jsons = [embedded(each.raw) for each in refused]
+    groups = list(_groups([each._replace(raw=raw) for each, raw in zip(refused, jsons, strict=True) if raw]))
+    others = list(_groups([each for each, raw in zip(refused, jsons, strict=True) if raw is None]))
+    share = _ROOM_BYTES // (len(groups) + len(others))
+    for group in groups:
         raw = b"[%b]" % b",".join([each.raw for each in group])
-        yield _Letter(_reasons(group), Form.JSON, {"encoding": "json", "raw": msgspec.Raw(raw)})
-    for group in _groups([each for each, raw in zip(refused, embedded, strict=True) if raw is None]):
+        reasons = _reasons(group, share + _EVENT_ROOM_BYTES * len(group))
+        yield _Letter(reasons, Form.JSON, {"encoding": "json", "raw": msgspec.Raw(raw)})
+    for group in others:
         raws = [each.raw for each in group if each.raw]
-        for content in _contents(b"\n".join(raws) if form is Form.NDJSON else b"[%b]" % b",".join(raws)):
-            yield _Letter(_reasons(group), form, content)
+        raw = b"\n".join(raws) if form is Form.NDJSON else b"[%b]" % b",".join(raws)
+        room = share + _EVENT_ROOM_BYTES * len(group)
+        for content in contents(raw, room):
+            yield _Letter(_reasons(group, room), form, content)
 
 
 def _groups(refused: list[Refused]) -> Iterator[list[Refused]]:
@@ -165,7 +165,7 @@ def _groups(refused: list[Refused]) -> Iterator[list[Refused]]:
     length = 0
     for each in refused:
         length += len(each.raw) + 1
-        if group and length > _PART_BYTES:
+        if group and length > LINE_BYTES:
             yield group
             group, length = [], len(each.raw) + 1
         group.append(each)
@@ -177,43 +177,21 @@ def _reason(refusal: Refusal) -> dict[str, object]:
     return {"code": refusal.code, "reason": refusal.message, "errors": refusal.faults}
 
 
-def _reasons(group: list[Refused]) -> dict[str, object]:
-    """The reasons of events of a batch, each with the indexes that it applies to."""
+def _reasons(group: list[Refused], room: int) -> dict[str, object]:
+    """The reasons of events of a batch, each with the indexes that it applies to: as many as fit into `room` bytes."""
     by_refusal: dict[Refusal, list[int | None]] = {}
     others: list[int | None] = []
     for each in group:
-        known = each.refusal in by_refusal or len(by_refusal) < _MOST_REASONS
-        (by_refusal.setdefault(each.refusal, []) if known else others).append(each.batch_index)
+        if each.refusal not in by_refusal and len(by_refusal) < _MOST_REASONS:
+            length = len(msgspec.json.encode(_reason(each.refusal)))
+            if length <= room or not by_refusal:
+                by_refusal[each.refusal] = []
+                room -= length
+        by_refusal.get(each.refusal, others).append(each.batch_index)
     refusals = [{**_reason(refusal), "indexes": indexes} for refusal, indexes in by_refusal.items()]
     if others:
         refusals.append({"code": group[0].refusal.code, "reason": "other reasons", "errors": (), "indexes": others})
     return {**_reason(group[0].refusal), "refusals": refusals}
-
-
-def _contents(raw: bytes) -> Iterator[dict[str, object]]:
-    """The raw bytes as they stand in letters, in one or in parts: as JSON if they are, else as text or in base64."""
-    embedded = _embedded(raw) if len(raw) <= _JSON_BYTES else None
-    if embedded:
-        yield {"encoding": "json", "raw": msgspec.Raw(embedded)}
-        return
-    count = max(1, -(-len(raw) // _PART_BYTES))
-    for number in range(count):
-        part = {"part": number + 1, "of": count} if count > 1 else {}
-        yield {**part, **_as_text(raw[number * _PART_BYTES : (number + 1) * _PART_BYTES])}
-
-
-def _embedded(raw: bytes) -> bytes | None:
-    """Valid JSON on one line, whitespace aside as it came; None for what is not, or is too deep or long to embed."""
-    if len(raw) > _JSON_BYTES:
-        return None
-    try:
-        raw.decode()
-        _decode_any(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-    if is_deeper(raw, _MOST_LEVELS):
-        return None
-    return msgspec.json.format(raw, indent=-1) if b"\n" in raw or b"\r" in raw else raw.strip()
 
 
 def _record(committer: Committer, sender: Sender, letter: _Letter) -> bytes:
@@ -231,14 +209,3 @@ def _record(committer: Committer, sender: Sender, letter: _Letter) -> bytes:
         **letter.content,
     }
     return msgspec.json.encode(record) + b"\n"
-
-
-def _as_text(raw: bytes) -> dict[str, object]:
-    with contextlib.suppress(UnicodeDecodeError):
-        text = msgspec.json.encode(raw.decode())
-        if len(text) <= _TEXT_BYTES and 3 * len(text) <= 4 * len(raw) + _FEW_BYTES:
-            return {"encoding": "utf-8", "raw": msgspec.Raw(text)}
-    return {"encoding": "base64", "raw": b64encode(raw).decode()}
-
-
-_decode_any: Final = msgspec.json.Decoder(msgspec.Raw).decode

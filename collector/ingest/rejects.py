@@ -5,6 +5,7 @@ import time
 from functools import partial
 from typing import Final
 
+from collector.dead_letters.content import PART_BYTES
 from collector.dead_letters.writer import DeadLetters, Form, Refused, Sender
 from collector.errors import Refusal, TooFast
 from collector.ingest.policy.privacy import scrub_raw
@@ -17,8 +18,8 @@ TOO_MANY: Final = Refusal(TooFast.code, "too many events of this property are re
 SCRUB_WORK: Final = 4
 """The factor on the work of a byte if addresses or user agents are removed from events."""
 _LETTER_BYTES: Final = 1024
-_BATCH_LETTER_BYTES: Final = 128
-"""Bytes of a header in a dead letter; in a batch fewer, because the records of its other events have them too."""
+_SHORT_BYTES: Final = 128
+"""Bytes of a header in a dead letter; fewer if a request may leave several letters, each of which has the headers."""
 
 
 class Rejects:
@@ -47,7 +48,7 @@ class Rejects:
             return None
         if context.prop.is_scrubbed:
             (one,) = _scrubbed(context.prop, form, refused)
-        return self._dead_letters.put_short(_sender(context, 1), form, one)
+        return self._dead_letters.put_short(_sender(context, is_one_letter=True), form, one)
 
     async def keep(self, request: EventRequest, form: Form, refused: list[Refused]) -> None:
         """Count refused events, and put them into the dead letters."""
@@ -58,7 +59,9 @@ class Rejects:
         if length := sum(len(event.raw) for event in refused):
             if context.prop.is_scrubbed:
                 refused = await computed(length * SCRUB_WORK, partial(_scrubbed, context.prop, form, refused))
-            await self._dead_letters.put(_sender(context, len(refused)), form, refused)
+            await self._dead_letters.put(
+                _sender(context, is_one_letter=len(refused) == 1 and length <= PART_BYTES), form, refused
+            )
 
     def _wait_seconds(self, request: EventRequest) -> int:
         return request.context.prop.rejects.wait_seconds(time.monotonic()) if request.is_stored else 0
@@ -81,8 +84,8 @@ def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refuse
     ]
 
 
-def _sender(context: RequestContext, events: int) -> Sender:
-    """The sender of refused events. Its headers are cut shorter if the records of a batch may have them too."""
-    prop, most = context.prop, _LETTER_BYTES if events == 1 else _BATCH_LETTER_BYTES
+def _sender(context: RequestContext, *, is_one_letter: bool) -> Sender:
+    """The sender of refused events. Its headers are cut to what fits."""
+    prop, most = context.prop, _LETTER_BYTES if is_one_letter else _SHORT_BYTES
     user_agent, referer = (text and shortened(text, most) for text in (context.user_agent, context.referer))
     return Sender(prop.portal_id, prop.prop_id, context.received_ms, context.ip, user_agent, referer, context.is_s2s)

@@ -1,6 +1,7 @@
 """The shapes and bodies that the benchmarks send are what their names say: else a search would find nothing."""
 
 import multiprocessing
+import random
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 
@@ -50,6 +51,12 @@ def test_the_bodies_that_are_always_measured_are_among_the_known_ones() -> None:
     names = [body.name for body in known_bodies.known()]
     assert len(set(names)) == len(names)
     assert set(names) >= known_bodies.NAMED
+
+
+def test_only_a_body_that_does_not_compress_may_add_more_than_its_length() -> None:
+    noise = random.Random(14).randbytes(1 << 20)
+    assert hostile.most_added(bodies.posted("text", b'[""' + b',""' * 100_000 + b"]", 1)) == 300_004 + 512 + 8192
+    assert 1.33 < (hostile.most_added(bodies.posted("noise", noise, 0)) - 8192) / len(noise) < 1.34
 
 
 def test_every_known_body_is_answered_and_what_is_taken_is_in_the_log(pool: Executor) -> None:

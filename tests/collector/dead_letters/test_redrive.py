@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from collector.dead_letters.redrive import redrive
 from collector.settings import load_settings
@@ -167,6 +168,29 @@ def test_queries_bytes_and_letters_in_parts_are_read_again(folder: Path) -> None
     events = [record["event"] for record in _redriven(folder)]
     assert events[0] == {"ea": "open", "ec": "mail", "dims": {"a": 1}}
     assert [event["ec"] for event in events] == ["mail", "base64", "long", "1", "2", "3", "4"]
+
+
+def test_a_compressed_letter_is_read_again_whole_and_in_parts_and_shown(folder: Path) -> None:
+    event = b'{"ea":"a","ec":"zstd","x":"%b"}' % (b"y" * 1000)
+    frame = zstandard.compress(event)
+    whole, *cut = (b64encode(each).decode() for each in (frame, frame[:10], frame[10:]))
+    _write(
+        folder,
+        _letter(1, whole, encoding="zstd+base64"),
+        *(_letter(at, part, encoding="zstd+base64", part=at - 1, of=2) for at, part in enumerate(cut, 2)),
+    )
+    assert _run(folder, "redrive").stdout.startswith("redriven: 2 dead letters, 2 events\n")
+    assert [record["event"] for record in _redriven(folder)] == [json.loads(event)] * 2
+    for name in ("dead-1", "dead-2"):
+        assert _run(folder, "dead", "show", name).stdout.endswith(f"\n}}\n{event.decode()}\n")
+
+
+@pytest.mark.parametrize("encoding", ["base64", "zstd+base64"])
+def test_letters_whose_bytes_can_not_be_decoded_are_counted_and_passed_over(folder: Path, encoding: str) -> None:
+    _write(folder, _letter(1, "x", encoding=encoding), _letter(2, '{"ea":"a","ec":"c"}'))
+    ended = _run(folder, "redrive")
+    assert ended.stdout.startswith("redriven: 1 dead letters, 1 events\n")
+    assert "1 lines are not dead letters and were passed over" in ended.stderr
 
 
 @pytest.mark.parametrize("form", ["query", "form"])

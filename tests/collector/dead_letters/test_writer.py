@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import random
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from collector.dead_letters.budget import HourlyBudget
+from collector.dead_letters.content import PART_BYTES, raw_of
 from collector.dead_letters.writer import DeadLetters, Form, Refused, Sender
 from collector.errors import BadEvent, Fault, FieldCode, TooLarge
 from collector.ops.notices import Notices
@@ -61,10 +63,8 @@ def _letters(
 
 
 def _raw(letter: dict[str, Any]) -> bytes:
-    """The raw bytes in a letter."""
-    if letter["encoding"] == "json":
-        return json.dumps(letter["raw"], separators=(",", ":")).encode()
-    return b64decode(letter["raw"]) if letter["encoding"] == "base64" else letter["raw"].encode()
+    """The raw bytes in a letter that is not in parts."""
+    return raw_of(letter["encoding"], [json.dumps(letter["raw"], separators=(",", ":")).encode()])
 
 
 def _kept(folder: Path, *raws: bytes, bytes_per_hour: int = 1 << 20) -> tuple[list[bool], list[dict[str, Any]]]:
@@ -179,35 +179,41 @@ def test_a_letter_tells_a_bounded_number_of_reasons(tmp_path: Path) -> None:
 @pytest.mark.parametrize("raw", [b"[]", b"{", b"\x00", b"\xff", b'"', b'{"a":"\xc3\xa9\\n"}', b"[" * 500 + b"]" * 500])
 @pytest.mark.parametrize("times", [1, 1000, 100_000])
 def test_what_letters_take_is_bounded_by_what_was_sent(tmp_path: Path, raw: bytes, times: int) -> None:
-    """Whatever it is: JSON as it is, text or base64. What is longer than 8 KiB and no JSON takes a third more."""
+    """Whatever it is: JSON as it is, text, base64 or compressed."""
     one = _kept_together(tmp_path / "one", [_refused(raw * times)])[1]
-    assert sum(len(json.dumps(letter)) for letter in one) <= 8192 + 512 + len(raw) * times * 4 / 3
+    assert sum(map(_length_of, one)) <= 8192 + 512 + len(raw) * times
     events = min(times, 1000)
     many = _kept_together(tmp_path / "many", _batch(*[raw] * events))[1]
-    assert sum(len(json.dumps(letter)) for letter in many) <= 8192 + events * 512 + len(raw) * events * 4 / 3
+    assert sum(map(_length_of, many)) <= 8192 + events * 512 + len(raw) * events
 
 
-PART = 256 << 10
+def _length_of(letter: dict[str, Any]) -> int:
+    return len(json.dumps(letter, separators=(",", ":"), ensure_ascii=False).encode()) + 1
 
 
-@pytest.mark.parametrize(
-    ("raw", "sizes"),
-    [
-        (b"x" * PART, [PART]),
-        (b"x" * (PART + 1), [PART, 1]),
-        ("é".encode() * PART + b"\xff", [PART, PART, 1]),
-        (b"\x00" * (6 * PART), [PART] * 6),
-    ],
-)
-def test_a_large_body_is_kept_in_parts_that_make_it_whole_again(tmp_path: Path, raw: bytes, sizes: list[int]) -> None:
-    said, letters = _kept_together(tmp_path, [_refused(raw)])
-    parts = [_raw(letter) for letter in letters]
+NOISE = random.Random(15).randbytes(5 << 20)
+
+
+@pytest.mark.parametrize(("length", "parts"), [(PART_BYTES, 1), (PART_BYTES + 1, 2), (5 << 20, 8)])
+def test_bytes_that_do_not_compress_are_kept_in_parts_and_take_a_third_more(
+    tmp_path: Path, length: int, parts: int
+) -> None:
+    said, letters = _kept_together(tmp_path, [_refused(NOISE[:length])])
     assert said
-    assert [len(part) for part in parts] == sizes
-    assert b"".join(parts) == raw
-    assert len({letter["id"] for letter in letters}) == len(sizes)
+    assert len({letter["id"] for letter in letters}) == parts
     numbers = [(letter.get("part"), letter.get("of")) for letter in letters]
-    assert numbers == ([(None, None)] if len(sizes) == 1 else [(at + 1, len(sizes)) for at in range(len(sizes))])
+    assert numbers == ([(None, None)] if parts == 1 else [(at + 1, parts) for at in range(parts)])
+    assert b"".join(map(_raw, letters)) == NOISE[:length]
+    assert sum(map(_length_of, letters)) <= 8192 + 512 + length * 4 / 3
+
+
+def test_many_letters_of_a_batch_tell_the_reasons_that_fit(tmp_path: Path) -> None:
+    reasons = [BadEvent(f"reason {at}", (Fault("ea", FieldCode.MISSING, "x" * 1000),)).refusal for at in range(40)]
+    _, letters = _kept_together(tmp_path, [Refused(each, b'"%b"' % NOISE[:9], at) for at, each in enumerate(reasons)])
+    refusals = [refusal for letter in letters for refusal in letter["refusals"]]
+    assert [refusal["reason"] for refusal in refusals][:2] == ["reason 0", "reason 1"]
+    assert refusals[-1]["reason"] == "other reasons"
+    assert sorted(at for refusal in refusals for at in refusal["indexes"]) == list(range(40))
 
 
 def test_a_batch_that_is_longer_than_a_line_may_be_is_kept_in_several_letters(tmp_path: Path) -> None:

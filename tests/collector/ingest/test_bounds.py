@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 import pytest
 import zstandard
 
+from collector.dead_letters.content import raw_of
 from collector.ingest.options import RequestOptions, ResponseType
 from collector.ingest.record import RequestContext, record_line, room_for_headers, shared_members_of
 from collector.ingest.session import Session
@@ -28,6 +30,18 @@ AGENTS: Final = {
     "latin": "\u00e9".encode().decode("latin-1") * 2500,
     "none": "",
 }
+MIB: Final = 1 << 20
+BAD_IN_EVERY_FIELD: Final = b'{"ea":1,"ec":1,"sid":[],"aid":[],"uid":[],"context":1,"extra":1,"dims":1,"items":1,"v":"'
+
+
+def _bad_in_many_ways(events: int, padding: int) -> bytes:
+    """A batch in which no two events are refused for the same reason."""
+    names = (b"ea", b"ec", b"aid", b"uid", b"context", b"extra", b"dims", b"items")
+    wrong = (b"1.5", b"null", b"true")
+    bad = [[b'"%b":%b' % (name, wrong[event // 3**at % 3]) for at, name in enumerate(names)] for event in range(events)]
+    return b"[" + b",".join([b'{%b,"v":"%b"}' % (b",".join(each), b"v" * padding) for each in bad]) + b"]"
+
+
 BODIES: Final[dict[str, tuple[bytes, dict[str, str]]]] = {
     "one event": (b'{"ea":"a"}', {}),
     "700 events": (b'[{"ea":"a"}' + b',{"ea":"a"}' * 699 + b"]", {}),
@@ -35,14 +49,22 @@ BODIES: Final[dict[str, tuple[bytes, dict[str, str]]]] = {
     "events and bad ones": (b'[{"ea":"a"}' + b',{"ea":"a"},{"ea":1}' * 400 + b"]", {}),
     "bad events for many reasons": (b"\n".join(b'{"ea":"a"' + b" " * at + b"x" for at in range(900)), NDJSON),
     "bad in every field": (
-        b"["
-        + b",".join([b'{"ea":1,"ec":1,"sid":[],"aid":[],"uid":[],"context":1,"extra":1,"dims":1,"items":1}'] * 9)
-        + b"]",
+        b"[" + b",".join([BAD_IN_EVERY_FIELD + b'"}'] * 9) + b"]",
         {},
     ),
     "events with line breaks": (b"[" + b",\n".join([b'{\n "ea":"a",\n "n": [\n1\n]\n}'] * 300) + b"]", {}),
     "no JSON": (b'{"ea":"\x01\x02"' * 300, {}),
     "binary": (bytes(range(256)) * 20, {}),
+    "5 MiB without an event": (b'[[""' + b',""' * (5 * MIB // 3 - 3) + b"]]", {}),
+    "5 MiB of control characters": (b"\x01" * 5 * MIB, {}),
+    "5 MiB that is nearly JSON": (b"{" + b'"a":"b",' * (5 * MIB // 8 - 1) + b"}", {}),
+    "large events, bad in every field": (
+        b"[" + b",".join([BAD_IN_EVERY_FIELD + b"v" * (60 << 10) + b'"}'] * 80) + b"]",
+        {},
+    ),
+    "events, bad in many ways": (_bad_in_many_ways(40, 0), {}),
+    "large events, bad in many ways": (_bad_in_many_ways(80, 60 << 10), {}),
+    "large events that are no JSON": (b"\n".join([b'{"ea":"\xff' + b"v" * (60 << 10)] * 80), NDJSON),
     "a form of 0xff": (b"ea=" + b"\xff" * 3000, FORM),
     "a form of control characters": (b"ea=a&x=" + b"%01" * 3000, FORM),
     "a form of short pairs": (b"&".join([b"ea=a", *[b"%x" % at for at in range(900)]]), FORM),
@@ -91,6 +113,21 @@ def test_a_request_adds_its_body_512_bytes_an_event_and_8_kib(tmp_path: Path, na
     _serve(tmp_path, use, prop)
     added = _bytes_of(tmp_path / "log") + _bytes_of(tmp_path / "dead")
     assert added <= len(body) + 512 * _events_in(body) + 8192
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_a_body_that_does_not_compress_takes_up_to_a_third_more_as_a_dead_letter(tmp_path: Path, agent: str) -> None:
+    body = random.Random(14).randbytes(5 * MIB)  # it is sent as gzip, which it is not
+
+    async def use(logs: Logs, send: Send) -> None:
+        headers = {"content_encoding": "gzip", "user_agent": AGENTS[agent], "referer": AGENTS[agent]}
+        assert (await send("POST", PAIR, body, content_type="application/json", **headers)).status == 400
+        letters = logs.dead
+        parts = [json.dumps(letter["raw"]).encode() for letter in letters]
+        assert raw_of(letters[0]["encoding"], parts) == body
+
+    _serve(tmp_path, use, PropertySettings(33167, 2))
+    assert _bytes_of(tmp_path / "dead") <= len(body) * 4 / 3 + 512 + 8192
 
 
 def test_the_longest_record_is_what_the_bound_counts_with() -> None:
