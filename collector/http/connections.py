@@ -7,8 +7,8 @@ for each read would evict it (2 to 3 us of a request).
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -71,7 +71,7 @@ class Connections:
         if is_over_share and address and not self._is_proxy(address):  # a UNIX socket has none
             has_room = self._evict(idle for idle in self._idle if idle.address == address)
         else:
-            has_room = len(self._open) < self.limits.connections or self._evict(iter(self._idle))
+            has_room = len(self._open) < self.limits.connections or self._evict(self._idle)
         if has_room:
             self._open.add(connection)
             self._by_address[address] += 1

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from collector.http.connection import Connection
 from collector.settings import Limits
 from tests.collector.http.recorder import BODY_LIMIT, Worker
 
@@ -322,6 +323,28 @@ def test_at_the_limit_with_none_idle_the_new_connection_is_refused_and_told() ->
         assert worker.connect().transport.statuses == []
 
     _run(use, Limits(connections=3))
+
+
+@pytest.mark.parametrize("share", [50, 1000], ids=["share", "limit"])
+def test_a_flood_of_connections_looks_at_each_that_was_idle_once(monkeypatch: pytest.MonkeyPatch, share: int) -> None:
+    looks = 0
+
+    def is_idle(connection: Connection) -> bool:
+        nonlocal looks
+        looks += 1
+        return not connection._exchanges
+
+    async def use(worker: Worker) -> None:
+        wires = [worker.connect() for _ in range(50)]
+        worker.sweep()
+        for wire in wires:
+            wire.send(_head(1) + b"?")
+        monkeypatch.setattr(Connection, "is_idle", property(is_idle))
+        for _ in range(50):
+            worker.connect()
+        assert looks == 50
+
+    _run(use, Limits(connections=50, connections_per_address=share))
 
 
 def test_no_address_holds_more_than_its_share_but_a_proxy() -> None:
