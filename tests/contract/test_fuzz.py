@@ -59,23 +59,23 @@ class Outcome(NamedTuple):
     answer: Answer | None
 
 
-def test_what_is_answered_is_what_is_stored(fuzzed: Collector) -> None:
+def test_responses_match_the_logs(fuzzed: Collector) -> None:
     _fuzz(fuzzed, settings(max_examples=700, derandomize=True))
 
 
-def test_no_framing_makes_two_of_one_request_or_one_of_two(fuzzed: Collector) -> None:
+def test_no_framing_splits_or_joins_requests(fuzzed: Collector) -> None:
     _fuzz_framing(fuzzed, settings(max_examples=6, derandomize=True))
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
-def test_no_framing_makes_two_of_one_request_or_one_of_two_many_times(fuzzed: Collector) -> None:
+def test_no_framing_splits_or_joins_requests_many_times(fuzzed: Collector) -> None:
     _fuzz_framing(fuzzed, settings(max_examples=int(os.environ.get("TRACKLOG_CASES", "100000")) // 1000))
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
-def test_what_is_answered_is_what_is_stored_many_times(fuzzed: Collector) -> None:
+def test_responses_match_the_logs_many_times(fuzzed: Collector) -> None:
     _fuzz(fuzzed, settings(max_examples=int(os.environ.get("TRACKLOG_CASES", "100000")) // 5))
 
 

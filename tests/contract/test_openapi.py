@@ -130,7 +130,7 @@ def _cases(operation: Any, mode: GenerationMode, examples: int) -> Iterator[Any]
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["known property", "any property"])
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.name.lower())
-def test_every_answer_is_one_that_the_document_describes(
+def test_every_response_is_described_by_the_document(
     operations: list[Any], mode: GenerationMode, is_known: bool
 ) -> None:
     for operation in operations:
@@ -140,7 +140,7 @@ def test_every_answer_is_one_that_the_document_describes(
             case.call_and_validate(checks=_CHECKS)
 
 
-def test_every_event_that_the_document_calls_valid_is_stored(ours: Collector, operations: list[Any]) -> None:
+def test_every_event_valid_by_the_document_is_stored(ours: Collector, operations: list[Any]) -> None:
     post = next(each for each in operations if (each.method, each.path) == ("post", "/event"))
     taken = 0
     for case in _cases(post, GenerationMode.POSITIVE, 200):
@@ -159,7 +159,7 @@ def _has_fractions(body: object) -> bool:
     return any(isinstance(event.get(name), float) for event in events for name in ("sid", "aid", "uid"))
 
 
-def test_an_event_is_stored_if_and_only_if_the_document_calls_it_valid(
+def test_an_event_is_stored_if_and_only_if_it_is_valid_by_the_document(
     ours: Collector, document: dict[str, Any]
 ) -> None:
     schema = document["components"]["schemas"]["Event"]
@@ -177,14 +177,14 @@ def test_an_event_is_stored_if_and_only_if_the_document_calls_it_valid(
 
 
 @pytest.mark.parametrize("sid", _SIDS, ids=repr)
-def test_a_session_id_is_taken_if_and_only_if_the_document_calls_it_valid(
+def test_a_session_id_is_accepted_if_and_only_if_it_is_valid_by_the_document(
     ours: Collector, document: dict[str, Any], sid: Any
 ) -> None:
     schema = document["components"]["schemas"]["Event"]["properties"]["sid"]
     assert ours.post({**_EVENT, "sid": sid}).status == (200 if jsonschema_rs.is_valid(schema, sid) else 400)
 
 
-def test_a_query_is_stored_if_and_only_if_the_document_calls_its_parameters_valid(
+def test_a_query_is_stored_if_and_only_if_its_parameters_are_valid_by_the_document(
     ours: Collector, document: dict[str, Any]
 ) -> None:
     parameters = document["paths"]["/event"]["get"]["parameters"]
@@ -254,13 +254,13 @@ def test_the_document_names_every_parameter_field_and_status(document: dict[str,
     assert list(answers) == ["application/json", "text/javascript", "image/gif"]
 
 
-def test_every_schema_of_the_document_is_one(document: dict[str, Any]) -> None:
+def test_every_schema_of_the_document_is_a_valid_schema(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         assert jsonschema_rs.meta.is_valid(schema), name
 
 
 @pytest.mark.parametrize("event", [{"ea": "a", "ec": "c", "sid": 1, "aid": "x", "uid": "u"}, [{"ea": 1}], {"ea": 1}])
-def test_answers_fit_the_schemas(ours: Collector, document: dict[str, Any], event: object) -> None:
+def test_responses_match_the_schemas(ours: Collector, document: dict[str, Any], event: object) -> None:
     answer = ours.post(json.loads(json.dumps(event))).json()
     name = "BatchResponse" if answer.get("type") == "batch" else "Response" if "dgs" in answer else "Refusal"
     assert jsonschema_rs.is_valid(document["components"]["schemas"][name], answer)

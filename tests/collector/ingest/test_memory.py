@@ -182,7 +182,7 @@ def test_a_thousand_refusals_over_one_connection_leave_nothing(tmp_path: Path, k
     asyncio.run(run())
 
 
-def test_a_thousand_requests_to_a_log_that_takes_none_leave_nothing(tmp_path: Path) -> None:
+def test_a_thousand_requests_to_a_log_that_refuses_them_leave_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with live_intake(tmp_path, LIMITS) as logs:
             client = _Client(endpoint(logs, *PROPERTIES, limits=LIMITS))

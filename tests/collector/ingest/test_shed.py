@@ -47,7 +47,7 @@ def _check_shed(answer: Got, face: str) -> None:
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_while_a_commit_is_stalled_requests_are_shed_and_the_one_that_waits_is_told_the_truth(
+def test_while_a_commit_is_stalled_requests_are_shed_and_the_waiting_one_gets_the_true_result(
     tmp_path: Path, face: str
 ) -> None:
     async def use(files: FaultyFiles, logs: Logs, served: EventEndpoint) -> None:
@@ -67,7 +67,7 @@ def test_while_a_commit_is_stalled_requests_are_shed_and_the_one_that_waits_is_t
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_a_full_disk_sheds_and_heals_by_itself(tmp_path: Path, face: str) -> None:
+def test_a_full_disk_sheds_requests_until_there_is_room(tmp_path: Path, face: str) -> None:
     async def use(files: FaultyFiles, logs: Logs, served: EventEndpoint) -> None:
         files.fail("write", errno.ENOSPC)
         _check_shed(await _post(served, face), face)

@@ -81,7 +81,7 @@ def _body(length: int = 0) -> bytes:
     )
 
 
-def test_few_batches_are_in_memory_at_a_time_and_the_others_get_their_turn() -> None:
+def test_only_a_few_batches_are_in_memory_at_a_time_and_the_others_wait() -> None:
     async def run() -> None:
         relays = Stub()
         endpoint = _endpoint(relays)
@@ -96,7 +96,7 @@ def test_few_batches_are_in_memory_at_a_time_and_the_others_get_their_turn() -> 
     asyncio.run(run())
 
 
-def test_bodies_that_wait_are_bounded_in_bytes() -> None:
+def test_waiting_bodies_are_bounded_in_bytes() -> None:
     async def run() -> None:
         relays = Stub()
         endpoint = _endpoint(relays)
@@ -112,7 +112,7 @@ def test_bodies_that_wait_are_bounded_in_bytes() -> None:
     asyncio.run(run())
 
 
-def test_a_trouble_is_logged_when_it_begins_and_not_at_each_attempt(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_is_logged_when_it_begins_and_not_at_every_attempt(caplog: pytest.LogCaptureFixture) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     blocked = RelayBlocked(f"relays/{NODE}.json: damaged: x; restore it")
 
