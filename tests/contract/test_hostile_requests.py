@@ -1,4 +1,4 @@
-"""Requests that are made to break a server: each is answered, or its connection closed, and the next one is served."""
+"""Requests made to break a server get a response or a closed connection, and the next request is served."""
 
 import socket
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _LAST = _request("connection: close", method="GET", target="/is-it-up")
 
 
 def _answers(ours: Collector, *parts: bytes) -> list[Response]:
-    """Every answer to these bytes, up to the end of the connection."""
+    """All responses to these bytes, up to the end of the connection."""
     with socket.create_connection(("127.0.0.1", ours.port), timeout=PATIENCE_SECONDS) as connection:
         for part in parts:
             connection.sendall(part)

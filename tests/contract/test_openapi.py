@@ -1,4 +1,4 @@
-"""The OpenAPI document against the running collector: what it calls valid is taken, and every answer is as it says."""
+"""The OpenAPI document and the running collector: valid requests are accepted, and every response is as described."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from collector.settings import EVENT_FIELDS
 from tests.running import Collector
 
 # Left out: positive_data_acceptance and negative_data_rejection, which know nothing of properties, of JSON in text or
-# of redirect hosts (tests below compare what is valid with what is taken, both ways); missing_required_header, since
+# of redirect hosts (tests below compare valid with accepted requests, both ways); missing_required_header, since
 # none is required; ignored_auth, since only some properties have keys; ensure_resource_availability, use_after_free and
 # object_level_authorization, since no operation makes a resource.
 _CHECKS = [
@@ -154,7 +154,7 @@ def test_every_event_valid_by_the_document_is_stored(ours: Collector, operations
 
 
 def _has_fractions(body: object) -> bool:
-    """Whether an id is written as 1.0, an integer to JSON Schema, though not as the document's words have it."""
+    """Whether an id is written as 1.0, an integer for JSON Schema, but not by the descriptions of the document."""
     events: list[Any] = body if isinstance(body, list) else [body]
     return any(isinstance(event.get(name), float) for event in events for name in ("sid", "aid", "uid"))
 
@@ -202,7 +202,7 @@ def test_a_query_is_stored_if_and_only_if_its_parameters_are_valid_by_the_docume
 
 
 def _changes(values: dict[str, list[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """A few fields of an event, each with one of its values."""
+    """A few fields of an event, with one value for each."""
     few = st.sets(st.sampled_from(sorted(values)), max_size=3)
     return few.flatmap(lambda names: st.fixed_dictionaries({name: st.sampled_from(values[name]) for name in names}))
 
@@ -218,7 +218,7 @@ def _is_right(schema: dict[str, Any], event: dict[str, Any], name: str) -> bool:
 
 
 def _is_valid(parameter: dict[str, Any], value: str | None) -> bool:
-    """Whether a query parameter is as the document says."""
+    """Whether a query parameter is valid by the document."""
     if value is None:
         return not parameter.get("required", False)
     if "content" in parameter:

@@ -1,4 +1,4 @@
-"""Every refusal of the contract, provoked: its status, body and headers, and what was or was not stored."""
+"""Every refusal of the contract: its status, body and headers, and the records or dead letters that it leaves."""
 
 import json
 import shutil
@@ -125,7 +125,7 @@ def test_a_body_that_does_not_arrive_is_refused_and_its_connection_closes(collec
 def test_a_property_over_its_rate_gets_429_with_retry_after(collector: Collector) -> None:
     responses = [_post(collector, 5, "json") for _ in range(12)]
     refused = [response for response in responses if response.status != 200]
-    assert 10 <= len(refused) < 12  # each of two workers lets one pass
+    assert 10 <= len(refused) < 12  # both workers let one pass
     for response in refused:
         _check_refusal(response, 429, "json")
         assert 1 <= int(response.headers["retry-after"]) <= 20
@@ -135,7 +135,7 @@ def test_a_property_over_its_rate_gets_429_with_retry_after(collector: Collector
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
-    """A collector below its watermark."""
+    """A collector with less free space than `log.min_free_bytes`."""
     with running(tmp_path_factory.mktemp("full"), 1, SETTINGS.replace("{min_free}", str(1 << 60))) as collector:
         yield collector
 
@@ -159,7 +159,7 @@ def test_close_to_the_watermark_only_requests_that_nobody_retries_are_accepted(t
     min_free = int(shutil.disk_usage(tmp_path).free * 0.85)
     with running(tmp_path, 1, SETTINGS.replace("{min_free}", str(min_free))) as collector:
         pixel = f"{TARGET.format(1, 'pixel')}&{QUERY}"
-        assert collector.send("GET", pixel).status == 200  # the disk is asked with the first commit
+        assert collector.send("GET", pixel).status == 200  # the first commit measures the free space
         _check_refusal(_post(collector, 1, "json"), 503, "json")
         _check_refusal(_post(collector, 1, "json", json.dumps([EVENT]).encode()), 503, "json")
         _check_refusal(collector.send("GET", f"{pixel}&is_s2s=true"), 503, "pixel")

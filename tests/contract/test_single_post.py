@@ -1,4 +1,4 @@
-"""What the requests of the file leave open for a single JSON POST: every face, member and refusal of the contract."""
+"""A single JSON POST, beyond the requests of the file: every response type, member and refusal of the contract."""
 
 import socket
 from typing import Any

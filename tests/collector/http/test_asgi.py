@@ -36,7 +36,7 @@ def _parts(*parts: bytes, is_whole: bool = True) -> list[Message]:
 
 
 def _receive(messages: Iterable[Message]) -> Receive:
-    """Gives these messages, and then nothing for ever."""
+    """Gives these messages, then waits for ever."""
     waiting = iter(messages)
 
     async def receive() -> Message:
@@ -57,7 +57,7 @@ class _Served:
         self._app = AsgiFace(Routes({}, self.recorder), LIMITS, self.in_flight)
 
     async def ask(self, messages: Iterable[Message], path: str = "/event", **headers: str) -> tuple[int, bytes] | None:
-        """The status and the body of the response; None if there was none."""
+        """The status and body of the response; None without a response."""
         sent: list[Message] = []
 
         async def send(message: Message) -> None:

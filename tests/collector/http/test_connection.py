@@ -1,4 +1,4 @@
-"""Connections over real sockets: what a slow, loud, greedy or old-fashioned client gets."""
+"""Connections over real sockets, with slow, loud, greedy and old-fashioned clients."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ MOST_CONNECTIONS = 16
 URL_BYTES = 1024
 MOST_HEAD = URL_BYTES + (32 << 10)
 LATE_SECONDS = 2.5
-"""Longer than the collector of these tests waits for headers or bodies."""
+"""Longer than the timeouts for headers and bodies in these tests."""
 SETTINGS = """
 [server]
 port = {port}
@@ -43,34 +43,34 @@ EVENT = b'{"ea":"view","ec":"product","sid":6320,"aid":"a-1","uid":"%b"}'
 
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
-    """A collector with one worker and little patience."""
+    """A collector with one worker and short timeouts."""
     with running(tmp_path_factory.mktemp("connections"), workers=1, settings=SETTINGS) as collector:
         yield collector
 
 
 class Wire(NamedTuple):
-    """A connection, and the stream of what comes back on it."""
+    """A connection, and the stream of its responses."""
 
     socket: socket.socket
     stream: BinaryIO
 
     def send(self, data: bytes) -> None:
-        """Send all of it, or as much as is taken by who has answered already."""
+        """Send all of it, or less if the server has responded and closed already."""
         with suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
 
     def read(self) -> Response:
-        """The next answer."""
+        """The next response."""
         return read_response(self.stream.readline, self.stream.read)
 
     def ask(self, data: bytes) -> Response:
-        """The answer to a request."""
+        """The response to a request."""
         self.send(data)
         return self.read()
 
     @property
     def is_closed(self) -> bool:
-        """Wait until the other side has closed, with nothing more to read."""
+        """Wait for the end of the connection; False if more bytes come."""
         return self.stream.read(1) == b""
 
 
@@ -91,7 +91,7 @@ def _post(
     length: int | None = None,
     body: bytes | None = None,
 ) -> bytes:
-    """A whole request, unless more than its body is announced."""
+    """A complete request, unless `length` is greater than its body."""
     body = EVENT % uid if body is None else body
     lines = [b"POST %b%b HTTP/%b" % (TARGET, face, version), b"host: x", *headers]
     lines.append(b"content-length: %d" % (len(body) if length is None else length))
@@ -122,7 +122,7 @@ def test_headers_that_do_not_arrive_in_time_get_408(collector: Collector) -> Non
 
 
 def _all_sent(collector: Collector, requests: list[bytes]) -> Iterator[Wire]:
-    """A connection for each of them, which all have been sent before the first answer is read."""
+    """A connection for every request. All are sent before the first response is read."""
     with ExitStack() as stack:
         wires = [stack.enter_context(_wire(collector)) for _ in requests]
         for wire, request in zip(wires, requests, strict=True):
@@ -193,7 +193,7 @@ def test_a_client_that_reads_no_responses_is_disconnected_even_if_it_sends_more_
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", collector.port))
-        for _ in range(120):  # answers of 110 KB each, one after the other
+        for _ in range(120):  # responses of 110 KB, one after the other
             connection.sendall(_post(body=b"[%b]" % b",".join([b"{}"] * 1000)))
             time.sleep(0.02)
         eventually(lambda: not _is_held(collector, connection), "the connection is cut")
@@ -206,7 +206,7 @@ def _send_until_stuck(connection: socket.socket, data: bytes) -> None:
 
 
 def _is_held(collector: Collector, connection: socket.socket) -> bool:
-    """Whether the worker still has its side: what the system keeps for a client that is away is no matter of ours."""
+    """Whether the worker still holds its side. The kernel may keep a closed connection for a client that is away."""
     (worker,) = collector.workers()
     return connection.getsockname() in [each.raddr for each in worker.net_connections("tcp")]
 
@@ -445,7 +445,7 @@ def test_a_connection_closes_when_the_client_asks_for_it(collector: Collector) -
 
 
 def test_an_offer_of_http_2_is_ignored(collector: Collector) -> None:
-    """Java's client does, on every request over plain HTTP."""
+    """Java's client offers it in every request over plain HTTP."""
     offer = [
         b"connection: Upgrade, HTTP2-Settings",
         b"upgrade: h2c",

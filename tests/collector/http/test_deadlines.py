@@ -1,4 +1,4 @@
-"""Which deadline a connection has, on a transport that only notes what it is told."""
+"""The deadlines of a connection, on a transport that only records calls."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Requests and responses on a connection: early refusals, what is in flight, room for the next, and a soft end."""
+"""Requests and responses on a connection: early refusals, bytes in flight, eviction, and a lingering close."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -200,7 +200,7 @@ def test_at_the_limit_the_longest_idle_connection_makes_room() -> None:
         wires = [worker.connect() for _ in range(3)]
         for idle_since, wire in zip((2.0, 1.0, 3.0), wires, strict=True):
             wire.connection.deadline.idle_since = idle_since
-        wires[1].send(_head(1) + b"?")  # busy, so the next one has to go
+        wires[1].send(_head(1) + b"?")  # busy, so the next one is evicted
         worker.sweep()
         newest = worker.connect()
         assert [wire.transport.closed for wire in wires] == [True, False, False]

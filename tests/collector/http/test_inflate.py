@@ -1,4 +1,4 @@
-"""Compressed bodies: every encoding in every form that clients send, and what hides in one."""
+"""Compressed bodies: every encoding in every form that clients send, and hidden bombs."""
 
 import gzip
 import zlib
@@ -22,7 +22,7 @@ def _raw_deflate(text: bytes) -> bytes:
 
 
 def _zstd(text: bytes, window_log: int = 20) -> bytes:
-    """A frame that does not say how long its content is, as streaming clients write it."""
+    """A frame without the length of its content, as streaming clients write it."""
     parameters = zstandard.ZstdCompressionParameters(window_log=window_log, write_content_size=False)
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     return packer.compress(text) + packer.flush()
@@ -40,18 +40,18 @@ every_packer = pytest.mark.parametrize("form", PACKERS)
 
 
 def _pack(form: str, text: bytes) -> tuple[bytes, bytes]:
-    """The encoding's name, and the text in it."""
+    """The encoding's name, and the encoded text."""
     encoding, pack = PACKERS[form]
     return encoding, pack(text)
 
 
 def _inflated(body: bytes, encoding: bytes, limit: int, ratio: int = 10_000) -> bytes:
-    """All that comes out of a body."""
+    """A body, inflated whole."""
     return b"".join(inflate(body, encoding, limit, ratio))
 
 
 def _inflate(form: str, *texts: bytes, cut: int | None = None, behind: bytes = b"") -> bytes:
-    """What comes out of these texts, each compressed, one behind the other, cut short or with more behind them."""
+    """Compress these texts, join them, cut them short or add `behind`, and inflate the result."""
     encoding, _ = PACKERS[form]
     body = b"".join(_pack(form, text)[1] for text in texts)
     return _inflated(body[:cut] + behind, encoding, LIMIT)

@@ -39,7 +39,7 @@ REQUESTS = {
 }
 REFUSED = {
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    "no HTTP": b"hello\r\n\r\n",
+    "not HTTP": b"hello\r\n\r\n",
     "another version": b"GET / HTTP/9.9\r\n\r\n",
     "no colon": b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
     "a space before the colon": b"GET / HTTP/1.1\r\nx : y\r\n\r\n",

@@ -1,4 +1,4 @@
-"""The table from errors to statuses leaves none out."""
+"""The table from errors to statuses is complete."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What arrives in one turn of the event loop: taken together, whatever happens to one of the connections meanwhile."""
+"""The input of one turn of the event loop is processed together, whatever happens to one of the connections."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""A property whose answers wait for a sink: what they say, and what they say when it does not come."""
+"""A property whose responses wait for a sink: after a confirmation, a refusal, and a timeout."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ QUERY = "portal_id=1&prop_id=2&resp_type="
 
 
 def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: float = 60.0) -> tuple[Got, Logs]:
-    """The answer that one request gets while `play` does what the sink would."""
+    """The response to one request while `play` acts as the sink."""
     prop = PropertySettings(
         portal_id=1,
         prop_id=2,

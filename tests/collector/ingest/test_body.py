@@ -1,4 +1,4 @@
-"""Bodies: which kinds are read, and by which names."""
+"""Bodies: the supported media types and their spellings."""
 
 import pytest
 

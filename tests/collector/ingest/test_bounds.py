@@ -1,4 +1,4 @@
-"""What a request adds to the log and to the dead letters is bounded by what it sent, whatever it sends."""
+"""The bytes sent by a request bound the bytes that it adds to the log and to the dead letters."""
 
 import asyncio
 import gzip
@@ -52,7 +52,7 @@ BODIES: Final[dict[str, tuple[bytes, dict[str, str]]]] = {
 
 
 def _events_in(body: bytes) -> int:
-    """As many events as the sender may claim to have sent."""
+    """The most events that the body may count as."""
     try:
         value = json.loads(body)
     except ValueError:
@@ -154,7 +154,7 @@ def test_a_batch_of_millions_of_elements_is_refused_before_they_are_decoded(tmp_
 
 
 def test_records_of_a_sliced_batch_have_the_ids_of_their_places(tmp_path: Path) -> None:
-    """Others append between two slices of a long batch."""
+    """Other requests append between two slices of a long batch."""
 
     async def use(logs: Logs, send: Send) -> None:
         long = json.dumps([{"ea": "a", "n": n, "x": "x" * 2000} if n % 7 else {"ea": n} for n in range(200)]).encode()

@@ -1,4 +1,4 @@
-"""The endpoint: which check comes before which, and forms, keys and rates on their way through it."""
+"""The endpoint: the order of the checks, and forms, keys and rates in it."""
 
 import asyncio
 import errno
@@ -330,7 +330,7 @@ def test_a_property_with_origins_checks_the_referer_of_a_foreign_page_and_redire
     _serve(tmp_path, use)
 
 
-# What waits for the disk
+# Requests that wait for the disk
 
 
 def test_the_body_of_a_batch_is_freed_while_its_events_wait_for_the_disk(tmp_path: Path) -> None:
@@ -367,7 +367,7 @@ def test_a_failed_block_refuses_all_requests_that_wait_for_it(tmp_path: Path, fa
     asyncio.run(run())
 
 
-# What the process log tells
+# The process log
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Bodies to events: every rule of every field, and bytes of any kind."""
+"""Bodies to events: every rule of every field, and arbitrary bytes."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ def _json(value: object) -> bytes:
 
 
 def _with(member: bytes) -> bytes:
-    """A good event, with one more member as it stands."""
+    """A valid event, with one more member in raw JSON."""
     return b"%b,%b}" % (_json(EVENT)[:-1], member)
 
 

@@ -1,4 +1,4 @@
-"""Input that is small to send and would be dear to read: refused, before it takes the time or the memory."""
+"""Input that is cheap to send and expensive to read is refused before it takes time or memory."""
 
 import gzip
 import zlib

@@ -1,4 +1,4 @@
-"""From decoded events to records: sessions within a batch, what HEAD leaves, and what is refused together."""
+"""From decoded events to records: sessions within a batch, HEAD, and batches refused whole."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ def _request(
     user_agent: str | None = None,
     **members: Any,
 ) -> EventRequest:
-    """A request to a property, which may differ from the plainest in what a test names."""
+    """A plain request to a property, except for the arguments of a test."""
     context = RequestContext(prop, NOW_MS, "203.0.113.7", user_agent, None, is_s2s=False, warnings=[])
     where = b"https://shop.example.com/" if face is ResponseType.REDIRECT else None
     options = RequestOptions(prop, face, is_s2s=False, location=where, fault=fault)
@@ -59,7 +59,7 @@ def _event(uid: str | None = None, **members: object) -> dict[str, object]:
 
 
 def _known(uid: str, hits: int = 4) -> Session:
-    """The session of a visitor who was here a minute ago."""
+    """The session of a visitor whose last hit was a minute ago."""
     au_id = SESSIONS.au_id(PORTAL, uid)
     return Session(au_id, NOW - 900, au_id, NOW - 900, 77, NOW - 600, hits, NOW - 60, False, False, False)
 

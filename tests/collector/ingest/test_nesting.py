@@ -1,4 +1,4 @@
-"""How deep JSON is: the same as a reader counts that goes byte by byte, for every shape."""
+"""The nesting depth of JSON: the same as counted byte by byte, for every shape."""
 
 import json
 
@@ -17,7 +17,7 @@ _VALUES = st.recursive(
 
 
 def _depth(text: str) -> int:
-    """Levels, counted one character after another."""
+    """The levels, counted character by character."""
     depth = deepest = 0
     in_string = is_escaped = False
     for char in text:

@@ -1,4 +1,4 @@
-"""Queries: which property an event belongs to, how to answer, and what is wrong with a query."""
+"""Queries: the property of an event, the response type, and the faults of a query."""
 
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -44,7 +44,7 @@ def _faults(options: RequestOptions) -> list[str]:
 
 
 class CountingRegistry(Registry):
-    """Counts how often a query was understood anew."""
+    """Counts how often a query was parsed."""
 
     def __init__(self, properties: Iterable[PropertySettings] = PROPERTIES) -> None:
         super().__init__(properties)

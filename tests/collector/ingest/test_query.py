@@ -1,4 +1,4 @@
-"""Queries and forms: junk that real links carry, fields that are JSON, and that a value never becomes more than one."""
+"""Queries and forms: junk in real links, JSON fields, and that a value is never more than one member."""
 
 import json
 from typing import Any
@@ -241,7 +241,7 @@ def test_escapes_are_decoded_as_by_urllib(text: bytes) -> None:
         (b"a=" + b"b" * 99, True),
         (b"a=" + b"%62" * 98, False),
         (b"a=" + b"%62" * 99, True),
-        (b"a=" + b"%" * 298, False),  # malformed: what reads it tells
+        (b"a=" + b"%" * 298, False),  # malformed: left to the parser
         (b"a=" + b"%" * 299, True),
     ],
 )

@@ -1,4 +1,4 @@
-"""The stored record: its members, and that nothing a client sends can break its line."""
+"""The stored record: its members, and that no client can break its line."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ EVENT = b'{"ea":"view", "n":1.50}'
 
 
 def _line(session: Session = SESSION, **known: Any) -> bytes:
-    """The record of a visit of which other things are known."""
+    """The record of a visit with other facts in its context."""
     context = replace(VISIT, **known)
     return record_line(b"0123456789abcdef", 42, context, members_of(context), session, EVENT)
 

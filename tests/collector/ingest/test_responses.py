@@ -1,4 +1,4 @@
-"""The four faces of an answer: status, headers and body, for what is stored and for what is refused."""
+"""The four response types: status, headers and body, for stored and for refused events."""
 
 import json
 from typing import Any

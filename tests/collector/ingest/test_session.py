@@ -1,4 +1,4 @@
-"""Sessions: what a hit makes of the token it carries, and which tokens are ours."""
+"""Sessions: the state after a hit, and the tokens that are accepted."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
@@ -26,7 +26,7 @@ def _hit(
     sessions: Sessions = SESSIONS,
     portal_id: int = PORTAL,
 ) -> tuple[Session, bytes]:
-    """The session of a hit that carries a token, and the token that it is answered with."""
+    """The session of a hit with a token, and the token in its response."""
     session = sessions.next_hit(sessions.read(portal_id, token), au_id, sid, now)
     return session, sessions.token(portal_id, session)
 
@@ -112,7 +112,7 @@ def test_every_state_survives_its_token(au_id: int, sid: int | None, now: int) -
 
 
 LAST = 2**32 - 1
-"""The last second that a token has room for, and the most hits."""
+"""The last second and the most hits that fit in a token."""
 
 
 def test_hits_saturate() -> None:

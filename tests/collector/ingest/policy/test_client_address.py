@@ -1,4 +1,4 @@
-"""Who is at the other end: what proxies say, what clients pretend, and what may be stored of an address."""
+"""The client's address: headers of proxies, forged headers, and the part that may be stored."""
 
 from ipaddress import ip_network
 from typing import Literal

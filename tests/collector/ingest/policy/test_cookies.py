@@ -1,4 +1,4 @@
-"""The session's cookie: who gets it, and what is read of one."""
+"""The session cookie: when it is set, and how it is read."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who is let in when the log is close to its limits: the table of who can send again and of how full it is."""
+"""Load shedding when the log is close to its limits: the table of retryable requests, and the threshold."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which pages may send to a property and read its answers: every combination."""
+"""The pages that may send to a property and read its responses: every combination."""
 
 import pytest
 
@@ -23,7 +23,7 @@ VARIES = {"vary": "origin"}
 
 
 def _cors(prop: Property | None, origin: bytes | None, *, is_s2s: bool = False) -> dict[str, str]:
-    """The headers, but for those that say what a page may read."""
+    """The CORS headers, without the list of exposed ones."""
     headers = {name.decode(): value.decode() for name, value in pairs_of(cors_headers(prop, origin, is_s2s=is_s2s))}
     exposed = headers.pop("access-control-expose-headers", "x-event-ack, x-event-id, retry-after")
     assert exposed == "x-event-ack, x-event-id, retry-after"
@@ -111,7 +111,7 @@ def _fetched(site: bytes, **more: bytes) -> dict[bytes, bytes]:
 
 
 def _from_elsewhere(referer: bytes | None, **more: bytes) -> dict[bytes, bytes]:
-    """A request without an origin that a page of another site has made, as a script tag or an image does."""
+    """A request without an origin from a page of another site, such as for a script tag or an image."""
     return _fetched(b"cross-site", **({} if referer is None else {"referer": referer}), **more)
 
 
@@ -183,7 +183,7 @@ def test_a_click_in_a_foreign_page_is_redirected(
 
 
 def test_the_origin_of_a_click_is_checked_if_present() -> None:
-    """A form that is posted: its page is named, whatever the policy for referers."""
+    """The origin of a posted form is sent, whatever the policy for referers."""
     headers = _from_elsewhere(None, mode=b"navigate", dest=b"document", origin=OTHER)
     assert not _may_send(LISTED, headers, ResponseType.REDIRECT)
 

@@ -1,4 +1,4 @@
-"""Addresses and user agents inside an event: what a property that does not keep them whole stores of it."""
+"""Addresses and user agents inside an event: removed or truncated by the property's settings."""
 
 import asyncio
 import json
@@ -144,7 +144,7 @@ def test_any_event_stays_except_for_members_with_listed_names(
 
 
 def _expected(value: Any, ip: IpRule, levels: int) -> Any:
-    """What is to stay, said once more and slowly."""
+    """The expected event, by a slow second implementation."""
     if not isinstance(value, dict) or not levels:
         return value
     kept = {}
@@ -170,7 +170,7 @@ def test_an_event_nested_too_deep_to_parse_is_left_as_it_is() -> None:
         assert scrub_raw(deep, Form.JSON, "drop", keeps_user_agent=False) == b""
 
 
-# What is refused
+# Refused events
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Properties by portal and property id, in the form that a request needs."""
+"""Properties by portal and property id, prepared for requests."""
 
 import json
 from typing import Any

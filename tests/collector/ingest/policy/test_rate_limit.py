@@ -1,4 +1,4 @@
-"""How many events a property may send: a bucket that fills by the second, on a clock of the test's own."""
+"""The rate limit of a property: a token bucket, on the test's own clock."""
 
 import math
 
@@ -12,7 +12,7 @@ NOW = 1000.0
 
 
 def _let_in(rate: TokenBucket, now: float, events: int = 1) -> bool:
-    """Send a request; whether it was let in."""
+    """Whether a request passes; if so, count it."""
     if rate.wait_seconds(now, events):
         return False
     rate.take(events)

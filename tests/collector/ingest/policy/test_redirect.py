@@ -1,4 +1,4 @@
-"""Redirects: the long table of where a click may lead, and of the tricks that lead elsewhere."""
+"""Redirects: the table of allowed targets, and of the tricks that must not lead elsewhere."""
 
 import re
 from math import inf
@@ -292,7 +292,7 @@ def test_the_expiry_of_a_signature_is_signed_too(forged: str) -> None:
 
 
 def test_no_part_of_a_url_can_be_moved_into_the_expiry() -> None:
-    """Nor the other way round: an expiry is digits, and a URL with a number in front is another URL."""
+    """Nor the reverse: an expiry is digits, and a URL with a number in front is another URL."""
     mac = SIGNER.sign("https://a.example/p", 33167, 2)
     assert SIGNER.valid_until("//a.example/p", 33167, 2, f":https.{mac}") is None
     expiring = SIGNER.sign("https://a.example/p", 33167, 2, NOW).partition(".")[2]
