@@ -111,7 +111,7 @@ class Exchange:
         return self.response
 
     def give_up(self, error: Exception) -> None:
-        """Do not wait for the rest of the request."""
+        """Respond without waiting for the rest of the request."""
         if self.response is None:
             self.refuse(error)
         self.is_early = True

@@ -16,7 +16,7 @@ _Text = Annotated[str, Meta(min_length=1, max_length=255)]
 _Sid = Annotated[int, Meta(ge=0, le=_MAX_SID)]
 _LONGEST: Final = 255
 _NAMES: Final = range(-(10 ** (_LONGEST - 1)) + 1, 10**_LONGEST)
-"""Integers whose decimal string has at most 255 characters, the sign counted."""
+"""Integers whose decimal string has at most 255 characters, including the sign."""
 
 
 class _AnyObject(Struct):

@@ -15,8 +15,8 @@ from collector.long_work import computed
 TOO_MANY: Final = Refusal(TooFast.code, "too many events of this property are refused")
 SCRUB_WORK: Final = 4
 """The factor on the work of a byte if addresses or user agents are removed from events."""
-_LETTER_BYTES: Final = 1024
-_BATCH_LETTER_BYTES: Final = 128
+_DEAD_LETTER_BYTES: Final = 1024
+_BATCH_DEAD_LETTER_BYTES: Final = 128
 """Bytes of a header in a dead letter; in a batch fewer, because the records of its other events have them too."""
 
 
@@ -72,6 +72,6 @@ def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refuse
 
 def _sender(context: RequestContext, events: int) -> Sender:
     """The sender of refused events. Its headers are cut shorter if the records of a batch may have them too."""
-    prop, most = context.prop, _LETTER_BYTES if events == 1 else _BATCH_LETTER_BYTES
+    prop, most = context.prop, _DEAD_LETTER_BYTES if events == 1 else _BATCH_DEAD_LETTER_BYTES
     user_agent, referer = (text and shortened(text, most) for text in (context.user_agent, context.referer))
     return Sender(prop.portal_id, prop.prop_id, context.received_ms, context.ip, user_agent, referer, context.is_s2s)

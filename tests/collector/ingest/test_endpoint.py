@@ -374,7 +374,7 @@ def test_a_failed_block_refuses_all_requests_that_wait_for_it(tmp_path: Path, fa
     ("query", "told"),
     [
         ("portal_id=7&prop_id=9", "events refused with 404, unknown property 7/9: 3"),
-        (PAIR, "events refused with 403, origin or write key is not one of property 1/2: 3"),
+        (PAIR, "events refused with 403, wrong origin or write key for property 1/2: 3"),
         (f"{PAIR}&is_s2s=true", "events refused with 429, over the rate of property 1/2: 2"),
     ],
 )
@@ -406,6 +406,6 @@ def test_a_click_whose_event_is_not_stored_is_counted(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         to = "&resp_type=redirect&redirect_url=https%3A%2F%2Fshop.example.com%2F"
         assert (await ask("GET", f"portal_id=1&prop_id=2{to}&ec=click")).status == 302
-        assert logs.notices.due(0) == ["clicks redirected although their events were not stored, of property 1/2: 1"]
+        assert logs.notices.due(0) == ["clicks redirected without storing their events, of property 1/2: 1"]
 
     _serve(tmp_path, use, PropertySettings(1, 2, required=("ea",), redirect_hosts=("shop.example.com",)))
