@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
     def finish(self, outcome: Response | BaseException) -> None:
         """Respond to the exchange that was taken. `outcome` is an exception if the work on it failed."""
         if not self._exchanges:
-            return  # the client has left
+            return  # the client has disconnected
         self._is_busy = False
         self._respond(outcome if type(outcome) is Response else self._exchanges[0].refuse(outcome))
         if self._exchanges or self._ahead or not self._is_reading:

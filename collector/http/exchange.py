@@ -117,7 +117,7 @@ class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
         return self.response
 
     def give_up(self, error: Exception) -> None:
-        """Do not wait for the rest of the request."""
+        """Respond without waiting for the rest of the request."""
         if self.response is None:
             self.refuse(error)
         self.is_early = True

@@ -18,8 +18,8 @@ from typing import Final
 
 UNKNOWN_PROPERTY: Final = "events refused with 404, unknown property"
 TOO_FAST: Final = "events refused with 429, over the rate of property"
-FORBIDDEN: Final = "events refused with 403, origin or write key is not one of property"
-LOST_CLICK: Final = "clicks redirected although their events were not stored, of property"
+FORBIDDEN: Final = "events refused with 403, wrong origin or write key for property"
+LOST_CLICK: Final = "clicks redirected without storing their events, of property"
 LOST_LETTER: Final = "refused events left no dead letter:"
 
 OTHERS: Final = "(others)"
@@ -109,7 +109,7 @@ class _Shedding:
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
-        """Since the last call of `due`."""
+        """Shed requests by reason since the last call of `due`."""
         self._all: Counter[str] = Counter()
         self._begun = self._last = self._logged = 0.0
 

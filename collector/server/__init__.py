@@ -1,1 +1,1 @@
-"""The processes of `collector serve`: starts, restarts and stops workers. Must not know what a request or event is."""
+"""The processes of `collector serve`: starts, restarts and stops workers. Knows nothing of requests and events."""

@@ -1,4 +1,4 @@
-"""One running collector for all requests of the contract: by our HTTP protocol, and by servers that know ASGI alone."""
+"""One running collector for all requests of the contract: under our HTTP protocol, and under plain ASGI servers."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 def collector(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ours: Collector
 ) -> Iterator[Collector]:
-    """The same contract, whoever serves it."""
+    """The collector under every server."""
     if request.param == "collector":
         yield ours
     else:

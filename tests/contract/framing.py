@@ -1,4 +1,4 @@
-"""Requests whose lengths, chunks and headers contradict what follows, drawn by Hypothesis."""
+"""Requests whose lengths, chunks or headers contradict their bytes, drawn by Hypothesis."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ _TARGET = b"/event?portal_id=33167&prop_id=2&resp_type=json"
 _EVENT = b'{"ea":"a","ec":"c","sid":1,"aid":"x","uid":"u"}'
 _LAST = b"GET /is-it-up HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 _INNER = b"POST %b HTTP/1.1\r\nhost: x\r\nreferer: inner-%b\r\ncontent-length: %d\r\n\r\n%b"
-"""A whole request, to stand in the body of another."""
+"""A complete request, to be hidden in the body of another."""
 _CHUNKED = b"transfer-encoding: chunked"
 _LENGTHS = (
     *(
@@ -88,22 +88,22 @@ _LINES = (
 
 
 class Burst(NamedTuple):
-    """All bytes of a connection: a request, and one that ends it. `MARK` is the referer's place."""
+    """All bytes of a connection: a request, and one that ends the connection. `MARK` is replaced by the referer."""
 
     template: bytes
     is_ambiguous: bool
-    """Two of its headers tell two lengths."""
+    """Its headers have two lengths."""
     is_plain: bool
     """Nothing is wrong with it."""
 
     def wire(self, mark: str) -> bytes:
-        """The bytes, with a referer to be found by."""
+        """The bytes, with a referer that identifies the records."""
         return self.template.replace(b"MARK", mark.encode())
 
 
 @st.composite
 def bursts(draw: st.DrawFn) -> Burst:
-    """A request in which about one thing is wrong."""
+    """A request with about one fault."""
     wrong = draw(
         st.sampled_from(("nothing", "line", "length", "coding", "chunks", "both", "twice", "short", "junk", "cut"))
     )

@@ -1,4 +1,4 @@
-"""Requests as a hostile or a broken client makes them, drawn by Hypothesis."""
+"""Requests of hostile and broken clients, drawn by Hypothesis."""
 
 import gzip
 import json
@@ -159,18 +159,18 @@ _CLICK = {"ea": "click", "ec": "ad", "sid": 1, "aid": "a", "uid": "u"}
 
 
 class Body(NamedTuple):
-    """What is sent as a body, the content type that goes with it, and the coding it is in."""
+    """A body as sent, with its content type and content coding."""
 
     wire: bytes
     media: bytes | None
     coding: bytes | None
     has_content: bool
     event: bytes | None
-    """The one JSON event that it is, if it is one."""
+    """The event, if the body is one JSON event."""
 
 
 class Attempt(NamedTuple):
-    """A request whose framing is right, whatever is in it."""
+    """A request with correct framing and any content."""
 
     method: bytes
     target: bytes
@@ -181,7 +181,7 @@ class Attempt(NamedTuple):
     has_content: bool
 
     def pieces(self, mark: str) -> list[bytes]:
-        """The bytes to send; `mark` is their referer, and so names what becomes of them."""
+        """The bytes to send. `mark` is their referer, which identifies their records."""
         body = b"" if self.body is None else self.body.wire
         lines = [b"%b %b HTTP/1.1" % (self.method, self.target), b"host: x"]
         lines += [b"%b: %b" % header for header in self.headers]
@@ -198,7 +198,7 @@ class Attempt(NamedTuple):
 
 
 def chunks(body: bytes, sizes: tuple[int, ...]) -> list[bytes]:
-    """A body in chunks of these sizes, again and again, in hexadecimal of every look."""
+    """A body in chunks of these sizes in turn, with hexadecimal numbers in every notation."""
     pieces: list[bytes] = []
     at = 0
     while at < len(body):
@@ -212,7 +212,7 @@ def chunks(body: bytes, sizes: tuple[int, ...]) -> list[bytes]:
 
 @st.composite
 def events(draw: st.DrawFn) -> bytes:
-    """The JSON of an event, which may well be as it must be."""
+    """The JSON of an event, which may be valid."""
     event: dict[str, Any] = dict(_CLICK)
     event.update(draw(st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=draw(st.sampled_from((0, 0, 0, 2))))))
     event["note"] = draw(_VALUES)
@@ -222,7 +222,7 @@ def events(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def mutations(draw: st.DrawFn, text: bytes) -> bytes:
-    """The text, half of the time with a few places overwritten by what parsers dislike."""
+    """The text; half of the time a few places are overwritten by bytes that are hard for parsers."""
     for _ in range(draw(st.sampled_from((0, 0, 0, 1, 2, 4)))):
         at = draw(st.integers(0, len(text)))
         text = text[:at] + draw(st.sampled_from(_FRAGMENTS)) + text[at + draw(st.integers(0, 4)) :]
@@ -275,7 +275,7 @@ def _coded(draw: st.DrawFn, text: bytes, coding: bytes | None) -> tuple[bytes, b
 
 @st.composite
 def attempts(draw: st.DrawFn) -> Attempt:
-    """A request that is framed as it must be."""
+    """A request with correct framing."""
     body = draw(st.none() | bodies() | bodies())
     event = draw(pairs()) if body is None else b""
     query = [draw(st.sampled_from(TARGETS)), b"resp_type=" + draw(st.sampled_from(FACES))]

@@ -1,7 +1,7 @@
-"""Whatever is sent: it is answered as HTTP or the connection ends, and what is answered is what is in the log.
+"""Any bytes get a valid HTTP response or the end of the connection, and the responses match the logs.
 
-Each request has a referer of its own, by which its records and dead letters are found. `TRACKLOG_CASES` sets how many
-requests the long runs send.
+Every request has its own referer, which identifies its records and dead letters. `TRACKLOG_CASES` is the number of
+requests in the long runs.
 """
 
 import json
@@ -37,13 +37,13 @@ redirect_hosts = ["shop.example.com"]
 """
 _STATUSES = {200, 204, 302, 400, 403, 404, 405, 408, 413, 414, 415, 431}
 _GIF_LENGTH = 43
-_NO_HTTP = b"no HTTP request"
+_MALFORMED = b"malformed HTTP request"
 Records = dict[str | None, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
-    """A collector with two workers and little patience, which is alive and without a complaint at the end."""
+    """A collector with two workers and short timeouts; at the end, its workers are alive and no traceback is logged."""
     with running(tmp_path_factory.mktemp("fuzz"), settings=_SETTINGS) as collector:
         workers = collector.workers()
         yield collector
@@ -53,34 +53,34 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 
 
 class Outcome(NamedTuple):
-    """A request, and its answer: None if the connection ended instead."""
+    """A request and its response; None if the connection ended instead."""
 
     attempt: Attempt
     answer: Answer | None
 
 
-def test_what_is_answered_is_what_is_stored(fuzzed: Collector) -> None:
+def test_responses_match_the_logs(fuzzed: Collector) -> None:
     _fuzz(fuzzed, settings(max_examples=700, derandomize=True))
 
 
-def test_no_framing_makes_two_of_one_request_or_one_of_two(fuzzed: Collector) -> None:
+def test_no_framing_splits_or_joins_requests(fuzzed: Collector) -> None:
     _fuzz_framing(fuzzed, settings(max_examples=6, derandomize=True))
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
-def test_no_framing_makes_two_of_one_request_or_one_of_two_many_times(fuzzed: Collector) -> None:
+def test_no_framing_splits_or_joins_requests_many_times(fuzzed: Collector) -> None:
     _fuzz_framing(fuzzed, settings(max_examples=int(os.environ.get("TRACKLOG_CASES", "100000")) // 1000))
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
-def test_what_is_answered_is_what_is_stored_many_times(fuzzed: Collector) -> None:
+def test_responses_match_the_logs_many_times(fuzzed: Collector) -> None:
     _fuzz(fuzzed, settings(max_examples=int(os.environ.get("TRACKLOG_CASES", "100000")) // 5))
 
 
 def _fuzz(collector: Collector, how: settings) -> None:
-    """Send requests on a connection that is kept, and compare the answers with the logs at the end."""
+    """Send requests on one connection, and compare the responses with the logs at the end."""
     outcomes: dict[str, Outcome] = {}
     wire = Wire(collector.port)
     start = len(_records(collector.folder / "data/log")) + len(outcomes)
@@ -104,7 +104,7 @@ def _fuzz(collector: Collector, how: settings) -> None:
 
 
 def _fuzz_framing(collector: Collector, how: settings) -> None:
-    """Send each burst on a connection of its own, all at once, since those that are not whole take their time."""
+    """Send every burst on its own connection, all at once, because incomplete ones wait for their timeout."""
     marks = count()
     start = f"burst-{len(_records(collector.folder / 'data/log'))}"
 
@@ -142,7 +142,7 @@ def _check_burst(
 
 
 def _check_face(attempt: Attempt, answer: Answer) -> None:
-    """The answer is of a status and form that the contract has."""
+    """Check that the contract has the status and form of the response."""
     assert answer.status in _STATUSES
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -166,13 +166,13 @@ def _object(answer: Answer) -> dict[str, Any]:
 
 
 def _check_traces(outcome: Outcome, stored: list[dict[str, Any]], dead: list[dict[str, Any]]) -> None:
-    """What is stored is what the answer says, and what is refused for its content is a dead letter."""
+    """Check that the records match the response, and that an event refused for its content is a dead letter."""
     attempt, answer = outcome
     ids = {record["id"] for record in stored}
     assert len(ids) == len(stored)
     if answer is None:
         assert not ids, outcome
-        assert len(attempt.body.wire if attempt.body else b"") > 1 << 16, outcome  # refused before it was read
+        assert len(attempt.body.wire if attempt.body else b"") > 1 << 16, outcome  # refused before the body was read
         return
     if attempt.method == b"HEAD" or "x-event-ack" not in answer.headers:
         assert not ids, outcome
@@ -188,7 +188,7 @@ def _check_traces(outcome: Outcome, stored: list[dict[str, Any]], dead: list[dic
 
 
 def _leaves_dead_letters(attempt: Attempt, answer: Answer) -> set[bool]:
-    """Whether there have to be some; both where the answer does not tell."""
+    """Whether there must be dead letters; both values if the response does not show it."""
     is_known = KNOWN in attempt.target and attempt.target.startswith((b"/event?", b"/?", b"/%65vent?"))
     if attempt.method in (b"HEAD", b"OPTIONS") or not is_known:
         return {False}
@@ -197,12 +197,12 @@ def _leaves_dead_letters(attempt: Attempt, answer: Answer) -> set[bool]:
     if answer.status == 200:
         return {bool(_object(answer).get("rejected"))}
     if answer.status == 400 and attempt.body and not attempt.body.wire:
-        return {False, True}  # the event is looked for in the query
-    return {answer.status == 400 and attempt.has_content and _NO_HTTP not in answer.body}
+        return {False, True}  # the event is expected in the query
+    return {answer.status == 400 and attempt.has_content and _MALFORMED not in answer.body}
 
 
 def _records(directory: Path) -> Records:
-    """All records by referer. Every line is strict JSON in UTF-8, and nothing but the end of a segment is blank."""
+    """All records by referer. Every line must be strict JSON in UTF-8, or blank at the end of a segment."""
     records: Records = defaultdict(list)
     for path in sorted(directory.glob("*/seg-*.ndjson")):
         for line in path.read_bytes().split(b"\n"):
@@ -213,7 +213,7 @@ def _records(directory: Path) -> Records:
 
 
 def _loads(text: bytes) -> Any:
-    """Numbers as they are written, since a client's may be longer than Python reads."""
+    """Parse JSON with numbers as text, because a client's may be longer than Python reads."""
     return json.loads(text.decode(), parse_int=str, parse_float=str, parse_constant=_refuse)
 
 

@@ -1,4 +1,4 @@
-"""Requests that are made to break a server: each is answered, or its connection closed, and the next one is served."""
+"""Requests made to break a server get a response or a closed connection, and the next request is served."""
 
 import socket
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _LAST = _request("connection: close", method="GET", target="/is-it-up")
 
 
 def _answers(ours: Collector, *parts: bytes) -> list[Response]:
-    """Every answer to these bytes, up to the end of the connection."""
+    """All responses to these bytes, up to the end of the connection."""
     with socket.create_connection(("127.0.0.1", ours.port), timeout=PATIENCE_SECONDS) as connection:
         for part in parts:
             connection.sendall(part)
@@ -36,7 +36,7 @@ def _statuses(answers: Iterable[Response]) -> list[int]:
 
 
 @pytest.mark.parametrize("zeros", [1, 15, 100, 5000])
-def test_a_content_length_of_many_digits_is_no_error_of_ours(ours: Collector, zeros: int) -> None:
+def test_a_content_length_of_many_digits_is_not_a_server_error(ours: Collector, zeros: int) -> None:
     answers = _answers(ours, _request(f"content-length: {'0' * zeros}{len(_EVENT)}", body=_EVENT), _LAST)
     assert _statuses(answers) in ([200, 404], [413])
 
@@ -49,6 +49,6 @@ def test_a_form_that_is_too_long_is_refused_before_it_is_read(ours: Collector, f
     assert response.status == 413
 
 
-def test_a_form_of_a_whole_event_in_escapes_is_taken(ours: Collector) -> None:
+def test_a_form_with_every_byte_of_the_event_escaped_is_accepted(ours: Collector) -> None:
     form = b"ea=a&ec=c&sid=1&aid=x&uid=forms&note=" + b"%61" * 60_000
     assert ours.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded").status == 200

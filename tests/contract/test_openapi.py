@@ -1,4 +1,4 @@
-"""The OpenAPI document against the running collector: what it calls valid is taken, and every answer is as it says."""
+"""The OpenAPI document and the running collector: valid requests are accepted, and every response is as described."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from collector.settings import EVENT_FIELDS
 from tests.running import Collector
 
 # Left out: positive_data_acceptance and negative_data_rejection, which know nothing of properties, of JSON in text or
-# of redirect hosts (tests below compare what is valid with what is taken, both ways); missing_required_header, since
+# of redirect hosts (tests below compare valid with accepted requests, both ways); missing_required_header, since
 # none is required; ignored_auth, since only some properties have keys; ensure_resource_availability, use_after_free and
 # object_level_authorization, since no operation makes a resource.
 _CHECKS = [
@@ -130,7 +130,7 @@ def _cases(operation: Any, mode: GenerationMode, examples: int) -> Iterator[Any]
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["known property", "any property"])
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.name.lower())
-def test_every_answer_is_one_that_the_document_describes(
+def test_every_response_is_described_by_the_document(
     operations: list[Any], mode: GenerationMode, is_known: bool
 ) -> None:
     for operation in operations:
@@ -140,7 +140,7 @@ def test_every_answer_is_one_that_the_document_describes(
             case.call_and_validate(checks=_CHECKS)
 
 
-def test_every_event_that_the_document_calls_valid_is_stored(ours: Collector, operations: list[Any]) -> None:
+def test_every_event_valid_by_the_document_is_stored(ours: Collector, operations: list[Any]) -> None:
     post = next(each for each in operations if (each.method, each.path) == ("post", "/event"))
     taken = 0
     for case in _cases(post, GenerationMode.POSITIVE, 200):
@@ -154,12 +154,12 @@ def test_every_event_that_the_document_calls_valid_is_stored(ours: Collector, op
 
 
 def _has_fractions(body: object) -> bool:
-    """Whether an id is written as 1.0, an integer to JSON Schema, though not as the document's words have it."""
+    """Whether an id is written as 1.0, an integer for JSON Schema, but not by the descriptions of the document."""
     events: list[Any] = body if isinstance(body, list) else [body]
     return any(isinstance(event.get(name), float) for event in events for name in ("sid", "aid", "uid"))
 
 
-def test_an_event_is_stored_if_and_only_if_the_document_calls_it_valid(
+def test_an_event_is_stored_if_and_only_if_it_is_valid_by_the_document(
     ours: Collector, document: dict[str, Any]
 ) -> None:
     schema = document["components"]["schemas"]["Event"]
@@ -177,14 +177,14 @@ def test_an_event_is_stored_if_and_only_if_the_document_calls_it_valid(
 
 
 @pytest.mark.parametrize("sid", _SIDS, ids=repr)
-def test_a_session_id_is_taken_if_and_only_if_the_document_calls_it_valid(
+def test_a_session_id_is_accepted_if_and_only_if_it_is_valid_by_the_document(
     ours: Collector, document: dict[str, Any], sid: Any
 ) -> None:
     schema = document["components"]["schemas"]["Event"]["properties"]["sid"]
     assert ours.post({**_EVENT, "sid": sid}).status == (200 if jsonschema_rs.is_valid(schema, sid) else 400)
 
 
-def test_a_query_is_stored_if_and_only_if_the_document_calls_its_parameters_valid(
+def test_a_query_is_stored_if_and_only_if_its_parameters_are_valid_by_the_document(
     ours: Collector, document: dict[str, Any]
 ) -> None:
     parameters = document["paths"]["/event"]["get"]["parameters"]
@@ -202,7 +202,7 @@ def test_a_query_is_stored_if_and_only_if_the_document_calls_its_parameters_vali
 
 
 def _changes(values: dict[str, list[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """A few fields of an event, each with one of its values."""
+    """A few fields of an event, with one value for each."""
     few = st.sets(st.sampled_from(sorted(values)), max_size=3)
     return few.flatmap(lambda names: st.fixed_dictionaries({name: st.sampled_from(values[name]) for name in names}))
 
@@ -218,7 +218,7 @@ def _is_right(schema: dict[str, Any], event: dict[str, Any], name: str) -> bool:
 
 
 def _is_valid(parameter: dict[str, Any], value: str | None) -> bool:
-    """Whether a query parameter is as the document says."""
+    """Whether a query parameter is valid by the document."""
     if value is None:
         return not parameter.get("required", False)
     if "content" in parameter:
@@ -254,13 +254,13 @@ def test_the_document_names_every_parameter_field_and_status(document: dict[str,
     assert list(answers) == ["application/json", "text/javascript", "image/gif"]
 
 
-def test_every_schema_of_the_document_is_one(document: dict[str, Any]) -> None:
+def test_every_schema_of_the_document_is_a_valid_schema(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         assert jsonschema_rs.meta.is_valid(schema), name
 
 
 @pytest.mark.parametrize("event", [{"ea": "a", "ec": "c", "sid": 1, "aid": "x", "uid": "u"}, [{"ea": 1}], {"ea": 1}])
-def test_answers_fit_the_schemas(ours: Collector, document: dict[str, Any], event: object) -> None:
+def test_responses_match_the_schemas(ours: Collector, document: dict[str, Any], event: object) -> None:
     answer = ours.post(json.loads(json.dumps(event))).json()
     name = "BatchResponse" if answer.get("type") == "batch" else "Response" if "dgs" in answer else "Refusal"
     assert jsonschema_rs.is_valid(document["components"]["schemas"][name], answer)

@@ -1,4 +1,4 @@
-"""Every refusal of the contract, provoked: its status, body and headers, and what was or was not stored."""
+"""Every refusal of the contract: its status, body and headers, and the records or dead letters that it leaves."""
 
 import json
 import shutil
@@ -63,7 +63,7 @@ def _check_refusal(response: Response, status: int, face: str) -> None:
         pytest.param(564990801, None, {"content_encoding": "br"}, 415, 0, id="another encoding"),
     ],
 )
-def test_a_refusal_says_why_in_every_face_and_stores_nothing(
+def test_a_refusal_has_a_reason_in_every_response_type_and_stores_nothing(
     collector: Collector, face: str, prop: int, body: bytes | None, headers: dict[str, str], status: int, dead: int
 ) -> None:
     stored, before = len(collector.stored()), len(collector.dead())
@@ -84,13 +84,13 @@ def test_all_faults_of_a_query_are_named_at_once(collector: Collector) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE"])
-def test_another_method_is_told_which_are_allowed(collector: Collector, method: str) -> None:
+def test_an_unserved_method_gets_405_with_the_allowed_ones(collector: Collector, method: str) -> None:
     response = collector.send(method, TARGET.format(564990801, "json"))
     _check_refusal(response, 405, "json")
     assert response.headers["allow"] == "GET, HEAD, OPTIONS, POST"
 
 
-def test_the_document_has_its_own_methods(collector: Collector) -> None:
+def test_the_openapi_path_has_its_own_methods(collector: Collector) -> None:
     response = collector.send("POST", "/openapi.json")
     assert (response.status, response.headers["allow"]) == (405, "GET, HEAD")
 
@@ -113,7 +113,7 @@ def test_a_chunked_body_over_its_limit_is_refused(collector: Collector) -> None:
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_a_body_that_does_not_arrive_is_refused_and_its_connection_closed(collector: Collector, face: str) -> None:
+def test_a_body_that_does_not_arrive_is_refused_and_its_connection_closes(collector: Collector, face: str) -> None:
     head = f"POST {TARGET.format(564990801, face)} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{"
     with socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(head.encode())
@@ -122,10 +122,10 @@ def test_a_body_that_does_not_arrive_is_refused_and_its_connection_closed(collec
             assert stream.read() == b""
 
 
-def test_a_property_over_its_rate_is_told_when_to_come_again(collector: Collector) -> None:
+def test_a_property_over_its_rate_gets_429_with_retry_after(collector: Collector) -> None:
     responses = [_post(collector, 5, "json") for _ in range(12)]
     refused = [response for response in responses if response.status != 200]
-    assert 10 <= len(refused) < 12  # each of two workers lets one pass
+    assert 10 <= len(refused) < 12  # both workers let one pass
     for response in refused:
         _check_refusal(response, 429, "json")
         assert 1 <= int(response.headers["retry-after"]) <= 20
@@ -135,31 +135,31 @@ def test_a_property_over_its_rate_is_told_when_to_come_again(collector: Collecto
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
-    """A collector below its watermark."""
+    """A collector with less free space than `log.min_free_bytes`."""
     with running(tmp_path_factory.mktemp("full"), 1, SETTINGS.replace("{min_free}", str(1 << 60))) as collector:
         yield collector
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_below_the_watermark_everything_is_shed(full: Collector, face: str) -> None:
+def test_below_the_watermark_all_requests_are_shed(full: Collector, face: str) -> None:
     for response in (_post(full, 1, face), full.send("GET", f"{TARGET.format(1, face)}&{QUERY}")):
         _check_refusal(response, 503, face)
         assert response.headers["retry-after"] == "1"
     assert full.stored() == []
 
 
-def test_below_the_watermark_a_click_goes_on_unstored(full: Collector) -> None:
+def test_below_the_watermark_a_click_is_redirected_and_not_stored(full: Collector) -> None:
     response = full.send("GET", TARGET.format(1, "redirect") + CLICK)
     assert (response.status, response.headers["location"]) == (302, "https://shop.example.com/")
     assert "x-event-id" not in response.headers
     assert full.stored() == []
 
 
-def test_close_to_the_watermark_only_what_nobody_sends_again_is_taken(tmp_path: Path) -> None:
+def test_close_to_the_watermark_only_requests_that_nobody_retries_are_accepted(tmp_path: Path) -> None:
     min_free = int(shutil.disk_usage(tmp_path).free * 0.85)
     with running(tmp_path, 1, SETTINGS.replace("{min_free}", str(min_free))) as collector:
         pixel = f"{TARGET.format(1, 'pixel')}&{QUERY}"
-        assert collector.send("GET", pixel).status == 200  # the disk is asked with the first commit
+        assert collector.send("GET", pixel).status == 200  # the first commit measures the free space
         _check_refusal(_post(collector, 1, "json"), 503, "json")
         _check_refusal(_post(collector, 1, "json", json.dumps([EVENT]).encode()), 503, "json")
         _check_refusal(collector.send("GET", f"{pixel}&is_s2s=true"), 503, "pixel")

@@ -1,4 +1,4 @@
-"""Requests as real callers send them, and more of our own, against a running collector with two workers."""
+"""Requests of real clients, and more of our own, to a running collector with two workers."""
 
 import json
 import re

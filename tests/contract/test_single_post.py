@@ -1,4 +1,4 @@
-"""What the requests of the file leave open for a single JSON POST: every face, member and refusal of the contract."""
+"""A single JSON POST, beyond the requests of the file: every response type, member and refusal of the contract."""
 
 import socket
 from typing import Any
@@ -17,7 +17,7 @@ def _last(collector: Collector, uid: str) -> dict[str, Any]:
     return next(record for record in collector.stored() if record["event"].get("uid") == uid)
 
 
-def test_the_answer_has_every_member_in_the_order_of_the_contract(collector: Collector) -> None:
+def test_the_response_has_every_member_in_the_order_of_the_contract(collector: Collector) -> None:
     answer = collector.post(EVENT).json()
     assert list(answer) == [
         *("dgs", "au_gt", "pv_id", "n_client_id", "session_id", "n_user"),
@@ -30,13 +30,13 @@ def test_the_answer_has_every_member_in_the_order_of_the_contract(collector: Col
     assert 0 < int(answer["au_id"]) < 2**53
 
 
-def test_every_answer_forbids_caching_and_sniffing(collector: Collector) -> None:
+def test_every_response_forbids_caching_and_sniffing(collector: Collector) -> None:
     for response in (collector.post(EVENT), collector.post(b"{"), collector.send("GET", "/nope")):
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_200_names_the_event_and_the_acknowledgement_that_was_bought(collector: Collector) -> None:
+def test_a_200_has_the_id_of_the_event_and_its_acknowledgement(collector: Collector) -> None:
     response = collector.post({**EVENT, "uid": "named"})
     assert response.headers["x-event-ack"] == "fsync"
     assert response.headers["x-event-id"] == _last(collector, "named")["id"]
@@ -65,7 +65,7 @@ def test_another_user_on_the_same_device_keeps_the_client_id(collector: Collecto
     assert (second["n_client_id"], second["n_user"]) == (0, 1)
 
 
-def test_the_stored_record_holds_what_the_collector_knows(collector: Collector) -> None:
+def test_the_stored_record_has_the_members_of_the_collector(collector: Collector) -> None:
     event = {**EVENT, "uid": "knows", "et": "2020-06-25 22:58:01"}
     answer = collector.post(event, user_agent='Say "hi" é', referer="https://shop.example.com/").json()
     record = _last(collector, "knows")
@@ -93,7 +93,7 @@ def test_a_server_call_records_no_visitor_address_or_agent(collector: Collector)
     assert (record["ip"], record["user_agent"], record["s2s"]) == (None, None, True)
 
 
-def test_a_property_can_go_without_fields(collector: Collector) -> None:
+def test_a_property_can_require_fewer_fields(collector: Collector) -> None:
     response = collector.send(
         "POST",
         "/event?portal_id=33167&prop_id=2&resp_type=json",
@@ -124,7 +124,7 @@ def test_an_allowed_click_is_redirected_and_stored(collector: Collector) -> None
 
 
 @pytest.mark.parametrize("event", [b'{"ea":"click"}', b"{", b'{"ea":"click","ec":'])
-def test_an_allowed_click_goes_on_although_its_event_is_refused(collector: Collector, event: bytes) -> None:
+def test_an_allowed_click_is_redirected_even_if_its_event_is_refused(collector: Collector, event: bytes) -> None:
     dead = len(collector.dead())
     response = collector.post(event, ALLOWED)
     assert (response.status, response.headers["location"]) == (302, "https://shop.example.com/p/1?a=b")
@@ -135,13 +135,13 @@ def test_an_allowed_click_goes_on_although_its_event_is_refused(collector: Colle
 @pytest.mark.parametrize(
     "url", ["https%3A%2F%2Fevil.example.net", "https%3A%2F%2Fshop.example.com%40evil.example.net", ""]
 )
-def test_no_click_leads_to_a_host_that_is_not_listed(collector: Collector, url: str) -> None:
+def test_no_click_leads_to_an_unlisted_host(collector: Collector, url: str) -> None:
     response = collector.post(CLICK, REDIRECT + url)
     assert response.status == 400
     assert [error["field"] for error in response.json()["errors"]] == ["redirect_url"]
 
 
-def test_a_redirect_that_is_no_click_is_refused(collector: Collector) -> None:
+def test_a_redirect_for_an_event_that_is_not_a_click_is_refused(collector: Collector) -> None:
     assert collector.post(EVENT, ALLOWED).status == 400
 
 
@@ -154,19 +154,19 @@ def test_a_dead_letter_holds_the_raw_event_and_the_reason(collector: Collector) 
     ]
 
 
-def test_a_body_of_other_bytes_is_a_dead_letter_in_base64(collector: Collector) -> None:
+def test_a_body_that_is_not_utf8_is_a_dead_letter_in_base64(collector: Collector) -> None:
     collector.post(b'{"ea":"\xff\xfe"}')
     assert any(letter["encoding"] == "base64" and letter["raw"] == "eyJlYSI6Iv/+In0=" for letter in collector.dead())
 
 
-def test_an_allowed_origin_is_served_and_another_is_refused(collector: Collector) -> None:
+def test_a_listed_origin_is_served_and_another_is_refused(collector: Collector) -> None:
     assert collector.post(EVENT, origin="https://shop.example.com").status == 200
     stored = len(collector.stored())
     assert collector.post(EVENT, origin="https://shop.example.com.evil.net").status == 403
     assert len(collector.stored()) == stored
 
 
-def test_another_method_is_answered_with_those_that_are_served(collector: Collector) -> None:
+def test_an_unserved_method_gets_405_with_the_served_ones(collector: Collector) -> None:
     response = collector.send("DELETE", "/event?portal_id=33167&prop_id=564990801")
     assert (response.status, response.headers["allow"]) == (405, "GET, HEAD, OPTIONS, POST")
 
@@ -183,17 +183,17 @@ def test_a_url_over_its_limit_is_refused(collector: Collector) -> None:
 
 
 @pytest.mark.parametrize("headers", [{"content_type": "application/xml"}, {"content_encoding": "br"}])
-def test_a_body_of_another_kind_is_refused(collector: Collector, headers: dict[str, str]) -> None:
+def test_a_body_of_an_unsupported_media_type_is_refused(collector: Collector, headers: dict[str, str]) -> None:
     assert collector.post(EVENT, **headers).status == 415
 
 
-def test_no_content_type_is_read_as_json(collector: Collector) -> None:
+def test_a_body_without_a_content_type_is_read_as_json(collector: Collector) -> None:
     assert collector.send("POST", "/?portal_id=33167&prop_id=564990801", b'{"ea":1}').status == 400
     assert collector.exchange(_head(len(_BODY)) + _BODY).status == 200
 
 
 @pytest.mark.parametrize("sent", [b"", b'{"ea":'])
-def test_a_body_that_does_not_arrive_is_given_up(collector: Collector, sent: bytes) -> None:
+def test_a_body_that_does_not_arrive_gets_408(collector: Collector, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(_head(100) + sent)
         with connection.makefile("rb") as stream:

@@ -1,4 +1,4 @@
-"""A client that sends bytes as they are, and takes no answer that is not HTTP to the letter."""
+"""A client that sends bytes as they are, and accepts only strictly valid HTTP responses."""
 
 import re
 import socket
@@ -12,11 +12,11 @@ _ONCE = ("content-length", "content-type", "location", "retry-after", "x-event-i
 
 
 class NotHttp(AssertionError):
-    """An answer that is not well formed."""
+    """A malformed response."""
 
 
 class Answer(NamedTuple):
-    """One answer; header names are lower-case."""
+    """A response; header names are lower-case."""
 
     status: int
     headers: dict[str, str]
@@ -24,12 +24,12 @@ class Answer(NamedTuple):
 
     @property
     def is_last(self) -> bool:
-        """Whether the server says that it closes behind it."""
+        """Whether the server announces that it closes the connection after it."""
         return self.headers.get("connection") == "close"
 
 
 class Wire:
-    """A connection that is opened again where it was closed, each time at whichever worker takes it."""
+    """A connection that is reopened after it was closed, to any worker."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -45,10 +45,10 @@ class Wire:
             for piece in pieces:
                 self._socket.sendall(piece)
         except OSError:
-            pass  # it was refused and closed before it was whole; the answer may be there
+            pass  # refused and closed before all was sent; there may be a response
 
     def answer(self, method: bytes) -> Answer | None:
-        """The answer to a request that was sent; None if the connection ended instead."""
+        """The response to the request sent; None if the connection ended instead."""
         assert self._stream is not None
         try:
             answer = read_answer(self._stream, method)
@@ -59,7 +59,7 @@ class Wire:
         return answer
 
     def answers(self) -> list[Answer]:
-        """Every answer up to the end of the connection, which has to come."""
+        """All responses up to the end of the connection, which must come."""
         answers: list[Answer] = []
         while answer := self.answer(b"POST"):
             answers.append(answer)
@@ -77,7 +77,7 @@ class Wire:
 
 
 def read_answer(stream: BinaryIO, method: bytes) -> Answer | None:
-    """The next final answer of a stream, None at its end. Raises NotHttp."""
+    """The next final response of a stream, None at its end. Raises NotHttp."""
     line = stream.readline()
     if not line:
         return None

@@ -63,7 +63,7 @@ class RelayEndpoint:
         self._limits = limits
         self._long_work = LongWork(_AT_ONCE)
         self._tasks: set[asyncio.Task[Response]] = set()
-        self._troubles: dict[str, str] = {}
+        self._logged_errors: dict[str, str] = {}
         """The current error by log id, or of _DISK: logged when it begins, not at every attempt."""
 
     def admit(self, head: RequestHead) -> Response | RelayRequest:
@@ -105,8 +105,8 @@ class RelayEndpoint:
         except OSError as error:
             self._log_once(_DISK, f"relay failed: {error.filename or 'a write below relays/'}: {error.strerror}")
             raise Overloaded from None
-        self._troubles.pop(log_id, None)
-        self._troubles.pop(_DISK, None)
+        self._logged_errors.pop(log_id, None)
+        self._logged_errors.pop(_DISK, None)
         return response
 
     def _admitted(self, fields: dict[bytes, bytes]) -> bytes:
@@ -125,10 +125,10 @@ class RelayEndpoint:
             records = await asyncio.to_thread(_records, body, encoding, request.log_id, self._limits)
             return await self._relays.take(request.key_digest, request.log_id, records, request.chain)
 
-    def _log_once(self, subject: str, trouble: str) -> None:
-        if self._troubles.get(subject) != trouble:
-            self._troubles[subject] = trouble
-            logger.error("%s", trouble)
+    def _log_once(self, subject: str, message: str) -> None:
+        if self._logged_errors.get(subject) != message:
+            self._logged_errors[subject] = message
+            logger.error("%s", message)
 
 
 def _chain_in(fields: dict[bytes, bytes]) -> str | None:

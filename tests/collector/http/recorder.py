@@ -1,4 +1,4 @@
-"""An endpoint that notes what it gets, a transport that notes what is written, and connections between the two."""
+"""An endpoint that records its requests, a transport that records writes, and connections between the two."""
 
 import asyncio
 from typing import NamedTuple
@@ -22,7 +22,7 @@ BODY_LIMIT = 100_000
 class Recorder:
     """Serves any path. A body says what becomes of it: `!` fails, `?` waits until `go_on`, all else gets 200.
 
-    The path `/refused` is refused by its head.
+    The path `/refused` is refused by the head.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Recorder:
         self.waiting: list[asyncio.Future[Response]] = []
 
     def admit(self, head: RequestHead) -> Response | Request:
-        """Any request, but for one path."""
+        """Admit any request, except for one path."""
         if head.path == b"/refused":
             return Response(403, b"", b"refused")
         request = Request(head=head, body_limit=BODY_LIMIT)
@@ -39,7 +39,7 @@ class Recorder:
         return request
 
     def take(self, request: Request) -> Response | Pending:
-        """Note the body."""
+        """Record the body."""
         if request.body == b"!":
             raise ZeroDivisionError
         self.taken.append(request.body)
@@ -49,18 +49,18 @@ class Recorder:
         return Pending(None, self.waiting[-1])
 
     def refuse(self, request: Request, error: BaseException) -> Response:
-        """Say why."""
+        """The refusal, with the path in a header."""
         return json_response(refusal_of(error), b"x-path: %b\r\n" % request.head.path)
 
     def go_on(self) -> None:
-        """Answer all requests that wait."""
-        for each in self.waiting:
-            each.set_result(Response(200, b"", b"waited"))
+        """Respond to all waiting requests."""
+        for future in self.waiting:
+            future.set_result(Response(200, b"", b"waited"))
         self.waiting.clear()
 
 
 class Transport(SilentTransport):
-    """Notes what is written, and whether it is closed, for writing or altogether, or paused."""
+    """Records the bytes written, and whether it is half closed, closed or paused."""
 
     def __init__(self, address: str = "203.0.113.7") -> None:
         super().__init__(address)
@@ -69,7 +69,7 @@ class Transport(SilentTransport):
 
     @property
     def statuses(self) -> list[int]:
-        """Of the responses that were written."""
+        """The statuses of the responses written."""
         return [int(part[:3]) for part in self.written.split(b"HTTP/1.1 ")[1:]]
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -77,7 +77,7 @@ class Transport(SilentTransport):
         self.written += bytes(data)
 
     def can_write_eof(self) -> bool:
-        """As TCP can."""
+        """True, as for TCP."""
         return True
 
     def write_eof(self) -> None:
@@ -112,7 +112,7 @@ class Wire(NamedTuple):
     transport: Transport
 
     def send(self, data: bytes) -> None:
-        """Have bytes arrive, and this turn of the event loop end."""
+        """Receive bytes, and end this turn of the event loop."""
         self.connection.data_received(data)
         self.connection._all.take_arrived()
 
@@ -140,7 +140,7 @@ class Worker:
         return Wire(connection, transport)
 
     def sweep(self) -> None:
-        """What the timer calls once a second."""
+        """Call the timer's function."""
         self.connections.close()
         self.connections._sweep()
 

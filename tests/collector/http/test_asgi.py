@@ -36,7 +36,7 @@ def _parts(*parts: bytes, is_whole: bool = True) -> list[Message]:
 
 
 def _receive(messages: Iterable[Message]) -> Receive:
-    """Gives these messages, and then nothing for ever."""
+    """Gives these messages, then waits for ever."""
     waiting = iter(messages)
 
     async def receive() -> Message:
@@ -57,7 +57,7 @@ class _Served:
         self._app = AsgiFace(Routes({}, self.recorder), LIMITS, self.in_flight)
 
     async def ask(self, messages: Iterable[Message], path: str = "/event", **headers: str) -> tuple[int, bytes] | None:
-        """The status and the body of the response; None if there was none."""
+        """The status and body of the response; None without a response."""
         sent: list[Message] = []
 
         async def send(message: Message) -> None:
@@ -75,7 +75,7 @@ def test_a_body_is_put_together_from_its_parts(parts: list[bytes]) -> None:
     assert served.recorder.taken == [b"".join(parts)]
 
 
-def test_a_refusal_by_the_head_reads_no_body() -> None:
+def test_a_refusal_by_the_head_does_not_read_the_body() -> None:
     assert asyncio.run(_Served().ask([], "/refused")) == (403, b"refused")
 
 
@@ -95,19 +95,19 @@ def test_a_body_that_does_not_arrive_in_time_is_refused() -> None:
     assert (answer[0], b"body_timeout" in answer[1]) == (408, True)
 
 
-def test_a_body_over_all_that_may_be_in_flight_is_shed() -> None:
+def test_a_body_over_the_limit_of_bytes_in_flight_is_shed() -> None:
     answer = asyncio.run(_Served(in_flight_bytes=10).ask(_parts(b"x" * 6, b"x" * 6)))
     assert answer is not None
     assert answer[0] == 503
 
 
-def test_a_client_that_leaves_is_not_answered() -> None:
+def test_a_client_that_disconnects_gets_no_response() -> None:
     served = _Served()
     assert asyncio.run(served.ask([*_parts(b"{", is_whole=False), {"type": "http.disconnect"}])) is None
     assert served.recorder.taken == []
 
 
-def test_what_a_request_waits_for_may_fail() -> None:
+def test_a_failed_future_becomes_a_refusal() -> None:
     async def run() -> tuple[int, bytes] | None:
         served = _Served()
         asking = asyncio.create_task(served.ask(_parts(b"?")))
@@ -121,7 +121,7 @@ def test_what_a_request_waits_for_may_fail() -> None:
     assert answer[0] == 503
 
 
-def test_a_head_is_read_from_a_scope_with_or_without_what_is_optional() -> None:
+def test_a_head_is_read_from_a_scope_with_or_without_its_optional_keys() -> None:
     head = head_of(_scope("/a b", X_Key="1"))
     assert (head.path, head.query, head.fields) == (b"/a%20b", b"a=1", {b"x-key": b"1"})
     assert (head.peer, head.scheme) == (("203.0.113.7", 4711), "https")

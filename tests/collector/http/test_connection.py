@@ -1,4 +1,4 @@
-"""Connections over real sockets: what a slow, loud, greedy or old-fashioned client gets."""
+"""Connections over real sockets, with slow, loud, greedy and old-fashioned clients."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ MOST_CONNECTIONS = 16
 URL_BYTES = 1024
 MOST_HEAD = URL_BYTES + (32 << 10)
 LATE_SECONDS = 2.5
-"""Longer than the collector of these tests waits for headers or bodies."""
+"""Longer than the timeouts for headers and bodies in these tests."""
 SETTINGS = """
 [server]
 port = {port}
@@ -43,34 +43,34 @@ EVENT = b'{"ea":"view","ec":"product","sid":6320,"aid":"a-1","uid":"%b"}'
 
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
-    """A collector with one worker and little patience."""
+    """A collector with one worker and short timeouts."""
     with running(tmp_path_factory.mktemp("connections"), workers=1, settings=SETTINGS) as collector:
         yield collector
 
 
 class Wire(NamedTuple):
-    """A connection, and the stream of what comes back on it."""
+    """A connection, and the stream of its responses."""
 
     socket: socket.socket
     stream: BinaryIO
 
     def send(self, data: bytes) -> None:
-        """Send all of it, or as much as is taken by who has answered already."""
+        """Send all of it, or less if the server has responded and closed already."""
         with suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
 
     def read(self) -> Response:
-        """The next answer."""
+        """The next response."""
         return read_response(self.stream.readline, self.stream.read)
 
     def ask(self, data: bytes) -> Response:
-        """The answer to a request."""
+        """The response to a request."""
         self.send(data)
         return self.read()
 
     @property
     def is_closed(self) -> bool:
-        """Wait until the other side has closed, with nothing more to read."""
+        """Wait for the end of the connection; False if more bytes come."""
         return self.stream.read(1) == b""
 
 
@@ -91,7 +91,7 @@ def _post(
     length: int | None = None,
     body: bytes | None = None,
 ) -> bytes:
-    """A whole request, unless more than its body is announced."""
+    """A complete request, unless `length` is greater than its body."""
     body = EVENT % uid if body is None else body
     lines = [b"POST %b%b HTTP/%b" % (TARGET, face, version), b"host: x", *headers]
     lines.append(b"content-length: %d" % (len(body) if length is None else length))
@@ -111,7 +111,7 @@ def _uids(collector: Collector) -> list[str]:
 # Slow
 
 
-def test_headers_that_do_not_arrive_in_time_are_answered_408(collector: Collector) -> None:
+def test_headers_that_do_not_arrive_in_time_get_408(collector: Collector) -> None:
     head = b"POST / HTTP/1.1\r\nhost: x\r\n"
     for wire in _all_sent(collector, [b"", b"P", b"POST /event", b"\r\n\r\n", head, head + b"\r"]):
         response = wire.read()
@@ -122,7 +122,7 @@ def test_headers_that_do_not_arrive_in_time_are_answered_408(collector: Collecto
 
 
 def _all_sent(collector: Collector, requests: list[bytes]) -> Iterator[Wire]:
-    """A connection for each of them, which all have been sent before the first answer is read."""
+    """A connection for every request. All are sent before the first response is read."""
     with ExitStack() as stack:
         wires = [stack.enter_context(_wire(collector)) for _ in requests]
         for wire, request in zip(wires, requests, strict=True):
@@ -131,14 +131,14 @@ def _all_sent(collector: Collector, requests: list[bytes]) -> Iterator[Wire]:
 
 
 @pytest.mark.parametrize("drop", [b"\r\n", b"x"])
-def test_headers_that_come_drop_by_drop_are_late_all_the_same(collector: Collector, drop: bytes) -> None:
+def test_headers_that_come_byte_by_byte_do_not_extend_the_deadline(collector: Collector, drop: bytes) -> None:
     with _wire(collector) as wire:
         while not select.select([wire.socket], [], [], 0.1)[0]:
             wire.send(drop)
         assert wire.read().status in (400, 408)
 
 
-def test_line_breaks_alone_do_not_keep_a_used_connection(collector: Collector) -> None:
+def test_line_breaks_alone_do_not_keep_a_connection_open(collector: Collector) -> None:
     with _wire(collector) as wire:
         assert wire.ask(_post()).status == 200
         wire.send(b"\r\n")
@@ -147,7 +147,7 @@ def test_line_breaks_alone_do_not_keep_a_used_connection(collector: Collector) -
 
 
 @pytest.mark.parametrize("body", [b"", b"{"])
-def test_a_body_that_does_not_arrive_in_time_is_answered_408_in_its_face(collector: Collector, body: bytes) -> None:
+def test_a_body_that_does_not_arrive_in_time_gets_408_in_its_response_type(collector: Collector, body: bytes) -> None:
     kinds = {b"json": "application/json", b"javascript": "application/json", b"pixel": "image/gif"}
     requests = [_post(face=face, body=body, length=100) for face in kinds]
     for wire, kind in zip(_all_sent(collector, requests), kinds.values(), strict=True):
@@ -157,7 +157,7 @@ def test_a_body_that_does_not_arrive_in_time_is_answered_408_in_its_face(collect
         assert wire.is_closed
 
 
-def test_a_click_whose_body_is_late_goes_on(collector: Collector) -> None:
+def test_a_click_whose_body_is_late_is_redirected(collector: Collector) -> None:
     face = b"redirect&redirect_url=https%3A%2F%2Fshop.example.com%2F"
     with _wire(collector) as wire:
         response = wire.ask(_post(face=face, body=b"{", length=100))
@@ -165,7 +165,7 @@ def test_a_click_whose_body_is_late_goes_on(collector: Collector) -> None:
         assert wire.is_closed
 
 
-def test_a_body_that_comes_drop_by_drop_is_late_all_the_same(collector: Collector) -> None:
+def test_a_body_that_comes_byte_by_byte_does_not_extend_the_deadline(collector: Collector) -> None:
     with _wire(collector) as wire:
         wire.send(_post(body=b"{", length=10_000))
         while not select.select([wire.socket], [], [], 0.1)[0]:
@@ -180,7 +180,7 @@ def test_a_body_that_comes_drop_by_drop_is_late_all_the_same(collector: Collecto
         pytest.param(_post(b"", b"connection: close", body=b"[%b]" % b",".join([b"{}"] * 1000)), id="one last request"),
     ],
 )
-def test_a_client_that_reads_no_answers_is_cut(collector: Collector, sent: bytes) -> None:
+def test_a_client_that_reads_no_responses_is_disconnected(collector: Collector, sent: bytes) -> None:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", collector.port))
@@ -189,11 +189,11 @@ def test_a_client_that_reads_no_answers_is_cut(collector: Collector, sent: bytes
         eventually(lambda: not _is_held(collector, connection), "the connection is cut")
 
 
-def test_a_client_that_reads_no_answers_is_cut_although_it_asks_again(collector: Collector) -> None:
+def test_a_client_that_reads_no_responses_is_disconnected_even_if_it_sends_more_requests(collector: Collector) -> None:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", collector.port))
-        for _ in range(120):  # answers of 110 KB each, one after the other
+        for _ in range(120):  # responses of 110 KB, one after the other
             connection.sendall(_post(body=b"[%b]" % b",".join([b"{}"] * 1000)))
             time.sleep(0.02)
         eventually(lambda: not _is_held(collector, connection), "the connection is cut")
@@ -206,7 +206,7 @@ def _send_until_stuck(connection: socket.socket, data: bytes) -> None:
 
 
 def _is_held(collector: Collector, connection: socket.socket) -> bool:
-    """Whether the worker still has its side: what the system keeps for a client that is away is no matter of ours."""
+    """Whether the worker still holds its side. The kernel may keep a closed connection for a client that is away."""
     (worker,) = collector.workers()
     return connection.getsockname() in [each.raddr for each in worker.net_connections("tcp")]
 
@@ -227,7 +227,7 @@ def test_a_body_without_an_end_is_refused_before_it_fills_the_memory(collector: 
     assert collector.workers()[0].memory_info().rss - before < 16 << 20
 
 
-def test_a_request_that_was_refused_is_refused_once_although_its_body_is_broken(collector: Collector) -> None:
+def test_a_refused_request_with_a_malformed_body_gets_one_response(collector: Collector) -> None:
     with _wire(collector) as wire:
         head = b"POST /nope HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
         assert wire.ask(head).status == 404
@@ -244,7 +244,7 @@ def test_a_request_that_was_refused_is_refused_once_although_its_body_is_broken(
     ],
 )
 @pytest.mark.parametrize("size", [1000, 1 << 20], ids=["in pieces", "at once"])
-def test_headers_over_their_limit_are_answered_431(collector: Collector, headers: list[bytes], size: int) -> None:
+def test_headers_over_their_limit_get_431(collector: Collector, headers: list[bytes], size: int) -> None:
     request = _post(b"loud", *headers)
     with _wire(collector) as wire:
         for at in range(0, len(request), size):
@@ -260,7 +260,7 @@ def test_headers_within_their_limit_are_read(collector: Collector) -> None:
         assert wire.ask(_post(b"u-1", *[b"x-%d: %b" % (number, b"y" * 120) for number in range(250)])).status == 200
 
 
-def test_headers_without_an_end_are_answered_431_before_they_fill_the_memory(collector: Collector) -> None:
+def test_headers_without_an_end_get_431_before_they_fill_the_memory(collector: Collector) -> None:
     with _wire(collector) as wire:
         wire.send(b"POST / HTTP/1.1\r\nx: ")
         for _ in range(60):
@@ -287,7 +287,7 @@ def test_headers_without_an_end_are_answered_431_before_they_fill_the_memory(col
         b"POST %bjson HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nten\r\n" % TARGET,
     ],
 )
-def test_what_is_no_http_is_answered_400_in_json(collector: Collector, sent: bytes) -> None:
+def test_malformed_http_gets_400_in_json(collector: Collector, sent: bytes) -> None:
     with _wire(collector) as wire:
         response = wire.ask(sent)
         assert (response.status, response.headers["content-type"]) == (400, "application/json")
@@ -306,14 +306,14 @@ def test_what_is_no_http_is_answered_400_in_json(collector: Collector, sent: byt
         [b"transfer-encoding: xchunked"],
     ],
 )
-def test_a_body_whose_length_is_said_twice_is_refused(collector: Collector, headers: list[bytes]) -> None:
+def test_a_body_with_two_lengths_is_refused(collector: Collector, headers: list[bytes]) -> None:
     with _wire(collector) as wire:
         assert wire.ask(_post(b"smuggled", *headers)).status == 400
         assert wire.is_closed
     assert "smuggled" not in _uids(collector)
 
 
-def test_trailers_are_no_headers(collector: Collector) -> None:
+def test_trailers_are_not_headers(collector: Collector) -> None:
     with _wire(collector) as wire:
         sent = _chunked(
             b"trailed", b"origin: https://evil.example.net", b"user-agent: trailer", b"content-encoding: br"
@@ -327,7 +327,7 @@ def test_trailers_are_no_headers(collector: Collector) -> None:
 # Greedy
 
 
-def test_a_connection_over_the_limit_is_answered_503_and_there_is_room_again(collector: Collector) -> None:
+def test_a_connection_over_the_limit_gets_503_until_another_closes(collector: Collector) -> None:
     with ExitStack() as stack:
         wires = [stack.enter_context(_wire(collector)) for _ in range(MOST_CONNECTIONS)]
         for wire in wires:
@@ -341,7 +341,7 @@ def test_a_connection_over_the_limit_is_answered_503_and_there_is_room_again(col
 
 
 @pytest.mark.parametrize("body", [b"", b"x" * 1000], ids=["head alone", "with a part of the body"])
-def test_a_connection_ends_behind_a_body_that_is_too_large(collector: Collector, body: bytes) -> None:
+def test_a_connection_closes_after_a_body_that_is_too_large(collector: Collector, body: bytes) -> None:
     with _wire(collector) as wire:
         response = wire.ask(_post(body=body, length=1 << 20))
         assert (response.status, response.headers["connection"]) == (413, "close")
@@ -351,14 +351,14 @@ def test_a_connection_ends_behind_a_body_that_is_too_large(collector: Collector,
 # Proper, and old-fashioned
 
 
-def test_a_connection_that_was_idle_for_longer_than_headers_may_take_goes_on(collector: Collector) -> None:
+def test_a_connection_idle_for_longer_than_the_header_timeout_stays_open(collector: Collector) -> None:
     with _wire(collector) as wire:
         assert wire.ask(_post()).status == 200
         time.sleep(LATE_SECONDS)
         assert wire.ask(_post()).status == 200
 
 
-def test_pipelined_requests_are_all_answered_in_order(collector: Collector) -> None:
+def test_pipelined_requests_get_responses_in_order(collector: Collector) -> None:
     uids = [b"pipelined-%d" % number for number in range(100)]
     with _wire(collector) as wire:
         wire.send(b"".join(_chunked(uid) if number % 3 == 0 else _post(uid) for number, uid in enumerate(uids)))
@@ -367,7 +367,7 @@ def test_pipelined_requests_are_all_answered_in_order(collector: Collector) -> N
     assert [stored[each] for each in ids] == [uid.decode() for uid in uids]
 
 
-def test_pipelined_requests_with_large_bodies_are_all_answered(collector: Collector) -> None:
+def test_pipelined_requests_with_large_bodies_all_get_responses(collector: Collector) -> None:
     body = EVENT % b"large" + b" " * 60_000
     with _wire(collector) as wire:
         wire.send(_post(body=body) * 8)
@@ -378,7 +378,9 @@ def test_pipelined_requests_with_large_bodies_are_all_answered(collector: Collec
     "sent",
     [pytest.param(b"GET /x HTTP/1.1\r\n\r\n" * 500_000, id="short"), pytest.param(_post() * 50_000, id="events")],
 )
-def test_a_client_that_sends_thousands_of_requests_ahead_holds_up_nobody(collector: Collector, sent: bytes) -> None:
+def test_a_client_that_sends_thousands_of_requests_ahead_does_not_delay_others(
+    collector: Collector, sent: bytes
+) -> None:
     (worker,) = collector.workers()
     before = worker.memory_info().rss
     with _wire(collector) as ahead, _wire(collector) as other:
@@ -389,7 +391,7 @@ def test_a_client_that_sends_thousands_of_requests_ahead_holds_up_nobody(collect
         assert worker.memory_info().rss - before < 16 << 20
 
 
-def test_requests_that_were_sent_ahead_are_all_answered_in_order(collector: Collector) -> None:
+def test_requests_sent_ahead_get_responses_in_order(collector: Collector) -> None:
     uids = [b"ahead-%d" % number for number in range(3000)]
     with _wire(collector) as wire:
         sender = threading.Thread(target=wire.send, args=(b"".join(map(_post, uids)),))
@@ -400,7 +402,7 @@ def test_requests_that_were_sent_ahead_are_all_answered_in_order(collector: Coll
     assert [stored[each] for each in ids] == [uid.decode() for uid in uids]
 
 
-def test_a_request_in_front_of_what_is_no_http_is_still_answered(collector: Collector) -> None:
+def test_a_request_before_malformed_http_still_gets_its_response(collector: Collector) -> None:
     with _wire(collector) as wire:
         assert wire.ask(_post(b"in-front") + b"hello\r\n\r\n").status == 200
         assert wire.read().status == 400
@@ -419,13 +421,15 @@ def test_a_client_that_waits_for_100_continue_gets_it(collector: Collector) -> N
     assert "expected" in _uids(collector)
 
 
-def test_a_client_that_waits_for_100_continue_is_refused_before_it_sends(collector: Collector) -> None:
+def test_a_client_that_waits_for_100_continue_is_refused_before_it_sends_the_body(collector: Collector) -> None:
     with _wire(collector) as wire:
         assert wire.ask(_post(b"", b"expect: 100-continue", body=b"", length=1 << 20)).status == 413
 
 
 @pytest.mark.parametrize("headers", [[], [b"connection: keep-alive"]])
-def test_http_1_0_is_answered_and_closed(collector: Collector, headers: list[bytes]) -> None:
+def test_an_http_1_0_request_gets_its_response_and_the_connection_closes(
+    collector: Collector, headers: list[bytes]
+) -> None:
     with _wire(collector) as wire:
         response = wire.ask(_post(b"old", *headers, version=b"1.0"))
         assert (response.status, response.headers["connection"]) == (200, "close")
@@ -433,15 +437,15 @@ def test_http_1_0_is_answered_and_closed(collector: Collector, headers: list[byt
         assert wire.is_closed
 
 
-def test_a_client_that_asks_for_the_end_of_the_connection_gets_it(collector: Collector) -> None:
+def test_a_connection_closes_when_the_client_asks_for_it(collector: Collector) -> None:
     with _wire(collector) as wire:
         response = wire.ask(_post(b"u-1", b"connection: close"))
         assert (response.status, response.headers["connection"]) == (200, "close")
         assert wire.is_closed
 
 
-def test_a_client_that_offers_http_2_is_served_as_one_that_does_not(collector: Collector) -> None:
-    """Java's client does, on every request over plain HTTP."""
+def test_an_offer_of_http_2_is_ignored(collector: Collector) -> None:
+    """Java's client offers it in every request over plain HTTP."""
     offer = [
         b"connection: Upgrade, HTTP2-Settings",
         b"upgrade: h2c",
@@ -453,7 +457,7 @@ def test_a_client_that_offers_http_2_is_served_as_one_that_does_not(collector: C
     assert {"java-1", "java-2"} <= set(_uids(collector))
 
 
-def test_a_client_that_leaves_in_the_middle_leaves_nothing(collector: Collector) -> None:
+def test_a_client_that_disconnects_in_the_middle_leaves_nothing(collector: Collector) -> None:
     with _wire(collector) as wire:
         wire.send(_post(b"left", length=200))
     with _wire(collector) as wire:
@@ -461,7 +465,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(collector: Collector)
     assert "left" not in _uids(collector)
 
 
-def test_who_does_not_wait_for_the_answer_has_sent_all_the_same(collector: Collector) -> None:
+def test_an_event_is_stored_even_if_the_client_does_not_wait_for_the_response(collector: Collector) -> None:
     sent = [f"gone-{number}" for number in range(50)]
     for uid in sent:
         with _wire(collector) as wire:

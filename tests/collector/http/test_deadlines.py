@@ -1,4 +1,4 @@
-"""Which deadline a connection has, on a transport that only notes what it is told."""
+"""The deadlines of a connection, on a transport that only records calls."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ def _left(wire: Wire) -> float:
     return wire.connection.deadline.at - asyncio.get_running_loop().time()
 
 
-def test_headers_have_their_time_from_the_connection_on() -> None:
+def test_the_time_for_headers_begins_with_the_connection() -> None:
     async def use(_: Worker, wire: Wire) -> None:
         first = wire.connection.deadline.at
         wire.send(HEAD[:9])
@@ -33,7 +33,7 @@ def test_headers_have_their_time_from_the_connection_on() -> None:
     _run(use)
 
 
-def test_a_body_has_its_time_from_the_end_of_the_headers_on_and_no_drop_renews_it() -> None:
+def test_the_time_for_a_body_begins_after_the_headers_and_is_not_extended() -> None:
     async def use(_: Worker, wire: Wire) -> None:
         wire.send(HEAD.replace(b": 1", b": 3"))
         deadline = wire.connection.deadline.at
@@ -44,7 +44,7 @@ def test_a_body_has_its_time_from_the_end_of_the_headers_on_and_no_drop_renews_i
     _run(use)
 
 
-def test_a_request_that_is_whole_is_not_timed_and_its_response_begins_the_time_to_the_next() -> None:
+def test_a_complete_request_has_no_deadline_and_its_response_starts_the_keep_alive_time() -> None:
     async def use(worker: Worker, wire: Wire) -> None:
         wire.send(HEAD + b"?")
         assert wire.connection.deadline.at == math.inf
@@ -55,7 +55,7 @@ def test_a_request_that_is_whole_is_not_timed_and_its_response_begins_the_time_t
     _run(use)
 
 
-def test_a_client_that_does_not_read_has_no_longer_than_for_a_body() -> None:
+def test_a_client_that_does_not_read_has_no_more_time_than_for_a_body() -> None:
     async def use(_: Worker, wire: Wire) -> None:
         wire.send(HEAD + b"1")
         wire.connection.pause_writing()
@@ -64,7 +64,7 @@ def test_a_client_that_does_not_read_has_no_longer_than_for_a_body() -> None:
     _run(use)
 
 
-def test_after_a_pause_of_writing_the_deadline_is_that_of_the_headers_again() -> None:
+def test_after_a_pause_of_writing_the_deadline_of_the_headers_is_restored() -> None:
     async def use(_: Worker, wire: Wire) -> None:
         wire.send(HEAD[:9])
         wire.connection.pause_writing()
@@ -74,7 +74,7 @@ def test_after_a_pause_of_writing_the_deadline_is_that_of_the_headers_again() ->
     _run(use)
 
 
-def test_a_connection_that_is_kept_alive_is_so_for_its_time_after_a_pause_of_writing_too() -> None:
+def test_after_a_pause_of_writing_the_keep_alive_time_is_restored() -> None:
     async def use(_: Worker, wire: Wire) -> None:
         wire.send(HEAD + b"1")
         wire.connection.pause_writing()
@@ -84,7 +84,7 @@ def test_a_connection_that_is_kept_alive_is_so_for_its_time_after_a_pause_of_wri
     _run(use)
 
 
-def test_a_whole_request_waits_while_its_client_does_not_read() -> None:
+def test_a_complete_request_waits_while_its_client_does_not_read() -> None:
     async def use(worker: Worker, wire: Wire) -> None:
         wire.connection.pause_writing()
         wire.send(HEAD + b"1")

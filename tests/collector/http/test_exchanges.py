@@ -1,4 +1,4 @@
-"""Requests and responses on a connection: early refusals, what is in flight, room for the next, and a soft end."""
+"""Requests and responses on a connection: early refusals, bytes in flight, eviction, and a lingering close."""
 
 import asyncio
 import tracemalloc
@@ -25,7 +25,7 @@ def _run(use: Callable[[Worker], Awaitable[None]], limits: Limits | None = None)
 
 
 @pytest.mark.parametrize("sizes", [[1], [9], [100], [4096], [50_000]], ids=str)
-def test_a_body_arrives_whole_in_whatever_pieces_it_is_sent(sizes: list[int]) -> None:
+def test_a_body_is_complete_in_whatever_pieces_it_arrives(sizes: list[int]) -> None:
     async def use(worker: Worker) -> None:
         body = bytes(range(33, 123)) * 200
         sent = _head(len(body)) + body
@@ -134,7 +134,7 @@ def test_requests_after_a_body_that_was_dropped_are_parsed_in_pieces_as_any() ->
         (_head(BODY_LIMIT + 1), 413),
     ],
 )
-def test_a_long_body_that_is_not_wanted_is_refused_at_its_head(head: bytes, status: int) -> None:
+def test_a_long_body_is_refused_at_its_head(head: bytes, status: int) -> None:
     async def use(worker: Worker) -> None:
         wire = worker.connect()
         wire.send(head)
@@ -145,7 +145,7 @@ def test_a_long_body_that_is_not_wanted_is_refused_at_its_head(head: bytes, stat
     _run(use)
 
 
-def test_a_connection_that_ends_before_its_request_does_is_drained_until_the_client_has_read() -> None:
+def test_a_connection_that_closes_before_its_request_ends_is_drained_until_the_client_has_read() -> None:
     async def use(worker: Worker) -> None:
         wire = worker.connect()
         wire.send(_head(BODY_LIMIT + 1))
@@ -161,7 +161,7 @@ def test_a_connection_that_ends_before_its_request_does_is_drained_until_the_cli
     _run(use)
 
 
-def test_bodies_over_the_limit_of_all_that_are_in_flight_are_shed_and_give_their_share_back() -> None:
+def test_bodies_over_the_limit_of_bytes_in_flight_are_shed_and_release_their_bytes() -> None:
     async def use(worker: Worker) -> None:
         half = BODY_LIMIT - 1
         worker.in_flight.reserve(worker.connections.limits.in_flight_bytes - 150_000)
@@ -184,7 +184,7 @@ def test_bodies_over_the_limit_of_all_that_are_in_flight_are_shed_and_give_their
     _run(use, Limits(in_flight_bytes=8 << 20))
 
 
-def test_what_a_client_that_leaves_had_in_flight_is_given_back() -> None:
+def test_a_client_that_disconnects_releases_its_bytes_in_flight() -> None:
     async def use(worker: Worker) -> None:
         wire = worker.connect()
         wire.send(_head(50_000) + b"x" * 20_000)
@@ -264,7 +264,7 @@ def test_100_continue_is_sent_once_and_only_to_a_client_that_waits() -> None:
     _run(use)
 
 
-def test_at_a_stop_idle_connections_end_at_once_and_others_after_their_response() -> None:
+def test_at_a_stop_idle_connections_close_at_once_and_others_after_their_response() -> None:
     async def use(worker: Worker) -> None:
         idle, busy = worker.connect(), worker.connect()
         busy.send(_head(1) + b"?")
@@ -283,12 +283,12 @@ def test_at_a_stop_idle_connections_end_at_once_and_others_after_their_response(
 # Room for connections
 
 
-def test_at_the_limit_the_connection_that_is_idle_for_longest_makes_room() -> None:
+def test_at_the_limit_the_longest_idle_connection_makes_room() -> None:
     async def use(worker: Worker) -> None:
         wires = [worker.connect() for _ in range(3)]
         for idle_since, wire in zip((2.0, 1.0, 3.0), wires, strict=True):
             wire.connection.deadline.idle_since = idle_since
-        wires[1].send(_head(1) + b"?")  # busy, so the next one has to go
+        wires[1].send(_head(1) + b"?")  # busy, so the next one is evicted
         worker.sweep()
         newest = worker.connect()
         assert [wire.transport.closed for wire in wires] == [True, False, False]

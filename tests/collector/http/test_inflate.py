@@ -1,4 +1,4 @@
-"""Compressed bodies: every encoding in every form that clients send, and what hides in one."""
+"""Compressed bodies: every encoding in every form that clients send, and hidden bombs."""
 
 import gzip
 import zlib
@@ -22,7 +22,7 @@ def _raw_deflate(text: bytes) -> bytes:
 
 
 def _zstd(text: bytes, window_log: int = 20) -> bytes:
-    """A frame that does not say how long its content is, as streaming clients write it."""
+    """A frame without the length of its content, as streaming clients write it."""
     parameters = zstandard.ZstdCompressionParameters(window_log=window_log, write_content_size=False)
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     return packer.compress(text) + packer.flush()
@@ -40,31 +40,31 @@ every_packer = pytest.mark.parametrize("form", PACKERS)
 
 
 def _pack(form: str, text: bytes) -> tuple[bytes, bytes]:
-    """The encoding's name, and the text in it."""
+    """The encoding's name, and the encoded text."""
     encoding, pack = PACKERS[form]
     return encoding, pack(text)
 
 
 def _inflated(body: bytes, encoding: bytes, limit: int, ratio: int = 10_000) -> bytes:
-    """All that comes out of a body."""
+    """A body, inflated whole."""
     return b"".join(inflate(body, encoding, limit, ratio))
 
 
 def _inflate(form: str, *texts: bytes, cut: int | None = None, behind: bytes = b"") -> bytes:
-    """What comes out of these texts, each compressed, one behind the other, cut short or with more behind them."""
+    """Compress these texts, join them, cut them short or add `behind`, and inflate the result."""
     encoding, _ = PACKERS[form]
     body = b"".join(_pack(form, text)[1] for text in texts)
     return _inflated(body[:cut] + behind, encoding, LIMIT)
 
 
 @pytest.mark.parametrize("encoding", [b"", b"identity"])
-def test_what_is_not_compressed_stays_as_it_is(encoding: bytes) -> None:
+def test_an_uncompressed_body_stays_as_it_is(encoding: bytes) -> None:
     assert _inflated(b"\x1f\x8b not gzip", encoding, 1) == b"\x1f\x8b not gzip"
 
 
 @every_packer
 @pytest.mark.parametrize("text", [b"", b"{", TEXT, bytes(range(256)) * 300], ids=["empty", "byte", "text", "bytes"])
-def test_what_was_compressed_comes_out(form: str, text: bytes) -> None:
+def test_a_compressed_body_is_inflated(form: str, text: bytes) -> None:
     assert _inflate(form, text) == text
 
 
@@ -75,7 +75,7 @@ def test_several_members_are_one_body(form: str) -> None:
 
 
 @every_packer
-def test_as_many_members_as_there_are_events_in_a_large_batch_are_read(form: str) -> None:
+def test_one_member_for_every_event_of_a_large_batch_is_read(form: str) -> None:
     assert _inflate(form, *[b"{}\n"] * 1000) == b"{}\n" * 1000
 
 
@@ -86,7 +86,7 @@ def test_a_body_of_countless_empty_members_is_refused_before_it_takes_seconds(fo
         _inflated(member * (1 << 18), encoding, LIMIT)
 
 
-def test_zstd_frames_that_are_to_be_skipped_are_skipped() -> None:
+def test_skippable_zstd_frames_are_skipped() -> None:
     skipped = b"\x50\x2a\x4d\x18\x04\x00\x00\x00skip"
     assert _inflated(skipped + _zstd(TEXT) + skipped, b"zstd", LIMIT) == TEXT
 
@@ -100,20 +100,20 @@ def test_a_body_cut_at_any_byte_is_refused(form: str) -> None:
 
 
 @every_packer
-def test_a_second_member_that_is_cut_is_refused(form: str) -> None:
+def test_a_cut_second_member_is_refused(form: str) -> None:
     with pytest.raises(BadEvent):
         _inflate(form, TEXT, TEXT, cut=-3)
 
 
 @every_packer
 @pytest.mark.parametrize("behind", [b"\xff\xff\xff\xff", b"garbage", b"{}"])
-def test_what_is_not_compressed_behind_a_member_is_refused(form: str, behind: bytes) -> None:
+def test_uncompressed_bytes_after_a_member_are_refused(form: str, behind: bytes) -> None:
     with pytest.raises(BadEvent):
         _inflate(form, TEXT, behind=behind)
 
 
 @every_packer
-def test_a_body_that_is_not_what_its_header_says_is_refused_by_name(form: str) -> None:
+def test_a_body_that_does_not_match_its_header_is_refused_with_the_encodings_name(form: str) -> None:
     encoding, _ = PACKERS[form]
     with pytest.raises(BadEvent, match=encoding.decode().removeprefix("x-")):
         _inflated(b'{"ea":"view"}', encoding, LIMIT)
@@ -121,7 +121,7 @@ def test_a_body_that_is_not_what_its_header_says_is_refused_by_name(form: str) -
 
 @every_packer
 @pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
-def test_a_damaged_member_is_refused_or_comes_out_whole(form: str, at: float) -> None:
+def test_a_damaged_member_is_refused_or_inflated_whole(form: str, at: float) -> None:
     encoding, body = _pack(form, TEXT)
     place = int(len(body) * at)
     try:
@@ -148,7 +148,7 @@ def test_members_count_together(form: str) -> None:
 
 
 @every_packer
-def test_a_bomb_ends_at_the_limit(form: str) -> None:
+def test_a_decompression_bomb_stops_at_the_limit(form: str) -> None:
     encoding, body = _pack(form, b"\x00" * (64 << 20))
     assert len(body) < 100_000
     with pytest.raises(TooLarge):
@@ -162,7 +162,7 @@ def test_a_zstd_window_of_eight_mebibytes_is_read_and_a_larger_one_is_refused() 
 
 
 @pytest.mark.parametrize("encoding", [b"br", b"compress", b"gzip, gzip", b"identity, gzip", b"zst", b"\xff", b"*"])
-def test_another_encoding_is_refused_with_those_that_are_read(encoding: bytes) -> None:
+def test_an_unsupported_encoding_is_refused_with_the_supported_ones(encoding: bytes) -> None:
     with pytest.raises(UnsupportedMedia, match="gzip, deflate, zstd"):
         _inflated(b"{}", encoding, LIMIT)
 

@@ -39,7 +39,7 @@ REQUESTS = {
 }
 REFUSED = {
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    "no HTTP": b"hello\r\n\r\n",
+    "not HTTP": b"hello\r\n\r\n",
     "another version": b"GET / HTTP/9.9\r\n\r\n",
     "no colon": b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
     "a space before the colon": b"GET / HTTP/1.1\r\nx : y\r\n\r\n",
@@ -108,7 +108,7 @@ def test_requests_are_the_same_in_whatever_pieces_they_arrive(kind: str, cuts: l
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_no_request_is_refused_whole_and_cut_at_every_byte(kind: str) -> None:
+def test_malformed_bytes_are_refused_whole_and_cut_at_every_byte(kind: str) -> None:
     sent = REFUSED[kind]
     for at in range(len(sent)):
         events = _fed(sent[:at], sent[at:], b"GET / HTTP/1.1\r\n\r\n")
@@ -134,7 +134,7 @@ def test_no_bytes_raise(data: bytes) -> None:
     parser.feed(b"\r\n\r\n")
 
 
-def test_a_head_has_all_that_the_request_line_and_the_headers_say() -> None:
+def test_a_head_has_the_facts_of_the_request_line_and_the_headers() -> None:
     (head, _) = _fed(b"GET /a%20b?c=d?e HTTP/1.0\r\nHost: x\r\nX-A: 1\r\nx-a: 2\r\nExpect: 100-Continue\r\n\r\n")
     assert isinstance(head, RequestHead)
     assert (head.method, head.path, head.query) == ("GET", b"/a%20b", b"c=d?e")
@@ -188,7 +188,7 @@ def test_a_head_within_its_limits_is_read_after_another_request_too(size: int) -
 
 
 @pytest.mark.parametrize("endless", [b"0\r\nx: ", b"0\r\n", b"5;"], ids=["a trailer", "trailers", "an extension"])
-def test_a_body_that_is_framed_without_an_end_is_refused(endless: bytes) -> None:
+def test_endless_framing_is_refused(endless: bytes) -> None:
     parser = _parser()
     parser.feed(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n" + endless)
     junk = b"y: y\r\n" * 500 if endless == b"0\r\n" else b"y" * 3000
@@ -206,6 +206,6 @@ def test_a_long_body_in_short_chunks_is_read() -> None:
     assert parser.phase == IDLE
 
 
-def test_what_is_sent_after_the_last_request_of_a_connection_is_dropped() -> None:
+def test_bytes_after_the_last_request_of_a_connection_are_dropped() -> None:
     events = _fed(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n")
     assert [type(event) for event in events] == [RequestHead, type(END)]

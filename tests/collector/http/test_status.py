@@ -1,4 +1,4 @@
-"""The table from errors to statuses leaves none out."""
+"""The table from errors to statuses is complete."""
 
 from collections.abc import Iterator
 
@@ -20,12 +20,12 @@ def _status(kind: type[Exception]) -> int:
 
 
 @pytest.mark.parametrize("kind", list(_below(errors.Rejected)))
-def test_every_rejection_is_the_clients_fault(kind: type[Exception]) -> None:
+def test_every_rejection_has_a_status_of_a_client_error(kind: type[Exception]) -> None:
     assert 400 <= _status(kind) < 500
 
 
 @pytest.mark.parametrize("kind", [WalError, LogClosed, LogFull, LogPoisoned, LogLocked, Corrupt])
-def test_a_log_that_cannot_take_an_event_is_unavailable(kind: type[Exception]) -> None:
+def test_an_error_of_the_log_is_unavailable(kind: type[Exception]) -> None:
     assert _status(kind) == 503
 
 
@@ -61,7 +61,7 @@ def test_statuses_are_those_of_the_contract(kind: type[Exception], status: int) 
     assert _status(kind) == status
 
 
-def test_an_error_below_a_known_one_has_its_status() -> None:
+def test_a_subclass_of_a_known_error_has_its_status() -> None:
     class DiskOnFire(LogFull):
         """A kind that the table does not name."""
 

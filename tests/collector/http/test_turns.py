@@ -1,4 +1,4 @@
-"""What arrives in one turn of the event loop: taken together, whatever happens to one of the connections meanwhile."""
+"""The input of one turn of the event loop is processed together, whatever happens to one of the connections."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ def _run(use: Callable[[Worker], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
-def test_all_that_arrives_in_a_turn_is_taken_at_its_end_in_order() -> None:
+def test_requests_received_in_one_turn_are_taken_at_its_end_in_order() -> None:
     async def use(worker: Worker) -> None:
         for body in (b"1", b"2", b"3"):
             worker.connect().connection.data_received(HEAD + body)
@@ -32,7 +32,7 @@ def test_all_that_arrives_in_a_turn_is_taken_at_its_end_in_order() -> None:
     _run(use)
 
 
-def test_parts_that_arrive_in_one_turn_are_of_one_request() -> None:
+def test_parts_received_in_one_turn_make_one_request() -> None:
     async def use(worker: Worker) -> None:
         connection, _ = worker.connect()
         for part in (HEAD[:9], HEAD[9:20], HEAD[20:] + b"1" + HEAD + b"2"):
@@ -43,7 +43,7 @@ def test_parts_that_arrive_in_one_turn_are_of_one_request() -> None:
     _run(use)
 
 
-def test_more_than_a_piece_is_not_kept_to_the_end_of_the_turn() -> None:
+def test_more_than_a_piece_is_parsed_before_the_end_of_the_turn() -> None:
     async def use(worker: Worker) -> None:
         connection, _ = worker.connect()
         connection.data_received(HEAD[:9])
@@ -54,7 +54,7 @@ def test_more_than_a_piece_is_not_kept_to_the_end_of_the_turn() -> None:
 
 
 @pytest.mark.parametrize("ending", [Connection.eof_received, Connection.shutdown])
-def test_what_was_sent_before_the_end_of_a_connection_is_taken(ending: Callable[[Connection], None]) -> None:
+def test_requests_sent_before_the_end_of_a_connection_are_taken(ending: Callable[[Connection], None]) -> None:
     async def use(worker: Worker) -> None:
         connection, _ = worker.connect()
         connection.data_received(HEAD + b"1")
@@ -64,7 +64,7 @@ def test_what_was_sent_before_the_end_of_a_connection_is_taken(ending: Callable[
     _run(use)
 
 
-def test_a_client_is_not_late_when_the_rest_has_arrived_in_this_turn() -> None:
+def test_a_client_is_not_late_if_the_rest_arrives_in_this_turn() -> None:
     async def use(worker: Worker) -> None:
         connection, transport = worker.connect()
         connection.data_received(HEAD + b"1")
@@ -76,7 +76,7 @@ def test_a_client_is_not_late_when_the_rest_has_arrived_in_this_turn() -> None:
     _run(use)
 
 
-def test_what_arrived_on_a_connection_that_is_closed_then_is_not_taken() -> None:
+def test_requests_on_a_connection_closed_in_the_same_turn_are_not_taken() -> None:
     async def use(worker: Worker) -> None:
         connection, transport = worker.connect()
         connection.data_received(HEAD + b"1")
@@ -89,7 +89,7 @@ def test_what_arrived_on_a_connection_that_is_closed_then_is_not_taken() -> None
     _run(use)
 
 
-def test_an_error_of_ours_ends_the_connection_it_happens_on_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_closes_its_connection_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
     async def use(worker: Worker) -> None:
         connected = {body: worker.connect() for body in (b"1", b"!", b"2")}
         for body, (connection, _) in connected.items():
@@ -102,7 +102,7 @@ def test_an_error_of_ours_ends_the_connection_it_happens_on_and_no_other(caplog:
     _run(use)
 
 
-def test_a_response_that_can_not_be_sent_keeps_none_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_response_that_can_not_be_sent_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     async def use(worker: Worker) -> None:
         wires = [worker.connect() for _ in range(3)]
         for wire in wires:

@@ -1,4 +1,4 @@
-"""A property whose answers wait for a sink: what they say, and what they say when it does not come."""
+"""A property whose responses wait for a sink: after a confirmation, a refusal, and a timeout."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ QUERY = "portal_id=1&prop_id=2&resp_type="
 
 
 def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: float = 60.0) -> tuple[Got, Logs]:
-    """The answer that one request gets while `play` does what the sink would."""
+    """The response to one request while `play` acts as the sink."""
     prop = PropertySettings(
         portal_id=1,
         prop_id=2,
@@ -68,7 +68,7 @@ async def _is_ahead(logs: Logs, sink: Acknowledgements) -> None:
 
 @pytest.mark.parametrize("play", [_ships, _is_ahead])
 @pytest.mark.parametrize(("face", "body"), [("json", EVENT), ("json", BATCH), ("pixel", EVENT), ("javascript", EVENT)])
-def test_a_confirmed_event_says_that_it_is_shipped(tmp_path: Path, face: str, body: bytes, play: Play) -> None:
+def test_the_response_to_a_confirmed_event_says_shipped(tmp_path: Path, face: str, body: bytes, play: Play) -> None:
     answer, logs = _ask(tmp_path, QUERY + face, body, play)
     assert (answer.status, dict(answer.headers)[b"x-event-ack"]) == (200, b"shipped")
     assert len(logs.stored) == len(json.loads(body)) if body is BATCH else 1
@@ -76,7 +76,7 @@ def test_a_confirmed_event_says_that_it_is_shipped(tmp_path: Path, face: str, bo
 
 @pytest.mark.parametrize(("play", "patience"), [(_sleeps, 0.01), (_refuses, 60.0)])
 @pytest.mark.parametrize("body", [EVENT, BATCH])
-def test_past_the_cap_and_where_the_sink_refuses_the_answer_is_503_with_the_event_in_the_log(
+def test_after_ack_seconds_or_a_refusal_of_the_sink_the_response_is_503_and_the_event_in_the_log(
     tmp_path: Path, body: bytes, play: Play, patience: float
 ) -> None:
     answer, logs = _ask(tmp_path, QUERY + "json", body, play, ack_seconds=patience)
@@ -95,14 +95,14 @@ def test_a_pixel_that_is_not_confirmed_stays_a_gif(tmp_path: Path) -> None:
     assert (answer.status, answer.body[:6]) == (503, b"GIF89a")
 
 
-def test_a_click_goes_on_and_says_what_is_true_of_its_event(tmp_path: Path) -> None:
+def test_an_unconfirmed_click_is_redirected_with_the_ack_of_its_event(tmp_path: Path) -> None:
     query = QUERY + "redirect&redirect_url=https://shop.example.com/&ea=click"
     answer, logs = _ask(tmp_path, query, None, _sleeps, ack_seconds=0.01)
     assert (answer.status, dict(answer.headers)[b"x-event-ack"]) == (302, b"fsync")
     assert len(logs.stored) == 1
 
 
-def test_nobody_waits_for_head(tmp_path: Path) -> None:
+def test_a_response_to_head_waits_for_no_sink(tmp_path: Path) -> None:
     async def run() -> Got:
         prop = PropertySettings(1, 2, required=("ea",), ack="shipped", ack_sink="kafka")
         async with live_intake(tmp_path, confirmations={"kafka": Acknowledgements()}) as logs:
@@ -111,7 +111,7 @@ def test_nobody_waits_for_head(tmp_path: Path) -> None:
     assert asyncio.run(run()).status == 200
 
 
-def test_those_who_wait_hear_of_their_own_events_and_leave_nothing_behind() -> None:
+def test_waiting_requests_get_the_result_of_their_own_events_and_leave_nothing() -> None:
     async def run() -> list[bool | BaseException]:
         sink = Acknowledgements()
         waiting = [asyncio.ensure_future(sink.wait(n, n)) for n in (3, 1, 2, 9)]

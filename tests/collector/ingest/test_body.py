@@ -1,4 +1,4 @@
-"""Bodies: which kinds are read, and by which names."""
+"""Bodies: the supported media types and their spellings."""
 
 import pytest
 
@@ -25,11 +25,11 @@ from collector.ingest.body import media_of
         (b"application/x-www-form-urlencoded;charset=utf-8", b"application/x-www-form-urlencoded"),
     ],
 )
-def test_a_kind_that_is_read_is_known_under_each_of_its_names(sent: bytes, kind: bytes) -> None:
+def test_a_supported_media_type_is_recognized_in_every_spelling(sent: bytes, kind: bytes) -> None:
     assert media_of({b"content-type": sent}) == kind
 
 
-def test_a_body_of_no_type_is_read() -> None:
+def test_a_body_without_a_media_type_is_accepted() -> None:
     assert media_of({}) == b""
     assert media_of({b"content-length": b"2", b"user-agent": b"x"}) == b""
 
@@ -42,6 +42,6 @@ def test_a_body_of_no_type_is_read() -> None:
         *(b"application/json5", b"application/jsonx", b"text", b"json", b"application/json, text/plain", b"\xff"),
     ],
 )
-def test_other_kinds_are_refused_with_those_that_are_read(kind: bytes) -> None:
+def test_an_unsupported_media_type_is_refused_with_the_supported_ones(kind: bytes) -> None:
     with pytest.raises(UnsupportedMedia, match="application/json"):
         media_of({b"content-type": kind})

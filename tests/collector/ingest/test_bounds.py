@@ -1,4 +1,4 @@
-"""What a request adds to the log and to the dead letters is bounded by what it sent, whatever it sends."""
+"""The bytes sent by a request bound the bytes that it adds to the log and to the dead letters."""
 
 import asyncio
 import gzip
@@ -74,7 +74,7 @@ BODIES: Final[dict[str, tuple[bytes, dict[str, str]]]] = {
 
 
 def _events_in(body: bytes) -> int:
-    """As many events as the sender may claim to have sent."""
+    """The most events that the body may count as."""
     try:
         value = json.loads(body)
     except ValueError:
@@ -101,7 +101,7 @@ def _bytes_of(folder: Path) -> int:
 
 @pytest.mark.parametrize("agent", AGENTS)
 @pytest.mark.parametrize("name", BODIES)
-def test_a_request_adds_its_body_512_bytes_an_event_and_8_kib(tmp_path: Path, name: str, agent: str) -> None:
+def test_a_request_adds_at_most_its_body_512_bytes_an_event_and_8_kib(tmp_path: Path, name: str, agent: str) -> None:
     body, headers = BODIES[name]
     prop = PropertySettings(33167, 2, source="s" * 64, required=("ea",), ip="full")
 
@@ -140,7 +140,7 @@ def test_the_longest_record_is_what_the_bound_counts_with() -> None:
     assert 0 <= 512 - room - (len(record) - nulls) <= 16
 
 
-def test_in_a_batch_ordinary_headers_are_whole_and_long_ones_cut(tmp_path: Path) -> None:
+def test_in_a_batch_ordinary_headers_are_stored_whole_and_long_ones_cut(tmp_path: Path) -> None:
     agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0"
 
     async def use(logs: Logs, send: Send) -> None:
@@ -167,7 +167,7 @@ def test_in_a_batch_a_long_user_agent_leaves_the_referer_whole_and_the_other_way
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
 @pytest.mark.parametrize(("size", "status"), [(60_000, 200), (5_000_000, 413)])
-def test_a_body_that_inflates_beyond_its_ratio_is_refused(
+def test_a_body_that_inflates_over_the_ratio_is_refused(
     tmp_path: Path, compress: Callable[[bytes], bytes], size: int, status: int
 ) -> None:
     encoding = "gzip" if compress is gzip.compress else "zstd"
@@ -180,7 +180,7 @@ def test_a_body_that_inflates_beyond_its_ratio_is_refused(
     _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",)))
 
 
-def test_a_batch_of_millions_of_elements_is_refused_before_they_are_made(tmp_path: Path) -> None:
+def test_a_batch_of_millions_of_elements_is_refused_before_they_are_decoded(tmp_path: Path) -> None:
     async def use(_: Logs, send: Send) -> None:
         answer = await send("POST", PAIR, b"[" + b"1," * 2_000_000 + b"1]", content_type="application/json")
         assert (answer.status, b"limit of 1000 events" in answer.body) == (413, True)
@@ -190,8 +190,8 @@ def test_a_batch_of_millions_of_elements_is_refused_before_they_are_made(tmp_pat
     _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",)))
 
 
-def test_records_of_a_batch_in_slices_stand_where_their_ids_say(tmp_path: Path) -> None:
-    """Others append between two slices of a long batch."""
+def test_records_of_a_sliced_batch_have_the_ids_of_their_places(tmp_path: Path) -> None:
+    """Other requests append between two slices of a long batch."""
 
     async def use(logs: Logs, send: Send) -> None:
         long = json.dumps([{"ea": "a", "n": n, "x": "x" * 2000} if n % 7 else {"ea": n} for n in range(200)]).encode()
@@ -220,7 +220,7 @@ def test_a_batch_of_junk_does_not_use_up_the_rate_of_a_property(tmp_path: Path) 
     _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",), events_per_second=10))
 
 
-def test_a_batch_larger_than_the_rate_is_refused_whole_and_locks_nobody_out(tmp_path: Path) -> None:
+def test_a_batch_larger_than_the_rate_is_refused_whole_and_does_not_block_others(tmp_path: Path) -> None:
     async def use(logs: Logs, send: Send) -> None:
         answer = await send("POST", PAIR, json.dumps([{"ea": "a"}] * 11).encode(), content_type="application/json")
         assert (answer.status, json.loads(answer.body)["code"]) == (429, "rate_limited")
@@ -232,7 +232,7 @@ def test_a_batch_larger_than_the_rate_is_refused_whole_and_locks_nobody_out(tmp_
 
 
 @pytest.mark.parametrize("bad", [b"{}", b"{", b"[{},7]"])
-def test_refused_events_over_their_rate_get_429_and_good_ones_pass(tmp_path: Path, bad: bytes) -> None:
+def test_refused_events_over_their_rate_get_429_and_valid_ones_pass(tmp_path: Path, bad: bytes) -> None:
     async def use(logs: Logs, send: Send) -> None:
         statuses = [(await send("POST", PAIR, bad, content_type="application/json")).status for _ in range(5)]
         assert (statuses[0], statuses[-1]) == (400, 429)
@@ -246,12 +246,12 @@ def test_refused_events_over_their_rate_get_429_and_good_ones_pass(tmp_path: Pat
     _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",), rejects_per_second=0.001))
 
 
-def test_a_rate_for_refused_events_is_there_where_none_is_set() -> None:
+def test_refused_events_have_a_rate_by_default() -> None:
     assert PropertySettings(1, 2).rejects_per_second > 0
     assert Limits().inflation_ratio == 100
 
 
-def test_batches_with_one_good_event_do_not_escape_the_rate_of_refused_events(tmp_path: Path) -> None:
+def test_batches_with_one_valid_event_do_not_escape_the_rate_of_refused_events(tmp_path: Path) -> None:
     async def use(logs: Logs, send: Send) -> None:
         body = b'[{"ea":"a"}' + b",{}" * 900 + b"]"
         answers = [await send("POST", PAIR, body, content_type="application/json") for _ in range(8)]
@@ -263,7 +263,7 @@ def test_batches_with_one_good_event_do_not_escape_the_rate_of_refused_events(tm
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_rate_holds_for_bodies_that_come_after_their_headers(tmp_path: Path, at_once: bool) -> None:
+def test_the_rate_holds_for_bodies_that_arrive_after_their_headers(tmp_path: Path, at_once: bool) -> None:
     async def use(logs: Logs, send: Send) -> None:
         sent = [send("POST", PAIR, b' {"ea":"a"}', content_type="application/json") for _ in range(50)]
         answers = await asyncio.gather(*sent) if at_once else [await each for each in sent]
@@ -273,7 +273,7 @@ def test_a_rate_holds_for_bodies_that_come_after_their_headers(tmp_path: Path, a
     _serve(tmp_path, use, PropertySettings(33167, 2, required=("ea",), events_per_second=10))
 
 
-def test_few_long_bodies_are_in_work_at_a_time() -> None:
+def test_only_a_few_long_bodies_are_processed_at_a_time() -> None:
     most = 0
 
     async def one(work: LongWork, going: list[int]) -> None:
@@ -294,7 +294,7 @@ def test_few_long_bodies_are_in_work_at_a_time() -> None:
     assert most == 4
 
 
-def test_work_for_a_client_that_has_left_ends(tmp_path: Path) -> None:
+def test_long_work_ends_when_its_client_has_disconnected(tmp_path: Path) -> None:
     async def run() -> None:
         async with live_intake(tmp_path) as logs:
             context = RequestContext(prepared(required=("ea",)), 1, None, None, None, is_s2s=False, warnings=[])
@@ -307,7 +307,7 @@ def test_work_for_a_client_that_has_left_ends(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_the_verdicts_of_a_batch_are_not_far_longer_than_a_batch(tmp_path: Path) -> None:
+def test_the_verdicts_of_a_batch_are_little_longer_than_the_batch(tmp_path: Path) -> None:
     async def use(_: Logs, send: Send) -> None:
         answer = await send("POST", PAIR, b"[{}" + b",{}" * 999 + b"]", content_type="application/json")
         verdicts = json.loads(answer.body)["rejected"]

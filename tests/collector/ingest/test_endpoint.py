@@ -1,4 +1,4 @@
-"""The endpoint: which check comes before which, and forms, keys and rates on their way through it."""
+"""The endpoint: the order of the checks, and forms, keys and rates in it."""
 
 import asyncio
 import errno
@@ -45,7 +45,7 @@ def _serve(
 # Forms and queries
 
 
-def test_a_form_is_an_event_with_warnings_of_what_came_twice(tmp_path: Path) -> None:
+def test_a_form_is_an_event_with_warnings_about_repeated_fields(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         form = b"ea=view&dims=%7B%22a%22%3A1%7D&sid=7&ea=again"
         assert (await ask("POST", PAIR, form, content_type=FORM)).status == 200
@@ -82,7 +82,7 @@ def test_a_form_that_begins_as_json_is_json(tmp_path: Path, body: bytes, events:
     _serve(tmp_path, use)
 
 
-def test_a_form_of_more_fields_than_are_read_is_refused_and_none_of_it_is_lost(tmp_path: Path) -> None:
+def test_a_form_of_too_many_fields_is_refused_and_kept_whole(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         form = b"ea=view&" + b"&".join(b"f%d=1" % number for number in range(1000))
         assert (await ask("POST", PAIR, form, content_type=FORM)).status == 400
@@ -92,7 +92,7 @@ def test_a_form_of_more_fields_than_are_read_is_refused_and_none_of_it_is_lost(t
     _serve(tmp_path, use)
 
 
-def test_a_form_that_can_be_no_event_by_its_length_is_not_read(tmp_path: Path) -> None:
+def test_a_form_that_is_too_long_for_an_event_is_not_read(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         fits = b"ea=" + b"%41" * 255 + b"&x=" + b"%41" * 1500
         assert (await ask("POST", PAIR, fits, content_type=FORM)).status == 200
@@ -135,7 +135,7 @@ def test_a_dead_letter_of_a_form_carries_no_token_and_no_signature(tmp_path: Pat
         ({"authorization": "Bearer wrong", "x_write_key": "new-new-new-new-new"}, 403),
     ],
 )
-def test_a_property_with_write_keys_wants_one_of_them(
+def test_a_property_with_write_keys_requires_one_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
 ) -> None:
     monkeypatch.setenv("OLD_KEY", "old-old-old-old-old")
@@ -149,7 +149,7 @@ def test_a_property_with_write_keys_wants_one_of_them(
     _serve(tmp_path, use, KEYED)
 
 
-def test_a_property_over_its_rate_is_told_when_to_come_again(tmp_path: Path) -> None:
+def test_a_property_over_its_rate_gets_429_with_retry_after(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         statuses = []
         for _ in range(3):
@@ -180,7 +180,7 @@ def test_a_property_over_its_rate_is_told_when_to_come_again(tmp_path: Path) -> 
         ("GET", PAIR + "&ea=view", {"content_type": "application/xml"}, 200),
     ],
 )
-def test_the_first_thing_wrong_is_answered(
+def test_the_response_is_for_the_first_failed_check(
     tmp_path: Path, method: str, query: str, headers: dict[str, str], status: int
 ) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
@@ -203,7 +203,7 @@ def test_the_first_thing_wrong_is_answered(
         ("POST", {"origin": "https://evil.example.net"}, b"{}", 403),
     ],
 )
-def test_an_allowed_click_goes_on_unless_it_is_none_or_may_not_be(
+def test_an_allowed_click_is_redirected_unless_it_is_not_a_click_or_forbidden(
     tmp_path: Path, method: str, headers: dict[str, str], body: bytes, status: int
 ) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
@@ -216,7 +216,7 @@ def test_an_allowed_click_goes_on_unless_it_is_none_or_may_not_be(
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
-def test_a_signed_click_goes_to_a_host_that_no_property_lists(tmp_path: Path, is_signed: bool) -> None:
+def test_a_signed_click_is_redirected_to_an_unlisted_host(tmp_path: Path, is_signed: bool) -> None:
     url = "https://partner.example.net/p?a=b"
     signature = Signer(SECRET).sign(url if is_signed else url + "x", 1, 2)
 
@@ -229,7 +229,7 @@ def test_a_signed_click_goes_to_a_host_that_no_property_lists(tmp_path: Path, is
     _serve(tmp_path, use)
 
 
-def test_head_is_answered_as_get_and_leaves_nothing(tmp_path: Path) -> None:
+def test_head_gets_the_response_of_get_and_stores_nothing(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         for query in (PAIR + "&ea=view", PAIR + "&ec=x"):
             head, get = await ask("HEAD", query), await ask("GET", query)
@@ -240,7 +240,7 @@ def test_head_is_answered_as_get_and_leaves_nothing(tmp_path: Path) -> None:
     _serve(tmp_path, use)
 
 
-def test_a_session_goes_on_by_the_cookie_and_the_query_comes_first(tmp_path: Path) -> None:
+def test_a_session_continues_by_the_cookie_and_the_query_has_precedence(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         first = dict((await ask("GET", PAIR + "&ea=view")).headers)[b"set-cookie"].decode().partition(";")[0]
         second = await ask("GET", PAIR + "&ea=view", cookie=f"a=1; {first}")
@@ -284,7 +284,7 @@ def test_a_script_tag_of_a_foreign_page_neither_reads_the_visitors_ids_nor_reset
     _serve(tmp_path, use, OPEN)
 
 
-def test_a_token_that_a_foreign_page_knows_itself_counts(tmp_path: Path) -> None:
+def test_a_token_in_the_query_of_a_foreign_page_counts(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         token = json.loads((await ask("GET", PAIR + "&ea=view")).body)["an_session"]
         answer = await ask("GET", f"{PAIR}&ea=view&an_session={token}", **SCRIPT)
@@ -294,7 +294,7 @@ def test_a_token_that_a_foreign_page_knows_itself_counts(tmp_path: Path) -> None
     _serve(tmp_path, use, OPEN)
 
 
-def test_a_pixel_on_a_foreign_page_goes_on_with_the_cookie(tmp_path: Path) -> None:
+def test_a_pixel_on_a_foreign_page_continues_the_session_of_the_cookie(tmp_path: Path) -> None:
     query = "portal_id=1&prop_id=2&resp_type=pixel&ea=view"
 
     async def use(logs: Logs, ask: Ask) -> None:
@@ -319,7 +319,7 @@ def test_a_pixel_on_a_foreign_page_goes_on_with_the_cookie(tmp_path: Path) -> No
         ("javascript", {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}, 403),
     ],
 )
-def test_a_listed_property_holds_a_foreign_page_to_its_referer_and_sends_a_person_on(
+def test_a_property_with_origins_checks_the_referer_of_a_foreign_page_and_redirects_clicks(
     tmp_path: Path, face: str, headers: dict[str, str], status: int
 ) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
@@ -330,10 +330,10 @@ def test_a_listed_property_holds_a_foreign_page_to_its_referer_and_sends_a_perso
     _serve(tmp_path, use)
 
 
-# What waits for the disk
+# Requests that wait for the disk
 
 
-def test_a_batch_is_not_kept_while_its_events_wait_for_the_disk(tmp_path: Path) -> None:
+def test_the_body_of_a_batch_is_freed_while_its_events_wait_for_the_disk(tmp_path: Path) -> None:
     async def run() -> None:
         body = json.dumps([{"ea": "view", "uid": f"u-{number}"} for number in range(9)]).encode()
         async with live_intake(tmp_path) as logs:
@@ -352,7 +352,7 @@ def test_a_batch_is_not_kept_while_its_events_wait_for_the_disk(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("face", "status"), [("json", 503), ("redirect", 302)])
-def test_a_block_that_fails_refuses_all_who_wait_for_it(tmp_path: Path, face: str, status: int) -> None:
+def test_a_failed_block_refuses_all_requests_that_wait_for_it(tmp_path: Path, face: str, status: int) -> None:
     async def run() -> None:
         files = FaultyFiles()
         async with live_intake(tmp_path, files=files) as logs:
@@ -367,18 +367,18 @@ def test_a_block_that_fails_refuses_all_who_wait_for_it(tmp_path: Path, face: st
     asyncio.run(run())
 
 
-# What the process log tells
+# The process log
 
 
 @pytest.mark.parametrize(
     ("query", "told"),
     [
         ("portal_id=7&prop_id=9", "events refused with 404, unknown property 7/9: 3"),
-        (PAIR, "events refused with 403, origin or write key is not one of property 1/2: 3"),
+        (PAIR, "events refused with 403, wrong origin or write key for property 1/2: 3"),
         (f"{PAIR}&is_s2s=true", "events refused with 429, over the rate of property 1/2: 2"),
     ],
 )
-def test_a_refusal_that_an_operator_must_know_of_is_counted_for_the_process_log(
+def test_a_refusal_that_operators_must_know_of_is_counted_for_the_process_log(
     tmp_path: Path, query: str, told: str
 ) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
@@ -390,7 +390,7 @@ def test_a_refusal_that_an_operator_must_know_of_is_counted_for_the_process_log(
     _serve(tmp_path, use, PropertySettings(1, 2, required=("ea",), origins=origins, events_per_second=0.001))
 
 
-def test_shedding_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_shedding_is_logged_with_its_reason(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         await logs.committer.close()
         for _ in range(3):
@@ -406,6 +406,6 @@ def test_a_click_whose_event_is_not_stored_is_counted(tmp_path: Path) -> None:
     async def use(logs: Logs, ask: Ask) -> None:
         to = "&resp_type=redirect&redirect_url=https%3A%2F%2Fshop.example.com%2F"
         assert (await ask("GET", f"portal_id=1&prop_id=2{to}&ec=click")).status == 302
-        assert logs.notices.due(0) == ["clicks redirected although their events were not stored, of property 1/2: 1"]
+        assert logs.notices.due(0) == ["clicks redirected without storing their events, of property 1/2: 1"]
 
     _serve(tmp_path, use, PropertySettings(1, 2, required=("ea",), redirect_hosts=("shop.example.com",)))

@@ -1,4 +1,4 @@
-"""Bodies to events: every rule of every field, and bytes of any kind."""
+"""Bodies to events: every rule of every field, and arbitrary bytes."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ def _json(value: object) -> bytes:
 
 
 def _with(member: bytes) -> bytes:
-    """A good event, with one more member as it stands."""
+    """A valid event, with one more member in raw JSON."""
     return b"%b,%b}" % (_json(EVENT)[:-1], member)
 
 
@@ -62,7 +62,7 @@ def _fields(error: BadEvent) -> list[str]:
         ("items", [{}, {"id": 1, "items": [1]}]),
     ],
 )
-def test_a_field_within_its_rule_is_taken(field: str, value: object) -> None:
+def test_a_field_that_keeps_its_rule_is_accepted(field: str, value: object) -> None:
     body = _json({**EVENT, field: value})
     assert _decode(body)[1] == body
 
@@ -127,7 +127,7 @@ def test_all_faults_are_named_at_once() -> None:
     assert [fault.message == "missing" for fault in error.refusal.faults] == [False, True, False, True, *[False] * 5]
 
 
-def test_a_wrong_field_and_bytes_that_are_no_utf8_are_refused() -> None:
+def test_a_wrong_field_beside_bytes_that_are_not_utf8_is_refused() -> None:
     assert "not UTF-8" in _refused(b'{"ea":1,"x":"\xff"}').refusal.message
 
 
@@ -160,7 +160,7 @@ def test_an_integer_of_thousands_of_digits_is_refused_in_a_field_and_kept_elsewh
     ("required", "event"),
     [((), {}), (("ea", "ec"), {"ea": "sale", "ec": "till"}), (("uid",), {"uid": 1}), (("sid",), {"sid": "0"})],
 )
-def test_a_property_can_require_less(required: tuple[str, ...], event: dict[str, Any]) -> None:
+def test_a_property_can_require_fewer_fields(required: tuple[str, ...], event: dict[str, Any]) -> None:
     body = _json(event)
     decoded, line = _decode(body, required)
     assert line == body
@@ -184,12 +184,12 @@ def test_a_field_that_is_not_required_still_obeys_its_rule(field: str) -> None:
         b'  { "ea" : "a",\t"ec":"c" ,"sid": 1,"aid":"x","uid":"u" }  ',
     ],
 )
-def test_an_event_on_one_line_is_kept_to_the_byte(body: bytes) -> None:
+def test_an_event_on_one_line_is_stored_byte_for_byte(body: bytes) -> None:
     assert _decode(body)[1] == body
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
-def test_a_pretty_printed_event_becomes_one_line_and_is_otherwise_as_sent(line_break: str) -> None:
+def test_a_pretty_printed_event_becomes_one_line_and_is_otherwise_stored_as_sent(line_break: str) -> None:
     numbers = '"big": 123456789012345678901234567890, "f": 1.50, "e": 1E400, "s": "\\u0041 \\n é  {", "a": 1, "a": 2'
     pretty = json.dumps({**EVENT, "dims": {"a": [1, {}]}}, indent=2)[:-2] + f",\n{numbers}\n}}\n"
     _, line = _decode(pretty.replace("\n", line_break).encode())
@@ -199,7 +199,7 @@ def test_a_pretty_printed_event_becomes_one_line_and_is_otherwise_as_sent(line_b
         assert as_sent.encode() in line
 
 
-def test_the_last_of_two_members_of_one_name_counts_as_for_other_readers() -> None:
+def test_the_last_of_repeated_members_counts_as_for_other_readers() -> None:
     event, line = _decode(_with(b'"sid":"7","ea":"later"'))
     assert (event.sid, event.ea) == (7, "later")
     assert json.loads(line)["ea"] == "later"
@@ -207,11 +207,11 @@ def test_the_last_of_two_members_of_one_name_counts_as_for_other_readers() -> No
 
 
 @pytest.mark.parametrize("body", [b"[]", b"[{}]", b'"x"', b"1", b"-1.5", b"null", b"true", b" [ ] "])
-def test_what_is_no_object_is_refused(body: bytes) -> None:
+def test_a_value_that_is_not_an_object_is_refused(body: bytes) -> None:
     assert _refused(body).refusal.message == "expected one JSON object, the event"
 
 
-def test_nothing_and_too_much_are_refused() -> None:
+def test_an_empty_body_and_an_event_over_its_limit_are_refused() -> None:
     with pytest.raises(BadEvent, match="carries no event"):
         _decode(b"")
     body = _with(b'"x":"y"')
@@ -247,7 +247,7 @@ def test_nothing_and_too_much_are_refused() -> None:
         ),
     ],
 )
-def test_malformed_json_is_refused_wherever_it_is_malformed(body: bytes) -> None:
+def test_json_malformed_at_any_place_is_refused(body: bytes) -> None:
     error = _refused(body, required=())
     assert error.refusal.message.startswith("the body is not JSON: ")
     assert error.refusal.faults == ()
@@ -258,18 +258,18 @@ SURROGATES = (b"\\ud800", b"\\udc00", b"\\udc00\\ud800", b"\\ud800 and on", b"\\
 
 @pytest.mark.parametrize("text", SURROGATES)
 @pytest.mark.parametrize("place", [b'{"ea":"%b"}', b'{"x":"%b"}', b'{"%b":1}', b'{"items":[{"x":["%b"]}]}'])
-def test_a_surrogate_on_its_own_is_no_text_and_is_refused(place: bytes, text: bytes) -> None:
+def test_a_lone_surrogate_is_refused(place: bytes, text: bytes) -> None:
     _refused(place % text, required=())
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"\xe9", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"ok \xe2\x82"])
 @pytest.mark.parametrize("place", [b'{"ea":"%b"}', b'{"x":"%b"}', b'{"%b":1}', b'{"dims":{"a":["%b"]}}', b'{"x":1}%b'])
-def test_bytes_that_are_no_utf8_are_refused_in_every_place(place: bytes, text: bytes) -> None:
+def test_bytes_that_are_not_utf8_are_refused_in_every_place(place: bytes, text: bytes) -> None:
     _refused(place % text, required=())
 
 
 @pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")])
-def test_sixty_four_levels_are_taken_and_one_more_is_not(brackets: tuple[bytes, bytes]) -> None:
+def test_sixty_four_levels_are_accepted_and_one_more_is_refused(brackets: tuple[bytes, bytes]) -> None:
     def nested(levels: int) -> bytes:
         left, right = brackets
         return b'{"x":' + left * (levels - 1) + b"1" + right * (levels - 1) + b"}"
@@ -296,12 +296,12 @@ def test_a_hundred_thousand_levels_are_refused(body: bytes) -> None:
     _refused(body, ())
 
 
-def test_brackets_in_strings_and_side_by_side_are_no_levels() -> None:
+def test_brackets_in_strings_and_side_by_side_do_not_nest() -> None:
     body = _with(b'"x":"%b \\" %b","y":[%b{}]' % (b"[" * 200, b"{" * 200, b"[],{}," * 200))
     assert _decode(body)[1] == body
 
 
-def test_fewer_levels_can_be_allowed() -> None:
+def test_the_limit_of_levels_can_be_lower() -> None:
     assert decode_event(b'{"x":1}', (), Limits(nesting=1))[1] == b'{"x":1}'
     with pytest.raises(BadEvent, match="deeper than 1 levels"):
         decode_event(b'{"x":{}}', (), Limits(nesting=1))
@@ -337,14 +337,14 @@ def test_any_object_is_refused_or_kept_as_the_same_value_on_one_line(
 
 @settings(deadline=None, max_examples=300)
 @given(value=st.dictionaries(st.text(max_size=8).map("x_".__add__), _VALUES, max_size=6))
-def test_any_unknown_fields_beside_a_good_event_are_taken(value: dict[str, Any]) -> None:
+def test_any_unknown_fields_in_a_valid_event_are_accepted(value: dict[str, Any]) -> None:
     body = _json({**EVENT, **value})
     assert _decode(body)[1] == body
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.binary() | st.binary().map(lambda raw: b'{"x":"%b"}' % raw))
-def test_arbitrary_bytes_are_taken_as_json_or_refused(body: bytes) -> None:
+def test_arbitrary_bytes_are_accepted_as_json_or_refused(body: bytes) -> None:
     try:
         _, line = _decode(body, ())
     except BadEvent:
@@ -357,7 +357,7 @@ def test_arbitrary_bytes_are_taken_as_json_or_refused(body: bytes) -> None:
     "rest",
     [b",", b",b}", b"}x", b"}{}", b' "x"}', b',"x":"\\ud800"}', b',"x":"\n"}', b',"x":tru}', b',"x":' + b"[" * 100_000],
 )
-def test_a_wrong_field_in_front_of_malformed_json_is_refused(rest: bytes) -> None:
+def test_a_wrong_field_before_malformed_json_is_refused(rest: bytes) -> None:
     with pytest.raises(BadEvent):
         decode_event(b'{"ea":1' + rest, (), LIMITS)
 
@@ -368,7 +368,7 @@ _PIECES = st.sampled_from([b"", b'"', b"1", b",", b"\xff", b"\\", b"[", b"}", b"
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(_SOUND)), st.integers(0, 2), _PIECES), min_size=1, max_size=4))
-def test_an_event_damaged_anywhere_is_taken_as_json_or_refused(cuts: list[tuple[int, int, bytes]]) -> None:
+def test_an_event_damaged_anywhere_is_accepted_as_json_or_refused(cuts: list[tuple[int, int, bytes]]) -> None:
     body = _SOUND
     for at, length, piece in cuts:
         body = body[:at] + piece + body[at + length :]
@@ -381,7 +381,7 @@ def test_an_event_damaged_anywhere_is_taken_as_json_or_refused(cuts: list[tuple[
 
 
 @pytest.mark.parametrize(("value", "is_taken"), [(10**255 - 1, True), (10**255, False), (-(10**254), False)])
-def test_an_integer_name_is_no_longer_than_a_string(value: int, is_taken: bool) -> None:
+def test_an_integer_id_is_no_longer_than_a_string(value: int, is_taken: bool) -> None:
     body = b'{"uid":%d}' % value
     if is_taken:
         assert decode_event(body, (), LIMITS)[0].uid == value
@@ -407,14 +407,14 @@ def _batch(body: bytes, *, is_ndjson: bool = False, limit: int = 3) -> list[byte
         ('[{"ea":"é"}]'.encode(), ['{"ea":"é"}'.encode()]),
     ],
 )
-def test_an_array_is_a_batch_of_its_elements_as_they_came(body: bytes, events: list[bytes]) -> None:
+def test_an_array_is_a_batch_of_its_elements_as_sent(body: bytes, events: list[bytes]) -> None:
     assert _batch(body) == events
 
 
 @pytest.mark.parametrize(
     "body", [b"{}", b' {"a":[1]}', b"", b" ", b"7", b'"["', b"ea=view", b"\xff", b"\xef\xbb\xbf[]"]
 )
-def test_anything_else_is_no_batch(body: bytes) -> None:
+def test_any_other_body_is_not_a_batch(body: bytes) -> None:
     assert _batch(body) is None
 
 
@@ -436,13 +436,13 @@ def test_each_line_that_is_not_blank_is_an_event(body: bytes, events: list[bytes
     assert [line.strip() for line in _batch(body, is_ndjson=True) or []] == events
 
 
-def test_a_line_that_ends_in_crlf_is_a_good_event() -> None:
+def test_a_line_that_ends_in_crlf_is_a_valid_event() -> None:
     (line,) = _batch(_json(EVENT) + b"\r\n", is_ndjson=True) or []
     assert _decode(line)[1] == _json(EVENT)
 
 
 @pytest.mark.parametrize(("body", "is_ndjson"), [(b"[]", False), (b" [ ] ", False), (b"", True), (b"\r\n \n", True)])
-def test_a_batch_of_nothing_is_refused(body: bytes, is_ndjson: bool) -> None:
+def test_an_empty_batch_is_refused(body: bytes, is_ndjson: bool) -> None:
     with pytest.raises(BadEvent, match="no event"):
         _batch(body, is_ndjson=is_ndjson)
 
@@ -475,7 +475,7 @@ def test_an_array_that_is_malformed_anywhere_is_refused_whole(body: bytes) -> No
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(_VALUES, min_size=1, max_size=3), st.sampled_from([None, 1]))
-def test_any_array_comes_apart_into_the_values_of_its_elements(values: list[Any], indent: int | None) -> None:
+def test_any_array_is_split_into_the_values_of_its_elements(values: list[Any], indent: int | None) -> None:
     parts = _batch(json.dumps(values, indent=indent).encode())
     assert parts is not None
     assert [json.loads(part) for part in parts] == values
@@ -502,7 +502,7 @@ def test_no_batch_raises_anything_else(body: bytes, is_ndjson: bool) -> None:
         (b'{"a":"\xff"}\n{}', True, False),
     ],
 )
-def test_a_batch_is_known_to_be_of_lines_only_where_no_event_needs_a_look(
+def test_a_batch_is_marked_as_lines_only_if_no_event_needs_a_check(
     body: bytes, is_ndjson: bool, are_lines: bool
 ) -> None:
     batch = batch_in(body, 3, is_ndjson=is_ndjson)
@@ -510,7 +510,7 @@ def test_a_batch_is_known_to_be_of_lines_only_where_no_event_needs_a_look(
     assert batch.are_lines is are_lines
 
 
-def test_what_is_not_utf8_in_a_line_that_is_skipped_is_still_found() -> None:
+def test_bytes_that_are_not_utf8_are_found_in_a_skipped_line_too() -> None:
     batch = batch_in(b'{"x":"\xff"}\n{"x":"a"}', 3, is_ndjson=True)
     assert batch
     with pytest.raises(BadEvent, match="not UTF-8"):

@@ -1,4 +1,4 @@
-"""Input that is small to send and would be dear to read: refused, before it takes the time or the memory."""
+"""Input that is cheap to send and expensive to read is refused before it takes time or memory."""
 
 import gzip
 import zlib
@@ -42,13 +42,13 @@ def test_a_body_of_some_streams_is_read_whole(encoding: bytes, compress: Callabl
 
 @pytest.mark.parametrize("hop", [":" * 30_000 + "x", "1:" * 15_000 + "x", "[" * 30_000, '"' + "1." * 15_000])
 @pytest.mark.parametrize("header", [(b"forwarded", b"for="), (b"x-forwarded-for", b"")])
-def test_a_hop_that_is_far_longer_than_an_address_is_not_looked_at(hop: str, header: tuple[bytes, bytes]) -> None:
+def test_a_hop_far_longer_than_an_address_is_not_parsed(hop: str, header: tuple[bytes, bytes]) -> None:
     trusted = (ip_network("10.0.0.0/8"),)
     headers = [(header[0], header[1] + hop.encode())]
     assert client_of("10.0.0.1", "http", headers, trusted).ip == "10.0.0.1"
 
 
-def test_a_fault_is_raised_once_and_holds_on_to_no_request() -> None:
+def test_a_stored_refusal_refers_to_no_request() -> None:
     targets = OptionsReader(Registry([PropertySettings(1, 1)]), Signer(b"s" * 64), lambda: 0)
     faults = [targets.find(b"portal_id=1&prop_id=1&resp_type=x")[0].fault for _ in range(2)]
     assert faults[0] is not faults[1]

@@ -1,4 +1,4 @@
-"""From decoded events to records: sessions within a batch, what HEAD leaves, and what is refused together."""
+"""From decoded events to records: sessions within a batch, HEAD, and batches refused whole."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ def _request(
     user_agent: str | None = None,
     **members: Any,
 ) -> EventRequest:
-    """A request to a property, which may differ from the plainest in what a test names."""
+    """A plain request to a property, except for the arguments of a test."""
     context = RequestContext(prop, NOW_MS, "203.0.113.7", user_agent, None, is_s2s=False, warnings=[])
     where = b"https://shop.example.com/" if face is ResponseType.REDIRECT else None
     options = RequestOptions(prop, face, is_s2s=False, location=where, fault=fault)
@@ -59,7 +59,7 @@ def _event(uid: str | None = None, **members: object) -> dict[str, object]:
 
 
 def _known(uid: str, hits: int = 4) -> Session:
-    """The session of a visitor who was here a minute ago."""
+    """The session of a visitor whose last hit was a minute ago."""
     au_id = SESSIONS.au_id(PORTAL, uid)
     return Session(au_id, NOW - 900, au_id, NOW - 900, 77, NOW - 600, hits, NOW - 60, False, False, False)
 
@@ -80,7 +80,7 @@ def _cookie(answer: Response) -> Session | None:
 # One event
 
 
-def test_one_event_is_stored_as_it_came_and_named_in_the_answer(tmp_path: Path) -> None:
+def test_one_event_is_stored_as_sent_and_its_id_is_in_the_response(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = b'{"ea":"view","n":1.50}'
         status, headers, _ = astuple(await logs.take(_request(), body, is_ndjson=False))
@@ -96,7 +96,7 @@ def test_one_event_is_stored_as_it_came_and_named_in_the_answer(tmp_path: Path) 
     _run(tmp_path, use)
 
 
-def test_one_event_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None:
+def test_one_event_continues_the_session_of_its_token(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         request = _request(token=_token(_known("u")), with_cookie=True)
         answer = await logs.take(request, json.dumps(_event("u")).encode(), is_ndjson=False)
@@ -117,7 +117,7 @@ def test_one_event_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None
         ({}, "k", "k"),
     ],
 )
-def test_a_visitor_is_known_by_user_else_by_device_else_by_token(
+def test_a_visitor_is_identified_by_user_else_by_device_else_by_token(
     tmp_path: Path, event: dict[str, object], known: str | None, visitor: str
 ) -> None:
     async def use(logs: Logs) -> None:
@@ -128,7 +128,7 @@ def test_a_visitor_is_known_by_user_else_by_device_else_by_token(
     _run(tmp_path, use)
 
 
-def test_visitors_of_whom_nothing_is_known_are_not_one(tmp_path: Path) -> None:
+def test_unknown_visitors_are_different_visitors(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         for _ in range(5):
             await logs.take(_request(), b'{"ea":"view"}', is_ndjson=False)
@@ -157,7 +157,7 @@ async def _refused(logs: Logs, request: EventRequest, body: bytes, *, is_ndjson:
         (b'{"ea":"view"}', False, _request(fault=BadTarget("x").refusal), BadTarget),
     ],
 )
-def test_what_is_refused_for_its_content_is_a_dead_letter_and_no_record(
+def test_an_event_refused_for_its_content_is_a_dead_letter_and_not_a_record(
     tmp_path: Path, body: bytes, is_ndjson: bool, request_: EventRequest, kind: type[Rejected]
 ) -> None:
     async def use(logs: Logs) -> None:
@@ -180,7 +180,7 @@ def test_an_event_over_its_limit_is_refused(tmp_path: Path) -> None:
     _run(tmp_path, use, Limits(event_bytes=2048))
 
 
-def test_a_query_without_an_event_is_refused_and_leaves_no_empty_letter(tmp_path: Path) -> None:
+def test_a_query_without_an_event_is_refused_and_leaves_no_dead_letter(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         with pytest.raises(Rejected, match="no event"):
             await logs.take(_request(pairs=parse_pairs(b"portal_id=1")), b"")
@@ -193,7 +193,7 @@ def test_a_query_without_an_event_is_refused_and_leaves_no_empty_letter(tmp_path
 
 
 @pytest.mark.parametrize("is_ndjson", [False, True])
-def test_a_batch_is_stored_in_its_order_with_consecutive_ids(tmp_path: Path, is_ndjson: bool) -> None:
+def test_a_batch_is_stored_in_order_with_consecutive_ids(tmp_path: Path, is_ndjson: bool) -> None:
     events = [_event(f"u-{number}", n=number) for number in range(20)]
     body = b"\r\n".join(json.dumps(event).encode() for event in events) if is_ndjson else _batch(*events)
 
@@ -213,7 +213,7 @@ def test_a_batch_is_stored_in_its_order_with_consecutive_ids(tmp_path: Path, is_
     _run(tmp_path, use)
 
 
-def test_within_a_batch_each_visitor_goes_on_with_a_session_of_its_own(tmp_path: Path) -> None:
+def test_within_a_batch_every_visitor_continues_its_own_session(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = _batch(_event("a"), _event("b"), _event("a"), _event("b"), _event("a"))
         answer = await logs.take(_request(with_cookie=True), body, is_ndjson=False)
@@ -225,7 +225,7 @@ def test_within_a_batch_each_visitor_goes_on_with_a_session_of_its_own(tmp_path:
     _run(tmp_path, use)
 
 
-def test_a_batch_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None:
+def test_a_batch_continues_the_session_of_its_token(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         request = _request(token=_token(_known("a")), with_cookie=True)
         answer = await logs.take(request, _batch(_event("a"), _event(), _event("a")), is_ndjson=False)
@@ -235,7 +235,7 @@ def test_a_batch_goes_on_with_the_session_of_its_token(tmp_path: Path) -> None:
     _run(tmp_path, use)
 
 
-def test_one_bad_event_does_not_sink_the_others_and_is_a_dead_letter(tmp_path: Path) -> None:
+def test_one_bad_event_becomes_a_dead_letter_and_the_others_are_stored(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = b'[{"ea":"a"},7,{"ea":"b"},{"ec":"x"},{"ea":"c"}]'
         status, _, answer = astuple(await logs.take(_request(), body, is_ndjson=False))
@@ -250,7 +250,7 @@ def test_one_bad_event_does_not_sink_the_others_and_is_a_dead_letter(tmp_path: P
     _run(tmp_path, use)
 
 
-def test_a_line_of_other_bytes_does_not_sink_the_others(tmp_path: Path) -> None:
+def test_a_line_that_is_not_utf8_does_not_affect_the_others(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         body = b'{"ea":"a"}\n{"ea":"\xff"}\n{"ea":"b"\n{"ea":"c"}'
         answer = await logs.take(_request(), body, is_ndjson=True)
@@ -260,7 +260,7 @@ def test_a_line_of_other_bytes_does_not_sink_the_others(tmp_path: Path) -> None:
     _run(tmp_path, use)
 
 
-def test_a_batch_without_a_good_event_is_400_and_all_dead_letters(tmp_path: Path) -> None:
+def test_a_batch_without_a_valid_event_gets_400_and_becomes_dead_letters(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         request = _request(with_cookie=True)
         status, headers, _ = astuple(await logs.take(request, b"[{},{},7]", is_ndjson=False))
@@ -271,7 +271,7 @@ def test_a_batch_without_a_good_event_is_400_and_all_dead_letters(tmp_path: Path
     _run(tmp_path, use)
 
 
-def test_a_batch_whose_query_is_wrong_is_refused_whole_and_every_event_a_dead_letter(tmp_path: Path) -> None:
+def test_a_batch_with_a_wrong_query_is_refused_whole_and_every_event_is_a_dead_letter(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         request = _request(fault=BadTarget("the query is wrong").refusal)
         error = await _refused(logs, request, b'[{"ea":"a"},{"ea":"b"}]')
@@ -292,7 +292,7 @@ def test_a_batch_of_too_many_events_is_refused_whole(tmp_path: Path) -> None:
     _run(tmp_path, use, Limits(batch_events=3))
 
 
-def test_a_batch_that_is_too_large_for_one_append_is_413_and_nothing_of_it_is_stored(tmp_path: Path) -> None:
+def test_a_batch_too_large_for_one_append_gets_413_and_stores_nothing(tmp_path: Path) -> None:
     async def use(logs: Logs) -> None:
         request = _request()
         error = await _refused(logs, request, _batch(*[_event(x="x" * 8400)] * 1000))
@@ -320,7 +320,7 @@ def test_every_event_of_a_batch_counts_against_the_rate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"ea":"view"}', b'[{"ea":"view"},{}]'])
-def test_head_is_answered_and_leaves_nothing(tmp_path: Path, body: bytes) -> None:
+def test_head_gets_a_response_and_stores_nothing(tmp_path: Path, body: bytes) -> None:
     async def use(logs: Logs) -> None:
         request = _request(is_stored=False, with_cookie=True)
         status, headers, _ = astuple(await logs.take(request, body, is_ndjson=False))
@@ -332,7 +332,7 @@ def test_head_is_answered_and_leaves_nothing(tmp_path: Path, body: bytes) -> Non
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"ec":"x"}', b"[", b"[{}]"])
-def test_head_of_what_is_refused_leaves_no_dead_letter(tmp_path: Path, body: bytes) -> None:
+def test_a_refused_head_leaves_no_dead_letter(tmp_path: Path, body: bytes) -> None:
     async def use(logs: Logs) -> None:
         with contextlib.suppress(Rejected):
             answer = await logs.take(_request(is_stored=False), body, is_ndjson=False)

@@ -1,4 +1,4 @@
-"""A refusal leaves nothing behind: no exception, frame or request is kept, however often a client is refused."""
+"""A refusal leaves nothing in memory: no exception, frame or request, however often a client is refused."""
 
 import asyncio
 import gc
@@ -94,7 +94,7 @@ REFUSALS: Final = {
 
 
 class _Transport(SilentTransport):
-    """Tells when an answer was written, and notes its status."""
+    """Signals that a response was written, and records its status."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class _Transport(SilentTransport):
 
 
 class _Client:
-    """One connection, opened again where it was closed."""
+    """One connection, reopened after it was closed."""
 
     def __init__(self, served: EventEndpoint) -> None:
         in_flight = InFlight(LIMITS.in_flight_bytes)
@@ -125,7 +125,7 @@ class _Client:
         self._transport.closed = True
 
     async def ask(self, request: bytes) -> int:
-        """The status of the answer."""
+        """The status of the response."""
         if self._transport.closed:
             state = {STATE: self._connections}
             self._connection = Connection(server_state=ServerState(), app_state=state)
@@ -144,7 +144,7 @@ class _Client:
 
 
 def _kept() -> int:
-    """Objects that must not outlive their request."""
+    """The number of objects that must not outlive their request."""
     gc.collect()
     kinds = (
         BaseException,
@@ -182,7 +182,7 @@ def test_a_thousand_refusals_over_one_connection_leave_nothing(tmp_path: Path, k
     asyncio.run(run())
 
 
-def test_a_thousand_requests_to_a_log_that_takes_none_leave_nothing(tmp_path: Path) -> None:
+def test_a_thousand_requests_to_a_log_that_refuses_them_leave_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with live_intake(tmp_path, LIMITS) as logs:
             client = _Client(endpoint(logs, *PROPERTIES, limits=LIMITS))
@@ -204,11 +204,11 @@ def test_a_thousand_requests_to_a_log_that_takes_none_leave_nothing(tmp_path: Pa
 
 
 _HARMLESS: Final = (int, str, bytes, bool, float, type(None), msgspec.UnsetType, msgspec.Raw)
-"""Values that refer to nothing."""
+"""Types of values that refer to nothing."""
 
 
 def _hidden_structs() -> Iterator[type[Struct]]:
-    """All structs of ours that the garbage collector does not look at."""
+    """All our structs that the garbage collector does not track."""
     for package in (collector, wal):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             for each in vars(importlib.import_module(module.name)).values():

@@ -1,4 +1,4 @@
-"""How deep JSON is: the same as a reader counts that goes byte by byte, for every shape."""
+"""The nesting depth of JSON: the same as counted byte by byte, for every shape."""
 
 import json
 
@@ -17,7 +17,7 @@ _VALUES = st.recursive(
 
 
 def _depth(text: str) -> int:
-    """Levels, counted one character after another."""
+    """The levels, counted character by character."""
     depth = deepest = 0
     in_string = is_escaped = False
     for char in text:
@@ -36,7 +36,7 @@ def _depth(text: str) -> int:
 
 @settings(deadline=None)
 @given(value=_VALUES, is_ascii=st.booleans(), indent=st.sampled_from([None, 1]), levels=st.integers(0, 9))
-def test_depth_is_that_of_a_reader_that_goes_byte_by_byte(
+def test_depth_is_the_same_as_counted_byte_by_byte(
     value: object, is_ascii: bool, indent: int | None, levels: int
 ) -> None:
     text = json.dumps(value, ensure_ascii=is_ascii, indent=indent)
@@ -45,7 +45,7 @@ def test_depth_is_that_of_a_reader_that_goes_byte_by_byte(
 
 @pytest.mark.parametrize("levels", [1, 2, 7, 8, 15, 16, 17, 63, 64, 65, 255, 256])
 @pytest.mark.parametrize(("left", "right"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"\\"]":', b"}]")])
-def test_a_tower_of_as_many_levels_is_not_deeper_and_one_more_is(levels: int, left: bytes, right: bytes) -> None:
+def test_exactly_the_allowed_levels_are_not_deeper_and_one_more_is(levels: int, left: bytes, right: bytes) -> None:
     step = 1 if len(right) == 1 else 2
     for towers in (levels // step, levels // step + 1):
         text = left * towers + b"1" + right * towers
@@ -54,6 +54,6 @@ def test_a_tower_of_as_many_levels_is_not_deeper_and_one_more_is(levels: int, le
 
 
 @pytest.mark.parametrize("fill", [b"[],", b'"[",', b'"\\"",', b'"\\\\",', b'"",', b'{"":""},'])
-def test_brackets_in_strings_and_many_side_by_side_nest_nothing(fill: bytes) -> None:
+def test_brackets_in_strings_and_many_side_by_side_do_not_nest(fill: bytes) -> None:
     assert not is_deeper(b"[" + fill * 5000 + b"1]", 2)
     assert is_deeper(b"[" + fill * 5000 + b"[[1]]]", 2)

@@ -1,4 +1,4 @@
-"""Queries: which property an event belongs to, how to answer, and what is wrong with a query."""
+"""Queries: the property of an event, the response type, and the faults of a query."""
 
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -44,7 +44,7 @@ def _faults(options: RequestOptions) -> list[str]:
 
 
 class CountingRegistry(Registry):
-    """Counts how often a query was understood anew."""
+    """Counts how often a query was parsed."""
 
     def __init__(self, properties: Iterable[PropertySettings] = PROPERTIES) -> None:
         super().__init__(properties)
@@ -85,7 +85,7 @@ def test_a_parameter_with_choices_is_checked_and_may_be_left_out(name: str) -> N
         (PAIR + b"&redirect_url=javascript:alert(1)", ResponseType.JAVASCRIPT, False),
     ],
 )
-def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, face: ResponseType, is_s2s: bool) -> None:
+def test_a_query_names_its_property_and_the_response_type(query: bytes, face: ResponseType, is_s2s: bool) -> None:
     options = _target(query)
     assert options == RequestOptions(REGISTRY.get(33167, 2), face, is_s2s, None, None)
 
@@ -113,7 +113,7 @@ def test_a_query_names_its_property_and_the_form_of_the_answer(query: bytes, fac
         (b"portal_id=a&prop_id=b&resp_type=c&is_s2s=d", ["portal_id", "prop_id", "resp_type", "is_s2s"]),
     ],
 )
-def test_all_that_is_wrong_with_a_query_is_named_at_once(query: bytes, fields: list[str]) -> None:
+def test_all_faults_of_a_query_are_listed(query: bytes, fields: list[str]) -> None:
     options = _target(query)
     assert _code(options) == BadTarget.code
     assert _faults(options) == fields
@@ -153,13 +153,13 @@ def test_a_fault_of_a_parameter_has_the_code_of_its_kind(query: bytes, field: st
 @pytest.mark.parametrize(
     "query", [b"portal_id=33167&prop_id=3", b"portal_id=2&prop_id=33167", b"portal_id=9&prop_id=9"]
 )
-def test_an_unknown_pair_is_not_found(query: bytes) -> None:
+def test_an_unknown_property_is_not_found(query: bytes) -> None:
     options = _target(query)
     assert options.property is None
     assert _code(options) == NotFound.code
 
 
-def test_a_bad_answer_type_is_refused_as_json_and_its_property_is_still_known() -> None:
+def test_a_bad_response_type_is_refused_as_json_and_its_property_is_still_known() -> None:
     options = _target(PAIR + b"&resp_type=xml")
     assert (options.response_type, options.property) == (ResponseType.JSON, REGISTRY.get(33167, 2))
 
@@ -184,7 +184,7 @@ def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
         b"portal_id=1&prop_id=1&resp_type=redirect&redirect_url=https://shop.example.com",
     ],
 )
-def test_a_redirect_to_elsewhere_is_refused_and_has_no_location(query: bytes) -> None:
+def test_a_redirect_to_an_unlisted_host_is_refused_and_has_no_location(query: bytes) -> None:
     options = _target(query)
     assert _code(options) == BadRedirect.code
     assert _faults(options) == ["redirect_url"]
@@ -204,20 +204,20 @@ def test_a_redirect_to_elsewhere_is_refused_and_has_no_location(query: bytes) ->
         (PAIR + b"&x=an_session=abc", b""),
     ],
 )
-def test_the_session_token_is_taken_out_of_the_query(query: bytes, token: bytes) -> None:
+def test_the_session_token_is_removed_from_the_query(query: bytes, token: bytes) -> None:
     options, found = _targets().find(query)
     assert found == token
     assert options == _target(PAIR)
 
 
-def test_queries_that_differ_in_their_token_alone_are_understood_once() -> None:
+def test_queries_that_differ_only_in_their_token_are_parsed_once() -> None:
     registry = CountingRegistry()
     targets = _targets(registry)
     assert {targets.find(PAIR + b"&an_session=%d" % number)[0] for number in range(100)} == {targets.find(PAIR)[0]}
     assert registry.asked == 1
 
 
-def test_the_cache_forgets_under_ten_thousand_distinct_queries() -> None:
+def test_the_cache_is_bounded_under_ten_thousand_distinct_queries() -> None:
     registry = CountingRegistry()
     targets = _targets(registry)
     first = targets.find(PAIR + b"&n=0")
@@ -230,7 +230,7 @@ def test_the_cache_forgets_under_ten_thousand_distinct_queries() -> None:
     assert registry.asked == 10_001, "the first one is not"
 
 
-def test_as_many_properties_as_there_are_all_stay_known() -> None:
+def test_the_cache_has_room_for_all_properties() -> None:
     registry = CountingRegistry([PropertySettings(1, number) for number in range(1, 6_001)])
     targets = _targets(registry)
     for _ in range(2):
@@ -240,7 +240,7 @@ def test_as_many_properties_as_there_are_all_stay_known() -> None:
     assert registry.asked == 12_000
 
 
-def test_a_long_query_is_never_kept() -> None:
+def test_a_long_query_is_never_cached() -> None:
     registry = CountingRegistry()
     targets = _targets(registry)
     query = PAIR + b"&dims=" + b"x" * 1000
@@ -262,7 +262,7 @@ def test_no_query_raises(query: bytes) -> None:
     assert token in query
 
 
-def test_a_query_of_more_parameters_than_are_read_is_refused_and_its_property_is_still_known() -> None:
+def test_a_query_of_too_many_parameters_is_refused_and_its_property_is_still_known() -> None:
     options = _target(PAIR + b"&x=1" * 999)
     assert _code(options) == BadTarget.code
     assert options.property == REGISTRY.get(33167, 2)
@@ -273,7 +273,7 @@ def test_a_query_of_more_parameters_than_are_read_is_refused_and_its_property_is
     ("signed", "is_followed"),
     [("https://partner.example.net/p?a=b", True), ("https://partner.example.net/p", False), (None, False)],
 )
-def test_a_redirect_elsewhere_needs_the_signature_of_its_url(signed: str | None, is_followed: bool) -> None:
+def test_a_redirect_to_an_unlisted_host_needs_the_signature_of_its_url(signed: str | None, is_followed: bool) -> None:
     url = "https://partner.example.net/p?a=b"
     signature = f"&redirect_sig={SIGNER.sign(signed, 33167, 2)}" if signed else ""
     options = _target(PAIR + f"&resp_type=redirect&redirect_url={quote(url, safe='')}{signature}".encode())
@@ -282,14 +282,14 @@ def test_a_redirect_elsewhere_needs_the_signature_of_its_url(signed: str | None,
 
 
 @pytest.mark.parametrize("ids", [(1, 1), (33167, 1), (1, 2)])
-def test_a_signature_leads_nowhere_on_another_property(ids: tuple[int, int]) -> None:
+def test_a_signature_is_invalid_for_another_property(ids: tuple[int, int]) -> None:
     options = _target(_redirect(SIGNER.sign(ELSEWHERE, *ids)))
     assert options.location is None
     assert _faults(options) == ["redirect_url"]
 
 
 @pytest.mark.parametrize(("expires", "is_followed"), [(NOW - 1, False), (NOW, False), (NOW + 1, True)])
-def test_a_signature_leads_on_until_it_expires(expires: int, is_followed: bool) -> None:
+def test_a_signature_is_valid_until_it_expires(expires: int, is_followed: bool) -> None:
     options = _target(_redirect(SIGNER.sign(ELSEWHERE, 33167, 2, expires)))
     assert options.location == (ELSEWHERE.encode() if is_followed else None)
     if not is_followed:
@@ -299,13 +299,13 @@ def test_a_signature_leads_on_until_it_expires(expires: int, is_followed: bool) 
         assert _faults(options) == ["redirect_sig"]
 
 
-def test_a_listed_host_needs_no_signature_and_so_none_that_is_still_valid() -> None:
+def test_a_listed_host_needs_no_signature_and_ignores_an_expired_one() -> None:
     url = "https://shop.example.com/p"
     assert _target(_redirect(SIGNER.sign(url, 33167, 2, NOW - 1), url)).location == url.encode()
 
 
 @pytest.mark.parametrize("way", ["find", "parse"])
-def test_a_signature_that_has_expired_is_not_remembered_as_valid(way: str) -> None:
+def test_an_expired_signature_is_not_cached_as_valid(way: str) -> None:
     now_ms = NOW_MS
     targets = OptionsReader(REGISTRY, SIGNER, lambda: now_ms)
     query = _redirect(SIGNER.sign(ELSEWHERE, 33167, 2, NOW + 1))
@@ -316,7 +316,7 @@ def test_a_signature_that_has_expired_is_not_remembered_as_valid(way: str) -> No
     assert locations == [ELSEWHERE.encode()] * 2 + [None]
 
 
-def test_a_signature_without_an_expiry_is_looked_at_once() -> None:
+def test_a_signature_without_an_expiry_is_checked_once() -> None:
     registry = CountingRegistry()
     targets = _targets(registry)
     query = _redirect(SIGNER.sign(ELSEWHERE, 33167, 2))
@@ -340,7 +340,7 @@ def test_a_signature_without_an_expiry_is_looked_at_once() -> None:
         pytest.param(b"resp_type=redirect", True, BadRedirect, id="no target"),
     ],
 )
-def test_a_redirect_that_was_refused_is_held_to_the_rules_of_today(
+def test_a_refused_redirect_is_checked_by_todays_rules(
     query: bytes, is_click: bool, refused: type[Rejected] | None
 ) -> None:
     prop = REGISTRY.get(33167, 2)

@@ -1,4 +1,4 @@
-"""Queries and forms: junk that real links carry, fields that are JSON, and that a value never becomes more than one."""
+"""Queries and forms: junk in real links, JSON fields, and that a value is never more than one member."""
 
 import json
 from typing import Any
@@ -60,11 +60,11 @@ def _event(query: bytes) -> dict[str, Any]:
         (b"a=%00%0A%0d", {"a": "\x00\n\r"}),
     ],
 )
-def test_pairs_are_read_and_what_is_no_escape_of_utf8_stays_as_written(query: bytes, values: dict[str, str]) -> None:
+def test_pairs_are_read_and_invalid_escapes_stay_as_written(query: bytes, values: dict[str, str]) -> None:
     assert parse_pairs(query) == Pairs(values, (), False)
 
 
-def test_the_first_of_several_values_counts_and_the_others_are_warned_of() -> None:
+def test_the_first_of_repeated_values_counts_and_a_warning_names_the_parameter() -> None:
     pairs = parse_pairs(b"ea=a&ea=b&ec=c&ea=d&x=1&%78=2&portal_id=1&portal_id=2")
     assert pairs.values == {"ea": "a", "ec": "c", "x": "1", "portal_id": "1"}
     assert pairs.repeated == ("ea", "x", "portal_id")
@@ -72,7 +72,7 @@ def test_the_first_of_several_values_counts_and_the_others_are_warned_of() -> No
 
 
 @pytest.mark.parametrize(("count", "read", "is_cut"), [(999, 999, False), (1000, 1000, False), (1001, 1000, True)])
-def test_a_thousand_pairs_are_read_and_more_are_told(count: int, read: int, is_cut: bool) -> None:
+def test_a_thousand_pairs_are_read_and_more_are_marked_as_cut(count: int, read: int, is_cut: bool) -> None:
     pairs = parse_pairs(b"&".join(b"n%d=1" % number for number in range(count)))
     assert (len(pairs.values), pairs.is_cut) == (read, is_cut)
 
@@ -146,7 +146,7 @@ _INJECTIONS = [
 
 @pytest.mark.parametrize("value", _INJECTIONS)
 @pytest.mark.parametrize("field", _JSON_FIELDS)
-def test_nothing_gets_out_of_a_field_that_is_json(field: str, value: str) -> None:
+def test_no_value_breaks_out_of_a_json_field(field: str, value: str) -> None:
     _stays_inside(field, value)
 
 
@@ -181,7 +181,7 @@ def test_no_query_raises_and_every_event_is_utf8(query: bytes) -> None:
 
 @settings(deadline=None)
 @given(st.dictionaries(st.text(), st.text(), max_size=8))
-def test_whatever_was_encoded_as_a_form_comes_back(values: dict[str, str]) -> None:
+def test_any_encoded_form_is_decoded_to_its_values(values: dict[str, str]) -> None:
     form = "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in values.items()).encode()
     assert parse_pairs(form).values == values
 
@@ -197,7 +197,7 @@ def test_whatever_was_encoded_as_a_form_comes_back(values: dict[str, str]) -> No
         (b"&a=%zz&", b"&a=%zz&"),
     ],
 )
-def test_a_parameter_is_left_out_under_each_of_its_spellings(query: bytes, rest: bytes) -> None:
+def test_a_secret_parameter_is_removed_in_every_spelling(query: bytes, rest: bytes) -> None:
     assert without_secrets(query) == rest
 
 
@@ -225,7 +225,7 @@ _ESCAPES = [
 @example(b"%\n%41")
 @example(b"%%41%")
 @example(b"%3D=%3D\t ")
-def test_escapes_are_read_as_urllib_reads_them(text: bytes) -> None:
+def test_escapes_are_decoded_as_by_urllib(text: bytes) -> None:
     expected = (
         unquote_to_bytes(text.replace(b"+", b" "))
         .decode("utf-8", "surrogateescape")
@@ -241,7 +241,7 @@ def test_escapes_are_read_as_urllib_reads_them(text: bytes) -> None:
         (b"a=" + b"b" * 99, True),
         (b"a=" + b"%62" * 98, False),
         (b"a=" + b"%62" * 99, True),
-        (b"a=" + b"%" * 298, False),  # malformed: what reads it tells
+        (b"a=" + b"%" * 298, False),  # malformed: left to the parser
         (b"a=" + b"%" * 299, True),
     ],
 )

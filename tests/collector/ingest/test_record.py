@@ -1,4 +1,4 @@
-"""The stored record: its members, and that nothing a client sends can break its line."""
+"""The stored record: its members, and that no client can break its line."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ EVENT = b'{"ea":"view", "n":1.50}'
 
 
 def _line(session: Session = SESSION, **known: Any) -> bytes:
-    """The record of a visit of which other things are known."""
+    """The record of a visit with other facts in its context."""
     context = replace(VISIT, **known)
     return record_line(b"0123456789abcdef", 42, context, members_of(context), session, EVENT)
 
@@ -38,7 +38,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return record
 
 
-def test_the_members_are_in_the_order_and_of_the_types_of_the_contract() -> None:
+def test_the_members_have_the_order_and_the_types_of_the_contract() -> None:
     assert list(_parsed(_line()).items()) == [
         ("id", "0123456789abcdef-42"),
         ("received_at", 1_576_222_602_123),
@@ -57,11 +57,11 @@ def test_the_members_are_in_the_order_and_of_the_types_of_the_contract() -> None
     ]
 
 
-def test_the_event_is_there_to_the_byte() -> None:
+def test_the_event_is_stored_byte_for_byte() -> None:
     assert _line().endswith(b'"event":' + EVENT + b"}\n")
 
 
-def test_what_is_not_known_is_null() -> None:
+def test_unknown_values_are_null() -> None:
     record = _parsed(_line(replace(SESSION, sid=-1), ip=None, user_agent=None, referer=None))
     assert (record["ip"], record["user_agent"], record["referer"], record["session"]["id"]) == (None,) * 4
 

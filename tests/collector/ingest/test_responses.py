@@ -1,4 +1,4 @@
-"""The four faces of an answer: status, headers and body, for what is stored and for what is refused."""
+"""The four response types: status, headers and body, for stored and for refused events."""
 
 import json
 from typing import Any
@@ -75,26 +75,26 @@ def _object(session: Session = SESSION, aid: str = "a-1") -> dict[str, Any]:
         (ResponseType.PIXEL, GIF),
     ],
 )
-def test_a_stored_event_is_answered_200_in_its_face(face: ResponseType, body: bytes) -> None:
+def test_a_stored_event_gets_200_in_its_response_type(face: ResponseType, body: bytes) -> None:
     status, headers, sent = astuple(event_response(face, None, OBJECT, EXTRA))
     assert (status, sent) == (200, body)
     assert dict(pairs_of(headers)) == {b"content-type": TYPES[face], **ALWAYS, **STORED, **dict([COOKIE])}
     assert len(pairs_of(headers)) == len(dict(pairs_of(headers)))
 
 
-def test_a_stored_click_is_sent_to_its_location() -> None:
+def test_a_stored_click_is_redirected_to_its_location() -> None:
     status, headers, body = astuple(event_response(ResponseType.REDIRECT, WHERE, OBJECT, EXTRA))
     assert (status, body) == (302, b"")
     assert dict(pairs_of(headers)) == {b"location": WHERE, **ALWAYS, **STORED, **dict([COOKIE])}
 
 
-def test_a_click_that_was_not_stored_goes_on_and_claims_nothing() -> None:
+def test_a_click_that_was_not_stored_is_redirected_and_claims_nothing() -> None:
     status, headers, body = astuple(redirect_response(WHERE, b""))
     assert (status, body) == (302, b"")
     assert pairs_of(headers) == [(b"location", WHERE), *ALWAYS.items()]
 
 
-def test_the_members_of_the_object_are_in_the_order_and_of_the_types_of_the_contract() -> None:
+def test_the_members_of_the_object_have_the_order_and_the_types_of_the_contract() -> None:
     assert list(_object().items()) == [
         ("dgs", "1576222588%3A3%3A0"),
         ("au_gt", "1576000000"),
@@ -117,7 +117,7 @@ def test_a_first_hit_is_marked_new_with_integers() -> None:
 
 
 @pytest.mark.parametrize(("sid", "shown"), [(-1, ""), (0, "0"), (2**63 - 1, "9223372036854775807")])
-def test_the_session_id_is_a_string_and_empty_where_none_is_known(sid: int, shown: str) -> None:
+def test_the_session_id_is_a_string_and_empty_if_unknown(sid: int, shown: str) -> None:
     assert _object(replace(SESSION, sid=sid))["session_id"] == shown
 
 
@@ -184,7 +184,7 @@ def test_not_found_is_exactly_its_message(face: ResponseType) -> None:
     assert json.loads(typed_refusal(face, refusal_of(NotFound())).body) == {"message": "404 not found"}
 
 
-def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
+def test_an_unserved_method_gets_the_list_of_served_ones() -> None:
     headers = dict(pairs_of(typed_refusal(ResponseType.JSON, refusal_of(MethodNotAllowed(b"GET, HEAD"))).headers))
     assert headers[b"allow"] == b"GET, HEAD"
 
@@ -201,16 +201,16 @@ def test_a_method_that_is_not_served_is_answered_with_those_that_are() -> None:
     ],
 )
 @pytest.mark.parametrize("face", list(ResponseType))
-def test_what_may_be_sent_again_says_when(face: ResponseType, error: Exception, seconds: bytes | None) -> None:
+def test_a_retryable_refusal_has_retry_after(face: ResponseType, error: Exception, seconds: bytes | None) -> None:
     assert dict(pairs_of(typed_refusal(face, refusal_of(error)).headers)).get(b"retry-after") == seconds
 
 
 @pytest.mark.parametrize("face", list(ResponseType))
-def test_a_refusal_carries_the_headers_that_every_answer_does(face: ResponseType) -> None:
+def test_a_refusal_has_the_headers_of_every_response(face: ResponseType) -> None:
     assert COOKIE in pairs_of(typed_refusal(face, refusal_of(BadEvent("x")), COOKIE_LINE).headers)
 
 
-def test_a_fault_of_ours_shows_no_path_of_ours() -> None:
+def test_an_error_of_the_collector_shows_none_of_its_paths() -> None:
     body = typed_refusal(ResponseType.JSON, refusal_of(LogFull("/var/lib/collector/00: no room"))).body
     assert list(json.loads(body)) == ["code", "message"]
     assert b"/var" not in body
@@ -234,7 +234,7 @@ VERDICTS = [
 ]
 
 
-def test_a_batch_is_answered_with_the_verdict_on_each_of_its_events() -> None:
+def test_the_response_to_a_batch_has_the_verdict_on_every_event() -> None:
     status, headers, body = astuple(batch_response(ResponseType.JSON, ["x-4", "x-5"], REJECTED, COOKIE_LINE))
     assert (status, dict(pairs_of(headers))) == (
         200,
@@ -248,7 +248,7 @@ def test_a_batch_is_answered_with_the_verdict_on_each_of_its_events() -> None:
     ]
 
 
-def test_a_batch_is_answered_in_its_face() -> None:
+def test_a_batch_gets_its_response_type() -> None:
     script = batch_response(ResponseType.JAVASCRIPT, ["x-4"], [(0, BadEvent("<b>").refusal)], b"")
     assert script.body.startswith(b'_event_callback_data({"type":"batch","accepted":1,')
     assert b"<b>" not in script.body
@@ -256,7 +256,7 @@ def test_a_batch_is_answered_in_its_face() -> None:
 
 
 @pytest.mark.parametrize("face", [ResponseType.JAVASCRIPT, ResponseType.JSON])
-def test_a_batch_without_a_good_event_is_refused_in_json(face: ResponseType) -> None:
+def test_a_batch_without_a_valid_event_is_refused_in_json(face: ResponseType) -> None:
     status, headers, body = astuple(batch_response(face, [], REJECTED, COOKIE_LINE))
     value = json.loads(body)
     assert (status, dict(pairs_of(headers))[b"content-type"]) == (400, b"application/json")
@@ -266,7 +266,7 @@ def test_a_batch_without_a_good_event_is_refused_in_json(face: ResponseType) -> 
     assert COOKIE in pairs_of(headers)
 
 
-def test_a_batch_without_a_good_event_is_a_pixel_where_one_is_asked_for() -> None:
+def test_a_batch_without_a_valid_event_is_refused_with_a_pixel_if_requested() -> None:
     assert astuple(batch_response(ResponseType.PIXEL, [], REJECTED, b""))[::2] == (400, GIF)
 
 
@@ -275,7 +275,7 @@ def test_one_event_is_named_by_its_id_and_a_batch_is_only_acknowledged() -> None
     assert pairs_of(stored_headers(None)) == [(b"x-event-ack", b"fsync")]
 
 
-def test_a_preflight_is_answered_without_a_body_and_with_the_methods() -> None:
+def test_the_response_to_a_preflight_has_no_body_and_the_methods() -> None:
     status, headers, body = astuple(preflight_response(COOKIE_LINE))
     assert (status, body, dict(pairs_of(headers))[b"allow"]) == (204, b"", b"GET, HEAD, OPTIONS, POST")
     assert COOKIE in pairs_of(headers)

@@ -1,4 +1,4 @@
-"""Sessions: what a hit makes of the token it carries, and which tokens are ours."""
+"""Sessions: the state after a hit, and the tokens that are accepted."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
@@ -26,7 +26,7 @@ def _hit(
     sessions: Sessions = SESSIONS,
     portal_id: int = PORTAL,
 ) -> tuple[Session, bytes]:
-    """The session of a hit that carries a token, and the token that it is answered with."""
+    """The session of a hit with a token, and the token in its response."""
     session = sessions.next_hit(sessions.read(portal_id, token), au_id, sid, now)
     return session, sessions.token(portal_id, session)
 
@@ -89,7 +89,7 @@ def test_a_change_of_user_keeps_the_client_and_the_session() -> None:
     assert session == Session(AU_ID, NOW + 30, AU_ID, NOW, 6320, NOW, 4, NOW + 30, False, False, True)
 
 
-def test_a_hit_without_a_session_id_keeps_the_one_named_last() -> None:
+def test_a_hit_without_a_session_id_keeps_the_last_one_sent() -> None:
     session, token = _hit(sid=None)
     assert session.sid == -1
     session, token = _hit(token, sid=2**63 - 1)
@@ -112,7 +112,7 @@ def test_every_state_survives_its_token(au_id: int, sid: int | None, now: int) -
 
 
 LAST = 2**32 - 1
-"""The last second that a token has room for, and the most hits."""
+"""The last second and the most hits that fit in a token."""
 
 
 def test_hits_saturate() -> None:
@@ -125,7 +125,7 @@ def test_hits_saturate() -> None:
 
 
 @pytest.mark.parametrize("now", [-(2**63), -1, 0, LAST, LAST + 1, 2**63])
-def test_a_clock_that_is_out_of_range_stops_at_its_end(now: int) -> None:
+def test_a_time_out_of_range_is_clamped(now: int) -> None:
     kept = min(max(now, 0), LAST)
     session, token = _hit(b"", now)
     assert session == _first(kept)
@@ -135,20 +135,20 @@ def test_a_clock_that_is_out_of_range_stops_at_its_end(now: int) -> None:
     assert other.au_first_seen == kept
 
 
-def test_a_clock_that_is_put_back_goes_on_with_the_session() -> None:
+def test_a_session_continues_when_the_clock_is_set_back() -> None:
     _, token = _hit(b"", LAST)
     session, token = _hit(token, -1)
     assert (session.hits, session.last_hit) == (2, 0)
     assert _hit(token, NOW)[0].is_new
 
 
-def test_a_token_goes_into_a_url_and_a_cookie_as_it_is() -> None:
+def test_a_token_needs_no_escape_in_a_url_or_a_cookie() -> None:
     _, token = _hit()
     assert set(token) <= set(URL_SAFE)
     assert len(token) == 80
 
 
-def test_a_token_damaged_at_any_byte_counts_as_none() -> None:
+def test_a_token_damaged_at_any_byte_is_ignored() -> None:
     _, token = _hit()
     for at in range(len(token)):
         for byte in {*URL_SAFE, 0, 0xFF} - {token[at]}:
@@ -157,37 +157,37 @@ def test_a_token_damaged_at_any_byte_counts_as_none() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 40, 79])
-def test_a_token_cut_short_counts_as_none(length: int) -> None:
+def test_a_token_cut_short_is_ignored(length: int) -> None:
     _, token = _hit()
     assert _hit(token[:length], NOW + 5)[0] == _first(NOW + 5)
     assert _hit(token[length:][:79], NOW + 5)[0] == _first(NOW + 5)
 
 
 @pytest.mark.parametrize("junk", [b"!", b"!!!!", b"\n", b" ", b"AAAA", b"===="])
-def test_a_token_with_more_behind_before_or_inside_counts_as_none(junk: bytes) -> None:
+def test_a_token_with_junk_after_before_or_inside_it_is_ignored(junk: bytes) -> None:
     _, token = _hit()
     for longer in (token + junk, junk + token, token[:40] + junk + token[40:]):
         assert _hit(longer)[0] == _first()
 
 
-def test_a_token_of_another_portal_counts_as_none() -> None:
+def test_a_token_of_another_portal_is_ignored() -> None:
     _, token = _hit(portal_id=PORTAL + 1)
     assert _hit(token, NOW + 5)[0] == _first(NOW + 5)
     assert SESSIONS.read(PORTAL, token) is None
 
 
-def test_a_token_signed_with_another_secret_counts_as_none() -> None:
+def test_a_token_signed_with_another_secret_is_ignored() -> None:
     _, token = _hit(sessions=Sessions(b"t" * 64, TIMEOUT))
     assert _hit(token, NOW + 5)[0] == _first(NOW + 5)
     assert SESSIONS.read(PORTAL, token) is None
 
 
-def test_a_token_of_another_node_with_the_same_secret_is_known() -> None:
+def test_a_token_of_another_node_with_the_same_secret_is_accepted() -> None:
     _, token = _hit(sessions=Sessions(SECRET, TIMEOUT))
     assert _hit(token)[0].hits == 2
 
 
-def test_a_state_with_the_signature_of_another_counts_as_no_token() -> None:
+def test_a_state_with_the_signature_of_another_state_is_ignored() -> None:
     mine, other = (urlsafe_b64decode(_hit(au_id=au_id)[1]) for au_id in (1, 2))
     assert SESSIONS.read(PORTAL, urlsafe_b64encode(mine[:-15] + other[-15:])) is None
 
@@ -204,7 +204,7 @@ def test_a_state_with_the_signature_of_another_counts_as_no_token() -> None:
         b"A" * 10**6,
     ],
 )
-def test_garbage_counts_as_no_token(token: bytes) -> None:
+def test_a_garbage_token_is_ignored(token: bytes) -> None:
     assert _hit(token)[0] == _first()
     assert SESSIONS.read(PORTAL, token) is None
 
@@ -216,7 +216,7 @@ def test_no_token_raises_or_passes_by_chance(token: bytes | str) -> None:
     assert _hit(raw)[0] == _first()
 
 
-def test_the_state_in_a_token_is_read_back_without_what_was_new_in_its_hit() -> None:
+def test_the_state_in_a_token_is_read_back_without_the_new_flags_of_its_hit() -> None:
     session, token = _hit(au_id=2**53 - 1)
     assert SESSIONS.read(PORTAL, token) == replace(session, is_new=False, is_new_client=False, is_new_user=False)
     assert SESSIONS.read(PORTAL, b"") is None

@@ -1,4 +1,4 @@
-"""503: what a log that fails, stalls or closes makes of requests, of those that wait and of those that come."""
+"""503: waiting and new requests while the log fails, stalls or closes."""
 
 import asyncio
 import errno
@@ -47,13 +47,13 @@ def _check_shed(answer: Got, face: str) -> None:
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_while_a_commit_is_stalled_requests_are_shed_and_the_one_that_waits_is_told_the_truth(
+def test_while_a_commit_is_stalled_requests_are_shed_and_the_waiting_one_gets_the_true_result(
     tmp_path: Path, face: str
 ) -> None:
     async def use(files: FaultyFiles, logs: Logs, served: EventEndpoint) -> None:
         files.gate.clear()
         waiting = asyncio.ensure_future(_post(served))
-        while logs.committer.pressure <= 1:  # a second, the cap, has to pass
+        while logs.committer.pressure <= 1:  # stall_seconds, a second, must pass
             await asyncio.sleep(0.05)
         _check_shed(await _post(served, face), face)
         click = await _post(served, "redirect", CLICK)
@@ -67,7 +67,7 @@ def test_while_a_commit_is_stalled_requests_are_shed_and_the_one_that_waits_is_t
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_a_full_disk_sheds_and_heals_by_itself(tmp_path: Path, face: str) -> None:
+def test_a_full_disk_sheds_requests_until_there_is_room(tmp_path: Path, face: str) -> None:
     async def use(files: FaultyFiles, logs: Logs, served: EventEndpoint) -> None:
         files.fail("write", errno.ENOSPC)
         _check_shed(await _post(served, face), face)

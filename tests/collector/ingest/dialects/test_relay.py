@@ -1,4 +1,4 @@
-"""The endpoint of relays: how much of other nodes' batches it holds, and what it says of troubles."""
+"""The endpoint of relays: bounds for the batches that it holds, and its error log."""
 
 import asyncio
 import errno
@@ -23,7 +23,7 @@ LIMITS = Limits(in_flight_bytes=8 << 20)
 
 
 class Stub:
-    """Relays whose batches wait until `go_on` is set, and then fail with the errors that are left."""
+    """Relays whose batches wait until `go_on` is set, and then fail with the next errors in the list."""
 
     def __init__(self, errors: Iterable[Exception] = ()) -> None:
         self.go_on = asyncio.Event()
@@ -31,13 +31,13 @@ class Stub:
         self._errors = iter(errors)
 
     async def next(self, key_digest: bytes, log_id: str) -> tuple[int, str | None]:
-        """The next sequence of a log of which nothing is known."""
+        """The next sequence of an unknown log."""
         return 0, None
 
     async def take(
         self, key_digest: bytes, log_id: str, records: list[tuple[int, bytes]], chain: str | None = None
     ) -> int:
-        """Wait, and then store all or fail."""
+        """Wait, then store all or fail."""
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         await self.go_on.wait()
@@ -81,7 +81,7 @@ def _body(length: int = 0) -> bytes:
     )
 
 
-def test_few_batches_are_in_memory_at_a_time_and_the_others_get_their_turn() -> None:
+def test_only_a_few_batches_are_in_memory_at_a_time_and_the_others_wait() -> None:
     async def run() -> None:
         relays = Stub()
         endpoint = _endpoint(relays)
@@ -96,7 +96,7 @@ def test_few_batches_are_in_memory_at_a_time_and_the_others_get_their_turn() -> 
     asyncio.run(run())
 
 
-def test_bodies_that_wait_are_bounded_in_bytes() -> None:
+def test_waiting_bodies_are_bounded_in_bytes() -> None:
     async def run() -> None:
         relays = Stub()
         endpoint = _endpoint(relays)
@@ -112,7 +112,7 @@ def test_bodies_that_wait_are_bounded_in_bytes() -> None:
     asyncio.run(run())
 
 
-def test_a_trouble_is_logged_when_it_begins_and_not_at_each_attempt(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_is_logged_when_it_begins_and_not_at_every_attempt(caplog: pytest.LogCaptureFixture) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     blocked = RelayBlocked(f"relays/{NODE}.json: damaged: x; restore it")
 

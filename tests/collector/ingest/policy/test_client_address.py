@@ -1,4 +1,4 @@
-"""Who is at the other end: what proxies say, what clients pretend, and what may be stored of an address."""
+"""The client's address: headers of proxies, forged headers, and the part that may be stored."""
 
 from ipaddress import ip_network
 from typing import Literal
@@ -75,17 +75,17 @@ def test_a_trusted_proxy_is_believed_from_the_right(headers: list[tuple[str, str
 
 
 @pytest.mark.parametrize("peer", ["203.0.113.9", "11.0.0.1", "192.0.2.2", "2001:db8::1", "::ffff:203.0.113.9", "junk"])
-def test_nobody_else_is_believed(peer: str) -> None:
+def test_only_trusted_proxies_are_believed(peer: str) -> None:
     headers = [("xff", "6.6.6.6"), ("forwarded", "for=6.6.6.6;proto=https"), ("proto", "https")]
     assert _client(*headers, peer=peer) == Client(peer, is_https=False)
 
 
 @pytest.mark.parametrize("peer", ["10.255.0.1", "192.0.2.1", "fd00::99", "::ffff:10.0.0.1"])
-def test_a_proxy_is_known_by_its_network(peer: str) -> None:
+def test_a_proxy_is_recognized_by_its_network(peer: str) -> None:
     assert _client(("xff", "203.0.113.7"), peer=peer).ip == "203.0.113.7"
 
 
-def test_without_trusted_proxies_nothing_is_believed() -> None:
+def test_without_trusted_proxies_no_header_is_believed() -> None:
     headers = [(b"x-forwarded-for", b"6.6.6.6"), (b"x-forwarded-proto", b"https")]
     assert client_of(PEER, "http", headers, ()) == Client(PEER, is_https=False)
 
@@ -111,7 +111,7 @@ def test_a_peer_without_an_address_stays_unknown() -> None:
         ([("proto", "junk")], "https", False),
     ],
 )
-def test_whether_the_client_came_over_https_is_what_the_nearest_proxy_says(
+def test_the_nearest_proxy_decides_whether_the_client_used_https(
     headers: list[tuple[str, str]], scheme: str, is_https: bool
 ) -> None:
     assert _client(*headers, scheme=scheme).is_https is is_https
@@ -151,7 +151,7 @@ def test_no_header_raises(headers: list[tuple[str, str]]) -> None:
         (None, "drop", None),
     ],
 )
-def test_a_property_keeps_an_address_whole_cut_or_not_at_all(
+def test_a_property_keeps_an_address_whole_truncated_or_not_at_all(
     ip: str | None, rule: Literal["full", "truncate", "drop"], kept: str | None
 ) -> None:
     assert kept_address(ip, rule) == kept

@@ -1,4 +1,4 @@
-"""The session's cookie: who gets it, and what is read of one."""
+"""The session cookie: when it is set, and how it is read."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from tests.collector.properties import prepared
         ({}, {b"dnt": b"0", b"sec-gpc": b"1"}, False, False),
     ],
 )
-def test_a_web_property_has_cookies_unless_somebody_does_not_want_them(
+def test_a_web_property_has_cookies_unless_the_settings_or_the_browser_refuse_them(
     settings: dict[str, Any], headers: dict[bytes, bytes], is_s2s: bool, has_them: bool
 ) -> None:
     for face in ResponseType:
@@ -45,7 +45,7 @@ FOREIGN = {b"sec-fetch-site": b"cross-site", b"sec-fetch-mode": b"no-cors", b"se
         (ResponseType.REDIRECT, True),
     ],
 )
-def test_a_foreign_page_meets_the_cookie_only_where_the_answer_reveals_nothing(
+def test_a_foreign_page_gets_the_cookie_only_if_the_response_reveals_nothing(
     face: ResponseType, has_them: bool
 ) -> None:
     assert has_cookies(prepared(), FOREIGN, face, is_s2s=False) is has_them
@@ -53,7 +53,7 @@ def test_a_foreign_page_meets_the_cookie_only_where_the_answer_reveals_nothing(
 
 
 @pytest.mark.parametrize("face", ResponseType)
-def test_a_listed_page_of_another_site_has_the_cookie_in_every_face(face: ResponseType) -> None:
+def test_a_listed_page_of_another_site_gets_the_cookie_with_every_response_type(face: ResponseType) -> None:
     shop = prepared(origins=("https://shop.example.com",))
     for header in ({b"origin": b"https://shop.example.com"}, {b"referer": b"https://shop.example.com/p/1"}):
         assert has_cookies(shop, FOREIGN | header, face, is_s2s=False)
@@ -85,7 +85,7 @@ def test_the_token_is_found_among_other_cookies(cookies: bytes, token: bytes) ->
     assert token_in(cookies, 33167) == token
 
 
-def test_a_cookie_over_https_goes_to_pages_of_other_sites() -> None:
+def test_a_cookie_over_https_is_sent_by_pages_of_other_sites() -> None:
     assert set_cookie(b"tok-en_", 33167, is_https=True) == (
         b"set-cookie: an_session_33167=tok-en_; Path=/; Max-Age=31536000; HttpOnly; SameSite=None; Secure\r\n"
     )
@@ -97,7 +97,7 @@ def test_a_cookie_without_https_stays_with_its_site() -> None:
     )
 
 
-def test_a_cookie_that_is_set_is_found() -> None:
+def test_a_cookie_that_was_set_is_found() -> None:
     cookie = set_cookie(b"tok-en_", 33167, is_https=True).removeprefix(b"set-cookie: ")
     assert token_in(cookie, 33167) == b"tok-en_"
     assert token_in(cookie, 33168) == b"", "another portal on the same host"

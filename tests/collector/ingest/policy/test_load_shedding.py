@@ -1,4 +1,4 @@
-"""Who is let in when the log is close to its limits: the table of who can send again and of how full it is."""
+"""Load shedding when the log is close to its limits: the table of retryable requests, and the threshold."""
 
 import pytest
 
@@ -30,7 +30,7 @@ JSON, NDJSON, TEXT, FORM, NOTHING = (
         *((face, media, True, True) for face in ResponseType for media in (JSON, NDJSON, TEXT, FORM, NOTHING)),
     ],
 )
-def test_programs_that_read_the_answer_can_send_again_and_beacons_links_and_images_cannot(
+def test_programs_that_read_the_response_can_retry_and_beacons_links_and_images_cannot(
     face: ResponseType, media: bytes, is_s2s: bool, again: bool
 ) -> None:
     assert is_retryable(face, media, is_s2s=is_s2s) is again
@@ -40,5 +40,5 @@ def test_programs_that_read_the_answer_can_send_again_and_beacons_links_and_imag
     ("pressure", "reserved"),
     [(0.0, False), (0.5, False), (0.7499, False), (0.75, True), (0.99, True), (1.0, True), (50.0, True)],
 )
-def test_what_is_left_is_for_those_who_cannot_send_again(pressure: float, reserved: bool) -> None:
+def test_the_last_quarter_is_reserved_for_requests_that_cannot_be_retried(pressure: float, reserved: bool) -> None:
     assert sheds_retryable(pressure) is reserved

@@ -1,4 +1,4 @@
-"""Which pages may send to a property and read its answers: every combination."""
+"""The pages that may send to a property and read its responses: every combination."""
 
 import pytest
 
@@ -23,7 +23,7 @@ VARIES = {"vary": "origin"}
 
 
 def _cors(prop: Property | None, origin: bytes | None, *, is_s2s: bool = False) -> dict[str, str]:
-    """The headers, but for those that say what a page may read."""
+    """The CORS headers, without the list of exposed ones."""
     headers = {name.decode(): value.decode() for name, value in pairs_of(cors_headers(prop, origin, is_s2s=is_s2s))}
     exposed = headers.pop("access-control-expose-headers", "x-event-ack, x-event-id, retry-after")
     assert exposed == "x-event-ack, x-event-id, retry-after"
@@ -50,7 +50,7 @@ def _cors(prop: Property | None, origin: bytes | None, *, is_s2s: bool = False) 
         pytest.param(None, None, {}, id="no property, no origin"),
     ],
 )
-def test_a_page_reads_what_its_origin_lets_it(
+def test_a_page_may_read_the_response_if_its_origin_is_allowed(
     prop: Property | None, origin: bytes | None, headers: dict[str, str]
 ) -> None:
     assert _cors(prop, origin) == headers
@@ -58,7 +58,7 @@ def test_a_page_reads_what_its_origin_lets_it(
 
 @pytest.mark.parametrize("prop", [LISTED, ANY, BOTH, NONE, None])
 @pytest.mark.parametrize("origin", [SHOP, OTHER, None])
-def test_a_server_call_has_nothing_to_do_with_pages(prop: Property | None, origin: bytes | None) -> None:
+def test_a_server_call_gets_no_cors_headers(prop: Property | None, origin: bytes | None) -> None:
     assert _cors(prop, origin, is_s2s=True) == {}
 
 
@@ -91,7 +91,7 @@ def test_no_page_that_is_not_listed_gets_credentials(prop: Property | None, orig
         (NONE, None, True),
     ],
 )
-def test_a_property_that_lists_origins_refuses_the_others(prop: Property, origin: bytes | None, may_send: bool) -> None:
+def test_a_property_with_origins_refuses_other_origins(prop: Property, origin: bytes | None, may_send: bool) -> None:
     headers = {} if origin is None else {b"origin": origin}
     assert all(_may_send(prop, headers, face) is may_send for face in ResponseType)
 
@@ -111,7 +111,7 @@ def _fetched(site: bytes, **more: bytes) -> dict[bytes, bytes]:
 
 
 def _from_elsewhere(referer: bytes | None, **more: bytes) -> dict[bytes, bytes]:
-    """A request without an origin that a page of another site has made, as a script tag or an image does."""
+    """A request without an origin from a page of another site, such as for a script tag or an image."""
     return _fetched(b"cross-site", **({} if referer is None else {"referer": referer}), **more)
 
 
@@ -149,13 +149,13 @@ def test_a_request_of_another_site_without_an_origin_comes_from_its_referer(
 
 
 @pytest.mark.parametrize("site", [b"same-origin", b"same-site", b"none", None])
-def test_a_referer_counts_only_where_the_browser_says_that_the_site_is_another(site: bytes | None) -> None:
+def test_a_referer_counts_only_if_the_browser_reports_another_site(site: bytes | None) -> None:
     headers = {b"referer": b"https://evil.example.net/"} | ({} if site is None else _fetched(site))
     assert sending_origin(headers, ResponseType.JAVASCRIPT) is None
     assert _may_send(LISTED, headers)
 
 
-def test_an_origin_counts_more_than_a_referer() -> None:
+def test_an_origin_has_precedence_over_a_referer() -> None:
     headers = _from_elsewhere(b"https://shop.example.com/", origin=OTHER)
     assert sending_origin(headers, ResponseType.JSON) == OTHER
     assert not _may_send(LISTED, headers)
@@ -173,7 +173,7 @@ def test_an_origin_counts_more_than_a_referer() -> None:
         (b"cors", b"empty", False),
     ],
 )
-def test_a_person_who_clicks_in_a_foreign_page_is_sent_on(
+def test_a_click_in_a_foreign_page_is_redirected(
     referer: bytes | None, mode: bytes, dest: bytes, is_click: bool
 ) -> None:
     headers = _from_elsewhere(referer, mode=mode, dest=dest, user=b"?1")
@@ -182,8 +182,8 @@ def test_a_person_who_clicks_in_a_foreign_page_is_sent_on(
         assert not _may_send(LISTED, headers, face)
 
 
-def test_a_click_that_names_an_origin_is_held_to_it() -> None:
-    """A form that is posted: its page is named, whatever the policy for referers."""
+def test_the_origin_of_a_click_is_checked_if_present() -> None:
+    """The origin of a posted form is sent, whatever the policy for referers."""
     headers = _from_elsewhere(None, mode=b"navigate", dest=b"document", origin=OTHER)
     assert not _may_send(LISTED, headers, ResponseType.REDIRECT)
 
@@ -210,7 +210,7 @@ def test_a_click_that_names_an_origin_is_held_to_it() -> None:
         pytest.param(_from_elsewhere(None, mode=b"navigate", dest=b"document"), False, False, id="a foreign link"),
     ],
 )
-def test_a_page_reads_the_ids_of_the_cookie_where_it_is_of_the_site_or_listed_by_name(
+def test_a_page_reads_the_ids_of_the_cookie_if_it_is_of_the_same_site_or_listed_by_name(
     headers: dict[bytes, bytes], listed: bool, unlisted: bool
 ) -> None:
     assert may_read(LISTED, headers) is listed
@@ -222,7 +222,7 @@ def test_a_page_reads_the_ids_of_the_cookie_where_it_is_of_the_site_or_listed_by
 @pytest.mark.parametrize(
     ("prop", "origin", "first"), [(LISTED, SHOP, EXACT), (ANY, OTHER, STAR_VARIES), (NONE, OTHER, STAR)]
 )
-def test_a_preflight_says_for_a_day_what_a_page_may_send(prop: Property, origin: bytes, first: dict[str, str]) -> None:
+def test_a_preflight_allows_methods_and_headers_for_a_day(prop: Property, origin: bytes, first: dict[str, str]) -> None:
     headers = {name.decode(): value.decode() for name, value in pairs_of(preflight_headers(prop, origin))}
     assert first.items() <= headers.items()
     assert headers["access-control-max-age"] == "86400"
@@ -230,6 +230,6 @@ def test_a_preflight_says_for_a_day_what_a_page_may_send(prop: Property, origin:
     assert "POST" in headers["access-control-allow-methods"]
 
 
-def test_who_asks_for_options_without_being_a_page_gets_no_preflight() -> None:
+def test_options_without_an_origin_gets_no_preflight_headers() -> None:
     assert preflight_headers(NONE, None) == b""
     assert preflight_headers(LISTED, None) == b"vary: origin\r\n"

@@ -1,4 +1,4 @@
-"""Addresses and user agents inside an event: what a property that does not keep them whole stores of it."""
+"""Addresses and user agents inside an event: removed or truncated by the property's settings."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def _scrubbed(event: bytes, ip: IpRule = "truncate", *, keeps_user_agent: bool =
         ("drop", False, {"page": "p"}),
     ],
 )
-def test_what_stays_of_a_context_is_what_the_property_keeps(
+def test_a_context_is_reduced_to_the_parts_that_the_property_keeps(
     ip: IpRule, keeps_user_agent: bool, context: dict[str, str]
 ) -> None:
     event = b'{"ea":"view","context":{"ip":"203.0.113.7","userAgent":"A/1","page":"p"}}'
@@ -68,7 +68,7 @@ def test_what_stays_of_a_context_is_what_the_property_keeps(
         b'{"x":"\\\\","ip":"203.0.113.7"}',
     ],
 )
-def test_an_address_is_dropped_wherever_it_is_and_however_its_name_is_written(event: bytes) -> None:
+def test_an_address_is_dropped_at_any_place_and_under_any_spelling_of_its_name(event: bytes) -> None:
     scrubbed = _scrubbed(event, "drop", keeps_user_agent=True)
     assert b"203.0" not in scrubbed
     assert b"3405803783" not in scrubbed
@@ -76,14 +76,14 @@ def test_an_address_is_dropped_wherever_it_is_and_however_its_name_is_written(ev
 
 
 @pytest.mark.parametrize("name", sorted(ADDRESSES | USER_AGENTS))
-def test_every_name_of_the_list_is_known(name: bytes) -> None:
+def test_every_name_of_the_list_is_recognized(name: bytes) -> None:
     event = b'{"extra":{"%b":"2001:db8:1:2:3:4:5:6"}}' % name
     assert _scrubbed(event, "drop") == b'{"extra":{}}'
     kept = b'{"extra":{"%b":"2001:db8:1::"}}' % name if name in ADDRESSES else b'{"extra":{}}'
     assert _scrubbed(event) == kept
 
 
-def test_a_flattened_name_of_a_user_agent_is_known() -> None:
+def test_a_flattened_name_of_a_user_agent_is_recognized() -> None:
     assert _scrubbed(b'{"context.user_agent":"A/1","device_userAgent":"A/1"}') == b"{}"
 
 
@@ -108,17 +108,17 @@ def test_an_address_that_can_not_be_truncated_is_dropped(value: bytes) -> None:
         b"",
     ],
 )
-def test_everything_else_stays_as_it_is(event: bytes) -> None:
+def test_all_other_members_stay_as_they_are(event: bytes) -> None:
     scrubbed = _scrubbed(event)
     assert scrubbed == event or json.loads(scrubbed) == json.loads(event)
 
 
-def test_values_beside_an_address_stay_byte_for_byte() -> None:
+def test_values_next_to_an_address_stay_byte_for_byte() -> None:
     values = b'"n":1.50,"big":%b,"e":1E400,"t":"\\u00e9\\/","o":{ "a" : [1 ,2] }' % (b"7" * 5000)
     assert _scrubbed(b'{%b,"ip":"203.0.113.7"}' % values) == b'{%b,"ip":"203.0.113.0"}' % values
 
 
-def test_an_event_of_a_property_that_keeps_all_is_not_looked_at() -> None:
+def test_an_event_of_a_property_that_keeps_all_is_not_searched() -> None:
     event = b'{"ip":"203.0.113.7","ip":"203.0.113.8", "ua":"A/1"}'
     assert scrub(event, "full", keeps_user_agent=True) is event
     assert scrub_raw(event, Form.JSON, "full", keeps_user_agent=True) is event
@@ -133,7 +133,9 @@ _VALUES = st.recursive(
 
 @settings(deadline=None, max_examples=300)
 @given(st.dictionaries(_NAMES, _VALUES, max_size=6), st.booleans(), st.sampled_from(["truncate", "drop"]))
-def test_whatever_is_sent_stays_but_for_what_is_named(event: dict[str, Any], is_ascii: bool, ip: IpRule) -> None:
+def test_any_event_stays_except_for_members_with_listed_names(
+    event: dict[str, Any], is_ascii: bool, ip: IpRule
+) -> None:
     data = json.dumps(event, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
     scrubbed = _scrubbed(data, ip)
     assert len(scrubbed) <= len(data)
@@ -142,7 +144,7 @@ def test_whatever_is_sent_stays_but_for_what_is_named(event: dict[str, Any], is_
 
 
 def _expected(value: Any, ip: IpRule, levels: int) -> Any:
-    """What is to stay, said once more and slowly."""
+    """The expected event, by a slow second implementation."""
     if not isinstance(value, dict) or not levels:
         return value
     kept = {}
@@ -162,13 +164,13 @@ def test_no_bytes_raise(data: bytes) -> None:
         assert isinstance(scrub_raw(data, form, "truncate", keeps_user_agent=False), bytes)
 
 
-def test_a_nest_that_is_too_deep_to_be_read_is_left_as_it_is() -> None:
+def test_an_event_nested_too_deep_to_parse_is_left_as_it_is() -> None:
     for deep in (b'{"ip":' * 100_000, b'{"ip":' + b"[" * 100_000):
         assert _scrubbed(deep) == deep
         assert scrub_raw(deep, Form.JSON, "drop", keeps_user_agent=False) == b""
 
 
-# What is refused
+# Refused events
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_a_nest_that_is_too_deep_to_be_read_is_left_as_it_is() -> None:
         (Form.QUERY, b'dims={"id":"a+b"}&x=%ff', b'dims={"id":"a+b"}&x=%ff'),
     ],
 )
-def test_what_is_kept_of_a_refused_request_is_held_to_the_same_rules(form: Form, raw: bytes, kept: bytes) -> None:
+def test_a_refused_request_is_scrubbed_by_the_same_rules(form: Form, raw: bytes, kept: bytes) -> None:
     assert scrub_raw(raw, form, "truncate", keeps_user_agent=False) == kept
 
 
@@ -208,7 +210,7 @@ def test_what_is_kept_of_a_refused_request_is_held_to_the_same_rules(form: Form,
     ],
 )
 @pytest.mark.parametrize("ip", ["truncate", "drop"])
-def test_of_what_can_not_be_parsed_nothing_is_kept(form: Form, raw: bytes, ip: IpRule) -> None:
+def test_unparsable_bytes_are_not_kept(form: Form, raw: bytes, ip: IpRule) -> None:
     assert scrub_raw(raw, form, ip, keeps_user_agent=True) == b""
     assert scrub_raw(raw, form, "full", keeps_user_agent=True) == raw
 
@@ -230,7 +232,7 @@ _MIB_5 = 5 << 20
         (Form.FORM, b"ea=a&ec=b&" + b"a&" * 97_000),
     ],
 )
-def test_bytes_that_no_settings_allow_leave_nothing_in_memory_or_in_letters(form: Form, raw: bytes) -> None:
+def test_bytes_over_all_settings_leave_nothing_in_memory_or_in_dead_letters(form: Form, raw: bytes) -> None:
     scrub_raw(b'[{"ip":1}]', Form.JSON, "drop", keeps_user_agent=False)
     tracemalloc.start()
     try:
@@ -241,7 +243,7 @@ def test_bytes_that_no_settings_allow_leave_nothing_in_memory_or_in_letters(form
     assert peak < 4 * _MIB_5
 
 
-def test_an_event_or_a_batch_is_kept_up_to_what_settings_allow() -> None:
+def test_an_event_or_a_batch_is_kept_up_to_the_highest_setting() -> None:
     limits = Limits(event_bytes=128 << 10, batch_events=10_000)
     whole = b'{"x":"%b"}' % (b"x" * (limits.event_bytes - 8))
     assert scrub_raw(whole, Form.JSON, "drop", keeps_user_agent=False) == whole
@@ -252,14 +254,14 @@ def test_an_event_or_a_batch_is_kept_up_to_what_settings_allow() -> None:
     assert scrub_raw(b"[%b]" % b",".join([*batch, b"1"]), Form.JSON, "drop", keeps_user_agent=False) == b""
 
 
-def test_a_query_is_kept_up_to_as_many_parameters_as_are_read() -> None:
+def test_a_query_is_kept_up_to_the_limit_of_parameters() -> None:
     query = b"&".join([b"a=1"] * 1000)
     assert scrub_raw(query, Form.QUERY, "drop", keeps_user_agent=False) == query
     assert scrub_raw(query + b"&", Form.QUERY, "drop", keeps_user_agent=False) == b""
 
 
 @pytest.mark.parametrize("form", [Form.JSON, Form.NDJSON])
-def test_an_element_of_a_batch_is_one_event_whatever_it_is(form: Form) -> None:
+def test_an_element_of_a_batch_is_one_event_whatever_its_bytes(form: Form) -> None:
     def kept(raw: bytes) -> bytes:
         return scrub_raw(raw, form, "drop", keeps_user_agent=True, is_element=True)
 
@@ -268,7 +270,7 @@ def test_an_element_of_a_batch_is_one_event_whatever_it_is(form: Form) -> None:
     assert kept(b'{"ip":"203.0.113.7"') == b""
 
 
-def test_addresses_beyond_those_that_are_read_are_removed() -> None:
+def test_addresses_over_the_limit_are_removed() -> None:
     event = b"{%b}" % b",".join(b'"%bip":"203.0.113.7"' % (b"_" * number) for number in range(40))
     assert _scrubbed(event).count(b'"203.0.113.0"') == 16
 
@@ -276,7 +278,7 @@ def test_addresses_beyond_those_that_are_read_are_removed() -> None:
 # Through the endpoint
 
 
-def test_a_letter_of_what_can_not_be_parsed_has_the_reason_alone(tmp_path: Path) -> None:
+def test_a_dead_letter_of_unparsable_bytes_has_only_the_reason(tmp_path: Path) -> None:
     async def run() -> None:
         async with live_intake(tmp_path) as logs:
             served = endpoint(logs, PropertySettings(1, 2, required=("ea",), ip="drop"))

@@ -1,4 +1,4 @@
-"""Properties by portal and property id, in the form that a request needs."""
+"""Properties by portal and property id, prepared for requests."""
 
 import json
 from typing import Any
@@ -27,11 +27,11 @@ def test_a_property_is_found_by_both_of_its_ids() -> None:
 
 
 @pytest.mark.parametrize(("portal_id", "prop_id"), [(2, 33167), (33167, 3), (0, 0), (1, 564990801)])
-def test_no_other_pair_is_a_property(portal_id: int, prop_id: int) -> None:
+def test_no_other_pair_of_ids_is_a_property(portal_id: int, prop_id: int) -> None:
     assert REGISTRY.get(portal_id, prop_id) is None
 
 
-def test_lists_are_ready_to_be_asked() -> None:
+def test_lists_are_prepared_for_look_ups() -> None:
     prop = REGISTRY.get(33167, 564990801)
     assert prop is not None
     assert prop.origins == {b"https://shop.example.com"}
@@ -78,7 +78,7 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
         ([], "", False),
     ],
 )
-def test_each_of_a_propertys_keys_is_one_and_nothing_else_is(names: list[str], key: str, is_one: bool) -> None:
+def test_only_the_keys_of_a_property_are_accepted(names: list[str], key: str, is_one: bool) -> None:
     prop = prepared(write_keys=tuple(f"env:{name}" for name in names))
     assert is_key(key.encode(), prop.key_digests) is is_one
 
@@ -97,7 +97,7 @@ def test_a_property_holds_no_key_in_the_clear(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("workers", "let_in"), [(1, 8), (4, 2), (16, 1)])
-def test_each_worker_allows_its_share_of_a_rate_and_at_least_one_event(workers: int, let_in: int) -> None:
+def test_every_worker_allows_its_share_of_a_rate_and_at_least_one_event(workers: int, let_in: int) -> None:
     prop = Registry([PropertySettings(1, 2, events_per_second=8.0)], workers).get(1, 2)
     assert prop
     assert prop.rate
@@ -123,7 +123,7 @@ def test_a_property_without_a_rate_is_not_counted() -> None:
         ({"source": "android"}, True, False),
     ],
 )
-def test_what_may_be_stored_and_set_is_ready_to_be_asked(
+def test_the_rules_for_storage_and_cookies_are_prepared(
     settings: dict[str, Any], has_user_agent: bool, has_cookies: bool
 ) -> None:
     prop = prepared(**settings)

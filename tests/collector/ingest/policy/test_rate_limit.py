@@ -1,4 +1,4 @@
-"""How many events a property may send: a bucket that fills by the second, on a clock of the test's own."""
+"""The rate limit of a property: a token bucket, on the test's own clock."""
 
 import math
 
@@ -12,19 +12,19 @@ NOW = 1000.0
 
 
 def _let_in(rate: TokenBucket, now: float, events: int = 1) -> bool:
-    """Send a request; whether it was let in."""
+    """Whether a request passes; if so, count it."""
     if rate.wait_seconds(now, events):
         return False
     rate.take(events)
     return True
 
 
-def test_a_second_of_events_is_let_in_at_once_and_no_more() -> None:
+def test_the_events_of_one_second_pass_at_once_and_no_more() -> None:
     rate = TokenBucket(5)
     assert [_let_in(rate, NOW) for _ in range(8)] == [True] * 5 + [False] * 3
 
 
-def test_there_is_room_again_as_time_goes_by() -> None:
+def test_the_bucket_fills_with_time() -> None:
     rate = TokenBucket(2)
     assert [_let_in(rate, NOW + at) for at in (0, 0, 0, 0.5, 0.5, 1.0, 3.0, 3.0, 3.0)] == [
         *(True, True, False),
@@ -41,7 +41,7 @@ def test_unused_time_is_saved_for_one_second_only() -> None:
 
 
 @pytest.mark.parametrize(("per_second", "events", "wait"), [(10, 9, 0), (10, 10, 1), (100, 100, 1), (2.5, 2, 1)])
-def test_a_batch_may_take_what_the_bucket_holds_and_is_paid_for_afterwards(
+def test_a_batch_may_take_all_that_the_bucket_holds_and_is_paid_for_afterwards(
     per_second: float, events: int, wait: int
 ) -> None:
     rate = TokenBucket(per_second)
@@ -74,7 +74,7 @@ def test_a_debt_is_paid_in_two_seconds_and_a_worker_keeps_to_its_share(
     assert passed <= max(per_second, 1) + (now - NOW + 2) * per_second / workers + 1
 
 
-def test_a_flood_that_can_not_be_held_back_makes_a_debt_of_two_seconds() -> None:
+def test_events_over_the_rate_that_were_let_in_make_a_debt_of_two_seconds_at_most() -> None:
     rate = TokenBucket(10)
     assert rate.wait_seconds(NOW) == 0
     rate.take(1_000_000)
@@ -86,7 +86,7 @@ def test_a_rate_below_one_a_second_lets_one_in_at_a_time() -> None:
     assert [_let_in(rate, NOW + at) for at in (0, 1, 9, 11, 12)] == [True, False, False, True, False]
 
 
-def test_asking_costs_nothing() -> None:
+def test_checking_takes_nothing_from_the_bucket() -> None:
     rate = TokenBucket(1)
     assert [rate.wait_seconds(NOW) for _ in range(100)] == [0] * 100
 
@@ -96,7 +96,7 @@ def test_asking_costs_nothing() -> None:
     per_second=st.floats(0.01, 1e6),
     requests=st.lists(st.tuples(st.floats(0, 100), st.integers(1, 1000)), max_size=30),
 )
-def test_who_waits_as_told_is_let_in_and_nobody_waits_below_the_rate(
+def test_a_client_that_waits_for_retry_after_is_let_in_and_none_waits_below_the_rate(
     per_second: float, requests: list[tuple[float, int]]
 ) -> None:
     rate, now = TokenBucket(per_second), NOW
