@@ -45,6 +45,7 @@ LAYERS = {
     "collector.ingest": (
         *_BOTTOM,
         "collector.acknowledgements",
+        "collector.dead_letters.content",
         "collector.dead_letters.writer",
         "collector.long_work",
         "collector.ops.notices",

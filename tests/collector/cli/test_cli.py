@@ -130,7 +130,7 @@ def test_a_link_is_not_signed_until_a_time_that_is_none_or_has_gone(
 ) -> None:
     out, err = _sign(tmp_path, capsys, "https://a.example.net/", "1", "3", expires, code=2)
     assert out == ""
-    assert err.startswith(f"collector: --expires: {expires!r} is not ")
+    assert err.startswith(f"collector: --expires: {expires!r} is ")
 
 
 def test_a_link_is_signed_for_a_property_of_the_settings_alone(

@@ -187,5 +187,5 @@ def test_past_its_patience_it_says_that_the_event_may_still_arrive(tmp_path: Pat
     with running(tmp_path, workers=1, settings=settings) as collector:
         answer = collector.post({"ea": "view"})
         assert (answer.status, answer.headers["x-event-ack"]) == (503, "fsync")
-        assert "may still arrive" in answer.json()["message"]
+        assert "may still be delivered" in answer.json()["message"]
         assert [record["id"] for record in collector.stored()] == [answer.headers["x-event-id"]]
