@@ -90,7 +90,7 @@ class Parser:
     def stop(self) -> None:
         """Parse nothing more, and release llhttp, which refers to this parser. Idempotent."""
         self.phase = FAILED
-        self._headers = _DROPPED
+        self._headers, self._url = _DROPPED, b""
         self._llhttp = _STOPPED
 
     def on_message_begin(self) -> None:
@@ -116,7 +116,7 @@ class Parser:
         if self._is_declining or self.phase is FAILED:
             return
         url, headers, llhttp = self._url, self._headers, self._llhttp
-        self._headers = _DROPPED
+        self._headers, self._url = _DROPPED, b""
         self.phase = BODY
         most = self._most_head_bytes
         if len(headers) > _MOST_HEADERS or (

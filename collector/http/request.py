@@ -45,7 +45,7 @@ class RequestHead(Struct, frozen=True, gc=False):  # created in 0.3 us, an ASGI 
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for a 100 Continue before it sends the body."""
-        return self.fields.get(b"expect", b"").lower() == b"100-continue"
+        return self.fields.get(b"expect", b"").lower() == b"100-continue" and self.version != "1.0"
 
 
 class Request(Struct, kw_only=True):

@@ -141,7 +141,14 @@ def test_a_head_has_the_facts_of_the_request_line_and_the_headers() -> None:
     assert head.headers == [(b"host", b"x"), (b"x-a", b"1"), (b"x-a", b"2"), (b"expect", b"100-Continue")]
     assert head.fields[b"x-a"] == b"2"
     assert (head.peer, head.scheme, head.version, head.keep_alive) == (PEER, "http", "1.0", False)
-    assert (head.content_length, head.has_body, head.expects_continue) == (0, False, True)
+    assert (head.content_length, head.has_body, head.expects_continue) == (0, False, False)
+
+
+@pytest.mark.parametrize(("version", "expects"), [(b"1.0", False), (b"1.1", True)])
+def test_a_client_that_knows_no_100_is_not_taken_to_wait_for_it(version: bytes, expects: bool) -> None:
+    (head, _) = _fed(b"POST / HTTP/%b\r\nexpect: 100-continue\r\n\r\n" % version)
+    assert isinstance(head, RequestHead)
+    assert head.expects_continue is expects
 
 
 @pytest.mark.parametrize("value", [b"5", b"0" * 30 + b"5", b"5" + b" " * 30, b"5\t"])
