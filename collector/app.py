@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-import multiprocessing
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -42,6 +40,7 @@ from collector.ingest.rejects import Rejects
 from collector.ingest.session import Sessions
 from collector.ops.notices import Notices
 from collector.relays.logs import RelayedLogs
+from collector.server.ending import stop_after_a_bug, stop_for_recovery, stop_with_parent
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.settings import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
 from collector.shards.adoption import adopt_orphans
@@ -91,7 +90,7 @@ class _Worker:
         self._paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
         self._proxies = tuple(ip_network(network) for network in settings.server.trusted_proxies)
         self._notices = Notices()
-        self._opening = Opening(settings, clock, self._notices, _stop_for_recovery)
+        self._opening = Opening(settings, clock, self._notices, stop_for_recovery)
         self.in_flight = InFlight(settings.limits.in_flight_bytes)
         waiting = (*self._paths, *([RELAY_PATH] if settings.server.relay_keys else []))
         endpoints: dict[bytes, AnyEndpoint] = {path.encode(): RefusesAll(UNAVAILABLE) for path in waiting}
@@ -108,7 +107,7 @@ class _Worker:
         asyncio.get_running_loop().set_default_executor(threads)
         stopping = asyncio.Event()
         running = asyncio.create_task(self._run(stopping))
-        running.add_done_callback(_stop_after_a_bug)
+        running.add_done_callback(stop_after_a_bug)
         connections = Connections(
             self._settings.limits,
             self.routes,
@@ -116,7 +115,7 @@ class _Worker:
             notices=self._notices,
             is_proxy=partial(is_trusted, trusted=self._proxies),
         )
-        _stop_with_parent()
+        stop_with_parent()
         sys.setswitchinterval(_SWITCH_SECONDS)
         gc.collect()
         gc.freeze()  # collections skip the objects that live as long as the process
@@ -189,7 +188,7 @@ async def _shipping(settings: Settings, opened: Opened, grace: Callable[[], floa
         asyncio.create_task(drop_dead_letters_forever(settings, opened.dead_committer)),
     ]
     for task in tasks:
-        task.add_done_callback(_stop_after_a_bug)
+        task.add_done_callback(stop_after_a_bug)
     try:
         yield
     finally:
@@ -231,34 +230,3 @@ async def _close(committer: Committer) -> None:
     except WalError as error:
         logger.warning("at the close of a log: %s", error)
     committer.log.close()
-
-
-def _stop() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _stop_after_a_bug(task: asyncio.Task[None]) -> None:
-    """End this process if a bug ended one of its tasks; the supervisor starts another."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.critical("bug in the collector: this worker stops", exc_info=error)
-        _stop()
-
-
-def _stop_for_recovery(fault: Exception) -> None:
-    """End this process; the supervisor starts another."""
-    logger.critical("%s", fault)
-    _stop()
-
-
-def _stop_with_parent() -> None:
-    """Stop when the supervisor was killed: the worker would keep the socket and its shard from the next start."""
-    parent = multiprocessing.parent_process()
-    if parent:
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            loop.remove_reader(parent.sentinel)
-            logger.critical("the supervisor has died: this worker stops too")
-            _stop()
-
-        loop.add_reader(parent.sentinel, stop)

@@ -10,7 +10,7 @@ input is dropped. Closing with unread input would reset the connection before a 
 
 import asyncio
 import logging
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from collector.errors import SlowBody, SlowHeaders
 from collector.http.connections import STATE, Connections
@@ -48,8 +48,8 @@ class Connection(asyncio.Protocol):
         self._is_draining = False
         self._drained_bytes = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
         self.address = client[0] if client else ""

@@ -10,7 +10,7 @@ import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from collector.errors import Overloaded
 from collector.http.in_flight import InFlight
@@ -57,7 +57,7 @@ class Connections:
         self._idle_by_address: defaultdict[str, deque[Connection]] = defaultdict(deque)
         """The same, of addresses that have their share."""
         self._arrived: list[Connection] = []
-        self._block: asyncio.Future[None] | None = None
+        self._block: asyncio.Future[Any] | None = None
         self._waiting: list[tuple[Connection, Response, bool]] = []
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
@@ -114,7 +114,7 @@ class Connections:
             pending.until.add_done_callback(partial(_respond, connection))
             return
         if pending.until is not self._block:
-            self._block, self._waiting = pending.until, []  # type: ignore[assignment]
+            self._block, self._waiting = pending.until, []
             pending.until.add_done_callback(partial(_respond_all, self._waiting))
         self._waiting.append((connection, pending.response, pending.is_certain))
 

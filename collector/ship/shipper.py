@@ -1,4 +1,4 @@
-"""The shipper: takes one shard's log to one sink, and holds the one retry loop there is.
+"""The shipper: takes one shard's log to one sink.
 
 Order of durable steps: log fsync, intent fsync, send, sink confirms, cursor fsync. After a crash the intent is
 delivered first, the same bytes under the same token. A batch that the sink refuses goes out in halves, each of them an
@@ -10,12 +10,13 @@ of room, or of a sound disk. All of it is tried again alike. What only a person 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from collector.acknowledgements import Acknowledgements
 from collector.errors import BatchRefused, SinkError
+from collector.ship.attempts import Attempts, Elsewhere, GivenUp, never
 from collector.ship.batch import Batch, Record, slice_batch
 from collector.ship.health import Health, SinkHealth
 from collector.ship.presence import Presence
@@ -23,10 +24,8 @@ from collector.ship.sinks import Sink
 from collector.ship.source import Source
 from wal.committer import Committer
 from wal.cursor import Cursor, Intent
-from wal.errors import Unreadable, WalError
+from wal.errors import WalError
 from wal.format import Position
-
-T = TypeVar("T")
 
 _PATIENCE_SECONDS: Final = 10.0
 """An attempt may take this long before it shows; the time-outs of sinks are 30 to 60 s."""
@@ -42,18 +41,6 @@ class DeadLetterWriter(Protocol):
 
         With `maybe_again` it may be there already, and is then not written twice.
         """
-
-
-class _Elsewhere(Exception):
-    """The sink wants to go on at another place than that of the batch at hand."""
-
-
-class _GivenUp(Exception):
-    """The sink failed while draining, and the caller does not wait for it any longer."""
-
-
-def _never() -> bool:
-    return False
 
 
 class Shipper:
@@ -86,25 +73,25 @@ class Shipper:
         )
         self._sink_health = SinkHealth(name)
         self.presence = Presence(self._log.folder, self._sink_health, name, patience_seconds)
+        self._attempts = Attempts(name, self._log.folder.path, self._sink_health, self.presence, self._close)
         self._is_open = False
         self._proven: tuple[int, str] | None = None
         """The mark that was found to be one of this log: its sequence and its chain."""
         self._skipped = 0
         self._may_be_written = False
         self._unsaved: Cursor | None = None
-        self._gives_up: Callable[[], bool] = _never
 
     @property
     def health(self) -> Health:
         """The state of the sink."""
         return self._sink_health.health
 
-    def drain(self, gives_up: Callable[[], bool] = _never) -> None:
+    def drain(self, gives_up: Callable[[], bool] = never) -> None:
         """Cut batches at once from now on. Call it when the committer is closed.
 
         `gives_up` is called after each failure, when no call to the sink is pending; if it is true, `run` ends there.
         """
-        self._gives_up = gives_up
+        self._attempts.gives_up = gives_up
         self._source.drain()
 
     async def drained(self) -> None:
@@ -120,7 +107,7 @@ class Shipper:
         try:
             while not is_done:
                 is_done = await self._ship()
-        except _GivenUp:
+        except GivenUp:
             pass  # the cursor on the disk says where the next run continues
         except Exception as error:
             self._sink_health.stopped(error)
@@ -135,16 +122,16 @@ class Shipper:
         cursor = await self._resume()
         try:
             if intent := cursor.intent:
-                batch = await self._retried(partial(self._source.again, intent))
+                batch = await self._attempts.retry(partial(self._source.again, intent))
                 cursor = await self._deliver(cursor, batch, intent)
             await self._deliver_from(cursor)
-        except _Elsewhere:
+        except Elsewhere:
             await self._close()
             return False
         return True
 
     async def _deliver_from(self, cursor: Cursor) -> None:
-        while found := await self._retried(partial(self._source.next, cursor.acked)):
+        while found := await self._attempts.retry(partial(self._source.next, cursor.acked)):
             batch, intent = found
             if intent.first.sequence < self._skipped:
                 intent = intent._replace(next=self._skipped)
@@ -154,10 +141,10 @@ class Shipper:
     async def _resume(self) -> Cursor:
         """Where to go on: what the cursor says, unless the sink knows better."""
         self._unsaved = None
-        cursor = await self._retried(partial(asyncio.to_thread, self._load))
+        cursor = await self._attempts.retry(partial(asyncio.to_thread, self._load))
         expected = _expected(cursor)
         self._may_be_written = cursor.intent is not None
-        wanted = await self._retried(partial(self._open, expected))
+        wanted = await self._attempts.retry(partial(self._open, expected))
         self._skipped = wanted
         if wanted == expected:
             return cursor
@@ -165,7 +152,7 @@ class Shipper:
         intent = cursor.intent
         if intent and intent.first.sequence < wanted < intent.last.sequence:
             return Cursor(cursor.acked, intent._replace(next=wanted))
-        self._unsaved = Cursor(await self._retried(partial(asyncio.to_thread, self._source.place_of, wanted)))
+        self._unsaved = Cursor(await self._attempts.retry(partial(asyncio.to_thread, self._source.place_of, wanted)))
         return self._unsaved
 
     async def _deliver(self, cursor: Cursor, batch: Batch | None, intent: Intent) -> Cursor:
@@ -173,7 +160,7 @@ class Shipper:
         while batch is not None and (part := slice_batch(batch, intent.next, intent.size)):
             await self._save(Cursor(cursor.acked, intent))
             try:
-                await self._retried(partial(self._send, part))
+                await self._attempts.retry(partial(self._send, part))
                 size = intent.size and 2 * part.records
             except BatchRefused as refusal:
                 size = (part.records + 1) // 2
@@ -190,62 +177,21 @@ class Shipper:
     async def _send(self, part: Batch) -> None:
         wanted = part.first if self._is_open else await self._open(part.first)
         if wanted == part.first:
-            await self._asked(f"events {part.first} to {part.last}", partial(self._sink.deliver, part))
+            await self._attempts.ask(f"events {part.first} to {part.last}", partial(self._sink.deliver, part))
             self._proven = (part.last + 1, part.chain)
         elif wanted != part.last + 1:
-            raise _Elsewhere
+            raise Elsewhere
 
     async def _open(self, sequence: int) -> int:
         """Open the sink, and return where it goes on. Raises Broken unless what it has is of this log."""
         log_id = self._log.log_id.decode()
-        found = await self._asked("the attempt to open it", partial(self._sink.open, log_id, sequence))
+        found = await self._attempts.ask("the attempt to open it", partial(self._sink.open, log_id, sequence))
         mark = found.mark
         if mark and (mark.next, mark.chain) != self._proven:
             await asyncio.to_thread(self._source.check, mark)
             self._proven = (mark.next, mark.chain)
         self._is_open = True
         return found.next
-
-    async def _asked(self, purpose: str, call: Callable[[], Awaitable[T]]) -> T:
-        """What the sink answers. Whatever else it raises becomes a SinkError."""
-        try:
-            with self.presence.attempt(purpose):
-                return await call()
-        except SinkError:
-            raise
-        except Exception as error:
-            logger.exception("sink %s", self.name)
-            raise SinkError(f"an unforeseen error, see the process log: {error!r}") from error
-
-    async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """The one retry loop. A refusal is an answer too: the sink is up."""
-        while True:
-            try:
-                done = await attempt()
-            except (BatchRefused, _Elsewhere):
-                await self._succeeded()
-                raise
-            except SinkError as error:
-                await self._failed(error)
-            except OSError as error:
-                await self._failed(SinkError(f"{error.filename or self._log.folder.path}: {error.strerror or error}"))
-            except Unreadable as error:
-                await self._failed(SinkError(str(error)))
-            else:
-                await self._succeeded()
-                return done
-
-    async def _failed(self, error: SinkError) -> None:
-        pause = self._sink_health.failed(error)
-        await self.presence.show()
-        await self._close()
-        if self._gives_up():
-            raise _GivenUp
-        await asyncio.sleep(pause)
-
-    async def _succeeded(self) -> None:
-        self._sink_health.succeeded()
-        await self.presence.show()
 
     async def _close(self) -> None:
         self._is_open = False
@@ -254,7 +200,7 @@ class Shipper:
     async def _put_dead_letter(self, part: Batch, reason: str) -> None:
         """Give up on the one event of `part`."""
         (event,) = part.events()
-        await self._retried(partial(self._write_dead_letter, event, reason))
+        await self._attempts.retry(partial(self._write_dead_letter, event, reason))
         self._may_be_written = False
         self.confirmed.refuse(event.sequence)
 
@@ -271,7 +217,7 @@ class Shipper:
 
     async def _rest(self) -> None:
         """Before a pause: what is there could be read, and what is delivered is to be durable."""
-        await self._succeeded()
+        await self._attempts.succeeded()
         await self._save_delivered()
 
     async def _save_delivered(self) -> None:
@@ -280,7 +226,7 @@ class Shipper:
 
     async def _save(self, cursor: Cursor) -> None:
         save = partial(self._log.folder.save_cursor, self.name, cursor)
-        await self._retried(partial(asyncio.to_thread, save))
+        await self._attempts.retry(partial(asyncio.to_thread, save))
         self._unsaved = None
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow.parquet as pq
 import zstandard
 
 from collector.ship.stores.archive import FOLDER

@@ -12,8 +12,8 @@ from itertools import islice
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 from msgspec import Meta, Raw, Struct
 
 from collector.ship.batch import Part, lines_of
