@@ -96,15 +96,15 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        pytest.param(_line(5) + _line(5), 400, "behind", id="twice"),
-        pytest.param(_line(6) + _line(5), 400, "behind", id="out of order"),
-        pytest.param(_line(5)[:-1], 400, "ending in LF", id="cut off"),
+        pytest.param(_line(5) + _line(5), 400, "comes after", id="twice"),
+        pytest.param(_line(6) + _line(5), 400, "comes after", id="out of order"),
+        pytest.param(_line(5)[:-1], 400, "LF after every record", id="cut off"),
         pytest.param(b"", 400, "one record a line", id="nothing"),
-        pytest.param(_line(5, "fedcba9876543210"), 400, "not of log", id="of another log"),
-        pytest.param(b'{"ea":"view"}\n', 400, "no record", id="an event without an envelope"),
-        pytest.param(b'["x"]\n', 400, "no record", id="no object"),
-        pytest.param(b" " + _line(5), 400, "not of log", id="with a space in front"),
-        pytest.param(b'{"id":"\xff"}\n', 400, "no record", id="no UTF-8"),
+        pytest.param(_line(5, "fedcba9876543210"), 400, "not a record of log", id="of another log"),
+        pytest.param(b'{"ea":"view"}\n', 400, "not a record", id="an event without an envelope"),
+        pytest.param(b'["x"]\n', 400, "not a record", id="not an object"),
+        pytest.param(b" " + _line(5), 400, "not a record of log", id="with a space in front"),
+        pytest.param(b'{"id":"\xff"}\n', 400, "not a record", id="not UTF-8"),
         pytest.param(b" " * (9 << 20), 413, "limit", id="too large"),
     ],
 )
@@ -157,9 +157,9 @@ def test_the_largest_sequence_is_stored(centre: Collector) -> None:
         ({"event": f'{{"a":{"[" * 100_000}1{"]" * 100_000}}}'}, "not JSON"),
         ({"event": '{"a":1'}, "not JSON"),
         ({"extra": "1"}, "`event` as the last"),
-        ({'source":"web","source': '"web"'}, "each member once"),
-        ({'source":"web","id': f'"{NODE}-6"'}, "each member once"),
-        ({'sourc\\u0065":"web","source': '"web"'}, "each member once"),
+        ({'source":"web","source': '"web"'}, "every member once"),
+        ({'source":"web","id': f'"{NODE}-6"'}, "every member once"),
+        ({'sourc\\u0065":"web","source': '"web"'}, "every member once"),
         ({"s2s": " false"}, "no spaces"),
     ],
 )
@@ -245,7 +245,7 @@ def test_the_chain_of_the_last_batch_is_told_and_a_log_with_another_is_stopped(c
     assert _relay(centre, node, second).status == 200, "a sender that tells none can't be told apart"
     assert _relay(centre, node, first, x_log_chain="00000001").status == 200, "it was on the way for long"
     answer = _relay(centre, node, second, x_log_chain="00000001")
-    assert (answer.status, "Set it aside" in answer.json()["message"]) == (409, True)
+    assert (answer.status, "set it aside" in answer.json()["message"]) == (409, True)
     assert _wanted(centre, node) == b"4 0badcafe"
 
 

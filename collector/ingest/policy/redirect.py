@@ -70,7 +70,7 @@ def parse_expiry(text: str, now: int) -> int:
             raise ValueError(f"{text!r} is not a time; expected e.g. 30d, 12h or 2026-12-31T00:00Z") from None
         expires = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
     if not now < expires < _YEAR_10000:
-        raise ValueError(f"{text!r} is in the past, or after the year 9999; expected e.g. 30d")
+        raise ValueError(f"{text!r} is not in the future, or after the year 9999; expected e.g. 30d")
     return expires
 
 

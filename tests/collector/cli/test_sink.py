@@ -181,7 +181,7 @@ def test_an_event_waits_for_its_sink_where_its_property_says_so(tmp_path: Path) 
         assert [record["id"] for record in collector.shipped()] == [answer.headers["x-event-id"]]
 
 
-def test_past_its_patience_it_says_that_the_event_may_still_arrive(tmp_path: Path) -> None:
+def test_after_ack_seconds_it_says_that_the_event_may_still_be_delivered(tmp_path: Path) -> None:
     patience = 'required = ["ea"]\nack = "shipped"\nack_sink = "away"\nack_seconds = 0.2'
     settings = SETTINGS.replace('required = ["ea"]', patience) + AWAY % free_port()
     with running(tmp_path, workers=1, settings=settings) as collector:
