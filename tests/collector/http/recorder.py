@@ -20,7 +20,8 @@ BODY_LIMIT = 100_000
 
 
 class Recorder:
-    """Serves any path. A body says what becomes of it: `!` fails, `?` first waits until `go_on`, all else is answered 200.
+    """Serves any path. A body says what becomes of it: `!` fails, `?` first waits until `go_on`, all else is
+    answered 200.
 
     The path `/refused` is refused by its head.
     """
