@@ -44,8 +44,7 @@ class Connection(asyncio.Protocol):
         self._is_busy = False
         """Whether the first exchange was taken and waits for its response."""
         self._is_reading = True
-        self._is_stopping = False
-        self._is_draining = False
+        self._is_stopping = self._is_draining = False
         self._drained_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -94,10 +93,9 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client resumed reading: restore the deadline from before the pause."""
-        if self._is_over:
-            return
-        self.deadline.resume_writing(self._parser.phase, is_answered=not self._exchanges)
-        self._go_on()
+        if not self._is_over:
+            self.deadline.resume_writing(self._parser.phase, is_answered=not self._exchanges)
+            self._go_on()
 
     def shutdown(self) -> None:
         """Close after the responses to all requests received. uvicorn calls it at a stop."""
@@ -190,9 +188,8 @@ class Connection(asyncio.Protocol):
         exchange.release()
         if self.transport.is_closing():
             return
-        head = exchange.head
-        closes = not (head.keep_alive and exchange.is_whole) or (self._is_stopping and not self._exchanges)
-        self.transport.write(encode(response, closes=closes, has_body=head.method != "HEAD"))
+        closes = not (exchange.head.keep_alive and exchange.is_whole) or (self._is_stopping and not self._exchanges)
+        self.transport.write(encode(response, closes=closes, has_body=exchange.head.method != "HEAD"))
         if closes:
             self._close()
         elif not self._exchanges and self._parser.phase is IDLE:

@@ -69,8 +69,12 @@ class Connections:
     def open(self, connection: "Connection") -> None:
         """Add a new connection. At a limit, close the longest idle one; if none is idle, refuse the new one."""
         address = connection.address
-        is_over_share = self._by_address[address] >= self.limits.connections_per_address
-        if is_over_share and address and not self._is_proxy(address):  # a UNIX socket has none
+        is_over_share = (
+            self._by_address[address] >= self.limits.connections_per_address
+            and address != ""  # a UNIX socket has none
+            and not self._is_proxy(address)
+        )
+        if is_over_share:
             has_room = self._evict(self._idle_by_address[address])
         else:
             has_room = len(self._open) < self.limits.connections or self._evict(self._idle)

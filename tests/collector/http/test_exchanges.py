@@ -371,3 +371,16 @@ def test_no_address_holds_more_than_its_share_but_a_proxy() -> None:
         worker.close()
 
     asyncio.run(run())
+
+
+def test_a_proxy_that_finds_all_connections_taken_is_not_said_to_have_too_many() -> None:
+    async def run() -> None:
+        worker = Worker(Limits(connections=2, connections_per_address=2), proxy="198.51.100.9")
+        wires = [worker.connect("198.51.100.9") for _ in range(3)]
+        assert wires[-1].transport.statuses == [503]
+        (line,) = worker.notices.due(0.0)
+        assert "too many connections" in line
+        assert "of one address" not in line
+        worker.close()
+
+    asyncio.run(run())
