@@ -214,7 +214,7 @@ def _event_endpoint(
     rejects = Rejects(opened.dead_letters)
     batches = Batches(shard.committer, rejects, sessions, limits)
     return EventEndpoint(
-        targets=OptionsReader(Registry(settings.property, settings.server.workers), Signer(secret), clock),
+        options=OptionsReader(Registry(settings.property, settings.server.workers), Signer(secret), clock),
         intake=Intake(shard.committer, batches, sessions, limits, clock),
         completion=Completion(batches, rejects, shard.acknowledgements()),
         rejects=rejects,

@@ -25,11 +25,11 @@ _AT_ONCE: Final = 4
 class Completion:
     """Completes requests, by one call of `respond` or `run` for each."""
 
-    def __init__(self, batches: Batches, rejects: Rejects, confirmations: Mapping[str, Acknowledgements]) -> None:
-        """`confirmations` has the acknowledgements of the sinks, by name."""
+    def __init__(self, batches: Batches, rejects: Rejects, acknowledgements: Mapping[str, Acknowledgements]) -> None:
+        """`acknowledgements` has the acknowledgements of the sinks, by name."""
         self._batches = batches
         self._rejects = rejects
-        self._confirmations = confirmations
+        self._acknowledgements = acknowledgements
         self._long_work = LongWork(_AT_ONCE)
         self._tasks: set[asyncio.Task[Response]] = set()
 
@@ -126,7 +126,7 @@ class Completion:
             return
         try:
             async with asyncio.timeout(ack.seconds):
-                if await self._confirmations[ack.sink].wait(first, first + events - 1):
+                if await self._acknowledgements[ack.sink].wait(first, first + events - 1):
                     return
         except TimeoutError:
             raise Unconfirmed(event_id) from None

@@ -58,7 +58,7 @@ class EventEndpoint:
     def __init__(
         self,
         *,
-        targets: OptionsReader,
+        options: OptionsReader,
         intake: Intake,
         completion: Completion,
         rejects: Rejects,
@@ -66,7 +66,7 @@ class EventEndpoint:
         trusted_proxies: Networks,
         notices: Notices,
     ) -> None:
-        self._targets = targets
+        self._reader = options
         self._intake = intake
         self._completion = completion
         self._rejects = rejects
@@ -84,9 +84,8 @@ class EventEndpoint:
             if head.method == "OPTIONS":
                 return preflight_response(preflight_headers(prop, head.fields.get(b"origin")))
             media = b"" if pairs is not None else media_of(head.fields)
-            if is_retryable(options.response_type, media, is_s2s=options.is_s2s) and sheds_retryable(
-                self._intake.pressure
-            ):
+            retryable = is_retryable(options.response_type, media, is_s2s=options.is_s2s)
+            if retryable and sheds_retryable(self._intake.pressure):
                 raise Overloaded("the log is close to its limits")
         except (Rejected, Overloaded) as error:
             return self._refused(options, error, cors)
@@ -119,9 +118,9 @@ class EventEndpoint:
     def _options(self, head: RequestHead) -> tuple[RequestOptions, bytes, Pairs | None]:
         """The options, the session token, and the query's pairs if the query carries the event."""
         if head.has_body:
-            return *self._targets.find(head.query), None
+            return *self._reader.find(head.query), None
         pairs = parse_pairs(head.query)
-        return self._targets.parse(pairs), pairs.values.get("an_session", "").encode(), pairs
+        return self._reader.parse(pairs), pairs.values.get("an_session", "").encode(), pairs
 
     def _admitted(self, head: RequestHead, options: RequestOptions) -> Property:
         """The property that this request may send to. Raises Rejected."""

@@ -102,7 +102,7 @@ async def live_intake(
 def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = None) -> EventEndpoint:
     """The endpoint that serves these properties."""
     return EventEndpoint(
-        targets=OptionsReader(Registry(properties), Signer(SECRET), lambda: NOW_MS),
+        options=OptionsReader(Registry(properties), Signer(SECRET), lambda: NOW_MS),
         intake=logs.intake,
         completion=logs.completion,
         rejects=logs.rejects,
