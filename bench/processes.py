@@ -1,5 +1,6 @@
 """Child processes: none lives longer than the block that started it, whatever fails in between; and free ports."""
 
+import atexit
 import contextlib
 import os
 import signal
@@ -9,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psutil
-
-_HELD: list[socket.socket] = []
 
 
 @contextlib.contextmanager
@@ -39,7 +38,7 @@ def free_port() -> int:
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind(("127.0.0.1", 0))
-    _HELD.append(holder)
+    atexit.register(holder.close)
     port: int = holder.getsockname()[1]
     return port
 

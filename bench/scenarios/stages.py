@@ -36,7 +36,7 @@ STAGES: Final = {
         "ingest/request.py",
         "ingest/policy/",
     ),
-    "decode, rules of the fields": ("ingest/event.py", "ingest/nesting.py"),
+    "decode, rules of the fields": ("ingest/event.py", "nesting.py"),
     "visitor, session, signed token": ("ingest/visitor.py", "ingest/session.py"),
     "record": ("ingest/record.py",),
     "intake: what joins the stages": ("ingest/intake.py", "ingest/batch.py", "ingest/completion.py"),

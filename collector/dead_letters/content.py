@@ -20,7 +20,7 @@ from typing import Final, Literal, get_args
 import msgspec
 import zstandard
 
-from collector.ingest.nesting import is_deeper
+from collector.nesting import is_deeper
 
 Encoding = Literal["json", "utf-8", "base64", "zstd+base64"]
 _JSON, _TEXT, _BASE64, _ZSTD = get_args(Encoding)

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from collector.errors import BadEvent, Fault, FieldCode, TooLarge
 from collector.ingest.field_types import LONGEST, MAX_SID, AnyObject, Sid, SidText, Text
-from collector.ingest.nesting import is_deeper
+from collector.nesting import is_deeper
 from collector.settings import Limits
 
 _NAMES: Final = range(-(10 ** (LONGEST - 1)) + 1, 10**LONGEST)

@@ -14,7 +14,7 @@ from bench.load.shapes import shapes
 from bench.load.texts import DEEPEST, texts
 from bench.scenarios import hostile
 from bench.scenarios.shapes import SIZES
-from collector.ingest.nesting import is_deeper
+from collector.nesting import is_deeper
 
 ANSWERED = {200, 302, 400, 413, 414, 415, 431}
 

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from collector.errors import BadEvent
 from collector.ingest.event import check_utf8
-from collector.ingest.nesting import is_deeper
+from collector.nesting import is_deeper
 from collector.relays.marks import MAX_SEQUENCE
 from collector.settings import Identifier, Limits
 from collector.settings.fields import Name

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.ingest.nesting import is_deeper
+from collector.nesting import is_deeper
 
 _TEXTS = st.text(alphabet='ab"\\[]{}/\n\u00e9\U0001f600', max_size=8)
 _VALUES = st.recursive(
