@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
             self.serve()
 
     def eof_received(self) -> None:
-        self._all.take_arrived()
+        self._all.take_arrived()  # to stay for the responses would let clients that leave fill `limits.connections`
 
     def pause_writing(self) -> None:
         """The client does not read: take no further request. It has as much time to read as for sending a body."""
