@@ -44,6 +44,7 @@ class Connection(asyncio.Protocol):
         self._is_busy = False
         """Whether the first exchange was taken and waits for its response."""
         self._is_reading = True
+        """Whether the socket is read: no bytes are sent ahead, and no request waits for the one before it."""
         self._is_stopping = self._is_draining = False
         self._drained_bytes = 0
 
@@ -74,7 +75,7 @@ class Connection(asyncio.Protocol):
             if self._drained_bytes > _DRAINED_BYTES:
                 self.transport.abort()
             return
-        if len(data) <= PIECE_BYTES and not self._ahead and not self._pipeline.has_waiting:
+        if len(data) <= PIECE_BYTES and self._is_reading:
             self._arrived = data
             self._all.take_soon(self)
         elif self._ahead.add(data):
@@ -149,7 +150,7 @@ class Connection(asyncio.Protocol):
             return  # the client has disconnected
         self._is_busy = False
         self._respond(outcome if type(outcome) is Response else self._exchanges[0].refuse(outcome))
-        if self._exchanges or self._ahead or not self._is_reading:
+        if self._exchanges or not self._is_reading:
             self._go_on()
 
     def expire(self) -> None:
