@@ -1,6 +1,7 @@
 """When to mark a log as idle: after a pause in the commits."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -14,7 +15,9 @@ class IdleTimer:
         self._on_idle = on_idle
         self._loop = asyncio.get_running_loop()
         self._last_commit = self._loop.time()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due_at = math.inf
+        """When the timer calls back. uvloop gives a handle without `when` for a time that has come already."""
         self._is_stopped = False
 
     def committed(self, now: float) -> None:
@@ -24,9 +27,10 @@ class IdleTimer:
     def plan(self, seconds: float = IDLE_SECONDS) -> None:
         """Call back in `seconds`, or earlier if that is planned already. Does nothing after `stop`."""
         when = self._loop.time() + seconds
-        if not self._is_stopped and (self._timer is None or when < self._timer.when()):
+        if not self._is_stopped and when < self._due_at:
             if self._timer:
                 self._timer.cancel()
+            self._due_at = when
             self._timer = self._loop.call_at(when, self._due)
 
     def stop(self) -> None:
@@ -36,7 +40,7 @@ class IdleTimer:
             self._timer.cancel()
 
     def _due(self) -> None:
-        self._timer = None
+        self._timer, self._due_at = None, math.inf
         quiet = self._loop.time() - self._last_commit
         if quiet < IDLE_SECONDS:
             self.plan(IDLE_SECONDS - quiet)
