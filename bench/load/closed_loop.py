@@ -83,9 +83,10 @@ class _ClosedLoop:
         deadline = self._loop.time() + _DRAIN_SECONDS
         while self._in_flight and self._loop.time() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
-        for each in list(self._open):
-            each.close()
         await asyncio.gather(*self._opening, return_exceptions=True)
+        for each in list(self._open):  # the last of them too: uvloop waits for ever to close with one that is open
+            each.close()
+        await asyncio.sleep(0)
 
     def _start(self) -> None:
         task = self._loop.create_task(self._connect())
