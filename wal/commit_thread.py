@@ -62,7 +62,14 @@ class CommitThread:
             fault = error
         except Exception as error:
             fault = LogPoisoned(f"{self._path}: {error!r} in the commit thread; restart to recover")
-        self._loop.call_soon_threadsafe(self._on_done, block, fault)
+        self._loop.call_soon_threadsafe(self._report, block, fault)
         if len(block.lines) > 1:
             time.sleep(COMMIT_DELAY_SECONDS)
             self._loop.call_soon_threadsafe(self._on_delay_over)
+
+    def _report(self, block: PendingBlock, fault: WalError | None) -> None:
+        """Call `on_done` in the event loop. A bug in it poisons the log, or no commit would ever start again."""
+        try:
+            self._on_done(block, fault)
+        except Exception as error:
+            self._on_done(block, LogPoisoned(f"{self._path}: {error!r} after a commit; restart to recover"))

@@ -519,6 +519,33 @@ def test_a_closed_committer_is_closed_and_a_poisoned_one_still_ends(directory: s
     asyncio.run(run())
 
 
+def test_a_bug_after_a_commit_poisons_the_log_and_leaves_nobody_waiting(
+    directory: str, files: FaultyFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise no commit would start again, and every later append would wait for ever."""
+
+    async def run() -> None:
+        poisoned: list[LogPoisoned] = []
+        committer = Committer(Log(directory, files=files), on_poisoned=poisoned.append)
+        files.gate.clear()
+        first = committer.append(line(1))
+        while committer.state is not State.COMMITTING:
+            await asyncio.sleep(0)
+        later = committer.append(line(2))
+        monkeypatch.setattr(committer._idle_timer, "plan", lambda *_: [].pop())
+        files.gate.set()
+        outcomes = await _outcomes([first, later])
+        assert outcomes[0] is None, "it is fsynced"
+        assert isinstance(outcomes[1], LogPoisoned)
+        assert len(poisoned) == 1
+        with pytest.raises(LogPoisoned):
+            committer.append(line(3))
+        await committer.close()
+        committer.log.close()
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS))
+
+
 # Following
 
 
