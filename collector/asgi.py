@@ -1,7 +1,7 @@
 """`app` for any ASGI server: `TRACKLOG_CONFIG=collector.toml uvicorn collector.asgi:app`.
 
-One worker, on the first free shard. The contract is that of `collector serve`; the HTTP protocol is the server's, where
-ours would nearly halve the CPU of a request.
+One worker, on the first free shard. The contract is that of `collector serve`. The HTTP protocol is the server's, which
+takes more CPU for a request than ours.
 """
 
 import logging
