@@ -117,7 +117,7 @@ def test_a_disk_without_inodes_means_503_until_there_are_some_without_a_restart(
         workers = collector.workers()
         load = asyncio.run(_fill_and_empty(collector, times, without_inodes))
         assert collector.workers() == workers, collector.said
-        assert "inodes are free" in collector.said
+        eventually(lambda: "inodes are free" in collector.said, "the process log tells it, which it does once a second")
         check_delivery(collector, load, tally, faults=times)
 
 
