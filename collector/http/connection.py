@@ -3,9 +3,9 @@
     READING  --malformed bytes, or a response that ends the connection-->  closed, or DRAINING
     DRAINING --end of input, or a deadline-->                              closed
 
-READING: bytes become exchanges in a queue. The first exchange is taken when its request is complete, the next one after
-the first response. While a second exchange waits, the socket is not read. DRAINING: the last response is written, and
-input is dropped. Closing with unread input would reset the connection before a client that still sends sees it.
+READING: bytes become exchanges in a queue. The first one is taken when its request is complete, the next one after the
+first response. While a second one waits, the socket is not read. DRAINING: the last response is written, and input is
+dropped. Closing with unread input would reset the connection before a client that still sends sees it.
 """
 
 import asyncio
@@ -123,8 +123,12 @@ class Connection(asyncio.Protocol):
         data, self._arrived = self._arrived, b""
         if data and not self._is_over:
             self._parse(data)
-            if self._pipeline.has_waiting:
-                self._resume_or_pause()
+
+    def serve_arrived(self) -> None:
+        """Serve the requests of this turn, and stop reading if a request waits for the one before it."""
+        self.serve()
+        if self._pipeline.has_waiting:
+            self._resume_or_pause()
 
     def serve(self) -> None:
         """Take the first exchange if it is ready, and the next ones while each response is ready at once."""
@@ -213,10 +217,7 @@ class Connection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Serve the requests that waited for an earlier response, or for the client to read."""
         self.serve()
-        if self._ahead and not self._pipeline.has_waiting:
-            self._parse_ahead()
-        else:
-            self._resume_or_pause()
+        self._parse_ahead()
 
     def _parse_ahead(self) -> None:
         """Parse in pieces, until a request waits for the one before it; then the bytes after it wait too.
@@ -240,10 +241,7 @@ class Connection(asyncio.Protocol):
         is_reading = self._is_draining or not (self._ahead or self._pipeline.has_waiting)
         if is_reading is not self._is_reading and not self.transport.is_closing():
             self._is_reading = is_reading
-            if is_reading:
-                self.transport.resume_reading()
-            else:
-                self.transport.pause_reading()
+            (self.transport.resume_reading if is_reading else self.transport.pause_reading)()
 
     def _end_after_a_bug(self) -> None:
         logger.exception("bug in the collector: connection closed")

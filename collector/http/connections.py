@@ -110,7 +110,7 @@ class Connections:
         for connection in arrived:
             connection.parse_arrived()
         for connection in arrived:
-            connection.serve()
+            connection.serve_arrived()
 
     def wait(self, connection: "Connection", pending: Pending) -> None:
         """Let a connection respond when the future of its response is done. Responses of one block share a future."""

@@ -11,7 +11,7 @@ from typing import Final
 from collector.errors import BadRequest, Refusal, Rejected
 from collector.http.exchange import Exchange
 from collector.http.in_flight import InFlight
-from collector.http.parser import BODY, END, Parser
+from collector.http.parser import BODY, END, IDLE, Parser
 from collector.http.request import RequestHead
 from collector.http.response import json_response
 from collector.http.routes import Routes
@@ -36,8 +36,10 @@ class Pipeline:
         return len(self.exchanges) > 1
 
     @property
-    def missing_bytes(self) -> int:
-        """Bytes of the body that have not arrived; 0 if its length is unknown."""
+    def missing_bytes(self) -> int | None:
+        """Bytes of the body that have not arrived, 0 if their number is unknown; None between two requests."""
+        if self.parser.phase is IDLE:
+            return None
         if self.parser.phase is not BODY or not self.exchanges:
             return 0
         last = self.exchanges[-1]

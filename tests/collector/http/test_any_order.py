@@ -72,6 +72,7 @@ async def _settle(worker: Worker, wire: Wire, rest: bytes) -> None:
     st.booleans(),
 )
 @example(["waits"] * 3, [70_000], False)
+@example(["at once", "chunks"], [4096, "turn"], True)
 @example(["long", "waits"], [70_000, "late"], True)
 def test_responses_keep_their_order_and_nothing_is_in_flight_at_the_end(
     kinds: list[str], steps: list[int | str], stays: bool
