@@ -13,7 +13,7 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what the settings hold, if they have no fault."""
-    settings = load_settings_to_check(options.config)
+    settings = load_settings_to_check(options.config).settings
     if warning := retention_warning(settings):
         print(f"collector: {warning}", file=sys.stderr)
     print(f"ok: {len(settings.property)} properties, {len(settings.sink)} sinks, {settings.server.workers} workers")
