@@ -1,4 +1,4 @@
-"""Reads `collector.toml` and the files that it includes."""
+"""Reads `collector.toml`, the files that it includes, and the environment variables that override settings."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from collector.errors import BadSettings
+from collector.settings.environment import override_variables
 from collector.settings.faults import SettingFault, read_leniently
 from collector.settings.include import PropertyFile, read_included, read_toml
 from collector.settings.origins import Origins
+from collector.settings.overrides import Overrides, read_overrides
 from collector.settings.tables import Settings
 
 
@@ -30,7 +32,7 @@ def load_settings(path: str) -> Settings:
 
 
 def read_settings(path: str) -> ReadSettings:
-    """Read a file, and what it includes. Raises BadSettings if the file itself can't be read."""
+    """Read a file, what it includes, and overrides. Raises BadSettings if the file itself can't be read."""
     try:
         values = read_toml(path)
     except OSError as error:
@@ -39,14 +41,26 @@ def read_settings(path: str) -> ReadSettings:
         raise BadSettings(f"{path}: {error}") from None
     folder = os.path.dirname(os.path.abspath(path))
     files, faults = read_included(values.get("include"), folder)
-    origins = _with_properties(path, values, files, {})
+    overrides = read_overrides(override_variables())
+    _apply(overrides, values)
+    origins = _with_properties(path, values, files, overrides.variables)
     settings, found = read_leniently(origins.values, Settings)
-    return ReadSettings(_resolved(settings, folder), faults + found, origins)
+    wrong = {fault.path for fault in overrides.faults}
+    faults += overrides.faults + [fault for fault in found if fault.path not in wrong]
+    return ReadSettings(_resolved(settings, folder), faults, origins)
 
 
 def bad_settings(origins: Origins, faults: Sequence[SettingFault]) -> BadSettings:
     """An error with all faults, one a line."""
     return BadSettings("\n".join(origins.line(fault) for fault in faults))
+
+
+def _apply(overrides: Overrides, values: dict[str, Any]) -> None:
+    """Put the overrides into the tables. A table that is not one stays for the fault that it gets."""
+    for path, value in overrides.values.items():
+        table, _, name = path.partition(".")
+        if isinstance(values.setdefault(table, {}), dict):
+            values[table][name] = value
 
 
 def _with_properties(
