@@ -56,7 +56,7 @@ def _matching(pattern: str, folder: str) -> list[str]:
 def _no_file(pattern: str, folder: str) -> str:
     """Not a warning: a wrong pattern, or a folder that is not mounted, would refuse all events of its properties."""
     return (
-        f"expected at least one file, found none for {pattern!r} in {folder}; "
+        f"expected at least one file, found none for {pattern!r} in {os.path.abspath(folder)}; "
         "correct the pattern, or add a file, which may be empty"
     )
 

@@ -39,15 +39,14 @@ def read_settings(path: str) -> ReadSettings:
         raise BadSettings(f"{path}: {error.strerror}; name a file with --config") from None
     except ValueError as error:
         raise BadSettings(f"{path}: {error}") from None
-    folder = os.path.dirname(os.path.abspath(path))
-    files, faults = read_included(values.get("include"), folder)
+    files, faults = read_included(values.get("include"), os.path.dirname(path))
     overrides = read_overrides(override_variables())
     _apply(overrides, values)
     origins = _with_properties(path, values, files, overrides.variables)
     settings, found = read_leniently(origins.values, Settings)
     wrong = {fault.path for fault in overrides.faults}
     faults += overrides.faults + [fault for fault in found if fault.path not in wrong]
-    return ReadSettings(_resolved(settings, folder), faults, origins)
+    return ReadSettings(_resolved(settings, os.path.dirname(os.path.abspath(path))), faults, origins)
 
 
 def bad_settings(origins: Origins, faults: Sequence[SettingFault]) -> BadSettings:

@@ -22,8 +22,8 @@ def _settings() -> list[str]:
     assert isinstance(kind, inspect.StructType)
     names: list[str] = []
     for table in kind.fields:
-        is_table = isinstance(table.type, inspect.StructType)
-        names += [f"{table.name}.{field.name}" for field in table.type.fields] if is_table else [table.name]
+        fields = table.type.fields if isinstance(table.type, inspect.StructType) else ()
+        names += [f"{table.name}.{field.name}" for field in fields] or [table.name]
     return names
 
 

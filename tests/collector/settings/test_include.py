@@ -50,6 +50,16 @@ def test_patterns_are_relative_to_the_settings_file_whatever_characters_its_fold
     assert _ids(load_settings("[a]*/collector.toml")) == [1]
 
 
+def test_a_relative_path_of_the_settings_file_gives_relative_paths_of_included_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _load(tmp_path, {"a.toml": _property(1)})
+    (tmp_path / "properties/a.toml").write_text("x = 1")
+    with pytest.raises(BadSettings, match=r"\Aproperties/a.toml: x: "):
+        load_settings("collector.toml")
+
+
 def test_a_file_that_two_patterns_match_is_read_once(tmp_path: Path) -> None:
     pattern = f'include = ["properties/a.toml", "properties/*.toml", "{tmp_path}/properties/*.toml"]\n'
     assert _ids(_load(tmp_path, {"a.toml": _property(1), "0.toml": _property(2)}, pattern)) == [1, 2]
