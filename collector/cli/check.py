@@ -3,18 +3,33 @@
 import argparse
 import sys
 
+from collector.cli.effective import as_json, as_toml
 from collector.cli.preflight import load_settings_to_check
 from collector.shards.shard import retention_warning
+from wal.tools.terminal import prepare_stdout
 
 
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """Add none."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is printed."""
+    parser.add_argument(
+        "--show", action="store_true", help="print all settings in effect and where each comes from; masks secrets"
+    )
+    parser.add_argument("--json", action="store_true", help="with --show: print one JSON object a line")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what the settings hold, if they have no fault."""
-    settings = load_settings_to_check(options.config)
+    if options.json and not options.show:
+        print("collector: --json: expected --show with it", file=sys.stderr)
+        return 2
+    read = load_settings_to_check(options.config)
+    settings = read.settings
     if warning := retention_warning(settings):
         print(f"collector: {warning}", file=sys.stderr)
-    print(f"ok: {len(settings.property)} properties, {len(settings.sink)} sinks, {settings.server.workers} workers")
+    if options.show:
+        prepare_stdout()
+        print("\n".join(as_json(read) if options.json else as_toml(read)))
+    else:
+        properties, sinks = len(settings.property), len(settings.sink)
+        print(f"ok: {properties} properties, {sinks} sinks, {settings.server.workers} workers")
     return 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from collector.errors import BadSettings
 from collector.ingest.policy.write_keys import key_digest
-from collector.settings import Settings, bad_settings, read_settings
+from collector.settings import ReadSettings, Settings, bad_settings, read_settings
 from collector.settings.environment import read_value
 from collector.settings.faults import SettingFault, add_faults, has_fault
 from collector.settings.secret import load_secret, secret_path
@@ -19,34 +19,36 @@ from collector.ship.sinks import sink_of
 
 def load_settings_to_serve(path: str) -> Settings:
     """Read the settings for a start. Raises BadSettings with all faults, one a line."""
-    settings, faults = _read_with_needs(path)
-    if faults:
-        raise bad_settings(path, faults)
-    return settings
+    read = _read_with_needs(path)
+    if read.faults:
+        raise bad_settings(read.origins, read.faults)
+    return read.settings
 
 
-def load_settings_to_check(path: str) -> Settings:
+def load_settings_to_check(path: str) -> ReadSettings:
     """Read the settings for `check`: also whether sinks can write to their folders.
 
     A start does not check that: a disk that is away delays a sink, and must not stop intake.
     """
-    settings, faults = _read_with_needs(path)
+    read = _read_with_needs(path)
+    settings, faults = read.settings, read.faults
     for name, folder in (("log.dir", settings.log.dir), ("dead_letters.dir", settings.dead_letters.dir)):
         add_faults(faults, list(_writable(name, folder)))
     for at, sink in enumerate(settings.sink):
         add_faults(faults, list(_sink_folder(f"sink[{at}]", sink)))
     if faults:
-        raise bad_settings(path, faults)
-    return settings
+        raise bad_settings(read.origins, faults)
+    return read
 
 
-def _read_with_needs(path: str) -> tuple[Settings, list[SettingFault]]:
-    settings, faults = read_settings(path)
+def _read_with_needs(path: str) -> ReadSettings:
+    read = read_settings(path)
+    settings, faults = read.settings, read.faults
     for at, sink in enumerate(settings.sink):
         if not has_fault(faults, f"sink[{at}]"):
             add_faults(faults, list(_sink(f"sink[{at}]", sink)))
     add_faults(faults, list(_needs(settings)))
-    return settings, faults
+    return read
 
 
 def _needs(settings: Settings) -> Iterator[SettingFault]:

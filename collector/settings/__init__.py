@@ -1,13 +1,12 @@
 """`collector.toml` as frozen structs, and the only reader of `env:NAME`. Knows neither requests nor sinks' clients."""
 
 from collector.settings.fields import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Identifier, Name
-from collector.settings.load import bad_settings, load_settings, read_settings
+from collector.settings.load import ReadSettings, bad_settings, load_settings, read_settings
+from collector.settings.properties import EVENT_FIELDS, PropertySettings
 from collector.settings.tables import (
-    EVENT_FIELDS,
     DeadLetterSettings,
     Limits,
     LogSettings,
-    PropertySettings,
     ServerSettings,
     SessionSettings,
     Settings,
@@ -24,6 +23,7 @@ __all__ = [
     "LogSettings",
     "Name",
     "PropertySettings",
+    "ReadSettings",
     "ServerSettings",
     "SessionSettings",
     "Settings",

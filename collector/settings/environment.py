@@ -1,4 +1,4 @@
-"""The only reader of `env:NAME`: settings whose value stands in the environment, so that no file holds a secret."""
+"""The only reader of the environment: of `env:NAME`, so that no file holds a secret, and of overrides."""
 
 import os
 from typing import Final
@@ -35,3 +35,8 @@ def read_key(where: str, setting: str) -> bytes:
     if len(key) < _SHORTEST_KEY:
         raise BadSettings(f"{where}: expected at least {_SHORTEST_KEY} characters in the environment's {variable}")
     return os.fsencode(key)
+
+
+def override_variables() -> dict[str, str]:
+    """All variables of the environment, among which `read_overrides` finds its own."""
+    return dict(os.environ)

@@ -10,6 +10,7 @@ the settings. A struct describes its fields further in four ways:
 - a method `faults(self)` yields a `SettingFault` for each rule that needs several fields.
 """
 
+import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ EXPECTED: Final = "expected"
 CHECK: Final = "check"
 KINDS: Final = "kinds"
 _BARE_KEY: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
+_PART: Final = re.compile(r"[.\[]")
 _UNSOUND: Final[Any] = object()
 """Stands for a value that has a fault."""
 
@@ -34,9 +36,10 @@ class SettingFault(NamedTuple):
     path: str
     message: str
     reads: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+    other: str = ""
+    """The path of a second setting. `{other}` in the message stands for it."""
+    where: str = ""
+    """The file or variable of a fault that is at no setting; `path` is empty then."""
 
 
 def read_leniently(values: Mapping[str, Any], kind: type[S]) -> tuple[S, list[SettingFault]]:
@@ -51,15 +54,28 @@ def read_leniently(values: Mapping[str, Any], kind: type[S]) -> tuple[S, list[Se
 
 def add_faults(faults: list[SettingFault], found: Iterable[SettingFault], below: str = "") -> None:
     """Add the faults that rules found. A rule that read a setting with a fault saw its default: leave that out."""
+    faulty = {path for fault in faults for path in _with_parents(fault.path)}  # a file may have 5,000 faults of a kind
     for fault in found:
-        path, reads = _joined(below, fault.path), [_joined(below, each) for each in fault.reads or (fault.path,)]
-        if not any(has_fault(faults, each) for each in reads):
-            faults.append(SettingFault(path, fault.message))
+        path, reads = joined(below, fault.path), [joined(below, each) for each in fault.reads or (fault.path,)]
+        if faulty.isdisjoint(reads):
+            faults.append(fault._replace(path=path))
+            faulty.update(_with_parents(path))
 
 
 def has_fault(faults: Iterable[SettingFault], path: str) -> bool:
     """Whether a setting or one below it has a fault."""
-    return any(fault.path == path or fault.path.startswith((f"{path}.", f"{path}[")) for fault in faults)
+    return any(path in _with_parents(fault.path) for fault in faults)
+
+
+def joined(path: str, name: str) -> str:
+    """The path of `name` in the table at `path`, quoted if it has other characters than TOML's bare keys."""
+    key = name if name and set(name) <= _BARE_KEY | set("[]") else ascii(name)
+    return f"{path}.{key}" if path else key
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name; empty if no known one is like it."""
+    return "".join(f"; did you mean `{each}`?" for each in get_close_matches(name, list(names), 1))
 
 
 def shown(value: str) -> str:
@@ -103,7 +119,7 @@ class _Walk:
 
     def _field(self, table: Mapping[str, Any], field: _Field, path: str) -> Any:
         """The value of a field; `_UNSOUND` also if the table does not have it."""
-        at = _joined(path, field.name)
+        at = joined(path, field.name)
         if field.name in table:
             return self.value(table[field.name], field.hint, at)
         if field.required:
@@ -116,14 +132,14 @@ class _Walk:
         if KINDS in _extra(hint):
             return self._of_a_kind(value, hint, path)
         members = [each for each in get_args(plain) if each is not types.NoneType]
-        if _is_union(plain):  # with None: TOML has no null, so the value is of the other type
-            return self._checked(self.value(value, members[0], path), hint, path)
+        if _is_union(plain):  # with None, which only an environment variable gives: TOML has no null
+            return None if value is None else self._checked(self.value(value, members[0], path), hint, path)
         if isinstance(plain, type) and issubclass(plain, Struct):
             return self.struct(value, plain, path)
         if get_origin(plain) is tuple and isinstance(value, list):
             return self._elements(value, hint, members[0], path)
         if get_origin(plain) is dict and isinstance(value, Mapping):
-            items = {name: self.value(each, members[1], _joined(path, name)) for name, each in value.items()}
+            items = {name: self.value(each, members[1], joined(path, name)) for name, each in value.items()}
             return _UNSOUND if _has_unsound(items.values()) else self._checked(items, hint, path)
         return self._leaf(value, hint, path)
 
@@ -146,7 +162,7 @@ class _Walk:
         field = str(base.__struct_config__.tag_field)
         kind = value.get(field)
         if not isinstance(kind, str) or kind not in structs:
-            self._add(_joined(path, field), _not_one_of(kind, structs))
+            self._add(joined(path, field), _not_one_of(kind, structs))
             return _UNSOUND
         return self.struct(value, structs[kind](), path)
 
@@ -173,7 +189,7 @@ class _Walk:
         tag_field = kind.__struct_config__.tag_field
         for key in table:
             if key not in names and key != tag_field:
-                self._add(_joined(path, key), f"no such setting{_did_you_mean(key, names)}")
+                self._add(joined(path, key), f"no such setting{did_you_mean(key, names)}")
 
     def _add(self, path: str, message: str) -> None:
         self.faults.append(SettingFault(path, message))
@@ -194,11 +210,7 @@ def _not_one_of(value: object, choices: Iterable[str]) -> str:
     expected = " or ".join([", ".join(f"`{name}`" for name in names[:-1]), f"`{names[-1]}`"])
     if not isinstance(value, str):
         return f"expected {expected}, got `{type(value).__name__}`" if value is not None else f"expected {expected}"
-    return f"expected {expected}, got {shown(value)}{_did_you_mean(value, names)}"
-
-
-def _did_you_mean(name: str, names: list[str]) -> str:
-    return "".join(f"; did you mean `{each}`?" for each in get_close_matches(name, names, 1))
+    return f"expected {expected}, got {shown(value)}{did_you_mean(value, names)}"
 
 
 def _described(hint: Any) -> str:
@@ -227,6 +239,6 @@ def _has_unsound(values: Iterable[object]) -> bool:
     return any(value is _UNSOUND for value in values)
 
 
-def _joined(path: str, name: str) -> str:
-    key = name if name and set(name) <= _BARE_KEY | set("[]") else ascii(name)
-    return f"{path}.{key}" if path else key
+def _with_parents(path: str) -> list[str]:
+    """The path, and those of the settings above it."""
+    return [path, *(path[: match.start()] for match in _PART.finditer(path))]

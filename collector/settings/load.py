@@ -1,40 +1,79 @@
-"""Reads `collector.toml`."""
+"""Reads `collector.toml`, the files that it includes, and the environment variables that override settings."""
 
 import os
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from collector.errors import BadSettings
+from collector.settings.environment import override_variables
 from collector.settings.faults import SettingFault, read_leniently
+from collector.settings.include import PropertyFile, read_included, read_toml
+from collector.settings.origins import Origins
+from collector.settings.overrides import Overrides, read_overrides
 from collector.settings.tables import Settings
+
+
+class ReadSettings(NamedTuple):
+    """Settings as read, their faults, see `read_leniently`, and where each value comes from."""
+
+    settings: Settings
+    faults: list[SettingFault]
+    origins: Origins
 
 
 def load_settings(path: str) -> Settings:
     """Read the settings in a file. Relative folders start at the file's own. Raises BadSettings with all faults."""
-    settings, faults = read_settings(path)
-    if faults:
-        raise bad_settings(path, faults)
-    return settings
+    read = read_settings(path)
+    if read.faults:
+        raise bad_settings(read.origins, read.faults)
+    return read.settings
 
 
-def read_settings(path: str) -> tuple[Settings, list[SettingFault]]:
-    """Read a file, and return its settings and faults, see `read_leniently`. Raises BadSettings if it is not TOML."""
+def read_settings(path: str) -> ReadSettings:
+    """Read a file, what it includes, and overrides. Raises BadSettings if the file itself can't be read."""
     try:
-        with open(path, "rb") as file:
-            values = tomllib.load(file)
+        values = read_toml(path)
     except OSError as error:
         raise BadSettings(f"{path}: {error.strerror}; name a file with --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{path}: not TOML: {error}") from None
-    settings, faults = read_leniently(values, Settings)
-    return _resolved(settings, os.path.dirname(os.path.abspath(path))), faults
+    except ValueError as error:
+        raise BadSettings(f"{path}: {error}") from None
+    files, faults = read_included(values.get("include"), os.path.dirname(path))
+    overrides = read_overrides(override_variables())
+    _apply(overrides, values)
+    origins = _with_properties(path, values, files, overrides.variables)
+    settings, found = read_leniently(origins.values, Settings)
+    wrong = {fault.path for fault in overrides.faults}
+    faults += overrides.faults + [fault for fault in found if fault.path not in wrong]
+    return ReadSettings(_resolved(settings, os.path.dirname(os.path.abspath(path))), faults, origins)
 
 
-def bad_settings(path: str, faults: Sequence[SettingFault]) -> BadSettings:
-    """An error with all faults of a file, one a line."""
-    return BadSettings("\n".join(f"{path}: {fault}" for fault in faults))
+def bad_settings(origins: Origins, faults: Sequence[SettingFault]) -> BadSettings:
+    """An error with all faults, one a line."""
+    return BadSettings("\n".join(origins.line(fault) for fault in faults))
+
+
+def _apply(overrides: Overrides, values: dict[str, Any]) -> None:
+    """Put the overrides into the tables. A table that is not one stays for the fault that it gets."""
+    for path, value in overrides.values.items():
+        table, _, name = path.partition(".")
+        if isinstance(values.setdefault(table, {}), dict):
+            values[table][name] = value
+
+
+def _with_properties(
+    path: str, values: dict[str, Any], files: list[PropertyFile], variables: Mapping[str, str]
+) -> Origins:
+    """The tables with the properties of all files in one array."""
+    properties = values.get("property", [])
+    if not isinstance(properties, list):  # it gets a fault
+        return Origins([path], [0], values, variables)
+    merged, first = list(properties), [0]
+    for file in files:
+        first.append(len(merged))
+        merged += file.properties
+    return Origins([path, *(file.path for file in files)], first, values | {"property": merged}, variables)
 
 
 def _resolved(settings: Settings, folder: str) -> Settings:

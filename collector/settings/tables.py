@@ -1,7 +1,7 @@
 """The tables of `collector.toml` as frozen structs: strict, with every setting's unit, bounds and help beside it."""
 
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -9,19 +9,14 @@ from collector.settings.cpus import usable_cpus
 from collector.settings.faults import SettingFault, shown
 from collector.settings.fields import (
     FromEnvironment,
-    Identifier,
-    Name,
     Network,
-    Origin,
     Path,
     Positive,
-    RedirectHost,
     Seconds,
+    Text,
 )
+from collector.settings.properties import PropertySettings
 from collector.settings.sinks import AnySink
-
-EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
-"""Fields that a property can require; the default is all of them."""
 
 
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,60 +154,15 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
-class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """A data source of a portal."""
-
-    portal_id: Annotated[Identifier, Meta(description="the business account")]
-    prop_id: Annotated[Identifier, Meta(description="the data source of that account")]
-    source: Annotated[Name, Meta(description="its kind: `web`, `android`, `ios`, `pos`, …")] = "web"
-    origins: Annotated[
-        tuple[Origin, ...],
-        Meta(description="origins of the pages that may send events; an empty list or `*` allows all"),
-    ] = ()
-    redirect_hosts: Annotated[
-        tuple[RedirectHost, ...],
-        Meta(description="hosts that a click may lead to; `*.example.com` stands for its subdomains"),
-    ] = ()
-    required: Annotated[
-        tuple[Literal["ea", "ec", "sid", "aid", "uid"], ...], Meta(description="fields that an event must have")
-    ] = EVENT_FIELDS
-    write_keys: Annotated[
-        tuple[FromEnvironment, ...],
-        Meta(description="`env:NAME` of the keys of which a request must present one; several allow rotation"),
-    ] = ()
-    events_per_second: Annotated[
-        float,
-        Meta(ge=0, le=1e9, description="requests above this rate get 429; each worker allows its share; 0: no limit"),
-    ] = 0.0
-    rejects_per_second: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=1e9,
-            description="above this rate of refused events, their requests get 429 and write no dead letter",
-        ),
-    ] = 10_000.0
-    ip: Annotated[
-        Literal["full", "truncate", "drop"],
-        Meta(description="how much of an address is stored; `truncate` keeps /24 (IPv4) or /48 (IPv6)"),
-    ] = "full"
-    user_agent: Annotated[Literal["full", "drop"], Meta(description="whether the user agent is stored")] = "full"
-    ack: Annotated[
-        Literal["fsync", "shipped"],
-        Meta(description="what a 200 means: the event is fsynced, or also delivered by a sink"),
-    ] = "fsync"
-    ack_sink: Annotated[Name | None, Meta(description="the name of the sink that `shipped` waits for")] = None
-    ack_seconds: Annotated[
-        Seconds, Meta(description="… this long; then the response is 503, although the event is in the log")
-    ] = 5.0
-    cookies: Annotated[
-        bool, Meta(description="whether a `web` property keeps the session in a cookie, where the visitor allows it")
-    ] = True
-
-
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of `collector.toml`."""
 
+    include: Annotated[
+        tuple[Text, ...],
+        Meta(
+            description="files with more `[[property]]` tables, as patterns such as `properties/*.toml`; sorted by name"
+        ),
+    ] = ()
     server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
@@ -244,5 +194,8 @@ def _twice(name: str, fields: tuple[str, ...], keys: Sequence[Hashable]) -> Iter
             reads = tuple(f"{name}[{each}].{field}" for each in (earlier, at) for field in fields)
             same = " and ".join(fields)
             yield SettingFault(
-                f"{name}[{at}]", f"{same} are the same as in {name}[{earlier}]; remove one of the two", reads
+                f"{name}[{at}]",
+                f"{same} are the same as in {{other}}; remove one of the two",
+                reads,
+                other=f"{name}[{earlier}]",
             )

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 import duckdb
 import msgspec
@@ -138,12 +138,13 @@ def _table(head: str) -> list[list[str]]:
 
 def settings_table() -> list[tuple[str, str, str]]:
     """The rows that the README must have: name, default, meaning."""
-    return [row for name, group in _groups() for row in _rows(name, group)]
+    include, *tables = msgspec.structs.fields(Settings)
+    return [_row("include", include), *(row for name, group in _groups(tables) for row in _rows(name, group))]
 
 
-def _groups() -> Iterator[tuple[str, type[msgspec.Struct]]]:
+def _groups(tables: list[Any]) -> Iterator[tuple[str, type[msgspec.Struct]]]:
     """The settings by their place in the file; of the sinks, a group for each type."""
-    for field in msgspec.structs.fields(Settings):
+    for field in tables:
         if field.name == "sink":
             yield from ((f"sink[{kind}]", sink_settings(kind)) for kind in SINK_KINDS)
         elif get_args(field.type):
@@ -154,15 +155,17 @@ def _groups() -> Iterator[tuple[str, type[msgspec.Struct]]]:
 
 def _rows(group: str, kind: type[msgspec.Struct]) -> Iterator[tuple[str, str, str]]:
     """Of a sink its own settings come first, and of those the required ones."""
-    hints = get_type_hints(kind, include_extras=True)
     if tag := kind.__struct_config__.tag:
         yield f"{group}.type", f'`"{tag}"`', (kind.__doc__ or "").strip()
     fields = list(msgspec.structs.fields(kind))
     if issubclass(kind, SinkSettings):
         fields.sort(key=lambda field: (field.name in SinkSettings.__struct_fields__, not field.required))
-    for field in fields:
-        meta = next(each for each in reversed(get_args(hints[field.name])) if isinstance(each, msgspec.Meta))
-        yield f"{group}.{field.name}", _shown(field), meta.description or ""
+    yield from (_row(f"{group}.{field.name}", field) for field in fields)
+
+
+def _row(name: str, field: Any) -> tuple[str, str, str]:
+    meta = next(each for each in reversed(get_args(field.type)) if isinstance(each, msgspec.Meta))
+    return name, _shown(field), meta.description or ""
 
 
 def _shown(field: Any) -> str:
