@@ -4,6 +4,7 @@ from collector.settings.fields import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Ide
 from collector.settings.load import bad_settings, load_settings, read_settings
 from collector.settings.tables import (
     EVENT_FIELDS,
+    AdminSettings,
     DeadLetterSettings,
     Limits,
     LogSettings,
@@ -18,6 +19,7 @@ __all__ = [
     "EVENT_PATHS",
     "OPENAPI_PATH",
     "RELAY_PATH",
+    "AdminSettings",
     "DeadLetterSettings",
     "Identifier",
     "Limits",

@@ -24,7 +24,18 @@ _SERVING = "collector: serving on http://"
 _STOPPING = "collector: stopping: waiting for "
 _EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
 _UNFINISHED = b"POST /event?portal_id=33167&prop_id=564990801 HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"
-_PORT_0 = '[server]\nport = 0\nworkers = 2\n[[property]]\nportal_id = 1\nprop_id = 2\n[log]\ndir = "{log}"\n'
+_PORT_0 = """
+[server]
+port = 0
+workers = 2
+[admin]
+enabled = false
+[[property]]
+portal_id = 1
+prop_id = 2
+[log]
+dir = "{log}"
+"""
 _BRIEF = """
 [server]
 port = {port}
