@@ -47,7 +47,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=0,
             le=3600,
-            description="at SIGTERM, seconds for which health is 503 and requests are still taken, before `grace_seconds`",
+            description="at SIGTERM, seconds of red health in which requests are still taken; `grace_seconds` follow",
         ),
     ] = 0.0
     health_path: Annotated[

@@ -64,6 +64,7 @@ LAYERS = {
         "collector.shards",
         "wal",
     ),
+    "collector.shards.readiness": ("collector.ops.readiness", "wal.committer"),
     "collector.app": ("collector", "wal"),
     "collector.asgi": ("collector.app", "collector.errors", "collector.server.exit_codes", "collector.settings"),
     "collector.server": ("collector", "wal"),
@@ -93,6 +94,7 @@ _PURE = {
     *(f"collector/settings/{name}.py" for name in ("faults", "fields", "templates")),
     *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
     "collector/ops/notices.py",
+    "collector/ops/readiness.py",
     "collector/dead_letters/rules.py",
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
