@@ -65,6 +65,7 @@ async def _supervise(settings: Settings, listener: socket.socket) -> int:
         workers=settings.server.workers,
         grace_seconds=settings.server.grace_seconds,
         listener=listener,
+        shutdown_delay=settings.server.shutdown_delay,
     ).run()
 
 

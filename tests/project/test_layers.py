@@ -91,6 +91,7 @@ _PURE = {
     "collector/ingest/policy/write_keys.py",
     *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
     "collector/server/backoff.py",
+    "collector/server/node_state.py",
     *(f"collector/settings/{name}.py" for name in ("faults", "fields", "templates")),
     *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
     "collector/ops/notices.py",

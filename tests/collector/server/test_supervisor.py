@@ -15,11 +15,13 @@ import psutil
 import pytest
 
 from bench.processes import free_port, started
+from collector.server.node_state import WorkerReport
 from collector.server.supervisor import Supervisor
 from collector.server.worker_process import WorkerProcess
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running, workers_of
 from wal.log import Log
 
+OnReport = Callable[[WorkerReport], None]
 _SERVING = "collector: serving on http://"
 _STOPPING = "collector: stopping: waiting for "
 _EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
@@ -247,7 +249,7 @@ def _pending(process: psutil.Process) -> set[signal.Signals]:
     return {number for number in signal.Signals if mask >> (number - 1) & 1}
 
 
-def _supervised(start_worker: Callable[[Callable[[], None]], WorkerProcess]) -> int:
+def _supervised(start_worker: Callable[[OnReport], WorkerProcess]) -> int:
     """Run a supervisor of one place in this process; returns its exit code."""
 
     async def run() -> int:
@@ -265,11 +267,11 @@ def _supervised(start_worker: Callable[[Callable[[], None]], WorkerProcess]) -> 
 class _ReadyAtItsEnd:
     """A worker that was starting when it was told to stop: it gets ready, and then ends."""
 
-    def __init__(self, on_ready: Callable[[], None]) -> None:
+    def __init__(self, on_report: OnReport) -> None:
         self.pid = 1
         self.exit_code: int | None = None
         self.is_ready = False
-        self._on_ready = on_ready
+        self._on_report = on_report
         self._ended = asyncio.Event()
 
     async def wait(self) -> int:
@@ -284,7 +286,7 @@ class _ReadyAtItsEnd:
 
     def _end(self) -> None:
         self.is_ready = True
-        self._on_ready()
+        self._on_report(WorkerReport("00", None))
         self.exit_code = 0
         self._ended.set()
 
@@ -292,9 +294,9 @@ class _ReadyAtItsEnd:
 def test_the_address_is_not_printed_by_a_stop_that_comes_before_the_workers_are_ready(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def start_worker(on_ready: Callable[[], None]) -> WorkerProcess:
+    def start_worker(on_report: OnReport) -> WorkerProcess:
         signal.raise_signal(signal.SIGTERM)
-        return cast(WorkerProcess, _ReadyAtItsEnd(on_ready))
+        return cast(WorkerProcess, _ReadyAtItsEnd(on_report))
 
     assert _supervised(start_worker) == 0
     assert capsys.readouterr().err == f"{_STOPPING}1 worker to ship and close, Ctrl-C again ends at once\n"
@@ -304,7 +306,7 @@ def test_the_address_is_not_printed_by_a_stop_that_comes_before_the_workers_are_
 def test_a_worker_for_which_there_is_no_process_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     attempts: list[int] = []
 
-    def start_worker(on_ready: Callable[[], None]) -> WorkerProcess:
+    def start_worker(on_report: OnReport) -> WorkerProcess:
         attempts.append(len(attempts))
         if len(attempts) == 2:
             signal.raise_signal(signal.SIGTERM)
@@ -319,7 +321,7 @@ def test_a_worker_for_which_there_is_no_process_is_tried_again(caplog: pytest.Lo
 
 
 def test_a_bug_in_the_supervisor_is_raised() -> None:
-    def start_worker(on_ready: Callable[[], None]) -> WorkerProcess:
+    def start_worker(on_report: OnReport) -> WorkerProcess:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
