@@ -20,7 +20,7 @@ from starlette.routing import Route
 from collector.errors import BadSettings, NotFound
 from collector.http.asgi import AsgiFace
 from collector.http.connections import STATE, Connections
-from collector.http.documents import Document, Health, RefusesAll
+from collector.http.documents import Document, HealthCheck, RefusesAll
 from collector.http.endpoint import AnyEndpoint
 from collector.http.in_flight import InFlight
 from collector.http.routes import Routes
@@ -104,7 +104,7 @@ class _Worker:
         waiting = (*self._paths, *([RELAY_PATH] if settings.server.relay_keys else []))
         endpoints: dict[bytes, AnyEndpoint] = {path.encode(): RefusesAll(UNAVAILABLE) for path in waiting}
         if settings.server.health_path:
-            endpoints[settings.server.health_path.encode()] = Health(readiness.reason, EXPLANATIONS)
+            endpoints[settings.server.health_path.encode()] = HealthCheck(readiness.reason, EXPLANATIONS)
         endpoints[OPENAPI_PATH.encode()] = Document(openapi(self._paths, settings))
         self.routes = Routes(endpoints, RefusesAll(NotFound().refusal))
         self._opened = self._serve(_or_exit(self._opening.open_files))

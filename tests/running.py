@@ -125,6 +125,11 @@ class Collector:
         end(self.process)
         eventually(lambda: not is_connectable(self.port), "the killed collector's socket is gone")
 
+    @property
+    def admin_port(self) -> int:
+        """The port of the admin address, as the line of the last start has it."""
+        return int(re.findall(r"admin on http://127\.0\.0\.1:(\d+)", self.said)[-1])
+
     def workers(self) -> list[psutil.Process]:
         """The worker processes that live now."""
         return workers_of(self.process.pid)

@@ -37,7 +37,7 @@ class Document(_HeadOnly):
         return json_response(MethodNotAllowed(_METHODS).refusal)
 
 
-class Health(_HeadOnly):
+class HealthCheck(_HeadOnly):
     """Tells load balancers whether this worker takes events: 200, or 503 with the reason."""
 
     def __init__(self, reason: Callable[[], str | None], explanations: Mapping[str, str]) -> None:

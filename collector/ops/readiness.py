@@ -18,7 +18,7 @@ class NotReady(StrEnum):
     COMMIT_REFUSED = "commit_refused"
 
 
-EXPLANATIONS: Final = {
+EXPLANATIONS: Final[dict[str, str]] = {
     NotReady.POISONED: "an fsync failed; the worker restarts and recovers its log",
     NotReady.DRAINING: "the collector is stopping",
     NotReady.LOG_NOT_OPEN: "the log can't be opened yet; the process log has the reason",

@@ -16,6 +16,7 @@ LAYERS = {
     "wal": (),
     "collector.errors": (),
     "collector.ops": (),
+    "collector.ops.status": ("collector.settings", "collector.ship.status", "wal"),
     "collector.acknowledgements": (),
     "collector.long_work": (),
     "collector.nesting": (),
@@ -77,8 +78,8 @@ LIBRARIES = {
     "msgspec": ("collector",),
     "obstore": ("collector.ship.sinks.objects",),
     "pyarrow": ("collector.ship.formats.parquet",),
-    "starlette": ("collector.app", "collector.asgi", "collector.http.asgi"),
-    "uvicorn": ("collector.server.worker",),
+    "starlette": ("collector.app", "collector.asgi", "collector.http.asgi", "collector.server.admin_app"),
+    "uvicorn": ("collector.server.admin", "collector.server.worker"),
 }
 """The prefixes of modules that may import a library."""
 _PURE = {
