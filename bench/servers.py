@@ -24,6 +24,8 @@ _CONFIG = """
 port = 0
 workers = {workers}
 {server}
+[admin]
+enabled = false
 [log]
 dir = "log"
 retain_hours = {retain_hours}

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from collector.errors import BadSettings, NotFound
 from collector.http.asgi import AsgiFace
 from collector.http.connections import STATE, Connections
-from collector.http.documents import Document, RefusesAll
+from collector.http.documents import Document, HealthCheck, RefusesAll
 from collector.http.endpoint import AnyEndpoint
 from collector.http.in_flight import InFlight
 from collector.http.routes import Routes
@@ -39,12 +39,14 @@ from collector.ingest.policy.write_keys import key_digest
 from collector.ingest.rejects import Rejects
 from collector.ingest.session import Sessions
 from collector.ops.notices import Notices
+from collector.ops.readiness import EXPLANATIONS
 from collector.relays.logs import RelayedLogs
 from collector.server.ending import stop_after_a_bug, stop_for_recovery, stop_with_parent
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.settings import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
 from collector.shards.adoption import adopt_orphans
 from collector.shards.opening import Opened, Opening
+from collector.shards.readiness import Readiness
 from collector.shards.shard import Shard, drop_dead_letters_forever
 from wal.committer import Committer
 from wal.errors import WalError, explain
@@ -65,16 +67,20 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(
-    settings: Settings, clock: Callable[[], int] = now_ms, seconds_for_sinks: Callable[[], float] | None = None
+    settings: Settings,
+    clock: Callable[[], int] = now_ms,
+    seconds_for_sinks: Callable[[], float] | None = None,
+    readiness: Readiness | None = None,
 ) -> Starlette:
     """Open a shard and build the application on it. Runs inside the worker's event loop; `clock` gives Unix ms.
 
     At a stop, after the last request, `seconds_for_sinks` gives the time to ship; the default is all of
-    `server.grace_seconds`.
+    `server.grace_seconds`. `readiness` is told when the log is open.
     If the disk is too full to open the shard, the application responds with 503, and opens it when there is room.
     If the shard needs a person, logs the reason and exits with STARTUP_FAILURE.
     """
-    worker = _Worker(settings, clock, seconds_for_sinks or (lambda: settings.server.grace_seconds))
+    grace = seconds_for_sinks or (lambda: settings.server.grace_seconds)
+    worker = _Worker(settings, clock, grace, readiness or Readiness(is_draining=lambda: False))
     face = AsgiFace(worker.routes, settings.limits, worker.in_flight)
     paths = [*(path.decode() for path in worker.routes), "/{path:path}"]
     return Starlette(routes=[Route(path, face) for path in paths], lifespan=worker.lifespan)
@@ -83,8 +89,11 @@ def create_app(
 class _Worker:
     """The state of a worker. Until its shard is open, its endpoints refuse all requests with 503."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], int], grace: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], int], grace: Callable[[], float], readiness: Readiness
+    ) -> None:
         self._settings = settings
+        self._readiness = readiness
         self._clock = clock
         self._grace = grace
         self._paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
@@ -94,6 +103,8 @@ class _Worker:
         self.in_flight = InFlight(settings.limits.in_flight_bytes)
         waiting = (*self._paths, *([RELAY_PATH] if settings.server.relay_keys else []))
         endpoints: dict[bytes, AnyEndpoint] = {path.encode(): RefusesAll(UNAVAILABLE) for path in waiting}
+        if settings.server.health_path:
+            endpoints[settings.server.health_path.encode()] = HealthCheck(readiness.reason, EXPLANATIONS)
         endpoints[OPENAPI_PATH.encode()] = Document(openapi(self._paths, settings))
         self.routes = Routes(endpoints, RefusesAll(NotFound().refusal))
         self._opened = self._serve(_or_exit(self._opening.open_files))
@@ -120,10 +131,12 @@ class _Worker:
         gc.collect()
         gc.freeze()  # collections skip the objects that live as long as the process
         noticing = asyncio.create_task(_log_notices_forever(self._notices))
+        looking = asyncio.create_task(self._readiness.look_forever())
         try:
             yield {STATE: connections}
         finally:
             connections.close()
+            looking.cancel()
             stopping.set()
             await running
             noticing.cancel()
@@ -146,6 +159,7 @@ class _Worker:
             endpoint = _event_endpoint(self._settings, opened, self._clock, self._notices, self._proxies)
             for path in self._paths:
                 self.routes.replace(path.encode(), endpoint)
+            self._readiness.open(opened.shard.committer)
             if self._settings.server.relay_keys:
                 self.routes.replace(RELAY_PATH.encode(), _relay_endpoint(self._settings, opened.shard, self._clock))
         return opened

@@ -84,6 +84,8 @@ class Response(NamedTuple):
         return json.loads(self.body)
 
 
+_NO_ADMIN = "\n[admin]\nenabled = false\n"
+"""What settings end with that do not say otherwise: collectors of two tests must not want one port."""
 _ASGI_SERVERS = {
     "uvicorn": ("uvicorn", "collector.asgi:app", "--host", "127.0.0.1", "--port", "{port}"),
     "hypercorn": ("hypercorn", "collector.asgi:app", "--bind", "127.0.0.1:{port}", "--error-logfile", "-"),
@@ -98,7 +100,8 @@ class Collector:
         self.folder = folder
         self.server = server
         self.port = free_port()
-        (folder / "collector.toml").write_text(settings.format(port=self.port, workers=workers))
+        text = settings.format(port=self.port, workers=workers)
+        (folder / "collector.toml").write_text(text if "[admin]" in text else text + _NO_ADMIN)
         self._log = folder / "stderr.log"
 
     def start(self) -> None:
@@ -121,6 +124,11 @@ class Collector:
         """SIGKILL for the supervisor and all workers at once."""
         end(self.process)
         eventually(lambda: not is_connectable(self.port), "the killed collector's socket is gone")
+
+    @property
+    def admin_port(self) -> int:
+        """The port of the admin address, as the line of the last start has it."""
+        return int(re.findall(r"admin on http://127\.0\.0\.1:(\d+)", self.said)[-1])
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes that live now."""

@@ -7,6 +7,7 @@ back; appends that arrive during an fsync form the next block.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from typing import Final
@@ -125,6 +126,24 @@ class Committer:
         stalled = (self._loop.time() - self._started) / self._stall_seconds if self._in_flight is not None else 0.0
         return max(self._waiting_bytes / _MAX_WAITING_BYTES, self.log.room.pressure, stalled)
 
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether an fsync has failed, so that only a restart helps."""
+        return isinstance(self._refusal, LogPoisoned)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the disk has not answered for `stall_seconds`, so that appends are refused."""
+        return self._in_flight is not None and self._loop.time() - self._started > self._stall_seconds
+
+    def look(self) -> None:
+        """Have the thread look at the room on the disk, unless it commits or is about to: then it looks by itself.
+
+        A disk that does not answer counts as a stall, as for a commit.
+        """
+        if self.state is State.IDLE and self._refusal is None:
+            self._start(self._look, PendingBlock(self._loop))
+
     async def wait_beyond(self, position: Position) -> None:
         """Return once `durable` is after `position`."""
         while self.durable <= position:
@@ -216,9 +235,9 @@ class Committer:
             if not moved.done():
                 moved.set_result(None)
         now = self._loop.time()
-        self._commit_seconds = now - self._started
         self._idle_timer.committed(now)
         if block.records:
+            self._commit_seconds = now - self._started
             self._idle_timer.plan()
         elif (rotates_in := self.log.rotates_in) is not None:
             self._idle_timer.plan(max(rotates_in, IDLE_SECONDS))
@@ -247,3 +266,7 @@ class Committer:
             self._idle_timer.plan()
         else:
             self._start(self.log.mark_idle, PendingBlock(self._loop))
+
+    def _look(self) -> None:
+        with suppress(LogFull):
+            self.log.room.look()

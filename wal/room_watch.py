@@ -8,18 +8,20 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from wal.errors import LogFull, advice_on, cause_of
+from wal.errors import NO_ROOM, LogFull, advice_on, cause_of
 from wal.folder import LogFolder
 from wal.room import Shortage, pressure, refusal, shortage_of, warning
 
 _CHECK_MS: Final = 200
 """Least time between two looks, so that not every commit asks the disk."""
+_REFUSED_MS: Final = 1000
+"""How long a refused commit counts as news of the disk: the next one may succeed, and nothing else can tell."""
 
 logger = logging.getLogger(__name__)
 
 
 class RoomWatch:
-    """One thread commits and calls `check`; `shortage` may be called from another thread."""
+    """One thread commits and calls `check`; `shortage` and the properties may be used from another thread."""
 
     def __init__(
         self, folder: LogFolder, *, warn_free_bytes: int, min_free_bytes: int, monotonic: Callable[[], int]
@@ -36,6 +38,18 @@ class RoomWatch:
         self._was_refused = False
         self._is_warned = False
         self._checked_ms: int | None = None
+        self._refused: tuple[int, bool] | None = None
+        """When the disk last refused a commit, and whether that was for want of room."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is less than the reserve, or the disk refused a commit for want of room within a second."""
+        return self._refusal is not None or self._refused_for_room is True
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether the disk refused a commit within a second for another reason, such as no file descriptor."""
+        return self._refused_for_room is False
 
     @property
     def is_short(self) -> bool:
@@ -80,4 +94,12 @@ class RoomWatch:
     def log_full(self, error: OSError) -> LogFull:
         """The error for a commit that the disk refused; a refusal for want of room makes the disk short."""
         self._was_refused = self._was_refused or error.errno in (errno.ENOSPC, errno.EDQUOT)
+        self._refused = self._monotonic(), error.errno in NO_ROOM
         return LogFull(f"{self._folder.path}: {cause_of(error)}; nothing was kept of this block, {advice_on(error)}")
+
+    @property
+    def _refused_for_room(self) -> bool | None:
+        """Whether the refusal of the last second was for want of room; None if there was none."""
+        if self._refused is None or self._monotonic() - self._refused[0] >= _REFUSED_MS:
+            return None
+        return self._refused[1]

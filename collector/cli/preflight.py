@@ -52,23 +52,26 @@ def _read_with_needs(path: str) -> ReadSettings:
 
 
 def _needs(settings: Settings) -> Iterator[SettingFault]:
-    yield from _address(settings)
+    yield from _address("server.host", settings.server.host, settings.server.port)
+    if settings.admin.enabled:
+        yield from _address("admin.host", settings.admin.host, settings.admin.port)
     yield from _keys(settings)
     yield from _secret(settings)
     yield from _folder("log.dir", settings.log.dir)
     yield from _folder("dead_letters.dir", settings.dead_letters.dir)
 
 
-def _address(settings: Settings) -> Iterator[SettingFault]:
-    host = settings.server.host
+def _address(setting: str, host: str, port: int) -> Iterator[SettingFault]:
     try:
-        socket.getaddrinfo(host, settings.server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
-        yield SettingFault("server.host", f"expected an address of this machine, such as 127.0.0.1 or ::, got {host!r}")
+        yield SettingFault(setting, f"expected an address of this machine, such as 127.0.0.1 or ::, got {host!r}")
 
 
 def _keys(settings: Settings) -> Iterator[SettingFault]:
     keys = [(f"server.relay_keys[{at}]", key) for at, key in enumerate(settings.server.relay_keys)]
+    if settings.admin.enabled and settings.admin.token:
+        keys.append(("admin.token", settings.admin.token))
     for number, each in enumerate(settings.property):
         keys += [(f"property[{number}].write_keys[{at}]", key) for at, key in enumerate(each.write_keys)]
     for path, key in keys:

@@ -1,6 +1,9 @@
-"""Endpoints that respond to the head alone: a document, and a refusal of all requests."""
+"""Endpoints that respond to the head alone: a document, health, and a refusal of all requests."""
 
+from collections.abc import Callable, Mapping
 from typing import Final
+
+import msgspec
 
 from collector.errors import MethodNotAllowed, Refusal
 from collector.http.request import Request, RequestHead
@@ -32,6 +35,27 @@ class Document(_HeadOnly):
         if head.method in ("GET", "HEAD"):
             return self._response
         return json_response(MethodNotAllowed(_METHODS).refusal)
+
+
+class HealthCheck(_HeadOnly):
+    """Tells load balancers whether this worker takes events: 200, or 503 with the reason."""
+
+    def __init__(self, reason: Callable[[], str | None], explanations: Mapping[str, str]) -> None:
+        """`reason` returns the code of why it does not, or None; `explanations` has a sentence for each code."""
+        self._reason = reason
+        self._ready = Response(200, JSON, b'{"status":"ready"}')
+        self._not_ready = {code: Response(503, JSON, _not_ready(code, text)) for code, text in explanations.items()}
+
+    def admit(self, head: RequestHead) -> Response:
+        """The state at this moment."""
+        if head.method not in ("GET", "HEAD"):
+            return json_response(MethodNotAllowed(_METHODS).refusal)
+        reason = self._reason()
+        return self._ready if reason is None else self._not_ready[reason]
+
+
+def _not_ready(code: str, text: str) -> bytes:
+    return msgspec.json.encode({"status": "not ready", "reason": code, "message": text})
 
 
 class RefusesAll(_HeadOnly):

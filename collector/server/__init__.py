@@ -1,1 +1,1 @@
-"""The processes of `collector serve`: starts, restarts and stops workers. Knows nothing of requests and events."""
+"""The processes of `collector serve`: supervisor, workers and admin. Knows nothing of requests and events."""

@@ -26,22 +26,30 @@ def close_seconds(grace_seconds: float) -> float:
 
 
 class StopBudget:
-    """The remaining time of a stop, in the worker. The supervisor sends the deadline just before SIGTERM."""
+    """The remaining time of a stop, in the worker.
+
+    The supervisor sends the deadline when the stop begins, `server.shutdown_delay` before SIGTERM.
+    """
 
     def __init__(self, supervisor: Connection, grace_seconds: float) -> None:
         self._supervisor = supervisor
         self._grace_seconds = grace_seconds
+        self._received: float | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """The end of the stop, in seconds of the monotonic clock, which processes share; None before a stop begins."""
+        if self._received is None:
+            with suppress(EOFError, OSError):
+                if self._supervisor.poll():
+                    self._received = float(self._supervisor.recv())
+        return self._received
 
     def seconds_for_sinks(self) -> float:
-        """The seconds that the sinks get from now on. Call it once, after the last request."""
-        return max(0.0, self._deadline() - time.monotonic() - close_seconds(self._grace_seconds))
-
-    def _deadline(self) -> float:
-        """The deadline in seconds of the monotonic clock, which processes share.
+        """The seconds that the sinks get from now on. Call it once, after the last request.
 
         A worker that stops by itself, or whose supervisor has died, gets the whole budget from now on.
         """
-        with suppress(EOFError, OSError):
-            if self._supervisor.poll():
-                return float(self._supervisor.recv())
-        return time.monotonic() + self._grace_seconds
+        now = time.monotonic()
+        deadline = now + self._grace_seconds if self.deadline is None else self.deadline
+        return max(0.0, deadline - now - close_seconds(self._grace_seconds))

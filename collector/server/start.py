@@ -7,15 +7,17 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 
 import msgspec
 
 from collector.errors import BadSettings
+from collector.server.admin_process import AdminProcess
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.server.open_files import RESERVED_FILES, allow_files, connection_limit
 from collector.server.process_log import LOGGING
-from collector.server.supervisor import Supervisor
+from collector.server.supervisor import Supervisor, address_of
 from collector.server.worker_process import BACKLOG, WorkerProcess
 from collector.settings import Settings
 from collector.settings.secret import load_secret
@@ -25,20 +27,27 @@ from wal.errors import PASSING, explain
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or Ctrl-C; returns the exit code. Raises BadSettings, OSError."""
+def serve(settings: Settings, config: str) -> int:
+    """Serve until SIGTERM or Ctrl-C; returns the exit code. `config` is the path of the settings file.
+
+    Raises BadSettings, OSError.
+    """
     try:
         load_secret(settings)  # generated, or reported as unusable, before any worker needs it
     except OSError as error:
         if error.errno not in PASSING:  # else a worker generates it later, and responds with 503 until then
             print(f"collector: {explain(error, settings.log.dir)}", file=sys.stderr)
             return STARTUP_FAILURE
-    with _listen(settings.server.host, settings.server.port) as listener:
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listen("server", settings.server.host, settings.server.port))
+        admin = settings.admin
+        admin_listener = stack.enter_context(_listen("admin", admin.host, admin.port)) if admin.enabled else None
         hard_limit = allow_files(settings.limits.connections)
         logging.config.dictConfig(LOGGING)
         for warning in start_warnings(settings, hard_limit, os.geteuid()):
             logger.warning("%s", warning)
-        return asyncio.run(_supervise(_with_connection_limit(settings, hard_limit), listener))
+        limited = _with_connection_limit(settings, hard_limit)
+        return asyncio.run(_supervise(limited, config, listener, admin_listener))
 
 
 def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterator[str]:
@@ -59,13 +68,23 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
         )
 
 
-async def _supervise(settings: Settings, listener: socket.socket) -> int:
-    return await Supervisor(
-        partial(WorkerProcess, settings, listener),
-        workers=settings.server.workers,
-        grace_seconds=settings.server.grace_seconds,
-        listener=listener,
-    ).run()
+async def _supervise(
+    settings: Settings, config: str, listener: socket.socket, admin_listener: socket.socket | None
+) -> int:
+    async with AsyncExitStack() as stack:
+        admin = AdminProcess(settings, config, admin_listener) if admin_listener else None
+        supervisor = Supervisor(
+            partial(WorkerProcess, settings, listener),
+            workers=settings.server.workers,
+            grace_seconds=settings.server.grace_seconds,
+            listener=listener,
+            shutdown_delay=settings.server.shutdown_delay,
+            admin_address=address_of(admin_listener) if admin_listener else None,
+            on_change=admin.publish if admin else lambda _: None,
+        )
+        if admin:
+            await stack.enter_async_context(admin.running())
+        return await supervisor.run()
 
 
 def _with_connection_limit(settings: Settings, hard_limit: int) -> Settings:
@@ -73,11 +92,11 @@ def _with_connection_limit(settings: Settings, hard_limit: int) -> Settings:
     return msgspec.structs.replace(settings, limits=msgspec.structs.replace(settings.limits, connections=connections))
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(table: str, host: str, port: int) -> socket.socket:
     """A listening socket. Clients that connect before the workers are ready wait in its backlog."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise BadSettings(f"can't listen on {host} port {port}: {reason}; see server.host and server.port") from None
+        raise BadSettings(f"can't listen on {host} port {port}: {reason}; see {table}.host and {table}.port") from None

@@ -10,6 +10,8 @@ The supervisor:
         ^                                                     │
         └─ SIGKILL ── grace_seconds are over, second signal ──┘
 
+STOPPING begins with `shutdown_delay` after a signal: health is 503, and requests are still taken. grace_seconds follow.
+
 A place:
 
     starting ── ready ──> serving
@@ -29,14 +31,18 @@ import sys
 import time
 from collections.abc import Callable, Sized
 from enum import Enum, auto
+from functools import partial
 from typing import NamedTuple
 
 from collector.server.backoff import early_deaths, restart_delay
 from collector.server.exit_codes import STARTUP_FAILURE, cause_of_death, of_signal
+from collector.server.node_state import Node, NodeState, WorkerReport
 from collector.server.worker_process import WorkerProcess
+from wal.log import now_ms
 
 logger = logging.getLogger(__name__)
 
+_SECOND_SIGNAL = "second signal"
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _EXPECTED_AT_STOP = (0, -signal.SIGTERM, STARTUP_FAILURE)
 """Exit codes of a worker at a stop: uvicorn raises SIGTERM again. A failed start has been logged with its reason."""
@@ -59,17 +65,26 @@ class Supervisor:
 
     def __init__(
         self,
-        start_worker: Callable[[Callable[[], None]], WorkerProcess],
+        start_worker: Callable[[Callable[[WorkerReport], None]], WorkerProcess],
         *,
         workers: int,
         grace_seconds: int,
         listener: socket.socket,
+        shutdown_delay: float = 0.0,
+        admin_address: str | None = None,
+        on_change: Callable[[NodeState], None] = lambda _: None,
     ) -> None:
-        """`start_worker` takes a function to call when the worker is ready, and may raise OSError."""
+        """`start_worker` takes a function to call with each report of the worker, and may raise OSError.
+
+        `on_change` is called with each new state of the node, from here on; `admin_address` is for the line of a start.
+        """
         self._start_worker = start_worker
         self._places = workers
         self._grace_seconds = grace_seconds
         self._listener = listener
+        self._shutdown_delay = shutdown_delay
+        self._admin_address = admin_address
+        self._node = Node(workers, now_ms(), on_change)
         self._workers: set[WorkerProcess] = set()
         self._signals: asyncio.Queue[int] = asyncio.Queue()
         self._restarts = 0
@@ -97,7 +112,7 @@ class Supervisor:
     async def _keep_workers(self) -> bool:
         """Keep a worker in each place. Returns True at a signal, False once a worker needs a person."""
         signalled = asyncio.create_task(self._signals.get())
-        places = [asyncio.create_task(self._keep_worker()) for _ in range(self._places)]
+        places = [asyncio.create_task(self._keep_worker(place)) for place in range(self._places)]
         try:
             done, _ = await asyncio.wait([signalled, *places], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -107,19 +122,21 @@ class Supervisor:
             place.result()  # raises the exception of a bug in that task
         return done == {signalled}
 
-    async def _keep_worker(self) -> None:
+    async def _keep_worker(self, place: int) -> None:
         """Start a worker, and another when it dies. Returns when a worker has died because a person is needed."""
         deaths = 0
-        while not (death := await self._run_worker()).needs_person:
+        while not (death := await self._run_worker(place)).needs_person:
+            self._node.died(place, death.cause)
             deaths = early_deaths(deaths, death.seconds_served)
             await self._wait_to_restart(death.cause, restart_delay(deaths))
 
-    async def _run_worker(self) -> _Death:
+    async def _run_worker(self, place: int) -> _Death:
         try:
-            worker = self._start_worker(self._announce)
+            worker = self._start_worker(partial(self._take_report, place))
         except OSError as error:  # out of memory or processes: retry later, as after a death
             return _Death(f"a worker could not be started: {error.strerror}")
         self._workers.add(worker)
+        self._node.started(place, worker.pid, now_ms())
         exit_code = await worker.wait()
         self._workers.remove(worker)
         cause = f"worker {worker.pid} died: {cause_of_death(exit_code)}"
@@ -131,43 +148,71 @@ class Supervisor:
         logger.error("%s; restarts so far: %d; starts again %s", cause, self._restarts, due)
         await asyncio.sleep(delay)
 
+    def _take_report(self, place: int, report: WorkerReport) -> None:
+        self._node.reported(place, report)
+        self._announce()
+
     def _announce(self) -> None:
         """Print the address, once, when all workers are ready."""
         if self._state is not _State.STARTING or sum(worker.is_ready for worker in self._workers) < self._places:
             return
         self._state = _State.SERVING
-        host, port = self._listener.getsockname()[:2]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        _print(f"serving on {address} with {_count(self._workers)}, Ctrl-C stops")
+        admin = f", admin on {self._admin_address}" if self._admin_address else ""
+        _print(f"serving on {address_of(self._listener)} with {_count(self._workers)}{admin}, Ctrl-C stops")
 
     async def _stop(self, *, by_signal: bool) -> int:
         """Stop all workers; returns the exit code. After a worker that needs a person, its line stays the last one."""
         self._state = _State.STOPPING
-        deadline = time.monotonic() + self._grace_seconds
-        self._listener.close()
+        self._node.stop()
         workers = [worker for worker in self._workers if worker.exit_code is None]
-        for worker in workers:
-            worker.stop(deadline)
-        if by_signal and workers:
-            _print(f"stopping: waiting for {_count(workers)} to ship and close, Ctrl-C again ends at once")
-        second = await self._wait_for_end(workers)
+        delay = self._shutdown_delay if by_signal else 0.0
+        deadline = time.monotonic() + delay + self._grace_seconds
+        second = await self._drain(workers, deadline, delay) if delay else None
+        if second is None:
+            self._listener.close()
+            for worker in workers:
+                worker.stop(deadline)
+            if by_signal and workers:
+                _print(f"stopping: waiting for {_count(workers)} to ship and close, Ctrl-C again ends at once")
+            second = await self._wait_for_end(workers)
         if second is not None:
             return of_signal(second)
         failed = any(worker.exit_code == STARTUP_FAILURE for worker in workers)
         return 0 if by_signal and not failed else STARTUP_FAILURE
 
+    async def _drain(self, workers: list[WorkerProcess], deadline: float, delay: float) -> int | None:
+        """Take requests for `delay` seconds more, while health is 503; returns the signal that ended that at once."""
+        for worker in workers:
+            worker.drain(deadline)
+        _print(f"draining: requests are still taken for {delay:g} s, Ctrl-C again ends at once")
+        ended, second = await self._ended_within(workers, delay)
+        if second is not None and not ended:
+            await _kill(workers, _SECOND_SIGNAL)
+        return second
+
     async def _wait_for_end(self, workers: list[WorkerProcess]) -> int | None:
         """Wait for the workers to end; kill the rest at the deadline or at a second signal, which is returned."""
+        ended, second = await self._ended_within(workers, self._grace_seconds)
+        _log_unexpected_ends(workers)
+        if not ended:
+            over = f"server.grace_seconds ({self._grace_seconds}) is over"
+            await _kill(workers, over if second is None else _SECOND_SIGNAL)
+        return second
+
+    async def _ended_within(self, workers: list[WorkerProcess], seconds: float) -> tuple[bool, int | None]:
+        """Wait for the workers to end, or for a second signal; returns whether they ended, and the signal."""
         ended = asyncio.create_task(_wait_for_all(workers))
         second = asyncio.create_task(self._signals.get())
-        await asyncio.wait([ended, second], timeout=self._grace_seconds, return_when=asyncio.FIRST_COMPLETED)
-        _log_unexpected_ends(workers)
-        if ended.done():
-            return None
-        reason = "second signal" if second.done() else f"server.grace_seconds ({self._grace_seconds}) is over"
-        _kill([worker for worker in workers if worker.exit_code is None], reason)
-        await ended
-        return second.result() if second.done() else None
+        await asyncio.wait([ended, second], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in (ended, second):
+            task.cancel()
+        return ended.done(), second.result() if second.done() else None
+
+
+def address_of(listener: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def _wait_for_all(workers: list[WorkerProcess]) -> None:
@@ -181,7 +226,9 @@ def _log_unexpected_ends(workers: list[WorkerProcess]) -> None:
             logger.error("worker %d died while it stopped: %s", worker.pid, cause_of_death(worker.exit_code))
 
 
-def _kill(workers: list[WorkerProcess], reason: str) -> None:
+async def _kill(workers: list[WorkerProcess], reason: str) -> None:
+    """Kill the workers that have not ended, and wait for their end."""
+    workers = [worker for worker in workers if worker.exit_code is None]
     for worker in workers:
         worker.kill()
     pids = ", ".join(str(worker.pid) for worker in workers)
@@ -191,6 +238,7 @@ def _kill(workers: list[WorkerProcess], reason: str) -> None:
         _count(workers),
         pids,
     )
+    await _wait_for_all(workers)
 
 
 def _count(workers: Sized) -> str:

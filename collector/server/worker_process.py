@@ -1,4 +1,4 @@
-"""A worker from its supervisor's side: start, ready, end; and the signals and the deadline sent to it."""
+"""A worker from its supervisor's side: start, reports, end; and the signals and the deadline sent to it."""
 
 import asyncio
 import multiprocessing
@@ -12,29 +12,30 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Final, cast
 
+import msgspec
+
+from collector.server.node_state import WorkerReport
 from collector.settings import Settings
 
 BACKLOG: Final = 2048
 """Connections that wait in the kernel until a worker accepts them."""
-READY: Final = b"ready"
-"""The message of a worker when it serves."""
 _NOT_FOR_WORKERS: Final = {signal.SIGINT, signal.SIGHUP}
 """A terminal sends these to the whole process group, but only the supervisor handles them."""
-_SPAWN: Final = multiprocessing.get_context("spawn")
+SPAWN: Final = multiprocessing.get_context("spawn")
 
 
 class WorkerProcess:
     """A running worker. Create it inside the event loop; raises OSError if no process can be started."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-        """`on_ready` is called when the worker serves."""
+    def __init__(self, settings: Settings, listener: socket.socket, on_report: Callable[[WorkerReport], None]) -> None:
+        """`on_report` is called when the worker serves, and when its report changes."""
         self._loop = asyncio.get_running_loop()
-        self._on_ready = on_ready
+        self._on_report = on_report
         self._ready_at: float | None = None
-        self._control, workers_end = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_run, args=(settings, listener, workers_end))
+        self._control, workers_end = SPAWN.Pipe()
+        self._process = SPAWN.Process(target=_run, args=(settings, listener, workers_end))
         try:
-            _start(self._process)
+            start_process(self._process)
         except OSError:
             self._control.close()
             raise
@@ -64,11 +65,16 @@ class WorkerProcess:
         """Wait for the worker to end; returns its exit code, negative for a signal."""
         return await asyncio.shield(self._ended)  # cancelling one caller must not cancel the others
 
-    def stop(self, deadline: float) -> None:
-        """Ask the worker to end by `deadline`, in seconds of the monotonic clock."""
+    def drain(self, deadline: float) -> None:
+        """Tell the worker that it will be stopped, and end by `deadline`: it serves on, and is not ready any more."""
         if self.exit_code is None:
             with suppress(OSError):  # the worker has died
                 self._control.send(deadline)
+
+    def stop(self, deadline: float) -> None:
+        """Ask the worker to end by `deadline`, in seconds of the monotonic clock."""
+        self.drain(deadline)
+        if self.exit_code is None:
             self._process.terminate()
 
     def kill(self) -> None:
@@ -77,13 +83,14 @@ class WorkerProcess:
             self._process.kill()
 
     def _read_control(self) -> None:
-        self._loop.remove_reader(self._control.fileno())
         try:
-            self._control.recv_bytes()
-        except (EOFError, OSError):
-            return  # the worker died before it was ready; the sentinel reports that too
-        self._ready_at = time.monotonic()
-        self._on_ready()
+            report = msgspec.json.decode(self._control.recv_bytes(), type=WorkerReport)
+        except (EOFError, OSError):  # the worker has died; the sentinel reports that too
+            self._loop.remove_reader(self._control.fileno())
+            return
+        if self._ready_at is None:
+            self._ready_at = time.monotonic()
+        self._on_report(report)
 
     def _end(self) -> None:
         self._loop.remove_reader(self._process.sentinel)
@@ -93,7 +100,7 @@ class WorkerProcess:
         self._ended.set_result(cast(int, self._process.exitcode))  # `join` sets it
 
 
-def _start(process: SpawnProcess) -> None:
+def start_process(process: SpawnProcess) -> None:
     """Start a process that never receives _NOT_FOR_WORKERS.
 
     These signals are blocked from its first instruction on, whatever handlers uvicorn sets. If the worker ignored them

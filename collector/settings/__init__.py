@@ -4,6 +4,7 @@ from collector.settings.fields import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Ide
 from collector.settings.load import ReadSettings, bad_settings, load_settings, read_settings
 from collector.settings.properties import EVENT_FIELDS, PropertySettings
 from collector.settings.tables import (
+    AdminSettings,
     DeadLetterSettings,
     Limits,
     LogSettings,
@@ -17,6 +18,7 @@ __all__ = [
     "EVENT_PATHS",
     "OPENAPI_PATH",
     "RELAY_PATH",
+    "AdminSettings",
     "DeadLetterSettings",
     "Identifier",
     "Limits",

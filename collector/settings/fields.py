@@ -59,8 +59,8 @@ def _network_fault(network: str) -> str | None:
     return None
 
 
-def _alias_fault(alias: str) -> str | None:
-    return f"{alias} is already a path of the collector; choose another" if alias in TAKEN_PATHS else None
+def _path_fault(path: str) -> str | None:
+    return f"{path} is already a path of the collector; choose another" if path in TAKEN_PATHS else None
 
 
 Origin = Annotated[str, Meta(extra={CHECK: _origin_fault})]
@@ -70,6 +70,16 @@ Path = Annotated[
     str,
     Meta(
         pattern=r"\A/[A-Za-z0-9._~/-]{1,255}\Z",
-        extra={EXPECTED: "a path such as `/t`, of letters, digits, `.`, `_`, `~`, `-` and `/`", CHECK: _alias_fault},
+        extra={EXPECTED: "a path such as `/t`, of letters, digits, `.`, `_`, `~`, `-` and `/`", CHECK: _path_fault},
+    ),
+]
+PathOrNone = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(/[A-Za-z0-9._~/-]{1,255})?\Z",
+        extra={
+            EXPECTED: "a path such as `/healthz`, of letters, digits, `.`, `_`, `~`, `-` and `/`, or an empty text",
+            CHECK: _path_fault,
+        },
     ),
 ]

@@ -1,6 +1,7 @@
 """The tables of `collector.toml` as frozen structs: strict, with every setting's unit, bounds and help beside it."""
 
 from collections.abc import Hashable, Iterator, Sequence
+from ipaddress import ip_address
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -11,6 +12,7 @@ from collector.settings.fields import (
     FromEnvironment,
     Network,
     Path,
+    PathOrNone,
     Positive,
     Seconds,
     Text,
@@ -35,6 +37,17 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
             description="at a stop, how long requests, sinks and closing get in all; then workers are killed",
         ),
     ] = 10
+    shutdown_delay: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="at SIGTERM, seconds of red health in which requests are still taken; `grace_seconds` follow",
+        ),
+    ] = 0.0
+    health_path: Annotated[
+        PathOrNone, Meta(description='path of the health check, for load balancers; `""` turns it off')
+    ] = "/healthz"
     alias: Annotated[Path | None, Meta(description="another path for events: ad blockers know `/event`")] = None
     trusted_proxies: Annotated[
         tuple[Network, ...],
@@ -47,6 +60,42 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
             description="`env:NAME` of the keys that other nodes present at `/relay`; without a key that path is a 404"
         ),
     ] = ()
+
+    def faults(self) -> Iterator[SettingFault]:
+        """Rules that need several fields."""
+        if self.alias == self.health_path:
+            yield SettingFault(
+                "health_path",
+                f"{self.health_path} is also server.alias; choose another",
+                reads=("health_path", "alias"),
+            )
+
+
+class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The address for operators: health, status and metrics."""
+
+    enabled: Annotated[bool, Meta(description="whether there is an admin process")] = True
+    host: Annotated[str, Meta(min_length=1, description="address to listen on; only loopback needs no `token`")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Meta(ge=0, le=65_535, description="TCP port; 0 takes a free one")] = 8081
+    token: Annotated[
+        FromEnvironment | None,
+        Meta(
+            description="`env:NAME` of the token that requests present as `authorization: Bearer`; `/livez` and "
+            "`/readyz` need none"
+        ),
+    ] = None
+
+    def faults(self) -> Iterator[SettingFault]:
+        """Rules that need several fields."""
+        if self.enabled and self.token is None and not _is_loopback(self.host):
+            yield SettingFault(
+                "token",
+                f"expected `env:NAME`, because others reach admin.host {shown(self.host)}: set a token, listen on "
+                "127.0.0.1, or set enabled = false",
+                reads=("token", "host", "enabled"),
+            )
 
 
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -164,6 +213,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ()
     server: ServerSettings = ServerSettings()
+    admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     session: SessionSettings = SessionSettings()
@@ -184,6 +234,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
                 yield SettingFault(
                     path, f"expected the name of a sink, got {got}", (path, f"property[{at}].ack", "sink")
                 )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _twice(name: str, fields: tuple[str, ...], keys: Sequence[Hashable]) -> Iterator[SettingFault]:

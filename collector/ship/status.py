@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from collector.errors import BadSettings
@@ -26,10 +26,14 @@ class Status(NamedTuple):
     error: str
 
 
-def statuses(settings: Settings) -> Iterator[Status]:
-    """Every sink that has a cursor, log after log. Raises FileNotFoundError where there is no log, OSError."""
+def statuses(settings: Settings, is_held: Callable[[LogFolder], bool] = LogFolder.is_locked) -> Iterator[Status]:
+    """Every sink that has a cursor, log after log. Raises FileNotFoundError where there is no log, OSError.
+
+    `is_held` tells whether a process holds a log. The default tries its lock, so a worker that starts just then may
+    take another shard.
+    """
     for folder in find_logs(Files(), settings.log.dir):
-        held = folder.is_locked()
+        held = is_held(folder)
         for name in folder.consumers():
             yield _status(settings, folder, name, held=held)
 

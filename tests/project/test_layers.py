@@ -16,6 +16,7 @@ LAYERS = {
     "wal": (),
     "collector.errors": (),
     "collector.ops": (),
+    "collector.ops.status": ("collector.settings", "collector.ship.status", "wal"),
     "collector.acknowledgements": (),
     "collector.long_work": (),
     "collector.nesting": (),
@@ -64,6 +65,7 @@ LAYERS = {
         "collector.shards",
         "wal",
     ),
+    "collector.shards.readiness": ("collector.ops.readiness", "wal.committer"),
     "collector.app": ("collector", "wal"),
     "collector.asgi": ("collector.app", "collector.errors", "collector.server.exit_codes", "collector.settings"),
     "collector.server": ("collector", "wal"),
@@ -76,8 +78,8 @@ LIBRARIES = {
     "msgspec": ("collector",),
     "obstore": ("collector.ship.sinks.objects",),
     "pyarrow": ("collector.ship.formats.parquet",),
-    "starlette": ("collector.app", "collector.asgi", "collector.http.asgi"),
-    "uvicorn": ("collector.server.worker",),
+    "starlette": ("collector.app", "collector.asgi", "collector.http.asgi", "collector.server.admin_app"),
+    "uvicorn": ("collector.server.admin", "collector.server.worker"),
 }
 """The prefixes of modules that may import a library."""
 _PURE = {
@@ -92,8 +94,10 @@ _PURE = {
     "collector/server/backoff.py",
     *(f"collector/settings/{name}.py" for name in ("changes", "effects", "faults", "fields", "origins", "overrides")),
     "collector/settings/templates.py",
+    "collector/server/node_state.py",
     *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
     "collector/ops/notices.py",
+    "collector/ops/readiness.py",
     "collector/dead_letters/rules.py",
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")

@@ -19,6 +19,7 @@ from collector.ingest.event import Event
 from collector.ingest.field_types import field_schemas
 from collector.ingest.policy.privacy import ADDRESSES, USER_AGENTS
 from collector.ingest.query import PARAMETERS
+from collector.ops.readiness import NotReady
 from collector.settings import Settings
 from collector.settings.sinks import SINK_KINDS, SinkSettings, sink_settings
 from tests.collector.ship.batches import record
@@ -26,7 +27,13 @@ from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, run
 
 _ROOT = Path(__file__).parents[2]
 _README = (_ROOT / "README.md").read_text()
-_DEMO = (_ROOT / "collector.toml").read_text().replace("8080", "{port}").replace("workers = 2", "workers = {workers}")
+_DEMO = (
+    (_ROOT / "collector.toml")
+    .read_text()
+    .replace("8080", "{port}")
+    .replace("8081", "0")
+    .replace("workers = 2", "workers = {workers}")
+)
 
 
 def _blocks(language: str) -> list[str]:
@@ -122,6 +129,11 @@ def _code_of(refusal: Refusal) -> str:
     """The code in the body of a refusal, as the README writes it."""
     code = msgspec.json.decode(refusal_body(refusal)).get("code")
     return f"`{code}`" if code else "\u2013"
+
+
+def test_the_readme_names_every_reason_why_a_worker_is_not_ready() -> None:
+    health = _README.partition("- **Health.**")[2].partition("\n- **")[0]
+    assert [reason for reason in NotReady if f"`{reason}`" not in health] == []
 
 
 def test_the_table_of_the_codes_of_fields_is_that_of_the_code() -> None:

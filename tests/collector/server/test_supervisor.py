@@ -15,16 +15,29 @@ import psutil
 import pytest
 
 from bench.processes import free_port, started
+from collector.server.node_state import WorkerReport
 from collector.server.supervisor import Supervisor
 from collector.server.worker_process import WorkerProcess
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running, workers_of
 from wal.log import Log
 
+OnReport = Callable[[WorkerReport], None]
 _SERVING = "collector: serving on http://"
 _STOPPING = "collector: stopping: waiting for "
 _EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
 _UNFINISHED = b"POST /event?portal_id=33167&prop_id=564990801 HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"
-_PORT_0 = '[server]\nport = 0\nworkers = 2\n[[property]]\nportal_id = 1\nprop_id = 2\n[log]\ndir = "{log}"\n'
+_PORT_0 = """
+[server]
+port = 0
+workers = 2
+[admin]
+enabled = false
+[[property]]
+portal_id = 1
+prop_id = 2
+[log]
+dir = "{log}"
+"""
 _BRIEF = """
 [server]
 port = {port}
@@ -236,7 +249,7 @@ def _pending(process: psutil.Process) -> set[signal.Signals]:
     return {number for number in signal.Signals if mask >> (number - 1) & 1}
 
 
-def _supervised(start_worker: Callable[[Callable[[], None]], WorkerProcess]) -> int:
+def _supervised(start_worker: Callable[[OnReport], WorkerProcess]) -> int:
     """Run a supervisor of one place in this process; returns its exit code."""
 
     async def run() -> int:
@@ -254,11 +267,11 @@ def _supervised(start_worker: Callable[[Callable[[], None]], WorkerProcess]) -> 
 class _ReadyAtItsEnd:
     """A worker that was starting when it was told to stop: it gets ready, and then ends."""
 
-    def __init__(self, on_ready: Callable[[], None]) -> None:
+    def __init__(self, on_report: OnReport) -> None:
         self.pid = 1
         self.exit_code: int | None = None
         self.is_ready = False
-        self._on_ready = on_ready
+        self._on_report = on_report
         self._ended = asyncio.Event()
 
     async def wait(self) -> int:
@@ -273,7 +286,7 @@ class _ReadyAtItsEnd:
 
     def _end(self) -> None:
         self.is_ready = True
-        self._on_ready()
+        self._on_report(WorkerReport("00", None))
         self.exit_code = 0
         self._ended.set()
 
@@ -281,9 +294,9 @@ class _ReadyAtItsEnd:
 def test_the_address_is_not_printed_by_a_stop_that_comes_before_the_workers_are_ready(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def start_worker(on_ready: Callable[[], None]) -> WorkerProcess:
+    def start_worker(on_report: OnReport) -> WorkerProcess:
         signal.raise_signal(signal.SIGTERM)
-        return cast(WorkerProcess, _ReadyAtItsEnd(on_ready))
+        return cast(WorkerProcess, _ReadyAtItsEnd(on_report))
 
     assert _supervised(start_worker) == 0
     assert capsys.readouterr().err == f"{_STOPPING}1 worker to ship and close, Ctrl-C again ends at once\n"
@@ -293,7 +306,7 @@ def test_the_address_is_not_printed_by_a_stop_that_comes_before_the_workers_are_
 def test_a_worker_for_which_there_is_no_process_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     attempts: list[int] = []
 
-    def start_worker(on_ready: Callable[[], None]) -> WorkerProcess:
+    def start_worker(on_report: OnReport) -> WorkerProcess:
         attempts.append(len(attempts))
         if len(attempts) == 2:
             signal.raise_signal(signal.SIGTERM)
@@ -308,7 +321,7 @@ def test_a_worker_for_which_there_is_no_process_is_tried_again(caplog: pytest.Lo
 
 
 def test_a_bug_in_the_supervisor_is_raised() -> None:
-    def start_worker(on_ready: Callable[[], None]) -> WorkerProcess:
+    def start_worker(on_report: OnReport) -> WorkerProcess:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -122,6 +122,9 @@ _UNMET = """
 [server]
 host = "no.such.host.invalid"
 relay_keys = ["env:TRACKLOG_TEST_NOT_SET"]
+[admin]
+host = "no.such.host.invalid"
+token = "env:TRACKLOG_TEST_NOT_SET"
 [session]
 secret = "env:TRACKLOG_TEST_NOT_SET"
 [log]
@@ -163,6 +166,8 @@ def test_check_tells_all_that_serve_would_miss(
     assert main(["check", "--config", path]) == 1
     lines = capsys.readouterr().err.replace(f"collector: {path}: ", "").splitlines()
     assert sorted(line.partition(": ")[0] for line in lines) == [
+        "admin.host",
+        "admin.token",
         "log.dir",
         "property[0].write_keys[1]",
         "server.host",

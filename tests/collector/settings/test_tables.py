@@ -111,6 +111,17 @@ def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> 
         pytest.param(
             '[server]\nalias = "/openapi.json"', "server.alias", "already a path", id="an alias of another document"
         ),
+        pytest.param('[server]\nhealth_path = "h"', "server.health_path", "or an empty text", id="health at no path"),
+        pytest.param('[server]\nhealth_path = "/event"', "server.health_path", "already a path", id="health at events"),
+        pytest.param(
+            '[server]\nalias = "/healthz"',
+            "server.health_path",
+            "also server.alias",
+            id="health and an alias at one path",
+        ),
+        pytest.param('[admin]\nhost = "0.0.0.0"', "admin.token", "set a token", id="an open admin address"),
+        pytest.param('[admin]\nhost = "node-1"', "admin.token", "'node-1'", id="an admin address by its name"),
+        pytest.param('[admin]\ntoken = "secret"', "admin.token", "env:NAME", id="an admin token in the file"),
         pytest.param(
             '[server]\ntrusted_proxies = ["x"]',
             "server.trusted_proxies[0]",

@@ -1,0 +1,39 @@
+"""`collector health`: for the health check of a container, whose image needs no HTTP client for it."""
+
+import argparse
+import json
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
+from typing import Final
+
+from collector.errors import BadSettings
+from collector.settings import ServerSettings, load_settings
+
+_SECONDS: Final = 5.0
+_MOST_BYTES: Final = 4096
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  the addresses that stand for all
+
+
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """Add none."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask the health path of this node, and print a line."""
+    server = load_settings(options.config).server
+    if not server.port or not server.health_path:
+        raise BadSettings(f"{options.config}: `collector health` needs a server.port and a server.health_path")
+    try:
+        is_ready, line = _asked(server)
+    except (OSError, HTTPException, ValueError, KeyError) as error:
+        is_ready, line = False, f"no response from {server.host} port {server.port}: {error}"
+    print(line)
+    return 0 if is_ready else 1
+
+
+def _asked(server: ServerSettings) -> tuple[bool, str]:
+    with closing(HTTPConnection(_LOOPBACK.get(server.host, server.host), server.port, timeout=_SECONDS)) as connection:
+        connection.request("GET", server.health_path)
+        body = json.loads(connection.getresponse().read(_MOST_BYTES))
+    is_ready = body["status"] == "ready"
+    return is_ready, "ready" if is_ready else f"not ready: {body['reason']}, {body['message']}"

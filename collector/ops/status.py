@@ -1,0 +1,111 @@
+"""What the data folder says of a node: its shards, and how far each sink is. Reads files only; blocks."""
+
+import os
+from collections.abc import Collection
+from functools import partial
+
+from msgspec import Struct
+
+from collector.settings import Settings
+from collector.ship.status import Status, statuses
+from wal.damage import read_ledger
+from wal.errors import WalError
+from wal.files import Files
+from wal.folder import LogFolder, find_logs
+from wal.log import now_ms
+from wal.tools.listing import end_of
+
+
+class ShardStatus(Struct, frozen=True):
+    """A log on the disk. Where it can't be read, `error` says why."""
+
+    shard: str
+    next_sequence: int | None = None
+    segments: int = 0
+    bytes: int = 0
+    """Of all its segments."""
+    damaged_events: int = 0
+    last_damage: str | None = None
+    error: str | None = None
+
+
+class SinkStatus(Struct, frozen=True):
+    """A sink in one shard. None where its cursor can't be read."""
+
+    sink: str
+    shard: str
+    state: str
+    """As `collector sink ls` has it."""
+    since_ms: int | None
+    next_sequence: int | None
+    lag_events: int | None
+    lag_bytes: int | None
+    lag_seconds: float | None
+    """The age of the oldest event that is not delivered; 0 if there is none."""
+    error: str
+
+
+def shard_statuses(settings: Settings) -> list[ShardStatus]:
+    """The state of every shard; empty if there is none yet. Raises OSError."""
+    return [_shard_status(folder) for folder in _logs(settings)]
+
+
+def sink_statuses(settings: Settings, serving: Collection[str | None]) -> list[SinkStatus]:
+    """The state of every sink in every shard. `serving`: the shard of each worker, None where it has none yet.
+
+    Raises OSError.
+    """
+    if not _logs(settings):
+        return []
+    return [_sink_status(status) for status in statuses(settings, partial(_is_held, serving))]
+
+
+def _is_held(serving: Collection[str | None], folder: LogFolder) -> bool:
+    """Whether a process holds a shard. Does not try its lock while a worker may want it for its start."""
+    if os.path.basename(folder.path) in serving:
+        return True
+    return None not in serving and folder.is_locked()
+
+
+def _logs(settings: Settings) -> list[LogFolder]:
+    try:
+        return find_logs(Files(), settings.log.dir)
+    except FileNotFoundError:
+        return []
+
+
+def _shard_status(folder: LogFolder) -> ShardStatus:
+    shard = os.path.basename(folder.path)
+    try:
+        names = folder.segments()
+        lengths = [os.path.getsize(folder.segment_file(name)) for name in names]
+        damages = read_ledger(folder).entries
+        return ShardStatus(
+            shard,
+            next_sequence=end_of(folder, names[-1])[0].sequence if names else None,
+            segments=len(names),
+            bytes=sum(lengths),
+            damaged_events=sum(damage.lost for damage in damages),
+            last_damage=str(damages[-1]) if damages else None,
+        )
+    except (WalError, OSError) as error:  # an OSError too: a segment may be dropped in between
+        return ShardStatus(shard, error=str(error))
+
+
+def _sink_status(status: Status) -> SinkStatus:
+    lag = status.lag
+    return SinkStatus(
+        status.sink,
+        os.path.basename(status.directory),
+        status.state,
+        status.since_ms,
+        status.next,
+        lag.events if lag else None,
+        lag.bytes if lag else None,
+        _seconds_since(lag.since_ms) if lag else None,
+        status.error,
+    )
+
+
+def _seconds_since(unix_ms: int | None) -> float:
+    return 0.0 if unix_ms is None else max(now_ms() - unix_ms, 0) / 1000

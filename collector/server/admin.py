@@ -1,0 +1,77 @@
+"""The admin process: uvicorn serves the application of the admin address on the supervisor's socket.
+
+The supervisor sends the state of the node at each change. When the supervisor has gone, so has this process.
+"""
+
+import asyncio
+import logging.config
+import os
+import socket
+from typing import Final
+
+import msgspec
+import uvicorn
+import uvloop
+
+from collector.server.admin_app import Admin, create_admin_app
+from collector.server.node_state import NodeState
+from collector.server.process_log import LOGGING
+from collector.settings import Settings
+
+MAX_STATE_BYTES: Final = 1 << 20
+_CONNECTIONS: Final = 100
+"""A page of an operator, a scraper and probes need few. More get 503, so that nobody fills this process."""
+
+
+def run(settings: Settings, config: str, listener: socket.socket, states: socket.socket) -> None:
+    """Serve until SIGTERM, or until the supervisor is gone. `states` gets each state of the node as a packet."""
+    logging.config.dictConfig(LOGGING)
+    node = _LastState(states)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_admin_app(Admin(settings, os.path.abspath(config), node.get)),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(server, listener, node))
+
+
+class _LastState:
+    """The last state that the supervisor sent."""
+
+    def __init__(self, states: socket.socket) -> None:
+        self._states = states
+        states.setblocking(True)
+        self._state = NodeState()
+        self.receive()  # the supervisor sends the first one at once
+        states.setblocking(False)
+
+    def get(self) -> NodeState:
+        """The state of the node."""
+        return self._state
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when there is another state."""
+        return self._states.fileno()
+
+    def receive(self) -> None:
+        """Take the next state. Ends this process if the supervisor is gone: its successor needs the address."""
+        packet = self._states.recv(MAX_STATE_BYTES)
+        if not packet:
+            os._exit(0)  # nothing here is worth a graceful end
+        self._state = msgspec.json.decode(packet, type=NodeState)
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket, node: _LastState) -> None:
+    asyncio.get_running_loop().add_reader(node.fileno(), node.receive)
+    await server.serve(sockets=[listener])

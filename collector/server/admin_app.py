@@ -1,0 +1,125 @@
+"""The application of the admin address. Knows the node by what its supervisor says and by the data folder.
+
+An endpoint that blocks is a plain function, which Starlette runs in a thread.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from collector.ops.status import shard_statuses, sink_statuses
+from collector.server.node_state import NodeState, WorkerState
+from collector.settings import Settings
+from collector.settings.digest import settings_digest
+from collector.settings.environment import read_key
+from wal import __version__
+from wal.log import now_ms
+
+_OPEN_PATHS: Final = ("/livez", "/readyz")
+"""Paths without a token: what probes them has none, and they tell little."""
+_BEARER: Final = "bearer "
+
+
+class Admin(NamedTuple):
+    """What the endpoints know."""
+
+    settings: Settings
+    config: str
+    """The path of the settings file."""
+    node: Callable[[], NodeState]
+    """Returns the last state that the supervisor sent."""
+
+
+def create_admin_app(admin: Admin) -> Starlette:
+    """The application. Raises BadSettings if the token can't be read."""
+    token = admin.settings.admin.token
+    guards = [Middleware(TokenGuard, key=read_key("admin.token", token))] if token else []
+    return Starlette(
+        routes=[
+            Route("/livez", _livez),
+            Route("/readyz", partial(_readyz, admin)),
+            Route("/status", partial(_status, admin)),
+        ],
+        middleware=guards,
+    )
+
+
+class TokenGuard:
+    """Refuses requests without the token of `admin.token` with 401."""
+
+    def __init__(self, app: ASGIApp, key: bytes) -> None:
+        self._app = app
+        self._digest = blake2b(key).digest()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["path"] in _OPEN_PATHS or self._has_token(Headers(scope=scope).get("authorization", "")):
+            await self._app(scope, receive, send)
+        else:
+            body = {"code": "unauthorized", "message": "send the token of admin.token as authorization: Bearer TOKEN"}
+            await _json(body, 401, {"www-authenticate": "Bearer"})(scope, receive, send)
+
+    def _has_token(self, authorization: str) -> bool:
+        """Compare digests, in a time that reveals nothing about the token."""
+        is_bearer = authorization[: len(_BEARER)].lower() == _BEARER
+        presented = authorization[len(_BEARER) :].strip().encode("latin-1")
+        return compare_digest(blake2b(presented).digest(), self._digest) and is_bearer
+
+
+async def _livez(_: Request) -> Response:
+    """200 while this process lives. It ends with its supervisor."""
+    return _json({"status": "alive"})
+
+
+async def _readyz(admin: Admin, _: Request) -> Response:
+    """200 while the node takes events, else 503; with the reason of each worker."""
+    node = admin.node()
+    return _json(
+        _readiness(node) | {"workers": [_worker(each) for each in node.workers]}, 200 if node.is_ready else 503
+    )
+
+
+def _status(admin: Admin, _: Request) -> Response:
+    """Everything on one page."""
+    node = admin.node()
+    body = {
+        **_readiness(node),
+        "version": __version__,
+        "settings": {"file": admin.config, "digest": settings_digest(admin.settings)},
+        "started_ms": node.started_ms,
+        "uptime_seconds": max(now_ms() - node.started_ms, 0) / 1000,
+        "workers": [_worker(each) | msgspec.structs.asdict(each) for each in node.workers],
+        "shards": shard_statuses(admin.settings),
+        "sinks": sink_statuses(admin.settings, [worker.shard for worker in node.workers]),
+    }
+    return _json(body)
+
+
+def _readiness(node: NodeState) -> dict[str, Any]:
+    return {"status": "ready"} if node.is_ready else {"status": "not ready", "reason": node.reason}
+
+
+def _worker(worker: WorkerState) -> dict[str, Any]:
+    return {
+        "place": worker.place,
+        "pid": worker.pid,
+        "shard": worker.shard,
+        "ready": worker.is_ready,
+        "reason": worker.reason,
+    }
+
+
+def _json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    no_store = {"cache-control": "no-store", "x-content-type-options": "nosniff", **(headers or {})}
+    return Response(msgspec.json.encode(body), status, no_store, "application/json")

@@ -1,0 +1,208 @@
+"""The admin address of a running collector: it tells the truth, and whatever becomes of its process, intake goes on."""
+
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.processes import is_connectable
+from collector.settings import load_settings
+from collector.settings.digest import settings_digest
+from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, Response, eventually, running
+from wal import __version__
+
+_EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
+_SETTINGS = """
+[server]
+port = {port}
+workers = {workers}
+grace_seconds = 5
+shutdown_delay = 300
+[admin]
+port = 0
+[[property]]
+portal_id = 33167
+prop_id = 564990801
+[[sink]]
+type = "file"
+dir = "data/events"
+flush_seconds = 0.05
+"""
+_TOKEN = "a token that is long enough"
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[Collector]:
+    """Two workers and an admin process."""
+    with running(tmp_path, workers=2, settings=_SETTINGS) as collector:
+        yield collector
+
+
+def _get(collector: Collector, path: str, method: str = "GET", **headers: str) -> Response:
+    connection = HTTPConnection("127.0.0.1", collector.admin_port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request(method, path, headers=headers)
+        response = connection.getresponse()
+        return Response(response.status, dict(response.getheaders()), response.read())
+    finally:
+        connection.close()
+
+
+def _ready_workers(collector: Collector) -> list[int]:
+    """The pids of the workers that are ready."""
+    return [worker["pid"] for worker in _get(collector, "/readyz").json()["workers"] if worker["ready"]]
+
+
+def _admin_process(collector: Collector) -> psutil.Process:
+    """The one that is not a worker. The admin process that answers `/readyz` knows all workers."""
+    workers = {worker["pid"] for worker in _get(collector, "/readyz").json()["workers"]}
+    (process,) = [each for each in collector.workers() if each.pid not in workers]
+    return process
+
+
+def test_the_status_tells_what_the_node_is_and_has(collector: Collector) -> None:
+    assert _get(collector, "/livez").json() == {"status": "alive"}
+    for _ in range(10):
+        assert collector.post(_EVENT).status == 200
+    eventually(lambda: len(collector.shipped()) == 10, "all is shipped")
+    config = str(collector.folder / "collector.toml")
+    eventually(lambda: {sink["lag_events"] for sink in _get(collector, "/status").json()["sinks"]} == {0}, "no lag")
+    response = _get(collector, "/status")
+    status = response.json()
+    assert response.headers["cache-control"] == "no-store"
+    assert (status["status"], status["version"]) == ("ready", __version__)
+    assert status["settings"] == {"file": config, "digest": settings_digest(load_settings(config))}
+    assert status["uptime_seconds"] >= 0
+    assert sorted(worker["shard"] for worker in status["workers"]) == ["00", "01"]
+    assert {(worker["state"], worker["restarts"]) for worker in status["workers"]} == {("serving", 0)}
+    assert sum(shard["next_sequence"] - 1 for shard in status["shards"]) == 10
+    assert all(shard["segments"] >= 1 and shard["bytes"] > 0 for shard in status["shards"])
+    sinks = [(sink["sink"], sink["shard"], sink["state"], sink["error"]) for sink in status["sinks"]]
+    assert sinks == [("file", "00", "up", ""), ("file", "01", "up", "")]
+
+
+def test_a_killed_admin_process_comes_back_on_its_port_and_intake_goes_on(collector: Collector) -> None:
+    first = _admin_process(collector)
+    supervisor = psutil.Process(collector.process.pid)
+    assert first.nice() == min(supervisor.nice() + 10, 19), "it must not slow intake"
+    first.kill()
+    assert collector.post(_EVENT).status == 200
+    assert _get(collector, "/livez").status == 200, "connections wait for the next process"
+    second = _admin_process(collector)
+    assert second.pid != first.pid
+    assert len(_ready_workers(collector)) == 2, "the next process knows the node as well"
+    assert f"the admin process {first.pid} died: SIGKILL; starts again now" in collector.said
+    assert " restarts so far" not in collector.said
+
+
+def test_an_admin_process_that_hangs_holds_up_neither_intake_nor_the_supervisor(collector: Collector) -> None:
+    victim = psutil.Process(_ready_workers(collector)[0])
+    _admin_process(collector).suspend()
+    victim.kill()
+    eventually(lambda: "restarts so far: 1" in collector.said, "the supervisor goes on")
+    assert collector.post(_EVENT).status == 200
+    collector.process.terminate()
+    eventually(lambda: "collector: draining: " in collector.said, "the drain has begun")
+    assert collector.stop(signal.SIGTERM) == 143, "a hanging process does not hold up the stop"
+
+
+def test_a_killed_worker_is_seen_with_the_cause_and_its_successor(collector: Collector) -> None:
+    victim = _ready_workers(collector)[0]
+    psutil.Process(victim).kill()
+    eventually(lambda: victim not in _ready_workers(collector), "the death is seen")
+    assert _get(collector, "/readyz").status == 200, "the other one takes events"
+    eventually(lambda: len(_ready_workers(collector)) == 2, "its successor is ready")
+    workers = _get(collector, "/status").json()["workers"]
+    assert sorted((worker["restarts"], worker["last_death"]) for worker in workers if worker["restarts"]) == [
+        (1, f"worker {victim} died: SIGKILL")
+    ]
+
+
+def test_a_drain_is_red_on_the_admin_address_which_ends_last(collector: Collector) -> None:
+    port = collector.admin_port
+    assert _get(collector, "/readyz").status == 200
+    collector.process.terminate()
+    eventually(lambda: _get(collector, "/readyz").status == 503, "the drain is seen")
+    assert _get(collector, "/readyz").json()["reason"] == "draining"
+    assert _get(collector, "/livez").status == 200
+    assert collector.stop(signal.SIGINT) == 130
+    assert not is_connectable(port)
+
+
+def test_the_admin_process_ends_when_its_supervisor_is_killed(collector: Collector) -> None:
+    admin = _admin_process(collector)
+    collector.process.kill()
+    assert psutil.wait_procs([admin], PATIENCE_SECONDS)[1] == []
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    """A full disk, and an admin address for which a token is needed."""
+    settings = _SETTINGS.replace("port = 0", 'port = 0\ntoken = "env:TRACKLOG_TEST_ADMIN"').replace("300", "0")
+    full = f"[log]\nmin_free_bytes = {1 << 60}\nwarn_free_bytes = {1 << 60}\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRACKLOG_TEST_ADMIN", _TOKEN)
+        with running(tmp_path_factory.mktemp("guarded"), 1, settings + full) as collector:
+            yield collector
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"authorization": _TOKEN}, 401),
+        ({"authorization": f"Bearer {_TOKEN}x"}, 401),
+        ({"authorization": "Bearer "}, 401),
+        ({"x-write-key": _TOKEN}, 401),
+        ({"authorization": f"Bearer {_TOKEN}"}, 200),
+        ({"authorization": f"bearer {_TOKEN}"}, 200),
+    ],
+)
+def test_with_a_token_every_path_but_the_probes_needs_it(
+    guarded: Collector, headers: dict[str, str], status: int
+) -> None:
+    response = _get(guarded, "/status", **headers)
+    assert response.status == status
+    assert _TOKEN not in response.body.decode()
+    assert _get(guarded, "/nothing", **headers).status == (401 if status == 401 else 404)
+    assert _get(guarded, "/livez", **headers).status == 200
+
+
+def test_a_node_whose_disk_is_full_is_not_ready(guarded: Collector) -> None:
+    eventually(lambda: _get(guarded, "/readyz").status == 503, "it is red")
+    readiness = _get(guarded, "/readyz").json()
+    assert (readiness["status"], readiness["reason"]) == ("not ready", "disk_full")
+    assert [worker["reason"] for worker in readiness["workers"]] == ["disk_full"]
+
+
+def test_health_is_a_command(collector: Collector, guarded: Collector) -> None:
+    assert _health(collector) == (0, "ready\n")
+    eventually(lambda: _health(guarded)[0] == 1, "it is red")
+    assert _health(guarded)[1].startswith("not ready: disk_full, the disk has no room")
+    collector.kill()
+    code, line = _health(collector)
+    assert (code, line.partition(": ")[0]) == (1, f"no response from 127.0.0.1 port {collector.port}")
+
+
+def _health(collector: Collector) -> tuple[int, str]:
+    command = [str(PROGRAMS / "collector"), "health", "--config", str(collector.folder / "collector.toml")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    return done.returncode, done.stdout
+
+
+def test_an_admin_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        collector = Collector(tmp_path, settings=_SETTINGS.replace("port = 0", f"port = {taken}"))
+        command = [str(PROGRAMS / "collector"), "serve", "--config", str(tmp_path / "collector.toml")]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"collector: can't listen on 127.0.0.1 port {taken}: Address already in use; see admin.host and admin.port\n"
+    )
+    assert not is_connectable(collector.port)
