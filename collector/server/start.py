@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 
 from collector.errors import BadSettings
+from collector.ops.counters import CounterBlock
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.server.open_files import RESERVED_FILES, allow_files, connection_limit
 from collector.server.process_log import LOGGING
@@ -60,8 +61,9 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
 
 
 async def _supervise(settings: Settings, listener: socket.socket) -> int:
+    blocks = [CounterBlock.create() for _ in range(settings.server.workers)]
     return await Supervisor(
-        partial(WorkerProcess, settings, listener),
+        partial(WorkerProcess, settings, listener, list(blocks)),
         workers=settings.server.workers,
         grace_seconds=settings.server.grace_seconds,
         listener=listener,

@@ -6,6 +6,7 @@ Of uvicorn it uses only `Config`, `Server.serve` and `Server.started`.
 
 import asyncio
 import logging.config
+import os
 import socket
 from functools import partial
 from multiprocessing.connection import Connection
@@ -16,6 +17,7 @@ import uvloop
 
 from collector.app import create_app
 from collector.http.connection import Connection as HttpProtocol
+from collector.ops.counters import CounterBlock
 from collector.server.budget import StopBudget, request_seconds
 from collector.server.process_log import LOGGING
 from collector.server.worker_process import BACKLOG, READY
@@ -24,17 +26,18 @@ from collector.settings import Settings
 _STARTED_POLL_SECONDS: Final = 0.02
 
 
-def run(settings: Settings, listener: socket.socket, supervisor: Connection) -> None:
+def run(settings: Settings, listener: socket.socket, counters: CounterBlock, supervisor: Connection) -> None:
     """Serve until SIGTERM, which ends this process. Exits with STARTUP_FAILURE if a person is needed."""
     logging.config.dictConfig(LOGGING)
-    server = uvicorn.Server(_config(settings, StopBudget(supervisor, settings.server.grace_seconds)))
+    counters.pid = os.getpid()
+    server = uvicorn.Server(_config(settings, StopBudget(supervisor, settings.server.grace_seconds), counters))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(server, listener, supervisor))
 
 
-def _config(settings: Settings, budget: StopBudget) -> uvicorn.Config:
+def _config(settings: Settings, budget: StopBudget, counters: CounterBlock) -> uvicorn.Config:
     return uvicorn.Config(
-        partial(create_app, settings, seconds_for_sinks=budget.seconds_for_sinks),
+        partial(create_app, settings, seconds_for_sinks=budget.seconds_for_sinks, counters=counters),
         factory=True,
         http=HttpProtocol,
         ws="none",
