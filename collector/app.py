@@ -23,8 +23,10 @@ from collector.http.connections import STATE, Connections
 from collector.http.documents import Document, HealthCheck, RefusesAll
 from collector.http.endpoint import AnyEndpoint
 from collector.http.in_flight import InFlight
+from collector.http.meter import Meter
 from collector.http.routes import Routes
 from collector.http.status import UNAVAILABLE
+from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.completion import Completion
 from collector.ingest.dialects.relay import RelayEndpoint
@@ -38,6 +40,8 @@ from collector.ingest.policy.redirect import Signer
 from collector.ingest.policy.write_keys import key_digest
 from collector.ingest.rejects import Rejects
 from collector.ingest.session import Sessions
+from collector.ops import gauges
+from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.ops.readiness import EXPLANATIONS
 from collector.relays.logs import RelayedLogs
@@ -71,8 +75,11 @@ def create_app(
     clock: Callable[[], int] = now_ms,
     seconds_for_sinks: Callable[[], float] | None = None,
     readiness: Readiness | None = None,
+    counters: CounterBlock | None = None,
 ) -> Starlette:
     """Open a shard and build the application on it. Runs inside the worker's event loop; `clock` gives Unix ms.
+
+    `counters` are those of this worker's place; without a supervisor it has its own.
 
     At a stop, after the last request, `seconds_for_sinks` gives the time to ship; the default is all of
     `server.grace_seconds`. `readiness` is told when the log is open.
@@ -80,8 +87,10 @@ def create_app(
     If the shard needs a person, logs the reason and exits with STARTUP_FAILURE.
     """
     grace = seconds_for_sinks or (lambda: settings.server.grace_seconds)
-    worker = _Worker(settings, clock, grace, readiness or Readiness(is_draining=lambda: False))
-    face = AsgiFace(worker.routes, settings.limits, worker.in_flight)
+    worker = _Worker(
+        settings, clock, grace, readiness or Readiness(is_draining=lambda: False), counters or CounterBlock.create()
+    )
+    face = AsgiFace(worker.routes, settings.limits, worker.in_flight, worker.meter)
     paths = [*(path.decode() for path in worker.routes), "/{path:path}"]
     return Starlette(routes=[Route(path, face) for path in paths], lifespan=worker.lifespan)
 
@@ -90,16 +99,24 @@ class _Worker:
     """The state of a worker. Until its shard is open, its endpoints refuse all requests with 503."""
 
     def __init__(
-        self, settings: Settings, clock: Callable[[], int], grace: Callable[[], float], readiness: Readiness
+        self,
+        settings: Settings,
+        clock: Callable[[], int],
+        grace: Callable[[], float],
+        readiness: Readiness,
+        counters: CounterBlock,
     ) -> None:
         self._settings = settings
         self._readiness = readiness
+        self._counters = counters
+        self._accounts = Accounts(counters)
+        gauges.reset(counters)
         self._clock = clock
         self._grace = grace
         self._paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
         self._proxies = tuple(ip_network(network) for network in settings.server.trusted_proxies)
         self._notices = Notices()
-        self._opening = Opening(settings, clock, self._notices, stop_for_recovery)
+        self._opening = Opening(settings, clock, self._notices, counters, stop_for_recovery)
         self.in_flight = InFlight(settings.limits.in_flight_bytes)
         waiting = (*self._paths, *([RELAY_PATH] if settings.server.relay_keys else []))
         endpoints: dict[bytes, AnyEndpoint] = {path.encode(): RefusesAll(UNAVAILABLE) for path in waiting}
@@ -107,6 +124,7 @@ class _Worker:
             endpoints[settings.server.health_path.encode()] = HealthCheck(readiness.reason, EXPLANATIONS)
         endpoints[OPENAPI_PATH.encode()] = Document(openapi(self._paths, settings))
         self.routes = Routes(endpoints, RefusesAll(NotFound().refusal))
+        self.meter = Meter(counters, self.routes)
         self._opened = self._serve(_or_exit(self._opening.open_files))
 
     @asynccontextmanager
@@ -124,6 +142,7 @@ class _Worker:
             self.routes,
             in_flight=self.in_flight,
             notices=self._notices,
+            meter=self.meter,
             is_proxy=partial(is_trusted, trusted=self._proxies),
         )
         stop_with_parent()
@@ -132,6 +151,7 @@ class _Worker:
         gc.freeze()  # collections skip the objects that live as long as the process
         noticing = asyncio.create_task(_log_notices_forever(self._notices))
         looking = asyncio.create_task(self._readiness.look_forever())
+        measuring = asyncio.create_task(gauges.set_forever(self._counters, partial(self._load, connections)))
         try:
             yield {STATE: connections}
         finally:
@@ -140,7 +160,17 @@ class _Worker:
             stopping.set()
             await running
             noticing.cancel()
+            measuring.cancel()
             _log_notices(self._notices, is_last=True)
+
+    def _load(self, connections: Connections) -> gauges.Load:
+        committer = self._opened.shard.committer if self._opened else None
+        return gauges.Load(
+            len(connections),
+            self.in_flight.bytes,
+            os.path.basename(committer.log.folder.path) if committer else None,
+            committer.pressure if committer else 0.0,
+        )
 
     async def _run(self, stopping: asyncio.Event) -> None:
         """Open the shard if that was not possible before, then ship until the worker stops."""
@@ -156,12 +186,15 @@ class _Worker:
         """Serve requests with the logs of a shard from now on, if it is open."""
         opened = _or_exit(partial(self._opening.build, *logs)) if logs else None
         if opened:
-            endpoint = _event_endpoint(self._settings, opened, self._clock, self._notices, self._proxies)
+            endpoint = _event_endpoint(
+                self._settings, opened, self._clock, self._notices, self._proxies, self._accounts
+            )
             for path in self._paths:
                 self.routes.replace(path.encode(), endpoint)
             self._readiness.open(opened.shard.committer)
             if self._settings.server.relay_keys:
-                self.routes.replace(RELAY_PATH.encode(), _relay_endpoint(self._settings, opened.shard, self._clock))
+                relay = _relay_endpoint(self._settings, opened.shard, self._clock, self._counters)
+                self.routes.replace(RELAY_PATH.encode(), relay)
         return opened
 
 
@@ -214,24 +247,32 @@ async def _shipping(settings: Settings, opened: Opened, grace: Callable[[], floa
         await _close(opened.dead_committer)
 
 
-def _relay_endpoint(settings: Settings, shard: Shard, clock: Callable[[], int]) -> RelayEndpoint:
+def _relay_endpoint(
+    settings: Settings, shard: Shard, clock: Callable[[], int], counters: CounterBlock
+) -> RelayEndpoint:
     digests = tuple(key_digest("server.relay_keys", key) for key in settings.server.relay_keys)
-    relays = RelayedLogs(settings.log.dir, shard.committer, digests, clock=clock)
+    relays = RelayedLogs(settings.log.dir, shard.committer, digests, counters, clock=clock)
     return RelayEndpoint(relays=relays, key_digests=digests, limits=settings.limits)
 
 
 def _event_endpoint(
-    settings: Settings, opened: Opened, clock: Callable[[], int], notices: Notices, proxies: Networks
+    settings: Settings,
+    opened: Opened,
+    clock: Callable[[], int],
+    notices: Notices,
+    proxies: Networks,
+    accounts: Accounts,
 ) -> EventEndpoint:
     secret, shard, limits = opened.secret, opened.shard, settings.limits
     sessions = Sessions(secret, settings.session.timeout_seconds)
     rejects = Rejects(opened.dead_letters)
-    batches = Batches(shard.committer, rejects, sessions, limits)
+    batches = Batches(shard.committer, rejects, accounts, sessions, limits)
     return EventEndpoint(
         options=OptionsReader(Registry(settings.property, settings.server.workers), Signer(secret), clock),
-        intake=Intake(shard.committer, batches, sessions, limits, clock),
-        completion=Completion(batches, rejects, shard.acknowledgements()),
+        intake=Intake(shard.committer, batches, accounts, sessions, limits, clock),
+        completion=Completion(batches, rejects, accounts, shard.acknowledgements()),
         rejects=rejects,
+        accounts=accounts,
         limits=limits,
         trusted_proxies=proxies,
         notices=notices,

@@ -65,6 +65,8 @@ class Log:
         """Whether the active segment may end in a part of a block, so that the next commit needs a new one."""
         self._is_idle = True
         """Whether nothing was committed since the last idle block."""
+        self.sync_seconds = 0.0
+        """How long the fdatasync of the last commit took."""
         folder = LogFolder(files or Files(), directory)
         folder.files.make_directory(directory)
         self._lock: int | None = folder.lock()
@@ -110,10 +112,12 @@ class Log:
         except OSError as error:
             self._is_abandoned = True
             raise self.room.log_full(error) from error
+        begun = time.perf_counter()
         try:
             self._segment.sync()
         except OSError as error:
             raise self._poison(error) from error
+        self.sync_seconds = time.perf_counter() - begun
         self._is_idle = records == 0
 
     def mark_idle(self) -> None:

@@ -15,7 +15,7 @@ class _Shared(asyncio.Future[None]):
 class PendingBlock:
     """Lines for one block, and the future that all their appends wait for."""
 
-    __slots__ = ("_leaves_at", "_seen", "future", "length", "lines", "records")
+    __slots__ = ("_leaves_at", "_seen", "future", "length", "lines", "records", "seconds")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.future: asyncio.Future[None] = _Shared(loop=loop)
@@ -24,6 +24,8 @@ class PendingBlock:
         self.length = 0
         """Bytes of payload."""
         self.records = 0
+        self.seconds = 0.0
+        """How long its commit took."""
         self._seen = 0
         """`records` one turn of the event loop ago."""
         self._leaves_at = 0.0

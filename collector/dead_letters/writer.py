@@ -18,6 +18,8 @@ from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.content import LINE_BYTES, contents, embedded
 from collector.errors import Refusal
 from collector.long_work import computed
+from collector.ops.counters import CounterBlock
+from collector.ops.metric_table import DEAD_LETTERS
 from collector.ops.notices import LOST_LETTER, Notices
 from wal.committer import Committer
 from wal.errors import WalError
@@ -75,8 +77,9 @@ class _Letter(NamedTuple):
 class DeadLetters:
     """Writes dead letters under a budget of bytes an hour, of which no property may use up that of the others."""
 
-    def __init__(self, committer: Committer, budget: HourlyBudget, notices: Notices) -> None:
+    def __init__(self, committer: Committer, budget: HourlyBudget, notices: Notices, counters: CounterBlock) -> None:
         self._committer = committer
+        self._counters = counters
         self._budget = budget
         self._notices = notices
 
@@ -93,7 +96,7 @@ class DeadLetters:
                 if not self._budget.take((sender.portal_id, sender.prop_id), len(line)):
                     is_whole = False
                     break
-                futures.add(self._committer.append(line))  # before the next is made: its id is its place in the log
+                futures.add(self._append(letter, line))  # before the next is made: its id is its place in the log
             for future in futures:
                 await future
         except WalError as fault:
@@ -111,7 +114,7 @@ class DeadLetters:
         if not self._budget.take((sender.portal_id, sender.prop_id), len(line)):
             return None
         try:
-            future = self._committer.append(line)
+            future = self._append(letter, line)
         except WalError as fault:
             self._notices.count(LOST_LETTER, type(fault).__name__)
             return None
@@ -127,9 +130,18 @@ class DeadLetters:
         futures = set()
         for letter in await computed(len(refused.raw), partial(_listed, Form.RECORD, [refused])):
             letter.reason["sink"] = sink
-            futures.add(self._committer.append(_record(self._committer, sender, letter)))
+            futures.add(self._append(letter, _record(self._committer, sender, letter)))
         for future in futures:
             await future
+
+    def _append(self, letter: _Letter, line: bytes) -> asyncio.Future[None]:
+        future = self._committer.append(line)
+        future.add_done_callback(partial(self._count, str(letter.reason["code"])))
+        return future
+
+    def _count(self, code: str, future: asyncio.Future[None]) -> None:
+        if future.exception() is None:
+            self._counters.add(1, DEAD_LETTERS.name, code)
 
 
 def _listed(form: Form, refused: Sequence[Refused]) -> list[_Letter]:

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from collector.errors import Overloaded, Rejected, SlowBody, TooLarge
 from collector.http.endpoint import AnyEndpoint
 from collector.http.in_flight import InFlight
+from collector.http.meter import Meter
 from collector.http.request import Request, RequestHead
 from collector.http.response import Response, header_pairs, response_of
 from collector.http.routes import Routes
@@ -18,10 +19,11 @@ from collector.settings import Limits
 class AsgiFace:
     """An ASGI application that serves endpoints. A class, since Starlette's `Route` serves a function for GET alone."""
 
-    def __init__(self, routes: Routes, limits: Limits, in_flight: InFlight) -> None:
+    def __init__(self, routes: Routes, limits: Limits, in_flight: InFlight, meter: Meter) -> None:
         self._routes = routes
         self._body_seconds = limits.body_seconds
         self._in_flight = in_flight
+        self._meter = meter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -29,7 +31,7 @@ class AsgiFace:
         endpoint = self._routes.find(head.path)
         request = endpoint.admit(head)
         if isinstance(request, Response):
-            await _send(send, request, closes=head.has_body)
+            await self._send(send, head, request, closes=head.has_body)
             return
         parts: list[bytes] = []
         held_bytes = 0
@@ -38,9 +40,11 @@ class AsgiFace:
             held_bytes = sum(map(len, parts))
             request.body = b"".join(parts)
             parts.clear()
-            await _send(send, await _taken(endpoint, request), closes=False)
+            self._meter.tick()
+            whole_at = self._meter.now
+            await self._send(send, head, await _taken(endpoint, request), whole_at, closes=False)
         except (Rejected, Overloaded) as error:
-            await _send(send, endpoint.refuse(request, error), closes=True)
+            await self._send(send, head, endpoint.refuse(request, error), closes=True)
         except ClientDisconnect:
             return
         finally:
@@ -69,6 +73,16 @@ class AsgiFace:
         if length > request.body_limit:
             raise TooLarge(f"the body is over the limit of {request.body_limit} bytes")
 
+    async def _send(
+        self, send: Send, head: RequestHead, response: Response, whole_at: float = 0.0, *, closes: bool
+    ) -> None:
+        """Send a response. `closes`: the rest of the request stays unread, so the connection must close."""
+        self._meter.tick()
+        self._meter.count(head.path, response.status, whole_at)
+        headers = [*header_pairs(response), *([(b"connection", b"close")] if closes else [])]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
 
 async def _taken(endpoint: AnyEndpoint, request: Request) -> Response:
     taken = endpoint.take(request)
@@ -78,13 +92,6 @@ async def _taken(endpoint: AnyEndpoint, request: Request) -> Response:
         return await response_of(taken)
     except Exception as error:
         return endpoint.refuse(request, error)
-
-
-async def _send(send: Send, response: Response, *, closes: bool) -> None:
-    """Send a response. `closes`: the rest of the request stays unread, so the connection must close."""
-    headers = [*header_pairs(response), *([(b"connection", b"close")] if closes else [])]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
 
 
 def head_of(scope: Scope) -> RequestHead:

@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
         self.address = client[0] if client else ""
         scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self._parser = Parser(self._all.limits.url_bytes, client, scheme)
-        self._pipeline = Pipeline(self._parser, self._all.routes, self._all.in_flight)
+        self._pipeline = Pipeline(self._parser, self._all.routes, self._all.in_flight, self._all.meter)
         self._exchanges = self._pipeline.exchanges
         self._server_connections.add(self)
         self._all.open(self)
@@ -193,6 +193,7 @@ class Connection(asyncio.Protocol):
         exchange.release()
         if self.transport.is_closing():
             return
+        self._all.meter.count(exchange.head.path, response.status, exchange.whole_at)
         closes = not (exchange.head.keep_alive and exchange.is_whole) or (self._is_stopping and not self._exchanges)
         self.transport.write(encode(response, closes=closes, has_body=exchange.head.method != "HEAD"))
         if closes:
@@ -224,6 +225,7 @@ class Connection(asyncio.Protocol):
 
         Otherwise all that a client sent ahead would be parsed in one turn, while the other connections wait.
         """
+        self._all.meter.tick()
         for _ in range(_PIECES_A_TURN):
             if not self._ahead or self._pipeline.has_waiting or self._is_over:
                 break

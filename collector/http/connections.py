@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from collector.errors import Overloaded
 from collector.http.in_flight import InFlight
+from collector.http.meter import Meter
 from collector.http.response import Pending, Response
 from collector.http.routes import Routes
 from collector.ops.notices import Notices
@@ -41,6 +42,7 @@ class Connections:
         *,
         in_flight: InFlight,
         notices: Notices,
+        meter: Meter,
         is_proxy: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """`is_proxy` tells whether an address is a proxy's, whose connections serve many clients."""
@@ -48,6 +50,7 @@ class Connections:
         self.routes = routes
         self.in_flight = in_flight
         self.notices = notices
+        self.meter = meter
         self._is_proxy = is_proxy
         self._open: set[Connection] = set()
         self._by_address: Counter[str] = Counter()
@@ -61,6 +64,10 @@ class Connections:
         self._waiting: list[tuple[Connection, Response, bool]] = []
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    def __len__(self) -> int:
+        """The number of open connections."""
+        return len(self._open)
 
     def close(self) -> None:
         """End the sweep."""
@@ -107,20 +114,38 @@ class Connections:
         Call it before closing a connection, so that requests already received are served.
         """
         arrived, self._arrived = self._arrived, []
+        self.meter.tick()
         for connection in arrived:
             connection.parse_arrived()
+        self.meter.tick()
         for connection in arrived:
             connection.serve_arrived()
 
     def wait(self, connection: "Connection", pending: Pending) -> None:
         """Let a connection respond when the future of its response is done. Responses of one block share a future."""
         if pending.response is None:
-            pending.until.add_done_callback(partial(_respond, connection))
+            pending.until.add_done_callback(partial(self._respond, connection))
             return
         if pending.until is not self._block:
             self._block, self._waiting = pending.until, []
-            pending.until.add_done_callback(partial(_respond_all, self._waiting))
+            pending.until.add_done_callback(partial(self._respond_all, self._waiting))
         self._waiting.append((connection, pending.response, pending.is_certain))
+
+    def _respond_all(self, waiting: "list[tuple[Connection, Response, bool]]", block: asyncio.Future[None]) -> None:
+        """Respond to all whose events are in one block of the log, which is fsynced, or has failed."""
+        self.meter.tick()
+        error = block.exception()
+        for connection, response, is_certain in waiting:
+            try:
+                connection.finish(response if error is None or is_certain else error)
+            except Exception:
+                logger.exception("bug in the collector: response not sent")
+        waiting.clear()  # the caller of `wait` holds it until the next block
+
+    def _respond(self, connection: "Connection", task: asyncio.Future[Response]) -> None:
+        self.meter.tick()
+        error = Overloaded("the work on the request was cancelled") if task.cancelled() else task.exception()
+        connection.finish(error or task.result())
 
     def _evict(self, idle: "deque[Connection]") -> bool:
         """Close the first of these connections that is still idle; False if there is none.
@@ -147,19 +172,3 @@ class Connections:
         for connection in idle:
             if self._by_address[connection.address] >= self.limits.connections_per_address:
                 self._idle_by_address[connection.address].append(connection)
-
-
-def _respond_all(waiting: "list[tuple[Connection, Response, bool]]", block: asyncio.Future[None]) -> None:
-    """Respond to all whose events are in one block of the log, which is fsynced, or has failed."""
-    error = block.exception()
-    for connection, response, is_certain in waiting:
-        try:
-            connection.finish(response if error is None or is_certain else error)
-        except Exception:
-            logger.exception("bug in the collector: response not sent")
-    waiting.clear()  # the caller of `wait` holds it until the next block
-
-
-def _respond(connection: "Connection", task: asyncio.Future[Response]) -> None:
-    error = Overloaded("the work on the request was cancelled") if task.cancelled() else task.exception()
-    connection.finish(error or task.result())

@@ -32,6 +32,8 @@ class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
     in_flight: InFlight
     head: RequestHead = _NO_HEAD
     is_whole: bool = False
+    whole_at: float = 0.0
+    """When its last byte came, as `Meter.now` has it; 0 before."""
     is_early: bool = False
     """Whether the response does not wait for the rest of the request."""
     is_invited: bool = False

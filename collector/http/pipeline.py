@@ -11,6 +11,7 @@ from typing import Final
 from collector.errors import BadRequest, Refusal, Rejected
 from collector.http.exchange import Exchange
 from collector.http.in_flight import InFlight
+from collector.http.meter import Meter
 from collector.http.parser import BODY, END, IDLE, Parser
 from collector.http.request import RequestHead
 from collector.http.response import json_response
@@ -24,11 +25,12 @@ _TOO_MANY: Final = BadRequest("too many requests at a time").refusal
 class Pipeline:
     """Requests without a response yet, in order; the last one may still be arriving."""
 
-    def __init__(self, parser: Parser, routes: Routes, in_flight: InFlight) -> None:
+    def __init__(self, parser: Parser, routes: Routes, in_flight: InFlight, meter: Meter) -> None:
         self.exchanges: deque[Exchange] = deque()
         self.parser = parser
         self._routes = routes
         self._in_flight = in_flight
+        self._meter = meter
 
     @property
     def has_waiting(self) -> bool:
@@ -51,6 +53,7 @@ class Pipeline:
         for event in self.parser.feed(data):
             if event is END:
                 exchanges[-1].is_whole = True
+                exchanges[-1].whole_at = self._meter.now
             elif isinstance(event, bytes):
                 exchanges[-1].receive(event)
             elif isinstance(event, RequestHead):

@@ -23,6 +23,10 @@ class Routes:
         endpoint = self._endpoints.get(path)  # a look-up is cheaper than unescaping, and escapes are rare
         return endpoint or self._endpoints.get(unquote_to_bytes(path), self._not_found)
 
+    def known(self, path: bytes) -> bytes | None:
+        """The path that serves a path as sent; None if none does."""
+        return next((each for each in (path, unquote_to_bytes(path)) if each in self._endpoints), None)
+
     def replace(self, path: bytes, endpoint: AnyEndpoint) -> None:
         """Serve a path with another endpoint from now on."""
         self._endpoints[path] = endpoint

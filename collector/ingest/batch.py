@@ -7,6 +7,7 @@ from typing import Final
 from collector.dead_letters.writer import Form, Refused
 from collector.errors import BadEvent, TooLarge
 from collector.http.response import HeaderLines, Response
+from collector.ingest.accounts import Accounts
 from collector.ingest.event import Events, decode_event
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.policy.cookies import set_cookie
@@ -30,8 +31,11 @@ _EVENT_WORK: Final = 512
 class Batches:
     """Stores batches. A bad event does not affect the others, which are appended together."""
 
-    def __init__(self, committer: Committer, rejects: Rejects, sessions: Sessions, limits: Limits) -> None:
+    def __init__(
+        self, committer: Committer, rejects: Rejects, accounts: Accounts, sessions: Sessions, limits: Limits
+    ) -> None:
         self._committer = committer
+        self._accounts = accounts
         self._rejects = rejects
         self._sessions = sessions
         self._limits = limits
@@ -40,6 +44,7 @@ class Batches:
         self, request: EventRequest, events: Events, form: Form
     ) -> Generator[None, None, EventBatch | AllRefused]:
         """Make the records; yields when other requests may run."""
+        self._accounts.split(request, len(events.events))
         fault = request.options.fault
         if fault is not None:
             refused = [Refused(fault, raw, index) for index, raw in enumerate(events.events)]
@@ -91,6 +96,7 @@ class Batches:
             durable = committer.append(b"".join(records), len(records))
         except RecordTooLarge:
             raise TooLarge("the events of the batch are too large together; send smaller batches") from None
+        self._accounts.append(request, len(records), durable)
         if rate:
             rate.take(len(records))
         return StoredBatch(durable, first)

@@ -7,11 +7,14 @@ waits for the disk alone, it needs no task: one future of the log serves all req
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Final
 
 from collector.acknowledgements import Acknowledgements
-from collector.errors import Rejected, Unconfirmed
+from collector.errors import Refusal, Rejected, Unconfirmed
 from collector.http.response import Pending, Response, response_of
+from collector.http.status import refusal_of
+from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.outcome import AllRefused, EventBatch, Outcome, Steps, Stored, StoredBatch
 from collector.ingest.rejects import Rejects
@@ -20,15 +23,23 @@ from collector.long_work import LARGE_BYTES, SLICE_BYTES, LongWork
 
 _AT_ONCE: Final = 4
 """Long bodies processed at a time."""
+_GONE: Final = Refusal("client_gone", "the client disconnected before its events were processed")
 
 
 class Completion:
     """Completes requests, by one call of `respond` or `run` for each."""
 
-    def __init__(self, batches: Batches, rejects: Rejects, acknowledgements: Mapping[str, Acknowledgements]) -> None:
+    def __init__(
+        self,
+        batches: Batches,
+        rejects: Rejects,
+        accounts: Accounts,
+        acknowledgements: Mapping[str, Acknowledgements],
+    ) -> None:
         """`acknowledgements` has the acknowledgements of the sinks, by name."""
         self._batches = batches
         self._rejects = rejects
+        self._accounts = accounts
         self._acknowledgements = acknowledgements
         self._long_work = LongWork(_AT_ONCE)
         self._tasks: set[asyncio.Task[Response]] = set()
@@ -36,14 +47,17 @@ class Completion:
     def respond(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
         """The response to an outcome, or a pending one. Raises Rejected, WalError; a task may fail with them too."""
         if type(outcome) is Stored:
-            return outcome if request.context.prop.ack is None else self._pending(self._confirmed(request, outcome))
+            if request.context.prop.ack is None:
+                return outcome
+            return self._pending(request, self._confirmed(request, outcome))
         if isinstance(outcome, EventBatch):
             return self._of_batch(request, outcome, self._batches.store(request, outcome))
         if isinstance(outcome, AllRefused):
             self._rejects.check(request)
             if not request.is_stored:
                 raise Rejected.of(outcome.refusal)
-            return self._pending(self._rejected(request, outcome))
+            self._accounts.refuse(request, outcome.refusal)
+            return self._pending(request, self._rejected(request, outcome))
         return outcome
 
     def run(self, request: EventRequest, steps: Steps, length: int) -> Response | Pending:
@@ -55,13 +69,20 @@ class Completion:
             except StopIteration as end:
                 outcome: Outcome = end.value
                 return self.respond(request, outcome)
-        return self._pending(self._run(request, steps, is_long=is_long))
+        return self._pending(request, self._run(request, steps, is_long=is_long))
 
-    def _pending(self, coroutine: Coroutine[None, None, Response]) -> Pending:
+    def _pending(self, request: EventRequest, coroutine: Coroutine[None, None, Response]) -> Pending:
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)  # the event loop itself holds no strong reference
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._end, request))
         return Pending(None, task)
+
+    def _end(self, request: EventRequest, task: asyncio.Task[Response]) -> None:
+        """Settle the account of the events if the client has left, since nobody calls `EventEndpoint.refuse` then."""
+        self._tasks.discard(task)
+        if request.is_gone and request.events:
+            error = None if task.cancelled() else task.exception()
+            self._accounts.refuse(request, refusal_of(error) if error else _GONE)
 
     async def _run(self, request: EventRequest, steps: Steps, *, is_long: bool) -> Response:
         async with self._long_work.turns if is_long else nullcontext():
@@ -94,11 +115,13 @@ class Completion:
         if batch.refused:
             if not batch.records:
                 self._rejects.check(request)
-            return self._pending(self._finished(request, batch, stored))
+            for event in batch.refused:
+                self._accounts.refuse(request, event.refusal, 1)
+            return self._pending(request, self._finished(request, batch, stored))
         if stored.durable is None:
             return self._batches.response(request, batch, stored.first)
         if request.context.prop.ack is not None:
-            return self._pending(self._finished(request, batch, stored))
+            return self._pending(request, self._finished(request, batch, stored))
         return Pending(self._batches.response(request, batch, stored.first), stored.durable)
 
     async def _finished(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response:

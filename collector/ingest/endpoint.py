@@ -20,6 +20,7 @@ from collector.errors import (
 from collector.http.request import RequestHead
 from collector.http.response import HeaderLines, Pending, Response
 from collector.http.status import UNAVAILABLE, refusal_of
+from collector.ingest.accounts import Accounts
 from collector.ingest.body import media_of
 from collector.ingest.completion import Completion
 from collector.ingest.intake import Intake
@@ -48,6 +49,8 @@ _NO_WARNINGS: Final[list[str]] = []
 _NOTICED: Final = {NotFound.code: UNKNOWN_PROPERTY, TooFast.code: TOO_FAST, Forbidden.code: FORBIDDEN}
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
 """The numbers in a reason for a 503, which are masked so that one reason has one count."""
+_EVENTLESS: Final = ("HEAD", "OPTIONS")
+"""Methods whose requests are counted as no event."""
 _ENDING_CLICKS: Final = frozenset((NotAClick.code, Forbidden.code, MethodNotAllowed.code))
 """Refusals after which a click is not redirected, even to an allowed location."""
 
@@ -62,6 +65,7 @@ class EventEndpoint:
         intake: Intake,
         completion: Completion,
         rejects: Rejects,
+        accounts: Accounts,
         limits: Limits,
         trusted_proxies: Networks,
         notices: Notices,
@@ -70,6 +74,7 @@ class EventEndpoint:
         self._intake = intake
         self._completion = completion
         self._rejects = rejects
+        self._accounts = accounts
         self._url_bytes = limits.url_bytes
         self._body_bytes = limits.body_bytes
         self._trusted_proxies = trusted_proxies
@@ -88,12 +93,16 @@ class EventEndpoint:
             if retryable and sheds_retryable(self._intake.pressure):
                 raise Overloaded("the log is close to its limits")
         except (Rejected, Overloaded) as error:
-            return self._refused(options, error, cors)
+            refusal = refusal_of(error)
+            if head.method not in _EVENTLESS:
+                self._accounts.refuse_unread(options.property, refusal)
+            return self._refused(options, error, refusal, cors)
         return self._request(head, options, prop, token, cors, media, pairs)
 
     def take(self, request: EventRequest) -> Response | Pending:
         """Append the events of a whole request; returns the response, or a pending one."""
         length = len(request.body)
+        self._accounts.receive(request)
         try:
             outcome = self._intake.submit(request)
             if isinstance(outcome, Generator):
@@ -106,7 +115,9 @@ class EventEndpoint:
 
     def refuse(self, request: EventRequest, error: BaseException) -> Response:
         """The response to an admitted request that failed."""
-        return self._refused(request.options, error, request.headers)
+        refusal = refusal_of(error)
+        self._accounts.refuse(request, refusal)
+        return self._refused(request.options, error, refusal, request.headers)
 
     def _refused_event(self, request: EventRequest, outcome: AllRefused) -> Response | Pending:
         """The refusal of a single event, which waits for its dead letter."""
@@ -180,9 +191,8 @@ class EventEndpoint:
             body_limit=self._body_bytes,
         )
 
-    def _refused(self, options: RequestOptions, error: BaseException, cors: HeaderLines) -> Response:
+    def _refused(self, options: RequestOptions, error: BaseException, refusal: Refusal, cors: HeaderLines) -> Response:
         """The response to an error. An allowed click goes on even if its event is lost: the person comes first."""
-        refusal = refusal_of(error)
         self._notice(options, refusal, error)
         headers = cors + stored_headers(error.event_id) if isinstance(error, Unconfirmed) else cors
         if options.location is None or refusal.code in _ENDING_CLICKS:

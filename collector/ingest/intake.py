@@ -10,6 +10,7 @@ from collector.dead_letters.writer import Form, Refused
 from collector.errors import BadEvent, BadTarget, NotAClick, TooLarge
 from collector.http.inflate import inflate
 from collector.http.response import Response
+from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.body import FORM, NDJSON, is_json
 from collector.ingest.event import batch_in, decode_event
@@ -45,10 +46,17 @@ class Intake:
     """Appends the events of requests to the log. Nothing here waits for the disk."""
 
     def __init__(
-        self, committer: Committer, batches: Batches, sessions: Sessions, limits: Limits, clock: Callable[[], int]
+        self,
+        committer: Committer,
+        batches: Batches,
+        accounts: Accounts,
+        sessions: Sessions,
+        limits: Limits,
+        clock: Callable[[], int],
     ) -> None:
         """`clock` gives Unix milliseconds."""
         self.clock = clock
+        self._accounts = accounts
         self._committer = committer
         self._batches = batches
         self._sessions = sessions
@@ -168,6 +176,7 @@ class Intake:
         if not request.is_stored:
             return response
         durable = self._committer.append(record)
+        self._accounts.append(request, 1, durable)
         if prop.rate:
             prop.rate.take(1)
         return Stored(response, durable, False, sequence, event_id)

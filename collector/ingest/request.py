@@ -27,3 +27,5 @@ class EventRequest(Request, Struct):
     encoding: bytes
     pairs: Pairs | None
     """The pairs of a query that carries the event; None if the body does."""
+    events: int | None = None
+    """The events of which nothing has become yet; None until the request is whole or refused."""

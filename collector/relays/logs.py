@@ -19,6 +19,8 @@ from contextlib import asynccontextmanager, suppress
 from msgspec.structs import replace
 
 from collector.errors import Forbidden, OtherLog, RelayBlocked
+from collector.ops.counters import CounterBlock
+from collector.ops.metric_table import RELAYED
 from collector.relays.marks import FOLDER, Marks, Plan, RelayMark, key_name
 from wal.committer import Committer
 from wal.errors import Corrupt, LogLocked, WalError
@@ -37,6 +39,7 @@ class RelayedLogs:
         directory: str,
         committer: Committer,
         key_digests: tuple[bytes, ...],
+        counters: CounterBlock,
         *,
         clock: Callable[[], int] = now_ms,
         files: Files | None = None,
@@ -45,6 +48,7 @@ class RelayedLogs:
         self._directory = directory
         self._committer = committer
         self._keys = frozenset(map(key_name, key_digests))
+        self._counters = counters
         self._clock = clock
         self._files = files or Files()
         self._marks = Marks(directory, self._files)
@@ -84,6 +88,7 @@ class RelayedLogs:
             planned = replace(mark, key=key, last_ms=self._clock(), plan=plan)
             await self._marks.save(log_id, planned)
             await self._committer.append(b"".join([line for _, line in new]), len(new))
+            self._counters.add(len(new), RELAYED.name)
             await self._marks.save(log_id, settled(planned, is_written=True))
             return plan.last + 1
 

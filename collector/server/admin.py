@@ -13,6 +13,7 @@ import msgspec
 import uvicorn
 import uvloop
 
+from collector.ops.counters import CounterBlock
 from collector.server.admin_app import Admin, create_admin_app
 from collector.server.node_state import NodeState
 from collector.server.process_log import LOGGING
@@ -23,13 +24,19 @@ _CONNECTIONS: Final = 100
 """A page of an operator, a scraper and probes need few. More get 503, so that nobody fills this process."""
 
 
-def run(settings: Settings, config: str, listener: socket.socket, states: socket.socket) -> None:
+def run(
+    settings: Settings,
+    config: str,
+    listener: socket.socket,
+    counters: tuple[CounterBlock, ...],
+    states: socket.socket,
+) -> None:
     """Serve until SIGTERM, or until the supervisor is gone. `states` gets each state of the node as a packet."""
     logging.config.dictConfig(LOGGING)
     node = _LastState(states)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_admin_app(Admin(settings, os.path.abspath(config), node.get)),
+            create_admin_app(Admin(settings, os.path.abspath(config), node.get, counters)),
             http="httptools",
             ws="none",
             lifespan="off",

@@ -3,6 +3,7 @@
 An endpoint that blocks is a plain function, which Starlette runs in a thread.
 """
 
+import platform
 from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
@@ -18,6 +19,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from collector.ops.counters import CounterBlock
+from collector.ops.metrics import CONTENT_TYPE, render
 from collector.ops.status import shard_statuses, sink_statuses
 from collector.server.node_state import NodeState, WorkerState
 from collector.settings import Settings
@@ -29,6 +32,7 @@ from wal.log import now_ms
 _OPEN_PATHS: Final = ("/livez", "/readyz")
 """Paths without a token: what probes them has none, and they tell little."""
 _BEARER: Final = "bearer "
+_NO_STORE: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 class Admin(NamedTuple):
@@ -39,6 +43,8 @@ class Admin(NamedTuple):
     """The path of the settings file."""
     node: Callable[[], NodeState]
     """Returns the last state that the supervisor sent."""
+    counters: tuple[CounterBlock, ...]
+    """Those of all workers."""
 
 
 def create_admin_app(admin: Admin) -> Starlette:
@@ -50,6 +56,7 @@ def create_admin_app(admin: Admin) -> Starlette:
             Route("/livez", _livez),
             Route("/readyz", partial(_readyz, admin)),
             Route("/status", partial(_status, admin)),
+            Route("/metrics", partial(_metrics, admin)),
         ],
         middleware=guards,
     )
@@ -106,6 +113,12 @@ def _status(admin: Admin, _: Request) -> Response:
     return _json(body)
 
 
+def _metrics(admin: Admin, _: Request) -> Response:
+    """The metrics, in OpenMetrics."""
+    build = {"version": __version__, "python": platform.python_version(), "config": settings_digest(admin.settings)}
+    return Response(render(admin.counters, admin.settings, build), 200, _NO_STORE, CONTENT_TYPE)
+
+
 def _readiness(node: NodeState) -> dict[str, Any]:
     return {"status": "ready"} if node.is_ready else {"status": "not ready", "reason": node.reason}
 
@@ -121,5 +134,4 @@ def _worker(worker: WorkerState) -> dict[str, Any]:
 
 
 def _json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    no_store = {"cache-control": "no-store", "x-content-type-options": "nosniff", **(headers or {})}
-    return Response(msgspec.json.encode(body), status, no_store, "application/json")
+    return Response(msgspec.json.encode(body), status, _NO_STORE | (headers or {}), "application/json")

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from collector.ops.counters import CounterBlock
 from collector.server.backoff import early_deaths, restart_delay
 from collector.server.exit_codes import cause_of_death
 from collector.server.node_state import NodeState
@@ -30,9 +31,11 @@ logger = logging.getLogger(__name__)
 class AdminProcess:
     """Create it inside the event loop. The socket stays open here, so that the address outlives the process."""
 
-    def __init__(self, settings: Settings, config: str, listener: socket.socket) -> None:
-        """`config` is the path of the settings file."""
-        self._arguments = (settings, config, listener)
+    def __init__(
+        self, settings: Settings, config: str, listener: socket.socket, counters: tuple[CounterBlock, ...]
+    ) -> None:
+        """`config` is the path of the settings file; `counters` are those of all workers."""
+        self._arguments = (settings, config, listener, counters)
         self._loop = asyncio.get_running_loop()
         self._channel: socket.socket | None = None
         """Packets to the process that runs."""
@@ -106,10 +109,16 @@ class AdminProcess:
             self._loop.remove_writer(channel)
 
 
-def _run(settings: Settings, config: str, listener: socket.socket, states: socket.socket) -> None:
+def _run(
+    settings: Settings,
+    config: str,
+    listener: socket.socket,
+    counters: tuple[CounterBlock, ...],
+    states: socket.socket,
+) -> None:
     """The first function of the new process."""
     os.nice(_NICENESS)
     # Starlette and uvicorn cost 0.2 s and 30 MiB, which the supervisor must not pay.
     from collector.server.admin import run  # noqa: PLC0415
 
-    run(settings, config, listener, states)
+    run(settings, config, listener, counters, states)

@@ -13,6 +13,7 @@ from functools import partial
 import msgspec
 
 from collector.errors import BadSettings
+from collector.ops.counters import CounterBlock
 from collector.server.admin_process import AdminProcess
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.server.open_files import RESERVED_FILES, allow_files, connection_limit
@@ -71,10 +72,11 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
 async def _supervise(
     settings: Settings, config: str, listener: socket.socket, admin_listener: socket.socket | None
 ) -> int:
+    counters = tuple(CounterBlock.create() for _ in range(settings.server.workers))
     async with AsyncExitStack() as stack:
-        admin = AdminProcess(settings, config, admin_listener) if admin_listener else None
+        admin = AdminProcess(settings, config, admin_listener, counters) if admin_listener else None
         supervisor = Supervisor(
-            partial(WorkerProcess, settings, listener),
+            partial(WorkerProcess, settings, listener, list(counters)),
             workers=settings.server.workers,
             grace_seconds=settings.server.grace_seconds,
             listener=listener,

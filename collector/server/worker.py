@@ -8,6 +8,7 @@ Of uvicorn it uses only `Config`, `Server.serve` and `Server.started`.
 import asyncio
 import contextlib
 import logging.config
+import os
 import socket
 from functools import partial
 from multiprocessing.connection import Connection
@@ -19,6 +20,7 @@ import uvloop
 
 from collector.app import create_app
 from collector.http.connection import Connection as HttpProtocol
+from collector.ops.counters import CounterBlock
 from collector.server.budget import StopBudget, request_seconds
 from collector.server.ending import stop_after_a_bug
 from collector.server.node_state import WorkerReport
@@ -30,19 +32,26 @@ from collector.shards.readiness import LOOK_SECONDS, Readiness
 _STARTED_POLL_SECONDS: Final = 0.02
 
 
-def run(settings: Settings, listener: socket.socket, supervisor: Connection) -> None:
+def run(settings: Settings, listener: socket.socket, counters: CounterBlock, supervisor: Connection) -> None:
     """Serve until SIGTERM, which ends this process. Exits with STARTUP_FAILURE if a person is needed."""
     logging.config.dictConfig(LOGGING)
+    counters.pid = os.getpid()
     budget = StopBudget(supervisor, settings.server.grace_seconds)
     readiness = Readiness(lambda: server.should_exit or budget.deadline is not None)
-    server = uvicorn.Server(_config(settings, budget, readiness))
+    server = uvicorn.Server(_config(settings, budget, readiness, counters))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(server, listener, readiness, supervisor))
 
 
-def _config(settings: Settings, budget: StopBudget, readiness: Readiness) -> uvicorn.Config:
+def _config(settings: Settings, budget: StopBudget, readiness: Readiness, counters: CounterBlock) -> uvicorn.Config:
     return uvicorn.Config(
-        partial(create_app, settings, seconds_for_sinks=budget.seconds_for_sinks, readiness=readiness),
+        partial(
+            create_app,
+            settings,
+            seconds_for_sinks=budget.seconds_for_sinks,
+            readiness=readiness,
+            counters=counters,
+        ),
         factory=True,
         http=HttpProtocol,
         ws="none",

@@ -14,6 +14,9 @@ from typing import Final, cast
 
 import msgspec
 
+from collector.ops.counters import CounterBlock
+from collector.ops.metric_table import RESTARTS
+from collector.server.exit_codes import cause_of_death
 from collector.server.node_state import WorkerReport
 from collector.settings import Settings
 
@@ -27,17 +30,30 @@ SPAWN: Final = multiprocessing.get_context("spawn")
 class WorkerProcess:
     """A running worker. Create it inside the event loop; raises OSError if no process can be started."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, on_report: Callable[[WorkerReport], None]) -> None:
-        """`on_report` is called when the worker serves, and when its report changes."""
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        free_blocks: list[CounterBlock],
+        on_report: Callable[[WorkerReport], None],
+    ) -> None:
+        """`on_report` is called when the worker serves, and when its report changes.
+
+        It takes one of `free_blocks` to count in, and gives it back when it has ended.
+        """
         self._loop = asyncio.get_running_loop()
         self._on_report = on_report
         self._ready_at: float | None = None
         self._control, workers_end = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=_run, args=(settings, listener, workers_end))
+        self._free_blocks = free_blocks
+        self._counters = free_blocks.pop()
+        self._is_stopped = False
+        self._process = SPAWN.Process(target=_run, args=(settings, listener, self._counters, workers_end))
         try:
             start_process(self._process)
         except OSError:
             self._control.close()
+            self._release("not_started")
             raise
         finally:
             workers_end.close()
@@ -67,6 +83,7 @@ class WorkerProcess:
 
     def drain(self, deadline: float) -> None:
         """Tell the worker that it will be stopped, and end by `deadline`: it serves on, and is not ready any more."""
+        self._is_stopped = True
         if self.exit_code is None:
             with suppress(OSError):  # the worker has died
                 self._control.send(deadline)
@@ -79,6 +96,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the worker at once with SIGKILL."""
+        self._is_stopped = True
         if self.exit_code is None:
             self._process.kill()
 
@@ -97,7 +115,19 @@ class WorkerProcess:
         self._loop.remove_reader(self._control.fileno())
         self._control.close()
         self._process.join()
-        self._ended.set_result(cast(int, self._process.exitcode))  # `join` sets it
+        exit_code = cast(int, self._process.exitcode)  # `join` sets it
+        self._release(None if self._is_stopped else cause_of_death(exit_code).replace(" ", "_"))
+        self._ended.set_result(exit_code)
+
+    def _release(self, reason: str | None) -> None:
+        """Put the block of counters back, for the next worker. `reason` is set if this one ended without being told to.
+
+        Nobody else counts in it now.
+        """
+        self._counters.pid = 0
+        if reason:
+            self._counters.add(1, RESTARTS.name, reason)
+        self._free_blocks.append(self._counters)
 
 
 def start_process(process: SpawnProcess) -> None:
@@ -121,9 +151,9 @@ def _blocked(signals: set[signal.Signals]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
-def _run(settings: Settings, listener: socket.socket, supervisor: Connection) -> None:
+def _run(settings: Settings, listener: socket.socket, counters: CounterBlock, supervisor: Connection) -> None:
     """The first function of the new process."""
     # The application and uvicorn cost 0.2 s and 30 MiB, which the supervisor and `collector --help` must not pay.
     from collector.server.worker import run  # noqa: PLC0415
 
-    run(settings, listener, supervisor)
+    run(settings, listener, counters, supervisor)

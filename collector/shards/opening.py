@@ -11,6 +11,8 @@ from msgspec import Struct
 from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.of_sinks import SinkDeadLetters
 from collector.dead_letters.writer import DeadLetters
+from collector.ops.commits import CommitMeter
+from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.settings import Settings
 from collector.settings.secret import load_secret
@@ -45,12 +47,15 @@ class Opening:
         settings: Settings,
         clock: Callable[[], int],
         notices: Notices,
+        counters: CounterBlock,
         end_worker: Callable[[Exception], None],
     ) -> None:
         """`clock` gives Unix ms; `end_worker` is called when only a restart helps."""
         self._settings = settings
         self._clock = clock
         self._notices = notices
+        self._counters = counters
+        self._on_commit = CommitMeter(counters).observe
         self._end_worker = end_worker
         self._secret = b""
         self._name = ""
@@ -75,9 +80,9 @@ class Opening:
             self._dead_committer = Committer(dead_log)
         settings = self._settings
         budget = HourlyBudget(settings.dead_letters.bytes_per_hour, len(settings.property), self._clock)
-        dead_letters = DeadLetters(self._dead_committer, budget, self._notices)
+        dead_letters = DeadLetters(self._dead_committer, budget, self._notices, self._counters)
         sink_dead_letters = SinkDeadLetters(dead_letters, self._settings.dead_letters.dir)
-        shard = self._attempt(lambda: Shard(self._settings, log, sink_dead_letters, self._end_worker))
+        shard = self._attempt(lambda: Shard(self._settings, log, sink_dead_letters, self._end_worker, self._on_commit))
         if shard is None:
             return None
         if self._is_told:

@@ -33,11 +33,12 @@ logger = logging.getLogger(__name__)
 
 
 class Health(Struct, frozen=True):
-    """The state of a sink, since when (Unix ms), and its last error."""
+    """The state of a sink, since when (Unix ms), its last error, and its failed attempts since the process started."""
 
     state: State
     since_ms: int
     error: str = ""
+    failures: int = 0
 
 
 def is_given_up(health: Health, now_ms: int) -> bool:
@@ -65,6 +66,7 @@ class SinkHealth:
             logger.warning("sink %s: %s; %s, again in %.1f s", self._name, text, state, pause)
         if _identity(state, text) != _identity(self.health.state, self.health.error):
             self._change(state, text)
+        self.health = replace(self.health, failures=self.health.failures + 1)
         return pause
 
     def succeeded(self) -> None:
@@ -81,7 +83,8 @@ class SinkHealth:
         text = f"no answer yet to {purpose}"
         if self.health.state == "up":
             logger.warning("sink %s: %s, for %.0f s now", self._name, text, seconds)
-            self.health = Health("waiting", _now_ms() - round(seconds * 1000), text)
+            since_ms = _now_ms() - round(seconds * 1000)
+            self.health = replace(self.health, state="waiting", since_ms=since_ms, error=text)
         elif not self.health.error.startswith(text):
             self._change(self.health.state, f"{text}; before: {self.health.error}")
 
@@ -95,7 +98,7 @@ class SinkHealth:
 
     def _change(self, state: State, error: str) -> None:
         since = self.health.since_ms if state == self.health.state else _now_ms()
-        self.health = Health(state, since, error)
+        self.health = replace(self.health, state=state, since_ms=since, error=error)
 
 
 def health_path(directory: str, name: str) -> str:

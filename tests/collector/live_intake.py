@@ -14,6 +14,7 @@ from collector.dead_letters.writer import DeadLetters
 from collector.http.asgi import head_of
 from collector.http.request import RequestHead
 from collector.http.response import HeaderLines, Response, response_of
+from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.body import NDJSON
 from collector.ingest.completion import Completion
@@ -26,6 +27,7 @@ from collector.ingest.record import RequestContext
 from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.session import Sessions
+from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_log import live_log
@@ -56,6 +58,8 @@ class Logs(NamedTuple):
     completion: Completion
     rejects: Rejects
     notices: Notices
+    accounts: Accounts
+    counters: CounterBlock
 
     async def take(self, request: EventRequest, body: bytes, *, is_ndjson: bool = False) -> Response:
         """The response to a request with this body. Raises why it is refused."""
@@ -92,11 +96,13 @@ async def live_intake(
 ) -> AsyncIterator[Logs]:
     """An intake whose clock stands at NOW_MS; `files` are those of the log of events."""
     async with live_log(folder / "log/00", files=files) as committer, live_log(folder / "dead/00") as dead:
-        notices, limits = Notices(), limits or Limits()
-        rejects = Rejects(DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS), notices))
-        batches = Batches(committer, rejects, SESSIONS, limits)
-        intake = Intake(committer, batches, SESSIONS, limits, lambda: NOW_MS)
-        yield Logs(folder, committer, intake, Completion(batches, rejects, confirmations or {}), rejects, notices)
+        notices, limits, counters = Notices(), limits or Limits(), CounterBlock.create()
+        accounts = Accounts(counters)
+        rejects = Rejects(DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS), notices, counters))
+        batches = Batches(committer, rejects, accounts, SESSIONS, limits)
+        intake = Intake(committer, batches, accounts, SESSIONS, limits, lambda: NOW_MS)
+        completion = Completion(batches, rejects, accounts, confirmations or {})
+        yield Logs(folder, committer, intake, completion, rejects, notices, accounts, counters)
 
 
 def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = None) -> EventEndpoint:
@@ -106,6 +112,7 @@ def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = 
         intake=logs.intake,
         completion=logs.completion,
         rejects=logs.rejects,
+        accounts=logs.accounts,
         limits=limits or Limits(),
         trusted_proxies=(),
         notices=logs.notices,

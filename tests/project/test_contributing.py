@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 from collector.http.connection import Connection
 from collector.http.connections import STATE, Connections
 from collector.http.in_flight import InFlight
+from collector.http.meter import Meter
 from collector.http.routes import Routes
 from collector.ops.notices import Notices
 from collector.settings import Limits, PropertySettings, Settings, load_settings
@@ -149,7 +150,9 @@ async def _post(folder: Path) -> None:
     """Send one request over a connection without a socket, and wait for the response."""
     async with live_intake(folder) as logs:
         served = endpoint(logs, PropertySettings(portal_id=1, prop_id=2))
-        connections = Connections(Limits(), Routes({}, served), in_flight=InFlight(1 << 20), notices=Notices())
+        routes = Routes({}, served)
+        meter = Meter(logs.counters, routes)
+        connections = Connections(Limits(), routes, in_flight=InFlight(1 << 20), notices=Notices(), meter=meter)
         connection = Connection(server_state=ServerState(), app_state={STATE: connections})
         transport = Transport()
         connection.connection_made(transport)

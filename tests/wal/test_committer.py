@@ -358,6 +358,23 @@ def test_appends_right_after_a_refusal_are_taken(directory: str, files: FaultyFi
     assert sorted(events(directory)) == list(range(1, 51))
 
 
+def test_each_block_of_events_is_told_with_its_size_and_its_times(directory: str, files: FaultyFiles) -> None:
+    told: list[tuple[int, float, float]] = []
+
+    async def run() -> None:
+        committer = Committer(Log(directory, files=files), on_commit=lambda *commit: told.append(commit))
+        await asyncio.gather(*[committer.append(line(number)) for number in (1, 2, 3)])
+        files.fail("write", errno.ENOSPC)
+        assert isinstance((await _outcomes([committer.append(line(4))]))[0], LogFull)
+        await committer.append(line(4))
+        await committer.close()  # an idle block, of no event
+        committer.log.close()
+
+    asyncio.run(run())
+    assert [events for events, _, _ in told] == [3, 1]
+    assert all(0 < fsync_seconds < seconds for _, seconds, fsync_seconds in told)
+
+
 def test_a_failed_fsync_refuses_all_that_wait_and_every_later_append(directory: str, files: FaultyFiles) -> None:
     told: list[LogPoisoned] = []
 

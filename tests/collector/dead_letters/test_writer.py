@@ -14,6 +14,7 @@ from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.content import PART_BYTES, raw_of
 from collector.dead_letters.writer import DeadLetters, Form, Refused, Sender
 from collector.errors import BadEvent, Fault, FieldCode, TooLarge
+from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from tests.collector.live_log import live_log
 from tests.running import read_log
@@ -59,7 +60,7 @@ def _letters(
     notices: Notices | None = None,
 ) -> DeadLetters:
     budget = HourlyBudget(bytes_per_hour, properties, clock or Clock())
-    return DeadLetters(committer, budget, notices or Notices())
+    return DeadLetters(committer, budget, notices or Notices(), CounterBlock.create())
 
 
 def _raw(letter: dict[str, Any]) -> bytes:

@@ -8,10 +8,12 @@ from uvicorn.server import ServerState
 from collector.http.connection import Connection
 from collector.http.connections import STATE, Connections
 from collector.http.in_flight import InFlight
+from collector.http.meter import Meter
 from collector.http.request import Request, RequestHead
 from collector.http.response import Pending, Response, json_response
 from collector.http.routes import Routes
 from collector.http.status import refusal_of
+from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.settings import Limits
 from tests.collector.silent_transport import SilentTransport
@@ -124,11 +126,15 @@ class Worker:
         self.recorder = Recorder()
         self.notices = Notices()
         self.in_flight = InFlight((limits or Limits()).in_flight_bytes)
+        routes = Routes({}, self.recorder)
+        self.counters = CounterBlock.create()
+        meter = Meter(self.counters, routes)
         self.connections = Connections(
             limits or Limits(header_seconds=10, body_seconds=20),
-            Routes({}, self.recorder),
+            routes,
             in_flight=self.in_flight,
             notices=self.notices,
+            meter=meter,
             is_proxy=lambda address: address == proxy,
         )
 

@@ -8,7 +8,9 @@ from starlette.types import Message, Receive, Scope
 
 from collector.http.asgi import AsgiFace, head_of
 from collector.http.in_flight import InFlight
+from collector.http.meter import Meter
 from collector.http.routes import Routes
+from collector.ops.counters import CounterBlock
 from collector.settings import Limits
 from tests.collector.http.recorder import BODY_LIMIT, Recorder
 
@@ -54,7 +56,8 @@ class _Served:
     def __init__(self, in_flight_bytes: int = 8 << 20) -> None:
         self.recorder = Recorder()
         self.in_flight = InFlight(in_flight_bytes)
-        self._app = AsgiFace(Routes({}, self.recorder), LIMITS, self.in_flight)
+        routes = Routes({}, self.recorder)
+        self._app = AsgiFace(routes, LIMITS, self.in_flight, Meter(CounterBlock.create(), routes))
 
     async def ask(self, messages: Iterable[Message], path: str = "/event", **headers: str) -> tuple[int, bytes] | None:
         """The status and body of the response; None without a response."""

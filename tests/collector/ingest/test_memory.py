@@ -24,12 +24,14 @@ from collector.http.connection import Connection
 from collector.http.connections import STATE, Connections
 from collector.http.exchange import Exchange
 from collector.http.in_flight import InFlight
+from collector.http.meter import Meter
 from collector.http.request import Request
 from collector.http.response import Pending
 from collector.http.routes import Routes
 from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.record import RequestContext
+from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import endpoint, live_intake
@@ -120,7 +122,9 @@ class _Client:
 
     def __init__(self, served: EventEndpoint) -> None:
         in_flight = InFlight(LIMITS.in_flight_bytes)
-        self._connections = Connections(LIMITS, Routes({}, served), in_flight=in_flight, notices=Notices())
+        routes = Routes({}, served)
+        meter = Meter(CounterBlock.create(), routes)
+        self._connections = Connections(LIMITS, routes, in_flight=in_flight, notices=Notices(), meter=meter)
         self._transport = _Transport()
         self._transport.closed = True
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from collector.errors import Forbidden, OtherLog, RelayBlocked
+from collector.ops.counters import CounterBlock
 from collector.relays.logs import RelayedLogs
 from collector.relays.marks import MOST_LOGS, Marks, RelayMark, key_name
 from tests.collector.live_log import live_log
@@ -39,7 +40,9 @@ def _sequences(folder: Path, node: str = NODE) -> list[int]:
 def _relays(
     folder: Path, committer: Committer, files: Files | None = None, keys: tuple[bytes, ...] = KEYS
 ) -> RelayedLogs:
-    return RelayedLogs(str(folder), committer, keys, clock=lambda: 1_700_000_000_000, files=files)
+    return RelayedLogs(
+        str(folder), committer, keys, CounterBlock.create(), clock=lambda: 1_700_000_000_000, files=files
+    )
 
 
 async def _filled(committer: Committer) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.settings import DeadLetterSettings, LogSettings, Settings, load_settings
 from collector.shards import opening
@@ -48,7 +49,7 @@ def test_what_passes_is_waited_for_and_told_once(
     monkeypatch.setattr(opening, step, _failing(number, 3, getattr(opening, step)))
 
     async def run() -> None:
-        opened = Opening(_settings(tmp_path), lambda: 0, Notices(), _never)
+        opened = Opening(_settings(tmp_path), lambda: 0, Notices(), CounterBlock.create(), _never)
         assert [opened.open_files() for _ in range(3)] == [None, None, None]
         logs = opened.open_files()
         assert logs is not None
@@ -64,14 +65,14 @@ def test_what_passes_is_waited_for_and_told_once(
 def test_a_fault_that_needs_a_person_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "first_free", _failing(errno.EROFS, 1, first_free))
     with pytest.raises(OSError, match="Read-only file system"):
-        Opening(_settings(tmp_path), lambda: 0, Notices(), _never).open_files()
+        Opening(_settings(tmp_path), lambda: 0, Notices(), CounterBlock.create(), _never).open_files()
 
 
 def test_what_was_opened_and_not_used_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "open_log", _failing(errno.ENOSPC, 1, open_log))
 
     async def run() -> None:
-        opened = Opening(_settings(tmp_path), lambda: 0, Notices(), _never)
+        opened = Opening(_settings(tmp_path), lambda: 0, Notices(), CounterBlock.create(), _never)
         assert opened.open_files() is None
         with pytest.raises(LogLocked):
             Log(str(tmp_path / "log/00"))
@@ -86,7 +87,9 @@ def test_a_cursor_that_finds_no_room_is_tried_again(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(opening, "Shard", _failing(errno.ENOSPC, 2, Shard))
 
     async def run() -> None:
-        opened = Opening(load_settings(str(tmp_path / "collector.toml")), lambda: 0, Notices(), _never)
+        opened = Opening(
+            load_settings(str(tmp_path / "collector.toml")), lambda: 0, Notices(), CounterBlock.create(), _never
+        )
         logs = opened.open_files()
         assert logs is not None
         assert [opened.build(*logs) for _ in range(2)] == [None, None]

@@ -14,6 +14,7 @@ from typing import Any
 from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.of_sinks import SinkDeadLetters
 from collector.dead_letters.writer import DeadLetters
+from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.settings import load_settings
 from collector.shards import shard
@@ -67,7 +68,8 @@ async def _ship(folder: str) -> None:
     settings = load_settings(os.path.join(folder, "collector.toml"))
     dead = Committer(open_log(settings, os.path.join(settings.dead_letters.dir, "00")))
     letters = SinkDeadLetters(
-        DeadLetters(dead, HourlyBudget(_DEAD_BYTES_PER_HOUR, 1, now_ms), Notices()), settings.dead_letters.dir
+        DeadLetters(dead, HourlyBudget(_DEAD_BYTES_PER_HOUR, 1, now_ms), Notices(), CounterBlock.create()),
+        settings.dead_letters.dir,
     )
     ours = Shard(settings, open_log(settings, os.path.join(settings.log.dir, "00")), letters)
     if sys.argv[2:] == [WAIT]:

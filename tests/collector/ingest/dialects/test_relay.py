@@ -13,8 +13,10 @@ from starlette.types import Message, Scope
 from collector.errors import RelayBlocked
 from collector.http.asgi import AsgiFace
 from collector.http.in_flight import InFlight
+from collector.http.meter import Meter
 from collector.http.routes import Routes
 from collector.ingest.dialects.relay import RelayEndpoint
+from collector.ops.counters import CounterBlock
 from collector.settings import Limits
 
 KEY = b"key-a-0123456789abcdef"
@@ -49,7 +51,8 @@ class Stub:
 
 def _endpoint(relays: Stub) -> AsgiFace:
     endpoint = RelayEndpoint(relays=relays, key_digests=(blake2b(KEY).digest(),), limits=LIMITS)
-    return AsgiFace(Routes({}, endpoint), LIMITS, InFlight(LIMITS.in_flight_bytes))
+    routes = Routes({}, endpoint)
+    return AsgiFace(routes, LIMITS, InFlight(LIMITS.in_flight_bytes), Meter(CounterBlock.create(), routes))
 
 
 async def _post(endpoint: AsgiFace, body: bytes) -> tuple[int, bytes]:

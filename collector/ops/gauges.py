@@ -1,0 +1,47 @@
+"""The gauges of a worker, set once a second."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from collector.ops.counters import CounterBlock
+from collector.ops.metric_table import BILLION, CONNECTIONS, IN_FLIGHT, LOOP_DELAY, PRESSURE
+
+_SECONDS: Final = 1.0
+
+
+class Load(NamedTuple):
+    """What a worker holds now. `shard` is None until its log is open."""
+
+    connections: int
+    in_flight_bytes: int
+    shard: str | None
+    pressure: float
+
+
+async def set_forever(block: CounterBlock, load: Callable[[], Load]) -> None:
+    """Set the gauges once a second until cancelled; then they are 0."""
+    try:
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(_SECONDS)
+            _set(block, load(), max(0.0, time.perf_counter() - begun - _SECONDS))
+    finally:
+        reset(block)
+
+
+def reset(block: CounterBlock) -> None:
+    """Set the gauges that an earlier worker left, maybe of another shard, to 0."""
+    for key in block.read():
+        if key[0] in (CONNECTIONS.name, IN_FLIGHT.name, LOOP_DELAY.name, PRESSURE.name):
+            block.values[block.slot(*key)] = 0
+
+
+def _set(block: CounterBlock, load: Load, delay_seconds: float) -> None:
+    values = block.values
+    values[block.slot(CONNECTIONS.name)] = load.connections
+    values[block.slot(IN_FLIGHT.name)] = load.in_flight_bytes
+    values[block.slot(LOOP_DELAY.name)] = int(delay_seconds * BILLION)
+    if load.shard is not None:
+        values[block.slot(PRESSURE.name, load.shard)] = int(load.pressure * BILLION)

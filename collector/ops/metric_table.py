@@ -1,0 +1,208 @@
+"""Every metric of `/metrics`: its name, type, labels, unit and meaning. Code and documentation read this table."""
+
+from typing import Final, Literal, NamedTuple
+
+OTHER: Final = "other"
+"""The label value for what has none of its own: a path that is not served, properties beyond 1,000."""
+WORKER_DIED: Final = "worker_died"
+"""The code of events that a worker held when it died."""
+BILLION: Final = 1_000_000_000
+
+_MILLISECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_DISK_SECONDS: Final = (0.0001, 0.00025, 0.0005, *_MILLISECONDS)
+
+
+class Metric(NamedTuple):
+    """A metric. `name` is the full one, with `_total` for a counter."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram", "info"]
+    help: str
+    labels: tuple[str, ...] = ()
+    unit: str = ""
+    scale: int = 1
+    """The integer that a block of counters holds for 1."""
+    bounds: tuple[float, ...] = ()
+    """The upper bounds of a histogram's buckets, without infinity."""
+
+
+def _counter(name: str, text: str, *labels: str) -> Metric:
+    return Metric(name, "counter", text, labels)
+
+
+def _seconds(name: str, text: str, bounds: tuple[float, ...]) -> Metric:
+    return Metric(name, "histogram", text, (), "seconds", BILLION, bounds)
+
+
+REQUESTS: Final = _counter(
+    "tracklog_requests_total",
+    "Responses written, by the path that is served (other for all that are not) and status. Bytes that are not a "
+    "request, and connections over a limit that get a 503, count with path other.",
+    "path",
+    "status",
+)
+RECEIVED: Final = _counter(
+    "tracklog_events_received_total",
+    "Events received by property: stored + rejected + shed + those that wait for the disk now. A request that is "
+    "refused before its events are looked at counts as one event; HEAD and OPTIONS count as none; portal and prop are "
+    "empty for a request that names no property in a valid way.",
+    "portal",
+    "prop",
+)
+STORED: Final = _counter(
+    "tracklog_events_stored_total",
+    "Events whose block of the log is fsynced, whether the client is still there or not.",
+    "portal",
+    "prop",
+)
+REJECTED: Final = _counter(
+    "tracklog_events_rejected_total",
+    "Events refused because of the request or its rate, by the code of the response; client_gone: the client "
+    "disconnected before its events were processed.",
+    "portal",
+    "prop",
+    "code",
+)
+SHED: Final = _counter(
+    "tracklog_events_shed_total",
+    "Events that the collector could not take (503), by code; worker_died: a worker died while it held them, so their "
+    "clients got no response, and the last block of them may be in the log all the same.",
+    "portal",
+    "prop",
+    "code",
+)
+UNKNOWN: Final = _counter(
+    "tracklog_unknown_property_total",
+    "Requests refused with 404 because no such property exists. They are in no other count of events.",
+)
+RELAYED: Final = _counter(
+    "tracklog_relayed_events_total",
+    "Events stored for other nodes by way of /relay. They were received there, and are in no other count of events.",
+)
+DEAD_LETTERS: Final = _counter(
+    "tracklog_dead_letters_total",
+    "Dead letters written, by the code of their first reason; one letter may hold several events of a batch.",
+    "code",
+)
+REQUEST_SECONDS: Final = _seconds(
+    "tracklog_request_seconds",
+    "From the last byte of a request to its response being written; 0 if the response did not wait for the last byte. "
+    "The clock is read once a turn of the event loop.",
+    _MILLISECONDS,
+)
+COMMIT_SECONDS: Final = _seconds(
+    "tracklog_commit_seconds", "Time of a commit to the log of events: write and fsync of one block.", _DISK_SECONDS
+)
+FSYNC_SECONDS: Final = _seconds("tracklog_fsync_seconds", "Time of the fdatasync in a commit.", _DISK_SECONDS)
+COMMIT_EVENTS: Final = Metric(
+    "tracklog_commit_events",
+    "histogram",
+    "Events in a commit.",
+    bounds=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000),
+)
+CONNECTIONS: Final = Metric("tracklog_connections", "gauge", "Open connections, looked at once a second.")
+IN_FLIGHT: Final = Metric(
+    "tracklog_in_flight_bytes",
+    "gauge",
+    "Bytes of bodies in memory, looked at once a second; limits.in_flight_bytes bounds them for each worker.",
+    unit="bytes",
+)
+LOOP_DELAY: Final = Metric(
+    "tracklog_event_loop_delay_seconds",
+    "gauge",
+    "How late the event loop of the slowest worker ran a timer, looked at once a second.",
+    unit="seconds",
+    scale=BILLION,
+)
+PRESSURE: Final = Metric(
+    "tracklog_pressure",
+    "gauge",
+    "How close a shard's log is to refusing events, by waiting bytes, a slow disk or a full one; 1 and above: it does.",
+    ("shard",),
+    scale=BILLION,
+)
+RESTARTS: Final = _counter(
+    "tracklog_worker_restarts_total",
+    "Workers that ended without being told to, by signal (SIGKILL) or exit code (exit_code_1); not_started: no process "
+    "could be started.",
+    "reason",
+)
+LOG_BYTES: Final = Metric("tracklog_log_bytes", "gauge", "Bytes of the segments of a shard.", ("shard",), unit="bytes")
+LOG_SEGMENTS: Final = Metric("tracklog_log_segments", "gauge", "Segments of a shard.", ("shard",))
+DISK_FREE: Final = Metric("tracklog_disk_free_bytes", "gauge", "Free bytes of the disk of log.dir.", unit="bytes")
+DAMAGED: Final = _counter(
+    "tracklog_damaged_events_total", "Events of the log that can't be read any more, as damage.ndjson lists them."
+)
+SINK_DELIVERED: Final = _counter(
+    "tracklog_sink_delivered_events_total",
+    "Events of a shard before the sink's cursor: delivered, or in the dead letters because the sink refused them.",
+    "sink",
+    "shard",
+)
+SINK_LAG_EVENTS: Final = Metric(
+    "tracklog_sink_lag_events", "gauge", "Events of a shard after the sink's cursor.", ("sink", "shard")
+)
+SINK_LAG_BYTES: Final = Metric(
+    "tracklog_sink_lag_bytes", "gauge", "The same in bytes of segments.", ("sink", "shard"), unit="bytes"
+)
+SINK_LAG_SECONDS: Final = Metric(
+    "tracklog_sink_lag_seconds", "gauge", "Age of the oldest of them, 0 if there is none.", ("sink", "shard"), "seconds"
+)
+SINK_UP: Final = Metric(
+    "tracklog_sink_up", "gauge", "1 if the sink's last attempt succeeded, else 0.", ("sink", "shard")
+)
+SINK_FAILURES: Final = _counter(
+    "tracklog_sink_failures_total",
+    "Failed attempts of a sink since its worker started.",
+    "sink",
+    "shard",
+)
+CPU_SECONDS: Final = Metric(
+    "process_cpu_seconds_total", "counter", "CPU time of a worker, user and system.", ("worker",), "seconds"
+)
+RESIDENT: Final = Metric(
+    "process_resident_memory_bytes", "gauge", "Resident memory of a worker.", ("worker",), unit="bytes"
+)
+OPEN_FILES: Final = Metric("process_open_fds", "gauge", "Open file descriptors of a worker.", ("worker",))
+BUILD: Final = Metric(
+    "tracklog_build_info",
+    "info",
+    "The version of the collector, of Python, and the digest of the settings.",
+    ("version", "python", "config"),
+)
+
+COUNTED: Final = (
+    REQUESTS,
+    RECEIVED,
+    STORED,
+    REJECTED,
+    SHED,
+    UNKNOWN,
+    RELAYED,
+    DEAD_LETTERS,
+    REQUEST_SECONDS,
+    COMMIT_SECONDS,
+    FSYNC_SECONDS,
+    COMMIT_EVENTS,
+    CONNECTIONS,
+    IN_FLIGHT,
+    LOOP_DELAY,
+    PRESSURE,
+    RESTARTS,
+)
+"""Metrics that are in the blocks of counters."""
+OF_THE_DISK: Final = (
+    LOG_BYTES,
+    LOG_SEGMENTS,
+    DISK_FREE,
+    DAMAGED,
+    SINK_DELIVERED,
+    SINK_LAG_EVENTS,
+    SINK_LAG_BYTES,
+    SINK_LAG_SECONDS,
+    SINK_UP,
+    SINK_FAILURES,
+)
+"""Metrics that are read from the logs, cursors and health files."""
+OF_PROCESSES: Final = (CPU_SECONDS, RESIDENT, OPEN_FILES, BUILD)
+METRICS: Final = (*COUNTED, *OF_THE_DISK, *OF_PROCESSES)
