@@ -17,6 +17,7 @@ import psutil
 import zstandard
 
 from bench.processes import end, free_port, is_connectable
+from collector.server.admin_process import PROCESS_NAME
 from wal.files import Files
 from wal.folder import LogFolder
 from wal.reader import Reader, read_all
@@ -114,6 +115,8 @@ class Collector:
             command = [str(PROGRAMS / program), *(each.format(port=self.port) for each in arguments)]
             self.process = subprocess.Popen(command, stderr=log, cwd="/", env=environment, start_new_session=True)
         eventually(lambda: self._is_up(self.said[earlier:]), "the collector is up")
+        if "admin on http://" in self.said[earlier:]:
+            eventually(self.admin_processes, "the admin process has its name, which tells it from workers")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to end, and return its exit code."""
@@ -124,6 +127,10 @@ class Collector:
         """SIGKILL for the supervisor and all workers at once."""
         end(self.process)
         eventually(lambda: not is_connectable(self.port), "the killed collector's socket is gone")
+
+    def admin_processes(self) -> list[psutil.Process]:
+        """The admin process, if it lives now."""
+        return [each for each in psutil.Process(self.process.pid).children() if _is_named(each, PROCESS_NAME)]
 
     @property
     def admin_port(self) -> int:
@@ -238,8 +245,18 @@ def workers_of(pid: int) -> list[psutil.Process]:
 
 
 def _is_worker(child: psutil.Process) -> bool:
-    """The supervisor's other child is multiprocessing's resource tracker; one that was killed may not be reaped yet."""
+    """The supervisor's other children are the admin process and multiprocessing's resource tracker.
+
+    One that was killed may not be reaped yet.
+    """
     try:
-        return "spawn_main" in " ".join(child.cmdline())
+        return "spawn_main" in " ".join(child.cmdline()) and not _is_named(child, PROCESS_NAME)
+    except psutil.Error:
+        return False
+
+
+def _is_named(process: psutil.Process, name: str) -> bool:
+    try:
+        return bool(process.name() == name)
     except psutil.Error:
         return False

@@ -22,6 +22,8 @@ from collector.server.node_state import NodeState
 from collector.server.worker_process import SPAWN, start_process
 from collector.settings import Settings
 
+PROCESS_NAME: Final = "collector-admin"
+"""Its name in `ps` and `top`."""
 _NICENESS: Final = 10
 """With less of a core than requests: a scrape must not slow intake."""
 
@@ -103,10 +105,13 @@ class AdminProcess:
 
     def _send(self, channel: socket.socket) -> None:
         """Send the last state. Never blocks: a process that hangs must not hold up the supervisor."""
-        with contextlib.suppress(BlockingIOError):
-            with contextlib.suppress(ConnectionError):  # the process has died; its sentinel tells that too
-                channel.send(self._state)
-            self._loop.remove_writer(channel)
+        self._loop.remove_writer(channel)
+        try:
+            channel.send(self._state)
+        except BlockingIOError:
+            self._loop.add_writer(channel, self._send, channel)
+        except ConnectionError:
+            pass  # the process has died; its sentinel tells that too
 
 
 def _run(
@@ -118,6 +123,8 @@ def _run(
 ) -> None:
     """The first function of the new process."""
     os.nice(_NICENESS)
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as name:
+        name.write(PROCESS_NAME)
     # Starlette and uvicorn cost 0.2 s and 30 MiB, which the supervisor must not pay.
     from collector.server.admin import run  # noqa: PLC0415
 

@@ -47,8 +47,7 @@ def serve(settings: Settings, config: str) -> int:
         logging.config.dictConfig(LOGGING)
         for warning in start_warnings(settings, hard_limit, os.geteuid()):
             logger.warning("%s", warning)
-        limited = _with_connection_limit(settings, hard_limit)
-        return asyncio.run(_supervise(limited, config, listener, admin_listener))
+        return asyncio.run(_supervise(settings, hard_limit, config, listener, admin_listener))
 
 
 def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterator[str]:
@@ -70,13 +69,13 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
 
 
 async def _supervise(
-    settings: Settings, config: str, listener: socket.socket, admin_listener: socket.socket | None
+    settings: Settings, hard_limit: int, config: str, listener: socket.socket, admin_listener: socket.socket | None
 ) -> int:
     counters = tuple(CounterBlock.create() for _ in range(settings.server.workers))
     async with AsyncExitStack() as stack:
         admin = AdminProcess(settings, config, admin_listener, counters) if admin_listener else None
         supervisor = Supervisor(
-            partial(WorkerProcess, settings, listener, list(counters)),
+            partial(WorkerProcess, _with_connection_limit(settings, hard_limit), listener, list(counters)),
             workers=settings.server.workers,
             grace_seconds=settings.server.grace_seconds,
             listener=listener,

@@ -37,9 +37,11 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
         {
             "sink",
             "limits.connections",  # the supervisor raises RLIMIT_NOFILE, which only new workers inherit
-            "server.workers",  # a place of the supervisor is a task: it can be added, or end with its worker
+            "admin.token",
             "server.grace_seconds",
+            "server.shutdown_delay",
             "server.alias",
+            "server.health_path",
             "server.trusted_proxies",
             "server.relay_keys",  # relayed logs are bound to keys in the worker's memory
             "log.segment_bytes",
@@ -60,6 +62,10 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
         {
             "server.host",  # the supervisor binds the socket once
             "server.port",
+            "server.workers",
+            "admin.enabled",
+            "admin.host",
+            "admin.port",
             "log.dir",  # the old shards, and the generated session secret beside them, would be left behind
             "dead_letters.dir",
         }

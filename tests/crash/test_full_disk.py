@@ -77,6 +77,7 @@ def test_a_start_on_a_full_disk_answers_503_until_there_is_room_without_a_restar
                 eventually(lambda: _is_shed(collector), "events are answered 503")
                 assert _outcome(collector.post(_EVENT)) == _SHED
                 assert collector.send("GET", "/openapi.json").status == 200
+                assert _reason(collector) == "log_not_open"
                 workers = collector.workers()
             starting.result()
             eventually(lambda: collector.post(_EVENT).status == 200, "there is room")
@@ -89,6 +90,17 @@ def test_a_start_on_a_full_disk_answers_503_until_there_is_room_without_a_restar
         finally:
             if collector.process.poll() is None:
                 collector.kill()
+
+
+def test_health_follows_a_disk_that_runs_full_and_is_freed_though_no_event_comes(tmp_path: Path) -> None:
+    with memory(tmp_path / "data", _DISK_BYTES):
+        _put_the_sink_elsewhere(tmp_path)
+        with running(tmp_path, workers=1, settings=settings(min_free_bytes=4 << 20)) as collector:
+            for _ in range(2):
+                assert _reason(collector) is None
+                with filled(collector.folder / "data"):
+                    eventually(lambda: _reason(collector) == "disk_full", "health is red")
+                eventually(lambda: _reason(collector) is None, "health is green again")
 
 
 def test_a_collector_that_waits_for_room_stops_when_it_is_told_to(tmp_path: Path) -> None:
@@ -238,6 +250,12 @@ def _is_shed(collector: Collector) -> bool:
         return collector.post(_EVENT).status == 503
     except OSError:  # it does not listen yet
         return False
+
+
+def _reason(collector: Collector) -> str | None:
+    """Why the worker that responds is not ready."""
+    reason: str | None = collector.send("GET", "/healthz").json().get("reason")
+    return reason
 
 
 def _outcome(response: Response) -> tuple[int, str | None]:
