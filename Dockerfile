@@ -28,8 +28,9 @@ LABEL org.opencontainers.image.title="Tracklog" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-RUN groupadd --system --gid 10001 tracklog \
- && useradd --system --uid 10001 --gid tracklog --home-dir /var/lib/tracklog --shell /usr/sbin/nologin tracklog \
+RUN groupadd --gid 10001 tracklog \
+ && useradd --no-log-init --no-create-home --uid 10001 --gid tracklog --home-dir /var/lib/tracklog \
+    --shell /usr/sbin/nologin tracklog \
  && install --directory --owner=tracklog --group=tracklog --mode=0750 /var/lib/tracklog
 COPY --from=build /opt/tracklog /opt/tracklog
 COPY deploy/collector.toml /etc/tracklog/collector.toml
