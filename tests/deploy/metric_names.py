@@ -7,7 +7,6 @@ METRICS: Final = frozenset(
         "tracklog_requests_total",
         "tracklog_events_received_total",
         "tracklog_events_stored_total",
-        "tracklog_events_duplicate_total",
         "tracklog_events_rejected_total",
         "tracklog_events_shed_total",
         "tracklog_unknown_property_total",

@@ -61,7 +61,7 @@ def test_an_alert_says_what_is_wrong_how_urgent_it_is_and_where_its_page_is(rule
     assert re.fullmatch(r"Tracklog[A-Z]\w+", rule["alert"])
     assert rule["labels"] in ({"severity": "page"}, {"severity": "ticket"})
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
-    assert rule["annotations"]["runbook_url"] == f"{_RUNBOOK}/{rule['alert']}/"
+    assert rule["annotations"]["runbook_url"] == f"{_RUNBOOK}/{rule['alert']}.html"
 
 
 def test_no_two_alerts_have_one_name() -> None:
