@@ -50,12 +50,11 @@ def test_a_changed_value_is_told_with_the_old_and_the_new_one() -> None:
     assert changes(old, new) == Changes(
         swapped=("include: [] -> ['p/*.toml']", "limits.body_bytes: 100000 -> 200000"),
         rolled=(
-            "server.workers: 2 -> 3",
             "server.alias: none -> '/t'",
             "server.trusted_proxies: [] -> ['10.0.0.0/8', '::1']",
             "log.retain_hours: 24.0 -> 1.5",
         ),
-        restart=("server.port: 8080 -> 9000", "log.dir: 'data/log' -> '/srv/log'"),
+        restart=("server.port: 8080 -> 9000", "server.workers: 2 -> 3", "log.dir: 'data/log' -> '/srv/log'"),
     )
 
 

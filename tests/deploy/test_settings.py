@@ -1,0 +1,20 @@
+"""The settings files of deploy/ are sound."""
+
+from pathlib import Path
+
+import pytest
+
+from collector.cli import COMMANDS
+from collector.settings import load_settings
+
+_ROOT = Path(__file__).parents[2]
+_FILES = sorted((_ROOT / "deploy").rglob("*.toml"))
+
+
+@pytest.mark.parametrize("path", _FILES, ids=[path.relative_to(_ROOT).as_posix() for path in _FILES])
+def test_a_settings_file_of_deploy_has_no_fault(path: Path) -> None:
+    assert load_settings(str(path)).property
+
+
+def test_the_health_check_of_the_image_is_a_command() -> None:
+    assert "health" in [words for words, _ in COMMANDS]
