@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import sys
 import time
@@ -39,6 +38,8 @@ from collector.ingest.policy.write_keys import key_digest
 from collector.ingest.rejects import Rejects
 from collector.ingest.session import Sessions
 from collector.ops.notices import Notices
+from collector.process_log.of_processes import StartFailed
+from collector.process_log.of_shards import CloseFailed
 from collector.relays.logs import RelayedLogs
 from collector.server.ending import stop_after_a_bug, stop_for_recovery, stop_with_parent
 from collector.server.exit_codes import STARTUP_FAILURE
@@ -60,8 +61,6 @@ _NICENESS: Final = 10
 """Shipping threads get a tenth of a core that requests can use fully. Without it they take half, 3 ms at a time."""
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -156,9 +155,9 @@ def _or_exit(attempt: Callable[[], T]) -> T:
     try:
         return attempt()
     except OSError as error:
-        logger.critical("%s", explain(error, "the log"))
+        StartFailed(explain(error, "the log")).write()
     except (WalError, BadSettings) as error:
-        logger.critical("%s", error)
+        StartFailed(str(error)).write()
     sys.exit(STARTUP_FAILURE)
 
 
@@ -169,8 +168,8 @@ async def _log_notices_forever(notices: Notices) -> None:
 
 
 def _log_notices(notices: Notices, *, is_last: bool = False) -> None:
-    for line in notices.due(time.monotonic(), is_last=is_last):
-        logger.warning("%s", line)
+    for event in notices.due(time.monotonic(), is_last=is_last):
+        event.write()
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -228,5 +227,5 @@ async def _close(committer: Committer) -> None:
     try:
         await committer.close()
     except WalError as error:
-        logger.warning("at the close of a log: %s", error)
+        CloseFailed(str(error)).write()
     committer.log.close()

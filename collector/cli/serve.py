@@ -12,4 +12,4 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    return serve(load_settings_to_serve(options.config))
+    return serve(load_settings_to_serve(options.config), options.config)

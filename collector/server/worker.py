@@ -5,7 +5,6 @@ Of uvicorn it uses only `Config`, `Server.serve` and `Server.started`.
 """
 
 import asyncio
-import logging.config
 import socket
 from functools import partial
 from multiprocessing.connection import Connection
@@ -16,8 +15,8 @@ import uvloop
 
 from collector.app import create_app
 from collector.http.connection import Connection as HttpProtocol
+from collector.process_log.output import set_up
 from collector.server.budget import StopBudget, request_seconds
-from collector.server.process_log import LOGGING
 from collector.server.worker_process import BACKLOG, READY
 from collector.settings import Settings
 
@@ -26,7 +25,7 @@ _STARTED_POLL_SECONDS: Final = 0.02
 
 def run(settings: Settings, listener: socket.socket, supervisor: Connection) -> None:
     """Serve until SIGTERM, which ends this process. Exits with STARTUP_FAILURE if a person is needed."""
-    logging.config.dictConfig(LOGGING)
+    set_up(settings.process_log.format, settings.process_log.level)
     server = uvicorn.Server(_config(settings, StopBudget(supervisor, settings.server.grace_seconds)))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(server, listener, supervisor))

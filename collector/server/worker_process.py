@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Final, cast
 
+from collector.process_log.of_libraries import Uncaught
 from collector.settings import Settings
 
 BACKLOG: Final = 2048
@@ -40,7 +42,7 @@ class WorkerProcess:
             raise
         finally:
             workers_end.close()
-        self.pid: Final = self._process.pid
+        self.pid: Final = cast(int, self._process.pid)  # it is started
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._loop.add_reader(self._control.fileno(), self._read_control)
         self._loop.add_reader(self._process.sentinel, self._end)
@@ -119,4 +121,8 @@ def _run(settings: Settings, listener: socket.socket, supervisor: Connection) ->
     # The application and uvicorn cost 0.2 s and 30 MiB, which the supervisor and `collector --help` must not pay.
     from collector.server.worker import run  # noqa: PLC0415
 
-    run(settings, listener, supervisor)
+    try:
+        run(settings, listener, supervisor)
+    except Exception:
+        Uncaught().write(exc_info=True)  # multiprocessing would print a bare traceback
+        sys.exit(1)

@@ -18,6 +18,7 @@ from collector.settings.fields import (
     RedirectHost,
     Seconds,
 )
+from collector.settings.process_log import ProcessLogSettings
 from collector.settings.sinks import AnySink
 
 EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
@@ -218,6 +219,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     session: SessionSettings = SessionSettings()
     limits: Limits = Limits()
+    process_log: ProcessLogSettings = ProcessLogSettings()
     property: tuple[PropertySettings, ...] = ()
     sink: tuple[AnySink, ...] = ()
 
