@@ -18,7 +18,7 @@ class Starting(ProcessLogEvent, frozen=True):
 
 
 class StartWarning(ProcessLogEvent, frozen=True):
-    """The settings or the machine let the collector start, but hardly as somebody wants it."""
+    """The collector can start, but the settings or the machine limit it in a way that is probably not intended."""
 
     text = "{warning}"
     warning: str
