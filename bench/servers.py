@@ -155,7 +155,7 @@ def _port_printed(process: psutil.Popen, printed: IO[str], seconds: float = 60.0
     while True:
         printed.seek(0)
         said = printed.read()
-        if found := re.search(r"^collector: serving on http://127\.0\.0\.1:(\d+) ", said, re.MULTILINE):
+        if found := re.search(r" ready: serving on http://127\.0\.0\.1:(\d+) ", said):
             return int(found[1])
         if process.poll() is not None or time.monotonic() > deadline:
             raise BenchError(f"the collector does not serve:\n{said}")

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import sys
 import time
@@ -44,6 +43,8 @@ from collector.ops import gauges
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.ops.readiness import EXPLANATIONS
+from collector.process_log.of_processes import StartFailed
+from collector.process_log.of_shards import CloseFailed
 from collector.relays.logs import RelayedLogs
 from collector.server.ending import stop_after_a_bug, stop_for_recovery, stop_with_parent
 from collector.server.exit_codes import STARTUP_FAILURE
@@ -66,8 +67,6 @@ _NICENESS: Final = 10
 """Shipping threads get a tenth of a core that requests can use fully. Without it they take half, 3 ms at a time."""
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -203,9 +202,9 @@ def _or_exit(attempt: Callable[[], T]) -> T:
     try:
         return attempt()
     except OSError as error:
-        logger.critical("%s", explain(error, "the log"))
+        StartFailed(explain(error, "the log")).write()
     except (WalError, BadSettings) as error:
-        logger.critical("%s", error)
+        StartFailed(str(error)).write()
     sys.exit(STARTUP_FAILURE)
 
 
@@ -216,8 +215,8 @@ async def _log_notices_forever(notices: Notices) -> None:
 
 
 def _log_notices(notices: Notices, *, is_last: bool = False) -> None:
-    for line in notices.due(time.monotonic(), is_last=is_last):
-        logger.warning("%s", line)
+    for event in notices.due(time.monotonic(), is_last=is_last):
+        event.write()
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -283,5 +282,5 @@ async def _close(committer: Committer) -> None:
     try:
         await committer.close()
     except WalError as error:
-        logger.warning("at the close of a log: %s", error)
+        CloseFailed(str(error)).write()
     committer.log.close()

@@ -4,7 +4,6 @@ One worker, on the first free shard. The contract is that of `collector serve`. 
 takes more CPU for a request than ours.
 """
 
-import logging
 import sys
 from typing import Final
 
@@ -13,11 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from collector.app import create_app
 from collector.errors import BadSettings
+from collector.process_log.of_processes import StartFailed
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.settings import load_settings
 from collector.settings.environment import read_value
-
-logger = logging.getLogger(__name__)
 
 
 class _App:
@@ -36,7 +34,8 @@ def _create() -> Starlette:
     try:
         return create_app(load_settings(read_value("the settings file", "env:TRACKLOG_CONFIG")))
     except (BadSettings, OSError) as error:
-        logger.critical("%s", error)
+        for line in str(error).splitlines():
+            StartFailed(line).write()
         sys.exit(STARTUP_FAILURE)
 
 

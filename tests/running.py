@@ -115,7 +115,7 @@ class Collector:
             command = [str(PROGRAMS / program), *(each.format(port=self.port) for each in arguments)]
             self.process = subprocess.Popen(command, stderr=log, cwd="/", env=environment, start_new_session=True)
         eventually(lambda: self._is_up(self.said[earlier:]), "the collector is up")
-        if "admin on http://" in self.said[earlier:]:
+        if "admin address http://" in self.said[earlier:]:
             eventually(self.admin_processes, "the admin process has its name, which tells it from workers")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -135,7 +135,7 @@ class Collector:
     @property
     def admin_port(self) -> int:
         """The port of the admin address, as the line of the last start has it."""
-        return int(re.findall(r"admin on http://127\.0\.0\.1:(\d+)", self.said)[-1])
+        return int(re.findall(r"admin address http://127\.0\.0\.1:(\d+)", self.said)[-1])
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes that live now."""
@@ -189,7 +189,7 @@ class Collector:
 
     def _is_up(self, said: str) -> bool:
         assert self.process.poll() is None, self.said
-        return "collector: serving on http://" in said if self.server == "collector" else is_connectable(self.port)
+        return "serving on http://" in said if self.server == "collector" else is_connectable(self.port)
 
 
 @contextmanager

@@ -1,12 +1,11 @@
 """The bytes of dead letters that a worker writes an hour, shared by its properties."""
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
-_HOUR_MS: Final = 3_600_000
+from collector.process_log.of_shards import DeadLettersOverShare
 
-logger = logging.getLogger(__name__)
+_HOUR_MS: Final = 3_600_000
 
 
 class HourlyBudget:
@@ -40,9 +39,4 @@ class HourlyBudget:
     def _warn_once(self, place: tuple[int, int]) -> None:
         if place not in self._over:
             self._over.add(place)
-            logger.warning(
-                "dead letters of property %d/%d are over its share of dead_letters.bytes_per_hour = %d; those that "
-                "come until the hour is over are not kept",
-                *place,
-                self._bytes_per_hour,
-            )
+            DeadLettersOverShare(*place, self._bytes_per_hour).write()

@@ -1,6 +1,5 @@
 """Reads dead letters, for `collector dead` and `collector redrive`."""
 
-import logging
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,6 +9,7 @@ from msgspec import Struct
 from collector.dead_letters.content import Encoding, raw_of
 from collector.dead_letters.writer import Form
 from collector.errors import Fault
+from collector.process_log.of_shards import DeadLettersUnreadable
 from wal.files import Files
 from wal.tools.follow import Follower
 from wal.tools.select import Selection
@@ -55,8 +55,6 @@ class DeadLetter(Struct, frozen=True):
     body: bytes
 
 
-logger = logging.getLogger(__name__)
-
 _decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
 
 
@@ -88,7 +86,7 @@ def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:
         elif letter.part == len(parts):
             begun[log_id] = parts
     if unreadable:
-        logger.warning("%s: %d lines are not dead letters and were passed over", directory, unreadable)
+        DeadLettersUnreadable(directory, unreadable).write()
 
 
 def is_kept(directory: str, sink: str, line: bytes) -> bool:

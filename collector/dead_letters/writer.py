@@ -20,7 +20,8 @@ from collector.errors import Refusal
 from collector.long_work import computed
 from collector.ops.counters import CounterBlock
 from collector.ops.metric_table import DEAD_LETTERS
-from collector.ops.notices import LOST_LETTER, Notices
+from collector.ops.notices import Notices
+from collector.process_log.of_requests import DeadLetterLost
 from wal.committer import Committer
 from wal.errors import WalError
 
@@ -100,7 +101,7 @@ class DeadLetters:
             for future in futures:
                 await future
         except WalError as fault:
-            self._notices.count(LOST_LETTER, type(fault).__name__, len(refused))
+            self._notices.count(DeadLetterLost, type(fault).__name__, len(refused))
             return False
         return is_whole
 
@@ -116,14 +117,14 @@ class DeadLetters:
         try:
             future = self._append(letter, line)
         except WalError as fault:
-            self._notices.count(LOST_LETTER, type(fault).__name__)
+            self._notices.count(DeadLetterLost, type(fault).__name__)
             return None
         future.add_done_callback(self._count_if_lost)
         return future
 
     def _count_if_lost(self, future: asyncio.Future[None]) -> None:
         if fault := future.exception():
-            self._notices.count(LOST_LETTER, type(fault).__name__)
+            self._notices.count(DeadLetterLost, type(fault).__name__)
 
     async def put_refused_by_sink(self, sender: Sender, sink: str, refused: Refused) -> None:
         """Keep an event that was answered 200 and that a sink refuses, whatever the budget. Raises WalError."""

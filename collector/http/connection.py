@@ -9,7 +9,6 @@ dropped. Closing with unread input would reset the connection before a client th
 """
 
 import asyncio
-import logging
 from typing import Any, Final, cast
 
 from collector.errors import SlowBody, SlowHeaders
@@ -20,14 +19,13 @@ from collector.http.pipeline import Pipeline
 from collector.http.response import Response, encode
 from collector.http.sent_ahead import PIECE_BYTES, SentAhead
 from collector.http.status import UNAVAILABLE
+from collector.process_log.of_requests import ConnectionBug
 
 _PIECES_A_TURN: Final = 8
 """Limits one turn of the event loop to parsing 5,000 chunks, some 3 ms."""
 _DRAINED_BYTES: Final = 32 << 20
 """Input to drop after the last response. If a client sends more, its connection is reset."""
 _SLOW_HEADERS: Final = SlowHeaders("the headers did not arrive in time").refusal
-
-logger = logging.getLogger(__name__)
 
 
 class Connection(asyncio.Protocol):
@@ -246,5 +244,5 @@ class Connection(asyncio.Protocol):
             (self.transport.resume_reading if is_reading else self.transport.pause_reading)()
 
     def _end_after_a_bug(self) -> None:
-        logger.exception("bug in the collector: connection closed")
+        ConnectionBug().write(exc_info=True)
         self.transport.abort()

@@ -6,7 +6,6 @@ for each read would evict it (2 to 3 us of a request).
 """
 
 import asyncio
-import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +17,7 @@ from collector.http.meter import Meter
 from collector.http.response import Pending, Response
 from collector.http.routes import Routes
 from collector.ops.notices import Notices
+from collector.process_log.of_requests import ResponseBug
 from collector.settings import Limits
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ STATE: Final = "tracklog.connections"
 _SWEEP_SECONDS: Final = 1.0
 _MOST_REFUSED: Final = 64
 """Connections over the limit that get a 503. Further ones are reset without a response."""
-
-logger = logging.getLogger(__name__)
 
 
 class Connections:
@@ -139,7 +137,7 @@ class Connections:
             try:
                 connection.finish(response if error is None or is_certain else error)
             except Exception:
-                logger.exception("bug in the collector: response not sent")
+                ResponseBug().write(exc_info=True)
         waiting.clear()  # the caller of `wait` holds it until the next block
 
     def _respond(self, connection: "Connection", task: asyncio.Future[Response]) -> None:

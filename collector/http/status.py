@@ -1,10 +1,10 @@
 """The one table from codes of errors to HTTP statuses, and from exceptions to refusals."""
 
-import logging
 from typing import Final
 
 from collector import errors
 from collector.errors import Overloaded, Refusal, Rejected, Unconfirmed
+from collector.process_log.of_requests import RequestBug
 from wal.errors import RecordTooLarge, WalError
 
 STATUS: Final[dict[str, int]] = {
@@ -36,8 +36,6 @@ UNCONFIRMED: Final = Refusal(
 UNAVAILABLE: Final = Refusal("unavailable", "the event could not be stored; send it again later", retry_seconds=1)
 _RECORD_TOO_LARGE: Final = Refusal(errors.TooLarge.code, "the event is too large for the log")
 
-logger = logging.getLogger(__name__)
-
 
 def refusal_of(error: BaseException) -> Refusal:
     """The refusal that an error stands for: a reason in the request, or UNAVAILABLE if the collector could not take it.
@@ -51,5 +49,5 @@ def refusal_of(error: BaseException) -> Refusal:
     if isinstance(error, RecordTooLarge):
         return _RECORD_TOO_LARGE
     if not isinstance(error, (Overloaded, WalError)):
-        logger.error("bug in the collector: request refused with 503", exc_info=error)
+        RequestBug().write(exc_info=error)
     return UNAVAILABLE

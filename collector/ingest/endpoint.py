@@ -38,7 +38,8 @@ from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import METHODS, preflight_response, redirect_response, stored_headers, typed_refusal
 from collector.long_work import SLICE_BYTES
-from collector.ops.notices import FORBIDDEN, LOST_CLICK, TOO_FAST, UNKNOWN_PROPERTY, Notices
+from collector.ops.notices import Notices
+from collector.process_log.of_requests import ClickLost, RateExceeded, SenderRefused, UnknownProperty
 from collector.settings import Limits
 from wal.errors import WalError
 
@@ -46,7 +47,7 @@ _METHODS: Final = frozenset(METHODS.decode().split(", "))
 _MOST_USER_AGENT: Final = 1024
 _MOST_REFERER: Final = 4096
 _NO_WARNINGS: Final[list[str]] = []
-_NOTICED: Final = {NotFound.code: UNKNOWN_PROPERTY, TooFast.code: TOO_FAST, Forbidden.code: FORBIDDEN}
+_NOTICED: Final = {NotFound.code: UnknownProperty, TooFast.code: RateExceeded, Forbidden.code: SenderRefused}
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
 """The numbers in a reason for a 503, which are masked so that one reason has one count."""
 _EVENTLESS: Final = ("HEAD", "OPTIONS")
@@ -198,7 +199,7 @@ class EventEndpoint:
         if options.location is None or refusal.code in _ENDING_CLICKS:
             return typed_refusal(options.response_type, refusal, headers)
         if not isinstance(error, Unconfirmed):
-            self._notices.count(LOST_CLICK, _name_of(options))
+            self._notices.count(ClickLost, _name_of(options))
         return redirect_response(options.location, headers)
 
     def _notice(self, options: RequestOptions, refusal: Refusal, error: BaseException) -> None:

@@ -1,11 +1,11 @@
-"""Notices for the process log about events that clients can repeat: counted, so that no client can fill the disk.
+"""Notices for the process log about what clients can repeat: counted, so that no client can fill the disk.
 
-A worker has one `Notices`, calls `count` at every refusal, and logs the lines that are due about once a second:
+A worker has one `Notices`, calls `count` at every refusal, and writes the events that are due about once a second:
 
     notices = Notices()
-    notices.count(UNKNOWN_PROPERTY, f"{portal_id}/{prop_id}")
-    for line in notices.due(loop.time()):
-        logger.warning("%s", line)
+    notices.count(UnknownProperty, f"{portal_id}/{prop_id}")
+    for event in notices.due(loop.time()):
+        event.write()
 
 Call `shed(reason)` for each shed request. At a stop, `due(now, is_last=True)` returns the remaining counts.
 Times are seconds of a monotonic clock. `count` and `shed` read no clock, write nothing and allocate a key at most: they
@@ -16,11 +16,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-UNKNOWN_PROPERTY: Final = "events refused with 404, unknown property"
-TOO_FAST: Final = "events refused with 429, over the rate of property"
-FORBIDDEN: Final = "events refused with 403, wrong origin or write key for property"
-LOST_CLICK: Final = "clicks redirected without storing their events, of property"
-LOST_LETTER: Final = "refused events left no dead letter:"
+from collector.process_log.event import ProcessLogEvent, name_of
+from collector.process_log.of_requests import CountsLeftOut, Repeated, SheddingBegan, SheddingEnded, SheddingGoesOn
 
 OTHERS: Final = "(others)"
 _MOST_KEYS: Final = 1000
@@ -31,7 +28,8 @@ _MINUTE: Final = 60.0
 _QUIET_SECONDS: Final = 10.0
 """Shedding has ended after this long without a shed request, so that a node at its limit does not log every second."""
 
-Key = tuple[str, str]
+Fact = type[Repeated]
+Key = tuple[Fact, str]
 
 
 class Notices:
@@ -43,7 +41,7 @@ class Notices:
         self._lines = _Budget()
         self._shedding = _Shedding()
 
-    def count(self, fact: str, key: str, number: int = 1) -> None:
+    def count(self, fact: Fact, key: str, number: int = 1) -> None:
         """Count a fact about `key`, such as a property as the client names it. Keys beyond 1,000 share one count."""
         counts, pair = self._counts, (fact, key[:_LONGEST_KEY])
         if pair not in counts and len(counts) >= _MOST_KEYS:
@@ -55,25 +53,25 @@ class Notices:
         counts = self._shedding.counts
         counts[reason] = counts.get(reason, 0) + 1
 
-    def due(self, now: float, *, is_last: bool = False) -> list[str]:
-        """The lines to log now: first occurrences, counts of the last minute; shedding that begins, goes on or ends."""
-        lines = [*self._shedding.due(now, is_last=is_last), *self._lines.left_out(now, is_last=is_last)]
+    def due(self, now: float, *, is_last: bool = False) -> list[ProcessLogEvent]:
+        """The events to write now: first occurrences, counts of the last minute, and shedding."""
+        due = [*self._shedding.due(now, is_last=is_last), *self._lines.left_out(now, is_last=is_last)]
         for pair, number in list(self._counts.items()):
             last = self._logged.get(pair)
             if last is None or now - last >= _MINUTE or (is_last and number):
-                lines += self._line(pair, number, last, now)
-        return lines
+                due += self._event(pair, number, last, now)
+        return due
 
-    def _line(self, pair: Key, number: int, last: float | None, now: float) -> Iterator[str]:
-        """The line for a count. A key without counts for a minute is removed, so that its next one is a first again."""
+    def _event(self, pair: Key, number: int, last: float | None, now: float) -> Iterator[ProcessLogEvent]:
+        """The event for a count. A key without counts for a minute is removed: its next one is a first again."""
         if number == 0:
             del self._counts[pair], self._logged[pair]
             return
         self._counts[pair] = 0
         self._logged[pair] = now
-        if self._lines.take(now, pair[0], number):
-            fact, key = pair[0], _printable(pair[1])
-            yield f"{fact} {key}: {number}" if last is None else f"{fact} {key}: {number} more in {now - last:.0f} s"
+        fact, key = pair
+        if self._lines.take(now, fact, number):
+            yield fact(key, number, None if last is None else now - last)
 
 
 class _Budget:
@@ -82,9 +80,9 @@ class _Budget:
     def __init__(self) -> None:
         self._begun = 0.0
         self._taken = 0
-        self._left_out: Counter[str] = Counter()
+        self._left_out: Counter[Fact] = Counter()
 
-    def take(self, now: float, fact: str, number: int) -> bool:
+    def take(self, now: float, fact: Fact, number: int) -> bool:
         """Take a line; if there is none, sum up its count and return False."""
         if self._taken == 0:
             self._begun = now
@@ -94,12 +92,12 @@ class _Budget:
         self._left_out[fact] += number
         return False
 
-    def left_out(self, now: float, *, is_last: bool) -> Iterator[str]:
-        """At the end of a minute, the line about the counts left out, if any. Then a new minute can begin."""
+    def left_out(self, now: float, *, is_last: bool) -> Iterator[ProcessLogEvent]:
+        """At the end of a minute, the event about the counts left out, if any. Then a new minute can begin."""
         if self._taken and (is_last or now - self._begun >= _MINUTE):
             if self._left_out:
-                facts = "; ".join(f"{fact} (any): {number}" for fact, number in self._left_out.most_common())
-                yield f"{facts}, left out in the last {now - self._begun:.0f} s after {_MOST_LINES} lines"
+                counts = {name_of(fact): number for fact, number in self._left_out.most_common()}
+                yield CountsLeftOut(counts, _MOST_LINES, now - self._begun)
             self._taken = 0
             self._left_out.clear()
 
@@ -113,8 +111,8 @@ class _Shedding:
         self._all: Counter[str] = Counter()
         self._begun = self._last = self._logged = 0.0
 
-    def due(self, now: float, *, is_last: bool) -> Iterator[str]:
-        """The line that shedding has begun, goes on after another minute, or has ended."""
+    def due(self, now: float, *, is_last: bool) -> Iterator[ProcessLogEvent]:
+        """The event that shedding has begun, goes on after another minute, or has ended."""
         was_shedding = bool(self._all)
         if self.counts:
             self._all.update(self.counts)
@@ -122,18 +120,13 @@ class _Shedding:
             self._last = now
         if self._all and not was_shedding:
             self._begun = self._logged = now
-            yield f"requests are shed with 503: {self._summed_up()}"
+            yield SheddingBegan(self._summed_up())
         if self._all and (is_last or now - self._last >= _QUIET_SECONDS):
-            yield f"shedding has ended after {self._last - self._begun:.0f} s: {self._summed_up()}"
+            yield SheddingEnded(self._summed_up(), self._last - self._begun)
             self._all.clear()
         elif self._all and now - self._logged >= _MINUTE:
             self._logged = now
-            yield f"requests have been shed with 503 for {now - self._begun:.0f} s: {self._summed_up()}"
+            yield SheddingGoesOn(self._summed_up(), now - self._begun)
 
-    def _summed_up(self) -> str:
-        return ", ".join(f"{number} ({reason})" for reason, number in self._all.most_common())
-
-
-def _printable(key: str) -> str:
-    """A client's text with its control characters escaped, which a terminal would obey."""
-    return key if key.isprintable() else ascii(key)
+    def _summed_up(self) -> dict[str, int]:
+        return dict(self._all.most_common())

@@ -4,7 +4,6 @@ The supervisor sends the state of the node at each change. When the supervisor h
 """
 
 import asyncio
-import logging.config
 import os
 import socket
 from typing import Final
@@ -14,9 +13,9 @@ import uvicorn
 import uvloop
 
 from collector.ops.counters import CounterBlock
+from collector.process_log.output import set_up
 from collector.server.admin_app import Admin, create_admin_app
 from collector.server.node_state import NodeState
-from collector.server.process_log import LOGGING
 from collector.settings import Settings
 
 MAX_STATE_BYTES: Final = 1 << 20
@@ -32,7 +31,7 @@ def run(
     states: socket.socket,
 ) -> None:
     """Serve until SIGTERM, or until the supervisor is gone. `states` gets each state of the node as a packet."""
-    logging.config.dictConfig(LOGGING)
+    set_up(settings.process_log.format, settings.process_log.level)
     node = _LastState(states)
     server = uvicorn.Server(
         uvicorn.Config(

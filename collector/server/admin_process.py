@@ -5,7 +5,6 @@ Whatever becomes of it, workers and intake go on. It holds nothing, so it is kil
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 import time
@@ -16,6 +15,7 @@ from typing import Final
 import msgspec
 
 from collector.ops.counters import CounterBlock
+from collector.process_log.of_processes import AdminDied
 from collector.server.backoff import early_deaths, restart_delay
 from collector.server.exit_codes import cause_of_death
 from collector.server.node_state import NodeState
@@ -26,8 +26,6 @@ PROCESS_NAME: Final = "collector-admin"
 """Its name in `ps` and `top`."""
 _NICENESS: Final = 10
 """With less of a core than requests: a scrape must not slow intake."""
-
-logger = logging.getLogger(__name__)
 
 
 class AdminProcess:
@@ -70,7 +68,7 @@ class AdminProcess:
                 cause = f"the admin process could not be started: {error.strerror}"
             deaths = early_deaths(deaths, time.monotonic() - started)
             delay = restart_delay(deaths)
-            logger.error("%s; starts again %s; workers are not affected", cause, f"in {delay} s" if delay else "now")
+            AdminDied(cause, delay).write()
             await asyncio.sleep(delay)
 
     async def _run(self) -> str:

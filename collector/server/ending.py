@@ -1,12 +1,11 @@
 """How a worker ends itself: by SIGTERM, so that what is in flight is finished first."""
 
 import asyncio
-import logging
 import multiprocessing
 import os
 import signal
 
-logger = logging.getLogger(__name__)
+from collector.process_log.of_processes import SupervisorDied, WorkerBug, WorkerFailed
 
 
 def _stop() -> None:
@@ -16,13 +15,13 @@ def _stop() -> None:
 def stop_after_a_bug(task: asyncio.Task[None]) -> None:
     """End this process if a bug ended one of its tasks; the supervisor starts another."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.critical("bug in the collector: this worker stops", exc_info=error)
+        WorkerBug().write(exc_info=error)
         _stop()
 
 
 def stop_for_recovery(fault: Exception) -> None:
     """End this process; the supervisor starts another."""
-    logger.critical("%s", fault)
+    WorkerFailed(str(fault)).write()
     _stop()
 
 
@@ -34,7 +33,7 @@ def stop_with_parent() -> None:
 
         def stop() -> None:
             loop.remove_reader(parent.sentinel)
-            logger.critical("the supervisor has died: this worker stops too")
+            SupervisorDied().write()
             _stop()
 
         loop.add_reader(parent.sentinel, stop)

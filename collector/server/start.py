@@ -1,11 +1,8 @@
 """The start of `collector serve`: the secret, the listening socket, the limit of open files, and warnings."""
 
 import asyncio
-import logging
-import logging.config
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
@@ -14,40 +11,48 @@ import msgspec
 
 from collector.errors import BadSettings
 from collector.ops.counters import CounterBlock
+from collector.process_log.of_processes import StartFailed, Starting, StartWarning
+from collector.process_log.output import set_up
 from collector.server.admin_process import AdminProcess
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.server.open_files import RESERVED_FILES, allow_files, connection_limit
-from collector.server.process_log import LOGGING
 from collector.server.supervisor import Supervisor, address_of
 from collector.server.worker_process import BACKLOG, WorkerProcess
 from collector.settings import Settings
+from collector.settings.digest import settings_digest
 from collector.settings.secret import load_secret
 from collector.shards.shard import retention_warning
+from wal import __version__
 from wal.errors import PASSING, explain
 
-logger = logging.getLogger(__name__)
+
+def serve(settings: Settings, path: str) -> int:
+    """Serve until SIGTERM or Ctrl-C; returns the exit code. `path` is the settings file."""
+    set_up(settings.process_log.format, settings.process_log.level)
+    try:
+        return _serve(settings, path)
+    except (BadSettings, OSError) as error:
+        StartFailed(str(error)).write()
+        return 1
 
 
-def serve(settings: Settings, config: str) -> int:
-    """Serve until SIGTERM or Ctrl-C; returns the exit code. `config` is the path of the settings file.
-
-    Raises BadSettings, OSError.
-    """
+def _serve(settings: Settings, path: str) -> int:
     try:
         load_secret(settings)  # generated, or reported as unusable, before any worker needs it
     except OSError as error:
         if error.errno not in PASSING:  # else a worker generates it later, and responds with 503 until then
-            print(f"collector: {explain(error, settings.log.dir)}", file=sys.stderr)
+            StartFailed(explain(error, settings.log.dir)).write()
             return STARTUP_FAILURE
     with ExitStack() as stack:
         listener = stack.enter_context(_listen("server", settings.server.host, settings.server.port))
         admin = settings.admin
         admin_listener = stack.enter_context(_listen("admin", admin.host, admin.port)) if admin.enabled else None
         hard_limit = allow_files(settings.limits.connections)
-        logging.config.dictConfig(LOGGING)
+        digest, workers = settings_digest(settings), settings.server.workers
+        Starting(__version__, os.path.abspath(path), digest, workers, settings.log.dir).write()
         for warning in start_warnings(settings, hard_limit, os.geteuid()):
-            logger.warning("%s", warning)
-        return asyncio.run(_supervise(settings, hard_limit, config, listener, admin_listener))
+            StartWarning(warning).write()
+        return asyncio.run(_supervise(settings, hard_limit, path, listener, admin_listener))
 
 
 def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterator[str]:

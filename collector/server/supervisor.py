@@ -2,7 +2,7 @@
 
 The supervisor:
 
-    STARTING ── all workers are ready: prints the address ──> SERVING
+    STARTING ── all workers are ready: logs the address ────> SERVING
        │                                                         │
        └── SIGTERM, Ctrl-C, or a worker that needs a person ──┬──┘
                                                               v
@@ -24,23 +24,31 @@ A worker that hangs is not killed, because it can't be told from a worker whose 
 """
 
 import asyncio
-import logging
 import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 from typing import NamedTuple
 
+from collector.process_log.lines import utc
+from collector.process_log.of_processes import (
+    Draining,
+    Ready,
+    ReloadUnsupported,
+    Stopped,
+    Stopping,
+    WorkerDied,
+    WorkerDiedStopping,
+    WorkerNotStarted,
+    WorkersKilled,
+)
 from collector.server.backoff import early_deaths, restart_delay
 from collector.server.exit_codes import STARTUP_FAILURE, cause_of_death, of_signal
 from collector.server.node_state import Node, NodeState, WorkerReport
 from collector.server.worker_process import WorkerProcess
 from wal.log import now_ms
-
-logger = logging.getLogger(__name__)
 
 _SECOND_SIGNAL = "second signal"
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -55,6 +63,8 @@ class _State(Enum):
 
 
 class _Death(NamedTuple):
+    worker_pid: int | None
+    """None if no process could be started."""
     cause: str
     seconds_served: float = 0.0
     needs_person: bool = False
@@ -105,9 +115,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, self._signals.put_nowait, number)
-        loop.add_signal_handler(
-            signal.SIGHUP, logger.warning, "SIGHUP: reload is not supported; restart to apply changes"
-        )
+        loop.add_signal_handler(signal.SIGHUP, ReloadUnsupported().write)
 
     async def _keep_workers(self) -> bool:
         """Keep a worker in each place. Returns True at a signal, False once a worker needs a person."""
@@ -128,24 +136,26 @@ class Supervisor:
         while not (death := await self._run_worker(place)).needs_person:
             self._node.died(place, death.cause)
             deaths = early_deaths(deaths, death.seconds_served)
-            await self._wait_to_restart(death.cause, restart_delay(deaths))
+            await self._wait_to_restart(death, restart_delay(deaths))
 
     async def _run_worker(self, place: int) -> _Death:
         try:
             worker = self._start_worker(partial(self._take_report, place))
         except OSError as error:  # out of memory or processes: retry later, as after a death
-            return _Death(f"a worker could not be started: {error.strerror}")
+            return _Death(None, str(error.strerror))
         self._workers.add(worker)
         self._node.started(place, worker.pid, now_ms())
         exit_code = await worker.wait()
         self._workers.remove(worker)
-        cause = f"worker {worker.pid} died: {cause_of_death(exit_code)}"
-        return _Death(cause, worker.seconds_served, exit_code == STARTUP_FAILURE)
+        cause, needs_person = cause_of_death(exit_code), exit_code == STARTUP_FAILURE
+        return _Death(worker.pid, cause, worker.seconds_served, needs_person)
 
-    async def _wait_to_restart(self, cause: str, delay: int) -> None:
+    async def _wait_to_restart(self, death: _Death, delay: int) -> None:
         self._restarts += 1
-        due = f"in {delay} s" if delay else "now"
-        logger.error("%s; restarts so far: %d; starts again %s", cause, self._restarts, due)
+        if death.worker_pid is None:
+            WorkerNotStarted(death.cause, self._restarts, delay).write()
+        else:
+            WorkerDied(death.worker_pid, death.cause, self._restarts, delay).write()
         await asyncio.sleep(delay)
 
     def _take_report(self, place: int, report: WorkerReport) -> None:
@@ -153,38 +163,38 @@ class Supervisor:
         self._announce()
 
     def _announce(self) -> None:
-        """Print the address, once, when all workers are ready."""
+        """Log the address, once, when all workers are ready."""
         if self._state is not _State.STARTING or sum(worker.is_ready for worker in self._workers) < self._places:
             return
         self._state = _State.SERVING
-        admin = f", admin on {self._admin_address}" if self._admin_address else ""
-        _print(f"serving on {address_of(self._listener)} with {_count(self._workers)}{admin}, Ctrl-C stops")
+        Ready(address_of(self._listener), len(self._workers), self._admin_address or "none").write()
 
     async def _stop(self, *, by_signal: bool) -> int:
         """Stop all workers; returns the exit code. After a worker that needs a person, its line stays the last one."""
         self._state = _State.STOPPING
         self._node.stop()
+        begun = time.monotonic()
         workers = [worker for worker in self._workers if worker.exit_code is None]
         delay = self._shutdown_delay if by_signal else 0.0
-        deadline = time.monotonic() + delay + self._grace_seconds
+        deadline = begun + delay + self._grace_seconds
         second = await self._drain(workers, deadline, delay) if delay else None
         if second is None:
             self._listener.close()
             for worker in workers:
                 worker.stop(deadline)
             if by_signal and workers:
-                _print(f"stopping: waiting for {_count(workers)} to ship and close, Ctrl-C again ends at once")
+                Stopping(len(workers), utc(time.time() + self._grace_seconds)).write()
             second = await self._wait_for_end(workers)
-        if second is not None:
-            return of_signal(second)
-        failed = any(worker.exit_code == STARTUP_FAILURE for worker in workers)
-        return 0 if by_signal and not failed else STARTUP_FAILURE
+        exit_code = _exit_code(workers, second, by_signal=by_signal)
+        if exit_code != STARTUP_FAILURE:
+            Stopped(exit_code, time.monotonic() - begun).write()
+        return exit_code
 
     async def _drain(self, workers: list[WorkerProcess], deadline: float, delay: float) -> int | None:
         """Take requests for `delay` seconds more, while health is 503; returns the signal that ended that at once."""
         for worker in workers:
             worker.drain(deadline)
-        _print(f"draining: requests are still taken for {delay:g} s, Ctrl-C again ends at once")
+        Draining(delay).write()
         ended, second = await self._ended_within(workers, delay)
         if second is not None and not ended:
             await _kill(workers, _SECOND_SIGNAL)
@@ -215,6 +225,13 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def _exit_code(workers: list[WorkerProcess], second_signal: int | None, *, by_signal: bool) -> int:
+    if second_signal is not None:
+        return of_signal(second_signal)
+    failed = any(worker.exit_code == STARTUP_FAILURE for worker in workers)
+    return 0 if by_signal and not failed else STARTUP_FAILURE
+
+
 async def _wait_for_all(workers: list[WorkerProcess]) -> None:
     for worker in workers:
         await worker.wait()
@@ -223,7 +240,7 @@ async def _wait_for_all(workers: list[WorkerProcess]) -> None:
 def _log_unexpected_ends(workers: list[WorkerProcess]) -> None:
     for worker in workers:
         if worker.exit_code is not None and worker.exit_code not in _EXPECTED_AT_STOP:
-            logger.error("worker %d died while it stopped: %s", worker.pid, cause_of_death(worker.exit_code))
+            WorkerDiedStopping(worker.pid, cause_of_death(worker.exit_code)).write()
 
 
 async def _kill(workers: list[WorkerProcess], reason: str) -> None:
@@ -231,19 +248,5 @@ async def _kill(workers: list[WorkerProcess], reason: str) -> None:
     workers = [worker for worker in workers if worker.exit_code is None]
     for worker in workers:
         worker.kill()
-    pids = ", ".join(str(worker.pid) for worker in workers)
-    logger.warning(
-        "%s: killed %s (%s); acknowledged events are in the log, and ship after the next start",
-        reason,
-        _count(workers),
-        pids,
-    )
+    WorkersKilled(reason, len(workers), tuple(worker.pid for worker in workers)).write()
     await _wait_for_all(workers)
-
-
-def _count(workers: Sized) -> str:
-    return f"{len(workers)} worker" + ("s" if len(workers) != 1 else "")
-
-
-def _print(text: str) -> None:
-    print(f"collector: {text}", file=sys.stderr, flush=True)

@@ -7,7 +7,6 @@ Of uvicorn it uses only `Config`, `Server.serve` and `Server.started`.
 
 import asyncio
 import contextlib
-import logging.config
 import os
 import socket
 from functools import partial
@@ -21,10 +20,10 @@ import uvloop
 from collector.app import create_app
 from collector.http.connection import Connection as HttpProtocol
 from collector.ops.counters import CounterBlock
+from collector.process_log.output import set_up
 from collector.server.budget import StopBudget, request_seconds
 from collector.server.ending import stop_after_a_bug
 from collector.server.node_state import WorkerReport
-from collector.server.process_log import LOGGING
 from collector.server.worker_process import BACKLOG
 from collector.settings import Settings
 from collector.shards.readiness import LOOK_SECONDS, Readiness
@@ -34,7 +33,7 @@ _STARTED_POLL_SECONDS: Final = 0.02
 
 def run(settings: Settings, listener: socket.socket, counters: CounterBlock, supervisor: Connection) -> None:
     """Serve until SIGTERM, which ends this process. Exits with STARTUP_FAILURE if a person is needed."""
-    logging.config.dictConfig(LOGGING)
+    set_up(settings.process_log.format, settings.process_log.level)
     counters.pid = os.getpid()
     budget = StopBudget(supervisor, settings.server.grace_seconds)
     readiness = Readiness(lambda: server.should_exit or budget.deadline is not None)

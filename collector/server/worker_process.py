@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ import msgspec
 
 from collector.ops.counters import CounterBlock
 from collector.ops.metric_table import RESTARTS
+from collector.process_log.of_libraries import Uncaught
 from collector.server.exit_codes import cause_of_death
 from collector.server.node_state import WorkerReport
 from collector.settings import Settings
@@ -57,7 +59,7 @@ class WorkerProcess:
             raise
         finally:
             workers_end.close()
-        self.pid: Final = self._process.pid
+        self.pid: Final = cast(int, self._process.pid)  # it is started
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._loop.add_reader(self._control.fileno(), self._read_control)
         self._loop.add_reader(self._process.sentinel, self._end)
@@ -156,4 +158,8 @@ def _run(settings: Settings, listener: socket.socket, counters: CounterBlock, su
     # The application and uvicorn cost 0.2 s and 30 MiB, which the supervisor and `collector --help` must not pay.
     from collector.server.worker import run  # noqa: PLC0415
 
-    run(settings, listener, counters, supervisor)
+    try:
+        run(settings, listener, counters, supervisor)
+    except Exception:
+        Uncaught().write(exc_info=True)  # multiprocessing would print a bare traceback
+        sys.exit(1)

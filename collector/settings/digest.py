@@ -1,15 +1,19 @@
-"""The digest of settings, by which an operator sees whether two nodes, or two starts, have the same."""
+"""The digest of settings, by which logs and nodes can be compared."""
 
-import hashlib
+from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from collector.settings.tables import Settings
 
-_DIGITS: Final = 12
+_CHARACTERS: Final = 12
 
 
 def settings_digest(settings: Settings) -> str:
-    """The first 12 hexadecimal digits of SHA-256 of all settings as used, defaults included."""
-    return hashlib.sha256(msgspec.json.encode(settings, order="deterministic")).hexdigest()[:_DIGITS]
+    """The first 12 hexadecimal digits of the SHA-256 of all settings with their defaults.
+
+    It is that of what is in force, wherever it was set: comments and the order of the file do not count.
+    The values behind `env:NAME` are not in it.
+    """
+    return sha256(msgspec.json.encode(settings)).hexdigest()[:_CHARACTERS]

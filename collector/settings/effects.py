@@ -38,6 +38,8 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "sink",
             "limits.connections",  # the supervisor raises RLIMIT_NOFILE, which only new workers inherit
             "admin.token",
+            "process_log.format",
+            "process_log.level",
             "server.grace_seconds",
             "server.shutdown_delay",
             "server.alias",

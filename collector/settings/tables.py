@@ -17,6 +17,7 @@ from collector.settings.fields import (
     Seconds,
     Text,
 )
+from collector.settings.process_log import ProcessLogSettings
 from collector.settings.properties import PropertySettings
 from collector.settings.sinks import AnySink
 
@@ -191,6 +192,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     session: SessionSettings = SessionSettings()
     limits: Limits = Limits()
+    process_log: ProcessLogSettings = ProcessLogSettings()
     property: tuple[PropertySettings, ...] = ()
     sink: tuple[AnySink, ...] = ()
 

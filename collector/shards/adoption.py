@@ -5,12 +5,19 @@ let go of once only sinks that are not up are behind, so that another process ca
 """
 
 import asyncio
-import logging
 import os
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from collector.errors import BadSettings
+from collector.process_log.of_shards import (
+    ShardAdopted,
+    ShardReleased,
+    ShardStuck,
+    ShardsUnlisted,
+    ShardUnlocked,
+    ShardUnreadable,
+)
 from collector.settings import Settings
 from collector.shards.shard import Shard, drop_delivered, open_log
 from collector.ship.shipper import DeadLetterWriter
@@ -25,8 +32,6 @@ _LOOK_SECONDS: Final = 5.0
 _SHORTEST_REST_SECONDS: Final = 60.0
 _LONGEST_REST_SECONDS: Final = 600.0
 """Each adoption adds a segment to the log: at this pace 144 a day while a sink is down."""
-
-logger = logging.getLogger(__name__)
 
 
 class Rest(NamedTuple):
@@ -82,17 +87,16 @@ async def _drain(
     except LogLocked:
         return
     except (WalError, OSError, BadSettings) as error:
-        logger.critical("an orphaned shard can't be shipped: %s", error)
+        ShardStuck(str(error)).write()
         left = behind
     rest = rests[directory] = rest_after(left, rests.get(directory), _now())
     if rest:
-        names = ", ".join(sorted(left))
-        logger.warning("%s: let go of, behind: sink %s; adopted again in %.0f s", directory, names, rest.seconds)
+        ShardReleased(directory, tuple(sorted(left)), rest.seconds).write()
 
 
 async def _shipped_out(settings: Settings, directory: str, dead_letters: DeadLetterWriter) -> frozenset[str]:
     shard = _opened(settings, directory, dead_letters)
-    logger.info("%s: adopted, its worker is gone", directory)
+    ShardAdopted(directory).write()
     shard.start()
     return await shard.ship_out()
 
@@ -119,7 +123,7 @@ def orphans(settings: Settings) -> dict[str, frozenset[str]]:
     try:
         paths = [os.path.join(settings.log.dir, name) for name in files.names(settings.log.dir)]
     except OSError as error:
-        logger.warning("no shard is looked at: %s", error)
+        ShardsUnlisted(str(error)).write()
         return {}
     return {path: behind for path in paths if (behind := _sinks_behind(settings, LogFolder(files, path)))}
 
@@ -134,13 +138,13 @@ def _sinks_behind(settings: Settings, folder: LogFolder) -> frozenset[str]:
     except LogLocked:
         return nothing
     except OSError as error:
-        logger.warning("%s: this shard can't be looked at: %s", folder.path, error)
+        ShardUnlocked(folder.path, str(error)).write()
         return nothing
     try:
         drop_delivered(settings, folder)
         return frozenset(each.name for each in settings.sink if _is_behind(folder, each.name))
     except (WalError, OSError) as error:
-        logger.warning("%s: nobody holds this shard, and it can't be read: %s", folder.path, error)
+        ShardUnreadable(folder.path, str(error)).write()
         return nothing
     finally:
         folder.files.close(lock)

@@ -1,7 +1,6 @@
 """Opening a worker's shard, which a full disk or a want of file descriptors may refuse for a while."""
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,6 +13,7 @@ from collector.dead_letters.writer import DeadLetters
 from collector.ops.commits import CommitMeter
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
+from collector.process_log.of_shards import LogAvailable, LogDelayed
 from collector.settings import Settings
 from collector.settings.secret import load_secret
 from collector.shards.shard import Shard, drop_delivered, drop_from_free_shards, first_free, open_log
@@ -22,8 +22,6 @@ from wal.errors import NO_ROOM, PASSING, WalError, explain
 from wal.log import Log
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 
 class Opened(Struct, frozen=True):
@@ -86,7 +84,7 @@ class Opening:
         if shard is None:
             return None
         if self._is_told:
-            logger.warning("%s: the log is open, events are taken from now on", log.folder.path)
+            LogAvailable(log.folder.path).write()
         return Opened(self._secret, shard, dead_letters, self._dead_committer, sink_dead_letters)
 
     async def close(self) -> None:
@@ -126,5 +124,5 @@ class Opening:
 
     def _tell(self, reason: str) -> None:
         if not self._is_told:
-            logger.error("the log can't be opened yet, so every event gets 503: %s", reason)
+            LogDelayed(reason).write()
         self._is_told = True

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from collector.acknowledgements import Acknowledgements
+from collector.process_log.event import ProcessLogEvent
+from collector.process_log.of_shards import CloseFailed, DropFailed, EvictionFailed, SinksBehind
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
+from collector.shards.findings import write_findings
 from collector.ship.health import is_given_up
 from collector.ship.shipper import DeadLetterWriter, Shipper
 from collector.ship.sinks import sink_of
@@ -29,8 +32,6 @@ _ROOM_SECONDS: Final = 0.25
 """How often the log is asked whether the disk is short, which costs nothing: it looks for itself as often."""
 _EVICTION_SECONDS: Final = 0.25
 """Interval at which shipped bytes are evicted from the page cache."""
-
-logger = logging.getLogger(__name__)
 
 
 class Shard:
@@ -83,7 +84,7 @@ class Shard:
         `gives_up` is asked after each failure of a sink whether to leave that sink behind.
         """
         try:
-            with _warned("at the close of a log"):
+            with _warned(CloseFailed):
                 await self.committer.close()
             for shipper in self._shippers:
                 shipper.drain(gives_up)
@@ -93,7 +94,7 @@ class Shard:
             late = [task for task in self._tasks if not task.done()]
             if late:
                 path = self._log.folder.path
-                logger.warning("%s: %d sinks are behind; the next start goes on there", path, len(late))
+                SinksBehind(path, len(late)).write()
             for task in (*late, *self._tidying):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -122,7 +123,7 @@ class Shard:
             await asyncio.sleep(_EVICTION_SECONDS)
             passed = min([shipper.passed or left for shipper in self._shippers], default=left)
             if passed > left:
-                with _warned(f"{log.folder.path}: shipped bytes stay in the page cache"):
+                with _warned(partial(EvictionFailed, log.folder.path)):
                     await asyncio.to_thread(evict_from_page_cache, log.folder, left, passed)
                 left = passed
 
@@ -147,17 +148,7 @@ def open_log(settings: Settings, directory: str) -> Log:
         warn_free_bytes=settings.log.warn_free_bytes,
         min_free_bytes=settings.log.min_free_bytes,
     )
-    for damage in log.damages:
-        logger.error("%s: %s; see damage.ndjson there", directory, damage)
-    if torn := log.torn:
-        logger.warning(
-            "%s: a crash left a torn write of %d bytes at byte %d, of which nobody was told that it is stored; "
-            "it was cut off and is kept in %s",
-            torn.path,
-            torn.length,
-            torn.offset,
-            torn.kept_at,
-        )
+    write_findings(log)
     return log
 
 
@@ -180,7 +171,7 @@ def drop_delivered(
 
     `shortage` tells how much it needs; without it the disk's own numbers do.
     """
-    with _warned(f"{folder.path}: no segment was dropped"):
+    with _warned(partial(DropFailed, folder.path)):
         drop_segments(
             folder,
             expected=[sink.name for sink in settings.sink],
@@ -195,7 +186,7 @@ def drop_from_free_shards(settings: Settings) -> None:
     files = Files()
     for name in files.names(settings.log.dir):
         folder = LogFolder(files, os.path.join(settings.log.dir, name))
-        with _warned(f"{folder.path}: no segment was dropped"), contextlib.suppress(FileNotFoundError, LogLocked):
+        with _warned(partial(DropFailed, folder.path)), contextlib.suppress(FileNotFoundError, LogLocked):
             if not folder.is_log():
                 continue  # to lock it would create a file there
             lock = folder.lock()
@@ -225,7 +216,7 @@ async def drop_dead_letters_forever(settings: Settings, committer: Committer) ->
     while True:
         await asyncio.sleep(_RETENTION_SECONDS)
         log = committer.log
-        with _warned(f"{log.folder.path}: no segment was dropped"):
+        with _warned(partial(DropFailed, log.folder.path)):
             await asyncio.to_thread(
                 drop_segments,
                 log.folder,
@@ -248,8 +239,8 @@ def _shipper(settings: SinkSettings, committer: Committer, dead_letters: DeadLet
 
 
 @contextlib.contextmanager
-def _warned(what: str) -> Iterator[None]:
+def _warned(event: Callable[[str], ProcessLogEvent]) -> Iterator[None]:
     try:
         yield
     except (WalError, OSError) as error:
-        logger.warning("%s: %s", what, error)
+        event(str(error)).write()

@@ -1,18 +1,16 @@
 """Attempts at what may fail for a while: the one retry loop of shipping."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from collector.errors import BatchRefused, SinkError
+from collector.process_log.of_sinks import SinkBug
 from collector.ship.health import SinkHealth
 from collector.ship.presence import Presence
 from wal.errors import Unreadable
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 
 class Elsewhere(Exception):
@@ -50,7 +48,7 @@ class Attempts:
         except SinkError:
             raise
         except Exception as error:
-            logger.exception("sink %s", self._name)
+            SinkBug(self._name, repr(error)).write(exc_info=True)
             raise SinkError(f"an unforeseen error, see the process log: {error!r}") from error
 
     async def retry(self, attempt: Callable[[], Awaitable[T]]) -> T:

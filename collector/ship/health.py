@@ -4,7 +4,6 @@ It is `waiting` while an attempt takes long, and `stopped` if only a person or a
 are in a file beside the log, for `collector sink ls`, and in the process log when they change.
 """
 
-import logging
 import os
 import re
 import time
@@ -15,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from collector.errors import SinkError
+from collector.process_log.of_sinks import SinkDown, SinkRetrying, SinkUp, SinkWaiting
 from collector.ship.retry import Backoff
 from wal.files import FILE_MODE
 
@@ -28,8 +28,6 @@ _DIGITS: Final = re.compile(r"\d+")
 """Two errors that differ only in a time or a port count as the same."""
 
 State = Literal["up", "waiting", "retrying", "down", "stopped"]
-
-logger = logging.getLogger(__name__)
 
 
 class Health(Struct, frozen=True):
@@ -53,17 +51,17 @@ class SinkHealth:
         self.health = Health("up", _now_ms())
         self._name = name
         self._backoff = Backoff()
-        self._logged: tuple[State, str] | None = None
-        """The failure that was logged last, since the sink was up."""
+        self._logged: State | None = None
+        """The state that was logged last, since the sink was up."""
 
     def failed(self, error: SinkError) -> float:
         """Count a failure; returns the seconds until the sink is tried, or probed, again."""
         pause = self._backoff.next(error.wait_seconds)
         state: State = "down" if self._backoff.failures >= _FAILURES_DOWN else "retrying"
         text = str(error)
-        if _identity(state, text) != self._logged:
-            self._logged = _identity(state, text)
-            logger.warning("sink %s: %s; %s, again in %.1f s", self._name, text, state, pause)
+        if state != self._logged:
+            self._logged = state
+            (SinkDown if state == "down" else SinkRetrying)(self._name, text, pause).write()
         if _identity(state, text) != _identity(self.health.state, self.health.error):
             self._change(state, text)
         self.health = replace(self.health, failures=self.health.failures + 1)
@@ -72,8 +70,7 @@ class SinkHealth:
     def succeeded(self) -> None:
         """The sink is up again."""
         if self.health.state != "up":
-            after = f" after {self._backoff.failures} failures" if self._backoff.failures else ""
-            logger.info("sink %s: up again%s", self._name, after)
+            SinkUp(self._name, self._backoff.failures).write()
             self._change("up", self.health.error)
         self._backoff.reset()
         self._logged = None
@@ -82,7 +79,7 @@ class SinkHealth:
         """Show that an attempt has had no response for this long. `purpose` names the attempt."""
         text = f"no answer yet to {purpose}"
         if self.health.state == "up":
-            logger.warning("sink %s: %s, for %.0f s now", self._name, text, seconds)
+            SinkWaiting(self._name, purpose, seconds).write()
             since_ms = _now_ms() - round(seconds * 1000)
             self.health = replace(self.health, state="waiting", since_ms=since_ms, error=text)
         elif not self.health.error.startswith(text):

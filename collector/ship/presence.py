@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import threading
 from collections.abc import Iterator
 from typing import Final
 
+from collector.process_log.of_sinks import SinkStateUnsaved
 from collector.ship.health import Health, SinkHealth, health_path, lock_path, open_health, save_health
 from wal.errors import LogLocked
 from wal.files import make_directories
@@ -15,8 +15,6 @@ from wal.folder import LogFolder
 
 _LOOKS_A_PATIENCE: Final = 5
 """How often it is looked whether an attempt has used its patience up, while it does."""
-
-logger = logging.getLogger(__name__)
 
 
 class Presence:
@@ -75,7 +73,7 @@ class Presence:
         except OSError as error:
             if not self._is_unshown:
                 path = health_path(self._folder.path, self._name)
-                logger.warning("%s: %s; it is written again soon", path, error.strerror)
+                SinkStateUnsaved(path, str(error.strerror)).write()
             self._is_unshown = True
         else:
             self._is_unshown = False

@@ -5,7 +5,6 @@ killed goes on when it is run again, and a sink that counts a batch once does so
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Final
@@ -15,6 +14,7 @@ from msgspec import Struct
 
 from collector.dead_letters.reader import read_letters
 from collector.errors import BadSettings, BatchRefused, SinkError
+from collector.process_log.of_sinks import ReplayGap, ReplayRetrying
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
 from collector.ship.batch import Batch, Part, slice_batch
@@ -29,8 +29,6 @@ from wal.segment import Block
 from wal.tools.follow import start_of_selection
 from wal.tools.select import Selection
 from wal.tools.verify import Finding, read_on
-
-logger = logging.getLogger(__name__)
 
 
 class Replay(Struct, frozen=True):
@@ -138,7 +136,7 @@ class _Outlet:
                 raise
             except SinkError as error:
                 pause = backoff.next(error.wait_seconds)
-                logger.warning("sink %s: %s; again in %.1f s", self._request.sink.name, error, pause)
+                ReplayRetrying(self._request.sink.name, str(error), pause).write()
             await self.close()
             await asyncio.sleep(pause)
 
@@ -194,7 +192,7 @@ def _of_log(folder: LogFolder, selection: Selection, report: ReplayReport) -> It
     try:
         for step in read_on(reader):
             if isinstance(step, Finding):
-                logger.warning("%s: %s", step.path, step.message)
+                ReplayGap(step.path, step.message).write()
                 continue
             if unproven:
                 yield from _parts(unproven, selection)

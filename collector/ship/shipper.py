@@ -9,13 +9,13 @@ of room, or of a sound disk. All of it is tried again alike. What only a person 
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
 from collector.acknowledgements import Acknowledgements
 from collector.errors import BatchRefused, SinkError
+from collector.process_log.of_sinks import SinkElsewhere
 from collector.ship.attempts import Attempts, Elsewhere, GivenUp, never
 from collector.ship.batch import Batch, Record, slice_batch
 from collector.ship.health import Health, SinkHealth
@@ -29,8 +29,6 @@ from wal.format import Position
 
 _PATIENCE_SECONDS: Final = 10.0
 """An attempt may take this long before it shows; the time-outs of sinks are 30 to 60 s."""
-
-logger = logging.getLogger(__name__)
 
 
 class DeadLetterWriter(Protocol):
@@ -148,7 +146,7 @@ class Shipper:
         self._skipped = wanted
         if wanted == expected:
             return cursor
-        logger.warning("sink %s: it goes on at sequence %d, our cursor says %d", self.name, wanted, expected)
+        SinkElsewhere(self.name, wanted, expected).write()
         intent = cursor.intent
         if intent and intent.first.sequence < wanted < intent.last.sequence:
             return Cursor(cursor.acked, intent._replace(next=wanted))

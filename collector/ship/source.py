@@ -4,10 +4,11 @@ Whatever is raised here, the same call may be made again: it reads from its plac
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from collector.process_log.of_shards import DamageFound
+from collector.process_log.of_sinks import EventsGone
 from collector.ship.batch import Batch, BatchBuilder
 from collector.ship.mark import Mark
 from wal import damage
@@ -27,8 +28,6 @@ _WHAT_TO_DO: Final = (
     "this log is not the one that was delivered: was it restored from a backup, or copied? Set its folder aside, and "
     "the next start begins a new log; or, if what was delivered is not to be kept, move the mark away: {where}"
 )
-
-logger = logging.getLogger(__name__)
 
 
 class Source:
@@ -115,12 +114,7 @@ class Source:
         log = self._log
         place = place_of(log.folder, sequence, self._committer.durable)
         if place.sequence > sequence:
-            logger.error(
-                "%s: a sink lacks the events from %d to %d, and they are gone here",
-                log.folder.path,
-                sequence,
-                place.sequence - 1,
-            )
+            EventsGone(log.folder.path, sequence, place.sequence - 1).write()
         return place
 
     def check(self, mark: Mark) -> None:
@@ -177,7 +171,7 @@ class Source:
 
     async def _record_damage(self, found: Damage) -> None:
         log = self._log
-        logger.error("%s: %s; see damage.ndjson there", log.folder.path, found)
+        DamageFound(log.folder.path, str(found)).write()
         await asyncio.to_thread(damage.append, log.folder, found)
 
     def _now(self) -> float:

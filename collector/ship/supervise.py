@@ -2,18 +2,16 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 from typing import Final
 
+from collector.process_log.of_sinks import ShipperBug, SinkStopped
 from collector.ship.retry import Backoff
 from collector.ship.shipper import Shipper
 from wal.errors import WalError
 
 _RESTARTS: Final = 5
 """Crashes in a row without progress after which only a new process may help."""
-
-logger = logging.getLogger(__name__)
 
 
 async def supervised(shipper: Shipper, end_worker: Callable[[Exception], None] | None) -> None:
@@ -38,16 +36,18 @@ async def _run(shipper: Shipper, end_worker: Callable[[Exception], None] | None)
         try:
             await shipper.run()
         except WalError as error:
-            logger.critical("sink %s stopped: %s", shipper.name, error)
+            SinkStopped(shipper.name, str(error)).write()
             return False
         except Exception as error:
             if shipper.passed != passed:
                 backoff.reset()
             passed, pause = shipper.passed, backoff.next()
-            logger.exception("sink %s: it ended by a bug, %d times in a row", shipper.name, backoff.failures)
+            ShipperBug(shipper.name, backoff.failures).write(exc_info=True)
             if backoff.failures > _RESTARTS:
                 if end_worker:
                     end_worker(RuntimeError(f"sink {shipper.name} does not run in this process: {error!r}; it ends"))
+                else:
+                    SinkStopped(shipper.name, repr(error)).write()
                 return False
         else:
             return True

@@ -108,7 +108,8 @@ def test_a_port_in_use_is_an_error_that_says_so(tmp_path: Path) -> None:
         done = _serve(collector)
     assert done.returncode == 1
     assert re.fullmatch(
-        rf"collector: can't listen on 127\.0\.0\.1 port {collector.port}: Address already in use; .*\n", done.stderr
+        rf".* start_failed: can't listen on 127\.0\.0\.1 port {collector.port}: Address already in use; .*\n",
+        done.stderr,
     )
 
 

@@ -1,7 +1,6 @@
 """`/relay`: other nodes ship their logs here, as NDJSON of their records. GET returns the next sequence to send."""
 
 import asyncio
-import logging
 import re
 from typing import Final, Protocol
 
@@ -18,6 +17,8 @@ from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.query import parse_pairs
 from collector.ingest.responses import relay_response
 from collector.long_work import LongWork
+from collector.process_log.event import ProcessLogEvent
+from collector.process_log.of_requests import RelayFailed, RelayStopped
 from collector.settings import Limits
 from wal.format import MAX_BLOCK_BYTES
 
@@ -30,8 +31,6 @@ new lines."""
 _DISK: Final = "disk"
 _INFLATION_RATIO: Final = 10_000
 """High, because records of a quiet hour may be very similar, and a relay has a key."""
-
-logger = logging.getLogger(__name__)
 
 
 class Relays(Protocol):
@@ -63,7 +62,7 @@ class RelayEndpoint:
         self._limits = limits
         self._long_work = LongWork(_AT_ONCE)
         self._tasks: set[asyncio.Task[Response]] = set()
-        self._logged_errors: dict[str, str] = {}
+        self._logged_errors: dict[str, ProcessLogEvent] = {}
         """The current error by log id, or of _DISK: logged when it begins, not at every attempt."""
 
     def admit(self, head: RequestHead) -> Response | RelayRequest:
@@ -100,10 +99,10 @@ class RelayEndpoint:
             else:
                 response = relay_response(await self._store(request), is_stored=True)
         except RelayBlocked as error:
-            self._log_once(log_id, f"log {log_id} can't be relayed: {error}")
+            self._log_once(log_id, RelayStopped(log_id, str(error)))
             raise
         except OSError as error:
-            self._log_once(_DISK, f"relay failed: {error.filename or 'a write below relays/'}: {error.strerror}")
+            self._log_once(_DISK, RelayFailed(error.filename or "a write below relays/", str(error.strerror)))
             raise Overloaded from None
         self._logged_errors.pop(log_id, None)
         self._logged_errors.pop(_DISK, None)
@@ -125,10 +124,10 @@ class RelayEndpoint:
             records = await asyncio.to_thread(_records, body, encoding, request.log_id, self._limits)
             return await self._relays.take(request.key_digest, request.log_id, records, request.chain)
 
-    def _log_once(self, subject: str, message: str) -> None:
-        if self._logged_errors.get(subject) != message:
-            self._logged_errors[subject] = message
-            logger.error("%s", message)
+    def _log_once(self, subject: str, event: ProcessLogEvent) -> None:
+        if self._logged_errors.get(subject) != event:
+            self._logged_errors[subject] = event
+            event.write()
 
 
 def _chain_in(fields: dict[bytes, bytes]) -> str | None:

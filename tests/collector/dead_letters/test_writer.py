@@ -285,7 +285,7 @@ def test_a_full_disk_is_told_and_not_raised(tmp_path: Path) -> None:
             return await letters.put(SENDER, Form.JSON, [_refused(b"{}")])
 
     assert asyncio.run(put()) is False
-    assert notices.due(0) == ["refused events left no dead letter: LogFull: 1"]
+    assert [str(event) for event in notices.due(0)] == ["refused events left no dead letter: LogFull: 1"]
     assert read_log(tmp_path) == []
 
 

@@ -11,7 +11,7 @@ from bench.processes import started
 from collector.server.open_files import connection_limit
 from tests.running import PROGRAMS, Collector, workers_of
 
-_SERVING = "collector: serving on http://"
+_SERVING = " ready: serving on http://"
 
 
 def test_a_worker_holds_no_more_connections_than_the_hard_limit_of_files_allows(tmp_path: Path) -> None:

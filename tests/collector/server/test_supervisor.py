@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ import psutil
 import pytest
 
 from bench.processes import free_port, started
+from collector.process_log.event import name_of
+from collector.process_log.table import event_of
 from collector.server.node_state import WorkerReport
 from collector.server.supervisor import Supervisor
 from collector.server.worker_process import WorkerProcess
@@ -22,8 +25,9 @@ from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, run
 from wal.log import Log
 
 OnReport = Callable[[WorkerReport], None]
-_SERVING = "collector: serving on http://"
-_STOPPING = "collector: stopping: waiting for "
+_SERVING = " ready: serving on http://"
+_STOPPING = " stopping: waiting for "
+_UTC = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 _EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
 _UNFINISHED = b"POST /event?portal_id=33167&prop_id=564990801 HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"
 _PORT_0 = """
@@ -72,7 +76,7 @@ def test_a_worker_that_dies_is_one_line_with_its_pid_its_signal_and_the_count_of
             eventually(lambda: len(_lines(collector, " died: ")) == restarts, "the death is told")  # noqa: B023
             line = _lines(collector, " died: ")[-1]
             assert line.endswith(
-                f"worker {victim.pid} died: {number.name}; restarts so far: {restarts}; starts again now"
+                f"worker {victim.pid} died: {number.name}; restarts so far: {restarts}; starts again in 0 s"
             )
         eventually(lambda: len(collector.workers()) == 2, "there are two again")
         assert collector.stop() == 0
@@ -86,7 +90,7 @@ def test_a_worker_that_keeps_dying_waits_longer_each_time_before_it_starts_again
             collector.workers()[0].kill()
             eventually(lambda: len(_lines(collector, " died: ")) == deaths, "the death is told")  # noqa: B023
         ends = [line.partition("restarts so far: ")[2] for line in _lines(collector, " died: ")]
-        assert ends == ["1; starts again now", "2; starts again in 1 s", "3; starts again in 2 s"]
+        assert ends == ["1; starts again in 0 s", "2; starts again in 1 s", "3; starts again in 2 s"]
         assert collector.stop() == 0, "a stop does not wait for a worker that is not there"
         assert _lines(collector, _STOPPING) == []
 
@@ -97,9 +101,9 @@ def test_a_worker_that_can_never_start_again_ends_the_collector_with_a_line_and_
         (tmp_path / "data/dead").touch()  # in the place of a folder: no worker can start any more
         collector.workers()[0].kill()
         assert collector.process.wait(PATIENCE_SECONDS) == 3
-    assert len(_lines(collector, " died: SIGKILL; restarts so far: 1; starts again now")) == 1
+    assert len(_lines(collector, " died: SIGKILL; restarts so far: 1; starts again in 0 s")) == 1
     last = collector.said.splitlines()[-1]
-    assert f"CRITICAL [{last.partition('[')[2].partition(']')[0]}] collector.app: " in last
+    assert f"CRITICAL [{last.partition('[')[2].partition(']')[0]}] start_failed: " in last
     assert f"{tmp_path}/data/dead" in last, "the last line says why"
     assert len(_lines(collector, _SERVING)) == 1
 
@@ -122,8 +126,8 @@ def test_the_address_is_printed_when_all_workers_serve_and_not_before(tmp_path: 
             slow.resume()
             line = _read_until(process, _SERVING).splitlines(keepends=True)[-1]
             assert all(_has_opened_a_log(worker, tmp_path) for worker in (slow, other))
-            assert not line.startswith(f"{_SERVING}127.0.0.1:0 ")
-            assert line.endswith(" with 2 workers, Ctrl-C stops\n")
+            assert f"{_SERVING}127.0.0.1:0 " not in line
+            assert line.endswith(" with 2 workers, admin address none, Ctrl-C stops\n")
     finally:
         log.close()
 
@@ -169,9 +173,9 @@ def test_sighup_changes_nothing_and_says_that_a_restart_would(tmp_path: Path) ->
 def test_a_stop_says_whom_it_waits_for(tmp_path: Path) -> None:
     with running(tmp_path, workers=2) as collector:
         assert collector.stop() == 0
-        assert _lines(collector, _STOPPING) == [
-            f"{_STOPPING}2 workers to ship and close, Ctrl-C again ends at once",
-        ]
+    (line,) = _lines(collector, _STOPPING)
+    assert re.search(f"{_STOPPING}2 workers to ship and close, until {_UTC}; Ctrl-C again ends at once$", line)
+    assert re.search(r"INFO \[\d+\] stopped: ended after \d+\.\d s with exit code 0$", collector.said.splitlines()[-1])
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -231,7 +235,9 @@ def test_ctrl_c_in_a_terminal_stops_workers_that_still_start_without_a_traceback
         os.killpg(process.pid, signal.SIGINT)
         said = process.stderr.read()
         assert process.wait(PATIENCE_SECONDS) == 0
-    assert said.splitlines()[-1] == f"{_STOPPING}2 workers to ship and close, Ctrl-C again ends at once"
+    assert f"{_STOPPING}2 workers to ship and close, until " in said
+    assert "Traceback" not in said
+    assert "stopped: ended after " in said.splitlines()[-1]
 
 
 def test_workers_never_take_the_signals_that_a_terminal_sends_to_the_whole_group(tmp_path: Path) -> None:
@@ -292,15 +298,17 @@ class _ReadyAtItsEnd:
 
 
 def test_the_address_is_not_printed_by_a_stop_that_comes_before_the_workers_are_ready(
-    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO)
+
     def start_worker(on_report: OnReport) -> WorkerProcess:
         signal.raise_signal(signal.SIGTERM)
         return cast(WorkerProcess, _ReadyAtItsEnd(on_report))
 
     assert _supervised(start_worker) == 0
-    assert capsys.readouterr().err == f"{_STOPPING}1 worker to ship and close, Ctrl-C again ends at once\n"
-    assert caplog.messages == []
+    assert [name_of(type(event_of(record))) for record in caplog.records] == ["stopping", "stopped"]
+    assert "waiting for 1 worker to ship" in caplog.messages[0]
 
 
 def test_a_worker_for_which_there_is_no_process_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -315,7 +323,7 @@ def test_a_worker_for_which_there_is_no_process_is_tried_again(caplog: pytest.Lo
     with caplog.at_level(logging.ERROR):
         assert _supervised(start_worker) == 0
     assert caplog.messages[0] == (
-        "a worker could not be started: Resource temporarily unavailable; restarts so far: 1; starts again now"
+        "a worker could not be started: Resource temporarily unavailable; restarts so far: 1; starts again in 0 s"
     )
     assert caplog.messages[1].endswith("restarts so far: 2; starts again in 1 s")
 

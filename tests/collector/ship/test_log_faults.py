@@ -251,7 +251,7 @@ def test_a_shipper_that_a_bug_ends_is_started_again(tmp_path: Path, caplog: pyte
 
 @pytest.mark.parametrize("has_worker", [True, False])
 def test_a_shipper_that_bugs_end_again_and_again_says_stopped_and_ends_the_worker(
-    tmp_path: Path, has_worker: bool
+    tmp_path: Path, has_worker: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     ends: list[Exception] = []
 
@@ -273,6 +273,8 @@ def test_a_shipper_that_bugs_end_again_and_again_says_stopped_and_ends_the_worke
 
     assert asyncio.run(ship()).error == "a bug"
     assert [NAME in str(each) and "a bug" in str(each) for each in ends] == [True] * has_worker
+    stopped = [message for message in caplog.messages if message.startswith(f"sink {NAME} stopped: ")]
+    assert len(stopped) == (not has_worker), "the end of the worker is a line of its own"
 
 
 def test_a_cursor_that_is_damaged_stops_the_sink_until_the_worker_ends(tmp_path: Path) -> None:

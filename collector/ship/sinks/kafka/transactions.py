@@ -13,7 +13,7 @@ from collector.ship.sinks.kafka.faults import HOPELESS, KafkaFault
 from collector.ship.sinks.kafka.messages import Headers
 from collector.ship.sinks.kafka.options import Options
 
-logger = logging.getLogger(__name__)
+_LIBRARY_LOGGER: Final = logging.getLogger("librdkafka")
 
 TRANSACTION_SECONDS: Final = 60
 """After this long the coordinator aborts an open transaction by itself."""
@@ -43,7 +43,7 @@ class Transactions:
     """
 
     def __init__(self, options: Options, compression: str) -> None:
-        callbacks = {"error_cb": self._on_error, "on_delivery": self._on_delivery, "logger": logger}
+        callbacks = {"error_cb": self._on_error, "on_delivery": self._on_delivery, "logger": _LIBRARY_LOGGER}
         self._properties = _PROPERTIES | options.properties | {"compression.type": compression} | callbacks
         self._is_stopped = threading.Event()
         self._trouble: KafkaError | None = None
