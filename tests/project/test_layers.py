@@ -76,6 +76,7 @@ LIBRARIES = {
     "msgspec": ("collector",),
     "obstore": ("collector.ship.sinks.objects",),
     "pyarrow": ("collector.ship.formats.parquet",),
+    "rich": ("wal.tools.tables",),
     "starlette": ("collector.app", "collector.asgi", "collector.http.asgi"),
     "uvicorn": ("collector.server.worker",),
 }
