@@ -14,9 +14,9 @@ from wal.errors import WalError
 from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.segment import Block
-from wal.tools.arguments import add_selection, count_argument, selection_of
+from wal.tools.arguments import add_json, add_selection, count_argument, selection_of
 from wal.tools.follow import Follower
-from wal.tools.listing import listing
+from wal.tools.ls import print_listing
 from wal.tools.repair import plan
 from wal.tools.terminal import harmless, prepare_stdout
 from wal.tools.verify import Finding, Summary, verify
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    command("ls", _ls, "list segments, cursors and damage", "data/log")
+    add_json(command("ls", _ls, "list segments, cursors and damage", "data/log"))
     cat = command("cat", _cat, "print events in order of time, one a line", "--where ea=click data/log", _EVENTS)
     tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log", _EVENTS)
     for printing in (cat, tail):
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("-n", type=count_argument, default=10, metavar="N", help="begin with the last N events (10)")
     tail.add_argument("-f", "--follow", action="store_true", help="continue with new events until Ctrl-C")
     check = command("verify", _verify, "read everything, and print what is damaged and where", "--json data/log")
-    check.add_argument("--json", action="store_true", help="print one JSON object a line")
+    add_json(check)
     check.add_argument(
         "--strict", action="store_true", help="exit with 1 also for damage that is recorded in damage.ndjson"
     )
@@ -101,8 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _ls(options: argparse.Namespace) -> int:
     for folder in find_logs(_FILES, options.directory):
-        for line in listing(folder):
-            print(harmless(line))
+        print_listing(folder, as_json=options.json)
     return 0
 
 
