@@ -7,18 +7,20 @@ import pty
 import struct
 import subprocess
 import termios
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _ROWS = 40
 
 
-def on_terminal(command: Sequence[str], *, width: int = 80, code: int = 0, **environment: str) -> str:
+def on_terminal(
+    command: Sequence[str], *, width: int = 80, code: int = 0, environment: Mapping[str, str] | None = None
+) -> str:
     """Run a program with stdout and stderr on a terminal of `width` columns; return what the terminal got.
 
-    The program has no colours unless `NO_COLOR=""` is given. Fails unless it exits with `code`.
+    `NO_COLOR` is set unless `environment` has another. Fails unless it exits with `code`.
     """
     variables = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    variables |= {"TERM": "xterm", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8", **environment}
+    variables |= {"TERM": "xterm", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8", **(environment or {})}
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, width, 0, 0))
     try:

@@ -17,6 +17,7 @@ from wal.segment import Block
 from wal.tools.arguments import add_json, add_selection, count_argument, selection_of
 from wal.tools.follow import Follower
 from wal.tools.ls import print_listing
+from wal.tools.missing import why_missing
 from wal.tools.repair import plan
 from wal.tools.terminal import harmless, prepare_stdout
 from wal.tools.verify import Finding, Summary, verify
@@ -30,6 +31,8 @@ exit codes: 0 done, 1 damage that is not recorded in damage.ndjson, or a failure
 _EVENTS: Final = f"""\
 A PATH is a list of names separated by dots, looked up in the record and then in its
 event. A number is the index of an array element: event.ea, ea, items.0.id.
+`cat --where id=LOG-SEQ` goes straight to this event in a log of any length. If it is
+not there, stderr says why, and the exit code is 1.
 
 Into a pipe, and with --raw, a line is printed byte for byte as it is stored. On a
 terminal, control, bidi and invisible characters are escaped (\\u001b).
@@ -107,7 +110,12 @@ def _ls(options: argparse.Namespace) -> int:
 
 def _cat(options: argparse.Namespace) -> int:
     follower = _follower(options)
-    follower.show(islice(follower.new_lines(), options.n))
+    shown = follower.show(islice(follower.new_lines(), options.n))
+    event = selection_of(options).event_id
+    if event and not shown and options.n != 0:
+        reason = why_missing(find_logs(_FILES, options.directory), event)
+        print(harmless(f"wal: no event {event}: {reason}"), file=sys.stderr)
+        return 1
     return int(follower.is_damaged)
 
 

@@ -282,6 +282,86 @@ def test_a_pipe_that_closes_ends_cat_without_a_word(log: Log, directory: str) ->
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGPIPE
 
 
+# cat by id
+
+
+@pytest.fixture
+def identified(directory: str, clock: Clock) -> Iterator[tuple[str, str]]:
+    """A log of four events, two in each segment, of which the third was relayed; and the log's id."""
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
+        log_id = log.log_id.decode()
+        first = b"".join(_identified(log_id, number) for number in (1, 2))
+        log.commit(first, 2)
+        clock.ms += 60_000
+        log.commit(_identified(_RELAYED, 70) + _identified(log_id, 4), 2)
+        yield directory, log_id
+
+
+_RELAYED: Final = "abcdef0123456789"
+
+
+def _identified(log_id: str, number: int) -> bytes:
+    return b'{"id":"%b-%d","event":{"ea":"view"}}\n' % (log_id.encode(), number)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_cat_finds_an_event_by_its_id(identified: tuple[str, str], number: int) -> None:
+    directory, log_id = identified
+    assert _printed("cat", "--where", f"id={log_id}-{number}", directory) == _identified(log_id, number).decode()
+    fields = ("--field", "ea", "--where", "ea=view", "--where", f"id={log_id}-{number}")
+    assert _printed("cat", *fields, str(Path(directory).parent)) == "view\n"
+
+
+def test_cat_finds_an_event_that_was_relayed_from_a_log_that_is_not_here(identified: tuple[str, str]) -> None:
+    assert _printed("cat", "--where", f"id={_RELAYED}-70", identified[0]) == _identified(_RELAYED, 70).decode()
+
+
+def test_cat_by_id_reads_no_other_segment(identified: tuple[str, str]) -> None:
+    directory, log_id = identified
+    damage(segments(directory)[0], 2 * HEADER_BYTES + 2)
+    assert _printed("cat", "--where", f"id={log_id}-4", directory) == _identified(log_id, 4).decode()
+
+
+def _why_not(directory: str, identifier: str, *options: str) -> str:
+    """What stderr says last where an event is not found."""
+    done = _run("cat", "--where", f"id={identifier}", *options, directory)
+    assert (done.returncode, done.stdout) == (1, "")
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith(f"wal: no event {identifier}: ")
+    return message.partition(f"{identifier}: ")[2]
+
+
+def test_cat_says_why_an_event_is_not_there(identified: tuple[str, str]) -> None:
+    directory, log_id = identified
+    assert _why_not(directory, f"{log_id}-9") == f"it is not written yet; the next event of this log is {log_id}-5"
+    assert _why_not(directory, f"{log_id}-0") == "the first sequence of a log is 1"
+    assert _why_not(directory, f"{log_id}-3") == (
+        "the record at this place has another id; a relayed event keeps the id of its first log"
+    )
+    assert _why_not(directory, f"{log_id}-1", "--where", "ea=click") == (
+        "it is there, but not all conditions hold for it"
+    )
+    assert _why_not(directory, f"{'0' * 16}-1") == (
+        f"no log here has the id {'0' * 16}, and no relayed event here has this id"
+    )
+    damage(segments(directory)[0], 2 * HEADER_BYTES + 2)
+    assert _why_not(directory, f"{log_id}-2").startswith("it is damaged: corrupt: ")
+    segments(directory)[0].unlink()
+    assert _why_not(directory, f"{log_id}-2") == f"retention has deleted it; the oldest is {log_id}-3"
+
+
+def test_cat_says_that_an_event_was_lost_according_to_the_ledger(identified: tuple[str, str]) -> None:
+    directory, log_id = identified
+    lost = Damage(Kind.CORRUPT, Position(1, HEADER_BYTES, 1), Position(1, 2 * HEADER_BYTES, 3), "a test")
+    damage(segments(directory)[0], 2 * HEADER_BYTES + 2)
+    wal.damage.append(LogFolder(FILES, directory), lost)
+    assert _why_not(directory, f"{log_id}-2").startswith("it is damaged: segment 1 from byte 148 on is corrupt: ")
+
+
+def test_cat_of_no_events_says_nothing_about_the_one_that_was_named(identified: tuple[str, str]) -> None:
+    assert _printed("cat", "-n", "0", "--where", f"id={identified[1]}-1", identified[0]) == ""
+
+
 # ls
 
 

@@ -28,7 +28,7 @@ print(*[name for name in sys.modules if name.startswith("rich.")], file=sys.stde
 def _table(width: int = 80, **environment: str) -> list[str]:
     """The lines of the table on a terminal, without the list of modules after it."""
     command = [sys.executable, "-c", _PROGRAM % _HOSTILE]
-    lines = on_terminal(command, width=width, **environment).splitlines()
+    lines = on_terminal(command, width=width, environment=environment).splitlines()
     assert "rich.table" in lines[-1]
     return lines[:-1]
 
