@@ -18,6 +18,7 @@ COMMANDS: Final = (
     ("serve", "serve until SIGTERM or Ctrl-C"),
     ("check", "check the settings file and print every fault"),
     ("sign-url", "sign the destination of a redirect, so that its host need not be listed"),
+    ("count", "count events of the log by their values"),
     ("dead ls", "list dead letters, one a line, in order of time"),
     ("dead show", "print one dead letter, and the bytes that the client sent"),
     ("redrive", "run dead letters through today's rules; what passes is stored once"),
