@@ -7,8 +7,9 @@ from collector.cli.preflight import load_settings_to_check
 from collector.shards.shard import retention_warning
 
 
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """Add none."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add no arguments, but the example."""
+    parser.epilog = "exit code 1: the settings have a fault\n\nexample: collector check --config collector.toml"
 
 
 def run(options: argparse.Namespace) -> int:

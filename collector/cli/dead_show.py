@@ -14,6 +14,7 @@ from wal.tools.terminal import harmless, prepare_stdout
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the id."""
     parser.add_argument("id", metavar="ID", help="as printed by `collector dead ls`")
+    parser.epilog = "exit code 1: there is no such dead letter\n\nexample: collector dead show 3f9c2a7100112233-17"
 
 
 def run(options: argparse.Namespace) -> int:

@@ -77,6 +77,7 @@ LIBRARIES = {
     "obstore": ("collector.ship.sinks.objects",),
     "pyarrow": ("collector.ship.formats.parquet",),
     "rich": ("wal.tools.tables",),
+    "shtab": ("wal.tools.completion",),
     "starlette": ("collector.app", "collector.asgi", "collector.http.asgi"),
     "uvicorn": ("collector.server.worker",),
 }

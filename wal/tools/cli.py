@@ -15,6 +15,7 @@ from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.segment import Block
 from wal.tools.arguments import add_json, add_selection, count_argument, selection_of
+from wal.tools.completion import add_shell, script
 from wal.tools.follow import Follower
 from wal.tools.ls import print_listing
 from wal.tools.missing import why_missing
@@ -99,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     repair = command("repair", _repair, "print or take the steps that make a damaged log open", "--apply data/log/00")
     repair.add_argument("--apply", action="store_true", help="take the steps; without this nothing is changed")
+    text = "print a script that makes a shell complete commands and options"
+    completion = commands.add_parser(
+        "completion", help=text, epilog="example, in ~/.bashrc: source <(wal completion bash)"
+    )
+    add_shell(completion)
+    completion.set_defaults(run=_completion)
     return parser
 
 
@@ -163,6 +170,11 @@ def _as_text(directory: str, result: Finding | Summary) -> str:
     if isinstance(result, Summary):
         return f"{directory}: {result.segments} segments, {result.events} events and {result.bytes} bytes can be read"
     return str(result)
+
+
+def _completion(options: argparse.Namespace) -> int:
+    print(script(_parser(), options.shell))
+    return 0
 
 
 class _Bar:
