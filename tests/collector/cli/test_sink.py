@@ -1,5 +1,6 @@
 """`collector sink`: what an operator sees of sinks, and how one that is gone lets go of the log."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -67,6 +68,11 @@ def test_a_running_collector_shows_who_is_behind_and_why(tmp_path: Path) -> None
         assert f"127.0.0.1:{port}" in line
         assert "can't connect" in line
         assert "secret" not in line + collector.said
+        command = [str(PROGRAMS / "collector"), "sink", "ls", "--json", "--config", str(tmp_path / "collector.toml")]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+        away, file = sorted(map(json.loads, printed.splitlines()), key=lambda sink: sink["sink"])
+        assert (file["state"], file["events_behind"], file["oldest_ms"], file["next"]) == ("up", 0, None, 4)
+        assert (away["state"], away["log"], away["events_behind"], away["next"]) == ("down", "data/log/00", 3, 1)
         assert collector.post({"ea": "view"}).status == 200
     assert "not running" in _sink_ls(tmp_path)["away"]
 
