@@ -22,7 +22,7 @@ def examine(
         proven = None
     own = reader.block_header(place.offset)
     shifted_end = place.sequence
-    for at, header in _headers_from(reader, whole):
+    for at, header in headers_from(reader, whole):
         if proven is not None and at >= proven.offset:
             break
         if at != header.offset:
@@ -44,13 +44,16 @@ def _resume(own: Header | None, good: Position) -> Position:
     return good
 
 
-def _headers_from(reader: SegmentReader, offset: int) -> Iterator[tuple[int, Header]]:
-    """The block headers of this log and segment from `offset` on, each with the offset where it was found."""
+def headers_from(reader: SegmentReader, offset: int, chunk_bytes: int = _CHUNK_BYTES) -> Iterator[tuple[int, Header]]:
+    """The block headers of this log and segment from `offset` on, each with the offset where it was found.
+
+    `chunk_bytes` are read at a time.
+    """
     magic = b'["%b","%b",' % (BLOCK_KIND, reader.log_id)
-    for start in range(offset, reader.size(), _CHUNK_BYTES):
-        chunk = reader.raw(start, _CHUNK_BYTES + HEADER_BYTES - 1)
+    for start in range(offset, reader.size(), chunk_bytes):
+        chunk = reader.raw(start, chunk_bytes + HEADER_BYTES - 1)
         at = chunk.find(magic)
-        while 0 <= at < _CHUNK_BYTES:
+        while 0 <= at < chunk_bytes:
             header = decode_header(chunk[at : at + HEADER_BYTES])
             if header and header.segment == reader.name.number:
                 yield start + at, header

@@ -19,7 +19,8 @@ COMMANDS: Final = (
     ("check", "check the settings file and print every fault"),
     ("health", "exit with 0 if the node of these settings takes events, else 1"),
     ("sign-url", "sign the destination of a redirect, so that its host need not be listed"),
-    ("dead ls", "list dead letters, one a line, in order of time"),
+    ("count", "count events of the log by their values"),
+    ("dead ls", "list dead letters in order of time"),
     ("dead show", "print one dead letter, and the bytes that the client sent"),
     ("redrive", "run dead letters through today's rules; what passes is stored once"),
     ("sink ls", "list sinks: cursor, lag, state and last error"),
@@ -27,6 +28,7 @@ COMMANDS: Final = (
     ("replay", "send retained events to a sink once more"),
     ("relay ls", "list relayed logs: next sequence, last batch and key"),
     ("relay forget", "release a log from its key, and keep its position"),
+    ("completion", "print a script that makes a shell complete commands and options"),
 )
 """Each command and its help. `dead ls` is in the module dead_ls.py, and so on: see `Command`."""
 _GROUPS: Final = {
@@ -34,13 +36,18 @@ _GROUPS: Final = {
     "sink": "look at sinks",
     "relay": "look at logs that other nodes ship here",
 }
+_EPILOG: Final = """\
+exit codes: 0 done, 1 an error, 2 a wrong call, 3 a shard or a disk that needs a person,
+130 Ctrl-C, 143 a second SIGTERM. `collector COMMAND --help` has an example of each.
+
+example: collector serve --config collector.toml"""
 
 
 class Command(Protocol):
     """The two functions of a command's module."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the arguments of this command; `--config` is there already."""
+        """Add the arguments of this command, and set the epilog to an example; `--config` is there already."""
 
     def run(self, options: argparse.Namespace) -> int:
         """Run the command; returns the exit code. Raises BadSettings, WalError, OSError."""
@@ -52,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 success, 1 an error, 2 a wrong call, 3 a shard or a disk that needs a person, 130 Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(given).parse_args(given)
+    options = _parser(_called(given)).parse_args(given)
     try:
         return command(options.words).run(options)
     except KeyboardInterrupt:
@@ -69,10 +76,23 @@ def command(words: str) -> Command:
     return cast(Command, import_module(f"collector.cli.{name}"))
 
 
-def _parser(given: list[str]) -> argparse.ArgumentParser:
-    """The parser of all commands, complete for the one that is called."""
+def full_parser() -> argparse.ArgumentParser:
+    """The parser of all commands with all their arguments. Imports every command."""
+    return _parser(frozenset(words for words, _ in COMMANDS))
+
+
+def _called(given: list[str]) -> frozenset[str]:
+    """The command that is called, if any."""
+    return frozenset(words for words, _ in COMMANDS if given[: len(words.split())] == words.split())
+
+
+def _parser(complete: frozenset[str]) -> argparse.ArgumentParser:
+    """The parser of all commands, with the arguments of those in `complete`."""
     parser = argparse.ArgumentParser(
-        prog="collector", description="Take events over HTTP, fsync each before its 200, and ship them exactly once."
+        prog="collector",
+        description="Take events over HTTP, fsync each before its 200, and ship them exactly once.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"collector {__version__}")
     groups = {"": parser.add_subparsers(required=True, metavar="COMMAND")}
@@ -81,12 +101,14 @@ def _parser(given: list[str]) -> argparse.ArgumentParser:
         if group not in groups:
             added = groups[""].add_parser(group, help=_GROUPS[group], description=_sentence(_GROUPS[group]))
             groups[group] = added.add_subparsers(required=True, metavar="COMMAND")
-        called = groups[group].add_parser(name, help=text, description=_sentence(text))
+        called = groups[group].add_parser(
+            name, help=text, description=_sentence(text), formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         called.add_argument(
             "--config", metavar="FILE", default=_DEFAULT_CONFIG, help=f"settings file ({_DEFAULT_CONFIG})"
         )
         called.set_defaults(words=words)
-        if given[: len(words.split())] == words.split():
+        if words in complete:
             command(words).add_arguments(called)
     return parser
 

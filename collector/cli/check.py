@@ -11,6 +11,7 @@ from wal.tools.terminal import prepare_stdout
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is printed."""
+    parser.epilog = "exit code 1: the settings have a fault\n\nexample: collector check --config collector.toml"
     parser.add_argument(
         "--show", action="store_true", help="print all settings in effect and where each comes from; masks secrets"
     )

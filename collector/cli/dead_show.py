@@ -4,9 +4,7 @@ import argparse
 import json
 import sys
 
-import msgspec
-
-from collector.dead_letters.reader import DeadLetter, read_letters
+from collector.dead_letters.reader import DeadLetter, members_to_show, read_letters
 from collector.errors import BadSettings
 from collector.settings import load_settings
 from wal.tools.select import Selection
@@ -16,6 +14,7 @@ from wal.tools.terminal import harmless, prepare_stdout
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the id."""
     parser.add_argument("id", metavar="ID", help="as printed by `collector dead ls`")
+    parser.epilog = "exit code 1: there is no such dead letter\n\nexample: collector dead show 3f9c2a7100112233-17"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,10 +30,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _print(dead_letter: DeadLetter) -> None:
     """A pipe gets the bytes of the body unchanged, a terminal no character that would control it."""
-    known = msgspec.json.decode(msgspec.json.encode(dead_letter.record))
-    for name in ("encoding", "raw", "part", "of"):
-        del known[name]
-    print(harmless(json.dumps(known, indent=2), keep="\n"), flush=True)
+    print(harmless(json.dumps(members_to_show(dead_letter.record), indent=2), keep="\n"), flush=True)
     if sys.stdout.isatty():
         print(harmless(dead_letter.body.decode("utf-8", "backslashreplace"), keep="\n\t"))
     else:

@@ -14,6 +14,7 @@ from wal.tools.terminal import harmless, prepare_stdout
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the selection of dead letters."""
     add_selection(parser)
+    parser.epilog = "example: collector redrive --since 1d --where prop_id=2"
 
 
 def run(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from collector.settings import load_settings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the log's id."""
     parser.add_argument("log_id", metavar="LOG_ID", help="as printed by `collector relay ls`")
+    parser.epilog = "example: collector relay forget 3f9c2a7100112233"
 
 
 def run(options: argparse.Namespace) -> int:

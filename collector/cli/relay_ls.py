@@ -1,37 +1,36 @@
 """`collector relay ls`."""
 
 import argparse
-import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from typing import Final
 
 from collector.errors import BadSettings, RelayBlocked
 from collector.ingest.policy.write_keys import key_digest
 from collector.relays.marks import Marks, RelayMark, key_name
 from collector.settings import Settings, load_settings
+from wal.tools.arguments import add_json
+from wal.tools.listing import utc
+from wal.tools.tables import Column, Row, print_rows
+from wal.tools.terminal import prepare_stdout
+
+_COLUMNS: Final = (Column("log"), Column("next seq", is_number=True), Column("last batch (UTC)"), Column("key"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the form of the output."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    add_json(parser)
+    parser.epilog = (
+        "exit codes: 0 done, 1 a mark is damaged, or an error, 2 a wrong call\n\nexample: collector relay ls"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print each relayed log, one a line. Exit code 1 if a mark is damaged."""
+    """Print each relayed log. Exit code 1 if a mark is damaged."""
     settings = load_settings(options.config)
-    row = "{:16}  {:>16}  {:19}  {}"
-    if not options.json:
-        print(row.format("log", "next seq", "last batch, UTC", "key"))
-    keys, is_damaged = _Keys(settings), False
-    for log_id, mark in _marks(settings):
-        is_damaged |= isinstance(mark, RelayBlocked)
-        if options.json:
-            print(json.dumps({"log_id": log_id, **_members(mark, keys)}))
-        elif isinstance(mark, RelayBlocked):
-            print(row.format(log_id, "?", "?", mark))
-        else:
-            print(row.format(log_id, mark.next, _time(mark.last_ms), keys.text(mark)))
-    return int(is_damaged)
+    prepare_stdout()
+    marks, keys = list(_marks(settings)), _Keys(settings)
+    print_rows(_COLUMNS, (_row(log_id, mark, keys) for log_id, mark in marks), as_json=options.json)
+    return int(any(isinstance(mark, RelayBlocked) for _, mark in marks))
 
 
 class _Keys:
@@ -67,19 +66,15 @@ def _marks(settings: Settings) -> Iterator[tuple[str, RelayMark | RelayBlocked]]
             yield log_id, error
 
 
-def _members(mark: RelayMark | RelayBlocked, keys: _Keys) -> dict[str, object]:
+def _row(log_id: str, mark: RelayMark | RelayBlocked, keys: _Keys) -> Row:
     if isinstance(mark, RelayBlocked):
-        return {"error": str(mark)}
-    return {
+        return Row({"log_id": log_id, "error": str(mark)}, (log_id, "?", "?", mark))
+    members = {
+        "log_id": log_id,
         "next": mark.next,
         "chain": mark.chain,
         "last_ms": mark.last_ms,
         "key": keys.setting(mark),
         "is_bound": mark.key is not None,
     }
-
-
-def _time(unix_ms: int) -> str:
-    if not unix_ms:
-        return "never"
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(" ", "seconds").removesuffix("+00:00")
+    return Row(members, (log_id, mark.next, utc(mark.last_ms) if mark.last_ms else "never", keys.text(mark)))

@@ -26,11 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help=f"committed at T or later: {TIME_HELP}",
     )
-    parser.add_argument("--to", type=time_argument, metavar="T", help="committed before T (now)")
+    parser.add_argument("--to", type=time_argument, metavar="T", help="committed before T, in the same forms (now)")
     add_conditions(parser)
     parser.add_argument("--name", default="", metavar="NAME", help="another name makes another replay of the same")
     parser.add_argument("--dead-letters", action="store_true", help="only the events that this sink refused")
     parser.add_argument("--dry-run", action="store_true", help="count the events and send nothing")
+    parser.epilog = (
+        "exit code 1: the sink refused an event, or an error\n\n"
+        "example: collector replay --sink file --from 2026-01-31T03:00Z --to 2026-01-31T04:00Z --where source=pos"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

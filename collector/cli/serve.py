@@ -6,8 +6,13 @@ from collector.cli.preflight import load_settings_to_serve
 from collector.server.start import serve
 
 
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """Add none."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add no arguments, but the example."""
+    parser.epilog = (
+        "exit codes: 0 stopped by SIGTERM or Ctrl-C, 1 a wrong setting, 3 a shard or a disk that needs a person,\n"
+        "130 and 143 killed by a second Ctrl-C or SIGTERM\n\n"
+        "example: collector serve --config collector.toml"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -17,7 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="destination of the click, not percent-encoded once more")
     parser.add_argument("--portal-id", type=int, required=True, metavar="N", help="portal of the link")
     parser.add_argument("--prop-id", type=int, required=True, metavar="N", help="property of that portal")
-    parser.add_argument("--expires", metavar="T", help="after 30d, 12h, or at 2026-12-31T00:00Z; without it never")
+    parser.add_argument(
+        "--expires",
+        metavar="T",
+        help="after 30d or 12h, or at 2026-12-31T00:00Z (UTC without an offset) or Unix ms; without it never",
+    )
+    parser.epilog = (
+        "example: collector sign-url https://ads.example.com/ --portal-id 33167 --prop-id 564990801 --expires 30d"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from collector.ship.status import drop
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the sink's name."""
     parser.add_argument("name", metavar="NAME", help="a sink that was taken out of the settings")
+    parser.epilog = "example: collector sink drop old"
 
 
 def run(options: argparse.Namespace) -> int:

@@ -89,6 +89,12 @@ def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:
         DeadLettersUnreadable(directory, unreadable).write()
 
 
+def members_to_show(letter: DeadLetterRecord) -> dict[str, object]:
+    """The members of a dead letter as JSON values, without those that say how its body is stored."""
+    members: dict[str, object] = msgspec.json.decode(msgspec.json.encode(letter))
+    return {name: value for name, value in members.items() if name not in ("encoding", "raw", "part", "of")}
+
+
 def is_kept(directory: str, sink: str, line: bytes) -> bool:
     """Whether there is a dead letter of this line of the log from this sink. Raises Broken, OSError."""
     return any(dead_letter.body == line for dead_letter in read_letters(directory, Selection(where=(("sink", sink),))))

@@ -26,7 +26,7 @@ from wal.format import crc32c
 from wal.reader import Reader
 from wal.sealed import is_sealed
 from wal.segment import Block
-from wal.tools.follow import start_of_selection
+from wal.tools.follow import logs_to_read, start_of_selection
 from wal.tools.select import Selection
 from wal.tools.verify import Finding, read_on
 
@@ -155,7 +155,7 @@ def _batches(settings: Settings, request: Replay, report: ReplayReport) -> Itera
         for log_id, parts in _of_dead_letters(settings, request):
             yield from _cut(request, log_id, parts)
         return
-    for folder in find_logs(Files(), settings.log.dir):
+    for folder in logs_to_read(find_logs(Files(), settings.log.dir), request.selection):
         log_id = folder.log_id.decode()
         yield from _cut(request, log_id, _of_log(folder, request.selection, report))
 
@@ -197,6 +197,8 @@ def _of_log(folder: LogFolder, selection: Selection, report: ReplayReport) -> It
             if unproven:
                 yield from _parts(unproven, selection)
             unproven = step
+            if step.start.sequence > selection.last_sequence(folder.log_id):
+                break
     finally:
         reader.close()
     if unproven and is_sealed(folder, unproven):

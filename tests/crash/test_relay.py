@@ -287,7 +287,7 @@ def test_a_new_key_gets_a_log_once_the_old_one_is_gone_or_forgotten(tmp_path: Pa
             assert _relay(centre, node, _line(3, node), OTHER_KEY).status == 403
         listed = _command(tmp_path, "relay", "ls")
         assert (listed.returncode, KEY in listed.stdout) == (0, False)
-        assert [line.split()[0::4] for line in listed.stdout.splitlines()[1:]] == [
+        assert [line.split("\t")[0::3] for line in listed.stdout.splitlines()[1:]] == [
             [kept, "env:TRACKLOG_TEST_KEY_A"],
             [passed, "env:TRACKLOG_TEST_KEY_A"],
         ]

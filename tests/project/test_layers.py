@@ -102,6 +102,8 @@ LIBRARIES = {
     "obstore": ("collector.ship.sinks.objects",),
     "prometheus_client": ("collector.ops.metrics",),
     "pyarrow": ("collector.ship.formats.parquet",),
+    "rich": ("wal.tools.tables",),
+    "shtab": ("wal.tools.completion",),
     "starlette": ("collector.app", "collector.asgi", "collector.http.asgi", "collector.server.admin_app"),
     "uvicorn": ("collector.server.admin", "collector.server.worker"),
 }

@@ -16,7 +16,9 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since", type=time_argument, default=0, metavar="T", help=f"committed at T or later: {TIME_HELP}"
     )
-    parser.add_argument("--until", type=time_argument, default=10**13, metavar="T", help="committed before T")
+    parser.add_argument(
+        "--until", type=time_argument, default=10**13, metavar="T", help="committed before T, in the same forms"
+    )
     parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="start at sequence N of each log")
     add_conditions(parser)
 
@@ -31,6 +33,11 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
         metavar="PATH=VALUE",
         help="only events with this value; repeat it for more",
     )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of the form for programs."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
 def selection_of(options: argparse.Namespace, fields: Sequence[str] = ()) -> Selection:

@@ -14,9 +14,11 @@ from wal.errors import WalError
 from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.segment import Block
-from wal.tools.arguments import add_selection, count_argument, selection_of
+from wal.tools.arguments import add_json, add_selection, count_argument, selection_of
+from wal.tools.completion import add_shell, script
 from wal.tools.follow import Follower
-from wal.tools.listing import listing
+from wal.tools.ls import print_listing
+from wal.tools.missing import why_missing
 from wal.tools.repair import plan
 from wal.tools.terminal import harmless, prepare_stdout
 from wal.tools.verify import Finding, Summary, verify
@@ -30,6 +32,8 @@ exit codes: 0 done, 1 damage that is not recorded in damage.ndjson, or a failure
 _EVENTS: Final = f"""\
 A PATH is a list of names separated by dots, looked up in the record and then in its
 event. A number is the index of an array element: event.ea, ea, items.0.id.
+`cat --where id=LOG-SEQ` goes straight to this event in a log of any length. If it is
+not there, stderr says why, and the exit code is 1.
 
 Into a pipe, and with --raw, a line is printed byte for byte as it is stored. On a
 terminal, control, bidi and invisible characters are escaped (\\u001b).
@@ -75,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    command("ls", _ls, "list segments, cursors and damage", "data/log")
+    add_json(command("ls", _ls, "list segments, cursors and damage", "data/log"))
     cat = command("cat", _cat, "print events in order of time, one a line", "--where ea=click data/log", _EVENTS)
     tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log", _EVENTS)
     for printing in (cat, tail):
@@ -90,25 +94,35 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("-n", type=count_argument, default=10, metavar="N", help="begin with the last N events (10)")
     tail.add_argument("-f", "--follow", action="store_true", help="continue with new events until Ctrl-C")
     check = command("verify", _verify, "read everything, and print what is damaged and where", "--json data/log")
-    check.add_argument("--json", action="store_true", help="print one JSON object a line")
+    add_json(check)
     check.add_argument(
         "--strict", action="store_true", help="exit with 1 also for damage that is recorded in damage.ndjson"
     )
     repair = command("repair", _repair, "print or take the steps that make a damaged log open", "--apply data/log/00")
     repair.add_argument("--apply", action="store_true", help="take the steps; without this nothing is changed")
+    text = "print a script that makes a shell complete commands and options"
+    completion = commands.add_parser(
+        "completion", help=text, epilog="example, in ~/.bashrc: source <(wal completion bash)"
+    )
+    add_shell(completion)
+    completion.set_defaults(run=_completion)
     return parser
 
 
 def _ls(options: argparse.Namespace) -> int:
     for folder in find_logs(_FILES, options.directory):
-        for line in listing(folder):
-            print(harmless(line))
+        print_listing(folder, as_json=options.json)
     return 0
 
 
 def _cat(options: argparse.Namespace) -> int:
     follower = _follower(options)
-    follower.show(islice(follower.new_lines(), options.n))
+    shown = follower.show(islice(follower.new_lines(), options.n))
+    event = selection_of(options).event_id
+    if event and not shown and options.n != 0:
+        reason = why_missing(find_logs(_FILES, options.directory), event)
+        print(harmless(f"wal: no event {event}: {reason}"), file=sys.stderr)
+        return 1
     return int(follower.is_damaged)
 
 
@@ -156,6 +170,11 @@ def _as_text(directory: str, result: Finding | Summary) -> str:
     if isinstance(result, Summary):
         return f"{directory}: {result.segments} segments, {result.events} events and {result.bytes} bytes can be read"
     return str(result)
+
+
+def _completion(options: argparse.Namespace) -> int:
+    print(script(_parser(), options.shell))
+    return 0
 
 
 class _Bar:

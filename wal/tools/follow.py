@@ -12,7 +12,9 @@ from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.format import Position
 from wal.reader import Reader
+from wal.seek import place_before
 from wal.tools.listing import opened_ms
+from wal.tools.report import ReadReport
 from wal.tools.select import Selection, coloured
 from wal.tools.terminal import decoded, harmless
 from wal.tools.verify import Finding, read_on
@@ -26,25 +28,27 @@ class Follower:
 
     def __init__(self, files: Files, directory: str, selection: Selection, *, is_raw: bool) -> None:
         """With `is_raw` a terminal gets the same bytes as a pipe: no escapes, no colours."""
-        self.is_damaged = False
-        """Whether damage was found that is not in damage.ndjson."""
         self._files = files
         self._directory = directory
         self._selection = selection
         self._is_terminal = sys.stdout.isatty() and not is_raw
         self._is_coloured = not os.environ.get("NO_COLOR")
         self._readers: dict[str, Reader] = {}
-        self._reported: set[str] = set()
-        self._unreadable = 0
-        self._first_unreadable = ""
+        self._report = ReadReport()
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether damage was found that is not in damage.ndjson."""
+        return self._report.is_damaged
 
     def new_lines(self) -> Iterator[bytes]:
         """The lines of all logs since the last call, in order of time."""
         try:
-            for _, _, line in heapq.merge(*(self._lines(at, folder) for at, folder in enumerate(self._logs()))):
+            logs = logs_to_read(self._logs(), self._selection)
+            for _, _, line in heapq.merge(*(self._lines(at, folder) for at, folder in enumerate(logs))):
                 yield line
         finally:
-            self._report_unreadable()
+            self._report.print_unreadable("--where skips them, --field prints empty columns")
 
     def last_lines(self, count: int) -> list[bytes]:
         """The last `count` lines of all logs, in order of time. `new_lines` continues after them."""
@@ -59,17 +63,19 @@ class Follower:
                 if len(lines) == count:
                     break
             found += lines
-        self._report_unreadable()
+        self._report.print_unreadable("--where skips them, --field prints empty columns")
         return [line for _, _, line in sorted(found, key=lambda line: line[:2])[-count:]] if count else []
 
-    def show(self, lines: Iterable[bytes]) -> None:
-        """Print lines and flush."""
-        for line in lines:
+    def show(self, lines: Iterable[bytes]) -> int:
+        """Print lines and flush. Returns their number."""
+        number = 0
+        for number, line in enumerate(lines, 1):  # noqa: B007
             if self._is_terminal:
                 sys.stdout.write(self._terminal_text(line))
             else:
                 sys.stdout.buffer.write(line)
         sys.stdout.flush()
+        return number
 
     def _terminal_text(self, line: bytes) -> str:
         if self._selection.fields:
@@ -92,35 +98,33 @@ class Follower:
 
     def _read(self, reader: Reader, at: int, segment: int | None) -> Iterator[_Line]:
         """The selected lines from the reader's position to the end of `segment` or of the log."""
+        last = self._selection.last_sequence(reader.folder.log_id)
         for step in read_on(reader):
             if isinstance(step, Finding):
-                self._report(step)
+                self._report.add(step)
                 continue
             if segment is not None and step.header.segment != segment:
                 return
-            for line in self._selection.lines(step, partial(self._count_unreadable, reader.folder.path)):
+            for line in self._selection.lines(step, partial(self._report.count_unreadable, reader.folder.path)):
                 yield (step.header.timestamp_ms, at, line)
+            if step.end.sequence > last:
+                return
 
-    def _report(self, finding: Finding) -> None:
-        if finding.message not in self._reported:
-            self._reported.add(finding.message)
-            print(harmless(f"wal: {finding}"), file=sys.stderr)
-        self.is_damaged = self.is_damaged or finding.is_new_damage
 
-    def _count_unreadable(self, path: str, sequence: int) -> None:
-        if not self._unreadable:
-            self._first_unreadable = f"sequence {sequence} of {path}"
-        self._unreadable += 1
+def logs_to_read(folders: list[LogFolder], selection: Selection) -> list[LogFolder]:
+    """The logs that may hold selected events.
 
-    def _report_unreadable(self) -> None:
-        if self._unreadable:
-            text = f"wal: not JSON objects: {self._unreadable} events, the first is {self._first_unreadable}"
-            print(harmless(f"{text}; --where skips them, --field prints empty columns"), file=sys.stderr)
-        self._unreadable = 0
+    That is one log if an id names one of these. Relayed events keep the id of another log, and may be in all of these.
+    """
+    event = selection.event_id
+    return [folder for folder in folders if event and folder.log_id == event.log_id] or folders
 
 
 def start_of_selection(folder: LogFolder, selection: Selection) -> Position | None:
     """The first place that may hold selected events. Segments that end before it need not be read."""
+    event = selection.event_id
+    if event and event.log_id == folder.log_id:
+        return place_before(folder, event.sequence)
     names = folder.segments()
     for name, successor in pairwise(names):
         ended_ms = opened_ms(folder, successor)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -20,8 +21,20 @@ _LONGEST: Final = 4300
 """Most digits that Python converts to an integer. An event may have more; they stay text."""
 _KEY, _STRING, _OTHER, _PLAIN = ("\x1b[36m", "\x1b[32m", "\x1b[33m", "\x1b[0m")
 
+_EVENT_ID: Final = re.compile("([0-9a-f]{16})-(0|[1-9][0-9]{0,15})")
+
 OnUnreadable = Callable[[int], None]
 """Called with the sequence of a line that is not a JSON object, if its values were needed."""
+
+
+class EventId(NamedTuple):
+    """The id of an event: its log and its sequence there. Its string is the `id` of a record."""
+
+    log_id: bytes
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.log_id.decode()}-{self.sequence}"
 
 
 class Selection(NamedTuple):
@@ -32,6 +45,19 @@ class Selection(NamedTuple):
     from_sequence: int = 0
     where: tuple[tuple[str, str], ...] = ()
     fields: tuple[str, ...] = ()
+
+    @property
+    def event_id(self) -> EventId | None:
+        """The id of the only event that can match, if `where` names one; its place in its log follows from it."""
+        for path, value in self.where:
+            if path == "id" and (match := _EVENT_ID.fullmatch(value)):
+                return EventId(match[1].encode(), int(match[2]))
+        return None
+
+    def last_sequence(self, log_id: bytes) -> int:
+        """The last sequence of a log that can match."""
+        event = self.event_id
+        return event.sequence if event and event.log_id == log_id else sys.maxsize
 
     def lines(self, block: Block, on_unreadable: OnUnreadable = lambda _: None) -> Iterator[bytes]:
         """The selected lines of a block in their printed form, each ending in LF.
@@ -58,16 +84,16 @@ class Selection(NamedTuple):
     def _is_chosen(self, sequence: int, line: bytes, on_unreadable: OnUnreadable) -> bool:
         if not self.where:
             return True
-        values = _values(line, [path for path, _ in self.where], _text)
-        if values is None:
+        found = values(line, [path for path, _ in self.where])
+        if found is None:
             on_unreadable(sequence)
-        return values == [value for _, value in self.where]
+        return found == [value for _, value in self.where]
 
     def _columns(self, sequence: int, line: bytes, on_unreadable: OnUnreadable) -> bytes:
-        values = _values(line, self.fields, _column)
-        if values is None:
+        found = _shown_values(line, self.fields, _column)
+        if found is None:
             on_unreadable(sequence)
-        return ("\t".join(values or [""] * len(self.fields)) + "\n").encode()
+        return ("\t".join(found or [""] * len(self.fields)) + "\n").encode()
 
 
 def parse_time(text: str, now_ms: int) -> int:
@@ -97,6 +123,14 @@ def parse_condition(text: str) -> tuple[str, str]:
     return path, value
 
 
+def values(line: bytes, paths: Sequence[str]) -> list[str] | None:
+    """The values of a line at these paths, as text; None if it is not a JSON object, or nested too deeply.
+
+    A string is its own text, another value is JSON, and a value that is not there is `null`.
+    """
+    return _shown_values(line, paths, _text)
+
+
 def coloured(line: str) -> str:
     """Colour the keys, strings and other values of a line of JSON for a terminal."""
     return _TOKEN.sub(_colour, line)
@@ -108,13 +142,20 @@ def _colour(token: re.Match[str]) -> str:
     return (_KEY if token[2] else _STRING) + token[1] + _PLAIN + (token[2] or "")
 
 
-def _values(line: bytes, paths: Sequence[str], shown: Callable[[Any], str]) -> list[str] | None:
-    """The values of a line at these paths, as text; None if it is not a JSON object, or nested too deeply."""
+def _shown_values(line: bytes, paths: Sequence[str], shown: Callable[[Any], str]) -> list[str] | None:
     try:
-        record = json.loads(decoded(line), parse_int=_integer, strict=False)
+        record = _decoded_json(decoded(line))
         return [shown(_look_up(record, path)) for path in paths] if isinstance(record, dict) else None
     except (ValueError, RecursionError):
         return None
+
+
+def _decoded_json(text: str) -> Any:
+    """Decode JSON. A function for each integer takes as long as all the rest, so it is called only where it must be."""
+    try:
+        return json.loads(text, strict=False)
+    except ValueError:
+        return json.loads(text, parse_int=_integer, strict=False)
 
 
 def _look_up(record: dict[str, Any], path: str) -> Any:

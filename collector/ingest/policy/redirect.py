@@ -2,7 +2,6 @@
 
 import re
 from base64 import urlsafe_b64encode
-from datetime import UTC, datetime
 from hashlib import blake2b
 from hmac import compare_digest
 from math import inf
@@ -10,6 +9,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from collector.errors import BadRedirect, Fault, FieldCode
+from wal.tools.select import parse_time
 
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _NEVER_IN_A_URL: Final = re.compile(r"[\x00-\x1f\x7f\\]|^ | $")
@@ -57,7 +57,7 @@ def has_expiry(signature: str) -> bool:
 
 
 def parse_expiry(text: str, now: int) -> int:
-    """The Unix seconds of an RFC 3339 time (UTC by default), or of `30d` or `12h` after `now`.
+    """The Unix seconds of a time in the forms that `parse_time` takes, or of `30d` or `12h` after `now`.
 
     Raises ValueError.
     """
@@ -65,10 +65,9 @@ def parse_expiry(text: str, now: int) -> int:
         expires = now + int(duration[1]) * _SECONDS[duration[2]]
     else:
         try:
-            time = datetime.fromisoformat(text)
+            expires = parse_time(text, now * 1000) // 1000
         except ValueError:
             raise ValueError(f"{text!r} is not a time; expected e.g. 30d, 12h or 2026-12-31T00:00Z") from None
-        expires = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
     if not now < expires < _YEAR_10000:
         raise ValueError(f"{text!r} is not in the future, or after the year 9999; expected e.g. 30d")
     return expires

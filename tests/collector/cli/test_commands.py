@@ -1,5 +1,6 @@
 """The table of commands: each has its module, and calling one imports no other."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,19 @@ import pytest
 from collector import cli
 from wal import __version__
 
-_HEAVY = ("asyncio", "logging", "socket", "ssl", "starlette", "uvicorn", "uvloop", "httptools", "zstandard")
+_HEAVY = (
+    "rich",
+    "shtab",
+    "asyncio",
+    "logging",
+    "socket",
+    "ssl",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "zstandard",
+)
 _OURS = ("collector.settings", "collector.settings", "collector.ingest", "collector.ship", "wal.files", "wal.log")
 
 
@@ -43,13 +56,30 @@ def test_a_command_has_its_module_and_its_help(words: str, capsys: pytest.Captur
     with pytest.raises(SystemExit) as ended:
         cli.main([*words.split(), "--help"])
     assert ended.value.code == 0
-    assert f"usage: collector {words} [-h] [--config FILE]" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"usage: collector {words} [-h] [--config FILE]" in out
+    assert re.search(rf"\nexample\b.*\bcollector {words}\b", out), "its epilog is an example"
 
 
 def test_every_module_that_runs_a_command_is_in_the_table() -> None:
     folder = Path(cli.__file__).parent
     modules = {path.stem for path in folder.glob("*.py") if "\ndef run(" in path.read_text()}
     assert modules == {words.replace(" ", "_").replace("-", "_") for words, _ in cli.COMMANDS}
+
+
+@pytest.mark.parametrize("words", [words for words, _ in cli.COMMANDS])
+def test_a_command_that_takes_a_time_says_that_it_is_utc(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*words.split(), "--help"])
+    out = capsys.readouterr().out
+    assert (" T " in out.partition("options:")[2]) == ("UTC" in out and "Unix ms" in out)
+
+
+def test_a_command_that_lists_prints_json_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in [words for words, _ in cli.COMMANDS if words.endswith(" ls") or words == "count"]:
+        with pytest.raises(SystemExit):
+            cli.main([*words.split(), "--help"])
+        assert "--json" in capsys.readouterr().out
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

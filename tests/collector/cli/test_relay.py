@@ -42,10 +42,10 @@ def _run(folder: Path, *arguments: str) -> int:
 def test_ls_names_each_log_with_the_setting_of_its_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(folder, "ls") == 0
     assert capsys.readouterr().out == (
-        "log                       next seq  last batch, UTC      key\n"
-        f"{BOUND}                 7  2023-11-14 22:13:20  env:TRACKLOG_TEST_KEY_B\n"
-        f"{FREE}                 3  never                none: the next key that sends it gets it\n"
-        f"{FOREIGN}                 4  never                not in the settings\n"
+        "log\tnext seq\tlast batch (UTC)\tkey\n"
+        f"{BOUND}\t7\t2023-11-14T22:13:20Z\tenv:TRACKLOG_TEST_KEY_B\n"
+        f"{FREE}\t3\tnever\tnone: the next key that sends it gets it\n"
+        f"{FOREIGN}\t4\tnever\tnot in the settings\n"
     )
 
 

@@ -1,5 +1,6 @@
 """`collector sink`: what an operator sees of sinks, and how one that is gone lets go of the log."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -49,10 +50,10 @@ def _sink_ls(folder: Path) -> dict[str, str]:
     command = [str(PROGRAMS / "collector"), "sink", "ls", "--config", str(folder / "collector.toml")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     head, *lines = done.stdout.splitlines()
-    assert head.split() == (
-        ["sink", "log", "state", "events", "behind", "bytes", "behind", "seconds", "next", "seq", "last", "error"]
+    assert head.split("\t") == (
+        ["sink", "log", "state", "events behind", "bytes behind", "seconds", "next seq", "last error"]
     )
-    return {line.split()[0]: line for line in lines}
+    return {line.split()[0]: line.replace("\t", "  ").rstrip() for line in lines}
 
 
 def test_a_running_collector_shows_who_is_behind_and_why(tmp_path: Path) -> None:
@@ -67,6 +68,11 @@ def test_a_running_collector_shows_who_is_behind_and_why(tmp_path: Path) -> None
         assert f"127.0.0.1:{port}" in line
         assert "can't connect" in line
         assert "secret" not in line + collector.said
+        command = [str(PROGRAMS / "collector"), "sink", "ls", "--json", "--config", str(tmp_path / "collector.toml")]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+        away, file = sorted(map(json.loads, printed.splitlines()), key=lambda sink: sink["sink"])
+        assert (file["state"], file["events_behind"], file["oldest_ms"], file["next"]) == ("up", 0, None, 4)
+        assert (away["state"], away["log"], away["events_behind"], away["next"]) == ("down", "data/log/00", 3, 1)
         assert collector.post({"ea": "view"}).status == 200
     assert "not running" in _sink_ls(tmp_path)["away"]
 
@@ -115,8 +121,8 @@ def test_a_clock_that_was_set_back_makes_no_duration_negative(
         eventually(lambda: " down " in _sink_ls(tmp_path)["away"], "it is down")
         monkeypatch.setattr(sink_ls, "now_ms", lambda: 1_000_000_000_000)
         assert main(["sink", "ls", "--config", str(tmp_path / "collector.toml")]) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("away")]
-    assert re.search(r"down 0:00:00 +1 +\d+ +0\.0 +1  ", line)
+    (line,) = [line.replace("\t", " ") for line in capsys.readouterr().out.splitlines() if line.startswith("away")]
+    assert re.search(r"down 0:00:00 +1 +\d+ +0\.0 +1 ", line)
 
 
 def test_a_sink_that_stopped_says_why_also_when_its_collector_is_gone(tmp_path: Path) -> None:

@@ -211,7 +211,24 @@ def test_parts_are_put_together_within_their_log_and_never_over_a_gap(folder: Pa
     _write(folder, _letter(5, '{"ea":"lost",', part=1, of=2), _letter(7, '"ec":"lost"}', part=2, of=2))
     assert _run(folder, "redrive").stdout.startswith("redriven: 2 dead letters, 2 events\n")
     assert sorted(record["event"]["ec"] for record in _redriven(folder)) == ["between", "c"]
-    assert len(_run(folder, "dead", "ls").stdout.splitlines()) == 2
+    assert len(_listed(folder)) == 2
+
+
+def _listed(folder: Path, *options: str) -> list[list[str]]:
+    """The cells of each letter that `collector dead ls` lists."""
+    head, *lines = _run(folder, "dead", "ls", *options).stdout.splitlines()
+    assert head.split("\t") == ["id", "received (UTC)", "property", "bytes", "reason", "fields"]
+    return [line.split("\t") for line in lines]
+
+
+def test_the_list_is_json_for_programs_and_has_all_but_the_body(folder: Path) -> None:
+    fault = [{"field": "sid", "code": "missing", "message": "missing"}]
+    _write(folder, _letter(1, '{"ea":1}', errors=fault))
+    (line,) = _run(folder, "dead", "ls", "--json").stdout.splitlines()
+    letter = json.loads(line)
+    assert (letter["id"], letter["received_at"], letter["errors"]) == ("dead-1", 1_700_000_000_001, fault)
+    assert letter["bytes"] == 8
+    assert not {"raw", "encoding", "part", "of"} & set(letter)
 
 
 @pytest.mark.parametrize("count", ["-1", "x"])
@@ -236,8 +253,8 @@ def test_a_terminal_obeys_nothing_that_a_client_sent(folder: Path) -> None:
 def test_a_line_of_the_list_is_one_letter_whatever_a_client_sent(folder: Path) -> None:
     fault = [{"field": "\x9b\u202e\x7f", "message": "unknown"}]
     _write(folder, _letter(1, "{", reason="bad\x1b[2J\ndead-2\t\u2028đ", errors=fault))
-    (line,) = _run(folder, "dead", "ls").stdout.splitlines()
-    assert line.endswith("bytes  bad\\u001b[2J\\ndead-2\\t\\u2028đ \\u009b\\u202e\\u007f")
+    ((*_, reason, fields),) = _listed(folder)
+    assert (reason, fields) == ("bad\\u001b[2J\\ndead-2\\t\\u2028đ", "\\u009b\\u202e\\u007f")
 
 
 def test_a_pipe_gets_the_bytes_that_a_client_sent(folder: Path) -> None:
@@ -309,10 +326,9 @@ def test_a_redrive_gets_its_log_from_a_collector_whose_sink_is_down(tmp_path: Pa
 def test_the_list_names_each_letter_and_show_prints_it_whole(folder: Path) -> None:
     fault = [{"field": "sid", "code": "missing", "message": "missing"}]
     _write(folder, _letter(1, '{"ea":1}', errors=fault), _letter(2, "x", reason="other"))
-    assert _run(folder, "dead", "ls", "--where", "reason=other").stdout.split()[0] == "dead-2"
-    listed = _run(folder, "dead", "ls").stdout.splitlines()
-    assert listed[0] == "dead-1  2023-11-14T22:13:20Z  33167/564990801                 8 bytes  was wrong sid"
-    assert len(_run(folder, "dead", "ls", "-n", "1").stdout.splitlines()) == 1
+    assert [cells[0] for cells in _listed(folder, "--where", "reason=other")] == ["dead-2"]
+    assert _listed(folder)[0] == ["dead-1", "2023-11-14T22:13:20Z", "33167/564990801", "8", "was wrong", "sid"]
+    assert len(_listed(folder, "-n", "1")) == 1
     shown = _run(folder, "dead", "show", "dead-1").stdout
     assert json.loads(shown[: shown.rindex("}\n{") + 1])["errors"] == fault
     assert shown.endswith('\n{"ea":1}\n')

@@ -219,3 +219,13 @@ def test_an_unknown_sink_is_named_with_those_there_are(folder: Path) -> None:
 
 def test_where_there_is_no_log_it_says_so(folder: Path) -> None:
     assert "no log here" in _replay(folder, "--sink", "file", code=1).stderr
+
+
+def test_one_event_goes_out_by_its_id_without_the_others_being_read(folder: Path) -> None:
+    lines = _fill(folder, minutes=3)
+    _fill(folder, shard="01")
+    other = max((folder / "data/log/01").glob("seg-*"))
+    other.write_bytes(other.read_bytes().replace(b"pos", b"POS"))
+    done = _replay(folder, "--sink", "file", "--where", f"id={json.loads(lines[12])['id']}")
+    assert _arrived(folder) == [lines[12]]
+    assert "corrupt" not in done.stderr

@@ -16,6 +16,7 @@ import pytest
 import wal.damage
 from bench.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
+from tests.terminal import on_terminal
 from tests.wal.logs import FILES, Clock, damage, events, line, lines, segments
 from wal.cursor import Cursor
 from wal.damage import Damage, Kind, read_ledger
@@ -243,7 +244,7 @@ def test_the_name_of_a_folder_is_escaped(tmp_path: Path, command: str) -> None:
     damage(segments(folder)[0], 2 * HEADER_BYTES + 2)
     done = _run(command, folder)
     assert "\\u001b[2J\\udcff" in done.stdout + done.stderr
-    assert all(each.isprintable() for each in (done.stdout + done.stderr).splitlines())
+    assert all(each.isprintable() for each in (done.stdout + done.stderr).replace("\t", " ").splitlines())
 
 
 @pytest.mark.parametrize("command", ["cat", "tail"])
@@ -281,6 +282,86 @@ def test_a_pipe_that_closes_ends_cat_without_a_word(log: Log, directory: str) ->
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGPIPE
 
 
+# cat by id
+
+
+@pytest.fixture
+def identified(directory: str, clock: Clock) -> Iterator[tuple[str, str]]:
+    """A log of four events, two in each segment, of which the third was relayed; and the log's id."""
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
+        log_id = log.log_id.decode()
+        first = b"".join(_identified(log_id, number) for number in (1, 2))
+        log.commit(first, 2)
+        clock.ms += 60_000
+        log.commit(_identified(_RELAYED, 70) + _identified(log_id, 4), 2)
+        yield directory, log_id
+
+
+_RELAYED: Final = "abcdef0123456789"
+
+
+def _identified(log_id: str, number: int) -> bytes:
+    return b'{"id":"%b-%d","event":{"ea":"view"}}\n' % (log_id.encode(), number)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_cat_finds_an_event_by_its_id(identified: tuple[str, str], number: int) -> None:
+    directory, log_id = identified
+    assert _printed("cat", "--where", f"id={log_id}-{number}", directory) == _identified(log_id, number).decode()
+    fields = ("--field", "ea", "--where", "ea=view", "--where", f"id={log_id}-{number}")
+    assert _printed("cat", *fields, str(Path(directory).parent)) == "view\n"
+
+
+def test_cat_finds_an_event_that_was_relayed_from_a_log_that_is_not_here(identified: tuple[str, str]) -> None:
+    assert _printed("cat", "--where", f"id={_RELAYED}-70", identified[0]) == _identified(_RELAYED, 70).decode()
+
+
+def test_cat_by_id_reads_no_other_segment(identified: tuple[str, str]) -> None:
+    directory, log_id = identified
+    damage(segments(directory)[0], 2 * HEADER_BYTES + 2)
+    assert _printed("cat", "--where", f"id={log_id}-4", directory) == _identified(log_id, 4).decode()
+
+
+def _why_not(directory: str, identifier: str, *options: str) -> str:
+    """What stderr says last where an event is not found."""
+    done = _run("cat", "--where", f"id={identifier}", *options, directory)
+    assert (done.returncode, done.stdout) == (1, "")
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith(f"wal: no event {identifier}: ")
+    return message.partition(f"{identifier}: ")[2]
+
+
+def test_cat_says_why_an_event_is_not_there(identified: tuple[str, str]) -> None:
+    directory, log_id = identified
+    assert _why_not(directory, f"{log_id}-9") == f"it is not written yet; the next event of this log is {log_id}-5"
+    assert _why_not(directory, f"{log_id}-0") == "the first sequence of a log is 1"
+    assert _why_not(directory, f"{log_id}-3") == (
+        "the record at this place has another id; a relayed event keeps the id of its first log"
+    )
+    assert _why_not(directory, f"{log_id}-1", "--where", "ea=click") == (
+        "it is there, but not all conditions hold for it"
+    )
+    assert _why_not(directory, f"{'0' * 16}-1") == (
+        f"no log here has the id {'0' * 16}, and no relayed event here has this id"
+    )
+    damage(segments(directory)[0], 2 * HEADER_BYTES + 2)
+    assert _why_not(directory, f"{log_id}-2").startswith("it is damaged: corrupt: ")
+    segments(directory)[0].unlink()
+    assert _why_not(directory, f"{log_id}-2") == f"retention has deleted it; the oldest is {log_id}-3"
+
+
+def test_cat_says_that_an_event_was_lost_according_to_the_ledger(identified: tuple[str, str]) -> None:
+    directory, log_id = identified
+    lost = Damage(Kind.CORRUPT, Position(1, HEADER_BYTES, 1), Position(1, 2 * HEADER_BYTES, 3), "a test")
+    damage(segments(directory)[0], 2 * HEADER_BYTES + 2)
+    wal.damage.append(LogFolder(FILES, directory), lost)
+    assert _why_not(directory, f"{log_id}-2").startswith("it is damaged: segment 1 from byte 148 on is corrupt: ")
+
+
+def test_cat_of_no_events_says_nothing_about_the_one_that_was_named(identified: tuple[str, str]) -> None:
+    assert _printed("cat", "-n", "0", "--where", f"id={identified[1]}-1", identified[0]) == ""
+
+
 # ls
 
 
@@ -293,20 +374,57 @@ def test_ls_prints_segments_cursors_and_damage(log: Log, directory: str) -> None
         LogFolder(FILES, directory), Damage(Kind.CORRUPT, Position(1, 148, 1), Position(1, 200, 2), "a test")
     )
     first, second = (path.stat().st_size for path in segments(directory))
-    title, names, *rows = _printed("ls", directory).splitlines()
-    assert title == f"{directory}  log {log.log_id.decode()}  held by a writer"
-    assert names.split() == [
-        *("segment", "first", "seq", "events", "bytes", "opened", "(UTC)", "last", "commit", "(UTC)", "state"),
+    behind = first - HEADER_BYTES + second
+    log_table, segment_table, cursor_table, damage_table = _tables(directory)
+    assert log_table == [["log", "id", "writer"], [directory, log.log_id.decode(), "held"]]
+    assert segment_table == [
+        ["segment", "first seq", "events", "bytes", "opened (UTC)", "last commit (UTC)", "state"],
+        ["1", "1", "3", str(first), "2023-11-14T22:13:20Z", "2023-11-14T22:14:20Z", "damaged"],
+        ["2", "4", "2", str(second), "2023-11-14T22:14:20Z", "2023-11-14T22:14:20Z", "active"],
     ]
-    rows = [" ".join(row.split()) for row in rows]
-    assert rows[:4] == [
-        f"1 1 3 {first} 2023-11-14T22:13:20Z 2023-11-14T22:14:20Z damaged",
-        f"2 4 2 {second} 2023-11-14T22:14:20Z 2023-11-14T22:14:20Z active",
-        f"cursor file: next seq 1, 5 events and {first - HEADER_BYTES + second} bytes behind",
-        "cursor other: next seq 6, 0 events and 0 bytes behind",
+    assert cursor_table[:3] == [
+        ["cursor", "next seq", "events behind", "bytes behind", "batch under way", "fault"],
+        ["file", "1", "5", str(behind), "", ""],
+        ["other", "6", "0", "0", "", ""],
     ]
-    assert rows[4].startswith("cursor third: damaged: ")
-    assert rows[5] == "damage.ndjson: 1 places, 1 events lost"
+    assert cursor_table[3][0] == "third"
+    assert cursor_table[3][-1].startswith("damaged: ")
+    assert damage_table == [["places in damage.ndjson", "events lost"], ["1", "1"]]
+
+
+def test_ls_prints_the_same_as_json_one_object_a_line(log: Log, directory: str) -> None:
+    LogFolder(FILES, directory).save_cursor("file", Cursor(log.end))
+    first, second = (path.stat().st_size for path in segments(directory))
+    opened = Clock().ms
+    assert list(map(json.loads, _printed("ls", "--json", directory).splitlines())) == [
+        {"type": "log", "log": directory, "log_id": log.log_id.decode(), "is_held": True},
+        {
+            **{"type": "segment", "log": directory, "segment": 1, "first": 1, "events": 3, "bytes": first},
+            **{"opened_ms": opened, "last_ms": opened + 60_000, "state": "sealed"},
+        },
+        {
+            **{"type": "segment", "log": directory, "segment": 2, "first": 4, "events": 2, "bytes": second},
+            **{"opened_ms": opened + 60_000, "last_ms": opened + 60_000, "state": "active"},
+        },
+        {
+            **{"type": "cursor", "log": directory, "cursor": "file", "next": 6},
+            **{"events_behind": 0, "bytes_behind": 0, "token": None},
+        },
+    ]
+
+
+def test_ls_on_a_terminal_is_tables_that_fit(log: Log, directory: str) -> None:
+    LogFolder(FILES, directory).save_cursor("file", Cursor(log.end))
+    printed = on_terminal([_WAL, "ls", directory], width=100).splitlines()
+    assert max(map(len, printed)) <= 100
+    assert [line.split()[0] for line in printed if " (UTC) " in line or "behind" in line] == ["segment", "cursor"]
+
+
+def _tables(directory: str) -> list[list[list[str]]]:
+    """The cells of each table that `wal ls` prints."""
+    return [
+        [line.split("\t") for line in table.splitlines()] for table in _printed("ls", directory).split("\n\n") if table
+    ]
 
 
 def test_ls_names_what_is_torn_and_what_is_missing(log: Log, directory: str, clock: Clock) -> None:
@@ -316,7 +434,7 @@ def test_ls_names_what_is_torn_and_what_is_missing(log: Log, directory: str, clo
     segments(directory)[1].unlink()
     with segments(directory)[-1].open("ab") as file:
         file.write(b"torn")
-    states = [row.split()[-1] for row in _printed("ls", directory).splitlines()[2:]]
+    states = [cells[-1] for cells in _tables(directory)[1][1:]]
     assert states == ["sealed", "missing", "torn"]
 
 
@@ -327,11 +445,11 @@ def test_ls_counts_the_events_of_a_segment_and_not_those_of_the_lost_one_after_i
     log.commit(line(6), 1)
     log.close()
     segments(directory)[1].unlink()
-    for _ in ("missing", "missing, and recorded in damage.ndjson"):
-        rows = [row.split() for row in _printed("ls", directory).splitlines()[2:5]]
+    for state in ("missing", "missing, and recorded in damage.ndjson"):
+        rows = _tables(directory)[1][1:]
         assert [(row[0], row[2]) for row in (rows[0], rows[2])] == [("1", "3"), ("3", "1")]
         assert rows[0][5] == "2023-11-14T22:13:20Z", "the last commit of its own"
-        assert rows[1][:2] == ["2", "missing"] or rows[1][:2] == ["2", "missing,"]
+        assert (rows[1][0], rows[1][-1]) == ("2", state)
         _printed("repair", "--apply", directory)
 
 
@@ -410,7 +528,8 @@ def test_a_call_without_a_command_or_with_a_wrong_one_prints_the_usage() -> None
 
 
 def test_help_names_every_command() -> None:
-    assert all(f"\n    {command} " in _printed("--help") for command in ("ls", "cat", "tail", "verify", "repair"))
+    commands = ("ls", "cat", "tail", "verify", "repair", "completion")
+    assert set(commands) <= set(_printed("--help").split())
 
 
 @pytest.fixture

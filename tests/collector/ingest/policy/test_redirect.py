@@ -311,6 +311,7 @@ def test_no_part_of_a_url_can_be_moved_into_the_expiry() -> None:
         ("2026-12-31T00:00Z", 1_798_675_200),
         ("2026-12-31T01:00:00+01:00", 1_798_675_200),
         ("2026-12-31 00:00:00.9", 1_798_675_200),
+        ("1798675200999", 1_798_675_200),
     ],
 )
 def test_an_expiry_is_a_time_or_a_duration_from_now(text: str, expires: int) -> None:
