@@ -29,7 +29,9 @@ class SinkKind(NamedTuple):
 SINK_KINDS: Final = {
     "file": SinkKind("file:FileSinkSettings", "file:FileSink", "file:file_holdings"),
     "kafka": SinkKind("kafka.settings:KafkaSinkSettings", "kafka.sink:KafkaSink"),
-    "objects": SinkKind("objects.settings:ObjectsSinkSettings", "objects.sink:ObjectsSink", "objects.sink:objects_holdings"),
+    "objects": SinkKind(
+        "objects.settings:ObjectsSinkSettings", "objects.sink:ObjectsSink", "objects.sink:objects_holdings"
+    ),
     "http": SinkKind("http.settings:HttpSinkSettings", "http.sink:HttpSink"),
 }
 """By the sink's `type`. A kind that needs a client library has it in an extra of the same name."""

@@ -27,6 +27,8 @@ _FILE: Final = re.compile(
     r"(?P<log_id>[0-9a-f]{16})-(?P<first>\d{16})-(?P<last>\d{16})(?:\.replay-(?P<replay>.+))?"
     r"\.(?P<format>ndjson(?=\.zst)|parquet(?!\.))(?:\.zst)?"
 )
+_MOST_EVENTS: Final = 1 << 26
+"""No batch has more: it has at most 64 MiB and one block, and an event takes two bytes at least."""
 
 
 class DeliveredFile(NamedTuple):
@@ -70,9 +72,10 @@ def file_named(name: str) -> DeliveredFile | None:
     found = _FILE.fullmatch(name.rpartition("/")[2])
     if not found:
         return None
-    return DeliveredFile(
-        found["log_id"], int(found["first"]), int(found["last"]), found["replay"] or "", found["format"], name
-    )
+    first, last = int(found["first"]), int(found["last"])
+    if not first <= last < first + _MOST_EVENTS:
+        return None
+    return DeliveredFile(found["log_id"], first, last, found["replay"] or "", found["format"], name)
 
 
 def _runs(part: Part) -> Iterator[tuple[str, Part]]:

@@ -16,6 +16,13 @@ LAYERS = {
     "wal": (),
     "collector.errors": (),
     "collector.ops": (),
+    "collector.ops.audit": (
+        "collector.dead_letters.reader",
+        "collector.errors",
+        "collector.settings",
+        "collector.ship",
+        "wal",
+    ),
     "collector.acknowledgements": (),
     "collector.long_work": (),
     "collector.nesting": (),
@@ -93,6 +100,7 @@ _PURE = {
     *(f"collector/settings/{name}.py" for name in ("faults", "fields", "templates")),
     *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
     "collector/ops/notices.py",
+    *(f"collector/ops/audit/{name}.py" for name in ("ranges", "balance")),
     "collector/dead_letters/rules.py",
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
