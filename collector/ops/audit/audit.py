@@ -12,7 +12,7 @@ from collector.ops.audit.balance import Claim, Fates, fates, passed
 from collector.ops.audit.held_events import HeldEvents
 from collector.ops.audit.log_events import LogEvents, Span
 from collector.ops.audit.ranges import MAX, Range, by_place, coverage, overlap
-from collector.ops.audit.report import AuditedLog, AuditedSink, Books, Rejected, Report
+from collector.ops.audit.report import AuditedLog, AuditedSink, Books, RejectedEvents, Report
 from collector.ops.audit.snapshot import SinkState, Snapshot, own_files, take_snapshot
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
@@ -166,7 +166,7 @@ def _notes_on_log(folder: LogFolder, log: LogEvents) -> Iterator[str]:
 
 def _conclude(report: Report, books: Books, snapshot: Snapshot) -> None:
     report.accounts, report.differences = books.accounts(), books.differences()
-    report.rejected = [Rejected(*key, events) for key, events in sorted(snapshot.refused.rejected.items())]
+    report.rejected = [RejectedEvents(*key, events) for key, events in sorted(snapshot.refused.rejected.items())]
     report.is_balanced = not report.differences and not report.problems
     log_ids = {log.log_id for log in report.logs}
     for sink in snapshot.sinks:

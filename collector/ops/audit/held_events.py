@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from collector.errors import SinkError
-from collector.ops.audit.ranges import Range, coverage, overlap, runs
+from collector.ops.audit.ranges import Range, coverage, runs
 from collector.ship.holdings import Holdings
 from collector.ship.partition import DeliveredFile
 
@@ -35,12 +35,7 @@ class HeldEvents:
             file = self._files.pop()
             if file.last >= span.first:
                 self._open.append(_Open(file, await self._read(file)))
-        return [
-            Range(max(each.first, span.first), min(each.last, span.last))
-            for opened in self._open
-            for each in opened.ranges
-            if each.first <= span.last and each.last >= span.first
-        ]
+        return [each for opened in self._open for each in _clipped(opened.ranges, span)]
 
     def places(self) -> list[tuple[str, list[Range]]]:
         """The files around the last span, and the set of sequences that each has."""
@@ -56,8 +51,16 @@ class HeldEvents:
         except SinkError as error:
             self._on_problem(f"{self._holdings.where}/{file.name}: {error}")
             return []
-        named = [Range(file.first, file.last)]
-        inside = [part for each in ranges for part in overlap([each], named)]
-        if inside != ranges:
+        if any(each.first < file.first or each.last > file.last for each in ranges):
             self._on_problem(f"{self._holdings.where}/{file.name}: it holds events that its name does not say")
-        return inside
+        return _clipped(ranges, Range(file.first, file.last))
+
+
+def _clipped(ranges: list[Range], bounds: Range) -> list[Range]:
+    """The parts of ranges, which may overlap, within bounds."""
+    first, last = bounds
+    return [
+        each if first <= each.first and each.last <= last else Range(max(each.first, first), min(each.last, last))
+        for each in ranges
+        if each.first <= last and each.last >= first
+    ]

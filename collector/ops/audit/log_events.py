@@ -24,14 +24,14 @@ _SPAN_EVENTS: Final = 1 << 14
 """Events of a span: enough for the work on a span to cost little, few enough for their properties to stay small."""
 
 
-class Property(Struct, frozen=True):
+class EventProperty(Struct, frozen=True):
     """The property of an event. Both are None for a line that names none, and for events that can't be read."""
 
     portal_id: int | None = None
     prop_id: int | None = None
 
 
-UNKNOWN: Final = Property()
+UNKNOWN: Final = EventProperty()
 
 
 class Span(NamedTuple):
@@ -42,7 +42,7 @@ class Span(NamedTuple):
     """
 
     range: Range
-    properties: list[Property] | None
+    properties: list[EventProperty] | None
     is_gone: bool = False
 
     @property
@@ -76,7 +76,7 @@ class LogEvents:
 
     def spans(self) -> Iterator[Span]:
         """The selected events, in order. Raises Unreadable, OSError."""
-        waiting: list[Property] = []
+        waiting: list[EventProperty] = []
         first = end = 0
         for piece in self._pieces():
             if waiting and (piece.properties is None or piece.range.first != end or len(waiting) >= _SPAN_EVENTS):
@@ -158,12 +158,12 @@ class LogEvents:
         return self._selection.since_ms <= block.header.timestamp_ms < self._selection.until_ms
 
 
-_decode: Final = msgspec.json.Decoder(Property).decode
-_decode_all: Final = msgspec.json.Decoder(Property).decode_lines
+_decode: Final = msgspec.json.Decoder(EventProperty).decode
+_decode_all: Final = msgspec.json.Decoder(EventProperty).decode_lines
 _UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
-def _properties(block: Block) -> list[Property]:
+def _properties(block: Block) -> list[EventProperty]:
     """The property of each line."""
     try:
         found = _decode_all(block.payload)
@@ -174,7 +174,7 @@ def _properties(block: Block) -> list[Property]:
     return [_property(line) for line in block.payload.split(b"\n")[:-1]]
 
 
-def _property(line: bytes) -> Property:
+def _property(line: bytes) -> EventProperty:
     try:
         return _decode(line)
     except _UNFIT:

@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from collector.ops.audit.balance import Fates
-from collector.ops.audit.log_events import UNKNOWN, Property, Span
+from collector.ops.audit.log_events import UNKNOWN, EventProperty, Span
 from collector.ops.audit.ranges import Range, count
 
 Kind = Literal["missing", "twice", "unknown", "gone"]
@@ -71,7 +71,7 @@ class AuditedSink(Struct):
     other_names: int = 0
 
 
-class Rejected(Struct, frozen=True):
+class RejectedEvents(Struct, frozen=True):
     """Events in the dead letters that requests had refused."""
 
     portal_id: int
@@ -89,7 +89,7 @@ class Report(Struct):
     notes: list[str] = field(default_factory=list)
     logs: list[AuditedLog] = field(default_factory=list)
     sinks: list[AuditedSink] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[RejectedEvents] = field(default_factory=list)
     is_balanced: bool = True
 
 
@@ -97,7 +97,7 @@ class Books:
     """Adds up accounts and differences."""
 
     def __init__(self) -> None:
-        self._accounts: dict[tuple[str, Property], Account] = {}
+        self._accounts: dict[tuple[str, EventProperty], Account] = {}
         self._differences: dict[tuple[str, str, Kind, tuple[str, ...]], Difference] = {}
         self._ranges = 0
 
@@ -147,10 +147,10 @@ class Books:
             ranges.append(new)
 
 
-def _by_property(span: Span, ranges: list[Range]) -> Counter[Property]:
+def _by_property(span: Span, ranges: list[Range]) -> Counter[EventProperty]:
     if span.properties is None:
         return Counter({UNKNOWN: count(ranges)})
-    found: Counter[Property] = Counter()
+    found: Counter[EventProperty] = Counter()
     for each in ranges:
         found.update(span.properties[each.first - span.range.first : each.last - span.range.first + 1])
     return found

@@ -126,6 +126,14 @@ def test_a_truncated_file_is_a_problem_and_its_events_are_missing(node: Node, ca
     assert f"/{name}: it is not whole" in problem
 
 
+def test_a_file_that_holds_more_than_its_name_says_is_a_problem(node: Node, capsys: Audited) -> None:
+    name, other = node.files()[:2]
+    node.store.put(other, node.content(name))
+    report = node.audit(capsys, code=1)
+    assert differences(report) == [("missing", node.log_id(), [_range_of(other)], [other])]
+    assert report["problems"][0].endswith(f"/{other}: it holds events that its name does not say")
+
+
 def test_an_event_that_was_taken_out_of_a_file_is_named_with_the_file(node: Node, capsys: Audited) -> None:
     name = node.files()[1]
     node.store.put(name, _without(node.content(name), name, 3))
