@@ -26,6 +26,7 @@ COMMANDS: Final = (
     ("sink ls", "list sinks: cursor, lag, state and last error"),
     ("sink drop", "release the segments that a removed sink holds"),
     ("replay", "send retained events to a sink once more"),
+    ("audit", "compare the log with what its sinks hold, and print what differs"),
     ("relay ls", "list relayed logs: next sequence, last batch and key"),
     ("relay forget", "release a log from its key, and keep its position"),
     ("completion", "print a script that makes a shell complete commands and options"),

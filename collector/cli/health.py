@@ -14,8 +14,9 @@ _MOST_BYTES: Final = 4096
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  the addresses that stand for all
 
 
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """Add none."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add no arguments, but the example."""
+    parser.epilog = "exit code 1: it takes no events\n\nexample: collector health --config collector.toml"
 
 
 def run(options: argparse.Namespace) -> int:

@@ -16,16 +16,22 @@ from collector.settings.fields import Name, Seconds
 
 
 class SinkKind(NamedTuple):
-    """The struct of a kind's settings and the class of its sink, as `module:class` below collector.ship.sinks."""
+    """The struct of a kind's settings and the class of its sink, as `module:class` below collector.ship.sinks.
+
+    `holdings` is the function that gives an audit what a sink of the kind holds; empty if it can't be read.
+    """
 
     settings: str
     sink: str
+    holdings: str = ""
 
 
 SINK_KINDS: Final = {
-    "file": SinkKind("file:FileSinkSettings", "file:FileSink"),
+    "file": SinkKind("file:FileSinkSettings", "file:FileSink", "file:file_holdings"),
     "kafka": SinkKind("kafka.settings:KafkaSinkSettings", "kafka.sink:KafkaSink"),
-    "objects": SinkKind("objects.settings:ObjectsSinkSettings", "objects.sink:ObjectsSink"),
+    "objects": SinkKind(
+        "objects.settings:ObjectsSinkSettings", "objects.sink:ObjectsSink", "objects.sink:objects_holdings"
+    ),
     "http": SinkKind("http.settings:HttpSinkSettings", "http.sink:HttpSink"),
 }
 """By the sink's `type`. A kind that needs a client library has it in an extra of the same name."""
@@ -72,6 +78,12 @@ def sink_settings(kind: str) -> type[SinkSettings]:
 def sink_class(settings: SinkSettings) -> Any:
     """Import the class of a sink. Raises ModuleNotFoundError if its client library is not installed."""
     return _load(SINK_KINDS[kind_of(settings)].sink)
+
+
+def holdings_function(settings: SinkSettings) -> Any:
+    """Import the function that tells what a sink holds; None if its kind has none. Raises ModuleNotFoundError."""
+    place = SINK_KINDS[kind_of(settings)].holdings
+    return _load(place) if place else None
 
 
 def kind_of(settings: SinkSettings) -> str:

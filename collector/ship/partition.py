@@ -23,6 +23,26 @@ _HOUR_SECONDS: Final = 3600
 _HOUR_MS: Final = 1000 * _HOUR_SECONDS
 
 
+_FILE: Final = re.compile(
+    r"(?P<log_id>[0-9a-f]{16})-(?P<first>\d{16})-(?P<last>\d{16})(?:\.replay-(?P<replay>.+))?"
+    r"\.(?P<format>ndjson(?=\.zst)|parquet(?!\.))(?:\.zst)?"
+)
+_MOST_EVENTS: Final = 1 << 26
+"""No batch has more: it has at most 64 MiB and one block, and an event takes two bytes at least."""
+
+
+class DeliveredFile(NamedTuple):
+    """What the name of a file says: its log, its first and last sequence, its replay ("" for none), its format."""
+
+    log_id: str
+    first: int
+    last: int
+    replay: str
+    format: str
+    name: str
+    """The whole name, folders included."""
+
+
 class Group(NamedTuple):
     """The events of a batch that go into one file: its name without the suffix, and runs of events, in order."""
 
@@ -45,6 +65,17 @@ def grouped(batch: Batch, partition: str) -> list[Group]:
         for source, run in _runs(part) if has_source else [("", part)]:
             folders.setdefault(_folder(partition, source, part.timestamp_ms // _HOUR_MS), []).append(run)
     return [Group(_name(batch, folder, runs), runs) for folder, runs in folders.items()]
+
+
+def file_named(name: str) -> DeliveredFile | None:
+    """The file of this name, folders included; None for a name that no sink gives."""
+    found = _FILE.fullmatch(name.rpartition("/")[2])
+    if not found:
+        return None
+    first, last = int(found["first"]), int(found["last"])
+    if not first <= last < first + _MOST_EVENTS:
+        return None
+    return DeliveredFile(found["log_id"], first, last, found["replay"] or "", found["format"], name)
 
 
 def _runs(part: Part) -> Iterator[tuple[str, Part]]:

@@ -17,6 +17,13 @@ LAYERS = {
     "collector.errors": (),
     "collector.process_log": ("wal.tools.terminal",),
     "collector.ops": ("collector.process_log",),
+    "collector.ops.audit": (
+        "collector.dead_letters.reader",
+        "collector.errors",
+        "collector.settings",
+        "collector.ship",
+        "wal",
+    ),
     "collector.ops.status": ("collector.settings", "collector.ship.status", "wal"),
     "collector.ops.metrics": ("collector.ops", "collector.settings"),
     "collector.ops.metrics_of_disk": ("collector.ops", "collector.settings", "collector.ship.health", "wal"),
@@ -124,6 +131,7 @@ _PURE = {
     *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
     "collector/ops/notices.py",
     "collector/ops/readiness.py",
+    *(f"collector/ops/audit/{name}.py" for name in ("ranges", "balance")),
     "collector/dead_letters/rules.py",
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")

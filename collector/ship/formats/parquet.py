@@ -51,6 +51,8 @@ SCHEMA: Final = pa.schema(
 _REPETITIVE: Final = ["log_id", "source", "user_agent", "ea", "ec"]
 """Columns that a dictionary makes smaller; for the others it costs time and is given up."""
 
+_LONGEST: Final = 200
+"""Characters of a message about a file."""
 _CHUNK: Final = 100
 """Rows made into columns before other threads get their turn: it may take 5 ms then, and took 50 ms without."""
 
@@ -176,8 +178,20 @@ def _is_same(one: bytes, other: bytes) -> bool:
         return False
 
 
-def _table(content: bytes) -> pa.Table:
-    return pq.read_table(pa.BufferReader(content), use_threads=False)
+def _table(content: bytes, columns: list[str] | None = None) -> pa.Table:
+    return pq.read_table(pa.BufferReader(content), columns=columns, use_threads=False)
 
 
-ENCODING: Final = Encoding(".parquet", "application/vnd.apache.parquet", _encode, _is_same)
+def _sequences(log_id: str, content: bytes) -> list[int]:
+    try:
+        table = _table(content, ["log_id", "sequence"])
+        logs = table.column("log_id").unique().to_pylist()
+        sequences: list[int] = table.column("sequence").to_pylist()
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise ValueError(f"it is not whole: {error}") from None
+    if logs not in ([], [log_id]) or None in sequences:
+        raise ValueError(f"an event of another log: {logs!r}"[:_LONGEST])
+    return sequences
+
+
+ENCODING: Final = Encoding(".parquet", "application/vnd.apache.parquet", _encode, _is_same, _sequences)

@@ -1,10 +1,13 @@
 """Sinks: the protocol of all kinds, and a module or folder for each. Knows no request, and no sink knows another."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from collector.errors import BadSettings
-from collector.settings.sinks import SinkSettings, kind_of, sink_class
+from collector.settings.sinks import SinkSettings, holdings_function, kind_of, sink_class
 from collector.ship.batch import Batch
+from collector.ship.holdings import Holdings
 from collector.ship.mark import Resumption
 
 
@@ -33,11 +36,26 @@ def sink_of(settings: SinkSettings, consumer: str) -> Sink:
 
     A client library is imported only where its kind of sink is used.
     """
-    try:
+    with _named_extra(settings):
         sink: Sink = sink_class(settings)(settings, consumer)
+    return sink
+
+
+def holdings_of(settings: SinkSettings) -> Holdings | None:
+    """What the sink of these settings holds; None if its kind can't tell. Raises BadSettings."""
+    with _named_extra(settings):
+        read = holdings_function(settings)
+        holdings: Holdings | None = read and read(settings, settings.name)
+    return holdings
+
+
+@contextmanager
+def _named_extra(settings: SinkSettings) -> Iterator[None]:
+    """Say which extra has the client library that is missing."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         extra = f"tracklog[{kind_of(settings)}]"
         raise BadSettings(
             f"sink {settings.name}: {error.name} is not installed; pip install '{extra}' brings it"
         ) from None
-    return sink

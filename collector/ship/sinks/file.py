@@ -12,6 +12,7 @@ from collector.ship.batch import Batch
 from collector.ship.mark import Resumption
 from collector.ship.stores.archive import Archive, ArchiveSettings
 from collector.ship.stores.folder import Folder
+from collector.ship.stores.stored_files import StoredFiles
 
 _PARTITION: Final = "date={date}/hour={hour}"
 
@@ -52,3 +53,8 @@ class FileSink:
 
     async def close(self) -> None:
         """Nothing is held open between batches."""
+
+
+def file_holdings(settings: FileSinkSettings, consumer: str) -> StoredFiles:
+    """The files of a sink. Raises BadSettings."""
+    return StoredFiles(Folder(settings.dir), settings, consumer)

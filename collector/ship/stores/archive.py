@@ -46,6 +46,9 @@ class Store(Protocol):
     async def read(self, name: str) -> bytes | None:
         """The content of a file, None if it does not exist."""
 
+    async def names(self) -> list[str]:
+        """The names of all files, in any order; none if there is no such folder."""
+
 
 class _Mark(Struct, frozen=True, tag_field="v", tag=1):
     log_id: str
@@ -66,10 +69,14 @@ class Archive:
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
         """Where to continue: at the given sequence, or at the later one of the mark. Raises SinkError."""
-        content = await self._store.read(self._mark_name(log_id))
-        mark = None if content is None else self._read_mark(log_id, content)
+        mark = await self.mark(log_id)
         self._next = max(sequence, mark.next if mark else 0)
         return Resumption(self._next, mark)
+
+    async def mark(self, log_id: str) -> Mark | None:
+        """The mark of this log, None if there is none. Raises SinkError."""
+        content = await self._store.read(self._mark_name(log_id))
+        return None if content is None else self._read_mark(log_id, content)
 
     async def deliver(self, batch: Batch, partition: str) -> None:
         """Put the files of a batch, then the mark. Raises SinkError."""

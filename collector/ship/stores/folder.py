@@ -38,6 +38,11 @@ class Folder:
         with self._reported():
             return await asyncio.to_thread(_read, os.path.join(self.where, name))
 
+    async def names(self) -> list[str]:
+        """The names of all finished files; none if there is no directory. Raises SinkError."""
+        with self._reported():
+            return await asyncio.to_thread(_names, self.where)
+
     def _create(self, path: str, content: bytes) -> bool:
         make_directories(os.path.dirname(path))
         is_new = not os.path.exists(path)
@@ -85,6 +90,20 @@ def _read(path: str) -> bytes | None:
             return file.read()
     except FileNotFoundError:
         return None
+
+
+def _names(directory: str) -> list[str]:
+    found: list[str] = []
+    for folder, _, names in os.walk(directory, onerror=_raise):
+        paths = [os.path.join(folder, name) for name in names if not name.endswith(_TEMPORARY)]
+        found += [os.path.relpath(path, directory) for path in paths]
+    return found
+
+
+def _raise(error: OSError) -> None:
+    """Let pass a directory that is gone: somebody tidies up, or nothing was delivered yet."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _sync(folder: str) -> None:

@@ -44,7 +44,8 @@ def _raised(error: Exception) -> logging.LogRecord:
 
 def test_a_line_of_text_has_time_in_utc_level_process_event_and_message() -> None:
     assert TextLines().format(_record(Ready("http://127.0.0.1:8080", 1, "http://127.0.0.1:8081"))) == (
-        "2026-01-31T03:00:00.123Z INFO [4711] ready: serving on http://127.0.0.1:8080 with 1 worker, admin address http://127.0.0.1:8081, Ctrl-C stops"
+        "2026-01-31T03:00:00.123Z INFO [4711] ready: serving on http://127.0.0.1:8080 with 1 worker, "
+        "admin address http://127.0.0.1:8081, Ctrl-C stops"
     )
 
 

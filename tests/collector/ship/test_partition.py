@@ -13,7 +13,7 @@ import zstandard
 from collector.ship.batch import Part
 from collector.ship.formats import parquet
 from collector.ship.formats.encoding import encoding
-from collector.ship.partition import Group, grouped
+from collector.ship.partition import DeliveredFile, Group, file_named, grouped
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, part, record
 from tests.destinations.files import record_of, rows_in
 
@@ -199,3 +199,48 @@ def test_another_version_of_parquet_holds_the_same_events() -> None:
     pq.write_table(pa.Table.from_pylist(rows_in(ours), schema=parquet.SCHEMA), file, **_ANOTHER_WRITER)
     assert file.getvalue().to_pybytes() != ours
     assert parquet.ENCODING.is_same(file.getvalue().to_pybytes(), ours)
+
+
+@pytest.mark.parametrize("replay", ["", "again-0a1b2c3d", "v1.ndjson"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_is_known_by_its_name(name: str, replay: str) -> None:
+    group = grouped(BATCH._replace(replay=replay), PARTITION)[0]
+    whole = group.name + encoding(name).suffix
+    expected = DeliveredFile(LOG_ID, group.parts[0].first, group.parts[-1].last, replay, name, whole)
+    assert file_named(whole) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.txt",
+        f"{LOG_ID}-0000000000000001-0000000000000005.ndjson",
+        f"{LOG_ID}-0000000000000001-0000000000000005.parquet.zst",
+        f"{LOG_ID}-0000000000000005-0000000000000001.ndjson.zst",
+        f"{LOG_ID}-0000000000000001-9999999999999999.ndjson.zst",
+    ],
+)
+def test_a_name_that_no_batch_has_is_known_as_such(name: str) -> None:
+    assert file_named(name) is None
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_sequences_of_a_file_are_those_of_its_events(name: str) -> None:
+    used = encoding(name)
+    for group in grouped(BATCH, PARTITION):
+        content = used.encode(LOG_ID, group.parts)
+        assert used.sequences(LOG_ID, content) == [
+            sequence for run in group.parts for sequence in range(run.first, run.last + 1)
+        ]
+        with pytest.raises(ValueError, match="another log"):
+            used.sequences("f" * 16, content)
+        with pytest.raises(ValueError, match="not whole"):
+            used.sequences(LOG_ID, content[:-1])
+
+
+def test_a_file_that_says_to_be_huge_is_not_inflated() -> None:
+    compressor = zstandard.ZstdCompressor().compressobj(size=1 << 40)
+    with pytest.raises(ValueError, match="more than"):
+        encoding("ndjson").sequences(
+            LOG_ID, compressor.compress(b"{") + compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        )

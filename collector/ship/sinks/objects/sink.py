@@ -30,6 +30,7 @@ from collector.ship.mark import Resumption
 from collector.ship.sinks.objects.settings import ObjectsSinkSettings
 from collector.ship.stores.archive import FOLDER, Archive, Store
 from collector.ship.stores.folder import Folder
+from collector.ship.stores.stored_files import StoredFiles
 
 _URL: Final = re.compile(r"(?:s3|gs|az)://[^/?#@]+(?:/[^/?#]+)*/?|file://(?:/[^/?#]+)+/?")
 _CLIENT: Final = re.compile(
@@ -80,6 +81,11 @@ class ObjectsSink:
         await asyncio.sleep(_REPOSE_SECONDS)
 
 
+def objects_holdings(settings: ObjectsSinkSettings, consumer: str) -> StoredFiles:
+    """The objects of a sink. Raises BadSettings."""
+    return StoredFiles(_store(settings), settings, consumer)
+
+
 class _Bucket(Store):
     """A store that is reached over HTTP. It does not retry: the shipper does."""
 
@@ -128,6 +134,10 @@ class _Bucket(Store):
                 return bytes(await found.bytes_async())
             except FileNotFoundError:
                 return None
+
+    async def names(self) -> list[str]:
+        with self._reported(""):
+            return [str(each["path"]) async for chunk in obstore.list(self._store) for each in chunk]
 
     @contextlib.contextmanager
     def _reported(self, name: str) -> Iterator[None]:

@@ -1,0 +1,133 @@
+"""`collector audit`."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from collector.cli.progress import progress
+from collector.errors import BadSettings
+from collector.ops.audit.audit import AuditRequest, audit
+from collector.ops.audit.ranges import Range
+from collector.ops.audit.report import Account, AuditedLog, AuditedSink, Difference, Report
+from collector.settings import load_settings
+from collector.ship.replay import sink_named
+from wal.tools.arguments import TIME_HELP, add_json, time_argument
+from wal.tools.select import Selection
+from wal.tools.tables import Column, Row, print_rows
+from wal.tools.terminal import harmless, prepare_stdout
+
+_WRONG_CALL: Final = 2
+_SHOWN_RANGES: Final = 100
+_COLUMNS: Final = ("stored", "delivered", "pending", "dead_lettered", "damaged", "not_due", "missing", "twice")
+_NUMBERS: Final = frozenset((*(name.replace("_", " ") for name in _COLUMNS), "from event", "to", "events"))
+_MEANINGS: Final = {
+    "missing": "the cursor has passed them, and they are nowhere",
+    "twice": "in more than one place",
+    "unknown": "in a file, and not in the log",
+    "gone": "lost from the log before they were delivered",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the bounds of the audit, and the form of the output."""
+    parser.epilog = (
+        "exit code 1: it does not balance; 2: it can't run\n\nexample: collector audit --since 24h --sink warehouse"
+    )
+    parser.add_argument("--sink", metavar="NAME", help="only this sink")
+    parser.add_argument(
+        "--since", type=time_argument, default=0, metavar="T", help=f"committed at T or later: {TIME_HELP}"
+    )
+    parser.add_argument("--until", type=time_argument, default=10**13, metavar="T", help="committed before T")
+    parser.add_argument("--deep", action="store_true", help="read also the files that are older than the log")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare the log with its sinks. Exit code 0 if it balances, 1 if not, 2 if the settings can't be used."""
+    try:
+        settings = load_settings(options.config)
+        sinks = [sink_named(settings, options.sink)] if options.sink else list(settings.sink)
+        request = AuditRequest(sinks, Selection(options.since, options.until), options.deep)
+        with progress() as show:
+            report = asyncio.run(audit(settings, request, lambda events: show(f"{events} events")))
+    except (BadSettings, FileNotFoundError) as error:
+        for line in str(error).splitlines():
+            print(harmless(f"collector: {line}"), file=sys.stderr)
+        return _WRONG_CALL
+    prepare_stdout()
+    if options.json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        _print(report)
+    return 0 if report.is_balanced else 1
+
+
+def _print(report: Report) -> None:
+    _print_table(("log", "path", "from event", "to"), [_log_row(log) for log in report.logs])
+    print()
+    _print_table(("sink", "proved by", "of"), [_sink_row(sink) for sink in report.sinks])
+    print()
+    _print_table(("property", "sink", *_headers(report)), [_account_row(report, each) for each in report.accounts])
+    if report.rejected:
+        print()
+        rows = [(f"{each.portal_id}/{each.prop_id}", each.code, str(each.events)) for each in report.rejected]
+        _print_table(("property", "rejected with", "events"), rows)
+    print()
+    for text in (*map(_difference, report.differences), *report.problems):
+        print(harmless(text))
+    for note in report.notes:
+        print(harmless(f"note: {note}"))
+    print("balanced" if report.is_balanced else "NOT balanced")
+
+
+def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    columns = [Column(head, is_number=head in _NUMBERS) for head in heads]
+    print_rows(columns, [Row({}, cells) for cells in rows], as_json=False)
+
+
+def _log_row(log: AuditedLog) -> tuple[str, ...]:
+    return (log.log_id, log.path, str(log.first), str(log.last))
+
+
+def _sink_row(sink: AuditedSink) -> tuple[str, ...]:
+    if sink.proof == "cursor":
+        return (sink.name, "its cursor alone", "what it has was not read")
+    counts = (
+        (sink.replayed_files, "of replays, not counted"),
+        (sink.other_logs_files, "of logs that are not here"),
+    )
+    also = "".join(f"; {count} {text}" for count, text in counts if count)
+    return (sink.name, "reading its files", f"{sink.files} in {sink.where}{also}")
+
+
+def _headers(report: Report) -> Iterator[str]:
+    return (name.replace("_", " ") for name in _shown_columns(report))
+
+
+def _shown_columns(report: Report) -> list[str]:
+    """All but one that hardly any sink has."""
+    return [name for name in _COLUMNS if name != "not_due" or any(each.not_due for each in report.accounts)]
+
+
+def _account_row(report: Report, account: Account) -> tuple[str, ...]:
+    name = "unknown" if account.prop_id is None else f"{account.portal_id}/{account.prop_id}"
+    return (name, account.sink, *[str(getattr(account, column)) for column in _shown_columns(report)])
+
+
+def _difference(each: Difference) -> str:
+    ranges = ", ".join(map(_range, each.ranges[:_SHOWN_RANGES]))
+    more = len(each.ranges) - _SHOWN_RANGES
+    left_out = f" and {more} more ranges, which --json prints" if more > 0 else ""
+    places = f"; see {', '.join(each.places)}" if each.places else ""
+    return (
+        f"{each.kind}: sink {each.sink}, log {each.log_id}, {each.events} events: {ranges}{left_out}: "
+        f"{_MEANINGS[each.kind]}{places}"
+    )
+
+
+def _range(each: Range) -> str:
+    return str(each.first) if each.events == 1 else f"{each.first}-{each.last}"

@@ -1,0 +1,66 @@
+"""The events of one log that a sink's files hold, asked for in order of sequence.
+
+Only the files around the place are read, and of these the ranges alone are kept: memory does not grow with the log.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from collector.errors import SinkError
+from collector.ops.audit.ranges import Range, coverage, runs
+from collector.ship.holdings import Holdings
+from collector.ship.partition import DeliveredFile
+
+
+class _Open(NamedTuple):
+    file: DeliveredFile
+    ranges: list[Range]
+    """Its events, in their order there."""
+
+
+class HeldEvents:
+    """Reads each file once. A file that can't be read holds nothing, and is a problem."""
+
+    def __init__(self, holdings: Holdings, files: Iterable[DeliveredFile], on_problem: Callable[[str], None]) -> None:
+        """`files` are those of one log. `on_problem` gets a message for each file that is not as it should be."""
+        self._holdings = holdings
+        self._files = sorted(files, key=lambda file: file.first, reverse=True)
+        self._on_problem = on_problem
+        self._open: list[_Open] = []
+
+    async def within(self, span: Range) -> list[Range]:
+        """The ranges that files have of a span, in any order. Each call asks for a later span than the one before."""
+        self._open = [each for each in self._open if each.file.last >= span.first]
+        while self._files and self._files[-1].first <= span.last:
+            file = self._files.pop()
+            if file.last >= span.first:
+                self._open.append(_Open(file, await self._read(file)))
+        return [each for opened in self._open for each in _clipped(opened.ranges, span)]
+
+    def places(self) -> list[tuple[str, list[Range]]]:
+        """The files around the last span, and the set of sequences that each has."""
+        return [(each.file.name, coverage(each.ranges)[0]) for each in self._open]
+
+    def named_places(self) -> list[tuple[str, list[Range]]]:
+        """The same files, and the set of sequences that each one's name says it has."""
+        return [(each.file.name, [Range(each.file.first, each.file.last)]) for each in self._open]
+
+    async def _read(self, file: DeliveredFile) -> list[Range]:
+        try:
+            ranges = runs(await self._holdings.sequences(file))
+        except SinkError as error:
+            self._on_problem(f"{self._holdings.where}/{file.name}: {error}")
+            return []
+        if any(each.first < file.first or each.last > file.last for each in ranges):
+            self._on_problem(f"{self._holdings.where}/{file.name}: it holds events that its name does not say")
+        return _clipped(ranges, Range(file.first, file.last))
+
+
+def _clipped(ranges: list[Range], bounds: Range) -> list[Range]:
+    """The parts of ranges, which may overlap, within bounds."""
+    first, last = bounds
+    return [
+        each if first <= each.first and each.last <= last else Range(max(each.first, first), min(each.last, last))
+        for each in ranges
+        if each.first <= last and each.last >= first
+    ]

@@ -1,0 +1,181 @@
+"""The events of one log in spans, between a beginning and an end that are fixed before it is read.
+
+A writer may append meanwhile, and retention may drop segments: neither makes an event look lost.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from collector.ops.audit.ranges import Range
+from wal.damage import Damage, read_ledger
+from wal.folder import LogFolder
+from wal.format import Position
+from wal.reader import Reader
+from wal.segment import Block
+from wal.tools.follow import start_of_selection
+from wal.tools.select import Selection
+from wal.tools.verify import Finding, read_on
+
+_SPAN_EVENTS: Final = 1 << 14
+"""Events of a span: enough for the work on a span to cost little, few enough for their properties to stay small."""
+
+
+class EventProperty(Struct, frozen=True):
+    """The property of an event. Both are None for a line that names none, and for events that can't be read."""
+
+    portal_id: int | None = None
+    prop_id: int | None = None
+
+
+UNKNOWN: Final = EventProperty()
+
+
+class Span(NamedTuple):
+    """Events that follow one another, and the property of each.
+
+    `properties` is None where the log can't give the events any more. They are damaged, or else `is_gone` is true: then
+    nothing says why they are not there.
+    """
+
+    range: Range
+    properties: list[EventProperty] | None
+    is_gone: bool = False
+
+    @property
+    def damaged(self) -> list[Range]:
+        """The set of damaged events."""
+        return [] if self.properties is not None or self.is_gone else [self.range]
+
+
+class LogEvents:
+    """Reads a log once, from the oldest selected event on, up to the end that it has when `fix_end` is called."""
+
+    def __init__(self, folder: LogFolder, selection: Selection, on_problem: Callable[[str], None]) -> None:
+        """The beginning is fixed here. `on_problem` gets each place where the log is not whole. Raises OSError."""
+        self.dropped: list[Range] = []
+        """Events that retention dropped before they could be read."""
+        self._folder = folder
+        self._selection = selection
+        self._on_problem = on_problem
+        self._end = (0, 0)
+        self._start = start_of_selection(folder, selection)
+        oldest = folder.oldest()
+        self.first = oldest.sequence if oldest else 1
+        """The first event of the oldest segment."""
+        self.next = self._start.sequence if self._start else 1
+        """The sequence after the event that was read last."""
+
+    def fix_end(self) -> None:
+        """Read up to here, and no further. Raises OSError."""
+        if names := self._folder.segments():
+            self._end = (names[-1].number, os.path.getsize(self._folder.segment_file(names[-1])))
+
+    def spans(self) -> Iterator[Span]:
+        """The selected events, in order. Raises Unreadable, OSError."""
+        waiting: list[EventProperty] = []
+        first = end = 0
+        for piece in self._pieces():
+            if waiting and (piece.properties is None or piece.range.first != end or len(waiting) >= _SPAN_EVENTS):
+                yield Span(Range(first, end - 1), waiting)
+                waiting = []
+            if piece.properties is None:
+                yield piece
+                continue
+            first = first if waiting else piece.range.first
+            end = piece.range.last + 1
+            waiting += piece.properties
+        if waiting:
+            yield Span(Range(first, end - 1), waiting)
+
+    def _pieces(self) -> Iterator[Span]:
+        """A span for each block, damage, and gap."""
+        if self._start is None:
+            return
+        reader = Reader(self._folder, self._start)
+        try:
+            for step in self._steps(reader):
+                yield from self._gap(step.start.sequence)
+                is_next, here = step.start.sequence == self.next, Range(step.start.sequence, step.end.sequence - 1)
+                self.next = max(self.next, step.end.sequence)
+                if isinstance(step, Damage):
+                    if here.events:
+                        yield Span(here, None)
+                elif is_next and here.events and self._is_selected(step):
+                    yield Span(here, _properties(step))
+        finally:
+            reader.close()
+
+    def _steps(self, reader: Reader) -> Iterator[Block | Damage]:
+        """All blocks and damage up to the end. Goes on at the oldest segment where retention overtakes the reader."""
+        while True:
+            try:
+                for step in read_on(reader):
+                    found = self._damage(reader, step) if isinstance(step, Finding) else step
+                    if found and (found.start.segment, found.start.offset) >= self._end:
+                        return
+                    if found:
+                        yield found
+            except FileNotFoundError:
+                if not self._overtaken(reader):
+                    raise
+            oldest = self._overtaken(reader)
+            if oldest is None:
+                return
+            reader.go_to(oldest)
+
+    def _damage(self, reader: Reader, finding: Finding) -> Damage | None:
+        """The damage of a finding. The reader goes on after the others, which only a person can judge."""
+        damage = finding.damage
+        if damage is None:
+            if not self._overtaken(reader):
+                self._on_problem(f"{finding.path}: {finding.message}")
+        elif finding.is_new_damage and damage.lost and read_ledger(self._folder).unrecorded(damage):
+            self._on_problem(f"{finding.path}: {damage}; damage.ndjson does not have it yet")
+        return damage
+
+    def _overtaken(self, reader: Reader) -> Position | None:
+        """The start of the oldest segment if the reader is in an earlier one, which was deleted meanwhile."""
+        oldest = self._folder.oldest()
+        return oldest if oldest and oldest.segment > reader.position.segment else None
+
+    def _gap(self, sequence: int) -> Iterator[Span]:
+        """The events between the one read last and `sequence`, unless retention dropped them."""
+        if self.next >= sequence:
+            return
+        oldest = self._folder.oldest()
+        there = min(max(self.next, oldest.sequence if oldest else 0), sequence)
+        if self.next < there:
+            self.dropped.append(Range(self.next, there - 1))
+        if there < sequence:
+            yield Span(Range(there, sequence - 1), None, is_gone=True)
+        self.next = sequence
+
+    def _is_selected(self, block: Block) -> bool:
+        return self._selection.since_ms <= block.header.timestamp_ms < self._selection.until_ms
+
+
+_decode: Final = msgspec.json.Decoder(EventProperty).decode
+_decode_all: Final = msgspec.json.Decoder(EventProperty).decode_lines
+_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+def _properties(block: Block) -> list[EventProperty]:
+    """The property of each line."""
+    try:
+        found = _decode_all(block.payload)
+        if len(found) == block.header.records:
+            return found
+    except _UNFIT:
+        pass
+    return [_property(line) for line in block.payload.split(b"\n")[:-1]]
+
+
+def _property(line: bytes) -> EventProperty:
+    try:
+        return _decode(line)
+    except _UNFIT:
+        return UNKNOWN

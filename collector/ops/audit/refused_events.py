@@ -1,0 +1,70 @@
+"""The dead letters as an audit counts them: those of sinks by log, those of requests by property and code."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from collector.dead_letters.reader import DeadLetter, read_letters
+from collector.ops.audit.ranges import Range, coverage, runs
+from wal.files import Files
+from wal.folder import find_logs
+from wal.tools.select import Selection
+
+
+class _Record(Struct):
+    id: str
+
+
+_decode: Final = msgspec.json.Decoder(_Record).decode
+_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+class RefusedEvents(Struct):
+    """The events in all dead letters."""
+
+    by_sink: dict[tuple[str, str], list[Range]]
+    """The set of sequences that a sink refused of a log, by sink and log id."""
+    rejected: Counter[tuple[int, int, str]]
+    """Events that were rejected, by portal, property and code."""
+    unnamed: int
+    """Dead letters of sinks whose event has no id."""
+
+
+def read_refused(directory: str, selection: Selection) -> RefusedEvents:
+    """Read all dead letters; the times of the selection apply to the rejected events. Raises Broken, OSError."""
+    sequences: dict[tuple[str, str], list[int]] = {}
+    rejected: Counter[tuple[int, int, str]] = Counter()
+    unnamed = 0
+    for letter in _letters(directory):
+        record = letter.record
+        if not record.sink:
+            if selection.since_ms <= record.received_at < selection.until_ms:
+                events = sum(len(reason.indexes) for reason in record.refusals) or 1
+                rejected[record.portal_id, record.prop_id, record.code] += events
+        elif place := _place(letter.body):
+            sequences.setdefault((record.sink, place[0]), []).append(place[1])
+        else:
+            unnamed += 1
+    sets = {key: coverage(runs(sorted(found)))[0] for key, found in sequences.items()}
+    return RefusedEvents(sets, rejected, unnamed)
+
+
+def _letters(directory: str) -> Iterator[DeadLetter]:
+    """All dead letters; none where no worker has written one yet."""
+    try:
+        find_logs(Files(), directory)
+    except FileNotFoundError:
+        return
+    yield from read_letters(directory, Selection())
+
+
+def _place(line: bytes) -> tuple[str, int] | None:
+    """The log and the sequence of a record."""
+    try:
+        log_id, _, sequence = _decode(line).id.rpartition("-")
+    except _UNFIT:
+        return None
+    return (log_id, int(sequence)) if sequence.isdecimal() else None

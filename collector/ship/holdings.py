@@ -1,0 +1,22 @@
+"""The events that a sink holds, as an audit reads them."""
+
+from typing import Protocol
+
+from collector.ship.mark import Mark
+from collector.ship.partition import DeliveredFile
+
+
+class Holdings(Protocol):
+    """What a sink holds of all logs. Reading changes nothing there. Every call raises SinkError."""
+
+    where: str
+    """The name of the store in messages."""
+
+    async def mark(self, log_id: str) -> Mark | None:
+        """The sink's own position in a log, None if it keeps none."""
+
+    async def files(self) -> tuple[list[DeliveredFile], list[str]]:
+        """The files that a sink delivered, of this one and of others that share the store; and other names there."""
+
+    async def sequences(self, file: DeliveredFile) -> list[int]:
+        """The sequences of the events in a file, in their order there. Raises SinkError for a file that is damaged."""
