@@ -61,7 +61,8 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
 
 
 async def _supervise(settings: Settings, listener: socket.socket) -> int:
-    blocks = [CounterBlock.create() for _ in range(settings.server.workers)]
+    # one more than workers, so that a worker can start before the one that it replaces has ended
+    blocks = [CounterBlock.create() for _ in range(settings.server.workers + 1)]
     return await Supervisor(
         partial(WorkerProcess, settings, listener, list(blocks)),
         workers=settings.server.workers,
