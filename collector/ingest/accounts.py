@@ -53,7 +53,12 @@ class Accounts:
         """Count a whole request as one event."""
         if request.is_stored:
             request.events = 1
-            self._receive(request.context.prop, 1)
+            prop = request.context.prop
+            slot = self._received.get(prop.members)  # a call of `_receive` would double the cost, 0.1 us
+            if slot is None:
+                self._receive(prop, 1)
+            else:
+                self._values[slot] += 1
 
     def split(self, request: EventRequest, events: int) -> None:
         """Count a received request as the events of its batch instead."""
@@ -67,7 +72,7 @@ class Accounts:
         if durable is not self._durable:
             self._durable, self._waiting = durable, {}
             durable.add_done_callback(partial(self._settle, self._waiting))
-        members, waiting = self._open(request.context.prop), self._waiting
+        members, waiting = request.context.prop.members, self._waiting
         waiting[members] = waiting.get(members, 0) + events
 
     def refuse(self, request: EventRequest, refusal: Refusal, events: int | None = None) -> None:
