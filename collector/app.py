@@ -39,7 +39,9 @@ from collector.ingest.policy.redirect import Signer
 from collector.ingest.policy.write_keys import key_digest
 from collector.ingest.rejects import Rejects
 from collector.ingest.session import Sessions
+from collector.ingest.settling import settle
 from collector.ops import gauges
+from collector.ops.commits import CommitMeter
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.ops.readiness import EXPLANATIONS
@@ -108,7 +110,7 @@ class _Worker:
         self._settings = settings
         self._readiness = readiness
         self._counters = counters
-        self._accounts = Accounts(counters)
+        settle(counters, settings.log.dir)
         gauges.reset(counters)
         self._clock = clock
         self._grace = grace
@@ -185,8 +187,9 @@ class _Worker:
         """Serve requests with the logs of a shard from now on, if it is open."""
         opened = _or_exit(partial(self._opening.build, *logs)) if logs else None
         if opened:
+            opened.shard.committer.on_commit = CommitMeter(self._counters).observe
             endpoint = _event_endpoint(
-                self._settings, opened, self._clock, self._notices, self._proxies, self._accounts
+                self._settings, opened, self._clock, self._notices, self._proxies, self._counters
             )
             for path in self._paths:
                 self.routes.replace(path.encode(), endpoint)
@@ -260,11 +263,12 @@ def _event_endpoint(
     clock: Callable[[], int],
     notices: Notices,
     proxies: Networks,
-    accounts: Accounts,
+    counters: CounterBlock,
 ) -> EventEndpoint:
     secret, shard, limits = opened.secret, opened.shard, settings.limits
     sessions = Sessions(secret, settings.session.timeout_seconds)
     rejects = Rejects(opened.dead_letters)
+    accounts = Accounts(counters, shard.committer)
     batches = Batches(shard.committer, rejects, accounts, sessions, limits)
     return EventEndpoint(
         options=OptionsReader(Registry(settings.property, settings.server.workers), Signer(secret), clock),

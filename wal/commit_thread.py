@@ -56,12 +56,14 @@ class CommitThread:
 
     def _do(self, action: Callable[[], None], block: PendingBlock) -> None:
         fault: WalError | None = None
+        begun = time.perf_counter()
         try:
             action()
         except WalError as error:
             fault = error
         except Exception as error:
             fault = LogPoisoned(f"{self._path}: {error!r} in the commit thread; restart to recover")
+        block.seconds = time.perf_counter() - begun
         self._loop.call_soon_threadsafe(self._report, block, fault)
         if len(block.lines) > 1:
             time.sleep(COMMIT_DELAY_SECONDS)

@@ -5,7 +5,6 @@ back; appends that arrive during an fsync form the next block.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -67,12 +66,10 @@ class Committer:
         *,
         stall_seconds: float = STALL_SECONDS,
         on_poisoned: Callable[[LogPoisoned], None] | None = None,
-        on_commit: Callable[[int, float, float], None] | None = None,
     ) -> None:
         """While a commit takes longer than `stall_seconds`, new appends are refused; earlier ones keep waiting.
 
-        `on_poisoned` is called once, in the event loop, when an fsync has failed and only a restart helps. `on_commit`
-        is called there after each block of events, with their number, the seconds of the commit and those of its fsync.
+        `on_poisoned` is called once, in the event loop, when an fsync has failed and only a restart helps.
         """
         self.log = log
         self.durable: Position = log.end
@@ -80,9 +77,10 @@ class Committer:
         self.next_sequence = log.end.sequence
         """The sequence of the next event that is appended."""
         self.state = State.IDLE
+        self.on_commit: Callable[[int, float, float], None] = lambda *_: None
+        """Called after each block of events with their number, and the seconds of the commit and of its fsync."""
         self._stall_seconds = stall_seconds
         self._on_poisoned = on_poisoned
-        self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._refusal: WalError | None = None
         self._waiting: deque[PendingBlock] = deque()
@@ -216,9 +214,7 @@ class Committer:
         self._thread.start(action, block)
 
     def _commit(self, block: PendingBlock) -> None:
-        begun = time.perf_counter()
         self.log.commit(b"".join(block.lines), block.records)
-        block.seconds = time.perf_counter() - begun
 
     def _finish(self, block: PendingBlock, fault: WalError | None) -> None:
         """Take a block back. The thread does nothing now, so the log may be read here."""
@@ -237,8 +233,6 @@ class Committer:
 
     def _succeed(self, block: PendingBlock) -> None:
         block.resolve(None)
-        if block.records and self._on_commit:
-            self._on_commit(block.records, block.seconds, self.log.sync_seconds)
         for moved in self._followers:
             if not moved.done():
                 moved.set_result(None)
@@ -247,6 +241,7 @@ class Committer:
         if block.records:
             self._commit_seconds = now - self._started
             self._idle_timer.plan()
+            self.on_commit(block.records, block.seconds, self.log.sync_seconds)
         elif (rotates_in := self.log.rotates_in) is not None:
             self._idle_timer.plan(max(rotates_in, IDLE_SECONDS))
 

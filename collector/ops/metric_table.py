@@ -65,8 +65,8 @@ REJECTED: Final = _counter(
 )
 SHED: Final = _counter(
     "tracklog_events_shed_total",
-    "Events that the collector could not take (503), by code; worker_died: a worker died while it held them, so their "
-    "clients got no response, and the last block of them may be in the log all the same.",
+    "Events that the collector could not take (503), by code; worker_died: a worker died while it held them, and their "
+    "clients got no response.",
     "portal",
     "prop",
     "code",

@@ -76,7 +76,8 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
 async def _supervise(
     settings: Settings, hard_limit: int, config: str, listener: socket.socket, admin_listener: socket.socket | None
 ) -> int:
-    counters = tuple(CounterBlock.create() for _ in range(settings.server.workers))
+    # one more than workers, so that a worker can start before the one that it replaces has ended
+    counters = tuple(CounterBlock.create() for _ in range(settings.server.workers + 1))
     async with AsyncExitStack() as stack:
         admin = AdminProcess(settings, config, admin_listener, counters) if admin_listener else None
         supervisor = Supervisor(

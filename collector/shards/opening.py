@@ -10,7 +10,6 @@ from msgspec import Struct
 from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.of_sinks import SinkDeadLetters
 from collector.dead_letters.writer import DeadLetters
-from collector.ops.commits import CommitMeter
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.process_log.of_shards import LogAvailable, LogDelayed
@@ -53,7 +52,6 @@ class Opening:
         self._clock = clock
         self._notices = notices
         self._counters = counters
-        self._on_commit = CommitMeter(counters).observe
         self._end_worker = end_worker
         self._secret = b""
         self._name = ""
@@ -80,7 +78,7 @@ class Opening:
         budget = HourlyBudget(settings.dead_letters.bytes_per_hour, len(settings.property), self._clock)
         dead_letters = DeadLetters(self._dead_committer, budget, self._notices, self._counters)
         sink_dead_letters = SinkDeadLetters(dead_letters, self._settings.dead_letters.dir)
-        shard = self._attempt(lambda: Shard(self._settings, log, sink_dead_letters, self._end_worker, self._on_commit))
+        shard = self._attempt(lambda: Shard(self._settings, log, sink_dead_letters, self._end_worker))
         if shard is None:
             return None
         if self._is_told:

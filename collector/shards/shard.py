@@ -43,16 +43,10 @@ class Shard:
         log: Log,
         dead_letters: DeadLetterWriter,
         end_worker: Callable[[Exception], None] | None = None,
-        on_commit: Callable[[int, float, float], None] | None = None,
     ) -> None:
-        """`end_worker` is called when only a restart helps, `on_commit` as by `Committer`.
-
-        Raises WalError, OSError, BadSettings.
-        """
+        """`end_worker` is called when only a restart helps. Raises WalError, OSError, BadSettings."""
         ensure_cursors(settings, log)
-        self.committer = Committer(
-            log, stall_seconds=settings.log.stall_seconds, on_poisoned=end_worker, on_commit=on_commit
-        )
+        self.committer = Committer(log, stall_seconds=settings.log.stall_seconds, on_poisoned=end_worker)
         self._end_worker = end_worker
         self._settings = settings
         self._log = log

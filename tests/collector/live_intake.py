@@ -93,11 +93,12 @@ async def live_intake(
     limits: Limits | None = None,
     files: Files | None = None,
     confirmations: Mapping[str, Acknowledgements] | None = None,
+    counters: CounterBlock | None = None,
 ) -> AsyncIterator[Logs]:
     """An intake whose clock stands at NOW_MS; `files` are those of the log of events."""
     async with live_log(folder / "log/00", files=files) as committer, live_log(folder / "dead/00") as dead:
-        notices, limits, counters = Notices(), limits or Limits(), CounterBlock.create()
-        accounts = Accounts(counters)
+        notices, limits, counters = Notices(), limits or Limits(), counters or CounterBlock.create()
+        accounts = Accounts(counters, committer)
         rejects = Rejects(DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS), notices, counters))
         batches = Batches(committer, rejects, accounts, SESSIONS, limits)
         intake = Intake(committer, batches, accounts, SESSIONS, limits, lambda: NOW_MS)

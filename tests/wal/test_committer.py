@@ -362,7 +362,8 @@ def test_each_block_of_events_is_told_with_its_size_and_its_times(directory: str
     told: list[tuple[int, float, float]] = []
 
     async def run() -> None:
-        committer = Committer(Log(directory, files=files), on_commit=lambda *commit: told.append(commit))
+        committer = Committer(Log(directory, files=files))
+        committer.on_commit = lambda *commit: told.append(commit)
         await asyncio.gather(*[committer.append(line(number)) for number in (1, 2, 3)])
         files.fail("write", errno.ENOSPC)
         assert isinstance((await _outcomes([committer.append(line(4))]))[0], LogFull)

@@ -56,8 +56,9 @@ class _Served:
     def __init__(self, in_flight_bytes: int = 8 << 20) -> None:
         self.recorder = Recorder()
         self.in_flight = InFlight(in_flight_bytes)
-        routes = Routes({}, self.recorder)
-        self._app = AsgiFace(routes, LIMITS, self.in_flight, Meter(CounterBlock.create(), routes))
+        self.counters = CounterBlock.create()
+        routes = Routes({b"/event": self.recorder}, self.recorder)
+        self._app = AsgiFace(routes, LIMITS, self.in_flight, Meter(self.counters, routes))
 
     async def ask(self, messages: Iterable[Message], path: str = "/event", **headers: str) -> tuple[int, bytes] | None:
         """The status and body of the response; None without a response."""
@@ -80,6 +81,14 @@ def test_a_body_is_put_together_from_its_parts(parts: list[bytes]) -> None:
 
 def test_a_refusal_by_the_head_does_not_read_the_body() -> None:
     assert asyncio.run(_Served().ask([], "/refused")) == (403, b"refused")
+
+
+def test_responses_are_counted_by_path_and_status() -> None:
+    served = _Served()
+    for path in ("/event", "/event", "/refused"):
+        asyncio.run(served.ask(_parts(b"{}"), path))
+    counted = {key[1:]: value for key, value in served.counters.read().items() if "requests_total" in key[0]}
+    assert counted == {("/event", "200"): 2, ("other", "403"): 1}
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ import pytest
 
 from collector.errors import Forbidden
 from collector.http.response import Pending
-from collector.ingest.accounts import Accounts, unsettled_events
+from collector.ingest.accounts import Accounts
 from collector.ingest.policy.properties import Registry
 from collector.ingest.request import EventRequest
+from collector.ingest.settling import unsettled_events
 from collector.ops.counters import CounterBlock, Key
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import Logs, ask, endpoint, head_for, live_intake
+from tests.collector.live_log import live_log
 from tests.wal.faulty_files import FaultyFiles
 
 PAIR = "portal_id=1&prop_id=2&resp_type=json"
@@ -83,7 +85,7 @@ def test_each_event_of_a_request_has_one_fate(
     async def use(logs: Logs) -> None:
         await ask(endpoint(logs, OPEN), method, query, body, **headers)
 
-    fates = {("stored", "1", "2"): counted["stored"]} if "stored" in counted else {}
+    fates: dict[Key, int] = {("stored", "1", "2"): counted["stored"]} if "stored" in counted else {}
     fates |= {("rejected", "1", "2", code): number for code, number in counted.items() if code != "stored"}
     received = {("received", "1", "2"): sum(counted.values())} if counted else {}
     assert _accounts_of(tmp_path, use) == received | fates
@@ -156,31 +158,23 @@ def test_an_event_is_stored_and_a_long_body_settled_although_its_client_has_left
     }
 
 
-def test_properties_beyond_a_thousand_share_their_labels_also_those_of_a_successor() -> None:
+def test_properties_beyond_a_thousand_share_their_labels_also_those_of_a_successor(tmp_path: Path) -> None:
     registry = Registry(PropertySettings(1, prop_id) for prop_id in range(1, 1104))
     block = CounterBlock.create()
-    for prop_ids in (range(1, 1001), range(2, 1104)):
-        accounts = Accounts(block)
-        for prop_id in prop_ids:
-            accounts.refuse_unread(registry.get(1, prop_id), Forbidden("no key").refusal)
+
+    async def run() -> None:
+        async with live_log(tmp_path / "00") as committer:
+            for prop_ids in (range(1, 1001), range(2, 1104)):
+                accounts = Accounts(block, committer)
+                for prop_id in prop_ids:
+                    accounts.refuse_unread(registry.get(1, prop_id), Forbidden("no key").refusal)
+
+    asyncio.run(run())
     counted = _counted(block)
     assert counted["rejected", "1", "1", "forbidden"] == 1
     assert counted["rejected", "1", "1000", "forbidden"] == 2
     assert counted["rejected", "other", "other", "forbidden"] == 103
     assert sum(1 for key in counted if key[0] == "received") == 1001
-
-
-def test_the_successor_of_a_worker_that_died_sheds_what_that_one_held() -> None:
-    block = CounterBlock.create()
-    block.add(7, "tracklog_events_received_total", "1", "2")
-    block.add(4, "tracklog_events_stored_total", "1", "2")
-    block.add(1, "tracklog_events_rejected_total", "1", "2", "invalid_event")
-    block.add(3, "tracklog_events_received_total", "1", "3")
-    block.add(3, "tracklog_events_stored_total", "1", "3")
-    for _ in range(2):
-        Accounts(block)
-        assert _counted(block)["shed", "1", "2", "worker_died"] == 2
-        assert ("shed", "1", "3", "worker_died") not in _counted(block)
 
 
 def test_dead_letters_are_counted_by_code(tmp_path: Path) -> None:

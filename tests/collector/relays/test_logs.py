@@ -67,6 +67,19 @@ def test_batches_arrive_in_order_and_each_event_once(tmp_path: Path) -> None:
     assert (_sequences(tmp_path), _sequences(tmp_path, OTHER)) == ([1, 2, 3, 4, 5, 6], [7])
 
 
+def test_relayed_events_are_counted_once(tmp_path: Path) -> None:
+    counters = CounterBlock.create()
+
+    async def relay() -> None:
+        async with live_log(tmp_path / "00") as committer:
+            relays = RelayedLogs(str(tmp_path), committer, KEYS, counters)
+            for first, last in ((1, 3), (1, 3), (2, 6)):
+                await relays.take(KEY, NODE, _records(first, last))
+
+    asyncio.run(relay())
+    assert counters.read() == {("tracklog_relayed_events_total",): 6}
+
+
 def test_the_same_batch_at_two_workers_at_once_is_stored_once(tmp_path: Path) -> None:
     async def relay() -> None:
         async with live_log(tmp_path / "00") as first, live_log(tmp_path / "01") as second:

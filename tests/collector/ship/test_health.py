@@ -40,6 +40,17 @@ def test_each_change_of_a_sinks_state_is_one_line(caplog: pytest.LogCaptureFixtu
     ]
 
 
+def test_failures_are_counted_whatever_becomes_of_the_sink() -> None:
+    sink_health = SinkHealth("kafka")
+    for _ in range(6):
+        sink_health.failed(SinkError("no answer"))
+    sink_health.succeeded()
+    sink_health.waits("an attempt", 11.0)
+    sink_health.failed(SinkError("no answer"))
+    sink_health.stopped(ValueError("no"))
+    assert sink_health.health.failures == 7
+
+
 def test_a_sink_that_hangs_is_said_to_wait_once_and_since_when_the_attempt_began(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
