@@ -17,6 +17,7 @@ _DEFAULT_CONFIG: Final = "collector.toml"
 COMMANDS: Final = (
     ("serve", "serve until SIGTERM or Ctrl-C"),
     ("check", "check the settings file and print every fault"),
+    ("reload", "have the running collector read its settings again, and print what has changed"),
     ("health", "exit with 0 if the node of these settings takes events, else 1"),
     ("sign-url", "sign the destination of a redirect, so that its host need not be listed"),
     ("count", "count events of the log by their values"),

@@ -1,6 +1,7 @@
 """`collector serve`."""
 
 import argparse
+from functools import partial
 
 from collector.cli.preflight import load_settings_to_serve
 from collector.server.start import serve
@@ -17,4 +18,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    return serve(load_settings_to_serve(options.config), options.config)
+    config = options.config
+    return serve(load_settings_to_serve(config), config, partial(load_settings_to_serve, config))

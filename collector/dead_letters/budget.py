@@ -14,7 +14,7 @@ class HourlyBudget:
     def __init__(self, bytes_per_hour: int, properties: int, clock: Callable[[], int]) -> None:
         """A single property may fill all of it. `clock` gives Unix milliseconds."""
         self._bytes_per_hour = bytes_per_hour
-        self._has_others = properties > 1
+        self.properties = properties
         self._clock = clock
         self._hour = 0
         self._left = 0
@@ -29,7 +29,7 @@ class HourlyBudget:
             self._used.clear()
             self._over.clear()
         used = self._used.get(place, 0)
-        if place in self._over or length > self._left - (used if self._has_others else 0):
+        if place in self._over or length > self._left - (used if self.properties > 1 else 0):
             self._warn_once(place)
             return False
         self._used[place] = used + length

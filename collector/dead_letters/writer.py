@@ -81,7 +81,7 @@ class DeadLetters:
     def __init__(self, committer: Committer, budget: HourlyBudget, notices: Notices, counters: CounterBlock) -> None:
         self._committer = committer
         self._counters = counters
-        self._budget = budget
+        self.budget = budget
         self._notices = notices
 
     async def put(self, sender: Sender, form: Form, refused: Sequence[Refused]) -> bool:
@@ -94,7 +94,7 @@ class DeadLetters:
             length = sum(len(each.raw) for each in refused)
             for letter in await computed(length, partial(_listed, form, refused)):
                 line = _record(self._committer, sender, letter)
-                if not self._budget.take((sender.portal_id, sender.prop_id), len(line)):
+                if not self.budget.take((sender.portal_id, sender.prop_id), len(line)):
                     is_whole = False
                     break
                 futures.add(self._append(letter, line))  # before the next is made: its id is its place in the log
@@ -112,7 +112,7 @@ class DeadLetters:
         """
         (letter,) = _letters(form, [refused])
         line = _record(self._committer, sender, letter)
-        if not self._budget.take((sender.portal_id, sender.prop_id), len(line)):
+        if not self.budget.take((sender.portal_id, sender.prop_id), len(line)):
             return None
         try:
             future = self._append(letter, line)

@@ -25,6 +25,8 @@ _PIECES_A_TURN: Final = 8
 """Limits one turn of the event loop to parsing 5,000 chunks, some 3 ms."""
 _DRAINED_BYTES: Final = 32 << 20
 """Input to drop after the last response. If a client sends more, its connection is reset."""
+_LINGER_SECONDS: Final = 0.25
+"""At a stop, a request may be on its way on a connection that is idle: to close at once would reset it."""
 _SLOW_HEADERS: Final = SlowHeaders("the headers did not arrive in time").refusal
 
 
@@ -97,11 +99,10 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def shutdown(self) -> None:
-        """Close after the responses to all requests received. uvicorn calls it at a stop."""
+        """Close after the responses to all requests that were sent. uvicorn calls it at a stop."""
         self._all.take_arrived()
         self._is_stopping = True
-        if not self._exchanges and not self._is_draining:
-            self.transport.close()
+        asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._close_if_idle)
 
     @property
     def is_idle(self) -> bool:
@@ -198,6 +199,10 @@ class Connection(asyncio.Protocol):
             self._close()
         elif not self._exchanges and self._parser.phase is IDLE:
             self.deadline.await_request()
+
+    def _close_if_idle(self) -> None:
+        if not (self._exchanges or self._is_over):
+            self.transport.close()
 
     def _close(self) -> None:
         """Close, or drain if the client may still be sending."""

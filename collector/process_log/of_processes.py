@@ -43,10 +43,40 @@ class Ready(ProcessLogEvent, frozen=True):
     admin: str
 
 
-class ReloadUnsupported(ProcessLogEvent, frozen=True):
-    """SIGHUP has arrived, which changes nothing."""
+class ReloadAccepted(ProcessLogEvent, frozen=True):
+    """Changed settings are in effect in all workers."""
 
-    text = "SIGHUP: reload is not supported; restart to apply changes"
+    level = logging.INFO
+    text = "settings reloaded from {settings}: {changes}"
+    settings: str
+    changes: tuple[str, ...]
+
+
+class ReloadRefused(ProcessLogEvent, frozen=True):
+    """Changed settings have a fault, or can't be applied without a restart. Those from before stay in effect."""
+
+    level = logging.ERROR
+    page = "TracklogReloadRefused"
+    text = "settings of {settings} refused, nothing has changed: {faults}"
+    settings: str
+    faults: tuple[str, ...]
+
+
+class SwapLate(ProcessLogEvent, frozen=True):
+    """Workers have not confirmed changed settings; they take them as soon as they go on."""
+
+    level = logging.ERROR
+    page = "TracklogReloadRefused"
+    text = "workers {worker_pids} have not confirmed the changed settings yet"
+    worker_pids: tuple[int, ...]
+
+
+class ControlSocketFailed(ProcessLogEvent, frozen=True):
+    """`collector reload` can't reach this collector. SIGHUP does."""
+
+    text = "{path}: no socket for collector reload: {error}; SIGHUP reloads as well"
+    path: str
+    error: str
 
 
 class WorkerDied(ProcessLogEvent, frozen=True):

@@ -106,6 +106,7 @@ def _status(admin: Admin, _: Request) -> Response:
         "settings": {"file": admin.config, "digest": settings_digest(admin.settings)},
         "started_ms": node.started_ms,
         "uptime_seconds": max(now_ms() - node.started_ms, 0) / 1000,
+        "last_reload": node.last_reload and msgspec.structs.asdict(node.last_reload),
         "workers": [_worker(each) | msgspec.structs.asdict(each) for each in node.workers],
         "shards": shard_statuses(admin.settings),
         "sinks": sink_statuses(admin.settings, [worker.shard for worker in node.workers]),

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from multiprocessing.context import SpawnProcess
 from typing import Final
 
 import msgspec
@@ -35,7 +36,10 @@ class AdminProcess:
         self, settings: Settings, config: str, listener: socket.socket, counters: tuple[CounterBlock, ...]
     ) -> None:
         """`config` is the path of the settings file; `counters` are those of all workers."""
-        self._arguments = (settings, config, listener, counters)
+        self._settings = settings
+        self._arguments = (config, listener, counters)
+        self._process: SpawnProcess | None = None
+        self._is_renewed = False
         self._loop = asyncio.get_running_loop()
         self._channel: socket.socket | None = None
         """Packets to the process that runs."""
@@ -46,6 +50,12 @@ class AdminProcess:
         self._state = msgspec.json.encode(state)
         if self._channel:
             self._loop.add_writer(self._channel, self._send, self._channel)
+
+    def renew(self, settings: Settings) -> None:
+        """Replace the process by one with other settings. Connections wait meanwhile."""
+        self._settings, self._is_renewed = settings, True
+        if self._process:
+            self._process.kill()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -66,6 +76,9 @@ class AdminProcess:
                 cause = await self._run()
             except OSError as error:  # out of memory, processes or files: retry later, as after a death
                 cause = f"the admin process could not be started: {error.strerror}"
+            if self._is_renewed:
+                self._is_renewed, deaths = False, 0
+                continue
             deaths = early_deaths(deaths, time.monotonic() - started)
             delay = restart_delay(deaths)
             AdminDied(cause, delay).write()
@@ -75,14 +88,16 @@ class AdminProcess:
         """Run a process until it dies; returns why. Raises OSError if no process can be started."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
-            process = SPAWN.Process(target=_run, args=(*self._arguments, theirs))
+            process = SPAWN.Process(target=_run, args=(self._settings, *self._arguments, theirs))
             try:
                 start_process(process)
             finally:
                 theirs.close()
+            self._process = process
             try:
                 await self._send_until_readable(ours, process.sentinel)
             finally:
+                self._process = None
                 process.kill()
                 process.join()
             return f"the admin process {process.pid} died: {cause_of_death(process.exitcode or 0)}"

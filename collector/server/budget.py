@@ -8,9 +8,9 @@ next start. A request without a response may be lost, so requests get most of th
 """
 
 import time
-from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Final
+
+from collector.server.control import Control
 
 _MAX_CLOSE_SECONDS: Final = 2.0
 
@@ -31,25 +31,15 @@ class StopBudget:
     The supervisor sends the deadline when the stop begins, `server.shutdown_delay` before SIGTERM.
     """
 
-    def __init__(self, supervisor: Connection, grace_seconds: float) -> None:
-        self._supervisor = supervisor
+    def __init__(self, control: Control, grace_seconds: float) -> None:
+        self._control = control
         self._grace_seconds = grace_seconds
-        self._received: float | None = None
-
-    @property
-    def deadline(self) -> float | None:
-        """The end of the stop, in seconds of the monotonic clock, which processes share; None before a stop begins."""
-        if self._received is None:
-            with suppress(EOFError, OSError):
-                if self._supervisor.poll():
-                    self._received = float(self._supervisor.recv())
-        return self._received
 
     def seconds_for_sinks(self) -> float:
         """The seconds that the sinks get from now on. Call it once, after the last request.
 
         A worker that stops by itself, or whose supervisor has died, gets the whole budget from now on.
         """
-        now = time.monotonic()
-        deadline = now + self._grace_seconds if self.deadline is None else self.deadline
-        return max(0.0, deadline - now - close_seconds(self._grace_seconds))
+        now, deadline = time.monotonic(), self._control.deadline
+        end = now + self._grace_seconds if deadline is None else deadline
+        return max(0.0, end - now - close_seconds(self._grace_seconds))

@@ -17,6 +17,17 @@ class WorkerReport(Struct, frozen=True):
     """None until its log is open."""
     reason: str | None
     """The code of why it is not ready, see `ops.readiness`; None if it is."""
+    swaps: int = 0
+    """The number of the last reload whose settings it has swapped in."""
+
+
+class Reload(Struct, frozen=True):
+    """A reload of the settings, and what became of it."""
+
+    is_accepted: bool
+    lines: tuple[str, ...]
+    """The changes, or why it was refused."""
+    unix_ms: int
 
 
 class WorkerState(Struct, frozen=True):
@@ -47,6 +58,7 @@ class NodeState(Struct, frozen=True):
     started_ms: int = 0
     """Unix ms of the start of the supervisor."""
     is_stopping: bool = False
+    last_reload: Reload | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -82,9 +94,23 @@ class Node:
         restarts = self._state.workers[place].restarts + 1
         self._replace(place, state="waiting", pid=None, reason="waiting", restarts=restarts, last_death=cause)
 
+    def reloaded(self, reload: Reload) -> None:
+        """A reload has ended."""
+        self._set(replace(self._state, last_reload=reload))
+
     def stop(self) -> None:
         """The collector is stopping."""
         self._set(replace(self._state, is_stopping=True))
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the collector is stopping."""
+        return self._state.is_stopping
+
+    @property
+    def restarts(self) -> int:
+        """The restarts of all places."""
+        return sum(worker.restarts for worker in self._state.workers)
 
     def _replace(self, place: int, **changes: Any) -> None:
         workers = list(self._state.workers)

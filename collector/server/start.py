@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 
@@ -14,29 +14,35 @@ from collector.ops.counters import CounterBlock
 from collector.process_log.of_processes import StartFailed, Starting, StartWarning
 from collector.process_log.output import set_up
 from collector.server.admin_process import AdminProcess
+from collector.server.control import SettingsBoard
+from collector.server.control_socket import serving_control
 from collector.server.exit_codes import STARTUP_FAILURE
+from collector.server.node_state import Node
 from collector.server.open_files import RESERVED_FILES, allow_files, connection_limit
+from collector.server.reload import Reloader
 from collector.server.supervisor import Supervisor, address_of
 from collector.server.worker_process import BACKLOG, WorkerProcess
+from collector.server.workers import StartWorker, Workers
 from collector.settings import Settings
 from collector.settings.digest import settings_digest
 from collector.settings.secret import load_secret
 from collector.shards.shard import retention_warning
 from wal import __version__
 from wal.errors import PASSING, explain
+from wal.log import now_ms
 
 
-def serve(settings: Settings, path: str) -> int:
-    """Serve until SIGTERM or Ctrl-C; returns the exit code. `path` is the settings file."""
+def serve(settings: Settings, path: str, read: Callable[[], Settings]) -> int:
+    """Serve until SIGTERM or Ctrl-C; returns the exit code. `path` is the settings file, which `read` reads again."""
     set_up(settings.process_log.format, settings.process_log.level)
     try:
-        return _serve(settings, path)
+        return _serve(settings, path, read)
     except (BadSettings, OSError) as error:
         StartFailed(str(error)).write()
         return 1
 
 
-def _serve(settings: Settings, path: str) -> int:
+def _serve(settings: Settings, path: str, read: Callable[[], Settings]) -> int:
     try:
         load_secret(settings)  # generated, or reported as unusable, before any worker needs it
     except OSError as error:
@@ -52,7 +58,7 @@ def _serve(settings: Settings, path: str) -> int:
         Starting(__version__, os.path.abspath(path), digest, workers, settings.log.dir).write()
         for warning in start_warnings(settings, hard_limit, os.geteuid()):
             StartWarning(warning).write()
-        return asyncio.run(_supervise(settings, hard_limit, path, listener, admin_listener))
+        return asyncio.run(_supervise(settings, hard_limit, os.path.abspath(path), read, listener, admin_listener))
 
 
 def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterator[str]:
@@ -74,21 +80,45 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
 
 
 async def _supervise(
-    settings: Settings, hard_limit: int, config: str, listener: socket.socket, admin_listener: socket.socket | None
+    settings: Settings,
+    hard_limit: int,
+    config: str,
+    read: Callable[[], Settings],
+    listener: socket.socket,
+    admin_listener: socket.socket | None,
 ) -> int:
     # one more than workers, so that a worker can start before the one that it replaces has ended
     counters = tuple(CounterBlock.create() for _ in range(settings.server.workers + 1))
+    free, board = list(counters), SettingsBoard()
+    admin = AdminProcess(settings, config, admin_listener, counters) if admin_listener else None
+
+    def start_with(settings: Settings) -> StartWorker:
+        return partial(WorkerProcess, _with_connection_limit(settings, hard_limit), listener, board, free)
+
+    def accept(settings: Settings) -> None:
+        supervisor.server = settings.server
+        set_up(settings.process_log.format, settings.process_log.level)
+        allow_files(settings.limits.connections)
+        if admin:
+            admin.renew(settings)
+
+    node = Node(settings.server.workers, now_ms(), admin.publish if admin else lambda _: None)
+    workers = Workers(start_with(settings), settings.server.workers, node)
+    address = address_of(admin_listener) if admin_listener else None
+    supervisor = Supervisor(workers, node, settings.server, listener, admin_address=address)
+    reloader = Reloader(
+        settings,
+        config,
+        read=read,
+        start_with=start_with,
+        on_accepted=accept,
+        workers=workers,
+        node=node,
+        board=board,
+    )
+    supervisor.reload = reloader.reload
     async with AsyncExitStack() as stack:
-        admin = AdminProcess(settings, config, admin_listener, counters) if admin_listener else None
-        supervisor = Supervisor(
-            partial(WorkerProcess, _with_connection_limit(settings, hard_limit), listener, list(counters)),
-            workers=settings.server.workers,
-            grace_seconds=settings.server.grace_seconds,
-            listener=listener,
-            shutdown_delay=settings.server.shutdown_delay,
-            admin_address=address_of(admin_listener) if admin_listener else None,
-            on_change=admin.publish if admin else lambda _: None,
-        )
+        await stack.enter_async_context(serving_control(settings.log.dir, reloader.reload))
         if admin:
             await stack.enter_async_context(admin.running())
         return await supervisor.run()

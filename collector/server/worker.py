@@ -6,10 +6,8 @@ Of uvicorn it uses only `Config`, `Server.serve` and `Server.started`.
 """
 
 import asyncio
-import contextlib
 import os
 import socket
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -17,11 +15,12 @@ import msgspec
 import uvicorn
 import uvloop
 
-from collector.app import create_app
+from collector.app import Worker
 from collector.http.connection import Connection as HttpProtocol
 from collector.ops.counters import CounterBlock
 from collector.process_log.output import set_up
 from collector.server.budget import StopBudget, request_seconds
+from collector.server.control import Control, SettingsBoard
 from collector.server.ending import stop_after_a_bug
 from collector.server.node_state import WorkerReport
 from collector.server.worker_process import BACKLOG
@@ -31,27 +30,37 @@ from collector.shards.readiness import LOOK_SECONDS, Readiness
 _STARTED_POLL_SECONDS: Final = 0.02
 
 
-def run(settings: Settings, listener: socket.socket, counters: CounterBlock, supervisor: Connection) -> None:
+def run(
+    settings: Settings,
+    listener: socket.socket,
+    counters: CounterBlock,
+    board: SettingsBoard,
+    supervisor: Connection,
+) -> None:
     """Serve until SIGTERM, which ends this process. Exits with STARTUP_FAILURE if a person is needed."""
     set_up(settings.process_log.format, settings.process_log.level)
     counters.pid = os.getpid()
-    budget = StopBudget(supervisor, settings.server.grace_seconds)
-    readiness = Readiness(lambda: server.should_exit or budget.deadline is not None)
-    server = uvicorn.Server(_config(settings, budget, readiness, counters))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(server, listener, readiness, supervisor))
+        runner.run(_serve(settings, listener, counters, board, Control(supervisor)))
 
 
-def _config(settings: Settings, budget: StopBudget, readiness: Readiness, counters: CounterBlock) -> uvicorn.Config:
+async def _serve(
+    settings: Settings, listener: socket.socket, counters: CounterBlock, board: SettingsBoard, control: Control
+) -> None:
+    """Serve. uvicorn handles SIGTERM, and raises it again at the end: a thread hanging in a sink can't delay that."""
+    readiness = Readiness(lambda: server.should_exit or control.deadline is not None)
+    budget = StopBudget(control, settings.server.grace_seconds)
+    worker = Worker(settings, seconds_for_sinks=budget.seconds_for_sinks, readiness=readiness, counters=counters)
+    server = uvicorn.Server(_config(worker, settings.server.grace_seconds))
+    reporting = asyncio.create_task(_report(server, worker, readiness, board, control))
+    reporting.add_done_callback(stop_after_a_bug)
+    await server.serve(sockets=[listener])
+    reporting.cancel()
+
+
+def _config(worker: Worker, grace_seconds: int) -> uvicorn.Config:
     return uvicorn.Config(
-        partial(
-            create_app,
-            settings,
-            seconds_for_sinks=budget.seconds_for_sinks,
-            readiness=readiness,
-            counters=counters,
-        ),
-        factory=True,
+        worker.app,
         http=HttpProtocol,
         ws="none",
         lifespan="on",
@@ -62,26 +71,24 @@ def _config(settings: Settings, budget: StopBudget, readiness: Readiness, counte
         server_header=False,
         date_header=False,
         backlog=BACKLOG,
-        timeout_graceful_shutdown=request_seconds(settings.server.grace_seconds),
+        timeout_graceful_shutdown=request_seconds(grace_seconds),
     )
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket, readiness: Readiness, supervisor: Connection) -> None:
-    """Serve. uvicorn handles SIGTERM, and raises it again at the end: a thread hanging in a sink can't delay that."""
-    reporting = asyncio.create_task(_report(server, readiness, supervisor))
-    reporting.add_done_callback(stop_after_a_bug)
-    await server.serve(sockets=[listener])
-    reporting.cancel()
-
-
-async def _report(server: uvicorn.Server, readiness: Readiness, supervisor: Connection) -> None:
+async def _report(
+    server: uvicorn.Server, worker: Worker, readiness: Readiness, board: SettingsBoard, control: Control
+) -> None:
+    """Report readiness when it changes, and swap settings when the supervisor asks for it."""
     while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(_STARTED_POLL_SECONDS)
     sent: WorkerReport | None = None
+    swaps = 0
     while True:
-        report = WorkerReport(readiness.shard, readiness.reason())
+        if swap := control.take_swap():
+            await worker.swap(await asyncio.to_thread(board.read, swap))
+            swaps = swap.number
+        report = WorkerReport(readiness.shard, readiness.reason(), swaps)
         if report != sent:
-            with contextlib.suppress(OSError):  # the supervisor has died: this worker stops too
-                supervisor.send_bytes(msgspec.json.encode(report))
+            control.send(msgspec.json.encode(report))
             sent = report
         await asyncio.sleep(LOOK_SECONDS)

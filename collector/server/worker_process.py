@@ -18,6 +18,7 @@ import msgspec
 from collector.ops.counters import CounterBlock
 from collector.ops.metric_table import RESTARTS
 from collector.process_log.of_libraries import Uncaught
+from collector.server.control import SettingsBoard, StopDeadline, Swap
 from collector.server.exit_codes import cause_of_death
 from collector.server.node_state import WorkerReport
 from collector.settings import Settings
@@ -36,10 +37,11 @@ class WorkerProcess:
         self,
         settings: Settings,
         listener: socket.socket,
+        board: SettingsBoard,
         free_blocks: list[CounterBlock],
         on_report: Callable[[WorkerReport], None],
     ) -> None:
-        """`on_report` is called when the worker serves, and when its report changes.
+        """`on_report` is called when the worker serves, and when its report changes; `report` is the last one.
 
         It takes one of `free_blocks` to count in, and gives it back when it has ended.
         """
@@ -50,7 +52,8 @@ class WorkerProcess:
         self._free_blocks = free_blocks
         self._counters = free_blocks.pop()
         self._is_stopped = False
-        self._process = SPAWN.Process(target=_run, args=(settings, listener, self._counters, workers_end))
+        self.report: WorkerReport | None = None
+        self._process = SPAWN.Process(target=_run, args=(settings, listener, self._counters, board, workers_end))
         try:
             start_process(self._process)
         except OSError:
@@ -86,9 +89,11 @@ class WorkerProcess:
     def drain(self, deadline: float) -> None:
         """Tell the worker that it will be stopped, and end by `deadline`: it serves on, and is not ready any more."""
         self._is_stopped = True
-        if self.exit_code is None:
-            with suppress(OSError):  # the worker has died
-                self._control.send(deadline)
+        self._send(StopDeadline(deadline))
+
+    def swap(self, swap: Swap) -> None:
+        """Have the worker serve with other properties and limits. It reports when it does."""
+        self._send(swap)
 
     def stop(self, deadline: float) -> None:
         """Ask the worker to end by `deadline`, in seconds of the monotonic clock."""
@@ -102,6 +107,11 @@ class WorkerProcess:
         if self.exit_code is None:
             self._process.kill()
 
+    def _send(self, message: StopDeadline | Swap) -> None:
+        if self.exit_code is None:
+            with suppress(OSError):  # the worker has died
+                self._control.send(message)
+
     def _read_control(self) -> None:
         try:
             report = msgspec.json.decode(self._control.recv_bytes(), type=WorkerReport)
@@ -110,6 +120,7 @@ class WorkerProcess:
             return
         if self._ready_at is None:
             self._ready_at = time.monotonic()
+        self.report = report
         self._on_report(report)
 
     def _end(self) -> None:
@@ -153,13 +164,19 @@ def _blocked(signals: set[signal.Signals]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
-def _run(settings: Settings, listener: socket.socket, counters: CounterBlock, supervisor: Connection) -> None:
+def _run(
+    settings: Settings,
+    listener: socket.socket,
+    counters: CounterBlock,
+    board: SettingsBoard,
+    supervisor: Connection,
+) -> None:
     """The first function of the new process."""
     # The application and uvicorn cost 0.2 s and 30 MiB, which the supervisor and `collector --help` must not pay.
     from collector.server.worker import run  # noqa: PLC0415
 
     try:
-        run(settings, listener, counters, supervisor)
+        run(settings, listener, counters, board, supervisor)
     except Exception:
         Uncaught().write(exc_info=True)  # multiprocessing would print a bare traceback
         sys.exit(1)

@@ -91,6 +91,8 @@ LAYERS = {
     ),
     "collector.shards.readiness": ("collector.ops.readiness", "wal.committer"),
     "collector.app": ("collector", "wal"),
+    "collector.background": ("collector", "wal"),
+    "collector.endpoints": ("collector",),
     "collector.asgi": (
         "collector.app",
         "collector.errors",

@@ -41,9 +41,17 @@ class Property(NamedTuple):
 class Registry:
     """All properties by portal and property id."""
 
-    def __init__(self, properties: Iterable[PropertySettings], workers: int = 1) -> None:
-        """Each of `workers` allows its share of a property's rate. Raises BadSettings if a key is not set."""
-        self._properties = {(prop.portal_id, prop.prop_id): _prepared(prop, workers) for prop in properties}
+    def __init__(
+        self, properties: Iterable[PropertySettings], workers: int = 1, earlier: "Registry | None" = None
+    ) -> None:
+        """Each of `workers` allows its share of a property's rate. Raises BadSettings if a key is not set.
+
+        A bucket whose rate is as in the `earlier` registry keeps its level: a swap gives nobody another burst.
+        """
+        self._settings = {(each.portal_id, each.prop_id): each for each in properties}
+        self._properties = {ids: _prepared(each, workers) for ids, each in self._settings.items()}
+        if earlier:
+            self._keep_buckets(earlier)
 
     def __len__(self) -> int:
         """The number of properties."""
@@ -52,6 +60,16 @@ class Registry:
     def get(self, portal_id: int, prop_id: int) -> Property | None:
         """The property, or None if it does not exist."""
         return self._properties.get((portal_id, prop_id))
+
+    def _keep_buckets(self, earlier: "Registry") -> None:
+        for ids, now in self._settings.items():
+            if before := earlier._settings.get(ids):
+                old, new = earlier._properties[ids], self._properties[ids]
+                has_rate = now.events_per_second == before.events_per_second
+                has_rejects = now.rejects_per_second == before.rejects_per_second
+                self._properties[ids] = new._replace(
+                    rate=old.rate if has_rate else new.rate, rejects=old.rejects if has_rejects else new.rejects
+                )
 
 
 def _prepared(settings: PropertySettings, workers: int) -> Property:

@@ -274,13 +274,23 @@ def test_100_continue_is_sent_once_and_only_to_a_client_that_waits() -> None:
     _run(use)
 
 
-def test_at_a_stop_idle_connections_close_at_once_and_others_after_their_response() -> None:
+def test_at_a_stop_connections_close_after_the_requests_that_were_sent_or_are_on_their_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("collector.http.connection._LINGER_SECONDS", 0)
+
     async def use(worker: Worker) -> None:
-        idle, busy = worker.connect(), worker.connect()
+        idle, late, busy = worker.connect(), worker.connect(), worker.connect()
         busy.send(_head(1) + b"?")
-        for wire in (idle, busy):
+        for wire in (idle, late, busy):
             wire.connection.shutdown()
+        late.send(_head(1) + b"1")
+        for _ in range(3):
+            await asyncio.sleep(0)
         assert (idle.transport.closed, busy.transport.closed) == (True, False)
+        assert late.transport.statuses == [200]
+        assert b"connection: close\r\n" in late.transport.written
+        assert late.transport.closed
         worker.recorder.go_on()
         await asyncio.sleep(0)
         assert busy.transport.statuses == [200]

@@ -6,6 +6,7 @@ from multiprocessing import Pipe
 import pytest
 
 from collector.server.budget import StopBudget, close_seconds, request_seconds
+from collector.server.control import Control, StopDeadline
 
 _LONG = 1000.0
 
@@ -23,16 +24,16 @@ def test_requests_and_the_close_leave_sinks_some_time(grace: int) -> None:
 def test_sinks_get_what_is_left_until_the_deadline_but_for_the_close() -> None:
     supervisor, worker = Pipe()
     with supervisor, worker:
-        supervisor.send(time.monotonic() + _LONG)
-        left = StopBudget(worker, grace_seconds=3600).seconds_for_sinks()
+        supervisor.send(StopDeadline(time.monotonic() + _LONG))
+        left = StopBudget(Control(worker), grace_seconds=3600).seconds_for_sinks()
     assert _LONG / 2 < left <= _LONG - close_seconds(3600)
 
 
 def test_sinks_get_no_time_after_the_deadline() -> None:
     supervisor, worker = Pipe()
     with supervisor, worker:
-        supervisor.send(time.monotonic())
-        assert StopBudget(worker, grace_seconds=10).seconds_for_sinks() == 0
+        supervisor.send(StopDeadline(time.monotonic()))
+        assert StopBudget(Control(worker), grace_seconds=10).seconds_for_sinks() == 0
 
 
 @pytest.mark.parametrize("is_supervisor_gone", [False, True])
@@ -41,5 +42,5 @@ def test_a_worker_that_stops_by_itself_has_the_whole_budget(is_supervisor_gone: 
     with supervisor, worker:
         if is_supervisor_gone:
             supervisor.close()
-        left = StopBudget(worker, grace_seconds=_LONG).seconds_for_sinks()
+        left = StopBudget(Control(worker), grace_seconds=_LONG).seconds_for_sinks()
     assert _LONG / 2 < left <= _LONG - close_seconds(_LONG)

@@ -18,9 +18,11 @@ import pytest
 from bench.processes import free_port, started
 from collector.process_log.event import name_of
 from collector.process_log.table import event_of
-from collector.server.node_state import WorkerReport
+from collector.server.node_state import Node, WorkerReport
 from collector.server.supervisor import Supervisor
 from collector.server.worker_process import WorkerProcess
+from collector.server.workers import Workers
+from collector.settings import ServerSettings
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running, workers_of
 from wal.log import Log
 
@@ -121,7 +123,7 @@ def test_the_address_is_printed_when_all_workers_serve_and_not_before(tmp_path: 
             slow.suspend()
             eventually(lambda: _has_opened_a_log(other, tmp_path), "the other one serves")
             process.send_signal(signal.SIGHUP)
-            before = _read_until(process, "SIGHUP")
+            before = _read_until(process, "settings reloaded")
             assert _SERVING not in before
             slow.resume()
             line = _read_until(process, _SERVING).splitlines(keepends=True)[-1]
@@ -156,18 +158,6 @@ def test_a_start_that_fails_never_prints_an_address(tmp_path: Path) -> None:
         collector.start()
     collector.kill()
     assert _lines(collector, _SERVING) == []
-
-
-def test_sighup_changes_nothing_and_says_that_a_restart_would(tmp_path: Path) -> None:
-    with running(tmp_path, workers=2) as collector:
-        workers = collector.workers()
-        for count, send in ((1, os.kill), (2, os.killpg)):
-            send(collector.process.pid, signal.SIGHUP)
-            eventually(lambda: len(_lines(collector, "SIGHUP")) == count, "SIGHUP is told of")  # noqa: B023
-        assert _lines(collector, "SIGHUP")[0].endswith("SIGHUP: reload is not supported; restart to apply changes")
-        assert {collector.post(_EVENT).status for _ in range(10)} == {200}
-        assert collector.workers() == workers
-        assert _lines(collector, " died: ") == []
 
 
 def test_a_stop_says_whom_it_waits_for(tmp_path: Path) -> None:
@@ -260,7 +250,9 @@ def _supervised(start_worker: Callable[[OnReport], WorkerProcess]) -> int:
 
     async def run() -> int:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            return await Supervisor(start_worker, workers=1, grace_seconds=5, listener=listener).run()
+            node = Node(1, 0, lambda _: None)
+            workers = Workers(start_worker, 1, node)
+            return await Supervisor(workers, node, ServerSettings(grace_seconds=5), listener).run()
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
@@ -277,6 +269,7 @@ class _ReadyAtItsEnd:
         self.pid = 1
         self.exit_code: int | None = None
         self.is_ready = False
+        self.report: WorkerReport | None = None
         self._on_report = on_report
         self._ended = asyncio.Event()
 
