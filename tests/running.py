@@ -174,7 +174,7 @@ class Collector:
 
     def _is_up(self, said: str) -> bool:
         assert self.process.poll() is None, self.said
-        return "collector: serving on http://" in said if self.server == "collector" else is_connectable(self.port)
+        return "collector: serving on http" in said if self.server == "collector" else is_connectable(self.port)
 
 
 @contextmanager

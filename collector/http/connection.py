@@ -10,7 +10,7 @@ dropped. Closing with unread input would reset the connection before a client th
 
 import asyncio
 import logging
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from collector.errors import SlowBody, SlowHeaders
 from collector.http.connections import STATE, Connections
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 class Connection(asyncio.Protocol):
     """A connection. If it makes no progress until its `deadline`, it is ended."""
 
+    scheme: ClassVar = "http"
+
     def __init__(self, server_state: Any, app_state: dict[str, Any], **_: Any) -> None:
         """`app_state` is the lifespan's; `server_state.connections` is the set that uvicorn shuts down at a stop."""
         self.address = ""
@@ -53,8 +55,7 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
         self.address = client[0] if client else ""
-        scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        self._parser = Parser(self._all.limits.url_bytes, client, scheme)
+        self._parser = Parser(self._all.limits.url_bytes, client, self.scheme)
         self._pipeline = Pipeline(self._parser, self._all.routes, self._all.in_flight)
         self._exchanges = self._pipeline.exchanges
         self._server_connections.add(self)

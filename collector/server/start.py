@@ -16,6 +16,7 @@ from collector.server.exit_codes import STARTUP_FAILURE
 from collector.server.open_files import RESERVED_FILES, allow_files, connection_limit
 from collector.server.process_log import LOGGING
 from collector.server.supervisor import Supervisor
+from collector.server.tls import certificate_warning
 from collector.server.worker_process import BACKLOG, WorkerProcess
 from collector.settings import Settings
 from collector.settings.secret import load_secret
@@ -36,7 +37,8 @@ def serve(settings: Settings) -> int:
     with _listen(settings.server.host, settings.server.port) as listener:
         hard_limit = allow_files(settings.limits.connections)
         logging.config.dictConfig(LOGGING)
-        for warning in start_warnings(settings, hard_limit, os.geteuid()):
+        expiry = certificate_warning(settings.server)
+        for warning in (*start_warnings(settings, hard_limit, os.geteuid()), *([expiry] if expiry else [])):
             logger.warning("%s", warning)
         return asyncio.run(_supervise(_with_connection_limit(settings, hard_limit), listener))
 
@@ -65,6 +67,7 @@ async def _supervise(settings: Settings, listener: socket.socket) -> int:
         workers=settings.server.workers,
         grace_seconds=settings.server.grace_seconds,
         listener=listener,
+        scheme="https" if settings.server.tls_certificate else "http",
     ).run()
 
 

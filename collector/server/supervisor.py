@@ -64,12 +64,14 @@ class Supervisor:
         workers: int,
         grace_seconds: int,
         listener: socket.socket,
+        scheme: str = "http",
     ) -> None:
         """`start_worker` takes a function to call when the worker is ready, and may raise OSError."""
         self._start_worker = start_worker
         self._places = workers
         self._grace_seconds = grace_seconds
         self._listener = listener
+        self._scheme = scheme
         self._workers: set[WorkerProcess] = set()
         self._signals: asyncio.Queue[int] = asyncio.Queue()
         self._restarts = 0
@@ -137,7 +139,7 @@ class Supervisor:
             return
         self._state = _State.SERVING
         host, port = self._listener.getsockname()[:2]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        address = f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{port}"
         _print(f"serving on {address} with {_count(self._workers)}, Ctrl-C stops")
 
     async def _stop(self, *, by_signal: bool) -> int:

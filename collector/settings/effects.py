@@ -21,6 +21,8 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
         {
             "include",
             "property",
+            "server.tls_certificate",  # a reload reads the files again, also where their paths stay
+            "server.tls_key",
             "limits.event_bytes",
             "limits.body_bytes",
             "limits.batch_events",

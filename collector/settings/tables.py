@@ -40,13 +40,24 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Network, ...],
         Meta(description="networks such as `10.0.0.0/8` whose `X-Forwarded-For` or `Forwarded` is trusted"),
     ] = ()
-
+    tls_certificate: Annotated[
+        Text | None,
+        Meta(description="PEM file of the server's certificate, then the intermediate ones; with it, HTTPS is served"),
+    ] = None
+    tls_key: Annotated[Text | None, Meta(description="PEM file of its private key, not encrypted")] = None
     relay_keys: Annotated[
         tuple[FromEnvironment, ...],
         Meta(
             description="`env:NAME` of the keys that other nodes present at `/relay`; without a key that path is a 404"
         ),
     ] = ()
+
+    def faults(self) -> Iterator[SettingFault]:
+        """Rules that need several fields."""
+        for name, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
+            if getattr(self, name) is None and getattr(self, other) is not None:
+                message = f"missing; expected a file, because server.{other} is set"
+                yield SettingFault(name, message, reads=(name, other))
 
 
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
