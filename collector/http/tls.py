@@ -66,17 +66,15 @@ class TlsConnection(Connection):
             asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.transport.abort)
 
     def _end_handshake(self, _: asyncio.Future[None]) -> None:
-        """Go on over TLS. The client's first bytes are read after this."""
+        """Go on over TLS, before the client's first bytes are read. Without TLS, the connection is lost."""
         self._is_shaking = False
-        transport = None
+        accepted = self.transport
         try:
             self._handshake.send(None)
         except StopIteration as end:
-            transport = cast(asyncio.Transport | None, end.value)
+            self.transport = cast(asyncio.Transport, end.value)
         except OSError:  # anything but TLS, or a client that has left: no client shall fill the process log
-            pass
-        finally:
-            if transport is None:
-                self.connection_lost(None)
-        if transport is not None:
-            self.transport = transport
+            accepted.abort()
+        if accepted.is_closing():  # perhaps by us; uvloop makes a transport then, too
+            self.transport.abort()
+            self.connection_lost(None)

@@ -18,7 +18,7 @@ from collector.server.tls import (
     load_certificate,
 )
 from collector.settings import ServerSettings
-from tests.certificates import Pair, make_pair, openssl
+from tests.certificates import Pair, make_expired_pair, make_pair, openssl
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed; .ci/run installs it")
 _DAY = 86_400.0
@@ -85,8 +85,8 @@ def test_a_certificate_is_refused_before_and_after_its_time() -> None:
 
 
 def test_a_certificate_that_has_expired_is_a_fault_at_a_start_but_a_worker_can_start_again(tmp_path: Path) -> None:
-    pair = make_pair(tmp_path, days=-1)
-    assert _fault(*pair).startswith("server.tls_certificate: expired at ")
+    pair = make_expired_pair(tmp_path)
+    assert _fault(*pair) == "server.tls_certificate: expired at 2020-02-01T00:00Z; renew it"
     Tls(_settings(pair))
 
 
@@ -113,7 +113,7 @@ def test_a_reload_changes_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(CertificateFault):
         tls.reload(_settings(Pair(second.certificate, first.key)))
     with pytest.raises(CertificateFault):
-        tls.reload(_settings(make_pair(tmp_path, "expired", days=-1)))
+        tls.reload(_settings(make_expired_pair(tmp_path)))
     assert tls.context() is context
     tls.reload(_settings(second))
     assert tls.context() is not context
