@@ -55,10 +55,10 @@ class Tls:
         """Read certificate and key again, perhaps from other files. Raises CertificateFault; nothing changes then."""
         self._certificate = _valid(settings)
 
-    async def warn_daily(self) -> None:
+    async def warn_daily(self, day_seconds: float = _DAY_SECONDS) -> None:
         """Warn once a day if the certificate that is served expires soon. The start warns by itself."""
         while True:
-            await asyncio.sleep(_DAY_SECONDS)
+            await asyncio.sleep(day_seconds)
             if warning := expiry_warning(self._certificate, time.time()):
                 logger.warning("%s", warning)
 

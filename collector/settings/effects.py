@@ -21,8 +21,6 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
         {
             "include",
             "property",
-            "server.tls_certificate",  # a reload reads the files again, also where their paths stay
-            "server.tls_key",
             "limits.event_bytes",
             "limits.body_bytes",
             "limits.batch_events",
@@ -43,6 +41,8 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "server.grace_seconds",
             "server.alias",
             "server.trusted_proxies",
+            "server.tls_certificate",  # the paths: a reload reads the files again in any case
+            "server.tls_key",
             "server.relay_keys",  # relayed logs are bound to keys in the worker's memory
             "log.segment_bytes",
             "log.segment_seconds",

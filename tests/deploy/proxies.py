@@ -111,7 +111,7 @@ class _DyingNode(socketserver.ThreadingTCPServer):
 
 
 class _Death(socketserver.StreamRequestHandler):
-    """Closes the connection after the head of an event; a probe gets 200."""
+    """Closes the connection after the head of an event; if its uid is `shed`, it gets 503, and a probe gets 200."""
 
     server: _DyingNode
 
@@ -120,10 +120,12 @@ class _Death(socketserver.StreamRequestHandler):
         target = self.rfile.readline().split()[1:2]
         while self.rfile.readline().strip():
             pass
-        if target and target[0].startswith(b"/event"):
-            self.server.received += target
-        else:
+        if not (target and target[0].startswith(b"/event")):
             self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            return
+        self.server.received += target
+        if b"uid=shed" in target[0]:
+            self.wfile.write(b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n")
 
 
 @contextmanager

@@ -136,12 +136,14 @@ def test_the_proxy_logs_no_ids(served: Proxy) -> None:
 @pytest.mark.parametrize("kind", _KINDS)
 def test_a_request_that_a_node_has_received_is_never_sent_to_another(kind: str, tmp_path: Path) -> None:
     with dying_nodes(kind, tmp_path) as (served, received):
-        fields = "ea=view&ec=product&sid=1&aid=a"
-        targets = [f"/event?{_QUERY}&{fields}&uid=u-{number}" for number in range(4)]
+        for method in ("GET", "POST"):
+            shed = served.send(method, f"/event?{_QUERY}&uid=shed-{method}")
+            assert (shed.status, shed.headers["retry-after"]) == (503, "7")
+        targets = [f"/event?{_QUERY}&uid=u-{number}" for number in range(4)]
         for target, method in zip(targets, ("GET", "POST", "GET", "POST"), strict=True):
             assert served.send(method, target).status == 502
         counts = Counter(received)
-        assert len(counts) >= 2, "both methods were tried"
+        assert len(counts) >= 4, "both methods were tried"
         assert set(counts.values()) == {1}
 
 

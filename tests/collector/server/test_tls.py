@@ -1,5 +1,6 @@
 """The server's certificate: faults before a start, a reload that changes all or nothing, and warnings of its end."""
 
+import asyncio
 import os
 import shutil
 import ssl
@@ -104,6 +105,21 @@ def test_a_warning_comes_two_weeks_before_the_end() -> None:
         "server.tls_certificate expires in 3 days, at 1970-04-11T00:00Z: "
     )
     assert (expiry_warning(certificate, 101 * _DAY) or "").startswith("server.tls_certificate has expired at ")
+
+
+def test_a_certificate_that_expires_soon_is_warned_of_every_day(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tls = Tls(_settings(make_pair(tmp_path, days=10)))
+
+    async def two_days() -> None:
+        warning = asyncio.create_task(tls.warn_daily(day_seconds=0))
+        while len(caplog.messages) < 2:
+            await asyncio.sleep(0)
+        warning.cancel()
+
+    asyncio.run(two_days())
+    assert caplog.messages[0].startswith("server.tls_certificate expires in 10 days, at ")
 
 
 def test_a_reload_changes_all_or_nothing(tmp_path: Path) -> None:
