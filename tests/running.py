@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -101,6 +102,8 @@ class Collector:
         self.folder = folder
         self.server = server
         self.port = free_port()
+        self.tls: ssl.SSLContext | None = None
+        """The client's context, if the settings have a certificate."""
         text = settings.format(port=self.port, workers=workers)
         (folder / "collector.toml").write_text(text if "[admin]" in text else text + _NO_ADMIN)
         self._log = folder / "stderr.log"
@@ -155,8 +158,9 @@ class Collector:
         return self.exchange("\r\n".join([*lines, "", ""]).encode() + body)
 
     def connect(self) -> socket.socket:
-        """A new connection."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
+        """A new connection, over TLS if the collector serves that."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)
+        return self.tls.wrap_socket(connection, server_hostname="127.0.0.1") if self.tls else connection
 
     def exchange(self, request: bytes) -> Response:
         """Send bytes as they are and read one whole answer."""
@@ -189,7 +193,7 @@ class Collector:
 
     def _is_up(self, said: str) -> bool:
         assert self.process.poll() is None, self.said
-        return "serving on http://" in said if self.server == "collector" else is_connectable(self.port)
+        return "serving on http" in said if self.server == "collector" else is_connectable(self.port)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import sys
 
 from collector.cli.effective import as_json, as_toml
 from collector.cli.preflight import load_settings_to_check
+from collector.server.tls import certificate_warning
 from collector.shards.shard import retention_warning
 from wal.tools.terminal import prepare_stdout
 
@@ -25,8 +26,9 @@ def run(options: argparse.Namespace) -> int:
         return 2
     read = load_settings_to_check(options.config)
     settings = read.settings
-    if warning := retention_warning(settings):
-        print(f"collector: {warning}", file=sys.stderr)
+    for warning in (retention_warning(settings), certificate_warning(settings.server)):
+        if warning:
+            print(f"collector: {warning}", file=sys.stderr)
     if options.show:
         prepare_stdout()
         print("\n".join(as_json(read) if options.json else as_toml(read)))

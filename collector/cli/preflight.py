@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from collector.errors import BadSettings
 from collector.ingest.policy.write_keys import key_digest
+from collector.server.tls import certificate_faults
 from collector.settings import ReadSettings, Settings, bad_settings, read_settings
 from collector.settings.environment import read_value
 from collector.settings.faults import SettingFault, add_faults, has_fault
@@ -55,6 +56,7 @@ def _needs(settings: Settings) -> Iterator[SettingFault]:
     yield from _address("server.host", settings.server.host, settings.server.port)
     if settings.admin.enabled:
         yield from _address("admin.host", settings.admin.host, settings.admin.port)
+    yield from certificate_faults(settings.server)
     yield from _keys(settings)
     yield from _secret(settings)
     yield from _folder("log.dir", settings.log.dir)

@@ -9,12 +9,11 @@ dropped. Closing with unread input would reset the connection before a client th
 """
 
 import asyncio
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
-from collector.errors import SlowBody, SlowHeaders
 from collector.http.connections import STATE, Connections
 from collector.http.deadline import Deadline
-from collector.http.parser import BODY, HEAD, IDLE, Parser
+from collector.http.parser import IDLE, Parser
 from collector.http.pipeline import Pipeline
 from collector.http.response import Response, encode
 from collector.http.sent_ahead import PIECE_BYTES, SentAhead
@@ -27,11 +26,12 @@ _DRAINED_BYTES: Final = 32 << 20
 """Input to drop after the last response. If a client sends more, its connection is reset."""
 _LINGER_SECONDS: Final = 0.25
 """At a stop, a request may be on its way on a connection that is idle: to close at once would reset it."""
-_SLOW_HEADERS: Final = SlowHeaders("the headers did not arrive in time").refusal
 
 
 class Connection(asyncio.Protocol):
     """A connection. If it makes no progress until its `deadline`, it is ended."""
+
+    scheme: ClassVar = "http"
 
     def __init__(self, server_state: Any, app_state: dict[str, Any], **_: Any) -> None:
         """`app_state` is the lifespan's; `server_state.connections` is the set that uvicorn shuts down at a stop."""
@@ -53,8 +53,7 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
         self.address = client[0] if client else ""
-        scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        self._parser = Parser(self._all.limits.url_bytes, client, scheme)
+        self._parser = Parser(self._all.limits.url_bytes, client, self.scheme)
         self._pipeline = Pipeline(self._parser, self._all.routes, self._all.in_flight, self._all.meter)
         self._exchanges = self._pipeline.exchanges
         self._server_connections.add(self)
@@ -163,14 +162,11 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         elif not self._is_reading:  # the client may have sent what is awaited
             self.deadline.extend()
-        elif phase is HEAD:
-            self._pipeline.fail(_SLOW_HEADERS)
-            self.serve()
-        elif phase is BODY:
-            self._pipeline.give_up(SlowBody("the body did not arrive in time"))
-            self.serve()
-        else:
+        elif phase is IDLE:
             self.transport.close()
+        else:
+            self._pipeline.expire(phase)
+            self.serve()
 
     @property
     def _is_over(self) -> bool:

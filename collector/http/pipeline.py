@@ -8,17 +8,18 @@ Only the first exchange is taken; the others wait, because responses keep the or
 from collections import deque
 from typing import Final
 
-from collector.errors import BadRequest, Refusal, Rejected
+from collector.errors import BadRequest, Refusal, Rejected, SlowBody, SlowHeaders
 from collector.http.exchange import Exchange
 from collector.http.in_flight import InFlight
 from collector.http.meter import Meter
-from collector.http.parser import BODY, END, IDLE, Parser
+from collector.http.parser import BODY, END, HEAD, IDLE, Parser
 from collector.http.request import RequestHead
 from collector.http.response import json_response
 from collector.http.routes import Routes
 
 _MOST_WAITING: Final = 64
 """Requests that wait for the ones before them. More than this in one piece are too short to carry an event."""
+_SLOW_HEADERS: Final = SlowHeaders("the headers did not arrive in time").refusal
 _TOO_MANY: Final = BadRequest("too many requests at a time").refusal
 
 
@@ -76,6 +77,13 @@ class Pipeline:
             exchange = Exchange(self._in_flight)
             exchange.answer_with(json_response(refusal))
             self.exchanges.append(exchange)
+
+    def expire(self, phase: int) -> None:
+        """Respond to a request whose head or body, by the parser's phase, did not arrive in time."""
+        if phase is HEAD:
+            self.fail(_SLOW_HEADERS)
+        else:
+            self.give_up(SlowBody("the body did not arrive in time"))
 
     def give_up(self, error: Exception) -> None:
         """Respond to the last request without waiting for the rest of it."""

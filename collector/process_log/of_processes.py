@@ -79,6 +79,23 @@ class ControlSocketFailed(ProcessLogEvent, frozen=True):
     error: str
 
 
+class CertificateExpires(ProcessLogEvent, frozen=True):
+    """The certificate that is served expires within 14 days, or has expired. Told at a start and once a day."""
+
+    page = "TracklogCertificateExpires"
+    text = "{warning}"
+    warning: str
+
+
+class CertificateKept(ProcessLogEvent, frozen=True):
+    """A worker could not read the new certificate at a reload, and serves the one that it has."""
+
+    level = logging.ERROR
+    page = "TracklogCertificateExpires"
+    text = "{reason}; the certificate from before is served"
+    reason: str
+
+
 class WorkerDied(ProcessLogEvent, frozen=True):
     """A worker process ended and nobody had asked it to; another one is started after the delay."""
 

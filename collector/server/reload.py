@@ -5,6 +5,8 @@ read ── faults, or a change that needs a restart ──> refused: nothing ch
   ├── sinks, log, …:        replace one worker ── it does not get ready ──> refused: nothing changes
   │                              └── it is ready ──> replace the others, one at a time
   └── properties and limits alone:  all workers swap them between two requests
+
+The files of the certificate are read again at each reload.
 """
 
 import asyncio
@@ -82,11 +84,11 @@ class Reloader:
         if found.rolled:
             if fault := await self._roll(settings, on_progress):
                 return [fault], []
-        elif found.swapped:
+        elif found.swapped or settings.server.tls_certificate:
             await self._swap(settings)
         self._settings = settings
         self._on_accepted(settings)
-        return [], _lines(found)
+        return [], _lines(found, settings)
 
     async def _swap(self, settings: Settings) -> None:
         self._number += 1
@@ -111,8 +113,9 @@ class Reloader:
         return None
 
 
-def _lines(found: Changes) -> list[str]:
-    return [*found.swapped, *found.rolled] or [NOTHING]
+def _lines(found: Changes, settings: Settings) -> list[str]:
+    read_again = ["server.tls_certificate: read again"] if settings.server.tls_certificate else []
+    return [*found.swapped, *found.rolled, *read_again] or [NOTHING]
 
 
 def _shortened(lines: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 
 from collector.errors import BadSettings
 from collector.ops.counters import CounterBlock
-from collector.process_log.of_processes import StartFailed, Starting, StartWarning
+from collector.process_log.of_processes import CertificateExpires, StartFailed, Starting, StartWarning
 from collector.process_log.output import set_up
 from collector.server.admin_process import AdminProcess
 from collector.server.control import SettingsBoard
@@ -21,6 +21,7 @@ from collector.server.node_state import Node
 from collector.server.open_files import RESERVED_FILES, allow_files, connection_limit
 from collector.server.reload import Reloader
 from collector.server.supervisor import Supervisor, address_of
+from collector.server.tls import certificate_warning
 from collector.server.worker_process import BACKLOG, WorkerProcess
 from collector.server.workers import StartWorker, Workers
 from collector.settings import Settings
@@ -58,6 +59,8 @@ def _serve(settings: Settings, path: str, read: Callable[[], Settings]) -> int:
         Starting(__version__, os.path.abspath(path), digest, workers, settings.log.dir).write()
         for warning in start_warnings(settings, hard_limit, os.geteuid()):
             StartWarning(warning).write()
+        if expiry := certificate_warning(settings.server):
+            CertificateExpires(expiry).write()
         return asyncio.run(_supervise(settings, hard_limit, os.path.abspath(path), read, listener, admin_listener))
 
 

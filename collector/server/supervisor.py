@@ -105,7 +105,9 @@ class Supervisor:
         if self._state is not _State.STARTING or not self._workers.are_serving:
             return
         self._state = _State.SERVING
-        Ready(address_of(self._listener), self._workers.places, self._admin_address or "none").write()
+        scheme = "https" if self.server.tls_certificate else "http"
+        address = address_of(self._listener, scheme)
+        Ready(address, self._workers.places, self._admin_address or "none").write()
 
     async def _stop(self, *, by_signal: bool) -> int:
         """Stop all workers; returns the exit code. After a worker that needs a person, its line stays the last one."""
@@ -157,10 +159,10 @@ class Supervisor:
         return ended.done(), second.result() if second.done() else None
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, scheme: str = "http") -> str:
     """The URL of a listening socket."""
     host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _exit_code(workers: list[WorkerProcess], second_signal: int | None, *, by_signal: bool) -> int:

@@ -8,8 +8,10 @@ Of uvicorn it uses only `Config`, `Server.serve` and `Server.started`.
 import asyncio
 import os
 import socket
+import sys
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import uvicorn
@@ -17,12 +19,15 @@ import uvloop
 
 from collector.app import Worker
 from collector.http.connection import Connection as HttpProtocol
+from collector.http.tls import TlsConnection
 from collector.ops.counters import CounterBlock
+from collector.process_log.of_processes import CertificateKept, WorkerFailed
 from collector.process_log.output import set_up
 from collector.server.budget import StopBudget, request_seconds
 from collector.server.control import Control, SettingsBoard
 from collector.server.ending import stop_after_a_bug
 from collector.server.node_state import WorkerReport
+from collector.server.tls import CertificateFault, Tls
 from collector.server.worker_process import BACKLOG
 from collector.settings import Settings
 from collector.shards.readiness import LOOK_SECONDS, Readiness
@@ -48,20 +53,38 @@ async def _serve(
     settings: Settings, listener: socket.socket, counters: CounterBlock, board: SettingsBoard, control: Control
 ) -> None:
     """Serve. uvicorn handles SIGTERM, and raises it again at the end: a thread hanging in a sink can't delay that."""
+    tls = _tls(settings)
     readiness = Readiness(lambda: server.should_exit or control.deadline is not None)
     budget = StopBudget(control, settings.server.grace_seconds)
     worker = Worker(settings, seconds_for_sinks=budget.seconds_for_sinks, readiness=readiness, counters=counters)
-    server = uvicorn.Server(_config(worker, settings.server.grace_seconds))
-    reporting = asyncio.create_task(_report(server, worker, readiness, board, control))
-    reporting.add_done_callback(stop_after_a_bug)
+    server = uvicorn.Server(_config(worker, settings.server.grace_seconds, tls))
+    tasks = [asyncio.create_task(_report(server, worker, readiness, board, control, tls))]
+    if tls:
+        tasks.append(asyncio.create_task(tls.warn_daily()))
+    for task in tasks:
+        task.add_done_callback(stop_after_a_bug)
     await server.serve(sockets=[listener])
-    reporting.cancel()
+    for task in tasks:
+        task.cancel()
 
 
-def _config(worker: Worker, grace_seconds: int) -> uvicorn.Config:
+def _tls(settings: Settings) -> Tls | None:
+    try:
+        return Tls(settings.server) if settings.server.tls_certificate else None
+    except CertificateFault as error:
+        WorkerFailed(str(error)).write()
+        sys.exit(1)  # the other workers serve the certificate that they have; this one starts again later
+
+
+def _protocol(tls: Tls | None) -> type[asyncio.Protocol]:
+    """The class of connections; uvicorn only calls it, so it may be a function."""
+    return cast(type[asyncio.Protocol], partial(TlsConnection, tls.context)) if tls else HttpProtocol
+
+
+def _config(worker: Worker, grace_seconds: int, tls: Tls | None) -> uvicorn.Config:
     return uvicorn.Config(
         worker.app,
-        http=HttpProtocol,
+        http=_protocol(tls),
         ws="none",
         lifespan="on",
         interface="asgi3",
@@ -75,8 +98,21 @@ def _config(worker: Worker, grace_seconds: int) -> uvicorn.Config:
     )
 
 
+def _read_again(tls: Tls, settings: Settings) -> None:
+    """Serve the certificate that is in the files now. The supervisor has just found it sound."""
+    try:
+        tls.reload(settings.server)
+    except CertificateFault as error:
+        CertificateKept(str(error)).write()
+
+
 async def _report(
-    server: uvicorn.Server, worker: Worker, readiness: Readiness, board: SettingsBoard, control: Control
+    server: uvicorn.Server,
+    worker: Worker,
+    readiness: Readiness,
+    board: SettingsBoard,
+    control: Control,
+    tls: Tls | None,
 ) -> None:
     """Report readiness when it changes, and swap settings when the supervisor asks for it."""
     while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
@@ -85,7 +121,10 @@ async def _report(
     swaps = 0
     while True:
         if swap := control.take_swap():
-            await worker.swap(await asyncio.to_thread(board.read, swap))
+            settings = await asyncio.to_thread(board.read, swap)
+            await worker.swap(settings)
+            if tls:
+                _read_again(tls, settings)
             swaps = swap.number
         report = WorkerReport(readiness.shard, readiness.reason(), swaps)
         if report != sent:

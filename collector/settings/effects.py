@@ -65,6 +65,8 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "server.host",  # the supervisor binds the socket once
             "server.port",
             "server.workers",
+            "server.tls_certificate",  # meanwhile, some workers would expect TLS and others not
+            "server.tls_key",
             "admin.enabled",
             "admin.host",
             "admin.port",

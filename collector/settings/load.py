@@ -80,8 +80,15 @@ def _resolved(settings: Settings, folder: str) -> Settings:
     def below(path: str) -> str:
         return os.path.join(folder, path)
 
+    def below_if_set(path: str | None) -> str | None:
+        return path and below(path)
+
+    server = settings.server
     return msgspec.structs.replace(
         settings,
+        server=msgspec.structs.replace(
+            server, tls_certificate=below_if_set(server.tls_certificate), tls_key=below_if_set(server.tls_key)
+        ),
         log=msgspec.structs.replace(settings.log, dir=below(settings.log.dir)),
         dead_letters=msgspec.structs.replace(settings.dead_letters, dir=below(settings.dead_letters.dir)),
         sink=tuple(sink.relative_to(folder) for sink in settings.sink),

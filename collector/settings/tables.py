@@ -54,7 +54,11 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Network, ...],
         Meta(description="networks such as `10.0.0.0/8` whose `X-Forwarded-For` or `Forwarded` is trusted"),
     ] = ()
-
+    tls_certificate: Annotated[
+        Text | None,
+        Meta(description="PEM file of the server's certificate, then the intermediate ones; with it, HTTPS is served"),
+    ] = None
+    tls_key: Annotated[Text | None, Meta(description="PEM file of its private key, not encrypted")] = None
     relay_keys: Annotated[
         tuple[FromEnvironment, ...],
         Meta(
@@ -70,6 +74,10 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
                 f"{self.health_path} is also server.alias; choose another",
                 reads=("health_path", "alias"),
             )
+        for name, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
+            if getattr(self, name) is None and getattr(self, other) is not None:
+                message = f"missing; expected a file, because server.{other} is set"
+                yield SettingFault(name, message, reads=(name, other))
 
 
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):

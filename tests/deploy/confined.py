@@ -88,7 +88,7 @@ def confined_collector(collector: Collector, forbidden_calls: Path) -> Iterator[
 
         def serves() -> bool:
             assert process.poll() is None, collector.said
-            return "collector: serving on http://" in collector.said
+            return " ready: serving on http://" in collector.said
 
         eventually(serves, "the confined collector serves")
         yield

@@ -96,6 +96,8 @@ def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> 
             ">= 8388608",
             id="no room for bodies",
         ),
+        pytest.param('[server]\ntls_key = "k"', "server.tls_certificate", "server.tls_key is set", id="a key alone"),
+        pytest.param('[server]\ntls_certificate = "c"', "server.tls_key", "a file", id="a certificate alone"),
         pytest.param("[log]\nwarn_free_bytes = 1", "log.warn_free_bytes", "log.min_free_bytes", id="a late warning"),
         pytest.param("[limits]\nheader_seconds = 0", "limits.header_seconds", "> 0", id="no time for headers"),
         pytest.param("[limits]\nconnections = 0", "limits.connections", ">= 1", id="no connections"),
