@@ -170,7 +170,7 @@ def parts() -> dict[str, str]:
         "errors.refusals": "\n\n".join(_entry(code, each) for code, each in EXPLAINED.items()),
         "errors.fields": table(("code of a field", "when"), [_row(f"field.{code}", code, text) for code, text in FIELD_CODES.items()]),
         "errors.exit-codes": table(
-            ("exit code", "meaning"), [_row(f"exit-{code}", str(code), text) for code, text in EXIT_CODES.items()]
+            ("exit code", "meaning"), [_row(f"exit-code-{code}", str(code), text) for code, text in EXIT_CODES.items()]
         ),
     }
 
