@@ -75,7 +75,9 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     retain_hours: Annotated[
         float, Meta(ge=0, le=100_000, description="how long delivered segments are kept for replay")
     ] = 24.0
-    retain_bytes: Annotated[int, Meta(ge=0, description="delivered segments are kept up to this many bytes a shard")] = 10 << 30
+    retain_bytes: Annotated[
+        int, Meta(ge=0, description="delivered segments are kept up to this many bytes a shard")
+    ] = 10 << 30
 
     def faults(self) -> Iterator[SettingFault]:
         """Rules that need several fields."""
@@ -98,7 +100,9 @@ class DeadLetterSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Positive, Meta(description="the most bytes that a worker writes an hour, so that junk can't fill the disk")
     ] = 64 << 20
     retain_hours: Annotated[float, Meta(ge=0, le=100_000, description="how long dead letters are kept")] = 720.0
-    retain_bytes: Annotated[int, Meta(ge=0, description="dead letters are kept up to this many bytes a shard")] = 1 << 30
+    retain_bytes: Annotated[int, Meta(ge=0, description="dead letters are kept up to this many bytes a shard")] = (
+        1 << 30
+    )
 
 
 class SessionSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,9 +122,9 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """The limits of a request and of a worker."""
 
     event_bytes: Annotated[int, Meta(ge=1024, le=128 << 10, description="the most bytes of one event")] = 64 << 10
-    body_bytes: Annotated[int, Meta(ge=1024, le=6 << 20, description="the most bytes of a body, and of an inflated body")] = (
-        5 << 20
-    )
+    body_bytes: Annotated[
+        int, Meta(ge=1024, le=6 << 20, description="the most bytes of a body, and of an inflated body")
+    ] = 5 << 20
     batch_events: Annotated[int, Meta(ge=1, le=10_000, description="the most events in one body")] = 1000
     inflation_ratio: Annotated[
         int,
@@ -203,7 +207,8 @@ class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "fsync"
     ack_sink: Annotated[Name | None, Meta(description="the name of the sink that `shipped` waits for")] = None
     ack_seconds: Annotated[
-        Seconds, Meta(description="time that `shipped` waits; then the response is 503, although the event is in the log")
+        Seconds,
+        Meta(description="time that `shipped` waits; then the response is 503, although the event is in the log"),
     ] = 5.0
     cookies: Annotated[
         bool, Meta(description="whether a `web` property keeps the session in a cookie, where the visitor allows it")

@@ -11,6 +11,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
+COPIES = ("docs/project/", "docs/reference/log-format.md")
+"""Pages that are files of the repository, which have tests of their own."""
 _FENCE = re.compile(
     r"(?:^ *<!-- skip: (?P<skip>[^\n]+?) -->\n\n?)?"
     r'^(?P<indent> *)```(?P<language>[a-z]*)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^(?P=indent)```$',

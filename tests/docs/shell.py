@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -92,8 +92,10 @@ def shell(folder: Path) -> Iterator[Shell]:
     try:
         yield started
     finally:
-        for child in [*psutil.Process(started.process.pid).children(recursive=True), started.process]:
-            child.kill()
+        for child in psutil.Process(started.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        started.process.kill()
         started.process.communicate()
 
 

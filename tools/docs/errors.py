@@ -76,7 +76,11 @@ EXPLAINED: Final = {
         "Correct the path, `portal_id` and `prop_id`, or add the property to the settings.",
     ),
     "method_not_allowed": Explained(
-        "The path does not serve this method.", "client", _NEVER, _NOTHING, "Use a method that the header `allow` names."
+        "The path does not serve this method.",
+        "client",
+        _NEVER,
+        _NOTHING,
+        "Use a method that the header `allow` names.",
     ),
     "headers_timeout": Explained(
         "The headers did not arrive within `limits.header_seconds`.",
@@ -156,7 +160,7 @@ FIELD_CODES: Final = {
 }
 EXIT_CODES: Final = {
     0: "The command is done; of `collector serve`, a clean stop.",
-    1: "An error that the message names: a wrong setting, damage that is not recorded in damage.ndjson, a refused event.",
+    1: "An error that the message names: a wrong setting, damage that damage.ndjson lacks, a refused event.",
     2: "A wrong call: an unknown command or argument, or a log that does not exist.",
     STARTUP_FAILURE: "A shard or a disk needs a person before `collector serve` can run; the last line says which.",
     of_signal(signal.SIGINT): "Ctrl-C; of `collector serve`, the second one, which ends at once.",
@@ -168,7 +172,9 @@ def parts() -> dict[str, str]:
     """Entries for all codes, and tables of the codes of fields and of the exit codes."""
     return {
         "errors.refusals": "\n\n".join(_entry(code, each) for code, each in EXPLAINED.items()),
-        "errors.fields": table(("code of a field", "when"), [_row(f"field.{code}", code, text) for code, text in FIELD_CODES.items()]),
+        "errors.fields": table(
+            ("code of a field", "when"), [_row(f"field.{code}", code, text) for code, text in FIELD_CODES.items()]
+        ),
         "errors.exit-codes": table(
             ("exit code", "meaning"), [_row(f"exit-code-{code}", str(code), text) for code, text in EXIT_CODES.items()]
         ),

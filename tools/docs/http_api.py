@@ -15,7 +15,10 @@ def parts() -> dict[str, str]:
     methods = document["paths"]["/event"]
     schemas = document["components"]["schemas"]
     return {
-        "http.methods": table(("method", "what it does"), [(f"`{name.upper()}`", sentence(each["summary"])) for name, each in methods.items()]),
+        "http.methods": table(
+            ("method", "what it does"),
+            [(f"`{name.upper()}`", sentence(each["summary"])) for name, each in methods.items()],
+        ),
         "http.bodies": table(("content type", "the body"), _bodies(methods["post"]["requestBody"]["content"])),
         "http.statuses": table(("status", "when"), _statuses(methods)),
         "http.object": table(("member", "value"), _members(schemas["Response"])),
@@ -24,7 +27,10 @@ def parts() -> dict[str, str]:
 
 
 def _bodies(content: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(f"`{name}`", sentence(each["schema"].get("description", _shape(each["schema"])))) for name, each in content.items()]
+    return [
+        (f"`{name}`", sentence(each["schema"].get("description", _shape(each["schema"]))))
+        for name, each in content.items()
+    ]
 
 
 def _shape(schema: dict[str, Any]) -> str:
@@ -34,7 +40,11 @@ def _shape(schema: dict[str, Any]) -> str:
 
 
 def _statuses(methods: dict[str, Any]) -> list[tuple[str, str]]:
-    found = {status: each["description"] for method in reversed(methods.values()) for status, each in method["responses"].items()}
+    found = {
+        status: each["description"]
+        for method in reversed(methods.values())
+        for status, each in method["responses"].items()
+    }
     return [(status, sentence(found[status])) for status in sorted(found)]
 
 

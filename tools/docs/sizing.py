@@ -14,6 +14,8 @@ UTILISATION: Final = 0.6
 """Share of a core that the peak may use."""
 _DAY: Final = 86_400
 _DISK_BYTES: Final = 100e9
+_MOST_HOURS: Final = 72
+"""Longer times are in days."""
 
 
 def parts() -> dict[str, str]:
@@ -45,7 +47,7 @@ def hours_until_full(events: int) -> float:
 def _row(events: int) -> tuple[str, ...]:
     used = cores_used(events)
     hours = hours_until_full(events)
-    last = f"{hours / 24:.0f} days" if hours > 72 else f"{hours:.0f} h"
+    last = f"{hours / 24:.0f} days" if hours > _MOST_HOURS else f"{hours:.0f} h"
     return (
         f"{events // 10**6:,} M",
         f"{peak(events):,.0f}",
