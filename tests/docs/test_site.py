@@ -113,9 +113,11 @@ def test_each_kind_of_page_is_accessible_and_fits(address: str, browser: Browser
 def test_search_finds_a_setting_and_a_code_first(address: str, browser: Browser, words: str, target: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(address)
-    page.fill("input.md-search__input", words)
-    first = page.wait_for_selector(".md-search-result__item a")
-    assert first
-    links = [link.get_attribute("href") or "" for link in page.query_selector_all(".md-search-result__item a")[:6]]
+    page.click("input.md-search__input")
+    page.wait_for_function("document.querySelector('.md-search-result__meta').textContent.includes('Type to start')")
+    page.keyboard.type(words)
+    found = page.wait_for_selector(".md-search-result__item")
+    assert found
+    links = [link.get_attribute("href") or "" for link in found.query_selector_all("a")]
     page.close()
     assert any(target in link for link in links), links
