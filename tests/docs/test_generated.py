@@ -15,6 +15,7 @@ from tests.docs.pages import DOCS, README, page
 from tools.docs import pages as generator
 from tools.docs.commands import names_of_commands
 from tools.docs.errors import EXIT_CODES, EXPLAINED, FIELD_CODES
+from tools.docs.examples import EXAMPLES
 from tools.docs.parts import all_parts
 from tools.docs.pictures import COLOURS, pictures
 from tools.docs.settings import names_of, tables
@@ -62,6 +63,7 @@ def test_each_setting_has_an_entry() -> None:
 def test_each_code_has_an_entry_and_a_status() -> None:
     assert EXPLAINED.keys() == STATUS.keys()
     assert FIELD_CODES.keys() == set(FieldCode)
+    assert EXAMPLES.keys() <= STATUS.keys()
     wanted = {*STATUS, *(f"field.{code}" for code in FieldCode), *(f"exit-code-{code}" for code in EXIT_CODES)}
     assert wanted <= page("reference/error-codes.md").anchors
     assert EXIT_CODES.keys() >= {0, 1, 2, STARTUP_FAILURE, 130, 143}

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from collector.errors import FieldCode
 from collector.http.status import STATUS
 from collector.server.exit_codes import STARTUP_FAILURE, of_signal
+from tools.docs.examples import example
 from tools.docs.markdown import heading, table
 
 _RESEND: Final = "safe: nothing was stored"
@@ -189,4 +190,4 @@ def _entry(code: str, each: Explained) -> str:
     facts = table(
         ("status", "at fault", "send again?", "stored"), [(str(STATUS[code]), each.fault, each.retry, each.stored)]
     )
-    return f"{heading(3, code)}\n\n{each.cause}\n\n{facts}\n\n{each.advice}"
+    return "\n\n".join(filter(None, [heading(3, code), each.cause, facts, each.advice, example(code)]))
