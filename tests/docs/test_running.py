@@ -86,7 +86,11 @@ def _try(block: Block, run: Shell, folder: Path) -> None:
 
 def _hurried(settings: str) -> str:
     """The same with file sinks that do not wait five seconds for more events."""
-    return settings if "flush_seconds" in settings else settings.replace('"file"\n', '"file"\nflush_seconds = 0.1\n')
+    tables = settings.split("[[sink]]")
+    return "[[sink]]".join(
+        each if "flush_seconds" in each else each.replace('"file"\n', '"file"\nflush_seconds = 0.1\n')
+        for each in tables
+    )
 
 
 def _commands(text: str) -> Iterator[tuple[str, str]]:
