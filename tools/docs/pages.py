@@ -10,7 +10,7 @@ from tools.docs.pictures import pictures
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
-_PART: Final = re.compile(r"(<!-- generated: ([a-z0-9._-]+) -->\n)(.*?)(<!-- end of generated -->)", re.DOTALL)
+_PART: Final = re.compile(r"(<!-- generated: ([\w.-]+) -->\n)(.*?)(<!-- end of generated -->)", re.DOTALL)
 
 
 def pages() -> Iterator[Path]:
