@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
-.PHONY: help run quick test lint bench bench-locust torture
+.PHONY: help run quick test lint docs docs-generate bench bench-locust torture
 
 help:  ## list these verbs; `make` alone does so too
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,13 @@ lint: .venv/dev  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs-generate: .venv/dev  ## write the parts of the documentation that follow from the code
+	$(BIN)/python -m tools.docs
+
+docs: docs-generate  ## generate the documentation, test it, and build the site into site/
+	$(BIN)/pytest tests/docs -n 2
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 torture: .venv/dev  ## the long tests: crashes, faults and power cuts; ends in a table of what was lost (0)
 	$(BIN)/pytest -m torture -s

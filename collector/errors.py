@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 
 class FieldCode(StrEnum):
-    """What is wrong with a field, for programs. The values are stable, and README.md documents them."""
+    """What is wrong with a field, for programs. The values are stable; docs/reference/error-codes.md has them."""
 
     MISSING = "missing"
     WRONG_TYPE = "wrong_type"

@@ -56,6 +56,11 @@ def read_overrides(environment: Mapping[str, str]) -> Overrides:
     return found
 
 
+def has_variable(path: str) -> bool:
+    """Whether a variable can override the setting at `table.setting`."""
+    return _settings().get(path) is not None
+
+
 def variable_name(path: str) -> str:
     """The variable that overrides the setting at `table.setting`."""
     return _PREFIX + path.upper().replace(".", _SEPARATOR)

@@ -54,7 +54,8 @@ class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = "fsync"
     ack_sink: Annotated[Name | None, Meta(description="the name of the sink that `shipped` waits for")] = None
     ack_seconds: Annotated[
-        Seconds, Meta(description="… this long; then the response is 503, although the event is in the log")
+        Seconds,
+        Meta(description="time that `shipped` waits; then the response is 503, although the event is in the log"),
     ] = 5.0
     cookies: Annotated[
         bool, Meta(description="whether a `web` property keeps the session in a cookie, where the visitor allows it")

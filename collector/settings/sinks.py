@@ -42,7 +42,7 @@ Start = Annotated[
     Meta(description="where a new sink begins: at the `oldest` event that is kept, or at the `newest`"),
 ]
 FlushBytes = Annotated[int, Meta(ge=1, le=64 << 20, description="a batch is sent when this many bytes of events wait")]
-FlushSeconds = Annotated[Seconds, Meta(description="… or the oldest of them waits this long")]
+FlushSeconds = Annotated[Seconds, Meta(description="a batch is sent when the oldest waiting event waits this long")]
 
 
 class SinkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):

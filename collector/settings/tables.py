@@ -85,9 +85,9 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     dir: Annotated[str, Meta(min_length=1, description="folder of the shards 00, 01, …")] = "data/log"
     segment_bytes: Annotated[
-        int, Meta(ge=1 << 20, le=1 << 30, description="a segment is rotated when it holds this many bytes")
+        int, Meta(ge=1 << 20, le=1 << 30, description="a segment is rotated once it holds this many bytes")
     ] = 64 << 20
-    segment_seconds: Annotated[Seconds, Meta(description="… or is this old")] = 60.0
+    segment_seconds: Annotated[Seconds, Meta(description="a segment is rotated once it is this old")] = 60.0
     stall_seconds: Annotated[
         Seconds, Meta(description="while a commit takes longer than this, new requests are shed with 503")
     ] = 1.0
@@ -96,12 +96,14 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     )
     min_free_bytes: Annotated[
         int,
-        Meta(ge=0, description="… and shed requests when it has less than this; the rest is for cursors and deletion"),
+        Meta(ge=0, description="shed requests when the disk has less than this; the rest is for cursors and deletion"),
     ] = 512 << 20
     retain_hours: Annotated[
         float, Meta(ge=0, le=100_000, description="how long delivered segments are kept for replay")
     ] = 24.0
-    retain_bytes: Annotated[int, Meta(ge=0, description="… up to this many bytes a shard")] = 10 << 30
+    retain_bytes: Annotated[
+        int, Meta(ge=0, description="delivered segments are kept up to this many bytes a shard")
+    ] = 10 << 30
 
     def faults(self) -> Iterator[SettingFault]:
         """Rules that need several fields."""
@@ -124,7 +126,9 @@ class DeadLetterSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Positive, Meta(description="the most bytes that a worker writes an hour, so that junk can't fill the disk")
     ] = 64 << 20
     retain_hours: Annotated[float, Meta(ge=0, le=100_000, description="how long dead letters are kept")] = 720.0
-    retain_bytes: Annotated[int, Meta(ge=0, description="… up to this many bytes a shard")] = 1 << 30
+    retain_bytes: Annotated[int, Meta(ge=0, description="dead letters are kept up to this many bytes a shard")] = (
+        1 << 30
+    )
 
 
 class SessionSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,19 +147,19 @@ class SessionSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """The limits of a request and of a worker."""
 
-    event_bytes: Annotated[int, Meta(ge=1024, le=128 << 10, description="bytes of one event")] = 64 << 10
-    body_bytes: Annotated[int, Meta(ge=1024, le=6 << 20, description="bytes of a body, and of an inflated body")] = (
-        5 << 20
-    )
-    batch_events: Annotated[int, Meta(ge=1, le=10_000, description="events in one body")] = 1000
+    event_bytes: Annotated[int, Meta(ge=1024, le=128 << 10, description="the most bytes of one event")] = 64 << 10
+    body_bytes: Annotated[
+        int, Meta(ge=1024, le=6 << 20, description="the most bytes of a body, and of an inflated body")
+    ] = 5 << 20
+    batch_events: Annotated[int, Meta(ge=1, le=10_000, description="the most events in one body")] = 1000
     inflation_ratio: Annotated[
         int,
         Meta(
             ge=1, le=10_000, description="the most bytes that a byte of a compressed body may inflate to, above 64 KiB"
         ),
     ] = 100
-    url_bytes: Annotated[int, Meta(ge=1024, le=64 << 10, description="bytes of a URL")] = 20 << 10
-    nesting: Annotated[int, Meta(ge=1, le=256, description="levels of arrays and objects in an event")] = 64
+    url_bytes: Annotated[int, Meta(ge=1024, le=64 << 10, description="the most bytes of a URL")] = 20 << 10
+    nesting: Annotated[int, Meta(ge=1, le=256, description="the most levels of arrays and objects in an event")] = 64
     header_seconds: Annotated[Seconds, Meta(description="time for all headers to arrive")] = 10.0
     body_seconds: Annotated[
         Seconds, Meta(description="time for the whole body to arrive, or for the client to read a response")

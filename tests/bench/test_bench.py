@@ -143,7 +143,9 @@ def test_every_scenario_says_in_a_line_what_it_measures_here_and_in_the_readme()
         assert f"| `{name}` |" in readme
 
 
-@pytest.mark.parametrize("name", ["README.md", "bench/README.md", "bench/NOTES.md", "wal", "collector"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/understand/performance.md", "bench/README.md", "bench/NOTES.md", "wal", "collector"]
+)
 def test_scenarios_that_texts_and_comments_name_exist(name: str) -> None:
     paths = [ROOT / name] if name.endswith(".md") else list((ROOT / name).rglob("*.py"))
     named = {found for path in paths for found in re.findall(r"python -m bench((?: [a-z]+)+)", path.read_text())}

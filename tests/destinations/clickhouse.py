@@ -1,4 +1,4 @@
-"""ClickHouse's engine with the tables and the sink of CLICKHOUSE.md, in a process of its own."""
+"""ClickHouse's engine with the tables and the sink of docs/guides/clickhouse.md, in a process of its own."""
 
 import json
 import re
@@ -9,10 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-import collector.ship.sinks
 from tests.destinations.child import Child
 
-PAGE = Path(collector.ship.sinks.__file__).with_name("CLICKHOUSE.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/guides/clickhouse.md").read_text("utf-8")
 TABLES, REPLICATED, CHECK = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 (SINK,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 PASSWORD = "s3cret-of-clickhouse"

@@ -20,7 +20,7 @@ _PARTITION: Final = "date={date}/hour={hour}"
 class FileSinkSettings(ArchiveSettings, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="file"):
     """Events as files, by date and hour."""
 
-    dir: Annotated[Text, Meta(description="folder of date=…/hour=…/")]
+    dir: Annotated[Text, Meta(description="folder of the folders `date=…/hour=…/`")]
     name: SinkName = "file"
     flush_bytes: FlushBytes = 8 << 20
     flush_seconds: FlushSeconds = 5.0

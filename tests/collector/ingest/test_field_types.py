@@ -1,4 +1,4 @@
-"""Types of event fields: what OpenAPI, the README and the reading of queries follow from."""
+"""Types of event fields: what OpenAPI, the documentation and the reading of queries follow from."""
 
 from typing import Annotated
 

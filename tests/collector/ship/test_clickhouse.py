@@ -1,4 +1,4 @@
-"""CLICKHOUSE.md, run: its tables and its sink against ClickHouse's engine."""
+"""docs/guides/clickhouse.md, run: its tables and its sink against ClickHouse's engine."""
 
 import asyncio
 import json

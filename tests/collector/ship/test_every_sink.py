@@ -191,7 +191,7 @@ def test_a_cursor_from_an_old_backup_sends_nothing_twice(shipping: Shipping) -> 
 
 def test_a_restored_log_that_overtakes_its_sink_stops_it_and_says_what_to_do(shipping: Shipping) -> None:
     if not shipping.destination.knows_chain:
-        pytest.skip("what it answers holds no chain; CLICKHOUSE.md says so")
+        pytest.skip("what it answers holds no chain; docs/guides/clickhouse.md says so")
     log, backup = shipping.folder / "data/log/00", shipping.folder / "backup"
     shipping.fill()
     assert shipping.run() == 0
