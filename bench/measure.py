@@ -23,7 +23,7 @@ class Options(NamedTuple):
 
     rounds: int
     """Runs of each load; the median counts."""
-    seconds: int
+    seconds: float
     """Length of a run."""
     is_quick: bool = False
     minutes: float | None = None
@@ -81,12 +81,12 @@ def progress(text: str) -> None:
 def load(
     server: Server,
     traffic: Traffic,
-    seconds: int,
+    seconds: float,
     *,
     connections: int = CONNECTIONS,
     core: int | None = LOAD_CORE,
 ) -> Sample:
-    """Run this load once, with wrk."""
+    """Run this load once, with wrk, which runs for whole seconds."""
     before = server.cpu_seconds
     done = wrk.run(server.port, traffic, connections, seconds, core=core)
     spent = server.cpu_seconds - before
@@ -95,7 +95,7 @@ def load(
 
 
 def closed_load(
-    server: Server, requests: Sequence[bytes], seconds: int, *, statuses: Collection[int], segments: Segments = whole
+    server: Server, requests: Sequence[bytes], seconds: float, *, statuses: Collection[int], segments: Segments = whole
 ) -> Sample:
     """Run this load once, with the closed loop. Raises BenchError unless all responses have one of `statuses`."""
     before = server.cpu_seconds
@@ -106,7 +106,7 @@ def closed_load(
     return Sample(spent / tally.requests * 1e6, tally.requests / tally.seconds)
 
 
-def in_turn(runs: Mapping[str, Callable[[int], Sample]], options: Options, title: str) -> dict[str, list[Sample]]:
+def in_turn(runs: Mapping[str, Callable[[float], Sample]], options: Options, title: str) -> dict[str, list[Sample]]:
     """Run each for the given seconds, in rounds whose order alternates, after a short run that does not count."""
     if not options.is_quick:
         for run in runs.values():

@@ -5,15 +5,15 @@ back; appends that arrive during an fsync form the next block.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum
 from functools import partial
 from typing import Final
 
+from wal.backlog import BLOCK_BYTES, MAX_WAITING_BYTES, Backlog
 from wal.commit_thread import CommitThread
 from wal.errors import LogClosed, LogFull, LogPoisoned, WalError
+from wal.followers import Followers
 from wal.format import Position, check_lines
 from wal.idle_timer import IDLE_SECONDS, IdleTimer
 from wal.log import Log
@@ -22,9 +22,6 @@ from wal.pending_block import PendingBlock
 STALL_SECONDS: Final = 1.0
 MAX_COMMIT_DELAY: Final = 2.0
 """How long a block may grow instead of being committed, as a multiple of the last commit's duration."""
-_BLOCK_BYTES: Final = 1 << 20
-"""A block of this size takes no more appends. A larger append gets a block of its own."""
-_MAX_WAITING_BYTES: Final = 64 << 20
 _NEARLY_FULL: Final = 0.5
 """Above this pressure the committer checks the disk for room by itself, since clients may be turned away by then."""
 
@@ -83,15 +80,11 @@ class Committer:
         self._on_poisoned = on_poisoned
         self._loop = asyncio.get_running_loop()
         self._refusal: WalError | None = None
-        self._waiting: deque[PendingBlock] = deque()
-        self._waiting_bytes = 0
-        """Of the block in flight, too."""
-        self._open: PendingBlock | None = None
-        """The last of `_waiting`, if it takes more appends."""
+        self._backlog = Backlog(self._loop)
         self._in_flight: PendingBlock | None = None
         """The block that the thread has, while COMMITTING."""
         self._commit_seconds = 0.0
-        self._followers: set[asyncio.Future[None]] = set()
+        self._followers = Followers(self._loop)
         self._started = self._loop.time()
         self._idle_timer = IdleTimer(self._mark_idle)
         self._closing: asyncio.Future[None] | None = None
@@ -110,15 +103,16 @@ class Committer:
         check_lines(lines, records, length)
         if self._in_flight is not None and (waited := self._loop.time() - self._started) > self._stall_seconds:
             raise LogFull(f"{self.log.folder.path}: the disk has not answered for {waited:.1f} s; try again later")
-        if self._waiting_bytes + length > _MAX_WAITING_BYTES:
-            raise LogFull(f"{self.log.folder.path}: {self._waiting_bytes} bytes wait for the disk; try again later")
-        block = self._open
-        if block is None or block.length + length > _BLOCK_BYTES:
+        backlog = self._backlog
+        if backlog.length + length > MAX_WAITING_BYTES:
+            raise LogFull(f"{self.log.folder.path}: {backlog.length} bytes wait for the disk; try again later")
+        block = backlog.open
+        if block is None or block.length + length > BLOCK_BYTES:
             block = self._open_block()
         block.lines.append(lines)
         block.length += length
         block.records += records
-        self._waiting_bytes += length
+        backlog.length += length
         self.next_sequence += records
         return block.future
 
@@ -126,7 +120,7 @@ class Committer:
     def pressure(self) -> float:
         """How close the next append is to being refused, from 0 to 1: by waiting bytes, a slow disk or a full one."""
         stalled = (self._loop.time() - self._started) / self._stall_seconds if self._in_flight is not None else 0.0
-        return max(self._waiting_bytes / _MAX_WAITING_BYTES, self.log.room.pressure, stalled)
+        return max(self._backlog.length / MAX_WAITING_BYTES, self.log.room.pressure, stalled)
 
     @property
     def is_poisoned(self) -> bool:
@@ -144,17 +138,12 @@ class Committer:
         A disk that does not answer counts as a stall, as for a commit.
         """
         if self.state is State.IDLE and self._refusal is None:
-            self._start(self._look, PendingBlock(self._loop))
+            self._start(self.log.look, PendingBlock(self._loop))
 
     async def wait_beyond(self, position: Position) -> None:
         """Return once `durable` is after `position`."""
         while self.durable <= position:
-            moved: asyncio.Future[None] = self._loop.create_future()
-            self._followers.add(moved)
-            try:
-                await moved
-            finally:
-                self._followers.discard(moved)
+            await self._followers.moved()
 
     async def close(self) -> None:
         """Refuse new appends, commit those that wait, seal the log and end the thread. The log stays locked.
@@ -171,7 +160,7 @@ class Committer:
             await asyncio.wait([self._closing])
 
     async def _close(self) -> None:
-        while block := self._in_flight or (self._waiting[-1] if self._waiting else None):
+        while block := self._in_flight or self._backlog.last:
             await asyncio.wait([block.future])
         seal = PendingBlock(self._loop)
         self._start(self.log.seal, seal)
@@ -182,8 +171,7 @@ class Committer:
             self.state = State.CLOSED
 
     def _open_block(self) -> PendingBlock:
-        block = self._open = PendingBlock(self._loop)
-        self._waiting.append(block)
+        block = self._backlog.open_block()
         if self.state is State.IDLE:
             # Not started at once: the other appends of this turn of the event loop share the fsync.
             self.state = State.GATHERING
@@ -194,18 +182,13 @@ class Committer:
         """Start the commit of the next block, unless it is still growing."""
         if self.state is State.COMMITTING:  # an idle block or the seal overtook the end of the delay
             return
-        if not self._waiting:
+        if not self._backlog:
             self.state = State.IDLE
-            return
-        block = self._waiting[0]
-        if block is self._open:
-            if block.is_growing(self._loop.time(), MAX_COMMIT_DELAY * self._commit_seconds):
-                self.state = State.GATHERING
-                self._loop.call_soon(self._dispatch)
-                return
-            self._open = None
-        self._waiting.popleft()
-        self._start(partial(self._commit, block), block)
+        elif block := self._backlog.take(MAX_COMMIT_DELAY * self._commit_seconds):
+            self._start(partial(self._commit, block), block)
+        else:
+            self.state = State.GATHERING
+            self._loop.call_soon(self._dispatch)
 
     def _start(self, action: Callable[[], None], block: PendingBlock) -> None:
         self.state = State.COMMITTING
@@ -220,7 +203,7 @@ class Committer:
         """Take a block back. The thread does nothing now, so the log may be read here."""
         self.state = State.DELAYING if len(block.lines) > 1 else State.IDLE
         self._in_flight = None
-        self._waiting_bytes -= block.length
+        self._backlog.length -= block.length
         self.durable = self.log.end
         if fault is None:
             self._succeed(block)
@@ -233,9 +216,7 @@ class Committer:
 
     def _succeed(self, block: PendingBlock) -> None:
         block.resolve(None)
-        for moved in self._followers:
-            if not moved.done():
-                moved.set_result(None)
+        self._followers.wake()
         now = self._loop.time()
         self._idle_timer.committed(now)
         if block.records:
@@ -249,11 +230,7 @@ class Committer:
         """Fail all waiting appends too, because the sequences in their records now stay unused."""
         block.resolve(fault)
         if block.records or isinstance(fault, LogPoisoned):
-            for waiting in self._waiting:
-                waiting.resolve(fault)
-            self._waiting.clear()
-            self._open = None
-            self._waiting_bytes = 0
+            self._backlog.fail(fault)
             self.next_sequence = self.durable.sequence
         if isinstance(fault, LogPoisoned):
             was_poisoned = isinstance(self._refusal, LogPoisoned)
@@ -265,11 +242,7 @@ class Committer:
             self._idle_timer.plan()  # there was no room for the idle block: try again
 
     def _mark_idle(self) -> None:
-        if self._in_flight or self._waiting:
+        if self._in_flight or self._backlog:
             self._idle_timer.plan()
         else:
             self._start(self.log.mark_idle, PendingBlock(self._loop))
-
-    def _look(self) -> None:
-        with suppress(LogFull):
-            self.log.room.look()

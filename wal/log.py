@@ -36,6 +36,13 @@ def monotonic_ms() -> int:
 class Log:
     """The writer of one log directory. A failed fsync poisons it for good; a full disk does not."""
 
+    # of the active segment, so `_create` sets them
+    _opened_ms: int
+    _is_abandoned: bool
+    """Whether the active segment may end in a part of a block, so that the next commit needs a new one."""
+    _is_idle: bool
+    """Whether nothing was committed since the last idle block."""
+
     def __init__(
         self,
         directory: str,
@@ -59,12 +66,7 @@ class Log:
         self._segment_ms = int(segment_seconds * 1000)
         self._clock = clock
         self._monotonic = monotonic
-        self._opened_ms = monotonic()
         self._fault: WalError | None = None
-        self._is_abandoned = False
-        """Whether the active segment may end in a part of a block, so that the next commit needs a new one."""
-        self._is_idle = True
-        """Whether nothing was committed since the last idle block."""
         self.sync_seconds = 0.0
         """How long the fdatasync of the last commit took."""
         folder = LogFolder(files or Files(), directory)
@@ -130,6 +132,10 @@ class Log:
             self.commit(b"", 0)
         if self._is_due():
             self._rotate()
+        self.look()
+
+    def look(self) -> None:
+        """Have `room` ask the disk, unless it has just done so. If the disk does not answer, `room` knows that."""
         with contextlib.suppress(LogFull):
             self.room.look()
 

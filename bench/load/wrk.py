@@ -1,5 +1,6 @@
 """wrk, the load generator: one thread, any number of connections, requests in turn, each as soon as one is answered."""
 
+import math
 import re
 import subprocess
 import tempfile
@@ -61,15 +62,15 @@ class Load(NamedTuple):
     p99: float
 
 
-def run(port: int, traffic: Traffic, connections: int, seconds: int, *, core: int | None = LOAD_CORE) -> Load:
-    """Send this traffic for `seconds`, from one core, or from any. Raises BenchError if a request fails."""
+def run(port: int, traffic: Traffic, connections: int, seconds: float, *, core: int | None = LOAD_CORE) -> Load:
+    """Send this traffic for `seconds`, rounded up, from one core, or from any. Raises BenchError if a request fails."""
     with tempfile.TemporaryDirectory() as folder:
         script, content = Path(folder) / "load.lua", Path(folder) / "requests"
         pieces = traffic.halves if traffic.visitors else traffic.requests
         content.write_bytes(b"".join(b"%d\n%b" % (len(piece), piece) for piece in pieces))
         kind = _COUNTED.replace("VISITORS", str(traffic.visitors)) if traffic.visitors else _IN_TURN
         script.write_text(kind.replace("REQUESTS", f"{str(content)!r}") + _DONE)
-        command = f"wrk -t1 -c{connections} -d{seconds}s --timeout 20s -s {script} http://127.0.0.1:{port}/".split()
+        command = f"wrk -t1 -c{connections} -d{math.ceil(seconds)}s --timeout 20s -s {script} http://127.0.0.1:{port}/".split()
         if core is not None:
             command = ["taskset", "-c", str(core), *command]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

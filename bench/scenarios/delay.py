@@ -38,7 +38,7 @@ def of_delay(options: Options) -> Iterator[Row]:
             mine, theirs = (uvloop.run(_open_loop(server, rate, options.seconds)) for server in (ours, echo))
             if failed := mine.failed + theirs.failed:
                 raise BenchError(f"{failed} requests failed at {rate:,.0f} a second")
-            rounds.append((mine.p99, theirs.p99, p99_of_fdatasync()))
+            rounds.append((mine.p99, theirs.p99, p99_of_fdatasync(options.size(_SYNC_SECONDS, 0.1))))
             latencies["collector"] += mine.latencies
             latencies["echo"] += theirs.latencies
     mine_p99, echo_p99, disk_p99 = (statistics.median(values) for values in zip(*rounds, strict=True))
@@ -63,12 +63,12 @@ def of_commit(options: Options) -> Iterator[Row]:
         yield Row(name, spent / count * 1e6, "us", beside=f"{count / seconds:,.0f} events/s")
 
 
-def p99_of_fdatasync() -> float:
+def p99_of_fdatasync(most_seconds: float = _SYNC_SECONDS) -> float:
     """Milliseconds of an fdatasync after a block of usual size, with nothing else going on."""
     block, times = BODY * _EVENTS_A_BLOCK, []
     with tempfile.TemporaryFile() as file:
         begun = time.perf_counter()
-        while (now := time.perf_counter()) - begun < _SYNC_SECONDS:
+        while (now := time.perf_counter()) - begun < most_seconds:
             os.write(file.fileno(), block)
             os.fdatasync(file.fileno())
             times.append(time.perf_counter() - now)
@@ -77,7 +77,7 @@ def p99_of_fdatasync() -> float:
 
 async def _open_loop(server: Server, rate: float, seconds: float) -> Responses:
     async with OpenLoop(server.port, traffic.singles(), CONNECTIONS) as loop:
-        await loop.run(rate, 1)
+        await loop.run(rate, min(seconds, 1))
         return await loop.run(rate, seconds)
 
 

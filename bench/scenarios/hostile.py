@@ -180,7 +180,7 @@ def _measured(body: Body, options: Options, pool: Executor) -> Row:
     seconds = min(options.seconds, 2)
     progress(f"hostile: {body.name}")
     with collector(pool) as ours:
-        uvloop.run(_honest(ours, 1))
+        uvloop.run(_honest(ours, min(options.seconds, 1)))
         before = ours.server.mib
         added, status = alone(ours, body)
         rounds = [_round(ours, body, seconds) for _ in range(min(options.rounds, 3))]

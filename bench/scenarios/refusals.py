@@ -76,5 +76,5 @@ def requests_of(kind: Refusal) -> list[bytes]:
     return [post(encoded(event | bad), target=target, headers=kind.headers) for event in others(_EVENTS)]
 
 
-def _load(server: Server, kind: Refusal) -> Callable[[int], Sample]:
+def _load(server: Server, kind: Refusal) -> Callable[[float], Sample]:
     return partial(closed_load, server, requests_of(kind), statuses={kind.status})

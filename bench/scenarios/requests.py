@@ -47,7 +47,7 @@ def _of_single(kind: Traffic, options: Options, ours: Server, echo: Server, star
 
 def _of_many(kind: Traffic, options: Options, ours: Server, echo: Server) -> Iterator[Row]:
     connections = _FILE_CONNECTIONS if kind.name.startswith("NDJSON") else CONNECTIONS
-    runs: dict[str, Callable[[int], Sample]] = {
+    runs: dict[str, Callable[[float], Sample]] = {
         "collector": partial(load, ours, kind, connections=connections),
         "decode": _decode,
         "echo": partial(load, echo, kind, connections=connections),

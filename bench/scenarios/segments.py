@@ -45,5 +45,5 @@ def in_two(request: bytes) -> tuple[bytes, ...]:
     return head + end, body
 
 
-def _load(server: Server, segments: Segments) -> Callable[[int], Sample]:
+def _load(server: Server, segments: Segments) -> Callable[[float], Sample]:
     return partial(closed_load, server, traffic.singles().requests, statuses={200}, segments=segments)

@@ -78,7 +78,7 @@ def _of_size(size: int, options: Options, echo: Server, ours: Server) -> Iterato
             yield row(slowest, f"worst shape: {kind}", _MOST_WORST, f"of {len(timed)}: {slowest}")
 
 
-def _load(server: Server, shape: Shape) -> Callable[[int], Sample]:
+def _load(server: Server, shape: Shape) -> Callable[[float], Sample]:
     return partial(closed_load, server, [post(shape.body, shape.media)], statuses=_STATUSES)
 
 

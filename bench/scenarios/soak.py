@@ -23,7 +23,7 @@ Slice = dict[str, float]
 
 def of_soak(options: Options) -> Iterator[Row]:
     """Memory, latency and the sink's lag under ten minutes of load, of which a part is refused"""
-    minutes = options.minutes or options.size(10.0, 0.2)
+    minutes = options.minutes or options.size(10.0, 0.02)
     with servers.collector(of_property=servers.EVERY_REFUSAL) as server:
         full = closed_loop.run(server.port, traffic.shop().requests, CONNECTIONS, options.seconds)
         rate = full.requests / full.seconds * _SHARE

@@ -40,12 +40,17 @@ STAGES: Final = {
     "visitor, session, signed token": ("ingest/visitor.py", "ingest/session.py"),
     "record": ("ingest/record.py",),
     "intake: what joins the stages": ("ingest/intake.py", "ingest/batch.py", "ingest/completion.py"),
-    "append, hand-over to the thread and back": ("wal/committer.py",),
+    "append, hand-over to the thread and back": (
+        "wal/committer.py",
+        "wal/backlog.py",
+        "wal/pending_block.py",
+        "wal/commit_thread.py",
+    ),
     "response": ("ingest/responses.py",),
     "shipping": ("collector/ship/", "wal/"),
 }
 """Parts of the paths of their files; the first that fits counts. The commit thread is known by its outermost frame."""
-_COMMIT_FRAME: Final = "_work (wal/committer.py"
+COMMIT_FRAME: Final = "_run (wal/commit_thread.py"
 _MAIN_FRAME: Final = "spawn_main (multiprocessing/"
 _FILE: Final = re.compile(r"\(([^():]+)(?::\d+)?\)$")
 
@@ -56,7 +61,7 @@ def of_stages(options: Options) -> Iterator[Row]:
         with servers.collector() as server:
             samples = in_turn({"": partial(load, server, kind)}, options, f"all stages of {kind.name}")[""]
             progress(f"stages of {kind.name}")
-            shares = _shares(server, kind, max(2, options.seconds * options.rounds))
+            shares = _shares(server, kind, max(1, round(options.seconds * options.rounds)))
         whole = median(samples).cpu_us
         for name, share in sorted(shares.items(), key=itemgetter(1), reverse=True):
             beside = f"{share:.0%} of {whole:.1f} us of {kind.name}"
@@ -106,7 +111,7 @@ def _stacks(server: Server, kind: Traffic, seconds: int) -> list[str]:
 
 
 def _stage(stack: str) -> str:
-    if _COMMIT_FRAME in stack:
+    if COMMIT_FRAME in stack:
         return _COMMIT
     for frame in reversed(stack.split(";")):
         if found := _FILE.search(frame):

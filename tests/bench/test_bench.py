@@ -23,7 +23,7 @@ from bench.measure import Options, Row
 from bench.processes import started
 from bench.results import Results
 from bench.scenarios import refusals
-from bench.scenarios.stages import STAGES
+from bench.scenarios.stages import COMMIT_FRAME, STAGES
 from tests.running import eventually, read_log, read_response, running
 
 ROOT = Path(__file__).parents[2]
@@ -159,6 +159,11 @@ def test_every_file_that_a_stage_is_known_by_exists() -> None:
     ]
     parts = [part for parts in STAGES.values() for part in parts if not part.startswith("uvicorn/")]
     assert [part for part in parts if not any(part in path for path in paths)] == []
+
+
+def test_the_function_that_a_commit_is_known_by_exists() -> None:
+    name, path = COMMIT_FRAME.split(" (")
+    assert f"def {name}(" in (ROOT / path).read_text()
 
 
 def test_nothing_of_the_bench_imports_the_tests() -> None:

@@ -69,11 +69,14 @@ def test_threads_that_ship_stand_behind_those_that_serve(tmp_path: Path) -> None
         eventually(collector.shipped, "the event is shipped")
         (worker,) = collector.workers()
         usual = os.getpriority(os.PRIO_PROCESS, 0)
+        shipping = min(usual + 10, 19)
+        if shipping == usual:
+            pytest.skip("the tests run at the lowest priority, so that no thread can stand behind another")
 
         def are_as_they_must_be() -> bool:
             """The event loop and two commit threads; all others ship."""
             nice = [os.getpriority(os.PRIO_PROCESS, thread.id) for thread in worker.threads()]
-            return nice.count(usual) == 3 and set(nice) == {usual, usual + 10}
+            return nice.count(usual) == 3 and set(nice) == {usual, shipping}
 
         eventually(are_as_they_must_be, "threads that ship, and no others, are nice")  # a new one is not at once
 

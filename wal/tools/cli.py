@@ -82,14 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     add_json(command("ls", _ls, "list segments, cursors and damage", "data/log"))
     cat = command("cat", _cat, "print events in order of time, one a line", "--where ea=click data/log", _EVENTS)
     tail = command("tail", _tail, "print the last events in order of time", "-f --field event.uid data/log", _EVENTS)
-    for printing in (cat, tail):
-        add_selection(printing)
-        printing.add_argument(
-            "--field", action="append", default=[], metavar="PATH", help="print only this value; repeat it for more"
-        )
-        printing.add_argument(
-            "--raw", action="store_true", help="as stored, even on a terminal: no escapes, no colours"
-        )
+    _add_printing(cat)
+    _add_printing(tail)
     cat.add_argument("-n", type=count_argument, metavar="N", help="at most N events")
     tail.add_argument("-n", type=count_argument, default=10, metavar="N", help="begin with the last N events (10)")
     tail.add_argument("-f", "--follow", action="store_true", help="continue with new events until Ctrl-C")
@@ -107,6 +101,14 @@ def _parser() -> argparse.ArgumentParser:
     add_shell(completion)
     completion.set_defaults(run=_completion)
     return parser
+
+
+def _add_printing(command: argparse.ArgumentParser) -> None:
+    add_selection(command)
+    command.add_argument(
+        "--field", action="append", default=[], metavar="PATH", help="print only this value; repeat it for more"
+    )
+    command.add_argument("--raw", action="store_true", help="as stored, even on a terminal: no escapes, no colours")
 
 
 def _ls(options: argparse.Namespace) -> int:

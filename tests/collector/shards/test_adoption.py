@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from collector.ship.health import load_health
 from tests.destinations.files import contents_of, lines_in
 from tests.running import PATIENCE_SECONDS
 from wal.errors import LogLocked
+from wal.files import Files
+from wal.folder import LogFolder
 from wal.log import Log
 
 _SETTINGS = """
@@ -79,22 +82,44 @@ class _Looks:
                 await asyncio.sleep(0.01)
 
 
-async def _adopt(settings: Settings, looks: _Looks, count: int) -> None:
+@asynccontextmanager
+async def _adopting(settings: Settings) -> AsyncIterator[None]:
     task = asyncio.create_task(adopt_orphans(settings, _NoDeadLetters(), 0.01))
     try:
-        await looks.pass_by(count)
+        yield
         assert not task.done(), task
     finally:
         task.cancel()
         await asyncio.wait([task])
 
 
-def test_an_orphan_is_shipped_and_again_when_it_is_one_again(
-    settings: Settings, shard: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks = _Looks(monkeypatch)
+async def _until(is_so: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+def _delivered(settings: Settings) -> int:
+    return len(lines_in(contents_of(Path(settings.sink[0].dir))))  # type: ignore[attr-defined]
+
+
+def _is_free(shard: Path) -> bool:
+    """Whether nobody holds the shard, not even for a look."""
+    folder = LogFolder(Files(), str(shard))
+    try:
+        folder.files.close(folder.lock())
+    except LogLocked:
+        return False
+    return True
+
+
+def test_an_orphan_is_shipped_and_again_when_it_is_one_again(settings: Settings, shard: Path) -> None:
+    async def adopt(events: int) -> None:
+        async with _adopting(settings):
+            await _until(lambda: _delivered(settings) == events and _is_free(shard))
+
     for events in (1, 2):
-        asyncio.run(_adopt(settings, looks, 5))
+        asyncio.run(adopt(events))
         assert lines_in(contents_of(Path(settings.sink[0].dir))) == [_LINE[:-1]] * events  # type: ignore[attr-defined]
         assert orphans(settings) == {}
         _append(shard)
@@ -103,14 +128,27 @@ def test_an_orphan_is_shipped_and_again_when_it_is_one_again(
 def test_an_orphan_whose_sink_stopped_is_adopted_once(
     settings: Settings, shard: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    async def adopt() -> None:
+        async with _adopting(settings):
+            await _until(lambda: _delivered(settings) == 1 and _is_free(shard))
+
+    def is_stopped() -> bool:
+        health = load_health(str(shard), "file")
+        return health is not None and health.state == "stopped" and _is_free(shard)
+
+    async def adopt_again() -> None:
+        async with _adopting(settings):
+            await _until(is_stopped)
+            await looks.pass_by(5)
+
     looks = _Looks(monkeypatch)
-    asyncio.run(_adopt(settings, looks, 5))
+    asyncio.run(adopt())
     (mark,) = Path(settings.sink[0].dir, "_tracklog").glob("*.json")  # type: ignore[attr-defined]
     mark.write_text(re.sub(r'"chain":"[0-9a-f]+"', '"chain":"00000000"', mark.read_text()))
     _append(shard)
     before = len(list(shard.glob("seg-*")))
     caplog.clear()
-    asyncio.run(_adopt(settings, looks, 12))
+    asyncio.run(adopt_again())
     health = load_health(str(shard), "file")
     assert health
     assert (health.state, "was it restored" in health.error) == ("stopped", True)
@@ -124,16 +162,6 @@ def half_down(settings: Settings, tmp_path: Path) -> Settings:
     (tmp_path / "taken").write_text("no folder, so nothing can be put below it")
     (tmp_path / "collector.toml").write_text(_SETTINGS + _DOWN_SINK)
     return load_settings(str(tmp_path / "collector.toml"))
-
-
-async def _until(is_so: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not is_so():
-            await asyncio.sleep(0.01)
-
-
-def _delivered(settings: Settings) -> int:
-    return len(lines_in(contents_of(Path(settings.sink[0].dir))))  # type: ignore[attr-defined]
 
 
 def _appends(shard: Path) -> bool:
@@ -151,12 +179,8 @@ def test_a_sink_that_is_down_keeps_no_orphan_from_the_sinks_that_are_up(half_dow
         _append(shard)
 
     async def run() -> None:
-        task = asyncio.create_task(adopt_orphans(half_down, _NoDeadLetters(), 0.01))
-        try:
+        async with _adopting(half_down):
             await _until(lambda: _delivered(half_down) == len(shards))
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     asyncio.run(run())
     assert all("down" in behind for behind in orphans(half_down).values())
@@ -174,17 +198,13 @@ def test_an_orphan_is_let_go_of_when_only_a_sink_that_is_down_is_behind_and_rest
         return sum(words in message for message in caplog.messages)
 
     async def run() -> None:
-        task = asyncio.create_task(adopt_orphans(half_down, _NoDeadLetters(), 0.01))
-        try:
+        async with _adopting(half_down):
             await _until(lambda: count("behind: sink down; adopted again in 60 s"))
             await looks.pass_by(5)
             assert count(f"{shard}: adopted") == 1
             await _until(lambda: _appends(shard))  # the sink that is up need not wait for the end of the pause
             await _until(lambda: count("behind: sink down; adopted again in 120 s"))
             assert _delivered(half_down) == 2
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     asyncio.run(run())
 
@@ -205,12 +225,16 @@ def test_pauses_between_adoptions_grow_to_ten_minutes_and_end_for_a_sink_that_wa
 def test_what_cannot_be_looked_at_ends_no_looking(
     settings: Settings, shard: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    async def look() -> None:
+        async with _adopting(settings):
+            await looks.pass_by(3)
+
     (shard / "LOCK").unlink()
     (shard / "LOCK").mkdir()
     looks = _Looks(monkeypatch)
-    asyncio.run(_adopt(settings, looks, 3))
+    asyncio.run(look())
     assert f"{shard}: this shard can't be looked at: " in caplog.text
     shard.parent.rename(shard.parent.with_name("away"))
     shard.parent.write_text("no folder")
-    asyncio.run(_adopt(settings, looks, 3))
+    asyncio.run(look())
     assert "no shard is looked at: " in caplog.text
