@@ -4,7 +4,7 @@ A writer may append meanwhile, and retention may drop segments: neither makes an
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -44,6 +44,8 @@ class Span(NamedTuple):
     range: Range
     properties: list[EventProperty] | None
     is_gone: bool = False
+    relayed: Mapping[str, int] = {}
+    """The sequences of the events that other nodes relayed, by id: they keep the ids of their first logs."""
 
     @property
     def damaged(self) -> list[Range]:
@@ -77,19 +79,21 @@ class LogEvents:
     def spans(self) -> Iterator[Span]:
         """The selected events, in order. Raises Unreadable, OSError."""
         waiting: list[EventProperty] = []
+        relayed: dict[str, int] = {}
         first = end = 0
         for piece in self._pieces():
             if waiting and (piece.properties is None or piece.range.first != end or len(waiting) >= _SPAN_EVENTS):
-                yield Span(Range(first, end - 1), waiting)
-                waiting = []
+                yield Span(Range(first, end - 1), waiting, relayed=relayed)
+                waiting, relayed = [], {}
             if piece.properties is None:
                 yield piece
                 continue
             first = first if waiting else piece.range.first
             end = piece.range.last + 1
             waiting += piece.properties
+            relayed |= piece.relayed
         if waiting:
-            yield Span(Range(first, end - 1), waiting)
+            yield Span(Range(first, end - 1), waiting, relayed=relayed)
 
     def _pieces(self) -> Iterator[Span]:
         """A span for each block, damage, and gap."""
@@ -105,7 +109,7 @@ class LogEvents:
                     if here.events:
                         yield Span(here, None)
                 elif is_next and here.events and self._is_selected(step):
-                    yield Span(here, _properties(step))
+                    yield Span(here, _properties(step), relayed=_relayed(step, self._folder.log_id))
         finally:
             reader.close()
 
@@ -179,3 +183,29 @@ def _property(line: bytes) -> EventProperty:
         return _decode(line)
     except _UNFIT:
         return UNKNOWN
+
+
+class _Record(Struct):
+    id: str = ""
+
+
+_decode_id: Final = msgspec.json.Decoder(_Record).decode
+
+
+def _relayed(block: Block, log_id: bytes) -> dict[str, int]:
+    """The sequences of the lines that have the id of another log. Lines of this log begin with its id."""
+    own = b'{"id":"%b-' % log_id
+    if block.payload.startswith(own) + block.payload.count(b"\n" + own) == block.header.records:
+        return {}
+    found: dict[str, int] = {}
+    for sequence, line in enumerate(block.payload.split(b"\n")[:-1], block.header.sequence):
+        if not line.startswith(own) and (event_id := _id(line)):
+            found[event_id] = sequence
+    return found
+
+
+def _id(line: bytes) -> str:
+    try:
+        return _decode_id(line).id
+    except _UNFIT:
+        return ""
