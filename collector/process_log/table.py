@@ -30,6 +30,6 @@ def event_of(record: logging.LogRecord) -> ProcessLogEvent:
         if (event := _OF_WAL.get(record.name)) and isinstance(record.args, tuple):
             return event(*(each if isinstance(each, int) else str(each) for each in record.args))
         line = record.getMessage()
-    except Exception as error:  # noqa: BLE001  a library's wrong call would fail here, and end what it was doing
+    except Exception as error:  # else a wrong call of a library would end what it was doing
         line = f"a line that can't be formatted ({type(error).__name__}), from {record.pathname}:{record.lineno}"
     return of_libraries.Library(record.name, line)
