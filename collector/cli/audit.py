@@ -37,8 +37,8 @@ _MEANINGS: Final = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bounds of the audit, and the form of the output."""
     parser.epilog = (
-        "--json prints one object: is_balanced, accounts (by property and sink), differences (ranges of sequences, and\n"
-        "the files to look at), problems, notes, logs, sinks, rejected.\n"
+        "--json prints one object: is_balanced, accounts (by property and sink), differences (ranges of sequences,\n"
+        "and files to look at), problems, notes, logs, sinks, rejected.\n"
         "exit code 1: it does not balance; 2: it can't run\n\nexample: collector audit --since 24h --sink warehouse"
     )
     parser.add_argument("--sink", metavar="NAME", help="only this sink")
