@@ -245,5 +245,5 @@ def test_a_folder_of_settings_must_be_utf_8(tmp_path: Path) -> None:
 
 def test_no_text_holds_a_nul(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text('[log]\ndir = "a\\u0000b"\n')
-    with pytest.raises(BadSettings, match="log.dir: expected a text without NUL characters"):
+    with pytest.raises(BadSettings, match=r"log\.dir: expected a text without NUL characters"):
         load_settings(str(tmp_path / "c.toml"))
