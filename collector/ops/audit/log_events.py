@@ -5,6 +5,7 @@ A writer may append meanwhile, and retention may drop segments: neither makes an
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,7 +14,6 @@ from msgspec import Struct
 from collector.ops.audit.ranges import Range
 from wal.damage import Damage, read_ledger
 from wal.folder import LogFolder
-from wal.format import Position
 from wal.reader import Reader
 from wal.segment import Block
 from wal.tools.follow import start_of_selection
@@ -73,8 +73,10 @@ class LogEvents:
 
     def fix_end(self) -> None:
         """Read up to here, and no further. Raises OSError."""
-        if names := self._folder.segments():
-            self._end = (names[-1].number, os.path.getsize(self._folder.segment_file(names[-1])))
+        while names := self._folder.segments():
+            with suppress(FileNotFoundError):  # retention has deleted it meanwhile
+                self._end = (names[-1].number, os.path.getsize(self._folder.segment_file(names[-1])))
+                return
 
     def spans(self) -> Iterator[Span]:
         """The selected events, in order. Raises Unreadable, OSError."""
@@ -114,37 +116,23 @@ class LogEvents:
             reader.close()
 
     def _steps(self, reader: Reader) -> Iterator[Block | Damage]:
-        """All blocks and damage up to the end. Goes on at the oldest segment where retention overtakes the reader."""
-        while True:
-            try:
-                for step in read_on(reader):
-                    found = self._damage(reader, step) if isinstance(step, Finding) else step
-                    if found and (found.start.segment, found.start.offset) >= self._end:
-                        return
-                    if found:
-                        yield found
-            except FileNotFoundError:
-                if not self._overtaken(reader):
-                    raise
-            oldest = self._overtaken(reader)
-            if oldest is None:
+        """All blocks and damage up to the end."""
+        for step in read_on(reader):
+            found = self._damage(step) if isinstance(step, Finding) else step
+            if found and (found.start.segment, found.start.offset) >= self._end:
                 return
-            reader.go_to(oldest)
+            if found:
+                yield found
 
-    def _damage(self, reader: Reader, finding: Finding) -> Damage | None:
+    def _damage(self, finding: Finding) -> Damage | None:
         """The damage of a finding. The reader goes on after the others, which only a person can judge."""
         damage = finding.damage
         if damage is None:
-            if not self._overtaken(reader):
+            if finding.kind != "dropped":
                 self._on_problem(f"{finding.path}: {finding.message}")
         elif finding.is_new_damage and damage.lost and read_ledger(self._folder).unrecorded(damage):
             self._on_problem(f"{finding.path}: {damage}; damage.ndjson does not have it yet")
         return damage
-
-    def _overtaken(self, reader: Reader) -> Position | None:
-        """The start of the oldest segment if the reader is in an earlier one, which was deleted meanwhile."""
-        oldest = self._folder.oldest()
-        return oldest if oldest and oldest.segment > reader.position.segment else None
 
     def _gap(self, sequence: int) -> Iterator[Span]:
         """The events between the one read last and `sequence`, unless retention dropped them."""
