@@ -38,7 +38,7 @@ def render(
     if delays := [delay for block in blocks if (delay := block.read().get((LOOP_DELAY.name,))) is not None]:
         counters[LOOP_DELAY.name,] = max(delays)
     registry = CollectorRegistry(auto_describe=False)
-    ready: Samples = {(READY.name, str(place)): float(is_ready[place]) for place in is_ready}
+    ready: dict[Key, float] = {(READY.name, str(place)): float(is_ready[place]) for place in is_ready}
     samples = disk_samples(settings) | process_samples(block.pid for block in blocks) | ready
     info = InfoMetricFamily(BUILD.name.removesuffix("_info"), BUILD.help, dict(build))
     registry.register(_Collected([*_families(counters, samples), info]))
