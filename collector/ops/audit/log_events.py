@@ -105,6 +105,8 @@ class LogEvents:
         try:
             for step in self._steps(reader):
                 yield from self._gap(step.start.sequence)
+                if (step.start.segment, step.start.offset) >= self._end:
+                    return
                 is_next, here = step.start.sequence == self.next, Range(step.start.sequence, step.end.sequence - 1)
                 self.next = max(self.next, step.end.sequence)
                 if isinstance(step, Damage):
@@ -112,15 +114,14 @@ class LogEvents:
                         yield Span(here, None)
                 elif is_next and here.events and self._is_selected(step):
                     yield Span(here, _properties(step), relayed=_relayed(step, self._folder.log_id))
+            yield from self._gap(reader.position.sequence)  # retention may have left a segment without a block
         finally:
             reader.close()
 
     def _steps(self, reader: Reader) -> Iterator[Block | Damage]:
-        """All blocks and damage up to the end."""
+        """All blocks and damage."""
         for step in read_on(reader):
             found = self._damage(step) if isinstance(step, Finding) else step
-            if found and (found.start.segment, found.start.offset) >= self._end:
-                return
             if found:
                 yield found
 
