@@ -12,6 +12,7 @@ from typing import Final, Protocol, cast
 from collector.errors import BadSettings
 from wal import __version__
 from wal.errors import WalError
+from wal.tools.terminal import harmless
 
 _DEFAULT_CONFIG: Final = "collector.toml"
 COMMANDS: Final = (
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except (BadSettings, WalError, OSError) as error:
         for line in str(error).splitlines():
-            print(f"collector: {line}", file=sys.stderr)
+            print(harmless(f"collector: {line}"), file=sys.stderr)
         return 1
 
 

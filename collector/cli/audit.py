@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -15,6 +16,7 @@ from collector.ops.audit.ranges import Range
 from collector.ops.audit.report import Account, AuditedLog, AuditedSink, Difference, Report
 from collector.settings import load_settings
 from collector.ship.replay import sink_named
+from wal.errors import WalError
 from wal.tools.arguments import TIME_HELP, add_json, time_argument
 from wal.tools.select import Selection
 from wal.tools.tables import Column, Row, print_rows
@@ -35,6 +37,8 @@ _MEANINGS: Final = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bounds of the audit, and the form of the output."""
     parser.epilog = (
+        "--json prints one object: is_balanced, accounts (by property and sink), differences (ranges of sequences,\n"
+        "and files to look at), problems, notes, logs, sinks, rejected.\n"
         "exit code 1: it does not balance; 2: it can't run\n\nexample: collector audit --since 24h --sink warehouse"
     )
     parser.add_argument("--sink", metavar="NAME", help="only this sink")
@@ -47,20 +51,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare the log with its sinks. Exit code 0 if it balances, 1 if not, 2 if the settings can't be used."""
+    """Compare the log with its sinks. Exit code 0 if it balances, 1 if not, 2 if that can't be found out."""
     try:
         settings = load_settings(options.config)
         sinks = [sink_named(settings, options.sink)] if options.sink else list(settings.sink)
         request = AuditRequest(sinks, Selection(options.since, options.until), options.deep)
         with progress() as show:
             report = asyncio.run(audit(settings, request, lambda events: show(f"{events} events")))
-    except (BadSettings, FileNotFoundError) as error:
+    except (BadSettings, WalError, OSError) as error:
         for line in str(error).splitlines():
             print(harmless(f"collector: {line}"), file=sys.stderr)
         return _WRONG_CALL
     prepare_stdout()
     if options.json:
-        print(msgspec.json.encode(report).decode())
+        print(json.dumps(msgspec.to_builtins(report)))  # a name of a file may not be UTF-8, which msgspec refuses
     else:
         _print(report)
     return 0 if report.is_balanced else 1

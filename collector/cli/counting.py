@@ -84,7 +84,7 @@ def _raw_values(fields: Sequence[str]) -> Callable[[bytes], tuple[bytes, ...] | 
             for path in (field, f"event.{field}"):
                 _insert(tree, path.split("."))
         decode = msgspec.json.Decoder(_struct(tree)).decode
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return lambda _: None
     getters = [[_getter(tree, path.split(".")) for path in (field, f"event.{field}")] for field in fields]
 

@@ -12,7 +12,7 @@ from collector.settings.environment import variable_of
 from collector.ship.credentials import is_secret_name
 
 MASK: Final = "***"
-_MAY_BE_SECRET: Final = re.compile(r"auth|config|cred|pass|pwd|secret|sig|token|(api|access).?key")
+_MAY_BE_SECRET: Final = re.compile(r"auth|config|cred|pass|pwd|secret|sig|token|(api|access).?key|^(code|p|pw)$")
 _PARAMETER: Final = re.compile(r"([?&;])([^?&;#=]+)=([^&;#]+)")
 _TEMPLATE: Final = re.compile(r"(\{\w+\})+")
 

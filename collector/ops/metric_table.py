@@ -121,6 +121,13 @@ PRESSURE: Final = Metric(
     ("shard",),
     scale=BILLION,
 )
+READY: Final = Metric(
+    "tracklog_ready",
+    "gauge",
+    "1 if the worker in this place could acknowledge an event now, else 0: while it starts or drains, and for a full "
+    "disk, a stall or a failed fsync, but never for a sink. /readyz has the reason.",
+    ("place",),
+)
 RESTARTS: Final = _counter(
     "tracklog_worker_restarts_total",
     "Workers that ended without being told to, by signal (SIGKILL) or exit code (exit_code_1); not_started: no process "
@@ -204,5 +211,5 @@ OF_THE_DISK: Final = (
     SINK_FAILURES,
 )
 """Metrics that are read from the logs, cursors and health files."""
-OF_PROCESSES: Final = (CPU_SECONDS, RESIDENT, OPEN_FILES, BUILD)
+OF_PROCESSES: Final = (READY, CPU_SECONDS, RESIDENT, OPEN_FILES, BUILD)
 METRICS: Final = (*COUNTED, *OF_THE_DISK, *OF_PROCESSES)

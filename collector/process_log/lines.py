@@ -3,6 +3,7 @@
 import json
 import logging
 import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -58,7 +59,20 @@ def _clean(value: Any) -> Any:
     """A value without lone surrogates, which strict parsers of JSON refuse, and not longer than a line should be."""
     if isinstance(value, str):
         return _shortened(value).encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, tuple):
+        return [_clean(each) for each in _first(value)]
     return value
+
+
+def _first(values: tuple[Any, ...]) -> Iterator[Any]:
+    """The first element, and as many more as a line should have; then the number of those left out."""
+    characters = 0
+    for at, value in enumerate(values):
+        characters += len(str(value))
+        if at and characters > _MOST_CHARACTERS:
+            yield f"… and {len(values) - at} more"
+            return
+        yield value
 
 
 def _shortened(text: str) -> str:

@@ -26,6 +26,10 @@ def event_of(record: logging.LogRecord) -> ProcessLogEvent:
     """The event that a record of `logging` holds or stands for."""
     if isinstance(record.msg, ProcessLogEvent):
         return record.msg
-    if (event := _OF_WAL.get(record.name)) and isinstance(record.args, tuple):
-        return event(*(each if isinstance(each, int) else str(each) for each in record.args))
-    return of_libraries.Library(record.name, record.getMessage())
+    try:
+        if (event := _OF_WAL.get(record.name)) and isinstance(record.args, tuple):
+            return event(*(each if isinstance(each, int) else str(each) for each in record.args))
+        line = record.getMessage()
+    except Exception as error:  # else a wrong call of a library would end what it was doing
+        line = f"a line that can't be formatted ({type(error).__name__}), from {record.pathname}:{record.lineno}"
+    return of_libraries.Library(record.name, line)

@@ -117,7 +117,9 @@ def _status(admin: Admin, _: Request) -> Response:
 def _metrics(admin: Admin, _: Request) -> Response:
     """The metrics, in OpenMetrics."""
     build = {"version": __version__, "python": platform.python_version(), "config": settings_digest(admin.settings)}
-    return Response(render(admin.counters, admin.settings, build), 200, _NO_STORE, CONTENT_TYPE)
+    node = admin.node()
+    is_ready = {worker.place: worker.is_ready and not node.is_stopping for worker in node.workers}
+    return Response(render(admin.counters, admin.settings, build, is_ready), 200, _NO_STORE, CONTENT_TYPE)
 
 
 def _readiness(node: NodeState) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from collector.server.workers import StartWorker, Workers
 from collector.settings import Settings
 from collector.settings.changes import Changes, changes
 from wal.log import now_ms
+from wal.tools.terminal import harmless
 
 NOTHING: Final = "nothing has changed"
 _MOST_LINES: Final = 100
@@ -62,13 +63,14 @@ class Reloader:
         """Read the settings again and bring them into effect. One reload runs at a time."""
         async with self._lock:
             faults, lines = await self._reload(on_progress)
-            shown = tuple(_shortened(faults or lines))
+            lines = [harmless(line) for line in faults or lines]  # the name of a file may not be UTF-8
+            shown = tuple(_shortened(lines))
             if faults:
                 ReloadRefused(self._config, shown).write()
             else:
                 ReloadAccepted(self._config, shown).write()
             self._node.reloaded(Reload(is_accepted=not faults, lines=shown, unix_ms=now_ms()))
-            return Reload(is_accepted=not faults, lines=tuple(faults or lines), unix_ms=now_ms())
+            return Reload(is_accepted=not faults, lines=tuple(lines), unix_ms=now_ms())
 
     async def _reload(self, on_progress: Callable[[str], None]) -> tuple[list[str], list[str]]:
         """The faults, and the changes in words."""

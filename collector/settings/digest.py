@@ -13,7 +13,7 @@ _CHARACTERS: Final = 12
 def settings_digest(settings: Settings) -> str:
     """The first 12 hexadecimal digits of the SHA-256 of all settings with their defaults.
 
-    It is that of what is in force, wherever it was set: comments and the order of the file do not count.
+    It is that of what is in force, wherever it was set: comments and the order within a table do not count.
     The values behind `env:NAME` are not in it.
     """
-    return sha256(msgspec.json.encode(settings)).hexdigest()[:_CHARACTERS]
+    return sha256(msgspec.json.encode(settings, order="deterministic")).hexdigest()[:_CHARACTERS]

@@ -167,6 +167,9 @@ class _Walk:
         return self.struct(value, structs[kind](), path)
 
     def _leaf(self, value: object, hint: Any, path: str) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            self._add(path, "expected a text without NUL characters")
+            return _UNSOUND
         choices = get_args(_plain(hint)) if get_origin(_plain(hint)) is Literal else ()
         if choices and value not in choices:
             self._add(path, _not_one_of(value, choices))

@@ -27,7 +27,7 @@ def read_included(patterns: object, folder: str) -> tuple[list[PropertyFile], li
     files: dict[str, list[object]] = {}
     faults: list[SettingFault] = []
     for at, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
-        if isinstance(pattern, str) and pattern:
+        if isinstance(pattern, str) and pattern and "\0" not in pattern:  # else it gets a fault by its type
             paths = _matching(pattern, folder)
             if not paths:
                 faults.append(SettingFault(f"include[{at}]", _no_file(pattern, folder)))
@@ -44,13 +44,12 @@ def read_toml(path: str) -> dict[str, Any]:
             return tomllib.load(file)
     except ValueError as error:
         raise ValueError(f"not TOML: {error}") from None
+    except RecursionError:
+        raise ValueError("not TOML: arrays or tables are nested too deeply") from None
 
 
 def _matching(pattern: str, folder: str) -> list[str]:
-    try:
-        return sorted(os.path.join(folder, name) for name in glob(pattern, root_dir=folder))
-    except ValueError:  # a NUL, which no name has
-        return []
+    return sorted(os.path.join(folder, name) for name in glob(pattern, root_dir=folder))
 
 
 def _no_file(pattern: str, folder: str) -> str:

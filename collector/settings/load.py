@@ -33,8 +33,14 @@ def load_settings(path: str) -> Settings:
 
 def read_settings(path: str) -> ReadSettings:
     """Read a file, what it includes, and overrides. Raises BadSettings if the file itself can't be read."""
+    folder = os.path.dirname(os.path.abspath(path))
     try:
+        folder.encode()  # the digest has the folders of the settings, which are below it
         values = read_toml(path)
+    except UnicodeEncodeError:
+        raise BadSettings(
+            f"{folder}: the name of this folder is not UTF-8; move the settings file to another"
+        ) from None
     except OSError as error:
         raise BadSettings(f"{path}: {error.strerror}; name a file with --config") from None
     except ValueError as error:
@@ -46,7 +52,7 @@ def read_settings(path: str) -> ReadSettings:
     settings, found = read_leniently(origins.values, Settings)
     wrong = {fault.path for fault in overrides.faults}
     faults += overrides.faults + [fault for fault in found if fault.path not in wrong]
-    return ReadSettings(_resolved(settings, os.path.dirname(os.path.abspath(path))), faults, origins)
+    return ReadSettings(_resolved(settings, folder), faults, origins)
 
 
 def bad_settings(origins: Origins, faults: Sequence[SettingFault]) -> BadSettings:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from collector.ship.formats.encoding import FileEvents
 from collector.ship.mark import Mark
 from collector.ship.partition import DeliveredFile
 
@@ -18,5 +19,5 @@ class Holdings(Protocol):
     async def files(self) -> tuple[list[DeliveredFile], list[str]]:
         """The files that a sink delivered, of this one and of others that share the store; and other names there."""
 
-    async def sequences(self, file: DeliveredFile) -> list[int]:
-        """The sequences of the events in a file, in their order there. Raises SinkError for a file that is damaged."""
+    async def events(self, file: DeliveredFile) -> FileEvents:
+        """The events in a file. Raises SinkError for a file that is damaged."""

@@ -7,11 +7,17 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from collector.ops.metric_table import METRICS
+from tests.running import eventually, running
 
 _ROOT = Path(__file__).parents[2]
 _ALERTS = _ROOT / "deploy/prometheus/alerts.yaml"
@@ -42,6 +48,50 @@ def test_promtool_accepts_the_settings_of_prometheus_and_the_rules_that_they_nam
     token.write_text("0123456789abcdef")
     settings.write_text(settings.read_text().replace("/run/secrets/tracklog_admin_token", str(token)))
     assert f"{len(_RULES)} rules found" in _promtool("check", "config", str(settings))
+
+
+_SETTINGS = """
+[server]
+port = {port}
+workers = {workers}
+[admin]
+port = 0
+[[property]]
+portal_id = 33167
+prop_id = 564990801
+[[sink]]
+type = "file"
+dir = "data/events"
+flush_seconds = 0.05
+"""
+
+
+class _Scraped(Collector):
+    """Metric families that were read from a node."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families
+
+
+@with_promtool
+def test_promtool_accepts_the_metrics_of_a_running_node(tmp_path: Path) -> None:
+    """In the older text format, which is the one that promtool reads."""
+    with running(tmp_path, workers=2, settings=_SETTINGS) as collector:
+        event = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
+        assert (collector.post(event).status, collector.post(b"[").status) == (200, 400)
+        eventually(collector.shipped, "the event is shipped")
+        with urlopen(f"http://127.0.0.1:{collector.admin_port}/metrics") as response:
+            families = list(text_string_to_metric_families(response.read().decode()))  # type: ignore[no-untyped-call]
+    ready = next(family for family in families if family.name == "tracklog_ready")
+    assert [(sample.labels, sample.value) for sample in ready.samples] == [({"place": "0"}, 1), ({"place": "1"}, 1)]
+    registry = CollectorRegistry()
+    registry.register(_Scraped(families))
+    text = generate_latest(registry).decode()
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @with_promtool

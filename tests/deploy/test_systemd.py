@@ -3,12 +3,13 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.confined import allowed_calls, confined_collector, confined_command, missing
-from tests.running import Collector, eventually
+from tests.running import PROGRAMS, Collector, eventually
 
 _ROOT = Path(__file__).parents[2]
 _UNIT = (_ROOT / "deploy/systemd/tracklog.service").read_text()
@@ -109,12 +110,17 @@ def test_a_confined_program_can_write_its_folder_and_nothing_else(tmp_path: Path
 
 
 @confinable
-def test_a_confined_collector_stores_and_delivers_with_the_libraries_of_all_sinks(tmp_path: Path) -> None:
+def test_a_confined_collector_stores_delivers_with_the_libraries_of_all_sinks_and_reloads(tmp_path: Path) -> None:
     (tmp_path / "objects").mkdir()
     collector = Collector(tmp_path, workers=1, settings=_SETTINGS.replace("{folder}", str(tmp_path)))
-    calls = tmp_path / "calls"
+    calls, calls_of_reload = tmp_path / "calls", tmp_path / "calls of reload"
+    program, *arguments = _setting("ExecReload")[0].replace("/etc/tracklog", str(tmp_path)).split()
+    assert Path(program).name == "collector"
+    reload = confined_command(tmp_path, calls_of_reload, sys.executable, str(PROGRAMS / "collector"), *arguments)
     with confined_collector(collector, calls):
         assert collector.post({"ea": "view", "ec": "product", "sid": 6320, "aid": "a-1", "uid": "u-1"}).status == 200
         for pattern in ("data/events/**/*.parquet", "objects/**/*.ndjson.zst"):
             eventually(lambda pattern=pattern: any(tmp_path.glob(pattern)), f"{pattern} is there")
-    assert calls.read_text() == ""
+        done = subprocess.run(reload, check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "nothing has changed\n", "")
+    assert calls.read_text() == calls_of_reload.read_text() == ""

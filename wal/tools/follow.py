@@ -127,7 +127,10 @@ def start_of_selection(folder: LogFolder, selection: Selection) -> Position | No
         return place_before(folder, event.sequence)
     names = folder.segments()
     for name, successor in pairwise(names):
-        ended_ms = opened_ms(folder, successor)
+        try:
+            ended_ms = opened_ms(folder, successor)
+        except FileNotFoundError:  # retention has deleted it meanwhile, and those before
+            continue
         is_old = ended_ms is not None and ended_ms < selection.since_ms
         if not is_old and successor.sequence > selection.from_sequence:
             return name.start

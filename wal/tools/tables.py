@@ -71,8 +71,9 @@ def _table(columns: Sequence[Column]) -> "Table":
     """An empty table. A long cell is folded into several lines, since a cut one would hide the end of a message."""
     from rich import box  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column.head, justify="right" if column.is_number else "left", overflow="fold")
+        table.add_column(Text(harmless(column.head)), justify="right" if column.is_number else "left", overflow="fold")
     return table

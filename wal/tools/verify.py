@@ -18,7 +18,7 @@ _KINDS: Final = {MissingSegment: "missing", ForeignLog: "foreign"}
 class Finding(NamedTuple):
     """One fault. `lost` counts events. `is_recorded` means that damage.ndjson has all of it already.
 
-    A torn tail is left by a crash, and is not damage.
+    A torn tail is left by a crash, and events are dropped by retention: neither is damage.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
     @property
     def is_damage(self) -> bool:
         """Whether bytes or events are or may be lost."""
-        return self.kind != "torn"
+        return self.kind not in ("torn", "dropped")
 
     def __str__(self) -> str:
         recorded = " (recorded)" if self.is_recorded else ""
@@ -82,18 +82,34 @@ def verify(folder: LogFolder, on_block: Callable[[Block], None] = lambda _: None
 
 
 def read_on(reader: Reader) -> Iterator[Finding | Block]:
-    """Yield blocks, and a finding for every place without one. A broken chain ends the segment, not the reading."""
+    """Yield blocks, and a finding for every place without one. A broken chain ends the segment, not the reading.
+
+    Where retention deletes segments that were not read yet, reading goes on at the oldest.
+    """
     while True:
         try:
             for step in read_all(reader):
                 yield _finding(reader.folder, step) if isinstance(step, Damage) else step
-        except Broken as fault:
+        except (Broken, FileNotFoundError) as fault:
+            if oldest := _overtaken(reader):
+                reader.go_to(oldest)
+                message = f"retention has deleted events before sequence {oldest.sequence} meanwhile"
+                yield Finding("dropped", reader.folder.path, message)
+                continue
+            if not isinstance(fault, Broken):
+                raise
             yield Finding(_KINDS.get(type(fault), "broken"), fault.path, str(fault))
             later = [name for name in reader.folder.segments() if name.number > reader.position.segment]
             if later:
                 reader.go_to(later[0].start)
                 continue
         return
+
+
+def _overtaken(reader: Reader) -> Position | None:
+    """The start of the oldest segment, if the reader is in an earlier one."""
+    oldest = reader.folder.oldest()
+    return oldest if oldest and oldest.segment > reader.position.segment else None
 
 
 def _finding(folder: LogFolder, damage: Damage) -> Finding:

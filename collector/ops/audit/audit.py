@@ -93,7 +93,7 @@ async def _compare(books: Books, sinks: list[_SinkLog], span: Span) -> None:
         if sink.held is None:
             held = passed(span.range, sink.claim, span.damaged)
         else:
-            held = await sink.held.within(span.range)
+            held = await sink.held.within(span.range, span.relayed)
         found = fates(span.range, sink.claim, held, span.damaged)
         books.add(sink.name, span, found)
         _differ(books, sink, found, is_gone=span.is_gone)
@@ -113,7 +113,7 @@ def _differ(books: Books, sink: _SinkLog, found: Fates, *, is_gone: bool) -> Non
 async def _compare_newer(books: Books, sinks: list[_SinkLog], log: LogEvents) -> None:
     """Find events in files that are after the end of the log, as after a restore from a backup."""
     for sink in sinks:
-        if sink.held and (found := coverage(await sink.held.within(Range(log.next, MAX)))[0]):
+        if sink.held and (found := coverage(await sink.held.within(Range(log.next, MAX), {}))[0]):
             books.differ(sink.name, sink.log_id, "unknown", by_place(found, sink.held.places()))
 
 
@@ -137,8 +137,9 @@ async def _compare_older(
             _differ_by_name(books, sink, files, span)
         elif sink.held:
             for window in _windows(named):
-                found = fates(window, claim, await sink.held.within(window), damaged)
-                _differ(books, sink, found, is_gone=True)
+                found = fates(window, claim, await sink.held.within(window, {}), damaged)
+                if not sink.held.has_relayed:  # their sequences went with the log: their names were compared above
+                    _differ(books, sink, found, is_gone=True)
 
 
 def _differ_by_name(books: Books, sink: _SinkLog, files: list[DeliveredFile], span: Range) -> None:

@@ -3,7 +3,7 @@
 Only the files around the place are read, and of these the ranges alone are kept: memory does not grow with the log.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from collector.errors import SinkError
@@ -16,6 +16,8 @@ class _Open(NamedTuple):
     file: DeliveredFile
     ranges: list[Range]
     """Its events, in their order there."""
+    relayed: Sequence[str] = ()
+    """The ids of those whose sequence the log alone knows."""
 
 
 class HeldEvents:
@@ -28,14 +30,25 @@ class HeldEvents:
         self._on_problem = on_problem
         self._open: list[_Open] = []
 
-    async def within(self, span: Range) -> list[Range]:
-        """The ranges that files have of a span, in any order. Each call asks for a later span than the one before."""
+    @property
+    def has_relayed(self) -> bool:
+        """Whether a file around the last span has events whose sequence the log alone knows."""
+        return any(each.relayed for each in self._open)
+
+    async def within(self, span: Range, relayed: Mapping[str, int]) -> list[Range]:
+        """The ranges that files have of a span, in any order. Each call asks for a later span than the one before.
+
+        `relayed` has the sequences of the span's relayed events, by id.
+        """
         self._open = [each for each in self._open if each.file.last >= span.first]
         while self._files and self._files[-1].first <= span.last:
             file = self._files.pop()
             if file.last >= span.first:
-                self._open.append(_Open(file, await self._read(file)))
-        return [each for opened in self._open for each in _clipped(opened.ranges, span)]
+                self._open.append(await self._read(file))
+        found = [each for opened in self._open for each in _clipped(opened.ranges, span)]
+        for opened in self._open if relayed else ():
+            found += runs([relayed[each] for each in opened.relayed if each in relayed])
+        return found
 
     def places(self) -> list[tuple[str, list[Range]]]:
         """The files around the last span, and the set of sequences that each has."""
@@ -45,15 +58,16 @@ class HeldEvents:
         """The same files, and the set of sequences that each one's name says it has."""
         return [(each.file.name, [Range(each.file.first, each.file.last)]) for each in self._open]
 
-    async def _read(self, file: DeliveredFile) -> list[Range]:
+    async def _read(self, file: DeliveredFile) -> _Open:
         try:
-            ranges = runs(await self._holdings.sequences(file))
+            events = await self._holdings.events(file)
         except SinkError as error:
             self._on_problem(f"{self._holdings.where}/{file.name}: {error}")
-            return []
+            return _Open(file, [])
+        ranges = runs(events.sequences)
         if any(each.first < file.first or each.last > file.last for each in ranges):
             self._on_problem(f"{self._holdings.where}/{file.name}: it holds events that its name does not say")
-        return _clipped(ranges, Range(file.first, file.last))
+        return _Open(file, _clipped(ranges, Range(file.first, file.last)), events.relayed)
 
 
 def _clipped(ranges: list[Range], bounds: Range) -> list[Range]:

@@ -4,7 +4,8 @@ A writer may append meanwhile, and retention may drop segments: neither makes an
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,7 +14,6 @@ from msgspec import Struct
 from collector.ops.audit.ranges import Range
 from wal.damage import Damage, read_ledger
 from wal.folder import LogFolder
-from wal.format import Position
 from wal.reader import Reader
 from wal.segment import Block
 from wal.tools.follow import start_of_selection
@@ -44,6 +44,8 @@ class Span(NamedTuple):
     range: Range
     properties: list[EventProperty] | None
     is_gone: bool = False
+    relayed: Mapping[str, int] = {}
+    """The sequences of the events that other nodes relayed, by id: they keep the ids of their first logs."""
 
     @property
     def damaged(self) -> list[Range]:
@@ -71,25 +73,29 @@ class LogEvents:
 
     def fix_end(self) -> None:
         """Read up to here, and no further. Raises OSError."""
-        if names := self._folder.segments():
-            self._end = (names[-1].number, os.path.getsize(self._folder.segment_file(names[-1])))
+        while names := self._folder.segments():
+            with suppress(FileNotFoundError):  # retention has deleted it meanwhile
+                self._end = (names[-1].number, os.path.getsize(self._folder.segment_file(names[-1])))
+                return
 
     def spans(self) -> Iterator[Span]:
         """The selected events, in order. Raises Unreadable, OSError."""
         waiting: list[EventProperty] = []
+        relayed: dict[str, int] = {}
         first = end = 0
         for piece in self._pieces():
             if waiting and (piece.properties is None or piece.range.first != end or len(waiting) >= _SPAN_EVENTS):
-                yield Span(Range(first, end - 1), waiting)
-                waiting = []
+                yield Span(Range(first, end - 1), waiting, relayed=relayed)
+                waiting, relayed = [], {}
             if piece.properties is None:
                 yield piece
                 continue
             first = first if waiting else piece.range.first
             end = piece.range.last + 1
             waiting += piece.properties
+            relayed |= piece.relayed
         if waiting:
-            yield Span(Range(first, end - 1), waiting)
+            yield Span(Range(first, end - 1), waiting, relayed=relayed)
 
     def _pieces(self) -> Iterator[Span]:
         """A span for each block, damage, and gap."""
@@ -99,48 +105,35 @@ class LogEvents:
         try:
             for step in self._steps(reader):
                 yield from self._gap(step.start.sequence)
+                if (step.start.segment, step.start.offset) >= self._end:
+                    return
                 is_next, here = step.start.sequence == self.next, Range(step.start.sequence, step.end.sequence - 1)
                 self.next = max(self.next, step.end.sequence)
                 if isinstance(step, Damage):
                     if here.events:
                         yield Span(here, None)
                 elif is_next and here.events and self._is_selected(step):
-                    yield Span(here, _properties(step))
+                    yield Span(here, _properties(step), relayed=_relayed(step, self._folder.log_id))
+            yield from self._gap(reader.position.sequence)  # retention may have left a segment without a block
         finally:
             reader.close()
 
     def _steps(self, reader: Reader) -> Iterator[Block | Damage]:
-        """All blocks and damage up to the end. Goes on at the oldest segment where retention overtakes the reader."""
-        while True:
-            try:
-                for step in read_on(reader):
-                    found = self._damage(reader, step) if isinstance(step, Finding) else step
-                    if found and (found.start.segment, found.start.offset) >= self._end:
-                        return
-                    if found:
-                        yield found
-            except FileNotFoundError:
-                if not self._overtaken(reader):
-                    raise
-            oldest = self._overtaken(reader)
-            if oldest is None:
-                return
-            reader.go_to(oldest)
+        """All blocks and damage."""
+        for step in read_on(reader):
+            found = self._damage(step) if isinstance(step, Finding) else step
+            if found:
+                yield found
 
-    def _damage(self, reader: Reader, finding: Finding) -> Damage | None:
+    def _damage(self, finding: Finding) -> Damage | None:
         """The damage of a finding. The reader goes on after the others, which only a person can judge."""
         damage = finding.damage
         if damage is None:
-            if not self._overtaken(reader):
+            if finding.kind != "dropped":
                 self._on_problem(f"{finding.path}: {finding.message}")
         elif finding.is_new_damage and damage.lost and read_ledger(self._folder).unrecorded(damage):
             self._on_problem(f"{finding.path}: {damage}; damage.ndjson does not have it yet")
         return damage
-
-    def _overtaken(self, reader: Reader) -> Position | None:
-        """The start of the oldest segment if the reader is in an earlier one, which was deleted meanwhile."""
-        oldest = self._folder.oldest()
-        return oldest if oldest and oldest.segment > reader.position.segment else None
 
     def _gap(self, sequence: int) -> Iterator[Span]:
         """The events between the one read last and `sequence`, unless retention dropped them."""
@@ -179,3 +172,29 @@ def _property(line: bytes) -> EventProperty:
         return _decode(line)
     except _UNFIT:
         return UNKNOWN
+
+
+class _Record(Struct):
+    id: str = ""
+
+
+_decode_id: Final = msgspec.json.Decoder(_Record).decode
+
+
+def _relayed(block: Block, log_id: bytes) -> dict[str, int]:
+    """The sequences of the lines that have the id of another log. Lines of this log begin with its id."""
+    own = b'{"id":"%b-' % log_id
+    if block.payload.startswith(own) + block.payload.count(b"\n" + own) == block.header.records:
+        return {}
+    found: dict[str, int] = {}
+    for sequence, line in enumerate(block.payload.split(b"\n")[:-1], block.header.sequence):
+        if not line.startswith(own) and (event_id := _id(line)):
+            found[event_id] = sequence
+    return found
+
+
+def _id(line: bytes) -> str:
+    try:
+        return _decode_id(line).id
+    except _UNFIT:
+        return ""

@@ -7,7 +7,7 @@ import msgspec
 import zstandard
 
 from collector.ship.batch import Part
-from collector.ship.formats.encoding import UNFIT, Encoding, sequence_of
+from collector.ship.formats.encoding import UNFIT, Encoding, FileEvents, events_of
 
 _ZSTD: Final = zstandard.ZstdCompressionParameters.from_level(1, window_log=17)
 """Records become no larger than at level 3, in 0.6 of its time. A window that fits into caches, not the level's own,
@@ -38,7 +38,7 @@ def _is_same(one: bytes, other: bytes) -> bool:
         return False
 
 
-def _sequences(log_id: str, content: bytes) -> list[int]:
+def _events(log_id: str, content: bytes) -> FileEvents:
     try:
         if zstandard.frame_content_size(content) > _MOST_BYTES:
             raise ValueError(f"it has more than {_MOST_BYTES} bytes inflated")
@@ -49,7 +49,7 @@ def _sequences(log_id: str, content: bytes) -> list[int]:
         records = _decode_all(lines)
     except UNFIT as error:
         raise ValueError(f"a line is no event: {error}") from None
-    return [sequence_of(log_id, record.id) for record in records]
+    return events_of(log_id, (record.id for record in records))
 
 
-ENCODING: Final = Encoding(".ndjson.zst", "application/zstd", _compressed, _is_same, _sequences)
+ENCODING: Final = Encoding(".ndjson.zst", "application/zstd", _compressed, _is_same, _events)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from msgspec import Meta, Raw, Struct
 
 from collector.ship.batch import Part, lines_of
-from collector.ship.formats.encoding import UNFIT, Encoding
+from collector.ship.formats.encoding import UNFIT, Encoding, FileEvents
 
 _TIME: Final = pa.timestamp("ms", "UTC")
 SCHEMA: Final = pa.schema(
@@ -182,7 +182,7 @@ def _table(content: bytes, columns: list[str] | None = None) -> pa.Table:
     return pq.read_table(pa.BufferReader(content), columns=columns, use_threads=False)
 
 
-def _sequences(log_id: str, content: bytes) -> list[int]:
+def _events(log_id: str, content: bytes) -> FileEvents:
     try:
         table = _table(content, ["log_id", "sequence"])
         logs = table.column("log_id").unique().to_pylist()
@@ -191,7 +191,7 @@ def _sequences(log_id: str, content: bytes) -> list[int]:
         raise ValueError(f"it is not whole: {error}") from None
     if logs not in ([], [log_id]) or None in sequences:
         raise ValueError(f"an event of another log: {logs!r}"[:_LONGEST])
-    return sequences
+    return FileEvents(sequences)
 
 
-ENCODING: Final = Encoding(".parquet", "application/vnd.apache.parquet", _encode, _is_same, _sequences)
+ENCODING: Final = Encoding(".parquet", "application/vnd.apache.parquet", _encode, _is_same, _events)

@@ -93,11 +93,28 @@ def _read(path: str) -> bytes | None:
 
 
 def _names(directory: str) -> list[str]:
+    """Follows links to folders, which may be on another disk, and takes each folder once."""
     found: list[str] = []
-    for folder, _, names in os.walk(directory, onerror=_raise):
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(directory, onerror=_raise, followlinks=True):
+        if not _is_new(folder, seen):
+            folders.clear()
+            continue
         paths = [os.path.join(folder, name) for name in names if not name.endswith(_TEMPORARY)]
         found += [os.path.relpath(path, directory) for path in paths]
     return found
+
+
+def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
+    """Whether a folder was not seen yet, by whatever name; add it. False for one that is gone."""
+    try:
+        status = os.stat(folder)
+    except FileNotFoundError:
+        return False
+    place = status.st_dev, status.st_ino
+    is_new = place not in seen
+    seen.add(place)
+    return is_new
 
 
 def _raise(error: OSError) -> None:

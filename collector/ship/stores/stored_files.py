@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from collector.errors import SinkError
-from collector.ship.formats.encoding import encoding
+from collector.ship.formats.encoding import FileEvents, encoding
 from collector.ship.mark import Mark
 from collector.ship.partition import DeliveredFile, file_named
 from collector.ship.stores.archive import FOLDER, Archive, ArchiveSettings, Store
@@ -36,13 +36,13 @@ class StoredFiles:
                 others.append(name)
         return found, others
 
-    async def sequences(self, file: DeliveredFile) -> list[int]:
-        """The sequences in a file. Raises SinkError."""
+    async def events(self, file: DeliveredFile) -> FileEvents:
+        """The events in a file. Raises SinkError."""
         content = await self._store.read(file.name)
         if content is None:
             raise SinkError("it was deleted while the audit ran")
         try:
-            return await asyncio.to_thread(encoding(file.format).sequences, file.log_id, content)
+            return await asyncio.to_thread(encoding(file.format).events, file.log_id, content)
         except ImportError as error:
             raise SinkError(f"{error.name} is not installed; pip install 'tracklog[parquet]' brings it") from None
         except ValueError as error:

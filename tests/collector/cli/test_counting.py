@@ -71,3 +71,7 @@ def test_the_bytes_of_values_are_bounded_too(monkeypatch: pytest.MonkeyPatch) ->
     counts = _counted(["n"], *(b'{"n":"%b"}' % (each * 60) for each in (b"a", b"b", b"a")), b'{"n":1}')
     assert [count for _, count in counts.groups()] == [2, 1]
     assert counts.others == 1
+
+
+def test_a_path_of_any_length_is_looked_up() -> None:
+    assert _counted([".".join("a" * 5000)], b'{"a":1}').groups() == [(("null",), 1)]

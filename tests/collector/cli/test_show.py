@@ -137,6 +137,8 @@ def test_json_alone_is_a_wrong_call(path: str, capsys: pytest.CaptureFixture[str
         ("url", "https://h/?a=1&sig=x&p%61ssword=x", "https://h/?a=1&sig=***&p%61ssword=***"),
         ("url", "https://h/?X-Amz-Credential=x;api_key=x", "https://h/?X-Amz-Credential=***;api_key=***"),
         ("resume_url", "https://h/?key=hunter2", "https://h/?key=***"),
+        ("url", "https://h/?db=x&u=name&p=hunter2", "https://h/?db=x&u=name&p=***"),
+        ("url", "https://h/?code=hunter2&encode=x", "https://h/?code=***&encode=x"),
         ("headers", {"content-type": "x", "a": "env:NAME"}, {"content-type": "***", "a": "env:NAME"}),
         ("options", {"sasl.password": "x", "region": "eu"}, {"sasl.password": "***", "region": "eu"}),
         ("options", {"sasl.oauthbearer.config": "x"}, {"sasl.oauthbearer.config": "***"}),

@@ -178,6 +178,42 @@ def test_interleaved_sources_are_read_file_by_file(tmp_path: Path, moto: Moto, c
     assert sorted(ranges) == [[sequence, sequence] for sequence in range(first, last + 1, 2)]
 
 
+@pytest.mark.parametrize("kind", ["ndjson files", "objects by source"])
+def test_relayed_events_keep_their_ids_and_balance(tmp_path: Path, moto: Moto, capsys: Audited, kind: str) -> None:
+    by_source = kind == "objects by source"
+    node = Node(tmp_path, Bucket(moto) if by_source else FilesStore(tmp_path), "objects" if by_source else "file")
+    node.fill(20)
+    node.relay(30)
+    node.fill(20)
+    node.ship()
+    report = node.audit(capsys)
+    assert totals(report) == {"stored": 70, "delivered": 70}
+    assert {(each["prop_id"], each["delivered"]) for each in report["accounts"]} == {(1, 35), (2, 35)}
+    name = node.files()[0]
+    lines = zstandard.decompress(node.content(name)).splitlines(keepends=True)
+    at = next(at for at, line in enumerate(lines) if b'"00000000000000aa-' in line)
+    node.store.put(name, _without(node.content(name), name, at))
+    ((kind, _, ranges, places),) = differences(node.audit(capsys, code=1))
+    assert (kind, sum(last - first + 1 for first, last in ranges), name in places) == ("missing", 1, True)
+
+
+def test_folders_of_a_store_may_be_links_and_have_several_names(files: Node, capsys: Audited) -> None:
+    hour = next((files.folder / "events").glob("date=*/hour=*"))
+    hour.rename(files.folder / "another disk")
+    hour.symlink_to(files.folder / "another disk")
+    (files.folder / "events/latest").symlink_to(hour)
+    (files.folder / "events/loop").symlink_to(files.folder / "events")
+    assert totals(files.audit(capsys)) == {"stored": _EVENTS, "delivered": _EVENTS}
+
+
+def test_names_that_are_not_utf_8_are_escaped(files: Node, capsys: Audited) -> None:
+    name = files.files()[0]
+    files.store.put(f"\udcff/{name}", files.content(name))
+    ((kind, _, _, places),) = differences(files.audit(capsys, code=1))
+    assert (kind, sorted(places)) == ("twice", [name, f"\udcff/{name}"])
+    assert "\\udcff/" in files.printed(capsys, code=1)
+
+
 def test_damage_in_the_ledger_balances_and_is_of_no_property(files: Node, capsys: Audited) -> None:
     files.fill(30)
     path = max(Path(files.log().path).glob("seg-*"))
@@ -364,6 +400,11 @@ def test_a_call_that_can_prove_nothing_ends_with_2(files: Node, capsys: Audited)
     (files.folder / "collector.toml").write_text("[log]\nsegment_bytes = true\n")
     files.printed(capsys, code=2)
     assert main(["audit", "--config", str(files.folder / "none.toml")]) == 2
+
+
+def test_a_log_whose_identity_is_damaged_ends_with_2(files: Node, capsys: Audited) -> None:
+    Path(files.log().path, "log.json").write_text("damaged")
+    files.printed(capsys, code=2)
 
 
 def test_ctrl_c_ends_it_with_130(files: Node, capsys: Audited, monkeypatch: pytest.MonkeyPatch) -> None:

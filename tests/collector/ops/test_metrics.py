@@ -58,7 +58,7 @@ def test_every_metric_is_there_with_its_type_unit_and_help(tmp_path: Path) -> No
     start = folder.oldest()
     assert start is not None
     folder.ensure_cursor("files", start)
-    families = _families(render([CounterBlock.create()], settings, BUILD))
+    families = _families(render([CounterBlock.create()], settings, BUILD, {0: True}))
     for metric in METRICS:
         family = families[metric.name.removesuffix("_total").removesuffix("_info")]
         assert (family.type, family.unit, family.documentation) == (metric.kind, metric.unit, metric.help)
@@ -75,7 +75,7 @@ def test_workers_are_added_up_and_histograms_accumulate(tmp_path: Path) -> None:
             seconds.observe(value)
         Histogram(block, COMMIT_EVENTS).observe(7)
     blocks[1].add(2, RESTARTS.name, "SIGKILL")
-    samples = _samples(render(blocks, _settings(tmp_path), BUILD))
+    samples = _samples(render(blocks, _settings(tmp_path), BUILD, {}))
     assert samples["tracklog_requests_total", "/event", "200"] == 6
     assert samples["tracklog_worker_restarts_total", "SIGKILL"] == 2
     buckets = {key[1]: value for key, value in samples.items() if key[0] == "tracklog_request_seconds_bucket"}
@@ -93,7 +93,7 @@ def test_the_data_folder_tells_of_logs_sinks_and_damage(tmp_path: Path) -> None:
     for folder in (first, second):
         folder.ensure_cursor("files", start)
     first.save_cursor("files", Cursor(Log(first.path).end))
-    samples = _samples(render([], settings, BUILD))
+    samples = _samples(render([], settings, BUILD, {}))
     assert samples["tracklog_log_segments", "00"] == len(first.segments())
     assert samples["tracklog_log_bytes", "01"] == sum(
         os.path.getsize(second.segment_file(name)) for name in second.segments()
@@ -107,7 +107,7 @@ def test_the_data_folder_tells_of_logs_sinks_and_damage(tmp_path: Path) -> None:
     assert samples["tracklog_damaged_events_total",] == 0
     assert samples["tracklog_disk_free_bytes",] > 0
     (tmp_path / "log/00/cursors/files.json").write_text("broken")
-    samples = _samples(render([], settings, BUILD))
+    samples = _samples(render([], settings, BUILD, {}))
     assert ("tracklog_sink_lag_events", "00", "files") not in samples
     assert samples["tracklog_sink_lag_events", "01", "files"] == 1, "one that can't be read hides no other"
 
@@ -116,13 +116,13 @@ def test_a_scrape_locks_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     settings = _settings(tmp_path)
     _log_of(settings, "00", 1)
     monkeypatch.setattr(LogFolder, "lock", lambda _: pytest.fail("a worker that starts now would take another shard"))
-    render([], settings, BUILD)
+    render([], settings, BUILD, {})
 
 
 def test_a_process_is_measured_while_it_counts_in_its_block(tmp_path: Path) -> None:
     blocks = [CounterBlock.create() for _ in range(2)]
     blocks[1].pid = os.getpid()
-    samples = _samples(render(blocks, _settings(tmp_path), BUILD))
+    samples = _samples(render(blocks, _settings(tmp_path), BUILD, {}))
     assert samples["process_resident_memory_bytes", "1"] > 1 << 20
     assert samples["process_open_fds", "1"] > 3
     assert samples["process_cpu_seconds_total", "1"] > 0
@@ -138,12 +138,12 @@ def test_gauges_are_set_while_a_worker_runs_and_zero_afterwards(tmp_path: Path) 
         task = asyncio.create_task(set_forever(block, lambda: Load(3, 4096, "00", 0.25)))
         await asyncio.to_thread(eventually, lambda: ("tracklog_connections",) in block.read(), "they are set")
         await asyncio.sleep(0)
-        seen.append(_samples(render([block], settings, BUILD)))
+        seen.append(_samples(render([block], settings, BUILD, {})))
         task.cancel()
         await asyncio.wait([task])
 
     asyncio.run(run())
-    seen.append(_samples(render([block], settings, BUILD)))
+    seen.append(_samples(render([block], settings, BUILD, {})))
     for samples, values in zip(seen, [(3, 4096, 0.25), (0, 0, 0)], strict=True):
         assert samples["tracklog_connections",] == values[0]
         assert samples["tracklog_in_flight_bytes",] == values[1]

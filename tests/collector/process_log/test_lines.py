@@ -9,10 +9,11 @@ import pytest
 
 from collector.process_log.event import ProcessLogEvent
 from collector.process_log.lines import JsonLines, TextLines
-from collector.process_log.of_processes import Ready, WorkersKilled
+from collector.process_log.of_processes import Ready, ReloadRefused, WorkersKilled
 from collector.process_log.of_requests import ConnectionBug, SheddingBegan, UnknownProperty
 from collector.process_log.of_shards import TornWriteCut
 from collector.process_log.of_sinks import SinkDown
+from collector.process_log.repeats import Repeats
 
 _HOSTILE = 'a\n2026-01-31T03:00:00.123Z INFO [1] ready: b\r\x1b[31m\u202e\x9b"\udcff'
 
@@ -134,3 +135,20 @@ def test_lines_that_were_left_out_are_counted_in_the_next_one() -> None:
     record.left_out = 40
     assert TextLines().format(record).endswith("again in 1.0 s (40 more were left out before)")
     assert _json(record)["left_out"] == 40
+
+
+class _Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("arguments", [("%d of %s", "x"), ("%s", _Unprintable()), (_Unprintable(),)])
+def test_a_library_whose_line_cannot_be_formatted_goes_on(arguments: tuple[object, ...]) -> None:
+    record = _record(arguments[0], *arguments[1:], name="library")
+    assert Repeats().filter(record)
+    assert "can't be formatted" in _json(record)["message"]
+
+
+def test_lists_hold_no_lone_surrogate_and_no_more_than_a_line_should() -> None:
+    faults = _json(_record(ReloadRefused("c.toml", ("a\udcff", *("x" * 5000 for _ in range(100))))))["faults"]
+    assert faults == ["a\\udcff", "x" * 5000, "… and 99 more"]

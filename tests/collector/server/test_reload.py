@@ -132,6 +132,18 @@ def test_settings_with_faults_are_refused_with_all_of_them(collector: Collector)
     assert _status(collector)["last_reload"]["is_accepted"] is False
 
 
+def test_faults_of_files_with_any_name_and_nesting_are_told(collector: Collector) -> None:
+    Path(os.fsdecode(os.fsencode(collector.folder) + b"/p\xff.toml")).write_text("a = 1\n")
+    (collector.folder / "p.toml").write_text("a = " + "[" * 10_000)
+    text = (collector.folder / "collector.toml").read_text()
+    (collector.folder / "collector.toml").write_text('include = ["p*.toml"]\n' + text)
+    done = _reload(collector)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "p\\udcff.toml: a: an included file may hold [[property]] tables only" in done.stderr
+    assert "p.toml: not TOML: arrays or tables are nested too deeply" in done.stderr
+    assert _status(collector)["last_reload"]["is_accepted"] is False
+
+
 def test_a_change_that_needs_a_restart_is_refused(collector: Collector) -> None:
     _replace(collector, f"port = {collector.port}", "port = 1")
     _append(collector, _PROPERTY)

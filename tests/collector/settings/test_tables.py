@@ -227,3 +227,23 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, content: bytes) -> N
 def test_a_missing_file_is_refused_with_the_way_to_name_another(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"nowhere\.toml: No such file .* --config"):
         load_settings(str(tmp_path / "nowhere.toml"))
+
+
+def test_nested_too_deeply_is_not_toml(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("a = " + "[" * 10_000)
+    with pytest.raises(BadSettings, match="not TOML: arrays or tables are nested too deeply"):
+        load_settings(str(tmp_path / "c.toml"))
+
+
+def test_a_folder_of_settings_must_be_utf_8(tmp_path: Path) -> None:
+    folder = Path(f"{tmp_path}/\udcff")
+    folder.mkdir()
+    (folder / "c.toml").touch()
+    with pytest.raises(BadSettings, match="not UTF-8; move the settings file"):
+        load_settings(str(folder / "c.toml"))
+
+
+def test_no_text_holds_a_nul(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('[log]\ndir = "a\\u0000b"\n')
+    with pytest.raises(BadSettings, match=r"log\.dir: expected a text without NUL characters"):
+        load_settings(str(tmp_path / "c.toml"))

@@ -18,7 +18,7 @@ _HOSTILE = "bad\x1b[2J\n\x9b\u202e\t[bold]\\"
 _PROGRAM = """
 import sys
 from wal.tools.tables import Column, Row, print_rows
-columns = (Column("name"), Column("events", is_number=True), Column("last error"))
+columns = (Column("name[/b]\x1b[2J"), Column("events", is_number=True), Column("last error"))
 cells = (("a", 7, %r), ("b" * 30, 12345678, "word " * 30))
 print_rows(columns, (Row({}, each) for each in cells), as_json=False)
 print(*[name for name in sys.modules if name.startswith("rich.")], file=sys.stderr)
@@ -50,6 +50,7 @@ def test_the_width_in_columns_counts_more_than_that_of_the_terminal() -> None:
 def test_a_table_holds_nothing_that_a_terminal_would_obey_and_no_markup() -> None:
     lines = _table(200)
     assert all(line.isprintable() for line in lines)
+    assert "name[/b]\\u001b[2J" in lines[0]
     assert "bad\\u001b[2J\\n\\u009b\\u202e\\t[bold]\\" in lines[2]
 
 
@@ -67,7 +68,7 @@ def test_a_pipe_gets_lines_of_cells_with_tabs_between_and_rich_is_not_imported()
     command = [sys.executable, "-c", _PROGRAM % _HOSTILE]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     head, first, second = done.stdout.splitlines()
-    assert head.split("\t") == ["name", "events", "last error"]
+    assert head.split("\t") == ["name[/b]\\u001b[2J", "events", "last error"]
     assert first.split("\t") == ["a", "7", "bad\\u001b[2J\\n\\u009b\\u202e\\t[bold]\\\\"]
     assert second.split("\t") == ["b" * 30, "12345678", "word " * 30]
     assert done.stderr == "\n"

@@ -1,0 +1,51 @@
+"""Retention may delete segments before a tool has read them: the tool goes on, and takes nothing for damage."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.wal.logs import FILES, Clock, lines, segments
+from wal.folder import LogFolder
+from wal.log import Log
+from wal.reader import Reader
+from wal.segment import Block
+from wal.tools.follow import start_of_selection
+from wal.tools.select import Selection
+from wal.tools.verify import Finding, read_on
+
+
+@pytest.fixture
+def folder(directory: str, clock: Clock) -> LogFolder:
+    """Five events, each in a segment of its own."""
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
+        for number in range(1, 6):
+            log.commit(lines([number]), 1)
+            clock.ms += 60_000
+    return LogFolder(FILES, directory)
+
+
+@pytest.mark.parametrize("read", [0, 1])
+def test_reading_goes_on_at_the_oldest_segment(folder: LogFolder, read: int) -> None:
+    start = folder.oldest()
+    assert start is not None
+    with closing(Reader(folder, start)) as reader:
+        steps = read_on(reader)
+        first = [next(steps) for _ in range(read)]
+        for path in segments(folder.path)[:3]:
+            path.unlink()
+        dropped, *rest = steps
+    blocks = [step for step in (*first, *rest) if isinstance(step, Block) and step.header.records]
+    assert [block.start.sequence for block in blocks] == [1, 4, 5][1 - read :]
+    assert isinstance(dropped, Finding)
+    assert (dropped.is_damage, dropped.message) == (False, "retention has deleted events before sequence 4 meanwhile")
+
+
+def test_the_start_of_a_selection_is_found_while_segments_go(
+    folder: LogFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = folder.segments()
+    for name in names[:3]:
+        Path(folder.segment_file(name)).unlink()
+    monkeypatch.setattr(LogFolder, "segments", lambda _: names)  # as listed a moment ago
+    assert start_of_selection(folder, Selection(since_ms=1)) == names[2].start
