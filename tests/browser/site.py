@@ -1,18 +1,21 @@
 """A page on one origin and a collector on another, in this process, so that the collector's clock can be moved."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import uvicorn
 
 from bench.processes import free_port, is_connectable
 from collector.app import create_app
 from collector.http.connection import Connection
+from collector.http.tls import TlsConnection
+from collector.server.tls import load_certificate
 from collector.settings import load_settings
 from tests.browser.proxy import Certificate, make_certificate, tls_proxy
 from tests.running import eventually, read_log
@@ -108,15 +111,13 @@ def _serving(settings: Path, clock: Clock, certificate: Certificate | None = Non
         partial(create_app, load_settings(str(settings)), clock),
         factory=True,
         port=port,
-        http=Connection,
+        http=_protocol(certificate) if certificate else Connection,
         ws="none",
         lifespan="on",
         interface="asgi3",
         log_config=None,
         access_log=False,
         proxy_headers=False,
-        ssl_certfile=certificate and certificate.certificate,
-        ssl_keyfile=certificate and certificate.key,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -127,6 +128,11 @@ def _serving(settings: Path, clock: Clock, certificate: Certificate | None = Non
     finally:
         server.should_exit = True
         thread.join()
+
+
+def _protocol(certificate: Certificate) -> type[asyncio.Protocol]:
+    context = load_certificate(*certificate).context
+    return cast(type[asyncio.Protocol], partial(TlsConnection, lambda: context))
 
 
 class _Pages(BaseHTTPRequestHandler):

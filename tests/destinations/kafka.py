@@ -1,14 +1,16 @@
 """A real Kafka as a destination: a topic for each source, with one partition, so that the order can be seen."""
 
 import random
-from pathlib import Path
+from itertools import count
 
 from bench.kafka.broker import Broker
 from tests.collector.ship.batches import record
 from tests.kafka.topics import lines
 
 _LARGEST = 64 << 10
-_PROPERTIES = {"num.partitions": "1", "message.max.bytes": str(_LARGEST)}
+PROPERTIES = {"num.partitions": "1", "message.max.bytes": str(_LARGEST)}
+"""Of a broker that is a destination."""
+_NUMBERS = count(1)
 
 
 class Kafka:
@@ -17,28 +19,30 @@ class Kafka:
     poison: bytes | None = record(0, event=b'{"uid":"%b"}' % random.Random(1).randbytes(_LARGEST).hex().encode())
     knows_chain = True
 
-    def __init__(self, folder: Path) -> None:
-        self.broker = Broker(folder / "kafka", _PROPERTIES)
-        self.up()
+    def __init__(self, broker: Broker) -> None:
+        """`broker` runs, and serves one destination after the other: its start takes seconds."""
+        self._broker = broker
+        self._name = f"test-{next(_NUMBERS)}"
+        self._is_up = True
 
     def toml(self) -> str:
         return (
-            f'[[sink]]\ntype = "kafka"\nbrokers = ["{self.broker.address}"]\n'
+            f'[[sink]]\ntype = "kafka"\nbrokers = ["{self._broker.address}"]\n'
+            f'topic = "{self._name}.{{source}}"\ncursor_topic = "{self._name}-cursors"\n'
             "flush_seconds = 0.05\nflush_bytes = 65536\n"
         )
 
     def arrived(self) -> list[bytes]:
-        return lines(self.broker.address, "events.")
+        return lines(self._broker.address, f"{self._name}.")
 
     def down(self) -> None:
-        self.broker.kill()
+        self._is_up = False
+        self._broker.kill()
 
     def up(self) -> None:
-        try:
-            self.broker.start()
-        except BaseException:
-            self.close()
-            raise
+        self._broker.start()
+        self._is_up = True
 
     def close(self) -> None:
-        self.broker.kill()
+        if not self._is_up:
+            self.up()

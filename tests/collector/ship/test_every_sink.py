@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.kafka.broker import Broker, broker
 from bench.kafka.jars import why_not
 from bench.processes import started
 from tests.collector.ship.batches import record
@@ -22,7 +23,7 @@ from tests.destinations import Destination
 from tests.destinations.clickhouse import ClickHouse
 from tests.destinations.files import Files
 from tests.destinations.http import HttpReceiver
-from tests.destinations.kafka import Kafka
+from tests.destinations.kafka import PROPERTIES, Kafka
 from tests.destinations.objects import Bucket, Moto, ObjectsFolder, SeaweedFS
 from tests.running import PATIENCE_SECONDS, eventually, read_log
 from wal.log import Log
@@ -86,10 +87,18 @@ def _record(log: Log, at: int) -> bytes:
     return record(sequence, source).replace(b"0123456789abcdef", log.log_id)
 
 
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Kafka for all tests."""
+    with broker(tmp_path_factory.mktemp("kafka"), PROPERTIES) as started:
+        yield started
+
+
 @pytest.fixture(params=_DESTINATIONS)
 def shipping(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shipping]:
     """A log to be filled, and each kind of destination."""
-    destination: Destination = request.param(tmp_path)
+    where = request.getfixturevalue("node") if request.param is Kafka else tmp_path
+    destination: Destination = request.param(where)
     try:
         yield Shipping(tmp_path, destination)
     finally:
