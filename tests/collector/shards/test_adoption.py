@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from collector.ship.health import load_health
 from tests.destinations.files import contents_of, lines_in
 from tests.running import PATIENCE_SECONDS
 from wal.errors import LogLocked
+from wal.files import Files
+from wal.folder import LogFolder
 from wal.log import Log
 
 _SETTINGS = """
@@ -79,22 +81,20 @@ class _Looks:
                 await asyncio.sleep(0.01)
 
 
-async def _adopt(settings: Settings, looks: _Looks, count: int) -> None:
+async def _adopt(settings: Settings, waited_for: Awaitable[None]) -> None:
+    """Adopt orphans until something that is waited for."""
     task = asyncio.create_task(adopt_orphans(settings, _NoDeadLetters(), 0.01))
     try:
-        await looks.pass_by(count)
+        await waited_for
         assert not task.done(), task
     finally:
         task.cancel()
         await asyncio.wait([task])
 
 
-def test_an_orphan_is_shipped_and_again_when_it_is_one_again(
-    settings: Settings, shard: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks = _Looks(monkeypatch)
+def test_an_orphan_is_shipped_and_again_when_it_is_one_again(settings: Settings, shard: Path) -> None:
     for events in (1, 2):
-        asyncio.run(_adopt(settings, looks, 5))
+        asyncio.run(_adopt(settings, _until(lambda: _cursor(shard) == events + 1)))  # noqa: B023
         assert lines_in(contents_of(Path(settings.sink[0].dir))) == [_LINE[:-1]] * events  # type: ignore[attr-defined]
         assert orphans(settings) == {}
         _append(shard)
@@ -104,13 +104,13 @@ def test_an_orphan_whose_sink_stopped_is_adopted_once(
     settings: Settings, shard: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     looks = _Looks(monkeypatch)
-    asyncio.run(_adopt(settings, looks, 5))
+    asyncio.run(_adopt(settings, looks.pass_by(5)))
     (mark,) = Path(settings.sink[0].dir, "_tracklog").glob("*.json")  # type: ignore[attr-defined]
     mark.write_text(re.sub(r'"chain":"[0-9a-f]+"', '"chain":"00000000"', mark.read_text()))
     _append(shard)
     before = len(list(shard.glob("seg-*")))
     caplog.clear()
-    asyncio.run(_adopt(settings, looks, 12))
+    asyncio.run(_adopt(settings, looks.pass_by(12)))
     health = load_health(str(shard), "file")
     assert health
     assert (health.state, "was it restored" in health.error) == ("stopped", True)
@@ -130,6 +130,12 @@ async def _until(is_so: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not is_so():
             await asyncio.sleep(0.01)
+
+
+def _cursor(shard: Path) -> int:
+    """The sequence at which the sink goes on."""
+    cursor = LogFolder(Files(), str(shard)).cursor("file")
+    return cursor.acked.sequence if cursor else 1
 
 
 def _delivered(settings: Settings) -> int:
@@ -208,11 +214,11 @@ def test_what_cannot_be_looked_at_ends_no_looking(
     (shard / "LOCK").unlink()
     (shard / "LOCK").mkdir()
     looks = _Looks(monkeypatch)
-    asyncio.run(_adopt(settings, looks, 3))
+    asyncio.run(_adopt(settings, looks.pass_by(3)))
     assert f"{shard}: this shard can't be looked at: " in caplog.text
     shard.parent.rename(shard.parent.with_name("away"))
     shard.parent.write_text("no folder")
-    asyncio.run(_adopt(settings, looks, 3))
+    asyncio.run(_adopt(settings, looks.pass_by(3)))
     assert "no shard is looked at: " in caplog.text
 
 
