@@ -238,3 +238,11 @@ def test_what_cannot_be_looked_at_ends_no_looking(
     shard.parent.write_text("no folder")
     asyncio.run(look())
     assert "no shard is looked at: " in caplog.text
+
+
+def test_a_file_among_the_shards_is_no_shard_and_no_fault(
+    settings: Settings, shard: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (shard.parent / "control.sock").touch()
+    assert list(orphans(settings)) == [str(shard)]
+    assert caplog.records == []
