@@ -197,7 +197,9 @@ class Connection(asyncio.Protocol):
             self.deadline.await_request()
 
     def _close_if_idle(self) -> None:
-        if not (self._exchanges or self._is_over):
+        """Close at a stop. A request of which a part has arrived still gets its response, which closes."""
+        self._all.take_arrived()
+        if self.is_idle:
             self.transport.close()
 
     def _close(self) -> None:

@@ -59,9 +59,8 @@ class TlsConnection(Connection):
         else:
             super().expire()
 
-    def shutdown(self) -> None:
-        """Close after the responses to all requests received; an idle connection within _CLOSE_SECONDS."""
-        super().shutdown()
+    def _close_if_idle(self) -> None:
+        super()._close_if_idle()
         if self.transport.is_closing():
             asyncio.get_running_loop().call_later(_CLOSE_SECONDS, self.transport.abort)
 

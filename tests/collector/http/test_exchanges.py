@@ -300,6 +300,31 @@ def test_at_a_stop_connections_close_after_the_requests_that_were_sent_or_are_on
     _run(use)
 
 
+def test_at_a_stop_a_request_that_has_arrived_in_part_or_in_this_turn_gets_its_response(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("collector.http.connection._LINGER_SECONDS", 0)
+
+    async def use(worker: Worker) -> None:
+        part, whole = worker.connect(), worker.connect()
+        request = _head(1) + b"1"
+        part.send(request[:9])
+        for wire in (part, whole):
+            wire.connection.shutdown()
+        whole.connection.data_received(request)
+        whole.connection._close_if_idle()
+        assert whole.transport.statuses == [200]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        part.send(request[9:])
+        for wire in (part, whole):
+            assert wire.transport.statuses == [200]
+            assert b"connection: close\r\n" in wire.transport.written
+            assert wire.transport.closed
+
+    _run(use)
+
+
 # Room for connections
 
 

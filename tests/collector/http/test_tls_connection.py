@@ -135,10 +135,14 @@ def test_a_client_that_reads_no_responses_is_ended(collector: Collector) -> None
         eventually(lambda: _open_sockets(collector) == 0, "it is ended")
 
 
-def test_a_stop_does_not_wait_for_idle_clients_to_confirm_the_end_of_tls(collector: Collector) -> None:
-    with collector.connect(), _raw(collector):
-        assert collector.post(_EVENT).status == 200
-        assert collector.stop() == 0
+def test_a_stop_does_not_wait_for_idle_clients_to_confirm_the_end_of_tls(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path)
+    patient = _SETTINGS.replace("body_seconds = 1", "body_seconds = 100")
+    with running(tmp_path, workers=1, settings=patient) as collector:
+        collector.tls = pair.trusting()
+        with collector.connect(), _raw(collector):
+            assert collector.post(_EVENT).status == 200
+            assert collector.stop() == 0
     assert "exceeded" not in collector.said
     assert "killed" not in collector.said
 
