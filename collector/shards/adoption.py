@@ -135,7 +135,7 @@ def _sinks_behind(settings: Settings, folder: LogFolder) -> frozenset[str]:
         if IDENTITY not in folder.files.names(folder.path):
             return nothing
         lock = folder.lock()
-    except LogLocked:
+    except (LogLocked, NotADirectoryError):  # the control socket is beside the shards
         return nothing
     except OSError as error:
         ShardUnlocked(folder.path, str(error)).write()
