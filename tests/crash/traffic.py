@@ -74,7 +74,7 @@ class Traffic:
 
     async def run(self) -> None:
         """Post until `finish`."""
-        kinds = [(1, _FOREVER)] * 3 + [(1, 1)] * 2 + [(_BATCH_EVENTS, _FOREVER), (_BATCH_EVENTS, 5)]
+        kinds = [(1, _FOREVER)] * 3 + [(1, 1)] * 3 + [(_BATCH_EVENTS, _FOREVER), (_BATCH_EVENTS, 5)]
         await asyncio.gather(*(self._client(events, requests) for events, requests in kinds))
 
     def finish(self) -> None:
