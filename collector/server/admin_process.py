@@ -54,7 +54,7 @@ class AdminProcess:
     def renew(self, settings: Settings) -> None:
         """Replace the process by one with other settings. Connections wait meanwhile."""
         self._settings = settings
-        if self._process:
+        if self._process:  # else it has died, and the next one starts with these settings
             self._is_renewed = True
             self._process.kill()
 

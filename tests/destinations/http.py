@@ -33,6 +33,11 @@ class HttpReceiver:
         batches = [batch for batch in kept(self._child.path) if path in ("", batch["path"])]
         return [line.encode() for batch in batches for line in batch["lines"]]
 
+    @property
+    def received_bytes(self) -> int:
+        """Grows with each batch."""
+        return self._child.path.stat().st_size
+
     def down(self) -> None:
         self._child.kill()
 

@@ -242,6 +242,22 @@ def test_a_worker_that_dies_after_a_swap_starts_with_the_new_settings(collector:
     assert {_post(collector, 9) for _ in range(20)} == {200}
 
 
+def test_a_reload_while_no_admin_process_runs_hides_no_death_of_the_next(collector: Collector) -> None:
+    for deaths in (1, 2):  # the next start is a second after the second one
+        eventually(collector.admin_processes, "there is an admin process")
+        collector.admin_processes()[0].kill()
+        eventually(lambda deaths=deaths: _admin_deaths(collector) == deaths, "the death is told")
+    _append(collector, _PROPERTY)
+    assert _reload(collector).returncode == 0
+    eventually(collector.admin_processes, "there is another")
+    collector.admin_processes()[0].kill()
+    eventually(lambda: _admin_deaths(collector) == 3, "this death is told as well")
+
+
+def _admin_deaths(collector: Collector) -> int:
+    return collector.said.count(" died: SIGKILL; starts again in ")
+
+
 def test_a_stop_ends_a_reload_that_rolls(collector: Collector) -> None:
     _append(collector, _SINK)
     os.kill(collector.process.pid, signal.SIGHUP)

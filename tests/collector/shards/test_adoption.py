@@ -222,6 +222,14 @@ def test_pauses_between_adoptions_grow_to_ten_minutes_and_end_for_a_sink_that_wa
     assert rest_after(frozenset(), rest, 100.0) is None
 
 
+def test_a_file_beside_the_shards_is_passed_over(
+    settings: Settings, shard: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (shard.parent / "control.sock").touch()
+    assert orphans(settings) == {str(shard): frozenset({"file"})}
+    assert caplog.messages == []
+
+
 def test_what_cannot_be_looked_at_ends_no_looking(
     settings: Settings, shard: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
