@@ -27,6 +27,7 @@ SKIPPED = {
     "it needs Docker",
     "it needs a cluster",
     "it needs systemd",
+    "tests/contract runs it",
     "tests/deploy/test_monitoring.py runs it",
     "tests/deploy/test_proxies.py runs it",
     "tests/project/test_readme.py runs it",
