@@ -12,27 +12,37 @@ import psutil
 
 from tests.running import PROGRAMS, WRITE_KEYS, eventually
 
-_READERS = ("find ", "wal ", "collector sink ls", "collector dead ls", "collector relay ls", "cat ", "ls ")
+_READERS = (
+    "find ",
+    "wal ",
+    "collector sink ls",
+    "collector dead ls",
+    "collector relay ls",
+    "cat ",
+    "ls ",
+    "collector audit",
+)
 """Commands that change nothing: they run again until they print what the page shows."""
 _PATIENCE_SECONDS = 20.0
 _NOISE = re.compile(r"^.*running as root.*\n?|bash: line \d+: +\d+ Killed.*\n?", re.MULTILINE)
 """The warning that test machines get, and bash's word on a killed job, which may follow on the same line."""
 _ALIKE = (
-    (re.compile(r"\b[0-9a-f]{16}\b"), "<hex>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?Z?"), "<time>"),
     (re.compile(r"date=\d{4}-\d\d-\d\d/hour=\d\d"), "<hour>"),
-    (re.compile(r"\b\d{10,16}\b"), "<number>"),
+    (re.compile(r"\b(?:[0-9a-f]{16}|\d{10,19})\b"), "<id>"),
     (re.compile(r"\b\d+:\d\d:\d\d\b"), "<duration>"),
     (re.compile(r"\[\d+\]"), "[<pid>]"),
     (re.compile(r"[ \t]+"), " "),
 )
-"""What differs from run to run: ids, times, folders of an hour, long numbers, durations, pids, and padding."""
+"""What differs from run to run: times, folders of an hour, ids and long numbers, durations, pids, and padding.
+
+An id of 16 hexadecimal digits may hold decimal ones alone, so it and a long number have one name."""
 
 
 class Shell:
     """A bash in a folder. Use `shell`, which ends all that it started."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, admin_port: str) -> None:
         self._folder = folder
         self._output = folder / ".output"
         self._jobs = 0
@@ -40,7 +50,7 @@ class Shell:
         environment = (
             os.environ
             | WRITE_KEYS
-            | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "COLUMNS": "100", "TRACKLOG_ADMIN__PORT": "0"}
+            | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "COLUMNS": "100", "TRACKLOG_ADMIN__PORT": admin_port}
         )
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(
@@ -91,9 +101,9 @@ class Shell:
 
 
 @contextmanager
-def shell(folder: Path) -> Iterator[Shell]:
-    """A shell; at the end it and all that it started is killed."""
-    started = Shell(folder)
+def shell(folder: Path, admin_port: str) -> Iterator[Shell]:
+    """A shell, whose collectors have this admin port; at the end it and all that it started is killed."""
+    started = Shell(folder, admin_port)
     try:
         yield started
     finally:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -9,7 +10,13 @@ import pytest
 from collector.errors import FieldCode, Refusal
 from collector.http.response import refusal_body
 from collector.http.status import STATUS
+from collector.ops.metric_table import BUILD, COMMIT_SECONDS, METRICS, STORED
+from collector.ops.readiness import NotReady
+from collector.process_log.event import name_of
+from collector.process_log.table import EVENTS
 from collector.server.exit_codes import STARTUP_FAILURE
+from collector.server.node_state import ProcessState
+from collector.settings.effects import Effect
 from collector.settings.sinks import SINK_KINDS
 from tests.docs.contrast import contrast
 from tests.docs.pages import DOCS, README, page
@@ -18,9 +25,12 @@ from tools.docs.alerts import rules
 from tools.docs.commands import names_of_commands
 from tools.docs.errors import EXIT_CODES, EXPLAINED, FIELD_CODES
 from tools.docs.examples import EXAMPLES
+from tools.docs.metrics import readers
 from tools.docs.parts import all_parts
 from tools.docs.pictures import COLOURS, pictures
-from tools.docs.settings import names_of, tables
+from tools.docs.process_log import by_page
+from tools.docs.readiness import ADVICE
+from tools.docs.settings import TAKES_EFFECT, names_of, tables
 from tools.docs.sinks import ONCE_BECAUSE
 from tools.docs.sizing import cores_used, hours_until_full, peak
 
@@ -121,15 +131,49 @@ def test_the_figures_of_the_readme_stand_with_their_commands_on_the_page_of_perf
         assert "`" in cell, "a figure names its command"
 
 
-def test_each_alert_has_a_page_of_its_name_that_it_links() -> None:
+def test_each_metric_has_an_entry() -> None:
+    assert {metric.name for metric in METRICS} <= page("reference/metrics.md").anchors
+
+
+def test_a_metric_is_read_by_the_expressions_that_name_its_series() -> None:
+    assert readers(STORED, {"In": ["rate(tracklog_events_stored_total[1m])"], "Out": ["tracklog_x"]}) == ["In"]
+    assert readers(BUILD, {"Other": ["tracklog_build_information"]}) == []
+    assert readers(COMMIT_SECONDS, {"Slow": ["rate(tracklog_commit_seconds_bucket[5m])"], "None": [""]}) == ["Slow"]
+
+
+def test_each_event_of_the_process_log_has_an_entry() -> None:
+    assert {name_of(event) for event in EVENTS} <= page("reference/process-log.md").anchors
+
+
+def test_each_reason_of_a_node_that_is_not_ready_has_an_entry() -> None:
+    assert ADVICE.keys() == set(NotReady)
+    assert {f"reason-{reason}" for reason in NotReady} <= page("runbook/TracklogNotReady.md").anchors
+    of_places = set(get_args(ProcessState)) - {"serving"}
+    assert {f"reason-{reason}" for reason in of_places} <= page("reference/admin-address.md").anchors
+
+
+def test_each_exit_code_of_a_failure_has_a_section_in_the_runbook() -> None:
+    headings = re.findall(r"^## Exit (.*)$", page("runbook/it-does-not-start.md").text, re.MULTILINE)
+    assert {int(code) for heading in headings for code in re.findall(r"\d+", heading)} == EXIT_CODES.keys() - {0}
+
+
+def test_each_effect_of_a_changed_setting_has_words() -> None:
+    assert TAKES_EFFECT.keys() == set(Effect)
+    entries = [
+        each for name, part in all_parts().items() if name.startswith("settings.") for each in part.split("### ")[1:]
+    ]
+    assert [entry for entry in entries if "takes effect at a re" not in entry] == []
+
+
+def test_each_alert_and_each_event_that_names_a_page_has_one() -> None:
     pages = {path.stem for path in (DOCS / "runbook").glob("Tracklog*.md")}
-    assert pages == rules().keys()
+    assert pages == rules().keys() | by_page().keys()
     for name, rule in rules().items():
         assert rule["annotations"]["runbook_url"].endswith(f"/runbook/{name}.html")
 
 
-def test_each_page_of_an_alert_has_the_same_sections_and_at_most_four_rows_to_decide() -> None:
-    for name in rules():
+def test_each_of_these_pages_has_the_same_sections_and_at_most_four_rows_to_decide() -> None:
+    for name in rules().keys() | by_page().keys():
         text = page(f"runbook/{name}.md").text
         assert re.findall(r"^## (.*)$", text, re.MULTILINE) == _SECTIONS
         assert 1 <= text.partition("## Decide")[2].partition("## Fix")[0].count("\n|") - 2 <= 4

@@ -25,10 +25,17 @@ SKIPPED = {
     "make run sets up a virtual environment",
     "its tables and its sink are run by tests/collector/ship/test_clickhouse.py",
     "it needs Docker",
+    "it needs a cluster",
+    "it needs systemd",
+    "tests/contract runs it",
+    "tests/deploy/test_monitoring.py runs it",
+    "tests/deploy/test_proxies.py runs it",
     "tests/project/test_readme.py runs it",
 }
 """The only reasons for which a block is not run."""
 _PORT = re.compile(r"(?:127\.0\.0\.1:|port = )(\d{4,5})\b")
+_ADMIN = "8081"
+"""The default of admin.port. Pages that do not show it take any."""
 _RUN = ("console", "python", "sql")
 _PAGES = {each.name: each for each in [read_page(README), *pages()]}
 _BLOCKS = [
@@ -48,7 +55,7 @@ def test_the_commands_of_a_page_print_what_it_shows(name: str, tmp_path: Path) -
     page = _PAGES[name]
     with ExitStack() as stack:
         ports = _ports(page, stack, tmp_path)
-        run = stack.enter_context(shell(tmp_path))
+        run = stack.enter_context(shell(tmp_path, ports.get(_ADMIN, "0")))
         for block in page.blocks:
             if not block.skip:
                 _try(block._replace(text=_with_ports(block.text, ports)), run, tmp_path)

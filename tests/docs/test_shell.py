@@ -10,6 +10,7 @@ from tests.docs.shell import is_like
     [
         ("a  b\n", "a b"),
         ('{"id":"5e3afc9a8ee45b4a-1","at":1795863256738}', '{"id":"0123456789abcdef-1","at":1700000000000}'),
+        ("5e3afc9a8ee45b4a-1\t640601089770402", "5e3afc9a8ee45b4a-1\t6406010897700402"),
         ("one\ntwo\nthree", "one\n…\nthree"),
         ("200bash: line 28: 27846 Killed   collector serve > .job-1 2>&1\n", "200"),
         ("up 0:00:07 at 2026-11-28T10:54:15Z", "up 1:02:03 at 2024-01-02T03:04:05Z"),

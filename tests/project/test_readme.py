@@ -17,6 +17,7 @@ from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, run
 _ROOT = Path(__file__).parents[2]
 _README = (_ROOT / "README.md").read_text()
 _DEMO = (_ROOT / "collector.toml").read_text().replace("8080", "{port}").replace("workers = 2", "workers = {workers}")
+_DEMO = _DEMO.replace("port = 8081", "port = 0")  # other tests run at the same time
 
 
 def _blocks(language: str) -> list[str]:

@@ -3,7 +3,21 @@
 from collections.abc import Callable
 from typing import Final
 
-from tools.docs import alerts, commands, copies, errors, events, http_api, privacy, settings, sinks, sizing
+from tools.docs import (
+    alerts,
+    commands,
+    copies,
+    errors,
+    events,
+    http_api,
+    metrics,
+    privacy,
+    process_log,
+    readiness,
+    settings,
+    sinks,
+    sizing,
+)
 
 GENERATORS: Final[tuple[Callable[[], dict[str, str]], ...]] = (
     alerts.parts,
@@ -12,7 +26,10 @@ GENERATORS: Final[tuple[Callable[[], dict[str, str]], ...]] = (
     errors.parts,
     events.parts,
     http_api.parts,
+    metrics.parts,
     privacy.parts,
+    process_log.parts,
+    readiness.parts,
     settings.parts,
     sinks.parts,
     sizing.parts,

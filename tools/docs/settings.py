@@ -1,4 +1,4 @@
-"""The settings, from their structs: an entry for each with its type, default, bounds and meaning."""
+"""The settings, from their structs: an entry for each with type, default, bounds, variable, effect and meaning."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from collector.settings import Settings, overrides
+from collector.settings.effects import Effect, effect_of
 from collector.settings.faults import EXPECTED
 from collector.settings.sinks import SINK_KINDS, SinkSettings, sink_settings
 from tools.docs.markdown import heading, sentence
@@ -21,6 +22,13 @@ _UNITS: Final = {
 """Units by the end of a setting's name."""
 _MACHINES: Final = {"server.workers": "the CPUs that the process may use"}
 """Defaults that depend on the machine."""
+TAKES_EFFECT: Final = {
+    Effect.SWAPPED: "at a reload",
+    Effect.ROLLED: "at a reload, workers are replaced one at a time",
+    Effect.RESTART: "at a restart",
+}
+_ARRAYS: Final = ("property", "sink")
+"""Arrays of tables. A change of any setting in one takes effect in the same way."""
 _KIB: Final = 1024
 
 
@@ -68,7 +76,7 @@ def _fields(struct: type[Struct]) -> list[Any]:
 
 def _entry(name: str, field: Any, struct: type[Struct]) -> str:
     hint = get_type_hints(struct, include_extras=True)[field.name]
-    facts = " · ".join([_kind(hint, field.name), _default(name, field), *_variable(name)])
+    facts = " · ".join([_kind(hint, field.name), _default(name, field), *_variable(name), _effect(name)])
     return f"{heading(3, name)}\n\n{facts}\n\n{sentence(description(hint))}"
 
 
@@ -76,6 +84,12 @@ def _variable(name: str) -> Iterator[str]:
     """The environment variable that overrides a setting, if there is one."""
     if overrides.has_variable(name):
         yield f"`{overrides.variable_name(name)}`"
+
+
+def _effect(name: str) -> str:
+    """When a change of a setting counts."""
+    table = name.partition(".")[0]
+    return f"takes effect {TAKES_EFFECT[effect_of(table if table in _ARRAYS else name)]}"
 
 
 def description(hint: Any) -> str:
