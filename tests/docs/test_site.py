@@ -116,6 +116,6 @@ def test_search_finds_a_setting_and_a_code_first(address: str, browser: Browser,
     page.click("input.md-search__input")
     page.wait_for_function("document.querySelector('.md-search-result__meta').textContent.includes('Type to start')")
     page.keyboard.type(words)
-    first = page.locator(".md-search-result__item").first
-    first.locator(f'a[href*="{target}"]').first.wait_for(state="attached")
+    # the results of the first letters come and go meanwhile
+    page.wait_for_selector(f'.md-search-result__item:first-child a[href*="{target}"]', state="attached")
     page.close()

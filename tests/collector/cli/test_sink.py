@@ -17,6 +17,7 @@ SETTINGS = """
 [server]
 port = {port}
 workers = {workers}
+grace_seconds = 1
 [log]
 segment_bytes = 1048576
 retain_hours = 0
