@@ -47,7 +47,6 @@ from wal.log import Log, now_ms
 _OPENING_SECONDS: Final = 1.0
 """Seconds between a worker's attempts to open its shard."""
 _THREADS: Final = 64
-_NOTICE_SECONDS: Final = 1.0
 _SWITCH_SECONDS: Final = 0.0005
 """How long a shipping thread may hold the interpreter while the event loop waits: a tenth of Python's default."""
 _NICENESS: Final = 10
@@ -115,8 +114,6 @@ class Worker:
         self._in_flight.most_bytes = settings.limits.in_flight_bytes
         if self._connections:
             self._connections.limits = settings.limits
-        if self._opened:
-            self._opened.dead_letters.budget.properties = len(registry)
         self._routes.replace(OPENAPI_PATH.encode(), Document(openapi(self._paths, settings)))
         self._serve()
 

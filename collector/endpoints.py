@@ -49,6 +49,7 @@ class Endpoints:
         """The endpoint of events, with the properties of `registry`."""
         opened, accounts, limits = self._opened, self._accounts, settings.limits
         committer = opened.shard.committer
+        opened.dead_letters.budget.properties = len(registry)
         sessions = Sessions(opened.secret, settings.session.timeout_seconds)
         rejects = Rejects(opened.dead_letters)
         batches = Batches(committer, rejects, accounts, sessions, limits)
