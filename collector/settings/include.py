@@ -44,6 +44,8 @@ def read_toml(path: str) -> dict[str, Any]:
             return tomllib.load(file)
     except ValueError as error:
         raise ValueError(f"not TOML: {error}") from None
+    except RecursionError:
+        raise ValueError("not TOML: nested too deeply") from None
 
 
 def _matching(pattern: str, folder: str) -> list[str]:
