@@ -4,7 +4,7 @@ The supervisor creates a block for each worker and passes it to the new process;
 count is an integer in place, so nothing counted is lost when the worker is killed, and its successor goes on with the
 same block: a counter never goes back while the supervisor lives.
 
-    words:  slots in use | pid of the writer | value of slot 0 | value of slot 1 | …
+    words:  slots in use | pid of the writer | time of its last beat | value of slot 0 | value of slot 1 | …
     names:  length (2 bytes), ["name","label value",…] as JSON; the same for slot 1; …
 
 A slot is added with its name first and the number of slots in use last, so a reader sees whole names only, and a
@@ -14,6 +14,7 @@ program: no text that a client chooses may become a label value.
 
 import mmap
 import os
+import time
 import weakref
 from collections.abc import Iterable
 from multiprocessing.reduction import DupFd
@@ -23,10 +24,10 @@ import msgspec
 
 _SLOTS: Final = 40_000
 """More than 1,000 properties with every code, 22 each, and all other counters can take."""
-_NAMES: Final = 8 * (2 + _SLOTS)
+_NAMES: Final = 8 * (3 + _SLOTS)
 """Where names begin. Pages of the block that are never touched take no memory."""
 _BYTES: Final = _NAMES + _SLOTS * 128
-_USED, _PID = 0, 1
+_USED, _PID, _BEAT = 0, 1, 2
 
 Key = tuple[str, ...]
 """The name of a counter and its label values."""
@@ -43,8 +44,8 @@ class CounterBlock:
         weakref.finalize(self, os.close, descriptor)
         memory = memoryview(mmap.mmap(descriptor, _BYTES))
         words = memory[:_NAMES].cast("Q")
-        self._header = words[:2]
-        self.values: Final = words[2:]
+        self._header = words[:3]
+        self.values: Final = words[3:]
         """The value of each slot. `values[slot] += 1` counts."""
         self._names = memory[_NAMES:]
         self._names_end = 0
@@ -69,6 +70,15 @@ class CounterBlock:
     @pid.setter
     def pid(self, pid: int) -> None:
         self._header[_PID] = pid
+
+    def beat(self) -> None:
+        """Tell that the writer runs."""
+        self._header[_BEAT] = time.monotonic_ns()
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds since the last `beat` of this writer or an earlier one."""
+        return (time.monotonic_ns() - self._header[_BEAT]) / 1e9
 
     def slot(self, *key: str) -> int:
         """The slot of a counter, which is added if the block does not have it. Only the writer may add one."""

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 class NotReady(StrEnum):
     """Why a worker can't acknowledge events. The values are stable, and README.md documents them."""
 
+    HUNG = "hung"
     POISONED = "poisoned"
     DRAINING = "draining"
     LOG_NOT_OPEN = "log_not_open"
@@ -19,6 +20,7 @@ class NotReady(StrEnum):
 
 
 EXPLANATIONS: Final[dict[str, str]] = {
+    NotReady.HUNG: "the worker has not run for 5 s: it hangs, is stopped, or the machine is overloaded",
     NotReady.POISONED: "an fsync failed; the worker restarts and recovers its log",
     NotReady.DRAINING: "the collector is stopping",
     NotReady.LOG_NOT_OPEN: "the log can't be opened yet; the process log has the reason",

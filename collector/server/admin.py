@@ -15,12 +15,11 @@ import uvloop
 from collector.ops.counters import CounterBlock
 from collector.process_log.output import set_up
 from collector.server.admin_app import Admin, create_admin_app
+from collector.server.admin_connection import AdminConnection
 from collector.server.node_state import NodeState
 from collector.settings import Settings
 
 MAX_STATE_BYTES: Final = 1 << 20
-_CONNECTIONS: Final = 100
-"""A page of an operator, a scraper and probes need few. More get 503, so that nobody fills this process."""
 
 
 def run(
@@ -36,7 +35,7 @@ def run(
     server = uvicorn.Server(
         uvicorn.Config(
             create_admin_app(Admin(settings, os.path.abspath(config), node.get, counters)),
-            http="httptools",
+            http=AdminConnection,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -44,7 +43,6 @@ def run(
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=_CONNECTIONS,
             timeout_graceful_shutdown=1,
         )
     )

@@ -3,6 +3,7 @@
 An endpoint that blocks is a plain function, which Starlette runs in a thread.
 """
 
+import asyncio
 import platform
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +12,9 @@ from hmac import compare_digest
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -21,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collector.ops.counters import CounterBlock
 from collector.ops.metrics import CONTENT_TYPE, render
+from collector.ops.readiness import NotReady
 from collector.ops.status import shard_statuses, sink_statuses
 from collector.server.node_state import NodeState, WorkerState
 from collector.settings import Settings
@@ -31,6 +35,8 @@ from wal.log import now_ms
 
 _OPEN_PATHS: Final = ("/livez", "/readyz")
 """Paths without a token: what probes them has none, and they tell little."""
+_HUNG_SECONDS: Final = 5.0
+"""A worker beats four times a second. It may be late: to turn red for a moment would move its load to the others."""
 _BEARER: Final = "bearer "
 _NO_STORE: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
@@ -56,7 +62,7 @@ def create_admin_app(admin: Admin) -> Starlette:
             Route("/livez", _livez),
             Route("/readyz", partial(_readyz, admin)),
             Route("/status", partial(_status, admin)),
-            Route("/metrics", partial(_metrics, admin)),
+            Route("/metrics", partial(_metrics, admin, asyncio.Lock())),
         ],
         middleware=guards,
     )
@@ -91,7 +97,7 @@ async def _livez(_: Request) -> Response:
 
 async def _readyz(admin: Admin, _: Request) -> Response:
     """200 while the node takes events, else 503; with the reason of each worker."""
-    node = admin.node()
+    node = _node(admin)
     return _json(
         _readiness(node) | {"workers": [_worker(each) for each in node.workers]}, 200 if node.is_ready else 503
     )
@@ -99,7 +105,7 @@ async def _readyz(admin: Admin, _: Request) -> Response:
 
 def _status(admin: Admin, _: Request) -> Response:
     """Everything on one page."""
-    node = admin.node()
+    node = _node(admin)
     body = {
         **_readiness(node),
         "version": __version__,
@@ -114,10 +120,22 @@ def _status(admin: Admin, _: Request) -> Response:
     return _json(body)
 
 
-def _metrics(admin: Admin, _: Request) -> Response:
-    """The metrics, in OpenMetrics."""
+async def _metrics(admin: Admin, lock: asyncio.Lock, _: Request) -> Response:
+    """The metrics, in OpenMetrics. One scrape at a time: blocks of counters have no lock for readers."""
     build = {"version": __version__, "python": platform.python_version(), "config": settings_digest(admin.settings)}
-    return Response(render(admin.counters, admin.settings, build), 200, _NO_STORE, CONTENT_TYPE)
+    async with lock:
+        text = await run_in_threadpool(render, admin.counters, admin.settings, build)
+    return Response(text, 200, _NO_STORE, CONTENT_TYPE)
+
+
+def _node(admin: Admin) -> NodeState:
+    """The last state of the node, in which workers that hang are not ready: they can't tell that themselves."""
+    node = admin.node()
+    hung = {block.pid for block in admin.counters if block.silent_seconds > _HUNG_SECONDS}
+    workers = (
+        replace(each, reason=NotReady.HUNG) if each.is_ready and each.pid in hung else each for each in node.workers
+    )
+    return replace(node, workers=tuple(workers))
 
 
 def _readiness(node: NodeState) -> dict[str, Any]:

@@ -58,7 +58,7 @@ async def _serve(
     budget = StopBudget(control, settings.server.grace_seconds)
     worker = Worker(settings, seconds_for_sinks=budget.seconds_for_sinks, readiness=readiness, counters=counters)
     server = uvicorn.Server(_config(worker, settings.server.grace_seconds, tls))
-    tasks = [asyncio.create_task(_report(server, worker, readiness, board, control, tls))]
+    tasks = [asyncio.create_task(_report(server, worker, readiness, counters, board, control, tls))]
     if tls:
         tasks.append(asyncio.create_task(tls.warn_daily()))
     for task in tasks:
@@ -110,6 +110,7 @@ async def _report(
     server: uvicorn.Server,
     worker: Worker,
     readiness: Readiness,
+    counters: CounterBlock,
     board: SettingsBoard,
     control: Control,
     tls: Tls | None,
@@ -126,6 +127,7 @@ async def _report(
             if tls:
                 _read_again(tls, settings)
             swaps = swap.number
+        counters.beat()
         report = WorkerReport(readiness.shard, readiness.reason(), swaps)
         if report != sent:
             control.send(msgspec.json.encode(report))

@@ -1,17 +1,28 @@
 """The admin address of a running collector: it tells the truth, and whatever becomes of its process, intake goes on."""
 
+import asyncio
+import json
 import signal
 import socket
 import subprocess
+import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
 import psutil
 import pytest
+from starlette.applications import Starlette
+from starlette.types import Message
 
 from bench.processes import is_connectable
-from collector.settings import load_settings
+from collector.ops.counters import CounterBlock
+from collector.server.admin_app import Admin, create_admin_app
+from collector.server.admin_connection import MOST_CONNECTIONS
+from collector.server.node_state import NodeState, WorkerState
+from collector.settings import Settings, load_settings
 from collector.settings.digest import settings_digest
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, Response, eventually, running
 from wal import __version__
@@ -131,6 +142,72 @@ def test_the_admin_process_ends_when_its_supervisor_is_killed(collector: Collect
     (admin,) = collector.admin_processes()
     collector.process.kill()
     assert psutil.wait_procs([admin], PATIENCE_SECONDS)[1] == []
+
+
+def test_clients_that_send_no_request_or_one_without_an_end_keep_nobody_out(collector: Collector) -> None:
+    address = ("127.0.0.1", collector.admin_port)
+    with ExitStack() as stack:
+        for number in range(2 * MOST_CONNECTIONS):
+            silent = stack.enter_context(socket.create_connection(address, timeout=PATIENCE_SECONDS))
+            silent.sendall(b"GET /livez HTTP/1.1\r\nx: "[:number])
+        assert _get(collector, "/readyz").status == 200
+        (admin,) = collector.admin_processes()
+        eventually(lambda: len(admin.net_connections("tcp")) <= MOST_CONNECTIONS + 1, "the oldest have made room")
+        with suppress(ConnectionError):
+            silent.sendall(bytes(1 << 20))
+            assert silent.recv(1) == b""
+        eventually(lambda: len(admin.net_connections("tcp")) <= MOST_CONNECTIONS, "the long one is ended")
+
+
+def test_a_worker_that_hangs_is_not_ready() -> None:
+    block = CounterBlock.create()
+    block.pid = 7
+    app = _app(block)
+    status, body = asyncio.run(_ask(app, "/readyz"))
+    assert (status, json.loads(body)["reason"]) == (503, "hung")
+    block.beat()
+    assert asyncio.run(_ask(app, "/readyz"))[0] == 200
+
+
+def test_one_scrape_is_rendered_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    running_now, most = Counter[str](), Counter[str]()
+
+    def render(*_: object) -> bytes:
+        running_now["scrapes"] += 1
+        most["scrapes"] = max(most["scrapes"], running_now["scrapes"])
+        time.sleep(0.01)
+        running_now["scrapes"] -= 1
+        return b"metrics"
+
+    monkeypatch.setattr("collector.server.admin_app.render", render)
+
+    async def scrape() -> list[tuple[int, bytes]]:
+        app = _app(CounterBlock.create())
+        return await asyncio.gather(*(_ask(app, "/metrics") for _ in range(5)))
+
+    assert asyncio.run(scrape()) == [(200, b"metrics")] * 5
+    assert most["scrapes"] == 1
+
+
+def _app(block: CounterBlock) -> Starlette:
+    """The admin application of a node with one worker, whose pid is 7."""
+    state = NodeState((WorkerState(0, "serving", 7, "00", None),))
+    return create_admin_app(Admin(Settings(), "collector.toml", lambda: state, (block,)))
+
+
+async def _ask(app: Starlette, path: str) -> tuple[int, bytes]:
+    """The status and body of the response to a GET."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    await app(scope, receive, send)
+    return sent[0]["status"], sent[1]["body"]
 
 
 @pytest.fixture(scope="module")
