@@ -53,8 +53,9 @@ class AdminProcess:
 
     def renew(self, settings: Settings) -> None:
         """Replace the process by one with other settings. Connections wait meanwhile."""
-        self._settings, self._is_renewed = settings, True
+        self._settings = settings
         if self._process:
+            self._is_renewed = True
             self._process.kill()
 
     @asynccontextmanager
@@ -71,13 +72,13 @@ class AdminProcess:
     async def _keep(self) -> None:
         deaths = 0
         while True:
-            started = time.monotonic()
+            started, self._is_renewed = time.monotonic(), False
             try:
                 cause = await self._run()
             except OSError as error:  # out of memory, processes or files: retry later, as after a death
                 cause = f"the admin process could not be started: {error.strerror}"
             if self._is_renewed:
-                self._is_renewed, deaths = False, 0
+                deaths = 0
                 continue
             deaths = early_deaths(deaths, time.monotonic() - started)
             delay = restart_delay(deaths)

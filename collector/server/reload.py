@@ -24,7 +24,9 @@ from wal.log import now_ms
 
 NOTHING: Final = "nothing has changed"
 _MOST_LINES: Final = 100
-"""Lines of a reload that are logged and kept."""
+_MOST_CHARACTERS: Final = 300
+"""Lines of a reload that are logged and kept, and characters of each. The state of the node must fit into a packet."""
+_STOPPING: Final = "the collector is stopping"
 
 
 class Reloader:
@@ -36,6 +38,7 @@ class Reloader:
         config: str,
         *,
         read: Callable[[], Settings],
+        for_workers: Callable[[Settings], Settings],
         start_with: Callable[[Settings], StartWorker],
         on_accepted: Callable[[Settings], None],
         workers: Workers,
@@ -44,12 +47,13 @@ class Reloader:
     ) -> None:
         """`config` is the path of the settings file; `read` reads and checks it, and raises BadSettings, OSError.
 
-        `start_with` returns the function that starts a worker with these settings; `on_accepted` is called with
-        settings that all workers have.
+        `for_workers` returns the settings as workers have them; `start_with` returns the function that starts a worker
+        with these settings; `on_accepted` is called with changed settings that all workers have.
         """
         self._settings = settings
         self._config = config
         self._read = read
+        self._for_workers = for_workers
         self._start_with = start_with
         self._on_accepted = on_accepted
         self._workers = workers
@@ -57,11 +61,12 @@ class Reloader:
         self._board = board
         self._number = 0
         self._lock = asyncio.Lock()
+        self._running: asyncio.Task[tuple[list[str], list[str]]] | None = None
 
     async def reload(self, on_progress: Callable[[str], None] = lambda _: None) -> Reload:
         """Read the settings again and bring them into effect. One reload runs at a time."""
         async with self._lock:
-            faults, lines = await self._reload(on_progress)
+            faults, lines = await self._reload_until_end(on_progress)
             shown = tuple(_shortened(faults or lines))
             if faults:
                 ReloadRefused(self._config, shown).write()
@@ -70,10 +75,25 @@ class Reloader:
             self._node.reloaded(Reload(is_accepted=not faults, lines=shown, unix_ms=now_ms()))
             return Reload(is_accepted=not faults, lines=tuple(faults or lines), unix_ms=now_ms())
 
+    def end(self) -> None:
+        """Refuse the reload that runs: the collector is stopping."""
+        if self._running:
+            self._running.cancel()
+
+    async def _reload_until_end(self, on_progress: Callable[[str], None]) -> tuple[list[str], list[str]]:
+        self._running = asyncio.create_task(self._reload(on_progress))
+        try:
+            return await self._running
+        except asyncio.CancelledError:
+            self._running.cancel()
+            if self._node.is_stopping:
+                return [_STOPPING], []
+            raise
+
     async def _reload(self, on_progress: Callable[[str], None]) -> tuple[list[str], list[str]]:
         """The faults, and the changes in words."""
         if self._node.is_stopping:
-            return ["the collector is stopping"], []
+            return [_STOPPING], []
         try:
             settings = await asyncio.to_thread(self._read)
         except (BadSettings, OSError) as error:
@@ -86,14 +106,15 @@ class Reloader:
                 return [fault], []
         elif found.swapped or settings.server.tls_certificate:
             await self._swap(settings)
-        self._settings = settings
-        self._on_accepted(settings)
+        if settings != self._settings:
+            self._settings = settings
+            self._on_accepted(settings)
         return [], _lines(found, settings)
 
     async def _swap(self, settings: Settings) -> None:
         self._number += 1
         self._workers.start = self._start_with(settings)
-        late = await self._workers.swap(self._board.add(self._number, settings))
+        late = await self._workers.swap(self._board.add(self._number, self._for_workers(settings)))
         if late:
             SwapLate(tuple(worker.pid for worker in late)).write()
 
@@ -119,4 +140,5 @@ def _lines(found: Changes, settings: Settings) -> list[str]:
 
 
 def _shortened(lines: list[str]) -> list[str]:
-    return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], f"and {len(lines) - _MOST_LINES} more"]
+    shown = [f"{line:.{_MOST_CHARACTERS}}" for line in lines[:_MOST_LINES]]
+    return shown if len(lines) <= _MOST_LINES else [*shown, f"and {len(lines) - _MOST_LINES} more"]

@@ -95,13 +95,16 @@ async def _supervise(
     free, board = list(counters), SettingsBoard()
     admin = AdminProcess(settings, config, admin_listener, counters) if admin_listener else None
 
+    def for_workers(settings: Settings) -> Settings:
+        return _with_connection_limit(settings, hard_limit)
+
     def start_with(settings: Settings) -> StartWorker:
-        return partial(WorkerProcess, _with_connection_limit(settings, hard_limit), listener, board, free)
+        allow_files(settings.limits.connections)
+        return partial(WorkerProcess, for_workers(settings), listener, board, free)
 
     def accept(settings: Settings) -> None:
         supervisor.server = settings.server
         set_up(settings.process_log.format, settings.process_log.level)
-        allow_files(settings.limits.connections)
         if admin:
             admin.renew(settings)
 
@@ -113,13 +116,14 @@ async def _supervise(
         settings,
         config,
         read=read,
+        for_workers=for_workers,
         start_with=start_with,
         on_accepted=accept,
         workers=workers,
         node=node,
         board=board,
     )
-    supervisor.reload = reloader.reload
+    supervisor.reload, supervisor.end_reload = reloader.reload, reloader.end
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serving_control(settings.log.dir, reloader.reload))
         if admin:

@@ -27,6 +27,8 @@ from collector.server.workers import Workers
 from collector.settings import ServerSettings
 
 _SECOND_SIGNAL = "second signal"
+_MOST_RELOADS = 2
+"""A reload that waits reads the settings when it begins, so it serves all signals that come until then."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _EXPECTED_AT_STOP = (0, -signal.SIGTERM, STARTUP_FAILURE)
 """Exit codes of a worker at a stop: uvicorn raises SIGTERM again. A failed start has been logged with its reason."""
@@ -55,6 +57,8 @@ class Supervisor:
         """The settings of a stop. A reload replaces them."""
         self.reload: Callable[[], Coroutine[None, None, object]] | None = None
         """Called at SIGHUP."""
+        self.end_reload: Callable[[], None] | None = None
+        """Called at a stop. A reload that goes on would start workers."""
         self._workers = workers
         self._workers.on_report = self._announce
         self._node = node
@@ -62,6 +66,7 @@ class Supervisor:
         self._admin_address = admin_address
         self._signals: asyncio.Queue[int] = asyncio.Queue()
         self._reloads: set[asyncio.Task[object]] = set()
+        """Of SIGHUP: one that runs, and one that waits."""
         self._state = _State.STARTING
 
     async def run(self) -> int:
@@ -82,7 +87,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
 
     def _begin_reload(self) -> None:
-        if self.reload:
+        if self.reload and len(self._reloads) < _MOST_RELOADS:
             task = asyncio.create_task(self.reload())
             self._reloads.add(task)  # the event loop itself holds no strong reference
             task.add_done_callback(self._reloads.discard)
@@ -94,7 +99,7 @@ class Supervisor:
         try:
             done, _ = await asyncio.wait([signalled, keeping], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (signalled, keeping, *self._reloads):
+            for task in (signalled, keeping):
                 task.cancel()
         if keeping in done:
             keeping.result()  # raises the exception of a bug in that task
@@ -113,6 +118,8 @@ class Supervisor:
         """Stop all workers; returns the exit code. After a worker that needs a person, its line stays the last one."""
         self._state = _State.STOPPING
         self._node.stop()
+        if self.end_reload:
+            self.end_reload()
         begun = time.monotonic()
         workers = self._workers.running
         delay = self.server.shutdown_delay if by_signal else 0.0

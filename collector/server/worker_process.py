@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import os
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ from typing import Final, cast
 
 import msgspec
 
+from collector.ops import gauges
 from collector.ops.counters import CounterBlock
 from collector.ops.metric_table import RESTARTS
 from collector.process_log.of_libraries import Uncaught
@@ -49,6 +51,7 @@ class WorkerProcess:
         self._on_report = on_report
         self._ready_at: float | None = None
         self._control, workers_end = SPAWN.Pipe()
+        os.set_blocking(self._control.fileno(), False)  # a worker that hangs reads nothing
         self._free_blocks = free_blocks
         self._counters = free_blocks.pop()
         self._is_stopped = False
@@ -109,7 +112,7 @@ class WorkerProcess:
 
     def _send(self, message: StopDeadline | Swap) -> None:
         if self.exit_code is None:
-            with suppress(OSError):  # the worker has died
+            with suppress(OSError):  # the worker has died, or has not read for long
                 self._control.send(message)
 
     def _read_control(self) -> None:
@@ -138,6 +141,7 @@ class WorkerProcess:
         Nobody else counts in it now.
         """
         self._counters.pid = 0
+        gauges.reset(self._counters)  # a worker that was killed leaves them
         if reason:
             self._counters.add(1, RESTARTS.name, reason)
         self._free_blocks.append(self._counters)

@@ -1,19 +1,30 @@
 """Reload: changed settings take effect while requests are served, and settings with a fault change nothing."""
 
+import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import psutil
 import pytest
+from msgspec.structs import replace
 
+from collector.server.control import SettingsBoard, Swap
+from collector.server.control_socket import connect
+from collector.server.node_state import Node, NodeState
+from collector.server.reload import Reloader
+from collector.server.worker_process import WorkerProcess
+from collector.server.workers import StartWorker, Workers
+from collector.settings import Limits, PropertySettings, Settings
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
 
 _EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
@@ -132,6 +143,15 @@ def test_settings_with_faults_are_refused_with_all_of_them(collector: Collector)
     assert _status(collector)["last_reload"]["is_accepted"] is False
 
 
+def test_a_file_that_is_nested_too_deeply_is_refused(collector: Collector) -> None:
+    (collector.folder / "properties.toml").write_text("a = " + "[" * 100_000)
+    path = collector.folder / "collector.toml"
+    path.write_text('include = ["properties.toml"]\n' + path.read_text())
+    control = connect(str(collector.folder / "data/log"))
+    with control, control.makefile("rb") as answers:
+        assert b"not TOML: nested too deeply" in answers.read()
+
+
 def test_a_change_that_needs_a_restart_is_refused(collector: Collector) -> None:
     _replace(collector, f"port = {collector.port}", "port = 1")
     _append(collector, _PROPERTY)
@@ -226,6 +246,92 @@ def test_a_stop_ends_a_reload_that_rolls(collector: Collector) -> None:
     eventually(lambda: len(_pids(collector)) == 3, "a successor starts")
     assert collector.stop() == 0
     assert "Traceback" not in collector.said
+
+
+@pytest.mark.parametrize("shutdown_delay", [0, 300])
+def test_a_stop_ends_a_reload_that_the_command_began(tmp_path: Path, shutdown_delay: int) -> None:
+    settings = _SETTINGS.replace("grace_seconds = 5", f"grace_seconds = 5\nshutdown_delay = {shutdown_delay}")
+    with running(tmp_path, workers=2, settings=settings) as collector:
+        _append(collector, _SINK)
+        command = [str(PROGRAMS / "collector"), "reload", "--config", str(collector.folder / "collector.toml")]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            eventually(lambda: len(_pids(collector)) == 3, "a successor starts")
+            collector.process.terminate()
+            _, said = process.communicate(timeout=PATIENCE_SECONDS)
+        assert (process.returncode, said) == (1, "the collector is stopping\n")
+        assert len(_pids(collector)) <= 3, "no other worker is started"
+        assert collector.process.wait(PATIENCE_SECONDS) == 0 if not shutdown_delay else collector.stop() == 143
+        assert "Traceback" not in collector.said
+
+
+def test_many_signals_cost_two_reloads(collector: Collector) -> None:
+    _replace(collector, "[[sink]]", "# \n" * 1_000_000 + "[[sink]]")  # so that one reload takes longer than all signals
+    (admin,) = collector.admin_processes()
+    for _ in range(20):
+        os.kill(collector.process.pid, signal.SIGHUP)
+    eventually(lambda: "reload_accepted" in collector.said, "the first one is over")
+    assert _reload(collector).returncode == 0
+    assert collector.said.count("reload_accepted") <= 3
+    assert collector.admin_processes() == [admin], "it goes on where nothing has changed"
+
+
+def test_new_workers_may_open_as_many_files_as_the_new_settings_need(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        with running(tmp_path, workers=1, settings=_SETTINGS + "[limits]\nconnections = 100\n") as collector:
+            _replace(collector, "connections = 100", "connections = 2000")
+            assert _reload(collector).returncode == 0
+            eventually(lambda: len(_pids(collector)) == 1, "the new admin process has its name")
+            (worker,) = _pids(collector)
+            assert resource.prlimit(worker, resource.RLIMIT_NOFILE)[0] == 2256
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class _Swapping:
+    """Workers that take every swap."""
+
+    def __init__(self) -> None:
+        self.swaps: list[Swap] = []
+
+    async def swap(self, swap: Swap) -> list[WorkerProcess]:
+        """Note it."""
+        self.swaps.append(swap)
+        return []
+
+
+def test_a_swap_keeps_the_connections_that_fit_into_the_limit_of_open_files() -> None:
+    added = replace(Settings(), property=(PropertySettings(portal_id=1, prop_id=2),))
+    workers, board, _ = _swap_in(added, for_workers=lambda each: replace(each, limits=Limits(connections=7)))
+    assert board.read(workers.swaps[0]).limits.connections == 7
+
+
+def test_the_lines_of_a_reload_fit_into_the_state_of_the_node() -> None:
+    _, _, state = _swap_in(replace(Settings(), include=tuple(f"{number}.toml" for number in range(60_000))))
+    assert state.last_reload
+    assert state.last_reload.is_accepted
+    assert len(msgspec.json.encode(state)) < 10_000
+
+
+def _swap_in(
+    settings: Settings, for_workers: Callable[[Settings], Settings] = lambda settings: settings
+) -> tuple[_Swapping, SettingsBoard, NodeState]:
+    """Reload other settings than the defaults; returns the workers, the board, and what the node tells then."""
+    workers, board, states = _Swapping(), SettingsBoard(), list[NodeState]()
+    reloader = Reloader(
+        Settings(),
+        "collector.toml",
+        read=lambda: settings,
+        for_workers=for_workers,
+        start_with=lambda _: cast(StartWorker, None),
+        on_accepted=lambda _: None,
+        workers=cast(Workers, workers),
+        node=Node(1, 0, states.append),
+        board=board,
+    )
+    assert asyncio.run(reloader.reload()).is_accepted
+    return workers, board, states[-1]
 
 
 def test_without_a_collector_the_command_says_so(tmp_path: Path) -> None:
