@@ -197,9 +197,8 @@ class Connection(asyncio.Protocol):
             self.deadline.await_request()
 
     def _close_if_idle(self) -> None:
-        """Close at a stop. A request of which a part has arrived still gets its response, which closes."""
         self._all.take_arrived()
-        if self.is_idle:
+        if self.is_idle:  # a request of which a part has arrived still gets its response, which closes
             self.transport.close()
 
     def _close(self) -> None:

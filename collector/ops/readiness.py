@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 
 class NotReady(StrEnum):
-    """Why a worker can't acknowledge events. The values are stable, and README.md documents them."""
+    """Why a worker can't acknowledge events. The values are stable."""
 
     HUNG = "hung"
     POISONED = "poisoned"

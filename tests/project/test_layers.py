@@ -114,7 +114,7 @@ LIBRARIES = {
     "rich": ("wal.tools.tables",),
     "shtab": ("wal.tools.completion",),
     "starlette": ("collector.app", "collector.asgi", "collector.http.asgi", "collector.server.admin_app"),
-    "uvicorn": ("collector.server.admin", "collector.server.worker"),
+    "uvicorn": ("collector.server.admin", "collector.server.admin_connection", "collector.server.worker"),
 }
 """The prefixes of modules that may import a library."""
 _PURE = {

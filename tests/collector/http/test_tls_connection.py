@@ -137,7 +137,7 @@ def test_a_client_that_reads_no_responses_is_ended(collector: Collector) -> None
 
 def test_a_stop_does_not_wait_for_idle_clients_to_confirm_the_end_of_tls(tmp_path: Path) -> None:
     pair = make_pair(tmp_path)
-    patient = _SETTINGS.replace("body_seconds = 1", "body_seconds = 100")
+    patient = _SETTINGS.replace("_seconds = 1\n", "_seconds = 100\n")
     with running(tmp_path, workers=1, settings=patient) as collector:
         collector.tls = pair.trusting()
         with collector.connect(), _raw(collector):
