@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import ssl
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
 
 from collector.errors import BadSettings
@@ -33,8 +34,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _asked(server: ServerSettings) -> tuple[bool, str]:
-    with closing(HTTPConnection(_LOOPBACK.get(server.host, server.host), server.port, timeout=_SECONDS)) as connection:
+    with closing(_connection(server)) as connection:
         connection.request("GET", server.health_path)
         body = json.loads(connection.getresponse().read(_MOST_BYTES))
     is_ready = body["status"] == "ready"
     return is_ready, "ready" if is_ready else f"not ready: {body['reason']}, {body['message']}"
+
+
+def _connection(server: ServerSettings) -> HTTPConnection:
+    host = _LOOPBACK.get(server.host, server.host)
+    if not server.tls_certificate:
+        return HTTPConnection(host, server.port, timeout=_SECONDS)
+    context = ssl.create_default_context()
+    context.check_hostname = False  # the certificate has the name that clients use, which is not this address
+    context.verify_mode = ssl.CERT_NONE
+    return HTTPSConnection(host, server.port, timeout=_SECONDS, context=context)

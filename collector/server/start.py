@@ -69,9 +69,9 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
     if user_id == 0:
         yield "running as root: a flaw in the collector could harm the whole machine; run it as a user of its own"
     if not settings.property:
-        yield "no [[property]] in the settings: every event is refused with 404; add one and restart"
+        yield "no [[property]] in the settings: every event is refused with 404; add one and run `collector reload`"
     if not settings.sink:
-        yield "no [[sink]] in the settings: events stay in the log and are not delivered; add one and restart"
+        yield "no [[sink]] in the settings: events stay in the log and are not delivered; add one and run `collector reload`"
     if warning := retention_warning(settings):
         yield warning
     wanted = settings.limits.connections

@@ -16,6 +16,7 @@ import pytest
 import uvloop
 from uvicorn.server import ServerState
 
+from collector.cli import main
 from collector.http.connections import STATE
 from collector.http.tls import TlsConnection
 from collector.server.tls import Tls
@@ -79,6 +80,11 @@ def test_events_come_over_https_with_secure_cookies(collector: Collector) -> Non
     with collector.connect() as connection:
         assert isinstance(connection, ssl.SSLSocket)
         assert connection.selected_alpn_protocol() == "http/1.1"
+
+
+def test_the_health_command_asks_over_tls(collector: Collector, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["health", "--config", str(collector.folder / "collector.toml")]) == 0
+    assert capsys.readouterr().out == "ready\n"
 
 
 def test_clients_that_never_shake_hands_neither_stay_nor_keep_others_out(collector: Collector) -> None:
