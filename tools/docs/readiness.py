@@ -11,7 +11,7 @@ ADVICE: Final = {
     NotReady.LOG_NOT_OPEN: "Look for `log_delayed` in the process log.",
     NotReady.STALLED: "Look at the latency of the disk, and into `dmesg`.",
     NotReady.DISK_FULL: "[Make room](TracklogDiskFull.md).",
-    NotReady.HUNG: "Look at the worker's CPU and state (`top -p PID`); kill it with SIGKILL if it stays so: another one starts.",
+    NotReady.HUNG: "Look at the worker by `top -p PID`; if it stays so, kill it with SIGKILL: another one starts.",
     NotReady.COMMIT_REFUSED: "Raise `ulimit -n`; if it is high enough, look into `dmesg`.",
 }
 """By reason. A test compares the keys with the reasons of the code."""
