@@ -71,7 +71,7 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
     if not settings.property:
         yield "no [[property]] in the settings: every event is refused with 404; add one and run `collector reload`"
     if not settings.sink:
-        yield "no [[sink]] in the settings: events stay in the log and are not delivered; add one and run `collector reload`"
+        yield "no [[sink]] in the settings: events stay in the log, undelivered; add one and run `collector reload`"
     if warning := retention_warning(settings):
         yield warning
     wanted = settings.limits.connections
