@@ -16,8 +16,9 @@ quick: .venv/dev  ## the unit tests, in half a minute on two idle cores
 	$(BIN)/pytest -n 2 --dist loadfile $$(grep -rLE '\brunning\(|PROGRAMS|tests\.(destinations|kafka|processes)' \
 	  --include='test_*.py' tests/wal tests/collector tests/project)
 
+# One worker more than the two cores of the smallest machine: half of a run waits for disks, timeouts and servers.
 test: .venv/dev  ## the tests, in a few minutes
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 lint: .venv/dev  ## style and types
 	$(BIN)/ruff check .

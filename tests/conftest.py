@@ -33,6 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _starts_a_process(item.path))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Outlive closed pipes again: a command that a test ran in this process lets them end it."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
 @cache
 def _starts_a_process(path: Path) -> bool:
     return _STARTS_A_PROCESS.search(path.read_text()) is not None

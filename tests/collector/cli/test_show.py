@@ -1,9 +1,7 @@
 """`collector check --show`: all settings in effect, where each comes from, and no secret."""
 
 import json
-import signal
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +34,15 @@ _KEY = "hunter2-is-the-key-of-the-tests"
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A settings file with an included one, for a command that has a closed pipe end the process."""
-    handler = signal.getsignal(signal.SIGPIPE)
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A settings file with an included one."""
     monkeypatch.setenv("TRACKLOG_TEST_KEY", _KEY)
     monkeypatch.setenv("TRACKLOG_LIMITS__NESTING", "7")
     (tmp_path / "properties").mkdir()
     (tmp_path / "properties/a.toml").write_text('[[property]]\nportal_id = 1\nprop_id = 3\nip = "drop"\n')
     path = tmp_path / "collector.toml"
     path.write_text(_MAIN)
-    yield str(path)
-    signal.signal(signal.SIGPIPE, handler)
+    return str(path)
 
 
 def _shown(path: str, capsys: pytest.CaptureFixture[str], *options: str) -> str:
