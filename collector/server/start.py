@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from functools import partial
 
 import msgspec
@@ -124,10 +124,15 @@ async def _supervise(
         board=board,
     )
     supervisor.reload, supervisor.end_reload = reloader.reload, reloader.end
+    control = serving_control(settings.log.dir, reloader.reload)
+    return await _run_beside(supervisor, control, *([admin.running()] if admin else []))
+
+
+async def _run_beside(supervisor: Supervisor, *others: AbstractAsyncContextManager[None]) -> int:
+    """Run the supervisor; the others end after it, the last one first."""
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serving_control(settings.log.dir, reloader.reload))
-        if admin:
-            await stack.enter_async_context(admin.running())
+        for other in others:
+            await stack.enter_async_context(other)
         return await supervisor.run()
 
 
