@@ -9,8 +9,8 @@ import zstandard
 from collector.errors import BadEvent, TooLarge, UnsupportedMedia
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
-_ZLIB_SLICE: Final = 4096
-"""Bytes to inflate at a time: they yield 4 MiB at most, 1032 times their length."""
+_ZLIB_SLICE: Final = 512
+"""Bytes to inflate at a time: they yield 528 KiB at most, 1032 times their length."""
 _ZSTD_WINDOW: Final = 8 << 20
 """RFC 8878 recommends that decoders support this window, and encoders do not exceed it."""
 _ZSTD_SLICE: Final = 512

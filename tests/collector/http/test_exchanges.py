@@ -34,7 +34,7 @@ def test_a_body_is_complete_in_whatever_pieces_it_arrives(sizes: list[int]) -> N
         while at < len(sent):
             wire.send(sent[at : at + sizes[0]])
             at += sizes[0]
-            for _ in range(3):
+            for _ in range(20):
                 await asyncio.sleep(0)
         assert worker.recorder.taken == [body]
         assert wire.transport.statuses == [200]
@@ -78,7 +78,7 @@ def test_an_idle_connection_holds_nothing_of_its_last_request(sent: bytes) -> No
         tracemalloc.start()
         try:
             wire.send(sent)
-            for _ in range(3):
+            for _ in range(20):
                 await asyncio.sleep(0)
             assert wire.transport.statuses == [200, 200]
             worker.recorder.taken.clear()
@@ -99,7 +99,7 @@ def test_few_bytes_that_were_sent_ahead_hold_no_more_memory_than_is_counted() ->
         tracemalloc.start()
         try:
             wire.send(long + (_head(1, b"/event", b"x: %b" % (b"x" * 60)) + b"?") * 50)
-            for _ in range(3):
+            for _ in range(20):
                 await asyncio.sleep(0)
             held, _ = tracemalloc.get_traced_memory()
         finally:
@@ -129,7 +129,7 @@ def test_requests_after_a_body_that_was_dropped_are_parsed_in_pieces_as_any() ->
         for _ in range(60):
             wire.send(b"x" * 999)
         wire.send(b"x" * 60 + (_head(1, b"/event", b"x: %b" % (b"x" * 60)) + b"1") * 200)
-        for _ in range(3):
+        for _ in range(20):
             await asyncio.sleep(0)
         assert wire.transport.statuses == [403, *[200] * 200]
 
@@ -187,7 +187,7 @@ def test_bodies_over_the_limit_of_bytes_in_flight_are_shed_and_release_their_byt
         assert worker.in_flight.bytes == before
         third = worker.connect()
         third.send(_head(half) + b"x" * half)
-        for _ in range(3):
+        for _ in range(20):
             await asyncio.sleep(0)
         assert third.transport.statuses == [200]
 
@@ -198,7 +198,7 @@ def test_a_client_that_disconnects_releases_its_bytes_in_flight() -> None:
     async def use(worker: Worker) -> None:
         wire = worker.connect()
         wire.send(_head(50_000) + b"x" * 20_000)
-        for _ in range(3):
+        for _ in range(20):
             await asyncio.sleep(0)
         assert worker.in_flight.bytes > 0
         wire.connection.connection_lost(None)
@@ -209,7 +209,7 @@ def test_a_client_that_disconnects_releases_its_bytes_in_flight() -> None:
 
 def test_a_body_that_a_task_works_on_is_in_flight_until_the_task_ends_although_its_client_has_left() -> None:
     async def use(worker: Worker) -> None:
-        for _ in range(3):
+        for _ in range(20):
             wire = worker.connect()
             wire.send(_head(50_000) + b"?" * 50_000)
             assert len(worker.recorder.waiting) > 0
@@ -285,7 +285,7 @@ def test_at_a_stop_connections_close_after_the_requests_that_were_sent_or_are_on
         for wire in (idle, late, busy):
             wire.connection.shutdown()
         late.send(_head(1) + b"1")
-        for _ in range(3):
+        for _ in range(20):
             await asyncio.sleep(0)
         assert (idle.transport.closed, busy.transport.closed) == (True, False)
         assert late.transport.statuses == [200]
@@ -314,7 +314,7 @@ def test_at_a_stop_a_request_that_has_arrived_in_part_or_in_this_turn_gets_its_r
         whole.connection.data_received(request)
         whole.connection._close_if_idle()
         assert whole.transport.statuses == [200]
-        for _ in range(3):
+        for _ in range(20):
             await asyncio.sleep(0)
         part.send(request[9:])
         for wire in (part, whole):
