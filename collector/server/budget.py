@@ -40,6 +40,6 @@ class StopBudget:
 
         A worker that stops by itself, or whose supervisor has died, gets the whole budget from now on.
         """
-        now, deadline = time.monotonic(), self._control.deadline
-        end = now + self._grace_seconds if deadline is None else deadline
-        return max(0.0, end - now - close_seconds(self._grace_seconds))
+        deadline = self._control.deadline
+        left = self._grace_seconds if deadline is None else deadline - time.monotonic()
+        return max(0.0, left - close_seconds(self._grace_seconds))
