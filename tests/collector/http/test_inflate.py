@@ -174,3 +174,12 @@ def test_arbitrary_bytes_are_inflated_or_refused(body: bytes, encoding: bytes) -
         assert len(_inflated(body, encoding, 50)) <= 50
     except Rejected:
         return
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate"])
+def test_no_piece_is_long_however_much_a_body_hides(encoding: bytes) -> None:
+    hidden = bytes(5 << 20)
+    body = gzip.compress(hidden) if encoding == b"gzip" else zlib.compress(hidden)
+    parts = list(inflate(body, encoding, len(hidden), 10_000))
+    assert b"".join(parts) == hidden
+    assert max(map(len, parts)) <= 528 << 10

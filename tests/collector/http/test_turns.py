@@ -7,6 +7,7 @@ import pytest
 
 from collector.http.connection import Connection
 from collector.http.response import Pending, Response
+from collector.http.sent_ahead import PIECE_BYTES
 from tests.collector.http.recorder import Worker
 
 HEAD = b"POST /event HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n"
@@ -115,5 +116,18 @@ def test_a_response_that_can_not_be_sent_does_not_stop_the_others(caplog: pytest
         await asyncio.sleep(0)
         assert "response not sent" in caplog.text
         assert [wire.transport.statuses for wire in wires] == [[200], [], [200]]
+
+    _run(use)
+
+
+def test_a_connection_parses_two_pieces_of_chunks_in_a_turn_and_lets_the_others_run() -> None:
+    async def use(worker: Worker) -> None:
+        connection, _ = worker.connect()
+        chunks = b"1\r\n?\r\n" * 10_000
+        connection.data_received(b"POST /event HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunks)
+        held = worker.in_flight.bytes
+        assert len(chunks) - 3 * PIECE_BYTES < held
+        await asyncio.sleep(0)
+        assert held - 3 * PIECE_BYTES < worker.in_flight.bytes < held
 
     _run(use)
