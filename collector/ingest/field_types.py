@@ -8,6 +8,8 @@ from msgspec import Meta, Struct
 MAX_SID: Final = 2**63 - 1
 LONGEST: Final = 255
 """Characters of a text, and of a number that is sent as one."""
+LONGEST_EVENT_ID: Final = 100
+"""Characters of a client's own id of an event."""
 
 
 def _digits_up_to(most: int) -> str:
