@@ -1,0 +1,93 @@
+"""What a dialect is: the pure part of serving an SDK that exists. `endpoint.py` beside it does all the rest.
+
+A dialect turns a request into events of ours, and a result into the response that its SDK takes as success. It knows
+no settings, no property and no log, and it never decides who may send.
+"""
+
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Final, NamedTuple, Protocol
+
+from msgspec import Struct
+
+from collector.errors import Refusal
+from collector.http.request import RequestHead
+from collector.http.response import Response
+from collector.ingest.field_types import LONGEST_EVENT_ID
+
+MOST_EVENTS: Final = 2500
+"""Events in one request of a dialect: Segment's SDKs send so many in 500 kB."""
+_DIGEST_BYTES: Final = 16
+
+
+class Credentials(NamedTuple):
+    """The property that a request or an event names by its public id, and the secret beside it; empty if none."""
+
+    property_id: str
+    secret: str
+
+
+NO_CREDENTIALS: Final = Credentials("", "")
+
+
+class DialectEvent(Struct, frozen=True):
+    """One event of a request, as one of ours."""
+
+    raw: bytes
+    """The event as sent. A dead letter keeps it if `event` is empty."""
+    event: bytes
+    """Our event, a JSON object on one line; empty if `refusal` says why there is none."""
+    refusal: Refusal | None = None
+    is_s2s: bool = False
+    """Whether a server sent it: then the address and the user agent of the request are not the visitor's."""
+    ip: str | None = None
+    """The visitor's address as the event tells it; it is no longer in `event`."""
+    user_agent: str | None = None
+    """The visitor's user agent, likewise."""
+    credentials: Credentials = NO_CREDENTIALS
+    """Those in the event itself, which count if the request has none."""
+
+
+class Result(NamedTuple):
+    """What became of the events of a request: all are in the log, or dead letters."""
+
+    stored: int
+    duplicates: int
+    rejected: int
+
+
+class Dialect(Protocol):
+    """Serves the paths of one family of SDKs. All methods are pure."""
+
+    name: str
+    """As in the settings, in records and in metrics."""
+    paths: tuple[str, ...]
+    """The paths that take events, without a slash at the end; with one they are the same."""
+    pattern: re.Pattern[bytes] | None
+    """Further paths: those that it matches whole."""
+
+    def credentials(self, head: RequestHead) -> Credentials:
+        """The credentials in the head of a request: its path, query or headers."""
+
+    def retries(self, head: RequestHead) -> bool:
+        """Whether the SDK sends again after a 503. Requests that nobody sends again are shed last."""
+
+    def events(self, head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
+        """The events of a request, whose inflated body is `body`. Raises BadEvent or TooLarge for the whole request.
+
+        A bad event is one with a `refusal`. The work between two events is bounded, because others may run between.
+        """
+
+    def response(self, head: RequestHead, result: Result) -> Response:
+        """The response that the SDK takes as success."""
+
+    def refusal(self, head: RequestHead, refusal: Refusal) -> Response:
+        """The response to a request that is refused as a whole. Its headers for CORS are added later."""
+
+
+def event_id(text: str) -> str:
+    """An id of a client as an `event_id`: itself, or its digest if it is too long for one."""
+    if 0 < len(text) <= LONGEST_EVENT_ID and text.isascii() and text.isprintable():
+        return text
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
