@@ -207,5 +207,5 @@ def _write(log: Log, ledger: Log, sessions: Sessions, block: list[_Passed]) -> N
             session = next_session(
                 sessions, passed.context.prop.portal_id, event, None, passed.context.received_ms // 1000
             )
-            records.append(record_line(log.log_id, first + len(records), passed.context, members, session, line))
+            records.append(record_line(log.log_id, first + len(records), passed.context, members, session, event, line))
     log.commit(b"".join(records), len(records))

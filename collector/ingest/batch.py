@@ -4,26 +4,31 @@ import time
 from collections.abc import Generator
 from typing import Final
 
+from msgspec import UNSET
+
 from collector.dead_letters.writer import Form, Refused
 from collector.errors import BadEvent, TooLarge
 from collector.http.response import HeaderLines, Response
 from collector.ingest.accounts import Accounts
-from collector.ingest.event import Events, decode_event
+from collector.ingest.event import decode_event
+from collector.ingest.options import ResponseType
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
-from collector.ingest.record import record_line, renumbered, room_for_headers, shared_members_of
+from collector.ingest.record import fitted, record_line, renumbered, room_for_headers, shared_members_of
 from collector.ingest.rejects import SCRUB_WORK, TOO_MANY, Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import batch_response, stored_headers
 from collector.ingest.session import Session, Sessions
+from collector.ingest.splitting import Events
 from collector.ingest.visitor import next_session
 from collector.long_work import SLICE_BYTES, SLICE_SECONDS
 from collector.settings import Limits
 from wal.committer import Committer
 from wal.errors import RecordTooLarge
 
+_JSON: Final = ResponseType.JSON
 _EVENT_WORK: Final = 512
 """Overhead of an event, as the number of bytes that cost the same work."""
 
@@ -59,6 +64,7 @@ class Batches:
         refused = []
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(context, room_for_headers(context, len(events.events)))
+        own_members, key, sent = events.members, request.key, 0
         is_over = self._rejects.is_over(request)
         work, begun = 0, time.perf_counter()
         slice_bytes = SLICE_BYTES // SCRUB_WORK if is_scrubbed else SLICE_BYTES
@@ -77,9 +83,15 @@ class Batches:
                 continue
             if is_scrubbed:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
+            if key and event.event_id is UNSET:
+                event.event_id = f"{key}-{index}"
             session = next_session(sessions, portal_id, event, known, now, last)
             last[session.au_id] = session
-            records.append(record_line(log_id, first + len(records), context, members, session, line))
+            around = members if own_members is None else own_members[index]
+            records.append(record_line(log_id, first + len(records), context, around, session, event, line))
+            sent += len(raw)
+        if own_members is None:
+            records = fitted(records, sent, context, members)
         return EventBatch(form, records, first, session, refused)
 
     def store(self, request: EventRequest, batch: EventBatch) -> StoredBatch:
@@ -106,9 +118,8 @@ class Batches:
         name = self._committer.log.log_id.decode()
         ids = [f"{name}-{sequence}" for sequence in range(first, first + len(batch.records))]
         rejected = [(event.batch_index or 0, event.refusal) for event in batch.refused]
-        return batch_response(
-            request.options.response_type, ids, rejected, request.headers + self._headers(request, batch)
-        )
+        options, headers = request.options, request.headers + self._headers(request, batch)
+        return batch_response(options.response_type if options.has_type else _JSON, ids, rejected, headers)
 
     def _headers(self, request: EventRequest, batch: EventBatch) -> HeaderLines:
         """The headers that confirm that the batch is stored."""

@@ -23,6 +23,7 @@ from collector.http.status import UNAVAILABLE, refusal_of
 from collector.ingest.accounts import Accounts
 from collector.ingest.body import media_of
 from collector.ingest.completion import Completion
+from collector.ingest.event_id import key_of
 from collector.ingest.intake import Intake
 from collector.ingest.options import OptionsReader, RequestOptions
 from collector.ingest.outcome import AllRefused
@@ -50,6 +51,7 @@ _NO_WARNINGS: Final[list[str]] = []
 _NOTICED: Final = {NotFound.code: UnknownProperty, TooFast.code: RateExceeded, Forbidden.code: SenderRefused}
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
 """The numbers in a reason for a 503, which are masked so that one reason has one count."""
+_KEY: Final = b"idempotency-key"
 _EVENTLESS: Final = ("HEAD", "OPTIONS")
 """Methods whose requests are counted as no event."""
 _ENDING_CLICKS: Final = frozenset((NotAClick.code, Forbidden.code, MethodNotAllowed.code))
@@ -175,7 +177,7 @@ class EventEndpoint:
             _text(fields[b"user-agent"], _MOST_USER_AGENT) if has_agent else None,
             _text(fields[b"referer"], _MOST_REFERER) if b"referer" in fields else None,
             is_s2s,
-            _NO_WARNINGS,
+            list(options.warnings) if options.warnings else _NO_WARNINGS,
         )
         return EventRequest(
             options,
@@ -188,6 +190,7 @@ class EventEndpoint:
             media,
             fields.get(b"content-encoding", b"").strip().lower() if pairs is None else b"",
             pairs,
+            key=key_of(fields[_KEY]) if _KEY in fields else "",
             head=head,
             body_limit=self._body_bytes,
         )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from collector.dead_letters.writer import Form, Refused
@@ -13,13 +14,13 @@ from collector.http.response import Response
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.body import FORM, NDJSON, is_json
-from collector.ingest.event import batch_in, decode_event
+from collector.ingest.event import decode_event
 from collector.ingest.options import ResponseType
 from collector.ingest.outcome import AllRefused, Outcome, Steps, Stored
 from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
-from collector.ingest.query import Pairs, event_of, is_form_over, parse_pairs, warnings_of, without_secrets
+from collector.ingest.query import Pairs, event_of, is_form_over, misspelt, parse_pairs, warnings_of, without_secrets
 from collector.ingest.record import (
     MOST_AROUND,
     RequestContext,
@@ -31,6 +32,7 @@ from collector.ingest.record import (
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import event_object, event_response, stored_headers
 from collector.ingest.session import Sessions
+from collector.ingest.splitting import batch_in
 from collector.ingest.visitor import next_session
 from collector.long_work import LARGE_BYTES, SLICE_BYTES
 from collector.settings import Limits
@@ -128,8 +130,8 @@ class Intake:
         if pairs.is_cut:
             fault = BadTarget("the query or the form has too many parameters").refusal
             request.options = request.options._replace(fault=fault)
-        if pairs.repeated:
-            request.context = replace(request.context, warnings=warnings_of(pairs))
+        if warnings := [*warnings_of(pairs), *misspelt(pairs)]:
+            request.context = replace(request.context, warnings=request.context.warnings + warnings)
         return self._event(request, event, query if event else b"", form)
 
     def _event(self, request: EventRequest, event: bytes, raw: bytes, form: Form) -> Outcome:
@@ -157,6 +159,8 @@ class Intake:
             raise NotAClick("a redirect needs a click event: ea or ec must be click")
         last = sessions.read(prop.portal_id, token) if token else None
         session = next_session(sessions, prop.portal_id, decoded, last, context.received_ms // 1000)
+        if request.key and decoded.event_id is UNSET:
+            decoded.event_id = request.key
         has_object = options.response_type is _JSON or options.response_type is _JAVASCRIPT
         token = sessions.token(prop.portal_id, session) if has_object or request.with_cookie else b""
         log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
@@ -170,9 +174,10 @@ class Intake:
             aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
             body = event_object(session, context.received_ms, aid, token)
         response = event_response(options.response_type, options.location, body, headers)
-        record = record_line(log_id, sequence, context, members_of(context), session, line)
+        record = record_line(log_id, sequence, context, members_of(context), session, decoded, line)
         if len(record) - sent > MOST_AROUND:
-            record = record_line(log_id, sequence, context, _fitting_members(context, len(line) - sent), session, line)
+            members = _fitting_members(context, len(line) - sent)
+            record = record_line(log_id, sequence, context, members, session, decoded, line)
         if not request.is_stored:
             return response
         durable = self._committer.append(record)

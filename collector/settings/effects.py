@@ -44,6 +44,8 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "server.shutdown_delay",
             "server.alias",
             "server.health_path",
+            "server.dialects",
+            "server.snowplow_path",
             "server.trusted_proxies",
             "server.relay_keys",  # relayed logs are bound to keys in the worker's memory
             "log.segment_bytes",

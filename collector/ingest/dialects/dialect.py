@@ -6,7 +6,6 @@ no settings, no property and no log, and it never decides who may send.
 
 import re
 from collections.abc import Iterator
-from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -14,11 +13,9 @@ from msgspec import Struct
 from collector.errors import Refusal
 from collector.http.request import RequestHead
 from collector.http.response import Response
-from collector.ingest.field_types import LONGEST_EVENT_ID
 
 MOST_EVENTS: Final = 2500
 """Events in one request of a dialect: Segment's SDKs send so many in 500 kB."""
-_DIGEST_BYTES: Final = 16
 
 
 class Credentials(NamedTuple):
@@ -84,10 +81,3 @@ class Dialect(Protocol):
 
     def refusal(self, head: RequestHead, refusal: Refusal) -> Response:
         """The response to a request that is refused as a whole. Its headers for CORS are added later."""
-
-
-def event_id(text: str) -> str:
-    """An id of a client as an `event_id`: itself, or its digest if it is too long for one."""
-    if 0 < len(text) <= LONGEST_EVENT_ID and text.isascii() and text.isprintable():
-        return text
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()

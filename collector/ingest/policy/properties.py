@@ -1,6 +1,6 @@
 """The portals and properties in the settings, prepared for requests."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -35,6 +35,7 @@ class Property(NamedTuple):
     """Whether addresses or user agents inside its events are removed or truncated too."""
     has_cookies: bool
     ack: Ack | None
+    dialects: frozenset[str]
     members: bytes
 
 
@@ -52,6 +53,7 @@ class Registry:
         self._properties = {ids: _prepared(each, workers) for ids, each in self._settings.items()}
         if earlier:
             self._keep_buckets(earlier)
+        self._named = {each.public_id: self._properties[ids] for ids, each in self._settings.items()}
 
     def __len__(self) -> int:
         """The number of properties."""
@@ -60,6 +62,13 @@ class Registry:
     def get(self, portal_id: int, prop_id: int) -> Property | None:
         """The property, or None if it does not exist."""
         return self._properties.get((portal_id, prop_id))
+
+    def named(self, public_id: str) -> Property | None:
+        """The property of this public id, or None if it does not exist."""
+        return self._named.get(public_id)
+
+    def __iter__(self) -> Iterator[Property]:
+        return iter(self._properties.values())
 
     def _keep_buckets(self, earlier: "Registry") -> None:
         for ids, now in self._settings.items():
@@ -88,6 +97,7 @@ def _prepared(settings: PropertySettings, workers: int) -> Property:
         has_user_agent=settings.user_agent == "full",
         is_scrubbed=settings.ip != "full" or settings.user_agent != "full",
         has_cookies=settings.cookies and settings.source == "web",
+        dialects=frozenset(settings.dialects),
         ack=Ack(settings.ack_sink, settings.ack_seconds) if settings.ack == "shipped" and settings.ack_sink else None,
         members=b'"portal_id":%d,"prop_id":%d,"source":%b' % (settings.portal_id, settings.prop_id, source),
     )

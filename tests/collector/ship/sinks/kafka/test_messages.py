@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from collector.ingest.event import Event
 from collector.ingest.policy.properties import Registry
 from collector.ingest.record import RequestContext, members_of, record_line
 from collector.ingest.session import Session
@@ -22,7 +23,7 @@ def _line(event: bytes = b'{"uid":"u-1"}', source: str = "web") -> bytes:
     assert prop
     visit = RequestContext(prop, 1_714_561_200_000, None, None, None, False, [])
     session = Session(42, 1, 42, 1, 1, 1, 1, 1, is_new=True, is_new_client=True, is_new_user=True)
-    return record_line(_LOG_ID, 7, visit, members_of(visit), session, event)[:-1]
+    return record_line(_LOG_ID, 7, visit, members_of(visit), session, Event(), event)[:-1]
 
 
 def _message(line: bytes, **settings: Any) -> Message:
