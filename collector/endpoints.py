@@ -92,9 +92,7 @@ class Endpoints:
             trusted_proxies=self._proxies,
             notices=self._notices,
         )
-        found: dict[bytes, AnyEndpoint] = dict.fromkeys(
-            (path.encode() for path in event_paths(settings.server)), events
-        )
+        found: dict[bytes, AnyEndpoint] = {path.encode(): events for path in event_paths(settings.server)}
         for dialect in served(settings.server):
             senders = Senders(dialect, registry, self._proxies, self._clock)
             endpoint = DialectEndpoint(

@@ -87,7 +87,7 @@ class Dialect(Protocol):
 
 
 def refusal_response(refusal: Refusal, headers: HeaderLines = b"") -> Response:
-    """The response to a refused request, as JSON. Unlike on `/event`, a 404 has a code too: SDKs of servers parse it."""
+    """The response to a refused request, as JSON. Unlike on `/event`, a 404 has a code too: some SDKs parse it."""
     response = json_response(refusal, headers)
     if refusal.code != NotFound.code:
         return response
