@@ -18,6 +18,7 @@ from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.intake import Intake
 from collector.ingest.options import OptionsReader
 from collector.ingest.policy.client_address import Networks
+from collector.ingest.policy.dedup import Dedup
 from collector.ingest.policy.properties import Registry
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.policy.write_keys import key_digest
@@ -61,14 +62,19 @@ class Endpoints:
         counters: CounterBlock,
         notices: Notices,
         clock: Callable[[], int],
+        end_worker: Callable[[Exception], None],
     ) -> None:
-        """`clock` gives Unix ms. Raises BadSettings if a relay key is not set."""
+        """`clock` gives Unix ms; `end_worker` is called when only a restart helps.
+
+        Raises BadSettings if a relay key is not set.
+        """
         committer = opened.shard.committer
         self._opened = opened
         self._proxies = proxies
         self._notices = notices
         self._clock = clock
         self._accounts = Accounts(counters, committer)
+        self.dedup = Dedup(opened.index, committer, end_worker)
         self._relay_digests = tuple(key_digest("server.relay_keys", key) for key in settings.server.relay_keys)
         self._relays = RelayedLogs(settings.log.dir, committer, self._relay_digests, counters, clock=clock)
 
@@ -79,9 +85,9 @@ class Endpoints:
         opened.dead_letters.budget.properties = len(registry)
         sessions = Sessions(opened.secret, settings.session.timeout_seconds)
         rejects = Rejects(opened.dead_letters)
-        batches = Batches(committer, rejects, accounts, sessions, limits)
-        intake = Intake(committer, batches, accounts, sessions, limits, self._clock)
-        completion = Completion(batches, rejects, accounts, opened.shard.acknowledgements())
+        batches = Batches(committer, self.dedup, rejects, accounts, sessions, limits)
+        intake = Intake(committer, self.dedup, batches, accounts, sessions, limits, self._clock)
+        completion = Completion(batches, self.dedup, rejects, accounts, opened.shard.acknowledgements())
         events = EventEndpoint(
             options=OptionsReader(registry, Signer(opened.secret), self._clock),
             intake=intake,

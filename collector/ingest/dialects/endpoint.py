@@ -25,7 +25,7 @@ from collector.ingest.dialects.dialect import Dialect, Result
 from collector.ingest.dialects.groups import Groups, Senders, events_of
 from collector.ingest.intake import Intake
 from collector.ingest.noticing import notice
-from collector.ingest.outcome import EventBatch
+from collector.ingest.outcome import EventBatch, StoredBatch
 from collector.ingest.policy.load_shedding import sheds_retryable
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import METHODS, preflight_response, stored_headers
@@ -138,15 +138,15 @@ class DialectEndpoint:
             if part.batch.refused:
                 self._completion.count_refused(*part)
             await self._completion.settle(*part, place)
-        return self._response(request, parts)
+        return self._response(request, stored)
 
-    def _response(self, request: DialectRequest, parts: list[_Part]) -> Response:
+    def _response(self, request: DialectRequest, batches: list[StoredBatch]) -> Response:
         groups = request.groups
         if groups.body_refusal is not None:
             raise Rejected.of(groups.body_refusal)
         groups.count_refused(self._accounts)
-        stored = sum(len(part.batch.records) for part in parts)
-        response = self._dialect.response(request.head, Result(stored, 0, groups.events - stored))
+        stored, repeated = sum(batch.events for batch in batches), sum(len(batch.duplicates) for batch in batches)
+        response = self._dialect.response(request.head, Result(stored, repeated, groups.events - stored - repeated))
         headers = response.headers + groups.cors_headers
         if stored and request.head.method != "HEAD":
             headers += stored_headers(None)
