@@ -53,11 +53,11 @@ class PostHog:
             yield read_event(raw, shared, free)
             free = 0
 
-    def response(self, head: RequestHead, result: Result) -> Response:
+    def response(self, _head: RequestHead, _result: Result) -> Response:
         """The same for all requests. The Python SDK sends again after any status but 200."""
         return _OK
 
-    def refusal(self, head: RequestHead, refusal: Refusal) -> Response:
+    def refusal(self, _head: RequestHead, refusal: Refusal) -> Response:
         """A refusal as JSON, with 503 in place of 429, after which posthog-js drops the events."""
         response = json_response(refusal)
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
