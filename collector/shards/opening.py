@@ -42,7 +42,7 @@ class Files(NamedTuple):
 
     log: Log
     dead_log: Log
-    index: DedupIndex
+    ids: DedupIndex
 
 
 class Opening:

@@ -130,6 +130,7 @@ def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = 
         limits=limits or Limits(),
         trusted_proxies=(),
         notices=logs.notices,
+        cloud_events=None,
     )
 
 

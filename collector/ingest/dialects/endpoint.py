@@ -46,6 +46,7 @@ class DialectRequest(Request, Struct):
     """An admitted request of an SDK; its groups fill when it is whole."""
 
     groups: Groups
+    endpoint: "DialectEndpoint"
 
 
 class _Part(NamedTuple):
@@ -61,7 +62,6 @@ class DialectEndpoint:
     def __init__(
         self,
         dialect: Dialect,
-        *,
         senders: Senders,
         intake: Intake,
         batches: Batches,
@@ -72,7 +72,7 @@ class DialectEndpoint:
     ) -> None:
         self._notices = notices
         self._dialect = dialect
-        self._senders = senders
+        self.senders = senders
         self._intake = intake
         self._batches = batches
         self._completion = completion
@@ -83,9 +83,10 @@ class DialectEndpoint:
     def admit(self, head: RequestHead) -> Response | DialectRequest:
         """The request, or its refusal. A preflight carries no key, so it is allowed if any property allows it."""
         if head.method == "OPTIONS":
-            return preflight_response(self._senders.preflight_headers(head))
+            return preflight_response(self.senders.preflight_headers(head))
         request = DialectRequest(
-            groups=Groups(self._senders, head, self._dialect.credentials(head)),
+            groups=Groups(self.senders, head, self._dialect.credentials(head)),
+            endpoint=self,
             head=head,
             body_limit=self._limits.body_bytes,
         )

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from collector.ingest.dialects.dialect import Dialect
+from collector.ingest.dialects.posthog import PostHog
 from collector.ingest.dialects.settings_documents import SettingsDocument
 from collector.settings import ServerSettings
 
-_DIALECTS: Final[dict[str, Callable[[ServerSettings], Dialect]]] = {}
+_DIALECTS: Final[dict[str, Callable[[ServerSettings], Dialect]]] = {
+    "posthog": lambda _: PostHog(),
+}
 _DOCUMENTS: Final[dict[str, tuple[SettingsDocument, ...]]] = {}
 
 

@@ -58,12 +58,10 @@ class Registry:
         self._properties = {ids: _prepared(each, workers) for ids, each in self._settings.items()}
         if earlier:
             self._keep_buckets(earlier)
-        self._for_dialects = {
-            each.public_id: self._properties[ids]._replace(
-                required=_REQUIRED_OF_DIALECTS, dedup_ms=each.dialects_dedup_ms
-            )
-            for ids, each in self._settings.items()
-        }
+        self._for_dialects: dict[str, Property] = {}
+        for ids, each in self._settings.items():
+            prop = self._properties[ids]._replace(required=_REQUIRED_OF_DIALECTS, dedup_ms=each.dialects_dedup_ms)
+            self._for_dialects[each.public_id] = self._for_dialects[f"{each.portal_id}/{each.prop_id}"] = prop
         self._named = {each.public_id: self._properties[ids] for ids, each in self._settings.items()}
 
     def __len__(self) -> int:
@@ -79,7 +77,10 @@ class Registry:
         return self._named.get(public_id)
 
     def for_dialects(self, public_id: str) -> Property | None:
-        """As `named`, with the rules for events of SDKs: those of servers have neither device nor session."""
+        """As `named`, with the rules for events of SDKs: those of servers have neither device nor session.
+
+        `PORTAL/PROP` names a property too: no public id has a slash.
+        """
         return self._for_dialects.get(public_id)
 
     def __iter__(self) -> Iterator[Property]:
