@@ -16,7 +16,7 @@ from collector.http.response import JSON, Response, refusal_response
 from collector.ingest.dialects.dialect import Credentials, DialectEvent, Result
 from collector.ingest.dialects.segment_bodies import read_body
 from collector.ingest.dialects.segment_credentials import credentials_in
-from collector.ingest.dialects.segment_events import CallsToEvents, Shared
+from collector.ingest.dialects.segment_events import CallsToEvents, SharedMembers
 
 _BATCHES: Final = ("batch", "import", "b")
 _KINDS: Final = {
@@ -61,7 +61,7 @@ class SegmentDialect:
         path = head.path.rstrip(b"/")
         kind = _KINDS_BY_PATH.get(path.rpartition(b"/")[2], "")
         read = read_body(body, is_single=bool(kind))
-        shared = Shared(kind, path.startswith(_JITSU_S2S), read.context, read.sent_at, read.write_key)
+        shared = SharedMembers(kind, path.startswith(_JITSU_S2S), read.context, read.sent_at, read.write_key)
         room = _ROOM + len(body) - sum(map(len, read.calls))
         return map(CallsToEvents(shared, room, is_line=read.is_line).event, read.calls)
 

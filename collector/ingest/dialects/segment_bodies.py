@@ -11,7 +11,7 @@ from collector.ingest.dialects.surrogates import mended
 from collector.ingest.event import batch_in, check_utf8
 
 
-class Body(NamedTuple):
+class CallsInBody(NamedTuple):
     """The calls of a body, and what it has once for all of them."""
 
     calls: list[bytes]
@@ -35,7 +35,7 @@ _LF, _CR = b"\n\r"
 _decode_batch: Final = msgspec.json.Decoder(_Batch).decode
 
 
-def read_body(body: bytes, *, is_single: bool) -> Body:
+def read_body(body: bytes, *, is_single: bool) -> CallsInBody:
     """Read a body. `is_single`: the path takes a single call only.
 
     Raises BadEvent, and TooLarge for more than MOST_EVENTS calls.
@@ -52,12 +52,12 @@ def read_body(body: bytes, *, is_single: bool) -> Body:
         raise BadEvent("the body is nested too deep") from None
 
 
-def _read(body: bytes, *, is_single: bool) -> Body:
+def _read(body: bytes, *, is_single: bool) -> CallsInBody:
     is_line = _LF not in body and _CR not in body
     batch = _decode_batch(body)
     if is_single or not batch.batch:
-        return Body([body], is_line)
+        return CallsInBody([body], is_line)
     events = batch_in(bytes(batch.batch), MOST_EVENTS, is_ndjson=False)
     if events is None:
         raise BadEvent("batch: expected an array of calls")
-    return Body(events.events, is_line, batch.context, batch.sent_at, batch.write_key)
+    return CallsInBody(events.events, is_line, batch.context, batch.sent_at, batch.write_key)

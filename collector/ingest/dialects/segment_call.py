@@ -45,7 +45,7 @@ class Call(Struct, gc=False, forbid_unknown_fields=True, rename=_NAMES):
     metadata: Raw = Raw()
 
 
-class Choice(Struct, frozen=True, gc=False):
+class OptionalPart(Struct, frozen=True, gc=False):
     """A part of an event, and the least of it, for which every call has paid."""
 
     whole: bytes

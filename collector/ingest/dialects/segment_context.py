@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from collector.ingest.dialects.segment_call import Choice, is_object, members_of
+from collector.ingest.dialects.segment_call import OptionalPart, is_object, members_of
 from collector.ingest.field_types import MAX_SID
 
 _SERVER_LIBRARIES: Final = frozenset(
@@ -38,7 +38,7 @@ _encode: Final = msgspec.json.encode
 class CallContext(Struct, frozen=True):
     """The context of one call."""
 
-    part: Choice
+    part: OptionalPart
     """Without the members that have a place elsewhere. The least of it is without the batch's members."""
     sid: bytes
     """`sessionId`, if it is an integer that we take as one."""
@@ -58,7 +58,7 @@ class _Library(Struct, gc=False):
 _decode_library: Final = msgspec.json.Decoder(_Library).decode
 
 
-class Contexts:
+class CallContexts:
     """The contexts of one request. The last one is kept: the calls of a batch have mostly the same."""
 
     def __init__(self, batch: Raw) -> None:
@@ -87,7 +87,7 @@ def _read(own: dict[str, Raw], batch: dict[str, Raw], *, takes_traits: bool) -> 
     traits = members.pop("traits") if takes_traits and is_object(members.get("traits", b"")) else Raw()
     whole = _part(members)
     return CallContext(
-        Choice(whole, _part({name: raw for name, raw in own.items() if name in members}) if batch else whole),
+        OptionalPart(whole, _part({name: raw for name, raw in own.items() if name in members}) if batch else whole),
         bytes(sid),
         ip,
         user_agent,

@@ -7,8 +7,8 @@ from msgspec import Raw
 
 from collector.errors import BadEvent, FieldCode, Refusal, TooLarge
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
-from collector.ingest.dialects.segment_call import Call, Choice, is_given, read_call, wrong
-from collector.ingest.dialects.segment_context import CallContext, Contexts
+from collector.ingest.dialects.segment_call import Call, OptionalPart, is_given, read_call, wrong
+from collector.ingest.dialects.segment_context import CallContext, CallContexts
 from collector.ingest.dialects.segment_credentials import credentials_of
 from collector.ingest.dialects.segment_table import add_extra, add_ids, beginning, row_of, take_dims
 
@@ -24,7 +24,7 @@ _EMPTY_OBJECTS: Final = (b"{}", b"[]")
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-class Shared(NamedTuple):
+class SharedMembers(NamedTuple):
     """What a request has once for all of its calls."""
 
     kind: str
@@ -42,12 +42,12 @@ class CallsToEvents:
     the batch's `sentAt`, and the batch's context. In the first event there is room.
     """
 
-    def __init__(self, shared: Shared, room: int, *, is_line: bool) -> None:
+    def __init__(self, shared: SharedMembers, room: int, *, is_line: bool) -> None:
         """`room`: bytes by which all events may exceed calls and _PAID_BYTES. `is_line`: the body has no line break."""
         self._shared = shared
         self._room = room
         self._is_line = is_line
-        self._contexts = Contexts(shared.context)
+        self._contexts = CallContexts(shared.context)
         self._credentials = _credentials_in(shared.write_key)
         has_time = is_given(shared.sent_at) and len(shared.sent_at) <= _LONGEST_TIME
         self._sent_at = _SENT_AT + bytes(shared.sent_at) if has_time else b""
@@ -93,18 +93,18 @@ class CallsToEvents:
             raise wrong("context", FieldCode.WRONG_TYPE, "expected an object") from None
         return context, context.traits if takes_traits else call.traits
 
-    def _closed(self, start: bytes, paid: int, call: Call, dims: Choice, context: CallContext) -> bytes:
+    def _closed(self, start: bytes, paid: int, call: Call, dims: OptionalPart, context: CallContext) -> bytes:
         """The whole event: its beginning, and the parts that depend on the room. `paid`: bytes of the call."""
         sent_at = b"" if is_given(call.sent_at) else self._sent_at
         self._room += paid + _PAID_BYTES
         event = b"".join((start, dims.whole, sent_at, context.part.whole, b"}"))
         if len(event) > self._room:
-            event = _fitted(start, (dims, Choice(sent_at, b""), context.part), self._room)
+            event = _fitted(start, (dims, OptionalPart(sent_at, b""), context.part), self._room)
         self._room -= len(event)
         return event
 
 
-def _fitted(start: bytes, choices: tuple[Choice, ...], room: int) -> bytes:
+def _fitted(start: bytes, choices: tuple[OptionalPart, ...], room: int) -> bytes:
     """An event with the least of all parts, but with the whole of those for which there is room."""
     parts = [start]
     room -= len(start) + sum(len(choice.least) for choice in choices) + 1

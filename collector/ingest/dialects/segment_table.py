@@ -24,14 +24,14 @@ from msgspec import Raw
 
 from collector.errors import FieldCode
 from collector.ingest.dialects.dialect import event_id
-from collector.ingest.dialects.segment_call import NULL, Call, Choice, is_given, members_of, wrong
+from collector.ingest.dialects.segment_call import NULL, Call, OptionalPart, is_given, members_of, wrong
 from collector.ingest.dialects.segment_products import take_items
 
 Parts = list[bytes | Raw]
 """The beginning of an event, to be joined."""
 
 
-class Row(NamedTuple):
+class CallRow(NamedTuple):
     """A row of the table. The event's name stands before `head` if the head does not begin an object."""
 
     head: bytes
@@ -40,20 +40,20 @@ class Row(NamedTuple):
 
 
 ROWS: Final = {
-    "track": Row(b',"ec":"track"'),
-    "identify": Row(b'{"ea":"identify","ec":"user"', "users"),
-    "page": Row(b'{"ea":"view","ec":"page"'),
-    "screen": Row(b'{"ea":"view","ec":"screen"'),
-    "group": Row(b'{"ea":"group","ec":"group"', "groups"),
-    "alias": Row(b'{"ea":"alias","ec":"user"'),
+    "track": CallRow(b',"ec":"track"'),
+    "identify": CallRow(b'{"ea":"identify","ec":"user"', "users"),
+    "page": CallRow(b'{"ea":"view","ec":"page"'),
+    "screen": CallRow(b'{"ea":"view","ec":"screen"'),
+    "group": CallRow(b'{"ea":"group","ec":"group"', "groups"),
+    "alias": CallRow(b'{"ea":"alias","ec":"user"'),
 }
 _NO_NAME: Final = b'{"ec":"track"'
-_NO_DIMS: Final = Choice(b"", b"")
+_NO_DIMS: Final = OptionalPart(b"", b"")
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.encode
 
 
-def row_of(kind: str) -> Row:
+def row_of(kind: str) -> CallRow:
     """The row of a kind of call. Raises BadEvent if there is none."""
     row = ROWS.get(kind)
     if row is None:
@@ -61,14 +61,14 @@ def row_of(kind: str) -> Row:
     return row
 
 
-def beginning(kind: str, row: Row, call: Call) -> Parts:
+def beginning(kind: str, row: CallRow, call: Call) -> Parts:
     """The parts up to `ec`."""
     if kind != "track":
         return [row.head]
     return [b'{"ea":', call.event, row.head] if is_given(call.event) else [_NO_NAME]
 
 
-def take_dims(row: Row, call: Call, raw: Raw, others: dict[str, Raw]) -> Choice:
+def take_dims(row: CallRow, call: Call, raw: Raw, others: dict[str, Raw]) -> OptionalPart:
     """The dims of a call; the least of them is without the id that `uid` has too. `raw`: the traits.
 
     A trait `id` gives way to the id of the call, and moves to `others` if it is another one.
@@ -121,8 +121,8 @@ def add_extra(parts: Parts, kind: str, call: Call, others: dict[str, Raw]) -> No
         parts += (b',"extra":', _encode(extra))
 
 
-def _dims(name: str, whole: dict[str, Raw], least: dict[str, Raw]) -> Choice:
-    return Choice(*[b',"dims":{"%b":%b}' % (name.encode(), _encode(each)) if each else b"" for each in (whole, least)])
+def _dims(name: str, whole: dict[str, Raw], least: dict[str, Raw]) -> OptionalPart:
+    return OptionalPart(*[b',"dims":{"%b":%b}' % (name.encode(), _encode(each)) if each else b"" for each in (whole, least)])
 
 
 def _add_event_id(parts: Parts, raw: Raw, others: dict[str, Raw]) -> None:
