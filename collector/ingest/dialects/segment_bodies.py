@@ -8,7 +8,8 @@ from msgspec import Raw, Struct
 from collector.errors import BadEvent
 from collector.ingest.dialects.dialect import MOST_EVENTS
 from collector.ingest.dialects.surrogates import mended
-from collector.ingest.event import batch_in, check_utf8
+from collector.ingest.event import check_utf8
+from collector.ingest.splitting import batch_in
 
 
 class CallsInBody(NamedTuple):

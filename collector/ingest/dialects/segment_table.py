@@ -23,9 +23,9 @@ import msgspec
 from msgspec import Raw
 
 from collector.errors import FieldCode
-from collector.ingest.dialects.dialect import event_id
 from collector.ingest.dialects.segment_call import NULL, Call, OptionalPart, is_given, members_of, wrong
 from collector.ingest.dialects.segment_products import take_items
+from collector.ingest.event_id import event_id
 
 Parts = list[bytes | Raw]
 """The beginning of an event, to be joined."""
@@ -122,7 +122,9 @@ def add_extra(parts: Parts, kind: str, call: Call, others: dict[str, Raw]) -> No
 
 
 def _dims(name: str, whole: dict[str, Raw], least: dict[str, Raw]) -> OptionalPart:
-    return OptionalPart(*[b',"dims":{"%b":%b}' % (name.encode(), _encode(each)) if each else b"" for each in (whole, least)])
+    return OptionalPart(
+        *[b',"dims":{"%b":%b}' % (name.encode(), _encode(each)) if each else b"" for each in (whole, least)]
+    )
 
 
 def _add_event_id(parts: Parts, raw: Raw, others: dict[str, Raw]) -> None:

@@ -73,5 +73,3 @@ def fields_of(event: DialectEvent) -> list[str]:
     except Rejected as error:
         return [fault.field for fault in error.refusal.faults]
     return []
-
-
