@@ -41,6 +41,8 @@ class DialectEvent(Struct, frozen=True):
     refusal: Refusal | None = None
     is_s2s: bool = False
     """Whether a server sent it: then the address and the user agent of the request are not the visitor's."""
+    is_anonymous: bool = False
+    """Whether the client asks for no address and no cookie: then neither of the request's is read or stored."""
     ip: str | None = None
     """The visitor's address as the event tells it; it is no longer in `event`."""
     user_agent: str | None = None
