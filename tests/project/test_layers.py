@@ -127,7 +127,7 @@ _PURE = {
     "collector/ingest/policy/write_keys.py",
     *(
         f"collector/ingest/dialects/{name}.py"
-        for name in ("parameters", "self_describing", "snowplow", "snowplow_table")
+        for name in ("matomo", "matomo_table", "parameters", "self_describing", "snowplow", "snowplow_table")
     ),
     *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
     "collector/server/backoff.py",
