@@ -36,6 +36,10 @@ class KafkaSinkSettings(SinkSettings, frozen=True, forbid_unknown_fields=True, k
         dict[str, Annotated[str, Meta(extra=may_hold("source", "portal_id", "prop_id", "id"))]],
         Meta(description="headers of each message; values may hold the names of the topic, and `{id}`"),
     ] = field(default_factory=dict)
+    format: Annotated[
+        Literal["record", "cloudevents"],
+        Meta(description="`cloudevents` adds the headers of a CloudEvent, whose data is the record"),
+    ] = "record"
     compression: Annotated[
         Literal["none", "gzip", "snappy", "lz4", "zstd"], Meta(description="compression of messages")
     ] = "lz4"
