@@ -25,7 +25,7 @@ from collector.ingest.body import media_of
 from collector.ingest.completion import Completion
 from collector.ingest.intake import Intake
 from collector.ingest.options import OptionsReader, RequestOptions
-from collector.ingest.outcome import AllRefused
+from collector.ingest.outcome import AllRefused, Stored
 from collector.ingest.policy.client_address import Networks, client_of, kept_address
 from collector.ingest.policy.cookies import has_cookies, token_in
 from collector.ingest.policy.load_shedding import is_retryable, sheds_retryable
@@ -106,6 +106,8 @@ class EventEndpoint:
         self._accounts.receive(request)
         try:
             outcome = self._intake.submit(request)
+            if type(outcome) is Stored:  # first, because to ask for the type of a generator takes 0.3 us
+                return self._completion.respond(request, outcome)
             if isinstance(outcome, Generator):
                 return self._completion.run(request, outcome, length)
             if type(outcome) is AllRefused and length <= SLICE_BYTES:
