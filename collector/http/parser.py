@@ -129,19 +129,22 @@ class Parser:
         if target is None:
             self._fail(_NO_PATH)
             return
-        version = llhttp.get_http_version()
         path, query = target
+        fields = dict(headers)
+        keep_alive = llhttp.should_keep_alive()
+        # only HTTP/1.1 keeps connections alive without being asked to; llhttp formats its version anew for each request
+        version = "1.1" if keep_alive and b"connection" not in fields else llhttp.get_http_version()
         self._events.append(
             RequestHead(
                 llhttp.get_method().decode(),
                 path,
                 query,
                 headers,
-                dict(headers),
+                fields,
                 self._peer,
                 self._scheme,
                 version,
-                version != "1.0" and llhttp.should_keep_alive(),
+                keep_alive and version != "1.0",
             )
         )
 
