@@ -39,6 +39,8 @@ class End(Enum):
 
 END: Final = End.END
 Event = RequestHead | bytes | End | Refusal
+_FRAGMENT: Final = ord("#")
+"""As an integer, because `in` is faster with it than with bytes."""
 _STOPPED: Final = HttpRequestParser(object())
 
 # The phases. Not an Enum, because a look-up of its members costs 40 ns, several times a request.
@@ -207,7 +209,7 @@ def _new_llhttp(parser: Parser) -> HttpRequestParser:
 
 def _split(url: bytes) -> tuple[bytes, bytes] | None:
     """The path and the query of a request line; None if it has no path."""
-    if url[:1] == b"/" and b"#" not in url:  # same result as `parse_url`, in a fifth of the time
+    if url[:1] == b"/" and _FRAGMENT not in url:  # same result as `parse_url`, in a fifth of the time
         path, _, query = url.partition(b"?")
         return path, query
     try:
