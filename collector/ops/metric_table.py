@@ -134,6 +134,19 @@ READY: Final = Metric(
     "disk, a stall or a failed fsync, but never for a sink. /readyz has the reason.",
     ("place",),
 )
+LAST_RELOAD: Final = Metric(
+    "tracklog_last_reload_accepted",
+    "gauge",
+    "1 if the last reload of the settings was accepted, or there was none since the start, else 0: the settings from "
+    "before it are in effect. /status has the reason.",
+)
+CERTIFICATE_END: Final = Metric(
+    "tracklog_certificate_expiration_timestamp_seconds",
+    "gauge",
+    "Unix time at which the certificate expires that the worker in this place serves; absent without HTTPS.",
+    ("place",),
+    "seconds",
+)
 RESTARTS: Final = _counter(
     "tracklog_worker_restarts_total",
     "Workers that ended without being told to, by signal (SIGKILL) or exit code (exit_code_1); not_started: no process "
@@ -236,5 +249,7 @@ OF_THE_DISK: Final = (
     SINK_FAILURES,
 )
 """Metrics that are read from the logs, cursors and health files."""
-OF_PROCESSES: Final = (READY, CPU_SECONDS, RESIDENT, OPEN_FILES, BUILD)
-METRICS: Final = (*COUNTED, *OF_THE_DISK, *OF_PROCESSES)
+OF_THE_NODE: Final = (READY, LAST_RELOAD, CERTIFICATE_END)
+"""Metrics that the supervisor knows."""
+OF_PROCESSES: Final = (CPU_SECONDS, RESIDENT, OPEN_FILES, BUILD)
+METRICS: Final = (*COUNTED, *OF_THE_DISK, *OF_THE_NODE, *OF_PROCESSES)

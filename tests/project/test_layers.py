@@ -135,6 +135,7 @@ _PURE = {
     "collector/server/backoff.py",
     *(f"collector/settings/{name}.py" for name in ("changes", "effects", "faults", "fields", "origins", "overrides")),
     "collector/settings/templates.py",
+    "collector/server/node_metrics.py",
     "collector/server/node_state.py",
     *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
     "collector/ops/notices.py",
