@@ -39,6 +39,7 @@ LAYERS = {
     ),
     "collector.settings": ("collector.errors", "wal"),
     "collector.relays": ("collector.errors", "collector.ops", "wal"),
+    "collector.dedup": ("collector.settings.dedup", "wal"),
     "collector.dead_letters": (
         "collector.errors",
         "collector.nesting",
@@ -107,6 +108,7 @@ LIBRARIES = {
     "aiohttp": ("collector.ship.sinks.http",),
     "confluent_kafka": ("collector.ship.sinks.kafka",),
     "httptools": ("collector.http",),
+    "lmdb": ("collector.dedup",),
     "msgspec": ("collector",),
     "obstore": ("collector.ship.sinks.objects",),
     "prometheus_client": ("collector.ops.metrics",),
@@ -141,6 +143,8 @@ _PURE = {
     "collector/ops/notices.py",
     "collector/ops/readiness.py",
     *(f"collector/ops/audit/{name}.py" for name in ("ranges", "balance")),
+    *(f"collector/dedup/{name}.py" for name in ("bounds", "layout", "scan")),
+    "collector/settings/durations.py",
     "collector/dead_letters/rules.py",
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
