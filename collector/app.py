@@ -38,7 +38,7 @@ from collector.server.ending import stop_after_a_bug, stop_for_recovery, stop_wi
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.settings import OPENAPI_PATH, Settings
 from collector.shards.event_ids import complete, windows_of
-from collector.shards.opening import OpenFiles, Opened, Opening
+from collector.shards.opening import Opened, OpenFiles, Opening
 from collector.shards.readiness import Readiness
 from wal.errors import WalError, explain
 from wal.log import now_ms

@@ -30,6 +30,7 @@ LAYERS = {
     "collector.acknowledgements": (),
     "collector.long_work": (),
     "collector.nesting": (),
+    "collector.ops.gauges": ("collector.dedup.index", "collector.ops"),
     "collector.http": (
         "collector.errors",
         "collector.ops",
@@ -67,6 +68,7 @@ LAYERS = {
         "collector.acknowledgements",
         "collector.dead_letters.content",
         "collector.dead_letters.writer",
+        "collector.dedup",
         "collector.long_work",
         "collector.nesting",
         "collector.ops",
@@ -81,7 +83,7 @@ LAYERS = {
         "collector.process_log",
     ),
     "collector.ship.sinks": ("collector.errors", "collector.settings", "collector.ship"),
-    "collector.shards": (*_BOTTOM, "collector.acknowledgements", "collector.process_log", "collector.ship"),
+    "collector.shards": (*_BOTTOM, "collector.dedup", "collector.acknowledgements", "collector.process_log", "collector.ship"),
     "collector.shards.opening": (
         "collector.dead_letters",
         "collector.ops",
