@@ -126,6 +126,8 @@ _PURE = {
     ),
     "collector/ingest/policy/write_keys.py",
     *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
+    "collector/ingest/dialects/surrogates.py",
+    *(f"collector/ingest/dialects/{path.name}" for path in _ROOT.glob("collector/ingest/dialects/segment*.py")),
     "collector/server/backoff.py",
     *(f"collector/settings/{name}.py" for name in ("changes", "effects", "faults", "fields", "origins", "overrides")),
     "collector/settings/templates.py",

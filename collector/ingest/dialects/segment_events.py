@@ -15,7 +15,7 @@ from collector.ingest.dialects.segment_table import add_extra, add_ids, beginnin
 _LARGEST_CALL: Final = 128 << 10
 """Bytes of a call: the most that the limit of an event can be."""
 _PAID_BYTES: Final = 64
-"""The bytes by which every event may exceed its call. Renamed members never take more."""
+"""The bytes by which every event may exceed its call. Only made-up calls take more, and by two bytes."""
 _LONGEST_TIME: Final = 64
 """Bytes of a batch's `sentAt`. What is longer is no time."""
 _SERVER: Final = Raw(b'"server"')
@@ -39,7 +39,7 @@ class CallsToEvents:
     """Makes the events of one request. Together they are no longer than the request has paid for.
 
     Three things are left out of an event where there is no room for them: the id in dims.users, which `uid` has too,
-    the batch's `sentAt`, and the batch's context. In the first event there is room.
+    the batch's `sentAt`, and the batch's context. For these two there is room in the first event.
     """
 
     def __init__(self, shared: SharedMembers, room: int, *, is_line: bool) -> None:
@@ -100,6 +100,8 @@ class CallsToEvents:
         event = b"".join((start, dims.whole, sent_at, context.part.whole, b"}"))
         if len(event) > self._room:
             event = _fitted(start, (dims, OptionalPart(sent_at, b""), context.part), self._room)
+            if len(event) > self._room:
+                raise BadEvent("the event would be longer than what was sent for it")
         self._room -= len(event)
         return event
 

@@ -122,7 +122,9 @@ def add_extra(parts: Parts, kind: str, call: Call, others: dict[str, Raw]) -> No
 
 
 def _dims(name: str, whole: dict[str, Raw], least: dict[str, Raw]) -> OptionalPart:
-    return OptionalPart(*[b',"dims":{"%b":%b}' % (name.encode(), _encode(each)) if each else b"" for each in (whole, least)])
+    return OptionalPart(
+        *[b',"dims":{"%b":%b}' % (name.encode(), _encode(each)) if each else b"" for each in (whole, least)]
+    )
 
 
 def _add_event_id(parts: Parts, raw: Raw, others: dict[str, Raw]) -> None:

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-
 from collector.errors import Rejected
 from collector.http.request import RequestHead
 from collector.ingest.dialects.dialect import DialectEvent
@@ -73,5 +72,3 @@ def fields_of(event: DialectEvent) -> list[str]:
     except Rejected as error:
         return [fault.field for fault in error.refusal.faults]
     return []
-
-

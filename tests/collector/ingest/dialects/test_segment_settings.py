@@ -8,9 +8,7 @@ from collector.ingest.dialects.segment_settings import settings_document, source
 def test_segments_settings_send_calls_to_this_host_and_no_metrics() -> None:
     document = json.loads(settings_document("ID", "collect.example.com:8080", "http"))
     assert document == {
-        "integrations": {
-            "Segment.io": {"apiKey": "ID", "apiHost": "collect.example.com:8080/v1", "protocol": "http"}
-        },
+        "integrations": {"Segment.io": {"apiKey": "ID", "apiHost": "collect.example.com:8080/v1", "protocol": "http"}},
         "metrics": {"sampleRate": 0},
     }
 
