@@ -68,7 +68,7 @@ class CallsToEvents:
         call, others = read_call(raw)
         kind = call.type or self._shared.kind
         row = row_of(kind)
-        context, traits = self._context(kind, call)
+        context, traits = self._context(kind, call, self._room + len(raw) + _PAID_BYTES)
         dims = take_dims(row, call, traits, others)
         parts = beginning(kind, row, call)
         add_ids(parts, call, context.sid, others)
@@ -84,11 +84,11 @@ class CallsToEvents:
             _credentials_in(call.write_key) if call.write_key else self._credentials,
         )
 
-    def _context(self, kind: str, call: Call) -> tuple[CallContext, Raw]:
+    def _context(self, kind: str, call: Call, room: int) -> tuple[CallContext, Raw]:
         """The context, and the traits: an identify without any has those of its context, which moves them."""
         takes_traits = kind == "identify" and (not is_given(call.traits) or bytes(call.traits) in _EMPTY_OBJECTS)
         try:
-            context = self._contexts.of(call.context, takes_traits=takes_traits)
+            context = self._contexts.of(call.context, room, takes_traits=takes_traits)
         except msgspec.ValidationError:
             raise wrong("context", FieldCode.WRONG_TYPE, "expected an object") from None
         return context, context.traits if takes_traits else call.traits

@@ -200,3 +200,11 @@ def test_any_bytes_make_events_or_are_refused(noise: bytes, begin: bytes) -> Non
     except (BadEvent, TooLarge):
         return
     assert all(code_of(each) in (None, "invalid_event") for each in found)
+
+
+def test_a_context_of_a_batch_that_is_not_copied_still_tells_of_the_visitor() -> None:
+    context = {"a": "x" * 10_000, "ip": "203.0.113.9", "sessionId": 7, "library": {"name": "analytics-go"}}
+    found = batch_of(*[{**_TRACK, "context": {"n": at % 2}} for at in range(100)], context=context)
+    assert all((each.ip, each.is_s2s) == ("203.0.113.9", True) for each in found)
+    assert all(json.loads(each.event)["sid"] == 7 for each in found)
+    assert json.loads(found[-1].event)["context"] == {"n": 1}

@@ -279,3 +279,10 @@ def test_an_element_of_a_batch_that_is_no_object_costs_no_neighbour(element: Any
 def test_php_writes_an_empty_object_as_an_array() -> None:
     assert _track(properties=[], context=[], integrations=[]) == {}
     assert event_of({**_IDENTIFY, "traits": []})["dims"] == {"users": {"id": "u"}}
+
+
+def test_more_products_than_an_order_has_stay_in_extra() -> None:
+    properties = {"products": [{"sku": "s"}] * 1001}
+    assert _track(properties=properties) == {"extra": properties}
+    properties = {"products": [{"sku": "s"}] * 1000}
+    assert len(_track(properties=properties)["items"]) == 1000
