@@ -47,7 +47,7 @@ class CallContext(Struct, frozen=True):
     is_server: bool
     """Whether the library runs on a server."""
     traits: Raw
-    """The user's, if they were to be taken out."""
+    """The user's, if they were to be taken out. Those of the batch stay: no single call has paid for them."""
 
 
 class _Library(Struct, gc=False):
@@ -94,7 +94,7 @@ def _read(own: dict[str, Raw], batch: dict[str, Raw], *, takes_traits: bool, mer
     if sid is not None and _is_sid(sid):
         taken.append("sessionId")
         own.pop("sessionId", None)
-    traits = own.get("traits") or batch.get("traits")
+    traits = own.get("traits")
     if takes_traits and traits is not None and is_object(traits):
         taken.append("traits")
         own.pop("traits", None)

@@ -286,3 +286,9 @@ def test_more_products_than_an_order_has_stay_in_extra() -> None:
     assert _track(properties=properties) == {"extra": properties}
     properties = {"products": [{"sku": "s"}] * 1000}
     assert len(_track(properties=properties)["items"]) == 1000
+
+
+def test_traits_in_the_context_of_a_batch_stay_there() -> None:
+    [found] = batch_of(_IDENTIFY, context={"traits": {"plan": "pro"}})
+    event = json.loads(found.event)
+    assert (event["dims"], event["context"]) == ({"users": {"id": "u"}}, {"traits": {"plan": "pro"}})
