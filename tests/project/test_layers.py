@@ -83,9 +83,16 @@ LAYERS = {
         "collector.process_log",
     ),
     "collector.ship.sinks": ("collector.errors", "collector.settings", "collector.ship"),
-    "collector.shards": (*_BOTTOM, "collector.dedup", "collector.acknowledgements", "collector.process_log", "collector.ship"),
+    "collector.shards": (
+        *_BOTTOM,
+        "collector.dedup",
+        "collector.acknowledgements",
+        "collector.process_log",
+        "collector.ship",
+    ),
     "collector.shards.opening": (
         "collector.dead_letters",
+        "collector.dedup",
         "collector.ops",
         "collector.process_log",
         "collector.settings",
@@ -129,13 +136,15 @@ _PURE = {
         for name in ("client_address", "cookies", "load_shedding", "origins", "privacy", "rate_limit", "redirect")
     ),
     "collector/ingest/policy/write_keys.py",
-    *(f"collector/ingest/dialects/{name}.py" for name in ("cloudevent", "cloudevents", "surrogates")),
-    *(f"collector/ingest/dialects/{name}.py" for name in ("posthog", "posthog_body", "posthog_event")),
     *(
-        f"collector/ingest/dialects/{name}.py"
-        for name in ("matomo", "matomo_table", "parameters", "self_describing", "snowplow", "snowplow_table")
+        str(path.relative_to(_ROOT))
+        for family in ("segment", "snowplow", "matomo", "posthog", "cloudevents")
+        for path in (_ROOT / "collector/ingest/dialects" / family).glob("*.py")
     ),
+    *(f"collector/ingest/dialects/{name}.py" for name in ("dialect", "parameters", "surrogates")),
     *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
+    "collector/ingest/dialects/surrogates.py",
+    *(f"collector/ingest/dialects/{path.name}" for path in _ROOT.glob("collector/ingest/dialects/segment*.py")),
     "collector/server/backoff.py",
     *(f"collector/settings/{name}.py" for name in ("changes", "effects", "faults", "fields", "origins", "overrides")),
     "collector/settings/templates.py",

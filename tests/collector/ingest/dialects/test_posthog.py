@@ -15,7 +15,7 @@ from collector.errors import BadEvent, Overloaded, Rejected, TooFast, TooLarge
 from collector.http.request import RequestHead
 from collector.http.status import refusal_of
 from collector.ingest.dialects.dialect import Credentials, Dialect, DialectEvent, Result
-from collector.ingest.dialects.posthog import PostHog
+from collector.ingest.dialects.posthog.dialect import PostHog
 from tests.collector.ingest.dialects.hostile import JSON_VALUES, check, members
 from tests.collector.ingest.dialects.recorded import decoded, expected_of, head_of, requests_of
 

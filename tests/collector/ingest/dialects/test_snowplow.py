@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from collector.errors import BadEvent, HeadersTooLarge, NotFound, Refusal, TooFast, TooLarge, UnsupportedMedia
 from collector.http.status import UNAVAILABLE
 from collector.ingest.dialects.dialect import DialectEvent, Result
-from collector.ingest.dialects.snowplow import Snowplow
+from collector.ingest.dialects.snowplow.dialect import Snowplow
 from collector.ingest.responses import GIF
 from tests.collector.ingest.dialects.parameter_dialects import (
     JSON_VALUES,

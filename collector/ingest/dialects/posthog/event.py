@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from collector.errors import BadEvent, Fault, FieldCode, Refusal, TooLarge
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
-from collector.ingest.dialects.posthog_body import first_of
+from collector.ingest.dialects.posthog.body import first_of
 from collector.ingest.event_id import event_id
 
 _NAMED: Final = {

@@ -14,8 +14,8 @@ from collector.errors import Refusal
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent, Result, refusal_response
-from collector.ingest.dialects.posthog_body import read_body
-from collector.ingest.dialects.posthog_event import Shared, credentials_of, read_event
+from collector.ingest.dialects.posthog.body import read_body
+from collector.ingest.dialects.posthog.event import Shared, credentials_of, read_event
 from collector.ingest.query import parse_pairs
 
 _OK: Final = Response(HTTPStatus.OK, JSON, b'{"status":"Ok"}')
