@@ -76,8 +76,7 @@ class Committer:
         self.state = State.IDLE
         self.on_commit: Callable[[int, float, float], None] = lambda *_: None
         """Called after each block of events with their number, and the seconds of the commit and of its fsync."""
-        self.on_failed: Callable[[int], None] = lambda _: None
-        """Called when a block of events failed, with the next sequence, which other events get now."""
+        self.on_failed: Callable[[int], None] = lambda _: None  # with the next sequence, which is used again
         self._stall_seconds = stall_seconds
         self._on_poisoned = on_poisoned
         self._loop = asyncio.get_running_loop()
@@ -95,9 +94,8 @@ class Committer:
     def append(self, lines: bytes, records: int = 1) -> asyncio.Future[None]:
         """Queue `records` JSON lines, each ending in LF, for the next block.
 
-        Their sequences start at `next_sequence` as it was before the call. The returned future is done when the block
-        is fsynced, or fails with the error that kept the block out of the log. Raises LogFull, LogClosed, LogPoisoned,
-        RecordTooLarge, and ValueError if `check_lines` does.
+        Their sequences start at `next_sequence` as it was before the call. The future is done when the block is fsynced,
+        or fails with what kept it out of the log. Raises LogFull, LogClosed, LogPoisoned, RecordTooLarge, ValueError.
         """
         if self._refusal is not None:
             raise self._refusal.anew()
