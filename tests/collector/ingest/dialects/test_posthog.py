@@ -274,6 +274,25 @@ def test_a_bad_event_names_its_faults_and_costs_no_other(event: Any, faults: lis
     assert json.loads(bad.raw) == event
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"api_key": "k:s3cret", "batch": [{"event": 5, "properties": {"token": "k:s3cret"}}]},
+        {"api_key": "k:s3cret", "event": 5},
+        [{"event": 5, "token": "k:s3cret"}],
+        [{"event": 5, "properties": {"token": "k:s3cret"}}],
+        [{"event": "a", "api_key": "k:s3cret", "properties": 5}],
+        {"api_key": "k:s3cret", "event": "a", "properties": {"x": "y" * (130 << 10)}},
+        [{"event": "a", "token": "k:s3cret"}, 5],
+    ],
+)
+def test_a_bad_event_names_its_property_and_keeps_no_secret(body: Any) -> None:
+    bad = _sent(body)[-1]
+    assert bad.refusal
+    assert bad.credentials == Credentials("k", "s3cret")
+    assert b"s3cret" not in bad.raw
+
+
 def test_an_event_may_have_no_properties() -> None:
     assert _event(None) == _event({}) == {"ea": "bought", "ec": "track", "uid": "u-1"}
     assert _event(properties=None) == _event()
