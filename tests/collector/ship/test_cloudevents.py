@@ -148,7 +148,9 @@ def test_the_kafka_sink_adds_the_headers_of_an_event_to_the_record(cluster: Mock
     messages = committed(cluster.address, "events.")
     assert [message.value() for message in messages] == _LINES
     for message, line in zip(messages, _LINES, strict=True):
-        headers = {name: value for name, value in message.headers() or [] if isinstance(value, bytes)}
+        pairs = message.headers()
+        assert isinstance(pairs, list)
+        headers = {name: value for name, value in pairs if isinstance(value, bytes)}
         assert headers.pop("from") == b"web"
         event = from_kafka_event(KafkaMessage(headers, message.key(), message.value() or b""))
         _check(event, line)
