@@ -12,22 +12,31 @@
 import re
 from base64 import b64encode
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from collector.errors import BadEvent, Refusal, TooLarge
 from collector.http.request import RequestHead
+from collector.http.response import JSON, Response
 from collector.ingest.dialects.cloudevent import Members, event_of, is_json_type
-from collector.ingest.dialects.dialect import MOST_EVENTS, DialectEvent
+from collector.ingest.dialects.dialect import MOST_EVENTS, Credentials, DialectEvent, Result, refusal_response
 from collector.ingest.dialects.surrogates import mended
 from collector.ingest.event import check_utf8, has_line_break, malformed
-from collector.ingest.query import unescaped
+from collector.ingest.query import parse_pairs, unescaped
 from collector.ingest.splitting import Events, batch_in
 
 _TYPE: Final = re.compile(rb"\s*application/cloudevents(?:-batch)?\+json\s*(?:;|\Z)", re.IGNORECASE)
 _VERSION: Final = b"ce-specversion"
+_USUAL: Final = (b"application/json", b"text/plain", None)
+"""Content types for which no pattern needs to be tried."""
+_ALL_REFUSED: Final[dict[str, object]] = {
+    "code": BadEvent.code,
+    "message": "no event of the request is valid; the dead letters have the reasons",
+}
 _PREFIX: Final = b"ce-"
 _QUOTED_PAIR: Final = re.compile(r"\\(.)")
 _LARGEST_EVENT: Final = 128 << 10
@@ -42,22 +51,52 @@ _encode: Final = msgspec.json.encode
 
 def is_cloudevents(fields: dict[bytes, bytes]) -> bool:
     """Whether the headers of a request say that its body is CloudEvents."""
-    return _VERSION in fields or _is_json_format(fields)
+    return _VERSION in fields or (fields.get(b"content-type") not in _USUAL and _is_json_format(fields))
 
 
 class CloudEvents:
     """The dialect of CloudEvents. It has no paths: the query of `/event` names the property."""
 
     name = "cloudevents"
+    paths: tuple[str, ...] = ()
+    pattern: re.Pattern[bytes] | None = None
+
+    def credentials(self, head: RequestHead) -> Credentials:
+        """The property in the query, by its public id or by portal and property. The key is in a header."""
+        values = parse_pairs(head.query).values
+        named = f"{_number(values, 'portal_id')}/{_number(values, 'prop_id')}"
+        return Credentials(values.get("id", named), "")
+
+    def retries(self, _head: RequestHead) -> bool:
+        """True: who sends CloudEvents is a program."""
+        return True
+
+    def response(self, _head: RequestHead, result: Result) -> Response:
+        """How many events are stored now, were stored before, and are dead letters; 400 if all are dead letters."""
+        found = {"accepted": result.stored, "duplicates": result.duplicates, "rejected": result.rejected}
+        if result.rejected and not result.stored + result.duplicates:
+            return Response(HTTPStatus.BAD_REQUEST, JSON, msgspec.json.encode(_ALL_REFUSED | found))
+        return Response(HTTPStatus.OK, JSON, msgspec.json.encode(found))
+
+    def refusal(self, _head: RequestHead, refusal: Refusal) -> Response:
+        """The refusal as JSON."""
+        return refusal_response(refusal)
 
     def events(self, head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
         """The events of a request, whose inflated body is `body`. Raises BadEvent or TooLarge for the whole request."""
+        is_s2s = parse_pairs(head.query).values.get("is_s2s") == "true"
         if not _is_json_format(head.fields):
-            yield _binary(head.fields, body)
+            yield replace(_binary(head.fields, body), is_s2s=is_s2s)
             return
         sent = _split(body)
         for raw in sent.events:
-            yield _structured(raw, is_line=sent.are_lines)
+            yield replace(_structured(raw, is_line=sent.are_lines), is_s2s=is_s2s)
+
+
+def _number(values: dict[str, str], name: str) -> str:
+    """The digits of an id in a query, without zeros in front; as sent if it has other characters."""
+    text = values.get(name, "")
+    return text.lstrip("0") if text.isascii() and text.isdigit() else text
 
 
 def _is_json_format(fields: dict[bytes, bytes]) -> bool:

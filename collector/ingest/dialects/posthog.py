@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from collector.errors import Refusal
 from collector.http.request import RequestHead
-from collector.http.response import JSON, Response, json_response
-from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent, Result
+from collector.http.response import JSON, Response
+from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent, Result, refusal_response
 from collector.ingest.dialects.posthog_body import read_body
 from collector.ingest.dialects.posthog_event import Shared, credentials_of, read_event
 from collector.ingest.query import parse_pairs
@@ -65,7 +65,7 @@ class PostHog:
 
     def refusal(self, _head: RequestHead, refusal: Refusal) -> Response:
         """A refusal as JSON, with 503 in place of 429, after which posthog-js drops the events."""
-        response = json_response(refusal)
+        response = refusal_response(refusal)
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             return replace(response, status=HTTPStatus.SERVICE_UNAVAILABLE)
         return response
