@@ -41,7 +41,7 @@ def _check(event: BaseCloudEvent, line: bytes) -> None:
     assert event.get_id() == kept["id"]
     assert event.get_source() == "/33167/2"
     assert event.get_type() == "product.view"
-    assert event.get_time() == datetime.fromtimestamp(kept["received_at"] / 1000, UTC)
+    assert event.get_time() == datetime.fromtimestamp(kept["occurred_at"] / 1000, UTC)
     assert event.get_datacontenttype() == "application/json"
     assert event.get_data() == kept
 
