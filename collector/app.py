@@ -38,7 +38,7 @@ from collector.server.ending import stop_after_a_bug, stop_for_recovery, stop_wi
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.settings import OPENAPI_PATH, Settings
 from collector.shards.event_ids import complete, windows_of
-from collector.shards.opening import Files, Opened, Opening
+from collector.shards.opening import Opened, OpenFiles, Opening
 from collector.shards.readiness import Readiness
 from wal.errors import WalError, explain
 from wal.log import now_ms
@@ -184,7 +184,7 @@ class Worker:
             async with shipping(self._settings, self._opened, self._grace):
                 await stopping.wait()
 
-    def _take_into_use(self, files: Files | None) -> Opened | None:
+    def _take_into_use(self, files: OpenFiles | None) -> Opened | None:
         """Serve requests with the files of a shard from now on, if they are open."""
         opened = _or_exit(partial(self._opening.build, files)) if files else None
         if opened:

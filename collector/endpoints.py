@@ -9,11 +9,11 @@ from collector.http.status import UNAVAILABLE
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.completion import Completion
-from collector.ingest.dialects.cloudevents import CloudEvents
+from collector.ingest.dialects.cloudevents.dialect import CloudEvents
 from collector.ingest.dialects.dialect import Dialect
 from collector.ingest.dialects.endpoint import DialectEndpoint
 from collector.ingest.dialects.groups import Senders
-from collector.ingest.dialects.relay import RelayEndpoint
+from collector.ingest.dialects.relay.endpoint import RelayEndpoint
 from collector.ingest.dialects.settings_documents import SettingsDocumentEndpoint
 from collector.ingest.dialects.table import documents_of, patterns, route_names, served
 from collector.ingest.endpoint import EventEndpoint

@@ -12,8 +12,8 @@ several pages in a row, which a full map may not have.
 EVICTIONS: Final = 16
 """Entries evicted for an entry that is added while pages are short.
 
-It is enough whatever the keys: a page is added for 37 entries at most, so the tenth of the map that `bounds_of` keeps
-free lasts until the entries are few enough to need less room even in pages that are a quarter full, as LMDB's worst are.
+It is enough whatever the keys. A page is added for 37 entries at most, so the tenth of the map that `bounds_of` keeps
+free lasts until the entries are few enough to fit even into pages that are a quarter full, as LMDB's worst are.
 """
 _GARBAGE_PAGES: Final = 512
 """Pages of the last two transactions, which LMDB does not use again yet."""

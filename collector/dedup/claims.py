@@ -7,13 +7,13 @@ import lmdb
 from collector.dedup.entries import Entries
 from collector.dedup.generations import read_log, start_generation
 from collector.dedup.layout import Place
-from collector.dedup.store import Store, Transaction
+from collector.dedup.store import IndexStore, Transaction
 
 
 class Claims:
     """Claims ids for events of this process's log. `DedupIndex.claims` returns it."""
 
-    def __init__(self, store: Store, entries: Entries) -> None:
+    def __init__(self, store: IndexStore, entries: Entries) -> None:
         self.log_id = b""
         self.generation = 0
         """The generation of the log in which sequences are given now."""

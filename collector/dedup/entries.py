@@ -7,7 +7,7 @@ import lmdb
 from collector.dedup.bounds import EVICTIONS, OPERATIONS, Bounds
 from collector.dedup.generations import read_entry, read_meta, read_place
 from collector.dedup.layout import ENTRY, ORDER, TIME_SHIFT, Entry, Place
-from collector.dedup.store import Store, Transaction
+from collector.dedup.store import IndexStore, Transaction
 
 _HOUSEKEEPING: Final = 16
 """Entries that are added between two looks at the number of pages and at the age of the oldest entry."""
@@ -28,7 +28,7 @@ class Entries:
     _floor: int
     """The least number of the order that a claim may get now."""
 
-    def __init__(self, store: Store, bounds: Bounds) -> None:
+    def __init__(self, store: IndexStore, bounds: Bounds) -> None:
         self._store = store
         self._bounds = bounds
         self._entries = store.entries
@@ -90,9 +90,7 @@ class Entries:
 
     def claim(self, key: bytes, sequence: int, generation: int, window_ms: int) -> Place | None:
         """Give an id to an event, unless it is known within the window: then return the place of its first event."""
-        order = self._last + 1
-        if order < self._floor:  # else this is not the first entry of this ms, or the clock was set back
-            order = self._floor
+        order = max(self._floor, self._last + 1)  # the second if this ms has entries already, or the clock was set back
         value = ENTRY.pack(self._now_ms, sequence, order, generation)
         # by position: keywords cost a sixth of a claim
         if not self.txn.put(key, value, True, False, False, self._entries):

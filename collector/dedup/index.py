@@ -16,8 +16,8 @@ from collector.dedup.bounds import PAGE_BYTES, Bounds, bounds_of
 from collector.dedup.claims import Claims
 from collector.dedup.entries import Entries
 from collector.dedup.generations import read_generation, read_log, read_meta, start_generation, write_log
-from collector.dedup.layout import Place, State, state_of
-from collector.dedup.store import Store, open_store
+from collector.dedup.layout import Fate, Place, fate_of
+from collector.dedup.store import IndexStore, open_store
 from collector.settings.dedup import DedupSettings
 
 
@@ -41,7 +41,7 @@ class DedupIndex:
     Every method raises IndexLost if the index is broken or was replaced: then only a restart of the process helps.
     """
 
-    def __init__(self, store: Store, bounds: Bounds) -> None:
+    def __init__(self, store: IndexStore, bounds: Bounds) -> None:
         self.store = store
         self.entries = Entries(store, bounds)
         self.epoch = 0
@@ -89,10 +89,10 @@ class DedupIndex:
             write_log(self.store, txn, claims.log_id, log._replace(durable=durable_next, complete=complete))
             self.entries.passed_over(txn.id())
 
-    def state(self, place: Place) -> State:
+    def state(self, place: Place) -> Fate:
         """What became of the first event, for a request that waits for it."""
         with self.store.transaction() as txn:
-            return state_of(place, *read_generation(self.store, txn, place.generation))
+            return fate_of(place, *read_generation(self.store, txn, place.generation))
 
     def stats(self, now_ms: int) -> IndexStats:
         """What the index holds."""

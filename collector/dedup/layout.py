@@ -61,7 +61,10 @@ class Generation(NamedTuple):
 
 
 class Meta(NamedTuple):
-    """`epoch` rises whenever a window grows. `generation` is the last number given. `longest_ms` is the longest window."""
+    """`epoch` rises whenever a window grows. `generation` is the last number given out.
+
+    `longest_ms` is the longest window: older entries may be evicted.
+    """
 
     epoch: int
     generation: int
@@ -78,7 +81,7 @@ class Place(NamedTuple):
     """Whether the event is known to be fsynced."""
 
 
-class State(Enum):
+class Fate(Enum):
     """What became of the event at a place."""
 
     DURABLE = "durable"
@@ -99,9 +102,9 @@ def place_of(sequence: int, number: int, generation: Generation | None, log: Log
     return Place(generation.log_id, sequence, number, sequence < log.durable)
 
 
-def state_of(place: Place, generation: Generation | None, log: LogState | None) -> State:
+def fate_of(place: Place, generation: Generation | None, log: LogState | None) -> Fate:
     """What became of the event at a place that a claim returned."""
     now = place_of(place.sequence, place.generation, generation, log)
     if now is None:
-        return State.GONE
-    return State.DURABLE if now.is_durable else State.WAITING
+        return Fate.GONE
+    return Fate.DURABLE if now.is_durable else Fate.WAITING

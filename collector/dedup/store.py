@@ -15,6 +15,7 @@ must restart. A setting `bytes` that has changed waits until nobody has the fold
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -37,7 +38,7 @@ class IndexLost(Exception):
     """The index of event ids is broken, or was replaced. Only a restart of this process opens the new one."""
 
 
-class Store:
+class IndexStore:
     """The open index: an LMDB environment that all workers of a node share. Threads may share it."""
 
     def __init__(self, path: str, map_bytes: int) -> None:
@@ -99,7 +100,7 @@ class Store:
         os.close(self._users)
 
 
-def open_store(directory: str, map_bytes: int, boot_id: str | None = None) -> Store:
+def open_store(directory: str, map_bytes: int, boot_id: str | None = None) -> IndexStore:
     """Open the index of this boot in `directory`, and create it if there is none that can be trusted.
 
     `map_bytes` is the size of a new one. Raises OSError.
@@ -114,10 +115,10 @@ def open_store(directory: str, map_bytes: int, boot_id: str | None = None) -> St
             path = None
         if path is not None:
             try:
-                return Store(path, _size(path))
+                return IndexStore(path, _size(path))
             except lmdb.Error:
                 shutil.rmtree(path)
-        return Store(_create(directory, boot, map_bytes), map_bytes)
+        return IndexStore(_create(directory, boot, map_bytes), map_bytes)
 
 
 def _read_boot_id() -> str:
@@ -157,8 +158,10 @@ def _create(directory: str, boot: str, map_bytes: int) -> str:
         _allocate(os.path.join(making, _DATA), map_bytes)
         path = os.path.join(directory, str(_name(making, boot)))
         os.rename(making, path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(making, ignore_errors=True)
+        if isinstance(error, lmdb.Error):
+            raise OSError(max(error.code, 0) or errno.EIO, str(error), directory) from error
         raise
     return path
 

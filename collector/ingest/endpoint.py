@@ -22,7 +22,7 @@ from collector.http.status import refusal_of
 from collector.ingest.accounts import Accounts
 from collector.ingest.body import media_of
 from collector.ingest.completion import Completion
-from collector.ingest.dialects.cloudevents import is_cloudevents
+from collector.ingest.dialects.cloudevents.dialect import is_cloudevents
 from collector.ingest.dialects.endpoint import DialectEndpoint, DialectRequest
 from collector.ingest.event_id import key_of
 from collector.ingest.intake import Intake

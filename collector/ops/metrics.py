@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 
 from collector.ops.counters import CounterBlock, Key, total
 from collector.ops.histogram import SUM, bucket_names
-from collector.ops.metric_table import BUILD, COUNTED, METRICS, OF_THE_NODE, Metric
+from collector.ops.metric import Metric
+from collector.ops.metric_table import BUILD, COUNTED, LARGEST, METRICS
 from collector.ops.metrics_of_disk import disk_samples
 from collector.ops.metrics_of_processes import process_samples
 from collector.settings import Settings
@@ -34,7 +35,7 @@ def render(blocks: Sequence[CounterBlock], settings: Settings, build: Mapping[st
     """
     counters = total(blocks)
     read = [block.read() for block in blocks]
-    for metric in OF_THE_NODE:
+    for metric in LARGEST:
         counters[metric.name,] = max((each.get((metric.name,), 0) for each in read), default=0)
     registry = CollectorRegistry(auto_describe=False)
     samples = disk_samples(settings) | process_samples(block.pid for block in blocks) | dict(node)

@@ -37,7 +37,7 @@ class Opened(Struct, frozen=True):
     """The index of event ids, which knows all that the logs of the node hold."""
 
 
-class Files(NamedTuple):
+class OpenFiles(NamedTuple):
     """What is open before the event loop takes it into use."""
 
     log: Log
@@ -73,14 +73,14 @@ class Opening:
         self._index: DedupIndex | None = None
         self._is_told = False
 
-    def open_files(self) -> Files | None:
+    def open_files(self) -> OpenFiles | None:
         """The logs of the shard and the index of event ids; None where another attempt may succeed.
 
         Blocks; for any thread. Raises WalError, OSError, BadSettings where only a person can help.
         """
         return self._attempt(self._open_files)
 
-    def build(self, files: Files) -> Opened | None:
+    def build(self, files: OpenFiles) -> Opened | None:
         """Take open files into use; None where another attempt may succeed. For the event loop that will use them.
 
         Raises WalError, OSError, BadSettings where only a person can help.
@@ -111,7 +111,7 @@ class Opening:
         if self._index:
             self._index.close()
 
-    def _open_files(self) -> Files:
+    def _open_files(self) -> OpenFiles:
         self._secret = self._secret or load_secret(self._settings)
         if self._log is None:
             self._name, self._log = first_free(self._settings)
@@ -121,7 +121,7 @@ class Opening:
             self._index = open_index(self._settings.dedup)
             self._index.begin(self._log.log_id, self._log.end.sequence)
             complete(self._index, self._settings, self._clock())
-        return Files(self._log, self._dead_log, self._index)
+        return OpenFiles(self._log, self._dead_log, self._index)
 
     def _attempt(self, step: Callable[[], T]) -> T | None:
         try:

@@ -15,7 +15,7 @@ from collector.ingest.accounts import Accounts
 from collector.ingest.dialects.dialect import Credentials, Dialect, DialectEvent
 from collector.ingest.options import RequestOptions, ResponseType
 from collector.ingest.policy.client_address import Client, Networks, client_of, kept_address
-from collector.ingest.policy.origins import Origins, check_origin, cors_headers
+from collector.ingest.policy.origins import KnownOrigins, check_origin, cors_headers
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.record import RequestContext, members_of, room_for_headers, shared_members_of
@@ -30,7 +30,7 @@ _LONGEST_NAME: Final = 64
 _NOTHING_TOLD: Final = (None, None)
 
 
-class Group(Struct):
+class EventGroup(Struct):
     """Events of one property, as one request to it."""
 
     prop: Property | None
@@ -59,7 +59,7 @@ class Senders:
         self._registry = registry
         self._trusted_proxies = trusted_proxies
         self._clock = clock
-        self._origins = Origins(prop for prop in registry if dialect.name in prop.dialects)
+        self._origins = KnownOrigins(prop for prop in registry if dialect.name in prop.dialects)
 
     def named(self, credentials: Credentials) -> Property | None:
         """The property that credentials name, if it takes events of this dialect."""
@@ -74,7 +74,7 @@ class Senders:
         """The client behind trusted proxies."""
         return client_of(head.peer[0] if head.peer else None, head.scheme, head.headers, self._trusted_proxies)
 
-    def open(self, head: RequestHead, credentials: Credentials, is_s2s: bool, hides_client: bool) -> Group:
+    def open(self, head: RequestHead, credentials: Credentials, is_s2s: bool, hides_client: bool) -> EventGroup:
         """A new group for the events of these credentials; with a refusal if they may not be sent.
 
         `hides_client`: nothing of the client that sent the request is recorded.
@@ -82,9 +82,9 @@ class Senders:
         prop = self.named(credentials)
         try:
             admitted = self._admitted(head, prop, credentials)
-            return Group(prop, self._request(head, admitted, is_s2s, hides_client), None, [], [])
+            return EventGroup(prop, self._request(head, admitted, is_s2s, hides_client), None, [], [])
         except Rejected as error:
-            return Group(prop, None, error.refusal, [], [])
+            return EventGroup(prop, None, error.refusal, [], [])
 
     def _admitted(self, head: RequestHead, prop: Property | None, credentials: Credentials) -> Property:
         """The property, if this request may send to it. Raises Rejected."""
@@ -138,7 +138,7 @@ class Groups:
         self._senders = senders
         self._head = head
         self._credentials = credentials
-        self._groups: dict[tuple[Credentials, bool, bool], Group] = {}
+        self._groups: dict[tuple[Credentials, bool, bool], EventGroup] = {}
         self.body_refusal: Refusal | None = None
         """Why the body as a whole is refused."""
 
@@ -171,7 +171,7 @@ class Groups:
         refusals = [group.refusal for group in self._groups.values()]
         return refusals[0] if all(refusals) else None
 
-    def admitted(self) -> Iterator[tuple[Group, EventRequest]]:
+    def admitted(self) -> Iterator[tuple[EventGroup, EventRequest]]:
         """The groups whose property takes their events, and the request of each."""
         for group in self._groups.values():
             if group.request is not None:
@@ -213,13 +213,13 @@ class Groups:
         head = self._credentials
         return head if head.property_id and (head.secret or not event.credentials.secret) else event.credentials
 
-    def _open(self, credentials: Credentials, is_s2s: bool, hides_client: bool) -> Group:
+    def _open(self, credentials: Credentials, is_s2s: bool, hides_client: bool) -> EventGroup:
         key = credentials, is_s2s, hides_client
         group = self._groups[key] = self._senders.open(self._head, *key)
         return group
 
 
-def events_of(group: Group, context: RequestContext) -> Events:
+def events_of(group: EventGroup, context: RequestContext) -> Events:
     """The good events of a group, with the members that their records have in common or each for itself."""
     events = [event.event for event in group.events]
     if all(event.ip is None and event.user_agent is None for event in group.events):

@@ -7,13 +7,13 @@ from urllib.parse import unquote_to_bytes
 
 from collector.http.request import RequestHead
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, Dialect
-from collector.ingest.dialects.matomo import Matomo
-from collector.ingest.dialects.posthog import PostHog
-from collector.ingest.dialects.segment import SegmentDialect
-from collector.ingest.dialects.segment_credentials import credentials_in, credentials_of
-from collector.ingest.dialects.segment_settings import settings_document, source_config
+from collector.ingest.dialects.matomo.dialect import Matomo
+from collector.ingest.dialects.posthog.dialect import PostHog
+from collector.ingest.dialects.segment.credentials import credentials_in, credentials_of
+from collector.ingest.dialects.segment.dialect import SegmentDialect
+from collector.ingest.dialects.segment.settings_documents import settings_document, source_config
 from collector.ingest.dialects.settings_documents import SettingsDocument
-from collector.ingest.dialects.snowplow import Snowplow
+from collector.ingest.dialects.snowplow.dialect import Snowplow
 from collector.settings import ServerSettings
 
 _PROJECT: Final = re.compile(rb"/v1/projects/([^/]{1,256})/settings/?")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from collector.dedup.index import DedupIndex, IndexStats
-from collector.dedup.layout import Place, State, key
+from collector.dedup.layout import Fate, Place, key
 from collector.dedup.store import IndexLost
 from collector.errors import Overloaded
 from collector.ingest.policy.properties import Property
@@ -101,15 +101,15 @@ class Dedup:
         pause = _FIRST_PAUSE
         try:
             async with asyncio.timeout(_WAIT_SECONDS):
-                while (state := self._state(place)) is State.WAITING:
+                while (state := self._state(place)) is Fate.WAITING:
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
         except TimeoutError:
             raise Overloaded("the first event with this id is not on the disk yet") from None
-        if state is State.GONE:
+        if state is Fate.GONE:
             raise Overloaded("the first event with this id was lost on its way to the disk")
 
-    def _state(self, place: Place) -> State:
+    def _state(self, place: Place) -> Fate:
         try:
             return self._index.state(place)
         except IndexLost as error:

@@ -84,7 +84,7 @@ def preflight_headers(prop: Property, origin: bytes | None) -> HeaderLines:
     return cors_headers(prop, origin, is_s2s=False) + (_PREFLIGHT if origin is not None else b"")
 
 
-class Origins:
+class KnownOrigins:
     """The origins of all properties that a preflight may be for, since it does not say for which one it is."""
 
     def __init__(self, properties: Iterable[Property]) -> None:

@@ -27,12 +27,12 @@ _CHUNK: Final = 100
 """Events made into JSON before other threads get their turn, as for Parquet."""
 
 
-class _Event(Struct, gc=False):
+class _Event(Struct):
     ea: Any = None
     ec: Any = None
 
 
-class _Record(Struct, gc=False):
+class _Record(Struct):
     """The members of which attributes are made. No other member is decoded."""
 
     id: str

@@ -6,7 +6,7 @@ from typing import Any
 from collector.errors import Rejected
 from collector.http.request import RequestHead
 from collector.ingest.dialects.dialect import DialectEvent
-from collector.ingest.dialects.segment import SegmentDialect
+from collector.ingest.dialects.segment.dialect import SegmentDialect
 from collector.ingest.event import decode_event
 from collector.settings import Limits
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.errors import BadEvent, Refusal, Rejected, TooLarge
-from collector.ingest.dialects.cloudevents import CloudEvents, is_cloudevents
+from collector.ingest.dialects.cloudevents.dialect import CloudEvents, is_cloudevents
 from collector.ingest.dialects.dialect import DialectEvent
 from tests.collector.ingest.dialects.hostile import JSON_VALUES, check, members
 from tests.collector.ingest.dialects.recorded import decoded, expected_of, head_of, requests_of

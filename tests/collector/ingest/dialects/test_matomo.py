@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from collector.errors import BadEvent, TooFast, TooLarge
 from collector.ingest.dialects.dialect import DialectEvent, Result
-from collector.ingest.dialects.matomo import Matomo
+from collector.ingest.dialects.matomo.dialect import Matomo
 from collector.ingest.query import parse_pairs
 from collector.ingest.responses import GIF
 from tests.collector.ingest.dialects.parameter_dialects import (

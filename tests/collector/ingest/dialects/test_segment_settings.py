@@ -2,7 +2,7 @@
 
 import json
 
-from collector.ingest.dialects.segment_settings import settings_document, source_config
+from collector.ingest.dialects.segment.settings_documents import settings_document, source_config
 
 
 def test_segments_settings_send_calls_to_this_host_and_no_metrics() -> None:

@@ -129,8 +129,8 @@ def test_only_a_track_has_items() -> None:
 
 def test_an_identify_without_traits_has_those_of_its_context() -> None:
     context = {"traits": {"plan": "pro"}, "locale": "en"}
-    empties: tuple[object, ...] = ({}, [], None)
-    for traits in empties:
+    empty: tuple[Any, ...] = ({}, [], None)
+    for traits in empty:
         found = event_of({**_IDENTIFY, "traits": traits, "context": context})
         assert (found["dims"], found["context"]) == ({"users": {"id": "u", "plan": "pro"}}, {"locale": "en"})
     found = event_of({**_IDENTIFY, "traits": {"plan": "free"}, "context": context})
@@ -279,3 +279,16 @@ def test_an_element_of_a_batch_that_is_no_object_costs_no_neighbour(element: Any
 def test_php_writes_an_empty_object_as_an_array() -> None:
     assert _track(properties=[], context=[], integrations=[]) == {}
     assert event_of({**_IDENTIFY, "traits": []})["dims"] == {"users": {"id": "u"}}
+
+
+def test_more_products_than_an_order_has_stay_in_extra() -> None:
+    properties = {"products": [{"sku": "s"}] * 1001}
+    assert _track(properties=properties) == {"extra": properties}
+    properties = {"products": [{"sku": "s"}] * 1000}
+    assert len(_track(properties=properties)["items"]) == 1000
+
+
+def test_traits_in_the_context_of_a_batch_stay_there() -> None:
+    [found] = batch_of(_IDENTIFY, context={"traits": {"plan": "pro"}})
+    event = json.loads(found.event)
+    assert (event["dims"], event["context"]) == ({"users": {"id": "u"}}, {"traits": {"plan": "pro"}})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from collector.errors import BadEvent, HeadersTooLarge, NotFound, Refusal, TooFast, TooLarge, UnsupportedMedia
 from collector.http.status import UNAVAILABLE
 from collector.ingest.dialects.dialect import DialectEvent, Result
-from collector.ingest.dialects.snowplow import Snowplow
+from collector.ingest.dialects.snowplow.dialect import Snowplow
 from collector.ingest.responses import GIF
 from tests.collector.ingest.dialects.parameter_dialects import (
     JSON_VALUES,
@@ -409,7 +409,7 @@ def test_only_a_post_is_sent_again() -> None:
 def test_a_batch_that_can_never_be_taken_gets_a_status_that_drops_it(refusal: Refusal, status: int) -> None:
     response = SNOWPLOW.refusal(POST, refusal)
     assert response.status == status
-    assert json.loads(response.body)["message"] == refusal.message
+    assert json.loads(response.body)["code"] == refusal.code
     assert (b"retry-after" in response.headers) == (refusal.retry_seconds is not None)
 
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from collector.errors import BadEvent, Fault, FieldCode, Refusal, TooLarge
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
-from collector.ingest.dialects.posthog_body import first_of
+from collector.ingest.dialects.posthog.body import first_of
 from collector.ingest.event_id import event_id
 
 _NAMED: Final = {
@@ -30,7 +30,7 @@ _SERVERS: Final = frozenset(
 """The values of `$lib` that name a server's SDK. `$is_server`, where it is sent, says it better."""
 
 
-class PostHogRequest(NamedTuple):
+class Shared(NamedTuple):
     """What a request has once for all of its events."""
 
     key: Raw = Raw()
@@ -93,7 +93,7 @@ def credentials_of(key: str) -> Credentials:
     return Credentials(property_id, secret)
 
 
-def read_event(raw: bytes, shared: PostHogRequest, free: int) -> DialectEvent:
+def read_event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
     """The event in `raw`, or its refusal. `free`: bytes by which it may be longer, in addition to 64."""
     if len(raw) > _LARGEST_EVENT:
         refusal = Refusal(TooLarge.code, f"the event is over the limit of {_LARGEST_EVENT} bytes")
@@ -106,7 +106,7 @@ def read_event(raw: bytes, shared: PostHogRequest, free: int) -> DialectEvent:
         return _refused(raw, shared.key, Refusal(BadEvent.code, f"the event is not JSON: {error}"))
 
 
-def _event(raw: bytes, shared: PostHogRequest, free: int) -> DialectEvent:
+def _event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
     sent = _decode(raw if shared.is_line else msgspec.json.format(raw, indent=-1))
     name = sent.event if sent.event is not UNSET else shared.unnamed
     if sent.event is UNSET and not name:
@@ -224,7 +224,7 @@ def _key_in(raw: bytes) -> Raw:
     return first_of(sent.api_key, sent.token, properties.token)
 
 
-def _refusal(raw: bytes, shared: PostHogRequest) -> Refusal:
+def _refusal(raw: bytes, shared: Shared) -> Refusal:
     """The refusal of an event that is no object, or whose name or properties are wrong."""
     try:
         members = _decode_members(raw)

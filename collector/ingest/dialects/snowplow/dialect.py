@@ -13,7 +13,7 @@ from collector.http.request import RequestHead
 from collector.http.response import Response
 from collector.ingest.dialects.dialect import MOST_EVENTS, Credentials, DialectEvent, Result, refusal_response
 from collector.ingest.dialects.parameters import UNREADABLE, Growth, check_all_read, grown, line_of, parameters_in
-from collector.ingest.dialects.snowplow_table import event_of
+from collector.ingest.dialects.snowplow.table import event_of
 from collector.ingest.options import ResponseType
 from collector.ingest.query import parse_pairs
 from collector.ingest.responses import event_response

@@ -20,7 +20,7 @@ from collector.ingest.query import unescaped
 from collector.ingest.splitting import batch_in
 
 
-class PostHogBody(NamedTuple):
+class Sent(NamedTuple):
     """The events of a request, not decoded yet, and what it has once for all of them."""
 
     events: list[bytes]
@@ -61,14 +61,14 @@ def first_of(*values: Raw) -> Raw:
     return next((value for value in values if bytes(value) not in _ABSENT), Raw())
 
 
-def read_body(body: bytes, query: bytes) -> PostHogBody:
+def read_body(body: bytes, query: bytes) -> Sent:
     """The events in a body, or in the query if the body is empty. Raises BadEvent and TooLarge."""
     text = body.strip(_SPACE) or query
     sent = _read(text if text[:1] in _JSON else _unwrapped(text), is_inner=False)
     return sent if sent.sent_at or not query else sent._replace(sent_at=_sent_ms(query))
 
 
-def _read(text: bytes, *, is_inner: bool) -> PostHogBody:
+def _read(text: bytes, *, is_inner: bool) -> Sent:
     check_utf8(text)
     if text[:1] == b"[":
         text = b'{"batch":%b}' % text
@@ -84,16 +84,16 @@ def _read(text: bytes, *, is_inner: bool) -> PostHogBody:
         raise malformed(error) from None
 
 
-def _split(text: bytes, *, is_inner: bool) -> PostHogBody:
+def _split(text: bytes, *, is_inner: bool) -> Sent:
     body = _decode_body(text)
     key = first_of(body.api_key, body.token)
     if body.event or not (body.batch or body.data):
-        return PostHogBody([text], not has_line_break(text), key, body.sent_at)
+        return Sent([text], not has_line_break(text), key, body.sent_at)
     if body.batch:
         events = batch_in(bytes(body.batch), MOST_EVENTS, is_ndjson=False)
         if events is None:
             raise BadEvent("batch: expected an array of events")
-        return PostHogBody(events.events, events.are_lines, key, body.sent_at)
+        return Sent(events.events, events.are_lines, key, body.sent_at)
     if is_inner:
         raise BadEvent("data: expected events, found `data` once more")
     inner = _read(_inner(bytes(body.data)), is_inner=True)

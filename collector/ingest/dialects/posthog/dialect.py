@@ -14,8 +14,8 @@ from collector.errors import Refusal
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent, Result, refusal_response
-from collector.ingest.dialects.posthog_body import read_body
-from collector.ingest.dialects.posthog_event import PostHogRequest, credentials_of, read_event
+from collector.ingest.dialects.posthog.body import read_body
+from collector.ingest.dialects.posthog.event import Shared, credentials_of, read_event
 from collector.ingest.query import parse_pairs
 
 _OK: Final = Response(HTTPStatus.OK, JSON, b'{"status":"Ok"}')
@@ -47,7 +47,7 @@ class PostHog:
         """The events of a body, or of the query's `data` if there is no body. Raises BadEvent or TooLarge."""
         sent = read_body(body, head.query)
         unnamed = "$identify" if head.path.startswith(_ENGAGE) else ""
-        shared = PostHogRequest(sent.key, sent.sent_at, sent.are_lines, unnamed)
+        shared = Shared(sent.key, sent.sent_at, sent.are_lines, unnamed)
         free = _FREE_BYTES
         known = NO_CREDENTIALS
         for raw in sent.events:

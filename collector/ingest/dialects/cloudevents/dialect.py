@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from collector.errors import BadEvent, Refusal, TooLarge
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
-from collector.ingest.dialects.cloudevent import Members, event_of, is_json_type
+from collector.ingest.dialects.cloudevents.event import Members, event_of, is_json_type
 from collector.ingest.dialects.dialect import MOST_EVENTS, Credentials, DialectEvent, Result, refusal_response
 from collector.ingest.dialects.surrogates import mended
 from collector.ingest.event import check_utf8, has_line_break, malformed

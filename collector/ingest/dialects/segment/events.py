@@ -7,15 +7,15 @@ from msgspec import Raw
 
 from collector.errors import BadEvent, FieldCode, Refusal, TooLarge
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
-from collector.ingest.dialects.segment_call import Call, OptionalPart, is_given, read_call, wrong
-from collector.ingest.dialects.segment_context import CallContext, CallContexts
-from collector.ingest.dialects.segment_credentials import credentials_of
-from collector.ingest.dialects.segment_table import add_extra, add_ids, beginning, row_of, take_dims
+from collector.ingest.dialects.segment.call import Call, OptionalPart, is_given, read_call, wrong
+from collector.ingest.dialects.segment.context import CallContext, CallContexts
+from collector.ingest.dialects.segment.credentials import credentials_of
+from collector.ingest.dialects.segment.table import add_extra, add_ids, beginning, row_of, take_dims
 
 _LARGEST_CALL: Final = 128 << 10
 """Bytes of a call: the most that the limit of an event can be."""
 _PAID_BYTES: Final = 64
-"""The bytes by which every event may exceed its call. Renamed members never take more."""
+"""The bytes by which every event may exceed its call. Only made-up calls take more, and by two bytes."""
 _LONGEST_TIME: Final = 64
 """Bytes of a batch's `sentAt`. What is longer is no time."""
 _SERVER: Final = Raw(b'"server"')
@@ -39,7 +39,7 @@ class CallsToEvents:
     """Makes the events of one request. Together they are no longer than the request has paid for.
 
     Three things are left out of an event where there is no room for them: the id in dims.users, which `uid` has too,
-    the batch's `sentAt`, and the batch's context. In the first event there is room.
+    the batch's `sentAt`, and the batch's context. For these two there is room in the first event.
     """
 
     def __init__(self, shared: SharedMembers, room: int, *, is_line: bool) -> None:
@@ -68,7 +68,7 @@ class CallsToEvents:
         call, others = read_call(raw)
         kind = call.type or self._shared.kind
         row = row_of(kind)
-        context, traits = self._context(kind, call)
+        context, traits = self._context(kind, call, self._room + len(raw) + _PAID_BYTES)
         dims = take_dims(row, call, traits, others)
         parts = beginning(kind, row, call)
         add_ids(parts, call, context.sid, others)
@@ -84,11 +84,11 @@ class CallsToEvents:
             _credentials_in(call.write_key) if call.write_key else self._credentials,
         )
 
-    def _context(self, kind: str, call: Call) -> tuple[CallContext, Raw]:
+    def _context(self, kind: str, call: Call, room: int) -> tuple[CallContext, Raw]:
         """The context, and the traits: an identify without any has those of its context, which moves them."""
         takes_traits = kind == "identify" and (not is_given(call.traits) or bytes(call.traits) in _EMPTY_OBJECTS)
         try:
-            context = self._contexts.of(call.context, takes_traits=takes_traits)
+            context = self._contexts.of(call.context, room, takes_traits=takes_traits)
         except msgspec.ValidationError:
             raise wrong("context", FieldCode.WRONG_TYPE, "expected an object") from None
         return context, context.traits if takes_traits else call.traits
@@ -100,6 +100,8 @@ class CallsToEvents:
         event = b"".join((start, dims.whole, sent_at, context.part.whole, b"}"))
         if len(event) > self._room:
             event = _fitted(start, (dims, OptionalPart(sent_at, b""), context.part), self._room)
+            if len(event) > self._room:
+                raise BadEvent("the event would be longer than what was sent for it")
         self._room -= len(event)
         return event
 

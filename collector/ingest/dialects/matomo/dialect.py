@@ -20,7 +20,7 @@ from collector.errors import BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import JSON, NO_STORE, Response
 from collector.ingest.dialects.dialect import MOST_EVENTS, Credentials, DialectEvent, Result, refusal_response
-from collector.ingest.dialects.matomo_table import JSON_NAMES, event_of
+from collector.ingest.dialects.matomo.table import JSON_NAMES, event_of
 from collector.ingest.dialects.parameters import (
     UNREADABLE,
     Growth,

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from collector.ingest.dialects.segment_call import OptionalPart, is_object, members_of
+from collector.ingest.dialects.segment.call import OptionalPart, is_object, members_of
 from collector.ingest.field_types import MAX_SID
 
 _SERVER_LIBRARIES: Final = frozenset(
@@ -47,7 +47,7 @@ class CallContext(Struct, frozen=True):
     is_server: bool
     """Whether the library runs on a server."""
     traits: Raw
-    """The user's, if they were to be taken out."""
+    """The user's, if they were to be taken out. Those of the batch stay: no single call has paid for them."""
 
 
 class _Library(Struct, gc=False):
@@ -67,32 +67,46 @@ class CallContexts:
             self._batch = members_of(batch) if len(batch) <= _LONGEST_SHARED else {}
         except msgspec.ValidationError:
             self._batch = {}
-        self._last_raw = Raw()
-        self._last = _read({}, self._batch, takes_traits=False)
+        self._batch_bytes = len(batch)
+        self._last_key: tuple[Raw, bool, bool] | None = None
+        self._last: CallContext
 
-    def of(self, raw: Raw, *, takes_traits: bool) -> CallContext:
-        """The context of a call. Raises ValidationError if it is no object."""
-        if takes_traits:
-            return _read(members_of(raw), self._batch, takes_traits=True)
-        if raw != self._last_raw:
-            self._last = _read(members_of(raw), self._batch, takes_traits=False)
-            self._last_raw = raw
+    def of(self, raw: Raw, room: int, *, takes_traits: bool) -> CallContext:
+        """The context of a call. Raises ValidationError if it is no object.
+
+        If the batch's is longer than `room`, only its own places are read: to merge it with each of 2,500 calls would
+        take longer than all the rest.
+        """
+        merges = bool(self._batch) and self._batch_bytes <= room
+        key = (raw, takes_traits, merges)
+        if key != self._last_key:
+            self._last = _read(members_of(raw), self._batch, takes_traits=takes_traits, merges=merges)
+            self._last_key = key
         return self._last
 
 
-def _read(own: dict[str, Raw], batch: dict[str, Raw], *, takes_traits: bool) -> CallContext:
-    members = {**batch, **own} if batch else own
-    ip, user_agent = _take_text(members, "ip"), _take_text(members, "userAgent")
-    sid = members.pop("sessionId") if _is_sid(members.get("sessionId")) else b""
-    traits = members.pop("traits") if takes_traits and is_object(members.get("traits", b"")) else Raw()
-    whole = _part(members)
+def _read(own: dict[str, Raw], batch: dict[str, Raw], *, takes_traits: bool, merges: bool) -> CallContext:
+    ip = own.pop("ip", None) or batch.get("ip")
+    user_agent = own.pop("userAgent", None) or batch.get("userAgent")
+    library = own.get("library") or batch.get("library")
+    taken = ["ip", "userAgent"]
+    sid = own.get("sessionId") or batch.get("sessionId")
+    if sid is not None and _is_sid(sid):
+        taken.append("sessionId")
+        own.pop("sessionId", None)
+    traits = own.get("traits")
+    if takes_traits and traits is not None and is_object(traits):
+        taken.append("traits")
+        own.pop("traits", None)
+    least = _part(own)
+    whole = _part({name: raw for name, raw in (batch | own).items() if name not in taken}) if merges else least
     return CallContext(
-        OptionalPart(whole, _part({name: raw for name, raw in own.items() if name in members}) if batch else whole),
-        bytes(sid),
-        ip,
-        user_agent,
-        _is_server(members.get("library")),
-        traits,
+        OptionalPart(whole, least),
+        bytes(sid) if sid and "sessionId" in taken else b"",
+        _text(ip),
+        _text(user_agent),
+        library is not None and _is_server(library),
+        traits if traits and "traits" in taken else Raw(),
     )
 
 
@@ -100,25 +114,20 @@ def _part(members: dict[str, Raw]) -> bytes:
     return b',"context":' + _encode(members) if members else b""
 
 
-def _is_sid(raw: Raw | None) -> bool:
-    if raw is None:
-        return False
+def _is_sid(raw: Raw) -> bool:
     digits = bytes(raw)
     return digits.isdigit() and len(digits) <= _SID_DIGITS and int(digits) <= MAX_SID
 
 
-def _take_text(members: dict[str, Raw], name: str) -> str | None:
-    """Take a string out. A value of another type is no address and no user agent: it is dropped."""
-    raw = members.pop(name, None)
+def _text(raw: Raw | None) -> str | None:
+    """A string that is not empty. A value of another type is no address and no user agent: it is dropped."""
     if raw is None or bytes(raw)[:1] != b'"':
         return None
     return _decode_text(raw) or None
 
 
-def _is_server(raw: Raw | None) -> bool:
+def _is_server(raw: Raw) -> bool:
     """Whether a library runs on a server. That of Jitsu is the same everywhere, and says where it runs."""
-    if raw is None:
-        return False
     try:
         library = _decode_library(raw)
     except msgspec.ValidationError:

@@ -14,9 +14,9 @@ from collector.errors import Refusal
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response, refusal_response
 from collector.ingest.dialects.dialect import Credentials, DialectEvent, Result
-from collector.ingest.dialects.segment_bodies import read_body
-from collector.ingest.dialects.segment_credentials import credentials_in
-from collector.ingest.dialects.segment_events import CallsToEvents, SharedMembers
+from collector.ingest.dialects.segment.bodies import read_body
+from collector.ingest.dialects.segment.credentials import credentials_in
+from collector.ingest.dialects.segment.events import CallsToEvents, SharedMembers
 
 _BATCHES: Final = ("batch", "import", "b")
 _KINDS: Final = {

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from collector.errors import BadEvent
 from collector.ingest.dialects.parameters import shown
-from collector.ingest.dialects.self_describing import described_in, entities_in, from_base64url
+from collector.ingest.dialects.snowplow.self_describing import described_in, entities_in, from_base64url
 from collector.ingest.event_id import event_id
 
 _Place = tuple[int, str]
