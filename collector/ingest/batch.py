@@ -77,7 +77,7 @@ class Batches:
         refused: list[Refused] = []
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(context, room_for_headers(context, len(events.events)))
-        own_members, key, sent = events.members, request.key, 0
+        own_members, key, is_longer = events.members, request.key, False
         keys: list[bytes] = []
         has_keys = prop.dedup_ms > 0
         is_over = self._rejects.is_over(request)
@@ -98,16 +98,17 @@ class Batches:
                 continue
             if is_scrubbed:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
-            if key or event.event_id is not UNSET:
+            if key or event.event_id is not UNSET or event.et is not UNSET:
                 identify(event, f"{key}-{index}" if key else "")
+                is_longer = True
             if has_keys:
                 keys.append(b"" if event.event_id is UNSET else key_of(prop, event.event_id))
             session = next_session(sessions, portal_id, event, known, now, last)
             last[session.au_id] = session
             around = members if own_members is None else own_members[index]
             records.append(record_line(log_id, first + len(records), context, around, session, event, line))
-            sent += len(raw)
-        if own_members is None:
+        if is_longer and own_members is None:
+            sent = sum(map(len, events.events)) - sum(len(each.raw) for each in refused)
             records = fitted(records, sent, context, members)
         return EventBatch(form, records, first, session, refused, keys)
 
