@@ -52,7 +52,14 @@ def elements_of(body: bytes, limit: int) -> Generator[None, None, list[bytes] | 
 
 
 def _comma_in(body: bytes, opening: bytes, at: int) -> int:
-    """The last comma before `opening` in the next _PIECE_BYTES; 0 if there is none, or the rest is shorter."""
-    end = body.rfind(opening, at + 1, at + _PIECE_BYTES) if len(body) - at > _PIECE_BYTES else -1
-    before = body[at : max(end, at)].rstrip(_SPACE)
-    return at + len(before) - 1 if before.endswith(b",") else 0
+    """The last comma before `opening`, else before any object, in the next _PIECE_BYTES.
+
+    0 if there is none, or the rest is shorter.
+    """
+    if len(body) - at > _PIECE_BYTES:
+        for beginning in (opening, b"{"):
+            end = body.rfind(beginning, at + 1, at + _PIECE_BYTES)
+            before = body[at : max(end, at)].rstrip(_SPACE)
+            if before.endswith(b","):
+                return at + len(before) - 1
+    return 0
