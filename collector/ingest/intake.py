@@ -17,6 +17,7 @@ from collector.ingest.batch import Batches
 from collector.ingest.body import FORM, NDJSON, is_json
 from collector.ingest.event import decode_event
 from collector.ingest.event_id import identify
+from collector.ingest.long_array import elements_of
 from collector.ingest.options import ResponseType
 from collector.ingest.outcome import AllRefused, Duplicate, Outcome, Steps, Stored
 from collector.ingest.policy.cookies import set_cookie
@@ -121,10 +122,12 @@ class Intake:
         return self._of_pairs(request, form, parse_pairs(form), Form.FORM)
 
     def _batch_steps(self, request: EventRequest, body: bytes, form: Form) -> Steps:
+        elements, limit = None, self._limits.batch_events
         if len(body) > LARGE_BYTES:
             yield
+            elements = (yield from elements_of(body, limit)) if form is Form.JSON else None
         try:
-            batch = batch_in(body, self._limits.batch_events, is_ndjson=form is Form.NDJSON)
+            batch = batch_in(body, limit, is_ndjson=form is Form.NDJSON, elements=elements)
             if batch is not None and request.options.response_type is ResponseType.REDIRECT:
                 raise NotAClick("a redirect needs one click event, not a batch")
         except (BadEvent, NotAClick) as error:
