@@ -135,7 +135,6 @@ class Reloader:
             fault = await self._workers.replace(place, start, grace_seconds)
             if fault and place == 0:
                 return f"{fault}; the process log has the reason"
-            self._workers.start = start
             if fault:  # as after a death: its successor starts with the new settings
                 on_progress(f"worker {place + 1}: {fault}; it is started again")
                 await self._workers.end(place, grace_seconds)
