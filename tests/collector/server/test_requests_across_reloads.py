@@ -53,6 +53,18 @@ def test_a_worker_that_is_killed_before_it_has_swapped_holds_up_no_reload(tmp_pa
         assert {post(collector, 9) for _ in range(20)} == {200}
 
 
+def test_a_worker_that_starts_while_the_others_swap_serves_with_the_new_settings(tmp_path: Path) -> None:
+    with running(tmp_path, workers=2, settings=SETTINGS) as collector:
+        before = pids(collector)
+        append(collector, PROPERTY)
+        for victim in collector.workers():
+            victim.kill()
+        eventually(lambda: pids(collector) - before, "a successor starts")
+        assert reload(collector).stdout == "property 33167/9: added\n"
+        eventually(lambda: len(pids(collector) - before) == 2, "both are there")
+        assert {post(collector, 9) for _ in range(20)} == {200}
+
+
 def test_a_request_that_waits_for_its_sink_is_answered_across_a_swap(tmp_path: Path) -> None:
     settings = f"{SETTINGS}[[property]]\n{_SHIPPED}{_SLOW_SINK}"
     with running(tmp_path, workers=1, settings=settings) as collector, ThreadPoolExecutor(1) as pool:
