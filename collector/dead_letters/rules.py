@@ -5,7 +5,7 @@ from typing import Final
 from collector.dead_letters.reader import DeadLetter
 from collector.dead_letters.writer import Form
 from collector.errors import BadRedirect, BadTarget, NotAClick, Refusal
-from collector.ingest.event import Event, batch_in, decode_event
+from collector.ingest.event import Event, decode_event
 from collector.ingest.options import ResponseType, redirect_fault
 from collector.ingest.policy.client_address import kept_address
 from collector.ingest.policy.privacy import scrub
@@ -13,6 +13,7 @@ from collector.ingest.policy.properties import Property
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.query import event_of, parse_pairs
 from collector.ingest.record import RequestContext
+from collector.ingest.splitting import batch_in
 from collector.settings import Limits
 
 _REDIRECT_CODES: Final = frozenset((BadRedirect.code, NotAClick.code))
@@ -70,6 +71,7 @@ def context_of(dead_letter: DeadLetter, prop: Property) -> RequestContext:
         referer=record.referer,
         is_s2s=record.s2s,
         warnings=[f"redriven from dead letter {record.id}"],
+        dialect=record.dialect,
     )
 
 

@@ -1,14 +1,23 @@
 """A body to an event, pure: a typed decode that skips unknown members, and a slower one that finds all faults."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Annotated, Final, NamedTuple, cast
+from typing import Annotated, Final, cast
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from collector.errors import BadEvent, Fault, FieldCode, TooLarge
-from collector.ingest.field_types import LONGEST, MAX_SID, AnyObject, Sid, SidText, Text
+from collector.ingest.field_types import (
+    LONGEST,
+    MAX_SID,
+    AnyObject,
+    EventId,
+    Sid,
+    SidText,
+    Text,
+    Time,
+)
 from collector.nesting import is_deeper
 from collector.settings import Limits
 
@@ -16,6 +25,8 @@ _NAMES: Final = range(-(10 ** (LONGEST - 1)) + 1, 10**LONGEST)
 """Integers whose decimal string has at most 255 characters, the sign counted."""
 _SID_RULE: Final = "an integer from 0 to 2^63 - 1 without a fraction, or its decimal digits as a string"
 _ID_RULE: Final = "1 to 255 characters; an integer, written without a fraction, stands for its digits"
+_EVENT_ID_RULE: Final = "1 to 100 characters, made once and kept through retries"
+_TIME_RULE: Final = "RFC 3339, `yyyy-MM-dd HH:mm:ss` in UTC, or Unix ms"
 
 
 class Event(Struct, gc=False):
@@ -33,24 +44,15 @@ class Event(Struct, gc=False):
     extra: Annotated[AnyObject | UnsetType, Meta(description="an object")] = UNSET
     dims: Annotated[AnyObject | UnsetType, Meta(description="an object")] = UNSET
     items: Annotated[list[AnyObject] | UnsetType, Meta(description="an array of objects")] = UNSET
+    event_id: Annotated[
+        EventId | UnsetType, Meta(description=f"the client's own id of this event: {_EVENT_ID_RULE}")
+    ] = UNSET
+    et: Annotated[Time | UnsetType, Meta(description=f"when it happened: {_TIME_RULE}")] = UNSET
+    sent_at: Annotated[Time | UnsetType, Meta(description="the client's clock when it sent, in the same forms")] = UNSET
 
 
-class Events(NamedTuple):
-    """The events of a body, not decoded yet."""
-
-    events: list[bytes]
-    are_lines: bool
-    """Whether all are UTF-8 without a line break. One check of the whole body is cheaper than one for each event."""
-
-
-_decode_array: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _COUNTED_BYTES: Final = 4096
 """Up to this size it is cheaper to count brackets first than to measure their nesting at once."""
-_SHORT_BYTES: Final = 64 << 10
-"""A body of up to this size has at most 32,768 elements, which take 1 ms and 2 MiB to split."""
-_BLANK_LINES: Final = 1000
-"""Blank lines that NDJSON may have in addition to one for each event."""
-_SPACE: Final = b" \t\r\n"
 _LF, _CR = b"\n\r"
 """As integers, because `in` is much faster with them than with bytes."""
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -95,10 +97,10 @@ def decode_event(
     except msgspec.ValidationError:
         raise (_all_faults(body, required) if is_explained else BadEvent("")) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise _malformed(error) from None
+        raise malformed(error) from None
     if not is_line:
         check_utf8(body)  # msgspec checks only the strings that it decodes
-        is_line = not _has_line_break(body)
+        is_line = not has_line_break(body)
     # nearly every event has no more brackets than levels allowed, so it can't be too deep; `count` is half as fast
     if (length > _COUNTED_BYTES or _brackets_in(body) > limits.nesting) and is_deeper(body, limits.nesting):
         raise BadEvent(f"the event is nested deeper than {limits.nesting} levels")
@@ -112,63 +114,6 @@ def decode_event(
     return event, body if is_line else msgspec.json.format(body, indent=-1)
 
 
-def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Events | None:
-    """The events of a JSON array or of NDJSON; None if the body is a single event.
-
-    Raises BadEvent, and TooLarge for more than `limit` events.
-    """
-    if is_ndjson:
-        parts: Sequence[bytes | msgspec.Raw] = _lines(body, limit)
-        are_lines = _is_utf8(body) and _CR not in body
-    elif body.lstrip(_SPACE)[:1] == b"[":
-        try:
-            check_utf8(body)
-            parts = _elements(body, limit)
-            are_lines = not _has_line_break(body)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise _malformed(error) from None
-    else:
-        return None
-    if len(parts) > limit:
-        raise _too_many(limit)
-    if not parts:
-        raise BadEvent("the batch carries no event")
-    return Events(list(map(bytes, parts)), are_lines)
-
-
-def _lines(body: bytes, limit: int) -> list[bytes]:
-    """The lines that are not blank. A body may have millions: reading stops at the limits."""
-    most = 2 * limit + _BLANK_LINES
-    lines = body.split(b"\n", most)
-    found = [stripped for line in lines[:most] if (stripped := line.lstrip(_SPACE))]
-    if len(lines) > most and len(found) <= limit:
-        raise TooLarge(f"the body has more than {most} lines, most of them blank")
-    return found
-
-
-def _elements(body: bytes, limit: int) -> Sequence[msgspec.Raw]:
-    """The elements of a JSON array. A long body may have millions: reading stops after `limit`."""
-    if len(body) <= _SHORT_BYTES:
-        return _decode_array(body)
-    try:
-        found = _bounded_array(limit)(body)
-    except msgspec.ValidationError:
-        raise _too_many(limit) from None
-    return [element for element in msgspec.structs.astuple(found) if element is not UNSET]
-
-
-@lru_cache
-def _bounded_array(limit: int) -> Callable[[bytes], Struct]:
-    """A decoder of arrays that raises ValidationError at the first element over `limit`."""
-    fields = [(f"element_{at}", msgspec.Raw | UnsetType, UNSET) for at in range(limit)]
-    bounded = msgspec.defstruct("Elements", fields, array_like=True, forbid_unknown_fields=True)
-    return cast(Callable[[bytes], Struct], msgspec.json.Decoder(bounded).decode)
-
-
-def _too_many(limit: int) -> TooLarge:
-    return TooLarge(f"the batch is over the limit of {limit} events")
-
-
 def _brackets_in(body: bytes) -> int:
     return 2 * len(body) - len(body.replace(b"{", b"")) - len(body.replace(b"[", b""))
 
@@ -177,16 +122,8 @@ def _is_sid(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= LONGEST and int(text) <= MAX_SID
 
 
-def _has_line_break(body: bytes) -> bool:
+def has_line_break(body: bytes) -> bool:
     return _LF in body or _CR in body
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        check_utf8(body)
-    except BadEvent:
-        return False
-    return True
 
 
 def check_utf8(body: bytes) -> None:
@@ -195,10 +132,10 @@ def check_utf8(body: bytes) -> None:
         try:
             body.decode()
         except UnicodeDecodeError as error:
-            raise _malformed(error) from None
+            raise malformed(error) from None
 
 
-def _malformed(error: Exception) -> BadEvent:
+def malformed(error: Exception) -> BadEvent:
     if isinstance(error, UnicodeDecodeError):
         return BadEvent(f"the body is not UTF-8 (byte {error.start})")
     if isinstance(error, RecursionError):
@@ -215,7 +152,7 @@ def _all_faults(body: bytes, required: tuple[str, ...]) -> BadEvent:
     except BadEvent as error:
         return error
     except (msgspec.DecodeError, RecursionError) as error:  # after the wrong field, where the first decode stopped
-        return _malformed(error)
+        return malformed(error)
     faults = []
     for name, decoder in _FIELD_DECODERS.items():
         if name in members:

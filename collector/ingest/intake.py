@@ -4,22 +4,26 @@ import time
 from collections.abc import Callable, Generator
 from typing import Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from collector.dead_letters.writer import Form, Refused
+from collector.dedup.layout import Place
 from collector.errors import BadEvent, BadTarget, NotAClick, TooLarge
 from collector.http.inflate import inflate
 from collector.http.response import Response
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.body import FORM, NDJSON, is_json
-from collector.ingest.event import batch_in, decode_event
+from collector.ingest.event import decode_event
+from collector.ingest.event_id import identify
 from collector.ingest.options import ResponseType
-from collector.ingest.outcome import AllRefused, Outcome, Steps, Stored
+from collector.ingest.outcome import AllRefused, Duplicate, Outcome, Steps, Stored
 from collector.ingest.policy.cookies import set_cookie
+from collector.ingest.policy.dedup import Dedup, key_of
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
-from collector.ingest.query import Pairs, event_of, is_form_over, parse_pairs, warnings_of, without_secrets
+from collector.ingest.query import Pairs, event_of, is_form_over, misspelt, parse_pairs, warnings_of, without_secrets
 from collector.ingest.record import (
     MOST_AROUND,
     RequestContext,
@@ -29,8 +33,9 @@ from collector.ingest.record import (
     shared_members_of,
 )
 from collector.ingest.request import EventRequest
-from collector.ingest.responses import event_object, event_response, stored_headers
+from collector.ingest.responses import duplicate_headers, event_object, event_response, stored_headers
 from collector.ingest.session import Sessions
+from collector.ingest.splitting import batch_in
 from collector.ingest.visitor import next_session
 from collector.long_work import LARGE_BYTES, SLICE_BYTES
 from collector.settings import Limits
@@ -38,6 +43,11 @@ from wal.committer import Committer
 
 _JSON: Final = ResponseType.JSON
 _JAVASCRIPT: Final = ResponseType.JAVASCRIPT
+_OF_STORED: Final = (b"x-event-ack:", b"x-event-id:")
+"""The beginnings of the headers that confirm a new event."""
+_REDIRECT: Final = ResponseType.REDIRECT
+_JSON_FORM: Final = Form.JSON
+_QUERY_FORM: Final = Form.QUERY
 _LONG_FORM_BYTES: Final = 16 << 10
 """A longer form waits for a turn: parsing takes up to 20 ns a byte, and can't be done in slices."""
 
@@ -48,6 +58,7 @@ class Intake:
     def __init__(
         self,
         committer: Committer,
+        dedup: Dedup,
         batches: Batches,
         accounts: Accounts,
         sessions: Sessions,
@@ -56,6 +67,7 @@ class Intake:
     ) -> None:
         """`clock` gives Unix milliseconds."""
         self.clock = clock
+        self._dedup = dedup
         self._accounts = accounts
         self._committer = committer
         self._batches = batches
@@ -70,7 +82,7 @@ class Intake:
     def submit(self, request: EventRequest) -> Outcome | Steps:
         """Append the event, or return the steps that lead to the outcome. Raises Rejected, Overloaded, WalError."""
         if request.pairs is not None:
-            return self._of_pairs(request, request.head.query, request.pairs, Form.QUERY)
+            return self._of_pairs(request, request.head.query, request.pairs, _QUERY_FORM)
         body, request.body = request.body, b""  # to be freed early: the next batch can reuse the memory
         if request.encoding:
             return self._inflated_steps(request, body)
@@ -80,7 +92,7 @@ class Intake:
         if request.media == FORM and not is_json(body):
             return self._form_steps(request, body)
         if body[:1] == b"{" and request.media != NDJSON:
-            return self._event(request, body, body, Form.JSON)
+            return self._event(request, body, body, _JSON_FORM)
         return self._batch_steps(request, body, Form.NDJSON if request.media == NDJSON else Form.JSON)
 
     def _inflated_steps(self, request: EventRequest, body: bytes) -> Steps:
@@ -128,8 +140,8 @@ class Intake:
         if pairs.is_cut:
             fault = BadTarget("the query or the form has too many parameters").refusal
             request.options = request.options._replace(fault=fault)
-        if pairs.repeated:
-            request.context = replace(request.context, warnings=warnings_of(pairs))
+        if warnings := [*warnings_of(pairs), *misspelt(pairs)]:
+            request.context = replace(request.context, warnings=request.context.warnings + warnings)
         return self._event(request, event, query if event else b"", form)
 
     def _event(self, request: EventRequest, event: bytes, raw: bytes, form: Form) -> Outcome:
@@ -146,17 +158,18 @@ class Intake:
         kept = raw if form is Form.JSON or form is Form.NDJSON else without_secrets(raw)
         return AllRefused(form, refusal, [Refused(refusal, kept)])
 
-    def _append(self, request: EventRequest, event: bytes, sent: int) -> Response | Stored:
+    def _append(self, request: EventRequest, event: bytes, sent: int) -> Response | Stored | Duplicate:
         """Append one event, which was sent in `sent` bytes. Raises Rejected, WalError; then appends nothing."""
         options, context, token, headers = request.options, request.context, request.token, request.headers
         prop, sessions = context.prop, self._sessions
         decoded, line = decode_event(event, prop.required, self._limits)
         if prop.is_scrubbed:
             line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
-        if options.response_type is ResponseType.REDIRECT and "click" not in (decoded.ea, decoded.ec):
+        if options.response_type is _REDIRECT and "click" not in (decoded.ea, decoded.ec):
             raise NotAClick("a redirect needs a click event: ea or ec must be click")
         last = sessions.read(prop.portal_id, token) if token else None
         session = next_session(sessions, prop.portal_id, decoded, last, context.received_ms // 1000)
+        identify(decoded, request.key)
         has_object = options.response_type is _JSON or options.response_type is _JAVASCRIPT
         token = sessions.token(prop.portal_id, session) if has_object or request.with_cookie else b""
         log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
@@ -170,16 +183,29 @@ class Intake:
             aid = str(decoded.aid) if type(decoded.aid) in (str, int) else ""
             body = event_object(session, context.received_ms, aid, token)
         response = event_response(options.response_type, options.location, body, headers)
-        record = record_line(log_id, sequence, context, members_of(context), session, line)
+        record = record_line(log_id, sequence, context, members_of(context), session, decoded, line)
         if len(record) - sent > MOST_AROUND:
-            record = record_line(log_id, sequence, context, _fitting_members(context, len(line) - sent), session, line)
+            members = _fitting_members(context, len(line) - sent)
+            record = record_line(log_id, sequence, context, members, session, decoded, line)
         if not request.is_stored:
             return response
-        durable = self._committer.append(record)
+        if prop.dedup_ms and decoded.event_id is not UNSET:
+            key = key_of(prop, decoded.event_id)
+            durable, _, duplicates = self._dedup.append([record], [key], prop.dedup_ms, context.received_ms)
+            if durable is None:
+                return _duplicate(response, duplicates[0])
+        else:
+            durable = self._committer.append(record)
         self._accounts.append(request, 1, durable)
         if prop.rate:
             prop.rate.take(1)
         return Stored(response, durable, False, sequence, event_id)
+
+
+def _duplicate(response: Response, first: Place) -> Duplicate:
+    """The outcome of an event that is not stored again: `response` would be that of a new one."""
+    lines = [line for line in response.headers.splitlines(keepends=True) if not line.startswith(_OF_STORED)]
+    return Duplicate(first, replace(response, headers=b"".join(lines) + duplicate_headers(first)))
 
 
 def _fitting_members(context: RequestContext, expansion: int) -> bytes:

@@ -164,19 +164,19 @@ def _operations(settings: Settings) -> dict[str, Any]:
 
 
 def _parameters() -> list[dict[str, Any]]:
-    return [_parameter(name, each.description, each.schema, each.is_required) for name, each in PARAMETERS.items()]
+    return [_parameter(name, each.description, each.schema) for name, each in PARAMETERS.items()]
 
 
 def _field_parameters() -> list[dict[str, Any]]:
     return [
         _json_parameter(name, schema)
         if name in JSON_FIELDS
-        else _parameter(name, schema["description"], schema, name in EVENT_FIELDS)
+        else _parameter(name, schema["description"], schema, is_required=name in EVENT_FIELDS)
         for name, schema in _FIELDS.items()
     ]
 
 
-def _parameter(name: str, description: str, schema: dict[str, Any], is_required: bool) -> dict[str, Any]:
+def _parameter(name: str, description: str, schema: dict[str, Any], *, is_required: bool = False) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": description, "required": is_required, "schema": schema}
 
 

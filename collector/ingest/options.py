@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from collector.errors import BadRedirect, BadTarget, Fault, FieldCode, NotAClick, NotFound, Refusal
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer, has_expiry, location
-from collector.ingest.query import PARAMETERS, Pairs, parse_pairs
+from collector.ingest.query import PARAMETERS, Pairs, misspelt, parse_pairs
 
 _CACHED_QUERIES: Final = 4096
 """At least; two for each property if there are many."""
@@ -19,6 +19,7 @@ _CHOICES: Final[list[tuple[str, str, list[str]]]] = [
 ]
 _TOKEN_PARAMETER: Final = b"an_session="
 _DIGITS: Final = 19
+_LONGEST_NAME: Final = 64
 _EXPIRED: Final = "redirect_sig has expired"
 _NOT_AN_IDENTIFIER: Final = "expected an integer of at least 1"
 
@@ -41,7 +42,11 @@ class RequestOptions(NamedTuple):
     location: bytes | None
     fault: Refusal | None
     named: str = ""
-    """The ids of a portal and a property that do not exist, as `1/2`."""
+    """The ids of a portal and a property that do not exist, as `1/2`, or a public id."""
+    has_type: bool = True
+    """Whether the query names the type of response. A batch without one is answered in JSON."""
+    warnings: tuple[str, ...] = ()
+    """Warnings for readers of the record."""
 
 
 class OptionsReader:
@@ -57,13 +62,17 @@ class OptionsReader:
 
     def find(self, query: bytes) -> tuple[RequestOptions, bytes]:
         """The options in a query, and its session token (empty if none). Never raises."""
+        options = self._cache.get(query)
+        if options is not None:  # no query with a token is cached
+            return options, b""
         token = b""
         if _TOKEN_PARAMETER in query:
             query, token = _without_token(query)
-        options = self._cache.get(query)
+            options = self._cache.get(query)
         if options is None:
             pairs = parse_pairs(query)
             options = parse_options(pairs, self._registry, self._signer, self._clock)
+            options = options._replace(warnings=tuple(misspelt(pairs)))
             self._remember(query, len(query), options, pairs)
         return options, token
 
@@ -90,10 +99,9 @@ def parse_options(pairs: Pairs, registry: Registry, signer: Signer, clock: Calla
     """Parse a query. Errors are in `fault`. `clock` gives Unix milliseconds."""
     values = pairs.values
     faults: list[Fault] = []
-    portal_id, prop_id = (_identifier(values, name, faults) for name in ("portal_id", "prop_id"))
+    prop, named = _property(values, registry, faults)
     chosen = {name: _choice(values, name, default, choices, faults) for name, default, choices in _CHOICES}
     response_type = chosen["resp_type"]
-    prop = registry.get(portal_id, prop_id) if portal_id and prop_id else None
     target: bytes | None = None
     fault: Refusal | None = None
     if pairs.is_cut:
@@ -104,8 +112,8 @@ def parse_options(pairs: Pairs, registry: Registry, signer: Signer, clock: Calla
         fault = NotFound().refusal
     elif response_type == ResponseType.REDIRECT.value:
         target, fault = _redirect(values, prop, signer, clock() // 1000)
-    named = "" if prop else f"{portal_id}/{prop_id}"
-    return RequestOptions(prop, ResponseType(response_type), chosen["is_s2s"] == "true", target, fault, named)
+    is_s2s, has_type = chosen["is_s2s"] == "true", "resp_type" in values
+    return RequestOptions(prop, ResponseType(response_type), is_s2s, target, fault, named, has_type)
 
 
 def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is_click: bool) -> Refusal | None:
@@ -132,6 +140,16 @@ def _redirect(
         if until is None or is_signed:
             return None, error.refusal
     return None, BadRedirect(_EXPIRED, (Fault("redirect_sig", FieldCode.EXPIRED, _EXPIRED),)).refusal
+
+
+def _property(values: dict[str, str], registry: Registry, faults: list[Fault]) -> tuple[Property | None, str]:
+    """The property that a query names, or its name if there is no such property."""
+    public_id = values.get("id")
+    if public_id is not None:
+        return registry.named(public_id), public_id[:_LONGEST_NAME]
+    portal_id, prop_id = (_identifier(values, name, faults) for name in ("portal_id", "prop_id"))
+    prop = registry.get(portal_id, prop_id) if portal_id and prop_id else None
+    return prop, "" if prop else f"{portal_id}/{prop_id}"
 
 
 def _identifier(values: dict[str, str], name: str, faults: list[Fault]) -> int:

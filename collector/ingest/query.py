@@ -5,6 +5,7 @@ Nothing here fails: an invalid escape is taken literally, and a value that is no
 
 import re
 from binascii import a2b_qp
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -20,14 +21,14 @@ class Parameter(NamedTuple):
     description: str
     schema: dict[str, Any]
     """JSON Schema. One with an `enum` also needs a `default`; the value is checked then."""
-    is_required: bool = False
 
 
 _IDENTIFIER: Final = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
 _TEXT: Final = {"type": "string"}
 PARAMETERS: Final = {
-    "portal_id": Parameter("the account: an integer from 1 on; required", _IDENTIFIER, is_required=True),
-    "prop_id": Parameter("its data source: an integer from 1 on; required", _IDENTIFIER, is_required=True),
+    "portal_id": Parameter("the account: an integer from 1 on; required without `id`", _IDENTIFIER),
+    "prop_id": Parameter("its data source: an integer from 1 on; required without `id`", _IDENTIFIER),
+    "id": Parameter("the public id of the property, in place of `portal_id` and `prop_id`", _TEXT),
     "resp_type": Parameter(
         "`javascript` (default), `json`, `pixel` (a GIF of one transparent pixel) or `redirect`",
         {"enum": ["javascript", "json", "redirect", "pixel"], "default": "javascript"},
@@ -120,9 +121,34 @@ def warnings_of(pairs: Pairs) -> list[str]:
     return warnings
 
 
+def misspelt(pairs: Pairs) -> list[str]:
+    """Warnings about parameters whose name is a typing error away from that of a parameter of ours."""
+    near = [(name, meant) for name in pairs.values if (meant := _meant(name))]
+    return [f"{name} is unknown: is it {meant}?" for name, meant in near[:_MOST_WARNINGS]]
+
+
 def without_secrets(query: bytes) -> bytes:
-    """The query without parameters that grant rights of a visitor or of the business, escaped or not."""
+    """The query without parameters that grant rights of a visitor or of the business, escaped or not.
+
+    `token_auth` is Matomo's.
+    """
     return _SECRETS.sub(b"", b"&" + query)[1:]
+
+
+@lru_cache(4096)
+def _meant(name: str) -> str | None:
+    """The parameter whose name differs in one character, or in the order of two neighbours; None if there is none.
+
+    Such names have a name in common that is left when each loses a character.
+    """
+    if name in PARAMETERS or name in _FIELD_NAMES or not _SHORTEST_MISSPELT <= len(name) <= _LONGEST_MISSPELT:
+        return None
+    return next((_NEAR[each] for each in (name, *_shorter(name)) if each in _NEAR), None)
+
+
+def _shorter(name: str) -> list[str]:
+    """The name without one of its characters."""
+    return [name[:at] + name[at + 1 :] for at in range(len(name))]
 
 
 def _is_json(raw: bytes) -> bool:
@@ -174,6 +200,11 @@ def _escapable(name: str) -> str:
 
 
 _encode: Final = msgspec.json.encode
+_SHORTEST_MISSPELT: Final = 5
+"""Names shorter than this are near too many others: `aid` is no misspelt `id`."""
+_LONGEST_MISSPELT: Final = max(map(len, PARAMETERS)) + 1
+_NEAR: Final = {near: name for name in PARAMETERS if len(name) > _SHORTEST_MISSPELT for near in (name, *_shorter(name))}
+_FIELD_NAMES: Final = frozenset(field_schemas(Event))
 _decode_any: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _LITERAL: Final = {0xDC00 + byte: f"%{byte:02X}" for byte in range(0x80, 0x100)}
 """From bytes that are not UTF-8 to their escapes. An error handler would take 1.5 us for every such byte."""
@@ -182,5 +213,5 @@ _KINDS: Final = bytes(
 )
 _DIFFERENCES: Final = bytes(ord("%") ^ ord("\n") if byte == ord("%") else 0 for byte in range(256))
 _SECRETS: Final = re.compile(
-    rf"&(?:{_escapable('an_session')}|{_escapable('redirect_sig')})(?:=[^&]*)?(?=&|$)".encode()
+    rf"&(?:{_escapable('an_session')}|{_escapable('redirect_sig')}|{_escapable('token_auth')})(?:=[^&]*)?(?=&|$)".encode()
 )

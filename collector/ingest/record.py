@@ -3,8 +3,10 @@
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
+from collector.ingest.event import Event
+from collector.ingest.event_times import occurred_at
 from collector.ingest.policy.properties import Property
 from collector.ingest.session import Session
 
@@ -21,8 +23,11 @@ _REQUEST_BYTES: Final = 7 << 10
 MOST_AROUND: Final = _EVENT_BYTES + _REQUEST_BYTES
 """The most bytes that a request of one event may add to the log beyond the bytes sent; _EVENT_BYTES for every further
 event. The contract allows 8 KiB; the rest is for the dead letter of its refused events."""
-_AROUND_BYTES: Final = 340
-"""The most bytes of a record without the property's members, the warnings, the headers and the event."""
+_DIALECT_BYTES: Final = 25
+"""The most bytes of the member that names a dialect."""
+_AROUND_BYTES: Final = 368
+"""The most bytes of a record without the property's members, the id of its client, the warnings, the headers and the
+event."""
 
 
 class RequestContext(Struct, frozen=True):
@@ -35,6 +40,8 @@ class RequestContext(Struct, frozen=True):
     referer: str | None
     is_s2s: bool
     warnings: list[str]
+    dialect: str = ""
+    """The name of the dialect of its client; empty for `/event`."""
 
 
 def members_of(context: RequestContext) -> bytes:
@@ -60,9 +67,23 @@ def shared_members_of(context: RequestContext, room: int) -> bytes:
 def room_for_headers(context: RequestContext, events: int, expansion: int = 0) -> int:
     """Bytes for user agent and referer in every record, so that the bytes sent bound the bytes logged.
     `expansion`: bytes of the events beyond the bytes sent. Below 0: there is no room for the record."""
-    around = _AROUND_BYTES + len(context.prop.members)
+    around = _AROUND_BYTES + len(context.prop.members) + _DIALECT_BYTES * bool(context.dialect)
     warnings = len(_encode(context.warnings)) if context.warnings else 0
     return _EVENT_BYTES - around - warnings + (_REQUEST_BYTES - expansion) // events
+
+
+def fitted(records: list[bytes], sent: int, context: RequestContext, members: bytes) -> list[bytes]:
+    """The records of a batch, whose events took `sent` bytes, with headers cut further if the records are too long.
+
+    Ids and warnings about times can make them so. `room_for_headers` does not count with them: few batches have any.
+    """
+    events = len(records)
+    excess = sum(map(len, records)) - sent - _EVENT_BYTES * events - _REQUEST_BYTES
+    if excess <= 0:
+        return records
+    headers = len(_encode(context.user_agent)) + len(_encode(context.referer))
+    shorter = shared_members_of(context, headers - -(-excess // events))
+    return [record.replace(members, shorter, 1) for record in records]
 
 
 def shortened(text: str, most: int) -> str:
@@ -75,9 +96,10 @@ def shortened(text: str, most: int) -> str:
 
 def _members(context: RequestContext, user_agent: bytes, referer: bytes) -> bytes:
     ip = context.ip
-    return b'"received_at":%d,%b,"ip":%b,"user_agent":%b,"referer":%b,"s2s":%b' % (
+    return b'"received_at":%d,%b%b,"ip":%b,"user_agent":%b,"referer":%b,"s2s":%b' % (
         context.received_ms,
         context.prop.members,
+        b',"dialect":"%b"' % context.dialect.encode() if context.dialect else b"",
         _NOTHING if ip is None else _encode(ip),
         user_agent,
         referer,
@@ -90,16 +112,25 @@ def _kept(text: str | None, most: int) -> bytes:
 
 
 def record_line(
-    log_id: bytes, sequence: int, context: RequestContext, members: bytes, session: Session, event: bytes
+    log_id: bytes, sequence: int, context: RequestContext, members: bytes, session: Session, event: Event, line: bytes
 ) -> bytes:
-    """One line of the log. `members` are the request's; `event` is valid JSON without a line break."""
+    """One line of the log. `members` are the request's; `line` is the event as valid JSON without a line break.
+
+    `identify` has given the event its id.
+    """
+    occurred_ms, warnings = context.received_ms, context.warnings
+    if event.et is not UNSET:
+        occurred_ms, unreadable = occurred_at(event.et, event.sent_at, occurred_ms)
+        warnings = warnings + unreadable if unreadable else warnings
     return (
-        b'{"id":"%b-%d",%b,"au_id":"%d","client_id":"%d.%d",'
+        b'{"id":"%b-%d",%b,"occurred_at":%d%b,"au_id":"%d","client_id":"%d.%d",'
         b'"session":{"id":%b,"start":%d,"hits":%d,"new":%b},"warnings":%b,"event":%b}\n'
     ) % (
         log_id,
         sequence,
         members,
+        occurred_ms,
+        b"" if event.event_id is UNSET else b',"event_id":%b' % _encode(event.event_id),
         session.au_id,
         session.client_au_id,
         session.client_first_seen,
@@ -107,8 +138,8 @@ def record_line(
         session.start,
         session.hits,
         b"true" if session.is_new else b"false",
-        _encode(context.warnings) if context.warnings else _NO_WARNINGS,
-        event,
+        _encode(warnings) if warnings else _NO_WARNINGS,
+        line,
     )
 
 

@@ -27,5 +27,7 @@ class EventRequest(Request, Struct):
     encoding: bytes
     pairs: Pairs | None
     """The pairs of a query that carries the event; None if the body does."""
+    key: str = ""
+    """The id that the header `Idempotency-Key` gives to the event, or with its index to each event of a batch."""
     events: int | None = None
     """The events of which nothing has become yet; None until the request is whole or refused."""

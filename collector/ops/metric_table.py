@@ -1,61 +1,40 @@
 """Every metric of `/metrics`: its name, type, labels, unit and meaning. Code and documentation read this table."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Final
+
+from collector.ops.metric import BILLION, Metric, counter, seconds
 
 OTHER: Final = "other"
 """The label value for what has none of its own: a path that is not served, properties beyond 1,000."""
 WORKER_DIED: Final = "worker_died"
 """The code of events that a worker held when it died."""
-BILLION: Final = 1_000_000_000
 
 _MILLISECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _DISK_SECONDS: Final = (0.0001, 0.00025, 0.0005, *_MILLISECONDS)
 
 
-class Metric(NamedTuple):
-    """A metric. `name` is the full one, with `_total` for a counter."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram", "info"]
-    help: str
-    labels: tuple[str, ...] = ()
-    unit: str = ""
-    scale: int = 1
-    """The integer that a block of counters holds for 1."""
-    bounds: tuple[float, ...] = ()
-    """The upper bounds of a histogram's buckets, without infinity."""
-
-
-def _counter(name: str, text: str, *labels: str) -> Metric:
-    return Metric(name, "counter", text, labels)
-
-
-def _seconds(name: str, text: str, bounds: tuple[float, ...]) -> Metric:
-    return Metric(name, "histogram", text, (), "seconds", BILLION, bounds)
-
-
-REQUESTS: Final = _counter(
+REQUESTS: Final = counter(
     "tracklog_requests_total",
     "Responses written, by the path that is served (other for all that are not) and status. Bytes that are not a "
     "request, and connections over a limit that get a 503, count with path other.",
     "path",
     "status",
 )
-RECEIVED: Final = _counter(
+RECEIVED: Final = counter(
     "tracklog_events_received_total",
-    "Events received by property: stored + rejected + shed + those that wait for the disk now. A request that is "
-    "refused before its events are looked at counts as one event; HEAD and OPTIONS count as none; portal and prop are "
-    "empty for a request that names no property in a valid way.",
+    "Events received by property: stored + duplicate + rejected + shed + those that wait for the disk now. A request "
+    "that is refused before its events are looked at counts as one event; HEAD and OPTIONS count as none; portal and "
+    "prop are empty for a request that names no property in a valid way.",
     "portal",
     "prop",
 )
-STORED: Final = _counter(
+STORED: Final = counter(
     "tracklog_events_stored_total",
     "Events whose block of the log is fsynced, whether the client is still there or not.",
     "portal",
     "prop",
 )
-REJECTED: Final = _counter(
+REJECTED: Final = counter(
     "tracklog_events_rejected_total",
     "Events refused because of the request or its rate, by the code of the response; client_gone: the client "
     "disconnected before its events were processed.",
@@ -63,7 +42,13 @@ REJECTED: Final = _counter(
     "prop",
     "code",
 )
-SHED: Final = _counter(
+DUPLICATE: Final = counter(
+    "tracklog_events_duplicate_total",
+    "Events not stored because the log has one of the same property and id already; their clients got a 200.",
+    "portal",
+    "prop",
+)
+SHED: Final = counter(
     "tracklog_events_shed_total",
     "Events that the collector could not take (503), by code; worker_died: a worker died while it held them, and their "
     "clients got no response.",
@@ -71,29 +56,29 @@ SHED: Final = _counter(
     "prop",
     "code",
 )
-UNKNOWN: Final = _counter(
+UNKNOWN: Final = counter(
     "tracklog_unknown_property_total",
     "Requests refused with 404 because no such property exists. They are in no other count of events.",
 )
-RELAYED: Final = _counter(
+RELAYED: Final = counter(
     "tracklog_relayed_events_total",
     "Events stored for other nodes by way of /relay. They were received there, and are in no other count of events.",
 )
-DEAD_LETTERS: Final = _counter(
+DEAD_LETTERS: Final = counter(
     "tracklog_dead_letters_total",
     "Dead letters written, by the code of their first reason; one letter may hold several events of a batch.",
     "code",
 )
-REQUEST_SECONDS: Final = _seconds(
+REQUEST_SECONDS: Final = seconds(
     "tracklog_request_seconds",
     "From the last byte of a request to its response being written; 0 if the response did not wait for the last byte. "
     "The clock is read once a turn of the event loop.",
     _MILLISECONDS,
 )
-COMMIT_SECONDS: Final = _seconds(
+COMMIT_SECONDS: Final = seconds(
     "tracklog_commit_seconds", "Time of a commit to the log of events: write and fsync of one block.", _DISK_SECONDS
 )
-FSYNC_SECONDS: Final = _seconds("tracklog_fsync_seconds", "Time of the fdatasync in a commit.", _DISK_SECONDS)
+FSYNC_SECONDS: Final = seconds("tracklog_fsync_seconds", "Time of the fdatasync in a commit.", _DISK_SECONDS)
 COMMIT_EVENTS: Final = Metric(
     "tracklog_commit_events",
     "histogram",
@@ -141,19 +126,32 @@ CERTIFICATE_END: Final = Metric(
     ("place",),
     "seconds",
 )
-RESTARTS: Final = _counter(
+RESTARTS: Final = counter(
     "tracklog_worker_restarts_total",
     "Workers that ended without being told to, by signal (SIGKILL) or exit code (exit_code_1); not_started: no process "
     "could be started.",
     "reason",
 )
+DEDUP_ENTRIES: Final = Metric(
+    "tracklog_dedup_entries", "gauge", "Ids of events that are remembered, by all workers together."
+)
+DEDUP_OLDEST: Final = Metric(
+    "tracklog_dedup_oldest_seconds",
+    "gauge",
+    "Age of the oldest id that is remembered. Below the `dedup` of a property, the bounds of the index are too low.",
+    unit="seconds",
+    scale=BILLION,
+)
+DEDUP_BYTES: Final = Metric(
+    "tracklog_dedup_bytes", "gauge", "Bytes of the index that hold ids; `dedup.bytes` bounds them.", unit="bytes"
+)
 LOG_BYTES: Final = Metric("tracklog_log_bytes", "gauge", "Bytes of the segments of a shard.", ("shard",), unit="bytes")
 LOG_SEGMENTS: Final = Metric("tracklog_log_segments", "gauge", "Segments of a shard.", ("shard",))
 DISK_FREE: Final = Metric("tracklog_disk_free_bytes", "gauge", "Free bytes of the disk of log.dir.", unit="bytes")
-DAMAGED: Final = _counter(
+DAMAGED: Final = counter(
     "tracklog_damaged_events_total", "Events of the log that can't be read any more, as damage.ndjson lists them."
 )
-SINK_DELIVERED: Final = _counter(
+SINK_DELIVERED: Final = counter(
     "tracklog_sink_delivered_events_total",
     "Events of a shard before the sink's cursor: delivered, or in the dead letters because the sink refused them.",
     "sink",
@@ -171,7 +169,7 @@ SINK_LAG_SECONDS: Final = Metric(
 SINK_UP: Final = Metric(
     "tracklog_sink_up", "gauge", "1 if the sink's last attempt succeeded, else 0.", ("sink", "shard")
 )
-SINK_FAILURES: Final = _counter(
+SINK_FAILURES: Final = counter(
     "tracklog_sink_failures_total",
     "Failed attempts of a sink since its worker started.",
     "sink",
@@ -198,6 +196,7 @@ COUNTED: Final = (
     REJECTED,
     SHED,
     UNKNOWN,
+    DUPLICATE,
     RELAYED,
     DEAD_LETTERS,
     REQUEST_SECONDS,
@@ -208,9 +207,14 @@ COUNTED: Final = (
     IN_FLIGHT,
     LOOP_DELAY,
     PRESSURE,
+    DEDUP_ENTRIES,
+    DEDUP_OLDEST,
+    DEDUP_BYTES,
     RESTARTS,
 )
 """Metrics that are in the blocks of counters."""
+LARGEST: Final = (LOOP_DELAY, DEDUP_ENTRIES, DEDUP_OLDEST, DEDUP_BYTES)
+"""Those of them of which each worker has a value for the whole node: the largest counts."""
 OF_THE_DISK: Final = (
     LOG_BYTES,
     LOG_SEGMENTS,

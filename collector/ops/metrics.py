@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 
 from collector.ops.counters import CounterBlock, Key, total
 from collector.ops.histogram import SUM, bucket_names
-from collector.ops.metric_table import BUILD, COUNTED, LOOP_DELAY, METRICS, Metric
+from collector.ops.metric import Metric
+from collector.ops.metric_table import BUILD, COUNTED, LARGEST, METRICS
 from collector.ops.metrics_of_disk import disk_samples
 from collector.ops.metrics_of_processes import process_samples
 from collector.settings import Settings
@@ -33,8 +34,9 @@ def render(blocks: Sequence[CounterBlock], settings: Settings, build: Mapping[st
     Blocks: it reads logs and cursors, of each log at most its last segment. Call it in a thread.
     """
     counters = total(blocks)
-    if delays := [delay for block in blocks if (delay := block.read().get((LOOP_DELAY.name,))) is not None]:
-        counters[LOOP_DELAY.name,] = max(delays)
+    read = [block.read() for block in blocks]
+    for metric in LARGEST:
+        counters[metric.name,] = max((each.get((metric.name,), 0) for each in read), default=0)
     registry = CollectorRegistry(auto_describe=False)
     samples = disk_samples(settings) | process_samples(block.pid for block in blocks) | dict(node)
     info = InfoMetricFamily(BUILD.name.removesuffix("_info"), BUILD.help, dict(build))

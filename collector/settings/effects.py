@@ -44,6 +44,8 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "server.shutdown_delay",
             "server.alias",
             "server.health_path",
+            "server.dialects",
+            "server.snowplow_path",
             "server.trusted_proxies",
             "server.relay_keys",  # relayed logs are bound to keys in the worker's memory
             "log.segment_bytes",
@@ -55,6 +57,7 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "log.retain_bytes",
             "dead_letters.bytes_per_hour",
             "dead_letters.retain_hours",
+            "dedup.entries",
             "dead_letters.retain_bytes",
             "session.secret",
             "session.timeout_seconds",
@@ -72,6 +75,8 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "admin.port",
             "log.dir",  # the old shards, and the generated session secret beside them, would be left behind
             "dead_letters.dir",
+            "dedup.dir",
+            "dedup.bytes",  # a smaller or larger index replaces the old one only when no worker has that open
         }
     ),
 }

@@ -1,7 +1,7 @@
 """Types of single settings, pure: their bounds, and the rules for one value."""
 
 import ipaddress
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from msgspec import Meta
@@ -21,6 +21,15 @@ Name = Annotated[
         extra={EXPECTED: "a name of at most 64 of a-z, 0-9, `_` and `-`, which begins with a letter or digit"},
     ),
 ]
+PublicId = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[A-Za-z0-9._-]{1,64}\Z",
+        extra={EXPECTED: "an id of at most 64 letters, digits, `.`, `_` and `-`"},
+    ),
+]
+DialectName = Literal["segment", "snowplow", "matomo", "posthog", "cloudevents"]
+DIALECTS: Final[tuple[DialectName, ...]] = get_args(DialectName)
 Text = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[int, Meta(ge=1)]
 Identifier = Annotated[int, Meta(ge=1, lt=2**53)]

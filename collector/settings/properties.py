@@ -4,8 +4,20 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from collector.settings.fields import FromEnvironment, Identifier, Name, Origin, RedirectHost, Seconds
+from collector.settings.durations import Duration, milliseconds
+from collector.settings.fields import (
+    DIALECTS,
+    DialectName,
+    FromEnvironment,
+    Identifier,
+    Name,
+    Origin,
+    PublicId,
+    RedirectHost,
+    Seconds,
+)
 
+_DEDUP_OF_DIALECTS: Final = "1h"
 EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
 """Fields that a property can require; the default is all of them."""
 
@@ -15,6 +27,13 @@ class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     portal_id: Annotated[Identifier, Meta(description="the business account")]
     prop_id: Annotated[Identifier, Meta(description="the data source of that account")]
+    id: Annotated[
+        PublicId | None,
+        Meta(
+            description="its public name, which SDKs have as write key, app id or API key, and a query as `id`; "
+            "default: `PORTAL.PROP`"
+        ),
+    ] = None
     source: Annotated[Name, Meta(description="its kind: `web`, `android`, `ios`, `pos`, …")] = "web"
     origins: Annotated[
         tuple[Origin, ...],
@@ -31,6 +50,16 @@ class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[FromEnvironment, ...],
         Meta(description="`env:NAME` of the keys of which a request must present one; several allow rotation"),
     ] = ()
+    dialects: Annotated[
+        tuple[DialectName, ...], Meta(description="dialects of SDKs that may send to it, beside `/event`")
+    ] = DIALECTS
+    dedup: Annotated[
+        Duration | None,
+        Meta(
+            description="how long the ids of events are remembered, so that an event sent again is stored once: `1h`, "
+            "`7d`, `off`; default: `1h` for events of dialects, `off` for others"
+        ),
+    ] = None
     events_per_second: Annotated[
         float,
         Meta(ge=0, le=1e9, description="requests above this rate get 429; each worker allows its share; 0: no limit"),
@@ -60,3 +89,18 @@ class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
     cookies: Annotated[
         bool, Meta(description="whether a `web` property keeps the session in a cookie, where the visitor allows it")
     ] = True
+
+    @property
+    def dedup_ms(self) -> int:
+        """How long the ids of events on `/event` are remembered, in ms; 0: not at all."""
+        return milliseconds(self.dedup or "off")
+
+    @property
+    def dialects_dedup_ms(self) -> int:
+        """The same for events of dialects."""
+        return milliseconds(self.dedup or _DEDUP_OF_DIALECTS) if self.dialects else 0
+
+    @property
+    def public_id(self) -> str:
+        """The public name, also where none is set."""
+        return self.id or f"{self.portal_id}.{self.prop_id}"

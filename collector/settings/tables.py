@@ -7,8 +7,11 @@ from msgspec import Meta, Struct
 
 from collector.settings.admin import AdminSettings
 from collector.settings.cpus import usable_cpus
+from collector.settings.dedup import DedupSettings
 from collector.settings.faults import SettingFault, shown
 from collector.settings.fields import (
+    DIALECTS,
+    DialectName,
     FromEnvironment,
     Network,
     Path,
@@ -17,6 +20,7 @@ from collector.settings.fields import (
     Seconds,
     Text,
 )
+from collector.settings.log import LogSettings
 from collector.settings.process_log import ProcessLogSettings
 from collector.settings.properties import PropertySettings
 from collector.settings.sinks import AnySink
@@ -50,6 +54,12 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
         PathOrNone, Meta(description='path of the health check, for load balancers; `""` turns it off')
     ] = "/healthz"
     alias: Annotated[Path | None, Meta(description="another path for events: ad blockers know `/event`")] = None
+    dialects: Annotated[
+        tuple[DialectName, ...], Meta(description="dialects of SDKs that are served, beside `/event`")
+    ] = DIALECTS
+    snowplow_path: Annotated[
+        Path | None, Meta(description="another path for Snowplow's POST, as its trackers have it in `postPath`")
+    ] = None
     trusted_proxies: Annotated[
         tuple[Network, ...],
         Meta(description="networks such as `10.0.0.0/8` whose `X-Forwarded-For` or `Forwarded` is trusted"),
@@ -78,42 +88,6 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
             if getattr(self, name) is None and getattr(self, other) is not None:
                 message = f"missing; expected a file, because server.{other} is set"
                 yield SettingFault(name, message, reads=(name, other))
-
-
-class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The log of events."""
-
-    dir: Annotated[str, Meta(min_length=1, description="folder of the shards 00, 01, …")] = "data/log"
-    segment_bytes: Annotated[
-        int, Meta(ge=1 << 20, le=1 << 30, description="a segment is rotated once it holds this many bytes")
-    ] = 64 << 20
-    segment_seconds: Annotated[Seconds, Meta(description="a segment is rotated once it is this old")] = 60.0
-    stall_seconds: Annotated[
-        Seconds, Meta(description="while a commit takes longer than this, new requests are shed with 503")
-    ] = 1.0
-    warn_free_bytes: Annotated[int, Meta(ge=0, description="warn when the disk has less free space than this")] = (
-        2 << 30
-    )
-    min_free_bytes: Annotated[
-        int,
-        Meta(ge=0, description="shed requests when the disk has less than this; the rest is for cursors and deletion"),
-    ] = 512 << 20
-    retain_hours: Annotated[
-        float, Meta(ge=0, le=100_000, description="how long delivered segments are kept for replay")
-    ] = 24.0
-    retain_bytes: Annotated[
-        int, Meta(ge=0, description="delivered segments are kept up to this many bytes a shard")
-    ] = 10 << 30
-
-    def faults(self) -> Iterator[SettingFault]:
-        """Rules that need several fields."""
-        if self.warn_free_bytes < self.min_free_bytes:
-            yield SettingFault(
-                "warn_free_bytes",
-                f"expected at least log.min_free_bytes, {self.min_free_bytes}, got {self.warn_free_bytes}: "
-                "the warning must precede shedding",
-                reads=("warn_free_bytes", "min_free_bytes"),
-            )
 
 
 class DeadLetterSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -202,6 +176,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
+    dedup: DedupSettings = DedupSettings()
     session: SessionSettings = SessionSettings()
     limits: Limits = Limits()
     process_log: ProcessLogSettings = ProcessLogSettings()
@@ -212,6 +187,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         """Rules that need several fields."""
         ids = [(each.portal_id, each.prop_id) for each in self.property]
         yield from _twice("property", ("portal_id", "prop_id"), ids)
+        first = dict(reversed(list(zip(ids, self.property, strict=True))))
+        named = [
+            each.public_id if each is first[pair] else object() for pair, each in zip(ids, self.property, strict=True)
+        ]
+        yield from _twice("property", ("id",), named, others=("portal_id", "prop_id"))
         yield from _twice("sink", ("name",), [each.name for each in self.sink])
         names = {sink.name for sink in self.sink}
         for at, each in enumerate(self.property):
@@ -223,16 +203,21 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
                 )
 
 
-def _twice(name: str, fields: tuple[str, ...], keys: Sequence[Hashable]) -> Iterator[SettingFault]:
-    """Yield a fault for each element of a list that has the key of an earlier element."""
+def _twice(
+    name: str, fields: tuple[str, ...], keys: Sequence[Hashable], others: tuple[str, ...] = ()
+) -> Iterator[SettingFault]:
+    """Yield a fault for each element of a list that has the key of an earlier element, made of `fields`.
+
+    `others` are fields that a key is made of where it has no value of its own.
+    """
     first: dict[Hashable, int] = {}
     for at, key in enumerate(keys):
         if (earlier := first.setdefault(key, at)) != at:
-            reads = tuple(f"{name}[{each}].{field}" for each in (earlier, at) for field in fields)
+            reads = tuple(f"{name}[{each}].{field}" for each in (earlier, at) for field in fields + others)
             same = " and ".join(fields)
             yield SettingFault(
                 f"{name}[{at}]",
-                f"{same} are the same as in {{other}}; remove one of the two",
+                f"{same} {'is' if len(fields) == 1 else 'are'} the same as in {{other}}; remove one of the two",
                 reads,
                 other=f"{name}[{earlier}]",
             )

@@ -33,7 +33,7 @@ _CHECKS = [
 ]
 _KNOWN = {"portal_id": 33167, "prop_id": 564990801}
 _EVENT: dict[str, Any] = {"ea": "view", "ec": "product", "sid": 6320, "aid": "a-1", "uid": "u-1"}
-_NAMES = [*_EVENT, "context", "extra", "dims", "items"]
+_NAMES = [*_EVENT, "context", "extra", "dims", "items", "event_id", "et", "sent_at"]
 _MISSING: Any = "missing"
 _TEXTS: list[Any] = [
     _MISSING,
@@ -86,11 +86,15 @@ _OBJECTS: list[Any] = [{}, {"a": [1]}, [], "", "{}", None, 1]
 _BODY_VALUES: dict[str, list[Any]] = {
     **{"ea": _TEXTS, "ec": _TEXTS, "sid": [_MISSING, *_SIDS], "aid": _IDS, "uid": _IDS},
     **{"context": _OBJECTS, "extra": _OBJECTS, "dims": _OBJECTS, "items": [[], [{}], [{}, 1], {}, "[]", None]},
+    "event_id": [*_TEXTS, "x" * 100, "x" * 101, "\u00e9" * 100],
+    "et": [_MISSING, 0, 1795833650209, "2026-11-28T00:00:00Z", "x", ""],
+    "sent_at": [_MISSING, 0, 1795833650209, "x"],
     "anything": [None, [1.5], "x"],
 }
 _JSONS = ["", "{}", ' {"a":1}\n', "[]", "[{}]", "[1]", "{", "null", "x", "{} {}"]
 _QUERY_VALUES: dict[str, list[str]] = {
     **{name: [each for each in _TEXTS if isinstance(each, str)] for name in ("ea", "ec", "aid", "uid")},
+    **{"event_id": [_MISSING, "x" * 100, "x" * 101, ""], "et": [_MISSING, "x"], "sent_at": [_MISSING, "1795833650209"]},
     "sid": [_MISSING, "0", *_SID_TEXTS, "-1", "", "x", "1.0", " 1", "\u0663"],
     **dict.fromkeys(("context", "extra", "dims", "items"), _JSONS),
 }

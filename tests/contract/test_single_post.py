@@ -79,6 +79,7 @@ def test_the_stored_record_has_the_members_of_the_collector(collector: Collector
         "user_agent": 'Say "hi" Ã©',
         "referer": "https://shop.example.com/",
         "s2s": False,
+        "occurred_at": 1_593_125_881_000,
         "au_id": answer["au_id"],
         "client_id": answer["client_id"],
         "session": {"id": "6320", "start": int(answer["au_gt"]), "hits": 1, "new": True},

@@ -30,6 +30,7 @@ LAYERS = {
     "collector.acknowledgements": (),
     "collector.long_work": (),
     "collector.nesting": (),
+    "collector.ops.gauges": ("collector.dedup.index", "collector.ops"),
     "collector.http": (
         "collector.errors",
         "collector.ops",
@@ -39,6 +40,7 @@ LAYERS = {
     ),
     "collector.settings": ("collector.errors", "wal"),
     "collector.relays": ("collector.errors", "collector.ops", "wal"),
+    "collector.dedup": ("collector.settings.dedup", "wal"),
     "collector.dead_letters": (
         "collector.errors",
         "collector.nesting",
@@ -66,6 +68,7 @@ LAYERS = {
         "collector.acknowledgements",
         "collector.dead_letters.content",
         "collector.dead_letters.writer",
+        "collector.dedup",
         "collector.long_work",
         "collector.nesting",
         "collector.ops",
@@ -80,9 +83,16 @@ LAYERS = {
         "collector.process_log",
     ),
     "collector.ship.sinks": ("collector.errors", "collector.settings", "collector.ship"),
-    "collector.shards": (*_BOTTOM, "collector.acknowledgements", "collector.process_log", "collector.ship"),
+    "collector.shards": (
+        *_BOTTOM,
+        "collector.dedup",
+        "collector.acknowledgements",
+        "collector.process_log",
+        "collector.ship",
+    ),
     "collector.shards.opening": (
         "collector.dead_letters",
+        "collector.dedup",
         "collector.ops",
         "collector.process_log",
         "collector.settings",
@@ -107,6 +117,7 @@ LIBRARIES = {
     "aiohttp": ("collector.ship.sinks.http",),
     "confluent_kafka": ("collector.ship.sinks.kafka",),
     "httptools": ("collector.http",),
+    "lmdb": ("collector.dedup",),
     "msgspec": ("collector",),
     "obstore": ("collector.ship.sinks.objects",),
     "prometheus_client": ("collector.ops.metrics",),
@@ -125,7 +136,15 @@ _PURE = {
         for name in ("client_address", "cookies", "load_shedding", "origins", "privacy", "rate_limit", "redirect")
     ),
     "collector/ingest/policy/write_keys.py",
+    *(
+        str(path.relative_to(_ROOT))
+        for family in ("segment", "snowplow", "matomo", "posthog", "cloudevents")
+        for path in (_ROOT / "collector/ingest/dialects" / family).glob("*.py")
+    ),
+    *(f"collector/ingest/dialects/{name}.py" for name in ("dialect", "parameters", "surrogates")),
     *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
+    "collector/ingest/dialects/surrogates.py",
+    *(f"collector/ingest/dialects/{path.name}" for path in _ROOT.glob("collector/ingest/dialects/segment*.py")),
     "collector/server/backoff.py",
     *(f"collector/settings/{name}.py" for name in ("changes", "effects", "faults", "fields", "origins", "overrides")),
     "collector/settings/templates.py",
@@ -135,6 +154,8 @@ _PURE = {
     "collector/ops/notices.py",
     "collector/ops/readiness.py",
     *(f"collector/ops/audit/{name}.py" for name in ("ranges", "balance")),
+    *(f"collector/dedup/{name}.py" for name in ("bounds", "layout", "scan")),
+    "collector/settings/durations.py",
     "collector/dead_letters/rules.py",
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")

@@ -6,19 +6,19 @@ no settings, no property and no log, and it never decides who may send.
 
 import re
 from collections.abc import Iterator
-from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
 from msgspec import Struct
 
-from collector.errors import Refusal
+from collector.errors import NotFound, Refusal
 from collector.http.request import RequestHead
-from collector.http.response import Response
-from collector.ingest.field_types import LONGEST_EVENT_ID
+from collector.http.response import HeaderLines, Response, json_response
 
 MOST_EVENTS: Final = 2500
 """Events in one request of a dialect: Segment's SDKs send so many in 500 kB."""
-_DIGEST_BYTES: Final = 16
+
+_NOT_FOUND: Final = msgspec.json.encode({"code": NotFound.code, "message": "no property has this id, or no such path"})
 
 
 class Credentials(NamedTuple):
@@ -47,6 +47,8 @@ class DialectEvent(Struct, frozen=True):
     """The visitor's user agent, likewise."""
     credentials: Credentials = NO_CREDENTIALS
     """Those in the event itself, which count if the request has none."""
+    is_anonymous: bool = False
+    """Whether the client asks for no address and no cookie: then neither of the request's is read or stored."""
 
 
 class Result(NamedTuple):
@@ -86,8 +88,9 @@ class Dialect(Protocol):
         """The response to a request that is refused as a whole. Its headers for CORS are added later."""
 
 
-def event_id(text: str) -> str:
-    """An id of a client as an `event_id`: itself, or its digest if it is too long for one."""
-    if 0 < len(text) <= LONGEST_EVENT_ID and text.isascii() and text.isprintable():
-        return text
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+def refusal_response(refusal: Refusal, headers: HeaderLines = b"") -> Response:
+    """The response to a refused request, as JSON. Unlike on `/event`, a 404 has a code too: some SDKs parse it."""
+    response = json_response(refusal, headers)
+    if refusal.code != NotFound.code:
+        return response
+    return Response(response.status, response.headers, _NOT_FOUND)

@@ -19,9 +19,10 @@ from msgspec import Raw
 
 from collector.dead_letters.writer import Form
 from collector.errors import BadEvent, TooLarge
-from collector.ingest.event import batch_in, check_utf8
+from collector.ingest.event import check_utf8
 from collector.ingest.policy.client_address import kept_address
 from collector.ingest.query import MOST_PAIRS, unescaped
+from collector.ingest.splitting import batch_in
 
 IpRule = Literal["full", "truncate", "drop"]
 

@@ -12,6 +12,7 @@ import pytest
 import zstandard
 
 from collector.dead_letters.content import raw_of
+from collector.ingest.event import Event
 from collector.ingest.options import RequestOptions, ResponseType
 from collector.ingest.record import RequestContext, record_line, room_for_headers, shared_members_of
 from collector.ingest.session import Session
@@ -135,7 +136,7 @@ def test_the_longest_record_is_what_the_bound_counts_with() -> None:
     context = RequestContext(prop, 10**13 - 1, "1234:" * 7 + "1234", None, None, is_s2s=False, warnings=[])
     session = Session(2**53 - 1, 0, 2**53 - 1, 2**32 - 1, 2**63 - 1, 2**32 - 1, 2**32 - 1, 0, False, False, False)
     room = room_for_headers(context, 10**6)
-    record = record_line(b"f" * 16, 2**53, context, shared_members_of(context, 0), session, b"")
+    record = record_line(b"f" * 16, 2**53, context, shared_members_of(context, 0), session, Event(), b"")
     nulls = len(b"null" * 2)
     assert 0 <= 512 - room - (len(record) - nulls) <= 16
 

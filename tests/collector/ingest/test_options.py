@@ -87,7 +87,29 @@ def test_a_parameter_with_choices_is_checked_and_may_be_left_out(name: str) -> N
 )
 def test_a_query_names_its_property_and_the_response_type(query: bytes, face: ResponseType, is_s2s: bool) -> None:
     options = _target(query)
-    assert options == RequestOptions(REGISTRY.get(33167, 2), face, is_s2s, None, None)
+    has_type = b"resp_type" in query
+    assert options == RequestOptions(REGISTRY.get(33167, 2), face, is_s2s, None, None, has_type=has_type)
+
+
+def test_a_public_id_names_a_property_in_place_of_its_portal_and_property() -> None:
+    registry = Registry([PropertySettings(1, 2, id="shop-web"), PropertySettings(1, 3)])
+    assert _targets(registry).find(b"id=shop-web")[0].property is registry.get(1, 2)
+    assert _targets(registry).find(b"id=1.3&portal_id=x")[0].property is registry.get(1, 3)
+    unknown = _targets(registry).find(b"id=1.2")[0]
+    assert (_code(unknown), unknown.named) == ("not_found", "1.2")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("resp_tpye", "resp_type"), ("resp_typ", "resp_type"), ("is-s2s", "is_s2s"), ("redirect_urls", "redirect_url")],
+)
+def test_a_parameter_that_is_a_typing_error_away_from_ours_gets_a_warning(name: str, meant: str) -> None:
+    assert _targets().find(PAIR + f"&{name}=json".encode())[0].warnings == (f"{name} is unknown: is it {meant}?",)
+
+
+@pytest.mark.parametrize("name", ["sid", "aid", "uid", "ids", "prop", "session", "utm_source", "en", "resp_type"])
+def test_other_parameters_get_no_warning(name: str) -> None:
+    assert _targets().find(PAIR + f"&{name}=json".encode())[0].warnings == ()
 
 
 @pytest.mark.parametrize(

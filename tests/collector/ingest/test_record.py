@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 from msgspec.structs import replace
 
+from collector.ingest.event import Event
 from collector.ingest.record import RequestContext, members_of, record_line
 from collector.ingest.session import Session
 from tests.collector.properties import prepared
@@ -28,7 +30,7 @@ EVENT = b'{"ea":"view", "n":1.50}'
 def _line(session: Session = SESSION, **known: Any) -> bytes:
     """The record of a visit with other facts in its context."""
     context = replace(VISIT, **known)
-    return record_line(b"0123456789abcdef", 42, context, members_of(context), session, EVENT)
+    return record_line(b"0123456789abcdef", 42, context, members_of(context), session, Event(), EVENT)
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def test_the_members_have_the_order_and_the_types_of_the_contract() -> None:
         ("user_agent", "agent/1"),
         ("referer", "https://shop.example.com/"),
         ("s2s", False),
+        ("occurred_at", 1_576_222_602_123),
         ("au_id", "7"),
         ("client_id", "9.1575000000"),
         ("session", {"id": "6320", "start": 1_576_222_588, "hits": 3, "new": False}),
@@ -94,3 +97,14 @@ def test_arbitrary_texts_are_kept(user_agent: str, referer: str | None, ip: str,
     record = _parsed(_line(user_agent=user_agent, referer=referer, ip=ip, warnings=warnings))
     assert (record["user_agent"], record["referer"], record["ip"]) == (user_agent, referer, ip)
     assert record["warnings"] == warnings
+
+
+def test_the_id_of_the_client_is_in_the_record() -> None:
+    line = record_line(b"0123456789abcdef", 42, VISIT, members_of(VISIT), SESSION, Event(event_id="o-1"), EVENT)
+    assert _parsed(line)["event_id"] == "o-1"
+
+
+def test_the_time_of_the_event_and_what_is_wrong_with_it_are_in_the_record() -> None:
+    times = Event(et=Raw(b'"2019-12-13 07:36:00"'), sent_at=Raw(b"[]"))
+    record = _parsed(record_line(b"0123456789abcdef", 42, VISIT, members_of(VISIT), SESSION, times, EVENT))
+    assert (record["occurred_at"], record["warnings"]) == (1_576_222_560_000, ["sent_at is not a time"])

@@ -66,7 +66,8 @@ property[2].write_keys[0]: expected `env:NAME`, where NAME is the environment va
 sink[0].type: expected `file`, `kafka`, `objects` or `http`, got 'htp'; did you mean `http`?
 sink[1].brokers: expected an array of length >= 1, got one of 0
 sink[1].topic: expected none but {source}, {portal_id}, {prop_id}, got {uid}
-sink[1].headers.a: expected none but {source}, {portal_id}, {prop_id}, {id}, got {b}
+sink[1].headers.a: expected none but {source}, {portal_id}, {prop_id}, {id}, {event_id}, \
+{occurred_at}, {dialect}, got {b}
 property[1]: portal_id and prop_id are the same as in property[0]; remove one of the two
 """
 
@@ -221,8 +222,8 @@ def test_a_folder_that_this_user_cannot_write_to_is_a_fault(tmp_path: Path) -> N
     done = subprocess.run([*no_rights, *command, "--config", path], check=False, capture_output=True, text=True)
     assert done.returncode == 1
     paths = [line.replace(f"collector: {path}: ", "").partition(": ")[0] for line in done.stderr.splitlines()]
-    assert paths == ["log.dir", "dead_letters.dir", "sink[0].dir"], done.stderr
-    assert done.stderr.count(f"{tmp_path}/data cannot: Permission denied\n") == 3
+    assert paths == ["log.dir", "dead_letters.dir", "dedup.dir", "sink[0].dir"], done.stderr
+    assert done.stderr.count(f"{tmp_path}/data cannot: Permission denied\n") == 4
 
 
 _SECRET = "hunter2-of-the-tests"

@@ -35,7 +35,9 @@ def _fill(folder: Path, *, shard: str = "00", minutes: int = 10, a_minute: int =
     for minute in range(minutes):
         now[0] = _NOON + minute * _MINUTE
         block = [
-            record(log.end.sequence + at, ("web", "pos")[at % 2]).replace(b"0123456789abcdef", log.log_id)
+            record(log.end.sequence + at, ("web", "pos")[at % 2], ids=b'"event_id":"e-%d",' % at).replace(
+                b"0123456789abcdef", log.log_id
+            )
             for at in range(a_minute)
         ]
         log.commit(b"".join(block), len(block))

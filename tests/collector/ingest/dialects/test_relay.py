@@ -15,7 +15,7 @@ from collector.http.asgi import AsgiFace
 from collector.http.in_flight import InFlight
 from collector.http.meter import Meter
 from collector.http.routes import Routes
-from collector.ingest.dialects.relay import RelayEndpoint
+from collector.ingest.dialects.relay.endpoint import RelayEndpoint
 from collector.ops.counters import CounterBlock
 from collector.settings import Limits
 

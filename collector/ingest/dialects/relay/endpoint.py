@@ -12,7 +12,7 @@ from collector.http.inflate import inflate
 from collector.http.request import Request, RequestHead
 from collector.http.response import Pending, Response, json_response
 from collector.http.status import refusal_of
-from collector.ingest.dialects.relay_records import records_in
+from collector.ingest.dialects.relay.records import records_in
 from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.query import parse_pairs
 from collector.ingest.responses import relay_response

@@ -1,0 +1,1 @@
+"""Matomo's and Piwik's trackers. Pure."""

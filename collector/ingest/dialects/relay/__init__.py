@@ -1,0 +1,1 @@
+"""Other nodes, which relay their logs to this one. Knows the relayed logs by an interface."""

@@ -1,0 +1,1 @@
+"""Segment, RudderStack and Jitsu: one shape of calls. Pure."""

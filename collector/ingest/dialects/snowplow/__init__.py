@@ -1,0 +1,1 @@
+"""Snowplow's trackers, by POST and by GET. Pure."""
