@@ -2,12 +2,15 @@
 
 import argparse
 import sys
+from typing import Final
 
 from collector.cli.effective import as_json, as_toml
 from collector.cli.preflight import load_settings_to_check
 from collector.server.tls import certificate_warning
 from collector.shards.shard import retention_warning
 from wal.tools.terminal import prepare_stdout
+
+_NOUNS: Final = (("property", "properties"), ("sink", "sinks"), ("worker", "workers"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,11 @@ def run(options: argparse.Namespace) -> int:
         prepare_stdout()
         print("\n".join(as_json(read) if options.json else as_toml(read)))
     else:
-        properties, sinks = len(settings.property), len(settings.sink)
-        print(f"ok: {properties} properties, {sinks} sinks, {settings.server.workers} workers")
+        counts = (len(settings.property), len(settings.sink), settings.server.workers)
+        print("ok: " + ", ".join(map(_counted, counts, _NOUNS)))
     return 0
+
+
+def _counted(number: int, noun: tuple[str, str]) -> str:
+    """`1 sink`, `2 sinks`. The noun is in the singular and the plural."""
+    return f"{number} {noun[number != 1]}"
