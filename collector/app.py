@@ -16,16 +16,14 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from collector.background import log_notices, log_notices_forever, shipping
-from collector.endpoints import Endpoints
+from collector.endpoints import Endpoints, event_paths, open_routes
 from collector.errors import BadSettings, NotFound
 from collector.http.asgi import AsgiFace
 from collector.http.connections import STATE, Connections
 from collector.http.documents import Document, HealthCheck, RefusesAll
-from collector.http.endpoint import AnyEndpoint
 from collector.http.in_flight import InFlight
 from collector.http.meter import Meter
 from collector.http.routes import Routes
-from collector.http.status import UNAVAILABLE
 from collector.ingest.openapi import openapi
 from collector.ingest.policy.client_address import is_trusted
 from collector.ingest.policy.properties import Registry
@@ -38,7 +36,7 @@ from collector.ops.readiness import EXPLANATIONS
 from collector.process_log.of_processes import StartFailed
 from collector.server.ending import stop_after_a_bug, stop_for_recovery, stop_with_parent
 from collector.server.exit_codes import STARTUP_FAILURE
-from collector.settings import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Settings
+from collector.settings import OPENAPI_PATH, Settings
 from collector.shards.opening import Opened, Opening
 from collector.shards.readiness import Readiness
 from wal.errors import WalError, explain
@@ -93,14 +91,14 @@ class Worker:
         self._opening = Opening(settings, clock, self._notices, self._counters, stop_for_recovery)
         self._registry = Registry(settings.property, settings.server.workers)
         self._in_flight = InFlight(settings.limits.in_flight_bytes)
-        self._paths = (*EVENT_PATHS, *([settings.server.alias] if settings.server.alias else []))
+        self._paths = event_paths(settings.server)
         self._routes = self._first_routes()
         self._meter = Meter(self._counters, self._routes)
         self._connections: Connections | None = None
         self._endpoints: Endpoints | None = None
         self._opened = self._take_into_use(_or_exit(self._opening.open_files))
         face = AsgiFace(self._routes, settings.limits, self._in_flight, self._meter)
-        paths = [*(path.decode() for path in self._routes), "/{path:path}"]
+        paths = [*(name.decode() for name in self._routes if name.startswith(b"/")), "/{path:path}"]
         self.app = Starlette(routes=[Route(path, face) for path in paths], lifespan=self._lifespan)
 
     async def swap(self, settings: Settings) -> None:
@@ -120,12 +118,12 @@ class Worker:
     def _first_routes(self) -> Routes:
         """The routes until the log is open: no event can be taken."""
         server = self._settings.server
-        waiting = (*self._paths, *([RELAY_PATH] if server.relay_keys else []))
-        endpoints: dict[bytes, AnyEndpoint] = {path.encode(): RefusesAll(UNAVAILABLE) for path in waiting}
+        routes = Routes({}, RefusesAll(NotFound().refusal))
+        open_routes(server, routes)
         if server.health_path:
-            endpoints[server.health_path.encode()] = HealthCheck(self._readiness.reason, EXPLANATIONS)
-        endpoints[OPENAPI_PATH.encode()] = Document(openapi(self._paths, self._settings))
-        return Routes(endpoints, RefusesAll(NotFound().refusal))
+            routes.replace(server.health_path.encode(), HealthCheck(self._readiness.reason, EXPLANATIONS))
+        routes.replace(OPENAPI_PATH.encode(), Document(openapi(self._paths, self._settings)))
+        return routes
 
     @asynccontextmanager
     async def _lifespan(self, _: object) -> AsyncIterator[dict[str, Any]]:
@@ -204,11 +202,8 @@ class Worker:
         """Serve with the settings of now, if the log is open."""
         if self._endpoints is None:
             return
-        events = self._endpoints.events(self._settings, self._registry)
-        for path in self._paths:
-            self._routes.replace(path.encode(), events)
-        if self._settings.server.relay_keys:
-            self._routes.replace(RELAY_PATH.encode(), self._endpoints.relay(self._settings))
+        for route, endpoint in self._endpoints.by_route(self._settings, self._registry).items():
+            self._routes.replace(route, endpoint)
 
 
 def _or_exit(attempt: Callable[[], T]) -> T:

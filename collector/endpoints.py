@@ -2,10 +2,18 @@
 
 from collections.abc import Callable
 
+from collector.http.documents import RefusesAll
+from collector.http.endpoint import AnyEndpoint
+from collector.http.routes import Routes
+from collector.http.status import UNAVAILABLE
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.completion import Completion
+from collector.ingest.dialects.endpoint import DialectEndpoint
+from collector.ingest.dialects.groups import Senders
 from collector.ingest.dialects.relay import RelayEndpoint
+from collector.ingest.dialects.settings_documents import SettingsDocumentEndpoint
+from collector.ingest.dialects.table import documents_of, patterns, route_names, served
 from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.intake import Intake
 from collector.ingest.options import OptionsReader
@@ -18,8 +26,27 @@ from collector.ingest.session import Sessions
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.relays.logs import RelayedLogs
-from collector.settings import Settings
+from collector.settings import EVENT_PATHS, RELAY_PATH, ServerSettings, Settings
 from collector.shards.opening import Opened
+
+
+def event_paths(server: ServerSettings) -> tuple[str, ...]:
+    """The paths of the API page."""
+    return (*EVENT_PATHS, *([server.alias] if server.alias else []))
+
+
+def open_routes(server: ServerSettings, routes: Routes) -> None:
+    """Add all routes that take events, which refuse them until the log is open."""
+    dialects = served(server)
+    names = [path.encode() for path in event_paths(server)]
+    names += [name for dialect in dialects for name in route_names(dialect)]
+    names += [document.name for dialect in dialects for document in documents_of(dialect)]
+    names += [RELAY_PATH.encode()] if server.relay_keys else []
+    for name in names:
+        routes.replace(name, RefusesAll(UNAVAILABLE))
+    for dialect in dialects:
+        for name, pattern in patterns(dialect):
+            routes.match(name, pattern)
 
 
 class Endpoints:
@@ -45,25 +72,43 @@ class Endpoints:
         self._relay_digests = tuple(key_digest("server.relay_keys", key) for key in settings.server.relay_keys)
         self._relays = RelayedLogs(settings.log.dir, committer, self._relay_digests, counters, clock=clock)
 
-    def events(self, settings: Settings, registry: Registry) -> EventEndpoint:
-        """The endpoint of events, with the properties of `registry`."""
+    def by_route(self, settings: Settings, registry: Registry) -> dict[bytes, AnyEndpoint]:
+        """The endpoint of each route that these settings serve, with the properties of `registry`."""
         opened, accounts, limits = self._opened, self._accounts, settings.limits
         committer = opened.shard.committer
         opened.dead_letters.budget.properties = len(registry)
         sessions = Sessions(opened.secret, settings.session.timeout_seconds)
         rejects = Rejects(opened.dead_letters)
         batches = Batches(committer, rejects, accounts, sessions, limits)
-        return EventEndpoint(
+        intake = Intake(committer, batches, accounts, sessions, limits, self._clock)
+        completion = Completion(batches, rejects, accounts, opened.shard.acknowledgements())
+        events = EventEndpoint(
             options=OptionsReader(registry, Signer(opened.secret), self._clock),
-            intake=Intake(committer, batches, accounts, sessions, limits, self._clock),
-            completion=Completion(batches, rejects, accounts, opened.shard.acknowledgements()),
+            intake=intake,
+            completion=completion,
             rejects=rejects,
             accounts=accounts,
             limits=limits,
             trusted_proxies=self._proxies,
             notices=self._notices,
         )
-
-    def relay(self, settings: Settings) -> RelayEndpoint:
-        """The endpoint for the logs of other nodes."""
-        return RelayEndpoint(relays=self._relays, key_digests=self._relay_digests, limits=settings.limits)
+        found: dict[bytes, AnyEndpoint] = {path.encode(): events for path in event_paths(settings.server)}
+        for dialect in served(settings.server):
+            senders = Senders(dialect, registry, self._proxies, self._clock)
+            endpoint = DialectEndpoint(
+                dialect,
+                senders=senders,
+                intake=intake,
+                batches=batches,
+                completion=completion,
+                accounts=accounts,
+                limits=limits,
+                notices=self._notices,
+            )
+            found |= dict.fromkeys(route_names(dialect), endpoint)
+            found |= {each.name: SettingsDocumentEndpoint(each, senders) for each in documents_of(dialect)}
+        if settings.server.relay_keys:
+            found[RELAY_PATH.encode()] = RelayEndpoint(
+                relays=self._relays, key_digests=self._relay_digests, limits=limits
+            )
+        return found

@@ -12,7 +12,7 @@ from collector.http.response import JSON, Pending, Response, json_response
 _METHODS: Final = b"GET, HEAD"
 
 
-class _HeadOnly:
+class HeadOnly:
     """An endpoint that admits no request, since `admit` has the response."""
 
     def take(self, request: Request) -> Response | Pending:
@@ -24,7 +24,7 @@ class _HeadOnly:
         raise AssertionError(request) from error
 
 
-class Document(_HeadOnly):
+class Document(HeadOnly):
     """Serves one JSON document, which any page may read."""
 
     def __init__(self, body: bytes) -> None:
@@ -37,7 +37,7 @@ class Document(_HeadOnly):
         return json_response(MethodNotAllowed(_METHODS).refusal)
 
 
-class HealthCheck(_HeadOnly):
+class HealthCheck(HeadOnly):
     """Tells load balancers whether this worker takes events: 200, or 503 with the reason."""
 
     def __init__(self, reason: Callable[[], str | None], explanations: Mapping[str, str]) -> None:
@@ -58,7 +58,7 @@ def _not_ready(code: str, text: str) -> bytes:
     return msgspec.json.encode({"status": "not ready", "reason": code, "message": text})
 
 
-class RefusesAll(_HeadOnly):
+class RefusesAll(HeadOnly):
     """Refuses every request."""
 
     def __init__(self, refusal: Refusal) -> None:

@@ -5,13 +5,14 @@ waits for the disk alone, it needs no task: one future of the log serves all req
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from contextlib import nullcontext
+from collections.abc import Coroutine, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from collector.acknowledgements import Acknowledgements
 from collector.errors import Refusal, Rejected, Unconfirmed
+from collector.http.request import Request
 from collector.http.response import Pending, Response, response_of
 from collector.http.status import refusal_of
 from collector.ingest.accounts import Accounts
@@ -21,9 +22,11 @@ from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.long_work import LARGE_BYTES, SLICE_BYTES, LongWork
 
+T = TypeVar("T")
+
 _AT_ONCE: Final = 4
 """Long bodies processed at a time."""
-_GONE: Final = Refusal("client_gone", "the client disconnected before its events were processed")
+CLIENT_GONE: Final = Refusal("client_gone", "the client disconnected before its events were processed")
 
 
 class Completion:
@@ -82,14 +85,18 @@ class Completion:
         self._tasks.discard(task)
         if request.is_gone and request.events:
             error = None if task.cancelled() else task.exception()
-            self._accounts.refuse(request, refusal_of(error) if error else _GONE)
+            self._accounts.refuse(request, refusal_of(error) if error else CLIENT_GONE)
 
     async def _run(self, request: EventRequest, steps: Steps, *, is_long: bool) -> Response:
-        async with self._long_work.turns if is_long else nullcontext():
-            settled = await self._settled(request, await self._outcome(request, steps))
+        async with self.turn(is_long=is_long):
+            settled = await self._settled(request, await self.result_of(request, steps))
         return settled if isinstance(settled, Response) else await response_of(settled)
 
-    async def _outcome(self, request: EventRequest, steps: Steps) -> Outcome:
+    def turn(self, *, is_long: bool) -> AbstractAsyncContextManager[None]:
+        """Held during all work on a long body, of which few are processed at a time."""
+        return self._long_work.turns if is_long else nullcontext()
+
+    async def result_of(self, request: Request, steps: Generator[None, None, T]) -> T:
         """Run the steps, with pauses between them. Raises CancelledError if the client has disconnected."""
         while True:
             await self._long_work.pause()
@@ -98,25 +105,28 @@ class Completion:
             try:
                 next(steps)
             except StopIteration as end:
-                outcome: Outcome = end.value
-                return outcome
+                result: T = end.value
+                return result
 
     async def _settled(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
         """As `respond`, but a large batch waits until no other one is being written to the disk."""
-        if not isinstance(outcome, EventBatch) or sum(map(len, outcome.records)) < LARGE_BYTES:
+        if not isinstance(outcome, EventBatch):
             return self.respond(request, outcome)
+        return self._of_batch(request, outcome, await self.store(request, outcome))
+
+    async def store(self, request: EventRequest, batch: EventBatch) -> StoredBatch:
+        """Append a batch; a large one waits until no other one is being written. Raises Rejected, WalError."""
+        if sum(map(len, batch.records)) < LARGE_BYTES:
+            return self._batches.store(request, batch)
         async with self._long_work.large:
-            stored = self._batches.store(request, outcome)
+            stored = self._batches.store(request, batch)
             if stored.durable:
                 await asyncio.wait([stored.durable])
-        return self._of_batch(request, outcome, stored)
+            return stored
 
     def _of_batch(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response | Pending:
         if batch.refused:
-            if not batch.records:
-                self._rejects.check(request)
-            for event in batch.refused:
-                self._accounts.refuse(request, event.refusal, 1)
+            self.count_refused(request, batch)
             return self._pending(request, self._finished(request, batch, stored))
         if stored.durable is None:
             return self._batches.response(request, batch, stored.first)
@@ -124,13 +134,27 @@ class Completion:
             return self._pending(request, self._finished(request, batch, stored))
         return Pending(self._batches.response(request, batch, stored.first), stored.durable)
 
-    async def _finished(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response:
+    def count_refused(self, request: EventRequest, batch: EventBatch) -> None:
+        """Count the refused events of a batch. Raises TooFast if they are all and too many."""
+        if not batch.records:
+            self._rejects.check(request)
+        for event in batch.refused:
+            self._accounts.refuse(request, event.refusal, 1)
+
+    async def settle(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> None:
+        """Return when the events of a batch are where a 200 promises them: in the log, or in the dead letters.
+
+        Raises WalError, Unconfirmed.
+        """
         if stored.durable is not None:
             await stored.durable
         if batch.refused:
             await self._rejects.keep(request, batch.form, batch.refused)
         if stored.durable is not None:
             await self._shipped(request, stored.first, len(batch.records), None)
+
+    async def _finished(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response:
+        await self.settle(request, batch, stored)
         return self._batches.response(request, batch, stored.first)
 
     async def _confirmed(self, request: EventRequest, stored: Stored) -> Response:

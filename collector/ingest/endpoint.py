@@ -1,6 +1,5 @@
 """The endpoint of events: the order of the checks from a request to its response. The rules are in other modules."""
 
-import re
 import time
 from collections.abc import Generator
 from typing import Final
@@ -19,12 +18,13 @@ from collector.errors import (
 )
 from collector.http.request import RequestHead
 from collector.http.response import HeaderLines, Pending, Response
-from collector.http.status import UNAVAILABLE, refusal_of
+from collector.http.status import refusal_of
 from collector.ingest.accounts import Accounts
 from collector.ingest.body import media_of
 from collector.ingest.completion import Completion
 from collector.ingest.event_id import key_of
 from collector.ingest.intake import Intake
+from collector.ingest.noticing import notice
 from collector.ingest.options import OptionsReader, RequestOptions
 from collector.ingest.outcome import AllRefused
 from collector.ingest.policy.client_address import Networks, client_of, kept_address
@@ -40,7 +40,7 @@ from collector.ingest.request import EventRequest
 from collector.ingest.responses import METHODS, preflight_response, redirect_response, stored_headers, typed_refusal
 from collector.long_work import SLICE_BYTES
 from collector.ops.notices import Notices
-from collector.process_log.of_requests import ClickLost, RateExceeded, SenderRefused, UnknownProperty
+from collector.process_log.of_requests import ClickLost
 from collector.settings import Limits
 from wal.errors import WalError
 
@@ -48,9 +48,6 @@ _METHODS: Final = frozenset(METHODS.decode().split(", "))
 _MOST_USER_AGENT: Final = 1024
 _MOST_REFERER: Final = 4096
 _NO_WARNINGS: Final[list[str]] = []
-_NOTICED: Final = {NotFound.code: UnknownProperty, TooFast.code: RateExceeded, Forbidden.code: SenderRefused}
-_NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
-"""The numbers in a reason for a 503, which are masked so that one reason has one count."""
 _KEY: Final = b"idempotency-key"
 _EVENTLESS: Final = ("HEAD", "OPTIONS")
 """Methods whose requests are counted as no event."""
@@ -197,20 +194,13 @@ class EventEndpoint:
 
     def _refused(self, options: RequestOptions, error: BaseException, refusal: Refusal, cors: HeaderLines) -> Response:
         """The response to an error. An allowed click goes on even if its event is lost: the person comes first."""
-        self._notice(options, refusal, error)
+        notice(self._notices, _name_of(options), refusal, error)
         headers = cors + stored_headers(error.event_id) if isinstance(error, Unconfirmed) else cors
         if options.location is None or refusal.code in _ENDING_CLICKS:
             return typed_refusal(options.response_type, refusal, headers)
         if not isinstance(error, Unconfirmed):
             self._notices.count(ClickLost, _name_of(options))
         return redirect_response(options.location, headers)
-
-    def _notice(self, options: RequestOptions, refusal: Refusal, error: BaseException) -> None:
-        """Count the refusal for the process log, if operators must know of it."""
-        if refusal.code in _NOTICED:
-            self._notices.count(_NOTICED[refusal.code], _name_of(options))
-        elif refusal is UNAVAILABLE:
-            self._notices.shed(_NUMBERS.sub("…", str(error)))
 
 
 def _name_of(options: RequestOptions) -> str:

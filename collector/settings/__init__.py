@@ -3,11 +3,11 @@
 from collector.settings.admin import AdminSettings
 from collector.settings.fields import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Identifier, Name
 from collector.settings.load import ReadSettings, bad_settings, load_settings, read_settings
+from collector.settings.log import LogSettings
 from collector.settings.properties import EVENT_FIELDS, PropertySettings
 from collector.settings.tables import (
     DeadLetterSettings,
     Limits,
-    LogSettings,
     ServerSettings,
     SessionSettings,
     Settings,

@@ -8,14 +8,17 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
 from msgspec import Struct
 
-from collector.errors import Refusal
+from collector.errors import NotFound, Refusal
 from collector.http.request import RequestHead
-from collector.http.response import Response
+from collector.http.response import HeaderLines, Response, json_response
 
 MOST_EVENTS: Final = 2500
 """Events in one request of a dialect: Segment's SDKs send so many in 500 kB."""
+
+_NOT_FOUND: Final = msgspec.json.encode({"code": NotFound.code, "message": "no property has this id, or no such path"})
 
 
 class Credentials(NamedTuple):
@@ -81,3 +84,11 @@ class Dialect(Protocol):
 
     def refusal(self, head: RequestHead, refusal: Refusal) -> Response:
         """The response to a request that is refused as a whole. Its headers for CORS are added later."""
+
+
+def refusal_response(refusal: Refusal, headers: HeaderLines = b"") -> Response:
+    """The response to a refused request, as JSON. Unlike on `/event`, a 404 has a code too: some SDKs parse it."""
+    response = json_response(refusal, headers)
+    if refusal.code != NotFound.code:
+        return response
+    return Response(response.status, response.headers, _NOT_FOUND)

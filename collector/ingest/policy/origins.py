@@ -1,6 +1,7 @@
 """The pages that may send to a property and read its responses, pure."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from collector.errors import Forbidden
@@ -10,11 +11,15 @@ from collector.ingest.policy.properties import Property
 
 _ANY: Final = b"*"
 _VARY: Final[HeaderLines] = b"vary: origin\r\n"
-_EXPOSED: Final[HeaderLines] = b"access-control-expose-headers: x-event-ack, x-event-id, retry-after\r\n"
+_EXPOSED: Final[HeaderLines] = (
+    b"access-control-expose-headers: x-event-ack, x-event-duplicate, x-event-id, retry-after\r\n"
+)
 _FOR_ANY: Final[HeaderLines] = b"access-control-allow-origin: *\r\n" + _EXPOSED
 _PREFLIGHT: Final[HeaderLines] = (
     b"access-control-allow-methods: GET, HEAD, POST\r\n"
-    b"access-control-allow-headers: authorization, content-encoding, content-type, x-write-key\r\n"
+    b"access-control-allow-headers: anonymousid, authorization, content-encoding, content-type, idempotency-key, "
+    b"rsa-retry-attempt, rsa-retry-reason, rsa-since-first-attempt, rsa-since-last-attempt, sentat, sp-anonymous, "
+    b"x-retry-count, x-write-key\r\n"
     b"access-control-max-age: 86400\r\n"
 )
 _PAGE: Final = re.compile(rb"([a-z][a-z0-9+.-]*://[^/?#@\\\s]+)(?:[/?#]|\Z)")
@@ -70,14 +75,36 @@ def cors_headers(prop: Property | None, origin: bytes | None, *, is_s2s: bool) -
     if prop is None or not prop.origins:
         return _FOR_ANY
     if origin is not None and origin in prop.origins:
-        allowed = b"access-control-allow-origin: %b\r\naccess-control-allow-credentials: true\r\n" % origin
-        return allowed + _VARY + _EXPOSED
+        return _allowed(origin)
     return _FOR_ANY + _VARY if origin is not None and _ANY in prop.origins else _VARY
 
 
 def preflight_headers(prop: Property, origin: bytes | None) -> HeaderLines:
     """The headers for `OPTIONS`: the methods and headers that a page of `origin` may send, valid for a day."""
     return cors_headers(prop, origin, is_s2s=False) + (_PREFLIGHT if origin is not None else b"")
+
+
+class Origins:
+    """The origins of all properties that a preflight may be for, since it does not say for which one it is."""
+
+    def __init__(self, properties: Iterable[Property]) -> None:
+        lists = [prop.origins for prop in properties]
+        self._listed = frozenset(origin for origins in lists for origin in origins)
+        self._is_any_allowed = _ANY in self._listed or not all(lists)
+
+    def preflight_headers(self, origin: bytes | None) -> HeaderLines:
+        """The headers for a preflight from a page of `origin`. The request that follows is checked by its property."""
+        if origin is None:
+            return b""
+        if origin in self._listed:
+            return _allowed(origin) + _PREFLIGHT
+        allowed = b"access-control-allow-origin: %b\r\n" % origin if self._is_any_allowed else b""
+        return allowed + _VARY + _EXPOSED + _PREFLIGHT
+
+
+def _allowed(origin: bytes) -> HeaderLines:
+    allowed = b"access-control-allow-origin: %b\r\naccess-control-allow-credentials: true\r\n" % origin
+    return allowed + _VARY + _EXPOSED
 
 
 def _fills_a_tab(headers: dict[bytes, bytes]) -> bool:

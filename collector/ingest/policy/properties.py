@@ -1,13 +1,15 @@
 """The portals and properties in the settings, prepared for requests."""
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from collector.ingest.policy.rate_limit import TokenBucket
 from collector.ingest.policy.write_keys import key_digest
 from collector.settings import PropertySettings
+
+_REQUIRED_OF_DIALECTS: Final = ("ea", "ec")
 
 
 class Ack(NamedTuple):
@@ -53,6 +55,10 @@ class Registry:
         self._properties = {ids: _prepared(each, workers) for ids, each in self._settings.items()}
         if earlier:
             self._keep_buckets(earlier)
+        self._for_dialects = {
+            each.public_id: self._properties[ids]._replace(required=_REQUIRED_OF_DIALECTS)
+            for ids, each in self._settings.items()
+        }
         self._named = {each.public_id: self._properties[ids] for ids, each in self._settings.items()}
 
     def __len__(self) -> int:
@@ -66,6 +72,10 @@ class Registry:
     def named(self, public_id: str) -> Property | None:
         """The property of this public id, or None if it does not exist."""
         return self._named.get(public_id)
+
+    def for_dialects(self, public_id: str) -> Property | None:
+        """As `named`, with the rules for events of SDKs: those of servers have neither device nor session."""
+        return self._for_dialects.get(public_id)
 
     def __iter__(self) -> Iterator[Property]:
         return iter(self._properties.values())

@@ -1,0 +1,204 @@
+"""Serves the paths of a dialect: from a request of its SDK to events in the log, and to the response it expects.
+
+An SDK has one string for the property, in the head of its request or in its events, so that one request may hold
+events of several properties. A bad event is a dead letter under a 200: an SDK sends a refused batch again, whole.
+"""
+
+import asyncio
+import time
+from collections.abc import Generator
+from functools import partial
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from collector.dead_letters.writer import Form
+from collector.errors import BadEvent, MethodNotAllowed, Overloaded, Rejected, TooLarge, UrlTooLong
+from collector.http.inflate import inflate
+from collector.http.request import Request, RequestHead
+from collector.http.response import Pending, Response
+from collector.http.status import refusal_of
+from collector.ingest.accounts import Accounts
+from collector.ingest.batch import Batches
+from collector.ingest.completion import CLIENT_GONE, Completion
+from collector.ingest.dialects.dialect import Dialect, Result
+from collector.ingest.dialects.groups import Groups, Senders, events_of
+from collector.ingest.intake import Intake
+from collector.ingest.noticing import notice
+from collector.ingest.outcome import EventBatch
+from collector.ingest.policy.load_shedding import sheds_retryable
+from collector.ingest.request import EventRequest
+from collector.ingest.responses import METHODS, preflight_response, stored_headers
+from collector.long_work import SLICE_BYTES, SLICE_SECONDS
+from collector.ops.notices import Notices
+from collector.settings import Limits
+
+_METHODS: Final = frozenset(METHODS.decode().split(", "))
+_GZIP: Final = b"\x1f\x8b"
+_EVENT_WORK: Final = 4096
+"""Overhead of an event, as the number of bytes that cost the same work."""
+
+
+_NONE: Final = EventBatch(Form.JSON, [], 0, None, [])
+
+
+class DialectRequest(Request, Struct):
+    """An admitted request of an SDK; its groups fill when it is whole."""
+
+    groups: Groups
+
+
+class _Part(NamedTuple):
+    """The events of a request for one property."""
+
+    request: EventRequest
+    batch: EventBatch
+
+
+class DialectEndpoint:
+    """Serves the paths of one dialect, as `http.Endpoint`."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        senders: Senders,
+        intake: Intake,
+        batches: Batches,
+        completion: Completion,
+        accounts: Accounts,
+        limits: Limits,
+        notices: Notices,
+    ) -> None:
+        self._notices = notices
+        self._dialect = dialect
+        self._senders = senders
+        self._intake = intake
+        self._batches = batches
+        self._completion = completion
+        self._accounts = accounts
+        self._limits = limits
+        self._tasks: set[asyncio.Task[Response]] = set()
+
+    def admit(self, head: RequestHead) -> Response | DialectRequest:
+        """The request, or its refusal. A preflight carries no key, so it is allowed if any property allows it."""
+        if head.method == "OPTIONS":
+            return preflight_response(self._senders.preflight_headers(head))
+        request = DialectRequest(
+            groups=Groups(self._senders, head, self._dialect.credentials(head)),
+            head=head,
+            body_limit=self._limits.body_bytes,
+        )
+        try:
+            self._check(head)
+        except (Rejected, Overloaded) as error:
+            return self.refuse(request, error)
+        return request
+
+    def take(self, request: DialectRequest) -> Pending:
+        """Store the events of a whole request."""
+        task = asyncio.ensure_future(self._respond(request))
+        self._tasks.add(task)  # the event loop itself holds no strong reference
+        task.add_done_callback(partial(self._end, request))
+        return Pending(None, task)
+
+    def refuse(self, request: DialectRequest, error: BaseException) -> Response:
+        """The response to a request that failed as a whole."""
+        refusal = refusal_of(error)
+        if request.head.method in ("GET", "POST"):
+            request.groups.settle(self._accounts, refusal)
+            notice(self._notices, request.groups.sender, refusal, error)
+        response = self._dialect.refusal(request.head, refusal)
+        return Response(response.status, response.headers + request.groups.cors_headers, response.body)
+
+    def _check(self, head: RequestHead) -> None:
+        """What can be decided without the body and the property. Raises Rejected, Overloaded."""
+        if head.method not in _METHODS:
+            raise MethodNotAllowed(METHODS)
+        if len(head.query) + len(head.path) > self._limits.url_bytes:
+            raise UrlTooLong(f"the URL is over the limit of {self._limits.url_bytes} bytes")
+        if self._dialect.retries(head) and sheds_retryable(self._intake.pressure):
+            raise Overloaded("the log is close to its limits")
+
+    def _end(self, request: DialectRequest, task: asyncio.Task[Response]) -> None:
+        """Settle the accounts if the client has left, since nobody calls `refuse` then."""
+        self._tasks.discard(task)
+        if request.is_gone and (task.cancelled() or task.exception()):
+            request.groups.settle(self._accounts, CLIENT_GONE)
+
+    async def _respond(self, request: DialectRequest) -> Response:
+        """The response to a whole request. Raises Rejected, Overloaded, WalError."""
+        body, request.body = request.body, b""
+        encoding = _encoding(request.head, body)
+        async with self._completion.turn(is_long=bool(encoding) or len(body) > SLICE_BYTES):
+            steps = self._steps(request, body, encoding)
+            parts = await self._completion.result_of(request, steps)
+            stored = [await self._completion.store(*part) for part in parts]
+        for part, place in zip(parts, stored, strict=True):
+            if part.batch.refused:
+                self._completion.count_refused(*part)
+            await self._completion.settle(*part, place)
+        return self._response(request, parts)
+
+    def _response(self, request: DialectRequest, parts: list[_Part]) -> Response:
+        groups = request.groups
+        if groups.body_refusal is not None:
+            raise Rejected.of(groups.body_refusal)
+        groups.count_refused(self._accounts)
+        stored = sum(len(part.batch.records) for part in parts)
+        response = self._dialect.response(request.head, Result(stored, 0, groups.events - stored))
+        headers = response.headers + groups.cors_headers
+        if stored and request.head.method != "HEAD":
+            headers += stored_headers(None)
+        return Response(response.status, headers, response.body)
+
+    def _steps(self, request: DialectRequest, body: bytes, encoding: bytes) -> Generator[None, None, list[_Part]]:
+        """Read the events and make their records; yields when other requests may run. Raises Rejected."""
+        groups = request.groups
+        try:
+            yield from self._grouped(groups, request.head, (yield from self._inflated(body, encoding)))
+        except (BadEvent, TooLarge) as error:
+            groups.refuse(error.refusal, body)
+        if groups.refusal is not None:
+            raise Rejected.of(groups.refusal)
+        parts = []
+        for group, sub_request in groups.admitted():
+            self._accounts.receive(sub_request)
+            self._accounts.split(sub_request, group.count)
+            batch = _NONE
+            if group.events:
+                events = events_of(group, sub_request.context)
+                batch = yield from self._batches.records(sub_request, events, Form.JSON)
+            parts.append(_Part(sub_request, batch._replace(refused=[*batch.refused, *group.refused])))
+        return parts
+
+    def _inflated(self, body: bytes, encoding: bytes) -> Generator[None, None, bytes]:
+        limits = self._limits
+        parts: list[bytes] = []
+        length = 0
+        for part in inflate(body, encoding, limits.body_bytes, limits.inflation_ratio):
+            parts.append(part)
+            length += len(part)
+            if length > SLICE_BYTES:
+                length = 0
+                yield
+        return b"".join(parts)
+
+    def _grouped(self, groups: Groups, head: RequestHead, body: bytes) -> Generator[None, None, None]:
+        work, begun = 0, time.perf_counter()
+        for index, event in enumerate(self._dialect.events(head, body)):
+            groups.add(index, event)
+            work += len(event.raw) + _EVENT_WORK
+            if work > SLICE_BYTES:
+                work = 0
+                if time.perf_counter() - begun > SLICE_SECONDS:
+                    yield
+                    begun = time.perf_counter()
+
+
+def _encoding(head: RequestHead, body: bytes) -> bytes:
+    """The coding of a body by its first bytes, since SDKs send gzip under any header; else by the header."""
+    if body.startswith(_GZIP):
+        return b"gzip"
+    encoding = head.fields.get(b"content-encoding", b"").strip().lower()
+    return b"" if encoding in (b"gzip", b"x-gzip") else encoding

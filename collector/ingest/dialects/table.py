@@ -1,0 +1,38 @@
+"""The one table of dialects. A new dialect is a module here and a line below, and its name in the settings."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from collector.ingest.dialects.dialect import Dialect
+from collector.ingest.dialects.settings_documents import SettingsDocument
+from collector.settings import ServerSettings
+
+_DIALECTS: Final[dict[str, Callable[[ServerSettings], Dialect]]] = {}
+_DOCUMENTS: Final[dict[str, tuple[SettingsDocument, ...]]] = {}
+
+
+def served(server: ServerSettings) -> list[Dialect]:
+    """The dialects with paths of their own that these settings turn on."""
+    return [make(server) for name, make in _DIALECTS.items() if name in server.dialects]
+
+
+def documents_of(dialect: Dialect) -> tuple[SettingsDocument, ...]:
+    """The documents that SDKs of a dialect fetch before they send anything."""
+    return _DOCUMENTS.get(dialect.name, ())
+
+
+def patterns(dialect: Dialect) -> Iterator[tuple[bytes, re.Pattern[bytes]]]:
+    """The routes of a dialect that stand for patterns of paths, by their names."""
+    if dialect.pattern:
+        yield dialect.name.encode(), dialect.pattern
+    yield from ((each.name, each.pattern) for each in documents_of(dialect))
+
+
+def route_names(dialect: Dialect) -> Iterator[bytes]:
+    """The names of the routes that take events: paths, with and without a slash at the end, and that of a pattern."""
+    for path in dialect.paths:
+        yield path.encode()
+        yield path.encode() + b"/"
+    if dialect.pattern:
+        yield dialect.name.encode()
