@@ -11,8 +11,9 @@ class Call(NamedTuple):
     ea: str
     ec: str
     fields: Mapping[str, Any] = MappingProxyType({})
-    repeats: bool = False
-    """Whether the SDK makes it by itself, as often as it likes, but at least once."""
+    least: int = 1
+    most: int = 1
+    """How often it is made. An SDK makes some calls by itself, and a page may be gone before its last one is sent."""
 
 
 _PERSON = {"uid": "u-8812"}
@@ -23,7 +24,7 @@ _ORDER = {
 }
 
 IDENTIFY = Call("identify", "user", {"dims": {"users": {"id": "u-8812", "email": "a@example.com", "plan": "pro"}}})
-TRACK = Call("Product Viewed", "track", _PERSON | {"items": [_ITEM | {"price": 45}], "extra": {"price": 45}})
+TRACK = Call("Product Viewed", "track", _PERSON | {"items": [_ITEM], "extra": {"price": 45}})
 ORDER = Call("Order Completed", "track", _PERSON | _ORDER)
 PAGE = Call("view", "page", _PERSON | {"extra": {"name": "Home"}})
 SCREEN = Call("view", "screen", _PERSON | {"extra": {"name": "Home"}})
@@ -37,7 +38,7 @@ _SNOWPLOW = "com.snowplowanalytics.snowplow"
 _PLAN = {"entities": [{"schema": "iglu:com.example/plan/jsonschema/1-0-0", "data": {"name": "pro"}}]}
 PAGE_VIEW = Call("view", "page", _PERSON | {"context": {"page": "Television"} | _PLAN})
 PAGE_PING = Call("ping", "page", _PERSON)
-PAGE_PINGS = PAGE_PING._replace(repeats=True)
+PAGE_PINGS = PAGE_PING._replace(most=20)
 STRUCTURED = Call("view", "product", _PERSON | {"extra": {"label": "Television", "property": "864115"}})
 SELF_DESCRIBING = Call("viewed_product", "com.example", _PERSON | {"extra": {"data": {"sku": "45790-32"}}})
 SCREEN_VIEW = Call("screen_view", _SNOWPLOW, {"extra": {"data": {"name": "Home", "id": "s-1"}}})
@@ -77,12 +78,12 @@ ALL_OF_MATOMO_IN_PAGES = (
 CAPTURE = Call("product viewed", "track", _PERSON | {"extra": {"product_id": "864115", "price": 45}})
 PAGEVIEW = Call("view", "page", _PERSON | {"context": {"$current_url": "https://shop.example.com/"}})
 LANDING = Call("view", "page")
-PAGELEAVE = Call("leave", "page", _PERSON)
+PAGELEAVE = Call("leave", "page", _PERSON, least=0)
 POSTHOG_SCREEN = Call("view", "screen", _PERSON)
 POSTHOG_IDENTIFY = Call("identify", "user", _PERSON | {"dims": {"users": {"email": "a@example.com"}}})
 SET = Call("set", "user", _PERSON | {"dims": {"users": {"email": "a@example.com"}}})
 SET_PLAN = Call("set", "user", _PERSON | {"dims": {"users": {"plan": "pro"}}})
-SET_ONCE = Call("set", "user", _PERSON)
+SET_ONCE = Call("$set_once", "track", _PERSON)
 POSTHOG_ALIAS = Call("alias", "user")
 GROUP_IDENTIFY = Call("group", "group")
 EXCEPTION = Call("$exception", "track", _PERSON)

@@ -79,11 +79,14 @@ def _move(page: Page) -> None:
 def _listen(page: Page, errors: list[str]) -> None:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.extend(_told(message)))
-    page.on("requestfailed", lambda request: errors.extend(_broken(request)))
+    answered: set[Request] = set()
+    page.on("response", lambda response: answered.add(response.request))
+    # the browser ends an answer that the SDK never reads when the page is left
+    page.on("requestfailed", lambda request: errors.extend([] if request in answered else _broken(request)))
 
 
 def _told(message: ConsoleMessage) -> list[str]:
-    is_absent = any(path in message.location["url"] for path in _ABSENT)
+    is_absent = any(path in message.location["url"] + message.text for path in _ABSENT)
     return [message.text] if message.type in ("error", "warning") and not is_absent else []
 
 

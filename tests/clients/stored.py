@@ -18,9 +18,9 @@ def differences(records: list[dict[str, Any]], sdk: Sdk) -> list[str]:
     found: list[str] = []
     for call in sdk.calls:
         matching = [each for each in left if _is_like(each["event"], call)]
-        if not matching:
+        if len(matching) < call.least:
             found.append(f"no event for {call}")
-        for each in matching if call.repeats else matching[:1]:
+        for each in matching[: call.most]:
             left.remove(each)
     found += [f"no call for {each['event']}" for each in left]
     return found + [fault for each in records for fault in _faults(each, sdk)] + _repeated_ids(records, sdk)
