@@ -37,10 +37,11 @@ from collector.process_log.of_processes import StartFailed
 from collector.server.ending import stop_after_a_bug, stop_for_recovery, stop_with_parent
 from collector.server.exit_codes import STARTUP_FAILURE
 from collector.settings import OPENAPI_PATH, Settings
-from collector.shards.opening import Opened, Opening
+from collector.shards.event_ids import complete, windows_of
+from collector.shards.opening import Files, Opened, Opening
 from collector.shards.readiness import Readiness
 from wal.errors import WalError, explain
-from wal.log import Log, now_ms
+from wal.log import now_ms
 
 _OPENING_SECONDS: Final = 1.0
 """Seconds between a worker's attempts to open its shard."""
@@ -108,6 +109,8 @@ class Worker:
         """
         properties, workers = settings.property, settings.server.workers
         registry = await asyncio.to_thread(Registry, properties, workers, self._registry)
+        if self._opened and windows_of(properties) != windows_of(self._settings.property):
+            await asyncio.to_thread(complete, self._opened.index, settings, self._clock())
         self._settings, self._registry = settings, registry
         self._in_flight.most_bytes = settings.limits.in_flight_bytes
         if self._connections:
@@ -168,6 +171,7 @@ class Worker:
             self._in_flight.bytes,
             os.path.basename(committer.log.folder.path) if committer else None,
             committer.pressure if committer else 0.0,
+            self._endpoints.dedup.stats(self._clock()) if self._endpoints else None,
         )
 
     async def _run(self, stopping: asyncio.Event) -> None:
@@ -180,9 +184,9 @@ class Worker:
             async with shipping(self._settings, self._opened, self._grace):
                 await stopping.wait()
 
-    def _take_into_use(self, logs: tuple[Log, Log] | None) -> Opened | None:
-        """Serve requests with the logs of a shard from now on, if it is open."""
-        opened = _or_exit(partial(self._opening.build, *logs)) if logs else None
+    def _take_into_use(self, files: Files | None) -> Opened | None:
+        """Serve requests with the files of a shard from now on, if they are open."""
+        opened = _or_exit(partial(self._opening.build, files)) if files else None
         if opened:
             committer = opened.shard.committer
             committer.on_commit = CommitMeter(self._counters).observe
@@ -193,6 +197,7 @@ class Worker:
                 counters=self._counters,
                 notices=self._notices,
                 clock=self._clock,
+                end_worker=stop_for_recovery,
             )
             self._serve()
             self._readiness.open(committer)

@@ -38,7 +38,7 @@ async def shipping(settings: Settings, opened: Opened, grace: Callable[[], float
     """Ship, adopt orphans and drop old segments; at the end ship the rest, as far as time allows."""
     opened.shard.start()
     tasks = [
-        asyncio.create_task(adopt_orphans(settings, opened.sink_dead_letters)),
+        asyncio.create_task(adopt_orphans(settings, opened.sink_dead_letters, opened.index)),
         asyncio.create_task(drop_dead_letters_forever(settings, opened.dead_committer)),
     ]
     for task in tasks:
@@ -52,6 +52,7 @@ async def shipping(settings: Settings, opened: Opened, grace: Callable[[], float
                 await task
         await opened.shard.close(grace())
         await _close(opened.dead_committer)
+        opened.index.close()
 
 
 async def _close(committer: Committer) -> None:

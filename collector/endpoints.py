@@ -9,6 +9,8 @@ from collector.http.status import UNAVAILABLE
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.completion import Completion
+from collector.ingest.dialects.cloudevents import CloudEvents
+from collector.ingest.dialects.dialect import Dialect
 from collector.ingest.dialects.endpoint import DialectEndpoint
 from collector.ingest.dialects.groups import Senders
 from collector.ingest.dialects.relay import RelayEndpoint
@@ -18,6 +20,7 @@ from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.intake import Intake
 from collector.ingest.options import OptionsReader
 from collector.ingest.policy.client_address import Networks
+from collector.ingest.policy.dedup import Dedup
 from collector.ingest.policy.properties import Registry
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.policy.write_keys import key_digest
@@ -61,14 +64,19 @@ class Endpoints:
         counters: CounterBlock,
         notices: Notices,
         clock: Callable[[], int],
+        end_worker: Callable[[Exception], None],
     ) -> None:
-        """`clock` gives Unix ms. Raises BadSettings if a relay key is not set."""
+        """`clock` gives Unix ms; `end_worker` is called when only a restart helps.
+
+        Raises BadSettings if a relay key is not set.
+        """
         committer = opened.shard.committer
         self._opened = opened
         self._proxies = proxies
         self._notices = notices
         self._clock = clock
         self._accounts = Accounts(counters, committer)
+        self.dedup = Dedup(opened.index, committer, end_worker)
         self._relay_digests = tuple(key_digest("server.relay_keys", key) for key in settings.server.relay_keys)
         self._relays = RelayedLogs(settings.log.dir, committer, self._relay_digests, counters, clock=clock)
 
@@ -79,9 +87,15 @@ class Endpoints:
         opened.dead_letters.budget.properties = len(registry)
         sessions = Sessions(opened.secret, settings.session.timeout_seconds)
         rejects = Rejects(opened.dead_letters)
-        batches = Batches(committer, rejects, accounts, sessions, limits)
-        intake = Intake(committer, batches, accounts, sessions, limits, self._clock)
-        completion = Completion(batches, rejects, accounts, opened.shard.acknowledgements())
+        batches = Batches(committer, self.dedup, rejects, accounts, sessions, limits)
+        intake = Intake(committer, self.dedup, batches, accounts, sessions, limits, self._clock)
+        completion = Completion(batches, self.dedup, rejects, accounts, opened.shard.acknowledgements())
+
+        def serve(dialect: Dialect) -> DialectEndpoint:
+            senders = Senders(dialect, registry, self._proxies, self._clock)
+            return DialectEndpoint(dialect, senders, intake, batches, completion, accounts, limits, self._notices)
+
+        has_cloud_events = CloudEvents.name in settings.server.dialects
         events = EventEndpoint(
             options=OptionsReader(registry, Signer(opened.secret), self._clock),
             intake=intake,
@@ -91,24 +105,14 @@ class Endpoints:
             limits=limits,
             trusted_proxies=self._proxies,
             notices=self._notices,
+            cloud_events=serve(CloudEvents()) if has_cloud_events else None,
         )
         found: dict[bytes, AnyEndpoint] = {path.encode(): events for path in event_paths(settings.server)}
         for dialect in served(settings.server):
-            senders = Senders(dialect, registry, self._proxies, self._clock)
-            endpoint = DialectEndpoint(
-                dialect,
-                senders=senders,
-                intake=intake,
-                batches=batches,
-                completion=completion,
-                accounts=accounts,
-                limits=limits,
-                notices=self._notices,
-            )
+            endpoint = serve(dialect)
             found |= dict.fromkeys(route_names(dialect), endpoint)
-            found |= {each.name: SettingsDocumentEndpoint(each, senders) for each in documents_of(dialect)}
+            found |= {each.name: SettingsDocumentEndpoint(each, endpoint.senders) for each in documents_of(dialect)}
         if settings.server.relay_keys:
-            found[RELAY_PATH.encode()] = RelayEndpoint(
-                relays=self._relays, key_digests=self._relay_digests, limits=limits
-            )
+            relay = RelayEndpoint(relays=self._relays, key_digests=self._relay_digests, limits=limits)
+            found[RELAY_PATH.encode()] = relay
         return found

@@ -76,6 +76,8 @@ class Committer:
         self.state = State.IDLE
         self.on_commit: Callable[[int, float, float], None] = lambda *_: None
         """Called after each block of events with their number, and the seconds of the commit and of its fsync."""
+        self.on_failed: Callable[[int], None] = lambda _: None
+        """Called when a block of events failed, with the next sequence, which other events get now."""
         self._stall_seconds = stall_seconds
         self._on_poisoned = on_poisoned
         self._loop = asyncio.get_running_loop()
@@ -232,6 +234,7 @@ class Committer:
         if block.records or isinstance(fault, LogPoisoned):
             self._backlog.fail(fault)
             self.next_sequence = self.durable.sequence
+            self.on_failed(self.next_sequence)
         if isinstance(fault, LogPoisoned):
             was_poisoned = isinstance(self._refusal, LogPoisoned)
             self._refusal = fault.anew()

@@ -33,7 +33,7 @@ def load_settings_to_check(path: str) -> ReadSettings:
     """
     read = _read_with_needs(path)
     settings, faults = read.settings, read.faults
-    for name, folder in (("log.dir", settings.log.dir), ("dead_letters.dir", settings.dead_letters.dir)):
+    for name, folder in _data_folders(settings):
         add_faults(faults, list(_writable(name, folder)))
     for at, sink in enumerate(settings.sink):
         add_faults(faults, list(_sink_folder(f"sink[{at}]", sink)))
@@ -59,8 +59,16 @@ def _needs(settings: Settings) -> Iterator[SettingFault]:
     yield from certificate_faults(settings.server)
     yield from _keys(settings)
     yield from _secret(settings)
-    yield from _folder("log.dir", settings.log.dir)
-    yield from _folder("dead_letters.dir", settings.dead_letters.dir)
+    for name, folder in _data_folders(settings):
+        yield from _folder(name, folder)
+
+
+def _data_folders(settings: Settings) -> tuple[tuple[str, str], ...]:
+    return (
+        ("log.dir", settings.log.dir),
+        ("dead_letters.dir", settings.dead_letters.dir),
+        ("dedup.dir", settings.dedup.dir),
+    )
 
 
 def _address(setting: str, host: str, port: int) -> Iterator[SettingFault]:

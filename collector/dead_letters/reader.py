@@ -43,6 +43,7 @@ class DeadLetterRecord(Struct, frozen=True):
     user_agent: str | None = None
     referer: str | None = None
     s2s: bool = False
+    dialect: str = ""
     sink: str = ""
     part: int = 1
     of: int = 1

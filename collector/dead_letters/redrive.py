@@ -19,6 +19,7 @@ from collector.dead_letters.reader import DeadLetter, read_letters
 from collector.dead_letters.rules import context_of, decoded, events_by_name, redirect_refusal
 from collector.errors import Refusal, Rejected, TooLarge
 from collector.ingest.event import Event
+from collector.ingest.event_id import identify
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.record import RequestContext, members_of, record_line
@@ -149,6 +150,8 @@ def _blocks(settings: Settings, selection: Selection, done: set[str], report: Re
     for dead_letter in read_letters(settings.dead_letters.dir, selection):
         report.letters += 1
         prop = registry.get(dead_letter.record.portal_id, dead_letter.record.prop_id)
+        if prop and dead_letter.record.dialect:
+            prop = registry.for_dialects(prop.public_id)
         if dead_letter.record.sink:
             report.of_sinks += 1
         elif prop is None:
@@ -207,5 +210,6 @@ def _write(log: Log, ledger: Log, sessions: Sessions, block: list[_Passed]) -> N
             session = next_session(
                 sessions, passed.context.prop.portal_id, event, None, passed.context.received_ms // 1000
             )
+            identify(event, "")
             records.append(record_line(log.log_id, first + len(records), passed.context, members, session, event, line))
     log.commit(b"".join(records), len(records))

@@ -71,6 +71,7 @@ def context_of(dead_letter: DeadLetter, prop: Property) -> RequestContext:
         referer=record.referer,
         is_s2s=record.s2s,
         warnings=[f"redriven from dead letter {record.id}"],
+        dialect=record.dialect,
     )
 
 

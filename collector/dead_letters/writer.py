@@ -65,6 +65,8 @@ class Sender(NamedTuple):
     user_agent: str | None
     referer: str | None
     is_s2s: bool
+    dialect: str = ""
+    """The dialect of the client; empty for `/event`."""
 
 
 class _Letter(NamedTuple):
@@ -217,6 +219,7 @@ def _record(committer: Committer, sender: Sender, letter: _Letter) -> bytes:
         "user_agent": sender.user_agent,
         "referer": sender.referer,
         "s2s": sender.is_s2s,
+        **({"dialect": sender.dialect} if sender.dialect else {}),
         **letter.reason,
         "form": letter.form.value,
         **letter.content,

@@ -1,8 +1,9 @@
-"""The accounts of events: for each property, received = stored + rejected + shed + what waits for the disk.
+"""The accounts of events, by property: received = stored + duplicate + rejected + shed + what waits for the disk.
 
 An event is received when its request is whole, or refused before. Then one of these comes, once:
 
     append  -> its block is fsynced: stored;  its block fails: shed
+    repeat  -> duplicate: an event with its id is in the log already
     refuse  -> rejected, by the code of the response; or shed, if that is a 503
 
 `EventRequest.events` holds the events of a request for which none of them has come yet.
@@ -19,7 +20,7 @@ from collector.ingest.policy.properties import Property
 from collector.ingest.request import EventRequest
 from collector.ingest.settling import PLACE, pack
 from collector.ops.counters import CounterBlock, Key
-from collector.ops.metric_table import OTHER, RECEIVED, REJECTED, SHED, STORED, UNKNOWN
+from collector.ops.metric_table import DUPLICATE, OTHER, RECEIVED, REJECTED, SHED, STORED, UNKNOWN
 from wal.committer import Committer
 
 _MOST_PROPERTIES: Final = 1000
@@ -74,6 +75,11 @@ class Accounts:
             durable.add_done_callback(partial(self._settle, self._waiting))
         members, waiting = request.context.prop.members, self._waiting
         waiting[members] = waiting.get(members, 0) + events
+
+    def repeat(self, request: EventRequest, events: int) -> None:
+        """Count events of a request as duplicates of others in the log."""
+        request.events = (request.events or 0) - events
+        self._block.add(events, DUPLICATE.name, *self._labels[self._open(request.context.prop)])
 
     def refuse(self, request: EventRequest, refusal: Refusal, events: int | None = None) -> None:
         """Count events of a request as refused; without `events`, all that nothing has become of yet.

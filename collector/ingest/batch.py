@@ -8,18 +8,20 @@ from msgspec import UNSET
 
 from collector.dead_letters.writer import Form, Refused
 from collector.errors import BadEvent, TooLarge
-from collector.http.response import HeaderLines, Response
+from collector.http.response import Response
 from collector.ingest.accounts import Accounts
 from collector.ingest.event import decode_event
+from collector.ingest.event_id import identify
 from collector.ingest.options import ResponseType
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.policy.cookies import set_cookie
+from collector.ingest.policy.dedup import Dedup, key_of
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
 from collector.ingest.record import fitted, record_line, renumbered, room_for_headers, shared_members_of
 from collector.ingest.rejects import SCRUB_WORK, TOO_MANY, Rejects
 from collector.ingest.request import EventRequest
-from collector.ingest.responses import batch_response, stored_headers
+from collector.ingest.responses import Verdicts, batch_response, stored_headers
 from collector.ingest.session import Session, Sessions
 from collector.ingest.splitting import Events
 from collector.ingest.visitor import next_session
@@ -37,8 +39,15 @@ class Batches:
     """Stores batches. A bad event does not affect the others, which are appended together."""
 
     def __init__(
-        self, committer: Committer, rejects: Rejects, accounts: Accounts, sessions: Sessions, limits: Limits
+        self,
+        committer: Committer,
+        dedup: Dedup,
+        rejects: Rejects,
+        accounts: Accounts,
+        sessions: Sessions,
+        limits: Limits,
     ) -> None:
+        self._dedup = dedup
         self._committer = committer
         self._accounts = accounts
         self._rejects = rejects
@@ -69,6 +78,8 @@ class Batches:
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(context, room_for_headers(context, len(events.events)))
         own_members, key, sent = events.members, request.key, 0
+        keys: list[bytes] = []
+        has_keys = prop.dedup_ms > 0
         is_over = self._rejects.is_over(request)
         work, begun = 0, time.perf_counter()
         slice_bytes = SLICE_BYTES // SCRUB_WORK if is_scrubbed else SLICE_BYTES
@@ -87,8 +98,10 @@ class Batches:
                 continue
             if is_scrubbed:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
-            if key and event.event_id is UNSET:
-                event.event_id = f"{key}-{index}"
+            if key or event.event_id is not UNSET:
+                identify(event, f"{key}-{index}" if key else "")
+            if has_keys:
+                keys.append(b"" if event.event_id is UNSET else key_of(prop, event.event_id))
             session = next_session(sessions, portal_id, event, known, now, last)
             last[session.au_id] = session
             around = members if own_members is None else own_members[index]
@@ -96,42 +109,56 @@ class Batches:
             sent += len(raw)
         if own_members is None:
             records = fitted(records, sent, context, members)
-        return EventBatch(form, records, first, session, refused)
+        return EventBatch(form, records, first, session, refused, keys)
 
     def store(self, request: EventRequest, batch: EventBatch) -> StoredBatch:
-        """Append all records, without waiting for the disk. Raises TooFast, TooLarge, WalError; then appends none."""
+        """Append all new records, without waiting for the disk. Raises Rejected, Overloaded, WalError; then none."""
         records, first, rate, committer = batch.records, batch.first, request.context.prop.rate, self._committer
         if not records or not request.is_stored:
-            return StoredBatch(None, first)
+            return StoredBatch(None, first, len(records), {})
         if rate:
             check_rate(rate, len(records), time.monotonic())
         if committer.next_sequence != first:  # other requests have appended between two slices
             first = committer.next_sequence
             records = [renumbered(record, committer.log.log_id, at) for at, record in enumerate(records, first)]
         try:
-            durable = committer.append(b"".join(records), len(records))
+            stored = self._append(request, batch, records, first)
         except RecordTooLarge:
             raise TooLarge("the events of the batch are too large together; send smaller batches") from None
-        self._accounts.append(request, len(records), durable)
+        if stored.durable is not None:
+            self._accounts.append(request, stored.events, stored.durable)
         if rate:
-            rate.take(len(records))
-        return StoredBatch(durable, first)
+            rate.take(stored.events)
+        return stored
 
-    def response(self, request: EventRequest, batch: EventBatch, first: int) -> Response:
-        """The verdicts of a batch whose records are stored from the sequence `first` on."""
+    def _append(self, request: EventRequest, batch: EventBatch, records: list[bytes], first: int) -> StoredBatch:
+        context = request.context
+        if not any(batch.keys):
+            return StoredBatch(self._committer.append(b"".join(records), len(records)), first, len(records), {})
+        appended = self._dedup.append(records, batch.keys, context.prop.dedup_ms, context.received_ms)
+        return StoredBatch(*appended[:2], len(records) - len(appended.duplicates), appended.duplicates)
+
+    def response(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response:
+        """The verdicts of a batch that is stored."""
         name = self._committer.log.log_id.decode()
-        ids = [f"{name}-{sequence}" for sequence in range(first, first + len(batch.records))]
+        ids = [f"{name}-{sequence}" for sequence in range(stored.first, stored.first + stored.events)]
         rejected = [(event.batch_index or 0, event.refusal) for event in batch.refused]
-        options, headers = request.options, request.headers + self._headers(request, batch)
-        return batch_response(options.response_type if options.has_type else _JSON, ids, rejected, headers)
+        prop, session = request.context.prop, batch.session
+        token = self._sessions.token(prop.portal_id, session) if session else b""
+        headers = request.headers
+        if batch.records and request.is_stored:
+            headers += stored_headers(None, is_shipped=prop.ack is not None)
+            if request.with_cookie:
+                headers += set_cookie(token, prop.portal_id, is_https=request.is_https)
+        options = request.options
+        response_type = options.response_type if options.has_type else _JSON
+        return batch_response(response_type, Verdicts(ids, rejected, _indexes(batch, stored), token), headers)
 
-    def _headers(self, request: EventRequest, batch: EventBatch) -> HeaderLines:
-        """The headers that confirm that the batch is stored."""
-        if not batch.records or not request.is_stored:
-            return b""
-        prop = request.context.prop
-        headers = stored_headers(None, is_shipped=prop.ack is not None)
-        if request.with_cookie and batch.session:
-            token = self._sessions.token(prop.portal_id, batch.session)
-            headers += set_cookie(token, prop.portal_id, is_https=request.is_https)
-        return headers
+
+def _indexes(batch: EventBatch, stored: StoredBatch) -> list[int]:
+    """The indexes in the batch of the events that were not stored again."""
+    if not stored.duplicates:
+        return []
+    refused = {event.batch_index for event in batch.refused}
+    indexes = [at for at in range(len(batch.records) + len(refused)) if at not in refused]
+    return [indexes[at] for at in stored.duplicates]

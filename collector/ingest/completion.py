@@ -17,7 +17,8 @@ from collector.http.response import Pending, Response, response_of
 from collector.http.status import refusal_of
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
-from collector.ingest.outcome import AllRefused, EventBatch, Outcome, Steps, Stored, StoredBatch
+from collector.ingest.outcome import AllRefused, Duplicate, EventBatch, Outcome, Steps, Stored, StoredBatch
+from collector.ingest.policy.dedup import Dedup
 from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.long_work import LARGE_BYTES, SLICE_BYTES, LongWork
@@ -35,11 +36,13 @@ class Completion:
     def __init__(
         self,
         batches: Batches,
+        dedup: Dedup,
         rejects: Rejects,
         accounts: Accounts,
         acknowledgements: Mapping[str, Acknowledgements],
     ) -> None:
         """`acknowledgements` has the acknowledgements of the sinks, by name."""
+        self._dedup = dedup
         self._batches = batches
         self._rejects = rejects
         self._accounts = accounts
@@ -53,6 +56,8 @@ class Completion:
             if request.context.prop.ack is None:
                 return outcome
             return self._pending(request, self._confirmed(request, outcome))
+        if isinstance(outcome, Duplicate):
+            return self._pending(request, self._repeated(request, outcome))
         if isinstance(outcome, EventBatch):
             return self._of_batch(request, outcome, self._batches.store(request, outcome))
         if isinstance(outcome, AllRefused):
@@ -128,11 +133,10 @@ class Completion:
         if batch.refused:
             self.count_refused(request, batch)
             return self._pending(request, self._finished(request, batch, stored))
-        if stored.durable is None:
-            return self._batches.response(request, batch, stored.first)
-        if request.context.prop.ack is not None:
+        if stored.duplicates or (stored.durable and request.context.prop.ack is not None):
             return self._pending(request, self._finished(request, batch, stored))
-        return Pending(self._batches.response(request, batch, stored.first), stored.durable)
+        response = self._batches.response(request, batch, stored)
+        return response if stored.durable is None else Pending(response, stored.durable)
 
     def count_refused(self, request: EventRequest, batch: EventBatch) -> None:
         """Count the refused events of a batch. Raises TooFast if they are all and too many."""
@@ -151,11 +155,19 @@ class Completion:
         if batch.refused:
             await self._rejects.keep(request, batch.form, batch.refused)
         if stored.durable is not None:
-            await self._shipped(request, stored.first, len(batch.records), None)
+            await self._shipped(request, stored.first, stored.events, None)
+        if stored.duplicates:
+            await self._dedup.wait(stored.duplicates.values())
+            self._accounts.repeat(request, len(stored.duplicates))
 
     async def _finished(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response:
         await self.settle(request, batch, stored)
-        return self._batches.response(request, batch, stored.first)
+        return self._batches.response(request, batch, stored)
+
+    async def _repeated(self, request: EventRequest, duplicate: Duplicate) -> Response:
+        await self._dedup.wait([duplicate.first])
+        self._accounts.repeat(request, 1)
+        return duplicate.response
 
     async def _confirmed(self, request: EventRequest, stored: Stored) -> Response:
         response = await response_of(stored)

@@ -22,6 +22,8 @@ from collector.http.status import refusal_of
 from collector.ingest.accounts import Accounts
 from collector.ingest.body import media_of
 from collector.ingest.completion import Completion
+from collector.ingest.dialects.cloudevents import is_cloudevents
+from collector.ingest.dialects.endpoint import DialectEndpoint, DialectRequest
 from collector.ingest.event_id import key_of
 from collector.ingest.intake import Intake
 from collector.ingest.noticing import notice
@@ -69,7 +71,10 @@ class EventEndpoint:
         limits: Limits,
         trusted_proxies: Networks,
         notices: Notices,
+        cloud_events: DialectEndpoint | None,
     ) -> None:
+        """`cloud_events` serves requests that are CloudEvents by their headers; None where that dialect is off."""
+        self._cloud_events = cloud_events
         self._reader = options
         self._intake = intake
         self._completion = completion
@@ -80,8 +85,10 @@ class EventEndpoint:
         self._trusted_proxies = trusted_proxies
         self._notices = notices
 
-    def admit(self, head: RequestHead) -> Response | EventRequest:
+    def admit(self, head: RequestHead) -> Response | EventRequest | DialectRequest:
         """The request, or its refusal. Makes all checks that need no body."""
+        if self._cloud_events is not None and is_cloudevents(head.fields):
+            return self._cloud_events.admit(head)
         options, token, pairs = self._options(head)
         cors = cors_headers(options.property, head.fields.get(b"origin"), is_s2s=options.is_s2s)
         try:
@@ -99,8 +106,10 @@ class EventEndpoint:
             return self._refused(options, error, refusal, cors)
         return self._request(head, options, prop, token, cors, media, pairs)
 
-    def take(self, request: EventRequest) -> Response | Pending:
+    def take(self, request: EventRequest | DialectRequest) -> Response | Pending:
         """Append the events of a whole request; returns the response, or a pending one."""
+        if isinstance(request, DialectRequest):
+            return request.endpoint.take(request)
         length = len(request.body)
         self._accounts.receive(request)
         try:
@@ -113,8 +122,10 @@ class EventEndpoint:
         except (Rejected, Overloaded, WalError) as error:
             return self.refuse(request, error)
 
-    def refuse(self, request: EventRequest, error: BaseException) -> Response:
+    def refuse(self, request: EventRequest | DialectRequest, error: BaseException) -> Response:
         """The response to an admitted request that failed."""
+        if isinstance(request, DialectRequest):
+            return request.endpoint.refuse(request, error)
         refusal = refusal_of(error)
         self._accounts.refuse(request, refusal)
         return self._refused(request.options, error, refusal, request.headers)

@@ -3,11 +3,22 @@
 from hashlib import blake2b
 from typing import Final
 
+from msgspec import UNSET
+
+from collector.ingest.event import Event
 from collector.ingest.field_types import LONGEST_EVENT_ID
 
 _DIGEST_BYTES: Final = 16
 _INDEX_LENGTH: Final = 6
 """Characters that the index of an event in its batch adds to the key of a request."""
+
+
+def identify(event: Event, key: str) -> None:
+    """Give an event the id that its record has: its own, made fit, else `key`, if that is not empty."""
+    if event.event_id is not UNSET:
+        event.event_id = event_id(event.event_id)
+    elif key:
+        event.event_id = key
 
 
 def event_id(text: str, longest: int = LONGEST_EVENT_ID) -> str:

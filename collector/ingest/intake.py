@@ -8,6 +8,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from collector.dead_letters.writer import Form, Refused
+from collector.dedup.layout import Place
 from collector.errors import BadEvent, BadTarget, NotAClick, TooLarge
 from collector.http.inflate import inflate
 from collector.http.response import Response
@@ -15,9 +16,11 @@ from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.body import FORM, NDJSON, is_json
 from collector.ingest.event import decode_event
+from collector.ingest.event_id import identify
 from collector.ingest.options import ResponseType
-from collector.ingest.outcome import AllRefused, Outcome, Steps, Stored
+from collector.ingest.outcome import AllRefused, Duplicate, Outcome, Steps, Stored
 from collector.ingest.policy.cookies import set_cookie
+from collector.ingest.policy.dedup import Dedup, key_of
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
 from collector.ingest.query import Pairs, event_of, is_form_over, misspelt, parse_pairs, warnings_of, without_secrets
@@ -30,7 +33,7 @@ from collector.ingest.record import (
     shared_members_of,
 )
 from collector.ingest.request import EventRequest
-from collector.ingest.responses import event_object, event_response, stored_headers
+from collector.ingest.responses import duplicate_headers, event_object, event_response, stored_headers
 from collector.ingest.session import Sessions
 from collector.ingest.splitting import batch_in
 from collector.ingest.visitor import next_session
@@ -40,6 +43,8 @@ from wal.committer import Committer
 
 _JSON: Final = ResponseType.JSON
 _JAVASCRIPT: Final = ResponseType.JAVASCRIPT
+_OF_STORED: Final = (b"x-event-ack:", b"x-event-id:")
+"""The beginnings of the headers that confirm a new event."""
 _LONG_FORM_BYTES: Final = 16 << 10
 """A longer form waits for a turn: parsing takes up to 20 ns a byte, and can't be done in slices."""
 
@@ -50,6 +55,7 @@ class Intake:
     def __init__(
         self,
         committer: Committer,
+        dedup: Dedup,
         batches: Batches,
         accounts: Accounts,
         sessions: Sessions,
@@ -58,6 +64,7 @@ class Intake:
     ) -> None:
         """`clock` gives Unix milliseconds."""
         self.clock = clock
+        self._dedup = dedup
         self._accounts = accounts
         self._committer = committer
         self._batches = batches
@@ -148,7 +155,7 @@ class Intake:
         kept = raw if form is Form.JSON or form is Form.NDJSON else without_secrets(raw)
         return AllRefused(form, refusal, [Refused(refusal, kept)])
 
-    def _append(self, request: EventRequest, event: bytes, sent: int) -> Response | Stored:
+    def _append(self, request: EventRequest, event: bytes, sent: int) -> Response | Stored | Duplicate:
         """Append one event, which was sent in `sent` bytes. Raises Rejected, WalError; then appends nothing."""
         options, context, token, headers = request.options, request.context, request.token, request.headers
         prop, sessions = context.prop, self._sessions
@@ -159,8 +166,7 @@ class Intake:
             raise NotAClick("a redirect needs a click event: ea or ec must be click")
         last = sessions.read(prop.portal_id, token) if token else None
         session = next_session(sessions, prop.portal_id, decoded, last, context.received_ms // 1000)
-        if request.key and decoded.event_id is UNSET:
-            decoded.event_id = request.key
+        identify(decoded, request.key)
         has_object = options.response_type is _JSON or options.response_type is _JAVASCRIPT
         token = sessions.token(prop.portal_id, session) if has_object or request.with_cookie else b""
         log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
@@ -180,11 +186,23 @@ class Intake:
             record = record_line(log_id, sequence, context, members, session, decoded, line)
         if not request.is_stored:
             return response
-        durable = self._committer.append(record)
+        if prop.dedup_ms and decoded.event_id is not UNSET:
+            key = key_of(prop, decoded.event_id)
+            durable, _, duplicates = self._dedup.append([record], [key], prop.dedup_ms, context.received_ms)
+            if durable is None:
+                return _duplicate(response, duplicates[0])
+        else:
+            durable = self._committer.append(record)
         self._accounts.append(request, 1, durable)
         if prop.rate:
             prop.rate.take(1)
         return Stored(response, durable, False, sequence, event_id)
+
+
+def _duplicate(response: Response, first: Place) -> Duplicate:
+    """The outcome of an event that is not stored again: `response` would be that of a new one."""
+    lines = [line for line in response.headers.splitlines(keepends=True) if not line.startswith(_OF_STORED)]
+    return Duplicate(first, replace(response, headers=b"".join(lines) + duplicate_headers(first)))
 
 
 def _fitting_members(context: RequestContext, expansion: int) -> bytes:

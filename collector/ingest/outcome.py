@@ -1,12 +1,13 @@
 """The outcome of a request's events, before the wait for the disk."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from collector.dead_letters.writer import Form, Refused
+from collector.dedup.layout import Place
 from collector.errors import Refusal
 from collector.http.response import Pending, Response
 from collector.ingest.session import Session
@@ -17,6 +18,13 @@ class Stored(Pending, Struct, frozen=True):
 
     sequence: int = 0
     event_id: bytes = b""
+
+
+class Duplicate(NamedTuple):
+    """One event whose id the event at `first` has: the response, once that one is durable."""
+
+    first: Place
+    response: Response
 
 
 class EventBatch(NamedTuple):
@@ -30,6 +38,8 @@ class EventBatch(NamedTuple):
     """The session of the last record."""
     refused: list[Refused]
     """The events that failed validation."""
+    keys: Sequence[bytes] = ()
+    """The keys of the records' ids in the index, empty for a record without one; none where no id is remembered."""
 
 
 class StoredBatch(NamedTuple):
@@ -39,6 +49,10 @@ class StoredBatch(NamedTuple):
     """Done when the batch is fsynced; None if nothing is stored."""
     first: int
     """The sequence of the first record."""
+    events: int
+    """Records that are stored, or would be for another method than HEAD."""
+    duplicates: Mapping[int, Place]
+    """The place of the first event for each record that is not stored again, by its position in the batch's records."""
 
 
 class AllRefused(NamedTuple):
@@ -49,6 +63,6 @@ class AllRefused(NamedTuple):
     refused: list[Refused]
 
 
-Outcome = Response | Stored | EventBatch | AllRefused
+Outcome = Response | Stored | Duplicate | EventBatch | AllRefused
 Steps = Generator[None, None, Outcome]
 """Long work on a body; it yields when other requests may run."""

@@ -6,7 +6,6 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from collector.ingest.event import Event
-from collector.ingest.event_id import event_id
 from collector.ingest.event_times import occurred_at
 from collector.ingest.policy.properties import Property
 from collector.ingest.session import Session
@@ -24,6 +23,8 @@ _REQUEST_BYTES: Final = 7 << 10
 MOST_AROUND: Final = _EVENT_BYTES + _REQUEST_BYTES
 """The most bytes that a request of one event may add to the log beyond the bytes sent; _EVENT_BYTES for every further
 event. The contract allows 8 KiB; the rest is for the dead letter of its refused events."""
+_DIALECT_BYTES: Final = 25
+"""The most bytes of the member that names a dialect."""
 _AROUND_BYTES: Final = 368
 """The most bytes of a record without the property's members, the id of its client, the warnings, the headers and the
 event."""
@@ -39,8 +40,8 @@ class RequestContext(Struct, frozen=True):
     referer: str | None
     is_s2s: bool
     warnings: list[str]
-    dialect: bytes = b""
-    """The member of a record that names the dialect of its client, with a comma before it; empty for `/event`."""
+    dialect: str = ""
+    """The name of the dialect of its client; empty for `/event`."""
 
 
 def members_of(context: RequestContext) -> bytes:
@@ -66,7 +67,7 @@ def shared_members_of(context: RequestContext, room: int) -> bytes:
 def room_for_headers(context: RequestContext, events: int, expansion: int = 0) -> int:
     """Bytes for user agent and referer in every record, so that the bytes sent bound the bytes logged.
     `expansion`: bytes of the events beyond the bytes sent. Below 0: there is no room for the record."""
-    around = _AROUND_BYTES + len(context.prop.members) + len(context.dialect)
+    around = _AROUND_BYTES + len(context.prop.members) + _DIALECT_BYTES * bool(context.dialect)
     warnings = len(_encode(context.warnings)) if context.warnings else 0
     return _EVENT_BYTES - around - warnings + (_REQUEST_BYTES - expansion) // events
 
@@ -98,7 +99,7 @@ def _members(context: RequestContext, user_agent: bytes, referer: bytes) -> byte
     return b'"received_at":%d,%b%b,"ip":%b,"user_agent":%b,"referer":%b,"s2s":%b' % (
         context.received_ms,
         context.prop.members,
-        context.dialect,
+        b',"dialect":"%b"' % context.dialect.encode() if context.dialect else b"",
         _NOTHING if ip is None else _encode(ip),
         user_agent,
         referer,
@@ -113,7 +114,10 @@ def _kept(text: str | None, most: int) -> bytes:
 def record_line(
     log_id: bytes, sequence: int, context: RequestContext, members: bytes, session: Session, event: Event, line: bytes
 ) -> bytes:
-    """One line of the log. `members` are the request's; `line` is the event as valid JSON without a line break."""
+    """One line of the log. `members` are the request's; `line` is the event as valid JSON without a line break.
+
+    `identify` has given the event its id.
+    """
     occurred_ms, warnings = context.received_ms, context.warnings
     if event.et is not UNSET or event.sent_at is not UNSET:
         occurred_ms, unreadable = occurred_at(event.et, event.sent_at, occurred_ms)
@@ -126,7 +130,7 @@ def record_line(
         sequence,
         members,
         occurred_ms,
-        b"" if event.event_id is UNSET else b',"event_id":%b' % _encode(event_id(event.event_id)),
+        b"" if event.event_id is UNSET else b',"event_id":%b' % _encode(event.event_id),
         session.au_id,
         session.client_au_id,
         session.client_first_seen,

@@ -88,4 +88,13 @@ def _sender(context: RequestContext, *, is_one_letter: bool) -> Sender:
     """The sender of refused events. Its headers are cut to what fits."""
     prop, most = context.prop, _LETTER_BYTES if is_one_letter else _SHORT_BYTES
     user_agent, referer = (text and shortened(text, most) for text in (context.user_agent, context.referer))
-    return Sender(prop.portal_id, prop.prop_id, context.received_ms, context.ip, user_agent, referer, context.is_s2s)
+    return Sender(
+        prop.portal_id,
+        prop.prop_id,
+        context.received_ms,
+        context.ip,
+        user_agent,
+        referer,
+        context.is_s2s,
+        context.dialect,
+    )

@@ -1,10 +1,11 @@
 """Responses of each type, pure: values to status, headers and body."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from collector.dedup.layout import Place
 from collector.errors import BadEvent, Refusal
 from collector.http.response import JSON, NO_STORE, HeaderLines, Response, refusal_body, refusal_response
 from collector.http.status import STATUS
@@ -44,26 +45,46 @@ def event_response(response_type: ResponseType, location: bytes | None, body: by
     return redirect_response(location or b"", extra)
 
 
+def duplicate_headers(first: Place) -> HeaderLines:
+    """The headers of a response to an event that is not stored again: `first` is the one with its id."""
+    return b"%bx-event-duplicate: true\r\n" % stored_headers(b"%b-%d" % (first.log_id, first.sequence))
+
+
 def stored_headers(event_id: bytes | None, *, is_shipped: bool = False) -> HeaderLines:
     """The headers that confirm that events are fsynced, or also delivered; a batch has no single id."""
     ack = _SHIPPED if is_shipped else _FSYNCED
     return ack if event_id is None else b"%bx-event-id: %b\r\n" % (ack, event_id)
 
 
-def batch_response(
-    response_type: ResponseType, ids: list[str], rejected: list[tuple[int, Refusal]], extra: HeaderLines
-) -> Response:
+class Verdicts(NamedTuple):
+    """What became of the events of a batch: the ids of the stored ones, and the indexes of the others."""
+
+    ids: list[str]
+    rejected: list[tuple[int, Refusal]]
+    duplicates: list[int]
+    token: bytes
+    """The session token of the last valid event; empty if there is none."""
+
+
+def batch_response(response_type: ResponseType, found: Verdicts, extra: HeaderLines) -> Response:
     """The verdicts of a batch; a 400, in JSON or as a pixel, if every event failed validation.
 
     The first rejected events are listed with all faults, the others with one: a response is little longer than a body.
     """
     verdicts = [
         {"index": index, "field": field, "code": code, "message": message}
-        for at, (index, refusal) in enumerate(rejected)
+        for at, (index, refusal) in enumerate(found.rejected)
         for field, code, message in _verdicts(refusal)[: None if at < _FULL_VERDICTS else 1]
     ]
-    body: dict[str, object] = {"type": "batch", "accepted": len(ids), "rejected": verdicts, "ids": ids}
-    if ids:
+    body: dict[str, object] = {
+        "type": "batch",
+        "accepted": len(found.ids),
+        "rejected": verdicts,
+        "duplicates": found.duplicates,
+        "ids": found.ids,
+        "an_session": found.token.decode(),
+    }
+    if found.ids or found.duplicates:
         return event_response(response_type, None, msgspec.json.encode(body), extra)
     body |= {"code": BadEvent.code, "message": "every event of the batch failed validation"}
     return Response(

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from collector.ops.counters import CounterBlock, Key
-from collector.ops.metric_table import OTHER, RECEIVED, REJECTED, SHED, STORED, WORKER_DIED
+from collector.ops.metric_table import DUPLICATE, OTHER, RECEIVED, REJECTED, SHED, STORED, WORKER_DIED
 from wal.errors import WalError
 from wal.files import Files
 from wal.folder import LogFolder
@@ -28,7 +28,7 @@ from wal.segment import Block
 
 PLACE: Final = "place"
 """The counter, for each shard, of `pack`."""
-_SIGNS: Final = {RECEIVED.name: 1, STORED.name: -1, REJECTED.name: -1, SHED.name: -1}
+_SIGNS: Final = {RECEIVED.name: 1, STORED.name: -1, REJECTED.name: -1, SHED.name: -1, DUPLICATE.name: -1}
 _SEQUENCE_BITS: Final = 48
 _SEGMENTS: Final = 1 << 16
 

@@ -5,10 +5,22 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from collector.dedup.index import IndexStats
 from collector.ops.counters import CounterBlock
-from collector.ops.metric_table import BILLION, CONNECTIONS, IN_FLIGHT, LOOP_DELAY, PRESSURE
+from collector.ops.metric_table import (
+    BILLION,
+    CONNECTIONS,
+    DEDUP_BYTES,
+    DEDUP_ENTRIES,
+    DEDUP_OLDEST,
+    IN_FLIGHT,
+    LOOP_DELAY,
+    OF_THE_NODE,
+    PRESSURE,
+)
 
 _SECONDS: Final = 1.0
+_GAUGES: Final = frozenset(metric.name for metric in (CONNECTIONS, IN_FLIGHT, PRESSURE, *OF_THE_NODE))
 
 
 class Load(NamedTuple):
@@ -18,6 +30,8 @@ class Load(NamedTuple):
     in_flight_bytes: int
     shard: str | None
     pressure: float
+    ids: IndexStats | None
+    """The index of event ids, which is one for all workers."""
 
 
 async def set_forever(block: CounterBlock, load: Callable[[], Load]) -> None:
@@ -34,7 +48,7 @@ async def set_forever(block: CounterBlock, load: Callable[[], Load]) -> None:
 def reset(block: CounterBlock) -> None:
     """Set the gauges that an earlier worker left, maybe of another shard, to 0."""
     for key in block.read():
-        if key[0] in (CONNECTIONS.name, IN_FLIGHT.name, LOOP_DELAY.name, PRESSURE.name):
+        if key[0] in _GAUGES:
             block.values[block.slot(*key)] = 0
 
 
@@ -43,5 +57,10 @@ def _set(block: CounterBlock, load: Load, delay_seconds: float) -> None:
     values[block.slot(CONNECTIONS.name)] = load.connections
     values[block.slot(IN_FLIGHT.name)] = load.in_flight_bytes
     values[block.slot(LOOP_DELAY.name)] = int(delay_seconds * BILLION)
+    if load.ids is not None:
+        values[block.slot(DEDUP_ENTRIES.name)] = load.ids.entries
+        values[block.slot(DEDUP_BYTES.name)] = load.ids.bytes
+        age_ms = 0 if load.ids.oldest_ms is None else max(0, int(time.time() * 1000) - load.ids.oldest_ms)
+        values[block.slot(DEDUP_OLDEST.name)] = age_ms * (BILLION // 1000)
     if load.shard is not None:
         values[block.slot(PRESSURE.name, load.shard)] = int(load.pressure * BILLION)

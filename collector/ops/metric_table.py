@@ -43,9 +43,9 @@ REQUESTS: Final = _counter(
 )
 RECEIVED: Final = _counter(
     "tracklog_events_received_total",
-    "Events received by property: stored + rejected + shed + those that wait for the disk now. A request that is "
-    "refused before its events are looked at counts as one event; HEAD and OPTIONS count as none; portal and prop are "
-    "empty for a request that names no property in a valid way.",
+    "Events received by property: stored + duplicate + rejected + shed + those that wait for the disk now. A request "
+    "that is refused before its events are looked at counts as one event; HEAD and OPTIONS count as none; portal and "
+    "prop are empty for a request that names no property in a valid way.",
     "portal",
     "prop",
 )
@@ -62,6 +62,12 @@ REJECTED: Final = _counter(
     "portal",
     "prop",
     "code",
+)
+DUPLICATE: Final = _counter(
+    "tracklog_events_duplicate_total",
+    "Events not stored because the log has one of the same property and id already; their clients got a 200.",
+    "portal",
+    "prop",
 )
 SHED: Final = _counter(
     "tracklog_events_shed_total",
@@ -134,6 +140,19 @@ RESTARTS: Final = _counter(
     "could be started.",
     "reason",
 )
+DEDUP_ENTRIES: Final = Metric(
+    "tracklog_dedup_entries", "gauge", "Ids of events that are remembered, by all workers together."
+)
+DEDUP_OLDEST: Final = Metric(
+    "tracklog_dedup_oldest_seconds",
+    "gauge",
+    "Age of the oldest id that is remembered. Below the `dedup` of a property, the bounds of the index are too low.",
+    unit="seconds",
+    scale=BILLION,
+)
+DEDUP_BYTES: Final = Metric(
+    "tracklog_dedup_bytes", "gauge", "Bytes of the index that hold ids; `dedup.bytes` bounds them.", unit="bytes"
+)
 LOG_BYTES: Final = Metric("tracklog_log_bytes", "gauge", "Bytes of the segments of a shard.", ("shard",), unit="bytes")
 LOG_SEGMENTS: Final = Metric("tracklog_log_segments", "gauge", "Segments of a shard.", ("shard",))
 DISK_FREE: Final = Metric("tracklog_disk_free_bytes", "gauge", "Free bytes of the disk of log.dir.", unit="bytes")
@@ -185,6 +204,7 @@ COUNTED: Final = (
     REJECTED,
     SHED,
     UNKNOWN,
+    DUPLICATE,
     RELAYED,
     DEAD_LETTERS,
     REQUEST_SECONDS,
@@ -195,9 +215,14 @@ COUNTED: Final = (
     IN_FLIGHT,
     LOOP_DELAY,
     PRESSURE,
+    DEDUP_ENTRIES,
+    DEDUP_OLDEST,
+    DEDUP_BYTES,
     RESTARTS,
 )
 """Metrics that are in the blocks of counters."""
+OF_THE_NODE: Final = (LOOP_DELAY, DEDUP_ENTRIES, DEDUP_OLDEST, DEDUP_BYTES)
+"""Those of them of which each worker has a value for the whole node: the largest counts."""
 OF_THE_DISK: Final = (
     LOG_BYTES,
     LOG_SEGMENTS,

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from collector.ops.counters import CounterBlock, Key, total
 from collector.ops.histogram import SUM, bucket_names
-from collector.ops.metric_table import BUILD, COUNTED, LOOP_DELAY, METRICS, READY, Metric
+from collector.ops.metric_table import BUILD, COUNTED, METRICS, OF_THE_NODE, READY, Metric
 from collector.ops.metrics_of_disk import disk_samples
 from collector.ops.metrics_of_processes import process_samples
 from collector.settings import Settings
@@ -35,8 +35,9 @@ def render(
     Blocks: it reads logs and cursors, of each log at most its last segment. Call it in a thread.
     """
     counters = total(blocks)
-    if delays := [delay for block in blocks if (delay := block.read().get((LOOP_DELAY.name,))) is not None]:
-        counters[LOOP_DELAY.name,] = max(delays)
+    read = [block.read() for block in blocks]
+    for metric in OF_THE_NODE:
+        counters[metric.name,] = max((each.get((metric.name,), 0) for each in read), default=0)
     registry = CollectorRegistry(auto_describe=False)
     ready: dict[Key, float] = {(READY.name, str(place)): float(is_ready[place]) for place in is_ready}
     samples = disk_samples(settings) | process_samples(block.pid for block in blocks) | ready

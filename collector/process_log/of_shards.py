@@ -56,6 +56,22 @@ class LogAvailable(ProcessLogEvent, frozen=True):
     log: str
 
 
+class IdsRead(ProcessLogEvent, frozen=True):
+    """The index of event ids was lost, or a property remembers more: so ids were read from the logs."""
+
+    level = logging.INFO
+    text = "{directory}: read {ids} event ids from the logs into the index"
+    directory: str
+    ids: int
+
+
+class IdsIncomplete(ProcessLogEvent, frozen=True):
+    """A log could not be read whole, so an event in it that is sent again is stored twice."""
+
+    text = "event ids of a log are not known, so its events may be stored twice if they are sent again: {fault}"
+    fault: str
+
+
 class CloseFailed(ProcessLogEvent, frozen=True):
     """The last commit of a log failed at a stop; its clients were not told 200."""
 

@@ -1,6 +1,7 @@
 """`collector.toml` as frozen structs, and the only reader of `env:NAME`. Knows neither requests nor sinks' clients."""
 
 from collector.settings.admin import AdminSettings
+from collector.settings.dedup import DedupSettings
 from collector.settings.fields import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Identifier, Name
 from collector.settings.load import ReadSettings, bad_settings, load_settings, read_settings
 from collector.settings.log import LogSettings
@@ -20,6 +21,7 @@ __all__ = [
     "RELAY_PATH",
     "AdminSettings",
     "DeadLetterSettings",
+    "DedupSettings",
     "Identifier",
     "Limits",
     "LogSettings",

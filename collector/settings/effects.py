@@ -57,6 +57,7 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "log.retain_bytes",
             "dead_letters.bytes_per_hour",
             "dead_letters.retain_hours",
+            "dedup.entries",
             "dead_letters.retain_bytes",
             "session.secret",
             "session.timeout_seconds",
@@ -74,6 +75,8 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "admin.port",
             "log.dir",  # the old shards, and the generated session secret beside them, would be left behind
             "dead_letters.dir",
+            "dedup.dir",
+            "dedup.bytes",  # a smaller or larger index replaces the old one only when no worker has that open
         }
     ),
 }

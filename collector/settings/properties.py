@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from collector.settings.durations import Duration, milliseconds
 from collector.settings.fields import (
     DIALECTS,
     DialectName,
@@ -16,6 +17,7 @@ from collector.settings.fields import (
     Seconds,
 )
 
+_DEDUP_OF_DIALECTS: Final = "1h"
 EVENT_FIELDS: Final = ("ea", "ec", "sid", "aid", "uid")
 """Fields that a property can require; the default is all of them."""
 
@@ -51,6 +53,13 @@ class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
     dialects: Annotated[
         tuple[DialectName, ...], Meta(description="dialects of SDKs that may send to it, beside `/event`")
     ] = DIALECTS
+    dedup: Annotated[
+        Duration | None,
+        Meta(
+            description="how long the ids of events are remembered, so that an event sent again is stored once: `1h`, "
+            "`7d`, `off`; default: `1h` for events of dialects, `off` for others"
+        ),
+    ] = None
     events_per_second: Annotated[
         float,
         Meta(ge=0, le=1e9, description="requests above this rate get 429; each worker allows its share; 0: no limit"),
@@ -80,6 +89,16 @@ class PropertySettings(Struct, frozen=True, forbid_unknown_fields=True):
     cookies: Annotated[
         bool, Meta(description="whether a `web` property keeps the session in a cookie, where the visitor allows it")
     ] = True
+
+    @property
+    def dedup_ms(self) -> int:
+        """How long the ids of events on `/event` are remembered, in ms; 0: not at all."""
+        return milliseconds(self.dedup or "off")
+
+    @property
+    def dialects_dedup_ms(self) -> int:
+        """The same for events of dialects."""
+        return milliseconds(self.dedup or _DEDUP_OF_DIALECTS) if self.dialects else 0
 
     @property
     def public_id(self) -> str:

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from collector.settings.admin import AdminSettings
 from collector.settings.cpus import usable_cpus
+from collector.settings.dedup import DedupSettings
 from collector.settings.faults import SettingFault, shown
 from collector.settings.fields import (
     DIALECTS,
@@ -175,6 +176,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
+    dedup: DedupSettings = DedupSettings()
     session: SessionSettings = SessionSettings()
     limits: Limits = Limits()
     process_log: ProcessLogSettings = ProcessLogSettings()

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from collector.dedup.index import DedupIndex
 from collector.errors import BadSettings
 from collector.process_log.of_shards import (
     ShardAdopted,
@@ -55,9 +56,11 @@ def rest_after(sinks: frozenset[str], before: Rest | None, now: float) -> Rest |
 
 
 async def adopt_orphans(
-    settings: Settings, dead_letters: DeadLetterWriter, look_seconds: float = _LOOK_SECONDS
+    settings: Settings, dead_letters: DeadLetterWriter, index: DedupIndex, look_seconds: float = _LOOK_SECONDS
 ) -> None:
     """Look for orphans and drain them until cancelled; then every adopted shard is closed before this ends.
+
+    `index` is told of their logs, since their worker can't say what became of its last events.
 
     A shard is adopted if it was free at two looks in a row: one look may meet a worker that is being restarted.
     """
@@ -70,7 +73,7 @@ async def adopt_orphans(
             for directory in sorted(free.keys() & free_before.keys()):
                 rest = rests.get(directory)
                 if rest is None or not rest.holds(free[directory], _now()):
-                    drains.create_task(_drain(settings, directory, free[directory], dead_letters, rests))
+                    drains.create_task(_drain(settings, directory, free[directory], dead_letters, index, rests))
             free_before = free
 
 
@@ -79,11 +82,12 @@ async def _drain(
     directory: str,
     behind: frozenset[str],
     dead_letters: DeadLetterWriter,
+    index: DedupIndex,
     rests: dict[str, Rest | None],
 ) -> None:
     """Ship a shard as far as its sinks take it, and note when to try again."""
     try:
-        left = await _shipped_out(settings, directory, dead_letters)
+        left = await _shipped_out(settings, directory, dead_letters, index)
     except LogLocked:
         return
     except (WalError, OSError, BadSettings) as error:
@@ -94,8 +98,11 @@ async def _drain(
         ShardReleased(directory, tuple(sorted(left)), rest.seconds).write()
 
 
-async def _shipped_out(settings: Settings, directory: str, dead_letters: DeadLetterWriter) -> frozenset[str]:
+async def _shipped_out(
+    settings: Settings, directory: str, dead_letters: DeadLetterWriter, index: DedupIndex
+) -> frozenset[str]:
     shard = _opened(settings, directory, dead_letters)
+    index.settle(shard.committer.log.log_id, shard.committer.next_sequence)
     ShardAdopted(directory).write()
     shard.start()
     return await shard.ship_out()

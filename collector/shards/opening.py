@@ -3,18 +3,20 @@
 import contextlib
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
 from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.of_sinks import SinkDeadLetters
 from collector.dead_letters.writer import DeadLetters
+from collector.dedup.index import DedupIndex, open_index
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.process_log.of_shards import LogAvailable, LogDelayed
 from collector.settings import Settings
 from collector.settings.secret import load_secret
+from collector.shards.event_ids import complete
 from collector.shards.shard import Shard, drop_delivered, drop_from_free_shards, first_free, open_log
 from wal.committer import Committer
 from wal.errors import NO_ROOM, PASSING, WalError, explain
@@ -31,6 +33,16 @@ class Opened(Struct, frozen=True):
     dead_letters: DeadLetters
     dead_committer: Committer
     sink_dead_letters: SinkDeadLetters
+    index: DedupIndex
+    """The index of event ids, which knows all that the logs of the node hold."""
+
+
+class Files(NamedTuple):
+    """What is open before the event loop takes it into use."""
+
+    log: Log
+    dead_log: Log
+    ids: DedupIndex
 
 
 class Opening:
@@ -58,20 +70,22 @@ class Opening:
         self._log: Log | None = None
         self._dead_log: Log | None = None
         self._dead_committer: Committer | None = None
+        self._index: DedupIndex | None = None
         self._is_told = False
 
-    def open_files(self) -> tuple[Log, Log] | None:
-        """The shard's log and that of its dead letters; None where another attempt may succeed. Blocks; for any thread.
+    def open_files(self) -> Files | None:
+        """The logs of the shard and the index of event ids; None where another attempt may succeed.
 
-        Raises WalError, OSError, BadSettings where only a person can help.
+        Blocks; for any thread. Raises WalError, OSError, BadSettings where only a person can help.
         """
         return self._attempt(self._open_files)
 
-    def build(self, log: Log, dead_log: Log) -> Opened | None:
-        """Take open logs into use; None where another attempt may succeed. For the event loop that will use them.
+    def build(self, files: Files) -> Opened | None:
+        """Take open files into use; None where another attempt may succeed. For the event loop that will use them.
 
         Raises WalError, OSError, BadSettings where only a person can help.
         """
+        log, dead_log, index = files
         if self._dead_committer is None:
             self._dead_committer = Committer(dead_log)
         settings = self._settings
@@ -83,7 +97,7 @@ class Opening:
             return None
         if self._is_told:
             LogAvailable(log.folder.path).write()
-        return Opened(self._secret, shard, dead_letters, self._dead_committer, sink_dead_letters)
+        return Opened(self._secret, shard, dead_letters, self._dead_committer, sink_dead_letters, index)
 
     async def close(self) -> None:
         """Let go of what was opened and not taken into use."""
@@ -94,14 +108,20 @@ class Opening:
             with contextlib.suppress(WalError):
                 if log:
                     log.close()
+        if self._index:
+            self._index.close()
 
-    def _open_files(self) -> tuple[Log, Log]:
+    def _open_files(self) -> Files:
         self._secret = self._secret or load_secret(self._settings)
         if self._log is None:
             self._name, self._log = first_free(self._settings)
         if self._dead_log is None:
             self._dead_log = open_log(self._settings, os.path.join(self._settings.dead_letters.dir, self._name))
-        return self._log, self._dead_log
+        if self._index is None:
+            self._index = open_index(self._settings.dedup)
+            self._index.begin(self._log.log_id, self._log.end.sequence)
+            complete(self._index, self._settings, self._clock())
+        return Files(self._log, self._dead_log, self._index)
 
     def _attempt(self, step: Callable[[], T]) -> T | None:
         try:

@@ -11,6 +11,7 @@ from collector.acknowledgements import Acknowledgements
 from collector.dead_letters.budget import HourlyBudget
 from collector.dead_letters.reader import DeadLetter, read_letters
 from collector.dead_letters.writer import DeadLetters
+from collector.dedup.index import open_index
 from collector.http.asgi import head_of
 from collector.http.request import RequestHead
 from collector.http.response import HeaderLines, Response, response_of
@@ -21,6 +22,7 @@ from collector.ingest.completion import Completion
 from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.intake import Intake
 from collector.ingest.options import OptionsReader, RequestOptions
+from collector.ingest.policy.dedup import Dedup
 from collector.ingest.policy.properties import Registry
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.record import RequestContext
@@ -30,6 +32,7 @@ from collector.ingest.session import Sessions
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.settings import Limits, PropertySettings
+from collector.settings.dedup import DedupSettings
 from tests.collector.live_log import live_log
 from tests.running import read_log
 from wal.committer import Committer
@@ -100,10 +103,20 @@ async def live_intake(
         notices, limits, counters = Notices(), limits or Limits(), counters or CounterBlock.create()
         accounts = Accounts(counters, committer)
         rejects = Rejects(DeadLetters(dead, HourlyBudget(64 << 20, 1, lambda: NOW_MS), notices, counters))
-        batches = Batches(committer, rejects, accounts, SESSIONS, limits)
-        intake = Intake(committer, batches, accounts, SESSIONS, limits, lambda: NOW_MS)
-        completion = Completion(batches, rejects, accounts, confirmations or {})
-        yield Logs(folder, committer, intake, completion, rejects, notices, accounts, counters)
+        index = open_index(DedupSettings(dir=str(folder / "dedup"), bytes=16 << 20))
+        index.begin(committer.log.log_id, committer.next_sequence)
+        dedup = Dedup(index, committer, _raise)
+        batches = Batches(committer, dedup, rejects, accounts, SESSIONS, limits)
+        intake = Intake(committer, dedup, batches, accounts, SESSIONS, limits, lambda: NOW_MS)
+        completion = Completion(batches, dedup, rejects, accounts, confirmations or {})
+        try:
+            yield Logs(folder, committer, intake, completion, rejects, notices, accounts, counters)
+        finally:
+            index.close()
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = None) -> EventEndpoint:
@@ -117,6 +130,7 @@ def endpoint(logs: Logs, *properties: PropertySettings, limits: Limits | None = 
         limits=limits or Limits(),
         trusted_proxies=(),
         notices=logs.notices,
+        cloud_events=None,
     )
 
 

@@ -125,6 +125,8 @@ _PURE = {
         for name in ("client_address", "cookies", "load_shedding", "origins", "privacy", "rate_limit", "redirect")
     ),
     "collector/ingest/policy/write_keys.py",
+    *(f"collector/ingest/dialects/{name}.py" for name in ("cloudevent", "cloudevents", "surrogates")),
+    *(f"collector/ingest/dialects/{name}.py" for name in ("posthog", "posthog_body", "posthog_event")),
     *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
     "collector/server/backoff.py",
     *(f"collector/settings/{name}.py" for name in ("changes", "effects", "faults", "fields", "origins", "overrides")),

@@ -25,7 +25,7 @@ from collector.ingest.dialects.dialect import Dialect, Result
 from collector.ingest.dialects.groups import Groups, Senders, events_of
 from collector.ingest.intake import Intake
 from collector.ingest.noticing import notice
-from collector.ingest.outcome import EventBatch
+from collector.ingest.outcome import EventBatch, StoredBatch
 from collector.ingest.policy.load_shedding import sheds_retryable
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import METHODS, preflight_response, stored_headers
@@ -46,6 +46,7 @@ class DialectRequest(Request, Struct):
     """An admitted request of an SDK; its groups fill when it is whole."""
 
     groups: Groups
+    endpoint: "DialectEndpoint"
 
 
 class _Part(NamedTuple):
@@ -61,7 +62,6 @@ class DialectEndpoint:
     def __init__(
         self,
         dialect: Dialect,
-        *,
         senders: Senders,
         intake: Intake,
         batches: Batches,
@@ -72,7 +72,7 @@ class DialectEndpoint:
     ) -> None:
         self._notices = notices
         self._dialect = dialect
-        self._senders = senders
+        self.senders = senders
         self._intake = intake
         self._batches = batches
         self._completion = completion
@@ -83,9 +83,10 @@ class DialectEndpoint:
     def admit(self, head: RequestHead) -> Response | DialectRequest:
         """The request, or its refusal. A preflight carries no key, so it is allowed if any property allows it."""
         if head.method == "OPTIONS":
-            return preflight_response(self._senders.preflight_headers(head))
+            return preflight_response(self.senders.preflight_headers(head))
         request = DialectRequest(
-            groups=Groups(self._senders, head, self._dialect.credentials(head)),
+            groups=Groups(self.senders, head, self._dialect.credentials(head)),
+            endpoint=self,
             head=head,
             body_limit=self._limits.body_bytes,
         )
@@ -138,15 +139,15 @@ class DialectEndpoint:
             if part.batch.refused:
                 self._completion.count_refused(*part)
             await self._completion.settle(*part, place)
-        return self._response(request, parts)
+        return self._response(request, stored)
 
-    def _response(self, request: DialectRequest, parts: list[_Part]) -> Response:
+    def _response(self, request: DialectRequest, batches: list[StoredBatch]) -> Response:
         groups = request.groups
         if groups.body_refusal is not None:
             raise Rejected.of(groups.body_refusal)
         groups.count_refused(self._accounts)
-        stored = sum(len(part.batch.records) for part in parts)
-        response = self._dialect.response(request.head, Result(stored, 0, groups.events - stored))
+        stored, repeated = sum(batch.events for batch in batches), sum(len(batch.duplicates) for batch in batches)
+        response = self._dialect.response(request.head, Result(stored, repeated, groups.events - stored - repeated))
         headers = response.headers + groups.cors_headers
         if stored and request.head.method != "HEAD":
             headers += stored_headers(None)

@@ -59,7 +59,6 @@ class Senders:
         self._registry = registry
         self._trusted_proxies = trusted_proxies
         self._clock = clock
-        self._member = b',"dialect":"%b"' % dialect.name.encode()
         self._origins = Origins(prop for prop in registry if dialect.name in prop.dialects)
 
     def named(self, credentials: Credentials) -> Property | None:
@@ -110,7 +109,7 @@ class Senders:
             None if referer is None or is_s2s else referer[:_LONGEST_REFERER].decode("latin-1"),
             is_s2s,
             [],
-            self._member,
+            self._dialect.name,
         )
         return EventRequest(
             options=RequestOptions(prop, _JSON, is_s2s, None, None),

@@ -20,7 +20,7 @@ _HOST: Final = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
 class SettingsDocument(NamedTuple):
     """A document: its path or the pattern of its paths, the credentials in a request for it, and its body.
 
-    The body is a function of the property's public id, the host as the client knows it, and `http` or `https`.
+    The body is a function of the key that the client has, the host as the client knows it, and `http` or `https`.
     """
 
     name: bytes
@@ -54,4 +54,5 @@ class SettingsDocumentEndpoint(HeadOnly):
         except Rejected as error:
             return refusal_response(error.refusal, cors)
         scheme = "https" if self._senders.client(head).is_https else "http"
-        return Response(200, JSON + cors, self._document.body(credentials.property_id, host.decode(), scheme))
+        key = f"{credentials.property_id}:{credentials.secret}" if credentials.secret else credentials.property_id
+        return Response(200, JSON + cors, self._document.body(key, host.decode(), scheme))

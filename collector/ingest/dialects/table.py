@@ -3,13 +3,35 @@
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
-from collector.ingest.dialects.dialect import Dialect
+from collector.http.request import RequestHead
+from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, Dialect
+from collector.ingest.dialects.posthog import PostHog
+from collector.ingest.dialects.segment import SegmentDialect
+from collector.ingest.dialects.segment_credentials import credentials_in, credentials_of
+from collector.ingest.dialects.segment_settings import settings_document, source_config
 from collector.ingest.dialects.settings_documents import SettingsDocument
 from collector.settings import ServerSettings
 
-_DIALECTS: Final[dict[str, Callable[[ServerSettings], Dialect]]] = {}
-_DOCUMENTS: Final[dict[str, tuple[SettingsDocument, ...]]] = {}
+_PROJECT: Final = re.compile(rb"/v1/projects/([^/]{1,256})/settings/?")
+
+
+def _key_in_path(head: RequestHead) -> Credentials:
+    found = _PROJECT.fullmatch(unquote_to_bytes(head.path))
+    return credentials_of(found[1].decode("latin-1")) if found else NO_CREDENTIALS
+
+
+_DIALECTS: Final[dict[str, Callable[[ServerSettings], Dialect]]] = {
+    "segment": lambda _: SegmentDialect(),
+    "posthog": lambda _: PostHog(),
+}
+_DOCUMENTS: Final = {
+    "segment": (
+        SettingsDocument(b"segment-settings", _PROJECT, _key_in_path, settings_document),
+        SettingsDocument(b"rudder-source-config", re.compile(rb"/sourceConfig/?"), credentials_in, source_config),
+    )
+}
 
 
 def served(server: ServerSettings) -> list[Dialect]:

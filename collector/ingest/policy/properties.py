@@ -24,6 +24,7 @@ class Property(NamedTuple):
 
     portal_id: int
     prop_id: int
+    public_id: str
     origins: frozenset[bytes]
     redirect_hosts: frozenset[str]
     required: tuple[str, ...]
@@ -38,6 +39,8 @@ class Property(NamedTuple):
     has_cookies: bool
     ack: Ack | None
     dialects: frozenset[str]
+    dedup_ms: int
+    """How long ids are remembered, in ms; 0: not at all."""
     members: bytes
 
 
@@ -55,10 +58,10 @@ class Registry:
         self._properties = {ids: _prepared(each, workers) for ids, each in self._settings.items()}
         if earlier:
             self._keep_buckets(earlier)
-        self._for_dialects = {
-            each.public_id: self._properties[ids]._replace(required=_REQUIRED_OF_DIALECTS)
-            for ids, each in self._settings.items()
-        }
+        self._for_dialects: dict[str, Property] = {}
+        for ids, each in self._settings.items():
+            prop = self._properties[ids]._replace(required=_REQUIRED_OF_DIALECTS, dedup_ms=each.dialects_dedup_ms)
+            self._for_dialects[each.public_id] = self._for_dialects[f"{each.portal_id}/{each.prop_id}"] = prop
         self._named = {each.public_id: self._properties[ids] for ids, each in self._settings.items()}
 
     def __len__(self) -> int:
@@ -74,7 +77,10 @@ class Registry:
         return self._named.get(public_id)
 
     def for_dialects(self, public_id: str) -> Property | None:
-        """As `named`, with the rules for events of SDKs: those of servers have neither device nor session."""
+        """As `named`, with the rules for events of SDKs: those of servers have neither device nor session.
+
+        `PORTAL/PROP` names a property too: no public id has a slash.
+        """
         return self._for_dialects.get(public_id)
 
     def __iter__(self) -> Iterator[Property]:
@@ -97,6 +103,7 @@ def _prepared(settings: PropertySettings, workers: int) -> Property:
     return Property(
         portal_id=settings.portal_id,
         prop_id=settings.prop_id,
+        public_id=settings.public_id,
         origins=frozenset(origin.encode() for origin in settings.origins),
         redirect_hosts=frozenset(settings.redirect_hosts),
         required=settings.required,
@@ -108,6 +115,7 @@ def _prepared(settings: PropertySettings, workers: int) -> Property:
         is_scrubbed=settings.ip != "full" or settings.user_agent != "full",
         has_cookies=settings.cookies and settings.source == "web",
         dialects=frozenset(settings.dialects),
+        dedup_ms=settings.dedup_ms,
         ack=Ack(settings.ack_sink, settings.ack_seconds) if settings.ack == "shipped" and settings.ack_sink else None,
         members=b'"portal_id":%d,"prop_id":%d,"source":%b' % (settings.portal_id, settings.prop_id, source),
     )

@@ -23,6 +23,7 @@ from collector.http.status import refusal_of
 from collector.ingest.options import ResponseType
 from collector.ingest.responses import (
     GIF,
+    Verdicts,
     batch_response,
     event_object,
     event_response,
@@ -235,7 +236,9 @@ VERDICTS = [
 
 
 def test_the_response_to_a_batch_has_the_verdict_on_every_event() -> None:
-    status, headers, body = astuple(batch_response(ResponseType.JSON, ["x-4", "x-5"], REJECTED, COOKIE_LINE))
+    status, headers, body = astuple(
+        batch_response(ResponseType.JSON, Verdicts(["x-4", "x-5"], REJECTED, [4], b"t"), COOKIE_LINE)
+    )
     assert (status, dict(pairs_of(headers))) == (
         200,
         dict([(b"content-type", b"application/json"), *ALWAYS.items(), COOKIE]),
@@ -244,20 +247,22 @@ def test_the_response_to_a_batch_has_the_verdict_on_every_event() -> None:
         ("type", "batch"),
         ("accepted", 2),
         ("rejected", VERDICTS),
+        ("duplicates", [4]),
         ("ids", ["x-4", "x-5"]),
+        ("an_session", "t"),
     ]
 
 
 def test_a_batch_gets_its_response_type() -> None:
-    script = batch_response(ResponseType.JAVASCRIPT, ["x-4"], [(0, BadEvent("<b>").refusal)], b"")
+    script = batch_response(ResponseType.JAVASCRIPT, Verdicts(["x-4"], [(0, BadEvent("<b>").refusal)], [], b""), b"")
     assert script.body.startswith(b'_event_callback_data({"type":"batch","accepted":1,')
     assert b"<b>" not in script.body
-    assert astuple(batch_response(ResponseType.PIXEL, ["x-4"], REJECTED, b""))[::2] == (200, GIF)
+    assert astuple(batch_response(ResponseType.PIXEL, Verdicts(["x-4"], REJECTED, [], b""), b""))[::2] == (200, GIF)
 
 
 @pytest.mark.parametrize("face", [ResponseType.JAVASCRIPT, ResponseType.JSON])
 def test_a_batch_without_a_valid_event_is_refused_in_json(face: ResponseType) -> None:
-    status, headers, body = astuple(batch_response(face, [], REJECTED, COOKIE_LINE))
+    status, headers, body = astuple(batch_response(face, Verdicts([], REJECTED, [], b""), COOKIE_LINE))
     value = json.loads(body)
     assert (status, dict(pairs_of(headers))[b"content-type"]) == (400, b"application/json")
     assert (value["accepted"], value["rejected"], value["ids"]) == (0, VERDICTS, [])
@@ -266,8 +271,12 @@ def test_a_batch_without_a_valid_event_is_refused_in_json(face: ResponseType) ->
     assert COOKIE in pairs_of(headers)
 
 
+def test_a_batch_whose_events_are_all_stored_already_is_no_failure() -> None:
+    assert batch_response(ResponseType.JSON, Verdicts([], [], [0, 1], b"t"), b"").status == 200
+
+
 def test_a_batch_without_a_valid_event_is_refused_with_a_pixel_if_requested() -> None:
-    assert astuple(batch_response(ResponseType.PIXEL, [], REJECTED, b""))[::2] == (400, GIF)
+    assert astuple(batch_response(ResponseType.PIXEL, Verdicts([], REJECTED, [], b""), b""))[::2] == (400, GIF)
 
 
 def test_one_event_is_named_by_its_id_and_a_batch_is_only_acknowledged() -> None:

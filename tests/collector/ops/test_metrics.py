@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from collector.dedup.index import IndexStats
 from collector.ops.counters import CounterBlock
 from collector.ops.gauges import Load, reset, set_forever
 from collector.ops.histogram import Histogram
@@ -135,7 +136,7 @@ def test_gauges_are_set_while_a_worker_runs_and_zero_afterwards(tmp_path: Path) 
     seen: list[Samples] = []
 
     async def run() -> None:
-        task = asyncio.create_task(set_forever(block, lambda: Load(3, 4096, "00", 0.25)))
+        task = asyncio.create_task(set_forever(block, lambda: Load(3, 4096, "00", 0.25, IndexStats(5, None, 4096))))
         await asyncio.to_thread(eventually, lambda: ("tracklog_connections",) in block.read(), "they are set")
         await asyncio.sleep(0)
         seen.append(_samples(render([block], settings, BUILD, {})))
@@ -144,9 +145,10 @@ def test_gauges_are_set_while_a_worker_runs_and_zero_afterwards(tmp_path: Path) 
 
     asyncio.run(run())
     seen.append(_samples(render([block], settings, BUILD, {})))
-    for samples, values in zip(seen, [(3, 4096, 0.25), (0, 0, 0)], strict=True):
+    for samples, values in zip(seen, [(3, 4096, 0.25, 5), (0, 0, 0, 0)], strict=True):
         assert samples["tracklog_connections",] == values[0]
         assert samples["tracklog_in_flight_bytes",] == values[1]
         assert samples["tracklog_pressure", "00"] == values[2]
+        assert samples["tracklog_dedup_entries",] == values[3]
         assert samples["tracklog_event_loop_delay_seconds",] >= 0
     reset(block)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.dedup.index import open_index
 from collector.settings import Settings, load_settings
 from collector.shards import adoption
 from collector.shards.adoption import Rest, adopt_orphans, orphans, rest_after
@@ -84,13 +85,15 @@ class _Looks:
 
 @asynccontextmanager
 async def _adopting(settings: Settings) -> AsyncIterator[None]:
-    task = asyncio.create_task(adopt_orphans(settings, _NoDeadLetters(), 0.01))
+    index = open_index(settings.dedup)
+    task = asyncio.create_task(adopt_orphans(settings, _NoDeadLetters(), index, 0.01))
     try:
         yield
         assert not task.done(), task
     finally:
         task.cancel()
         await asyncio.wait([task])
+        index.close()
 
 
 async def _until(is_so: Callable[[], object]) -> None:

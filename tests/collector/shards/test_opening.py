@@ -10,7 +10,7 @@ import pytest
 
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
-from collector.settings import DeadLetterSettings, LogSettings, Settings, load_settings
+from collector.settings import DeadLetterSettings, DedupSettings, LogSettings, Settings, load_settings
 from collector.shards import opening
 from collector.shards.opening import Opening
 from collector.shards.shard import Shard, first_free, open_log
@@ -21,7 +21,11 @@ _PASSING = [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE]
 
 
 def _settings(folder: Path) -> Settings:
-    return Settings(log=LogSettings(dir=str(folder / "log")), dead_letters=DeadLetterSettings(dir=str(folder / "dead")))
+    return Settings(
+        log=LogSettings(dir=str(folder / "log")),
+        dead_letters=DeadLetterSettings(dir=str(folder / "dead")),
+        dedup=DedupSettings(dir=str(folder / "dedup"), bytes=16 << 20),
+    )
 
 
 def _never(fault: Exception) -> None:
@@ -53,8 +57,8 @@ def test_what_passes_is_waited_for_and_told_once(
         assert [opened.open_files() for _ in range(3)] == [None, None, None]
         logs = opened.open_files()
         assert logs is not None
-        assert [log.end.segment for log in logs] == [1, 1], "each attempt began a segment"
-        assert opened.build(*logs) is not None
+        assert [log.end.segment for log in logs[:2]] == [1, 1], "each attempt began a segment"
+        assert opened.build(logs) is not None
         await opened.close()
 
     asyncio.run(run())
@@ -92,8 +96,8 @@ def test_a_cursor_that_finds_no_room_is_tried_again(tmp_path: Path, monkeypatch:
         )
         logs = opened.open_files()
         assert logs is not None
-        assert [opened.build(*logs) for _ in range(2)] == [None, None]
-        assert opened.build(*logs) is not None
+        assert [opened.build(logs) for _ in range(2)] == [None, None]
+        assert opened.build(logs) is not None
         await opened.close()
 
     asyncio.run(run())

@@ -25,8 +25,8 @@ VARIES = {"vary": "origin"}
 def _cors(prop: Property | None, origin: bytes | None, *, is_s2s: bool = False) -> dict[str, str]:
     """The CORS headers, without the list of exposed ones."""
     headers = {name.decode(): value.decode() for name, value in pairs_of(cors_headers(prop, origin, is_s2s=is_s2s))}
-    exposed = headers.pop("access-control-expose-headers", "x-event-ack, x-event-id, retry-after")
-    assert exposed == "x-event-ack, x-event-id, retry-after"
+    exposed = headers.pop("access-control-expose-headers", "x-event-ack, x-event-duplicate, x-event-id, retry-after")
+    assert exposed == "x-event-ack, x-event-duplicate, x-event-id, retry-after"
     return headers
 
 

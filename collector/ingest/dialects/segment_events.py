@@ -1,0 +1,121 @@
+"""The calls of one request of Segment's family to events, pure."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from collector.errors import BadEvent, FieldCode, Refusal, TooLarge
+from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
+from collector.ingest.dialects.segment_call import Call, OptionalPart, is_given, read_call, wrong
+from collector.ingest.dialects.segment_context import CallContext, CallContexts
+from collector.ingest.dialects.segment_credentials import credentials_of
+from collector.ingest.dialects.segment_table import add_extra, add_ids, beginning, row_of, take_dims
+
+_LARGEST_CALL: Final = 128 << 10
+"""Bytes of a call: the most that the limit of an event can be."""
+_PAID_BYTES: Final = 64
+"""The bytes by which every event may exceed its call. Renamed members never take more."""
+_LONGEST_TIME: Final = 64
+"""Bytes of a batch's `sentAt`. What is longer is no time."""
+_SERVER: Final = Raw(b'"server"')
+_SENT_AT: Final = b',"sent_at":'
+_EMPTY_OBJECTS: Final = (b"{}", b"[]")
+_decode_text: Final = msgspec.json.Decoder(str).decode
+
+
+class SharedMembers(NamedTuple):
+    """What a request has once for all of its calls."""
+
+    kind: str
+    """The type of calls that name none; empty if each must."""
+    is_s2s: bool
+    context: Raw = Raw()
+    sent_at: Raw = Raw()
+    write_key: Raw = Raw()
+
+
+class CallsToEvents:
+    """Makes the events of one request. Together they are no longer than the request has paid for.
+
+    Three things are left out of an event where there is no room for them: the id in dims.users, which `uid` has too,
+    the batch's `sentAt`, and the batch's context. In the first event there is room.
+    """
+
+    def __init__(self, shared: SharedMembers, room: int, *, is_line: bool) -> None:
+        """`room`: bytes by which all events may exceed calls and _PAID_BYTES. `is_line`: the body has no line break."""
+        self._shared = shared
+        self._room = room
+        self._is_line = is_line
+        self._contexts = CallContexts(shared.context)
+        self._credentials = _credentials_in(shared.write_key)
+        has_time = is_given(shared.sent_at) and len(shared.sent_at) <= _LONGEST_TIME
+        self._sent_at = _SENT_AT + bytes(shared.sent_at) if has_time else b""
+
+    def event(self, raw: bytes) -> DialectEvent:
+        """The event of a call, or its refusal."""
+        if len(raw) > _LARGEST_CALL:
+            refusal = Refusal(TooLarge.code, f"the call is over the limit of {_LARGEST_CALL} bytes")
+            return DialectEvent(raw, b"", refusal)
+        try:
+            return self._event(raw)
+        except BadEvent as error:
+            return DialectEvent(raw, b"", error.refusal)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            return DialectEvent(raw, b"", Refusal(BadEvent.code, f"expected a call, one JSON object: {error}"))
+
+    def _event(self, raw: bytes) -> DialectEvent:
+        call, others = read_call(raw)
+        kind = call.type or self._shared.kind
+        row = row_of(kind)
+        context, traits = self._context(kind, call)
+        dims = take_dims(row, call, traits, others)
+        parts = beginning(kind, row, call)
+        add_ids(parts, call, context.sid, others)
+        add_extra(parts, kind, call, others)
+        event = self._closed(b"".join(parts), len(raw), call, dims, context)
+        return DialectEvent(
+            raw,
+            event if self._is_line else msgspec.json.format(event, indent=-1),
+            None,
+            self._shared.is_s2s or context.is_server or call.channel == _SERVER,
+            context.ip,
+            context.user_agent,
+            _credentials_in(call.write_key) if call.write_key else self._credentials,
+        )
+
+    def _context(self, kind: str, call: Call) -> tuple[CallContext, Raw]:
+        """The context, and the traits: an identify without any has those of its context, which moves them."""
+        takes_traits = kind == "identify" and (not is_given(call.traits) or bytes(call.traits) in _EMPTY_OBJECTS)
+        try:
+            context = self._contexts.of(call.context, takes_traits=takes_traits)
+        except msgspec.ValidationError:
+            raise wrong("context", FieldCode.WRONG_TYPE, "expected an object") from None
+        return context, context.traits if takes_traits else call.traits
+
+    def _closed(self, start: bytes, paid: int, call: Call, dims: OptionalPart, context: CallContext) -> bytes:
+        """The whole event: its beginning, and the parts that depend on the room. `paid`: bytes of the call."""
+        sent_at = b"" if is_given(call.sent_at) else self._sent_at
+        self._room += paid + _PAID_BYTES
+        event = b"".join((start, dims.whole, sent_at, context.part.whole, b"}"))
+        if len(event) > self._room:
+            event = _fitted(start, (dims, OptionalPart(sent_at, b""), context.part), self._room)
+        self._room -= len(event)
+        return event
+
+
+def _fitted(start: bytes, choices: tuple[OptionalPart, ...], room: int) -> bytes:
+    """An event with the least of all parts, but with the whole of those for which there is room."""
+    parts = [start]
+    room -= len(start) + sum(len(choice.least) for choice in choices) + 1
+    for choice in choices:
+        more = len(choice.whole) - len(choice.least)
+        parts.append(choice.whole if more <= room else choice.least)
+        room -= more if more <= room else 0
+    return b"".join((*parts, b"}"))
+
+
+def _credentials_in(write_key: Raw) -> Credentials:
+    if bytes(write_key)[:1] != b'"':
+        return NO_CREDENTIALS
+    return credentials_of(_decode_text(write_key))

@@ -1,0 +1,149 @@
+"""Once from the client's hand: an event whose id is in the log already is not stored again.
+
+The index of ids is shared by all workers of a node. An id is claimed in the moment its event is appended, before the
+fsync: so whoever finds the claim of another event waits until that one is fsynced, or is known to be lost.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from collector.dedup.index import DedupIndex, IndexStats
+from collector.dedup.layout import Place, State, key
+from collector.dedup.store import IndexLost
+from collector.errors import Overloaded
+from collector.ingest.policy.properties import Property
+from collector.ingest.record import renumbered
+from wal.committer import Committer
+
+_WAIT_SECONDS: Final = 2.0
+"""How long the first event with an id may take in another worker. That is its commit, or the restart of its worker."""
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.05
+_LOST: Final = "the index of event ids is broken; this worker restarts to make another"
+
+
+class Appended(NamedTuple):
+    """What became of records: the new ones are in the block of `durable`, from the sequence `first` on.
+
+    `duplicates` has the place of the first event for each record that was not new, by its position.
+    """
+
+    durable: asyncio.Future[None] | None
+    first: int
+    duplicates: dict[int, Place]
+
+
+class Dedup:
+    """Appends events with ids to one log. Belongs to the event loop."""
+
+    def __init__(self, index: DedupIndex, committer: Committer, end_worker: Callable[[Exception], None]) -> None:
+        """`end_worker` is called if only a restart can open the index again."""
+        self._index = index
+        self._committer = committer
+        self._end_worker = end_worker
+        self._blocks: deque[tuple[int, asyncio.Future[None]]] = deque()
+        """The blocks on their way to the disk that have claims: the sequence after each, and its future."""
+        committer.on_failed = self._failed
+
+    def append(self, records: Sequence[bytes], keys: Sequence[bytes], window_ms: int, now_ms: int) -> Appended:
+        """Append the records whose key is new; an empty key is always new. They are numbered already.
+
+        Raises Overloaded, WalError, RecordTooLarge; then appends nothing.
+        """
+        committer, log_id = self._committer, self._committer.log.log_id
+        first = committer.next_sequence
+        duplicates: dict[int, Place] = {}
+        new: list[bytes] = []
+        try:
+            with self._index.claims(now_ms) as claims:
+                for at, key_ in enumerate(keys):
+                    place = claims.claim(key_, first + len(new), window_ms) if key_ else None
+                    if place is None:
+                        new.append(records[at])
+                    else:
+                        duplicates[at] = place
+                if duplicates:
+                    new = [renumbered(record, log_id, sequence) for sequence, record in enumerate(new, first)]
+                durable = committer.append(b"".join(new), len(new)) if new else None
+        except IndexLost as error:
+            raise self._lost(error) from None
+        if durable is not None:
+            self._watch(durable)
+        return Appended(durable, first, duplicates)
+
+    async def wait(self, places: Iterable[Place]) -> None:
+        """Return when the events at these places are fsynced. Raises Overloaded if one of them is lost, WalError."""
+        for place in places:
+            if not place.is_durable and not await self._own(place):
+                await self._others(place)
+
+    def stats(self, now_ms: int) -> IndexStats | None:
+        """What the index holds; None if it is broken."""
+        try:
+            return self._index.stats(now_ms)
+        except IndexLost as error:
+            self._lost(error)
+            return None
+
+    async def _own(self, place: Place) -> bool:
+        """Wait for an event of this worker's log. False if it is none, or not on its way."""
+        if place.log_id != self._committer.log.log_id:
+            return False
+        future = next((future for end, future in self._blocks if place.sequence < end), None)
+        if future is not None:
+            await future
+        return future is not None
+
+    async def _others(self, place: Place) -> None:
+        """Wait for an event of another worker, or of an earlier life of this one."""
+        pause = _FIRST_PAUSE
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS):
+                while (state := self._state(place)) is State.WAITING:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+        except TimeoutError:
+            raise Overloaded("the first event with this id is not on the disk yet") from None
+        if state is State.GONE:
+            raise Overloaded("the first event with this id was lost on its way to the disk")
+
+    def _state(self, place: Place) -> State:
+        try:
+            return self._index.state(place)
+        except IndexLost as error:
+            raise self._lost(error) from None
+
+    def _watch(self, durable: asyncio.Future[None]) -> None:
+        end = self._committer.next_sequence
+        if self._blocks and self._blocks[-1][1] is durable:
+            self._blocks[-1] = end, durable
+        else:
+            self._blocks.append((end, durable))
+            durable.add_done_callback(self._done)
+
+    def _done(self, durable: asyncio.Future[None]) -> None:
+        """Tell the other workers of a block that is fsynced. Those of failed blocks are told by `_failed`."""
+        while self._blocks and self._blocks[0][1].done():
+            self._blocks.popleft()
+        if durable.exception() is None:
+            self._tell(self._index.publish, self._committer.durable.sequence)
+
+    def _failed(self, next_sequence: int) -> None:
+        self._tell(self._index.failed, next_sequence)
+
+    def _tell(self, call: Callable[[int], None], sequence: int) -> None:
+        try:
+            call(sequence)
+        except IndexLost as error:
+            self._lost(error)
+
+    def _lost(self, error: IndexLost) -> Overloaded:
+        self._end_worker(error)
+        return Overloaded(_LOST)
+
+
+def key_of(prop: Property, event_id: str) -> bytes:
+    """The key of an event's id in the index."""
+    return key(prop.portal_id, prop.prop_id, event_id)
