@@ -76,6 +76,7 @@ def _line(sequence: int) -> bytes:
     record: dict[str, Any] = {
         "id": f"{_LOG_ID}-{sequence}",
         "received_at": 1_714_561_200_000 + sequence,
+        "occurred_at": 1_714_561_199_000 + sequence,
         "portal_id": 33167,
         "prop_id": 564990801,
         "source": "web",

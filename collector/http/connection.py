@@ -69,14 +69,13 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._arrived:
             self._all.take_arrived()
-        if self._is_over:
+        if self._is_reading and not self._is_draining and len(data) <= PIECE_BYTES:
+            self._arrived = data
+            self._all.take_soon(self)
+        elif self._is_over:
             self._drained_bytes += len(data)
             if self._drained_bytes > _DRAINED_BYTES:
                 self.transport.abort()
-            return
-        if len(data) <= PIECE_BYTES and self._is_reading:
-            self._arrived = data
-            self._all.take_soon(self)
         elif self._ahead.add(data):
             self._parse_ahead()
         else:
@@ -119,13 +118,13 @@ class Connection(asyncio.Protocol):
     def parse_arrived(self) -> None:
         """Parse the bytes received in this turn."""
         data, self._arrived = self._arrived, b""
-        if data and not self._is_over:
+        if data and not (self._is_draining or self.transport.is_closing()):
             self._parse(data)
 
     def serve_arrived(self) -> None:
         """Serve the requests of this turn, and stop reading if a request waits for the one before it."""
         self.serve()
-        if self._pipeline.has_waiting:
+        if len(self._exchanges) > 1:
             self._resume_or_pause()
 
     def serve(self) -> None:
@@ -133,7 +132,7 @@ class Connection(asyncio.Protocol):
         try:
             while self._exchanges and not (self._is_busy or self.deadline.is_write_paused or self._is_over):
                 exchange = self._exchanges[0]
-                if not exchange.is_ready:
+                if not (exchange.is_whole or exchange.is_early):
                     if invitation := exchange.invite():
                         self.transport.write(invitation)
                     break
@@ -185,7 +184,8 @@ class Connection(asyncio.Protocol):
 
     def _respond(self, response: Response) -> None:
         exchange = self._exchanges.popleft()
-        exchange.release()
+        if exchange.held_bytes or exchange.parts:
+            exchange.release()
         if self.transport.is_closing():
             return
         self._all.meter.count(exchange.head.path, response.status, exchange.whole_at)

@@ -68,11 +68,6 @@ class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
         """Respond to bytes that are not a request."""
         self.response, self.is_early = response, True
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether `take` may be called."""
-        return self.is_whole or self.is_early
-
     def invite(self) -> bytes:
         """The 100 Continue that the client waits for before it sends the body, once; else b""."""
         if self.is_invited or self.length or self.response is not None or not self.head.expects_continue:
@@ -98,7 +93,7 @@ class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
                 self.refuse(Overloaded("too many bodies are arriving at once"))
 
     def take(self) -> Response | Pending:
-        """Serve the request."""
+        """Serve the request. Call it when `is_whole` or `is_early`."""
         if self.response is not None:
             return self.response
         parts = self.parts

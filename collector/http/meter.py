@@ -9,7 +9,8 @@ import time
 from collector.http.routes import Routes
 from collector.ops.counters import CounterBlock
 from collector.ops.histogram import Histogram
-from collector.ops.metric_table import BILLION, OTHER, REQUEST_SECONDS, REQUESTS
+from collector.ops.metric import BILLION
+from collector.ops.metric_table import OTHER, REQUEST_SECONDS, REQUESTS
 
 
 class Meter:

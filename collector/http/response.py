@@ -16,7 +16,9 @@ HeaderLines = bytes
 NO_STORE: Final[HeaderLines] = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
 JSON: Final[HeaderLines] = b"content-type: application/json\r\n" + NO_STORE
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CLOSE: Final[HeaderLines] = b"connection: close\r\n"
+_END: Final = b"\r\n"
+_CLOSE_AND_END: Final = b"connection: close\r\n\r\n"
+_NO_CONTENT: Final = 204
 _STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
 
@@ -53,20 +55,15 @@ async def response_of(pending: Pending) -> Response:
 def encode(response: Response, *, closes: bool, has_body: bool) -> bytes:
     """The bytes of a response. `closes`: the connection closes after it. `has_body`: False for a response to HEAD."""
     body = response.body
-    length = b"" if response.status == HTTPStatus.NO_CONTENT else b"content-length: %d\r\n" % len(body)
-    return b"%b%b%b%b\r\n%b" % (
-        _STATUS_LINES[response.status],
-        response.headers,
-        length,
-        _CLOSE if closes else b"",
-        body if has_body else b"",
-    )
+    length = b"" if response.status == _NO_CONTENT else b"content-length: %d\r\n" % len(body)
+    end = _CLOSE_AND_END if closes else _END
+    return b"".join((_STATUS_LINES[response.status], response.headers, length, end, body if has_body else b""))
 
 
 def header_pairs(response: Response) -> list[tuple[bytes, bytes]]:
     """The headers of a response as ASGI's pairs."""
     pairs = [line.partition(b": ")[::2] for line in response.headers.split(b"\r\n")[:-1]]
-    if response.status != HTTPStatus.NO_CONTENT:
+    if response.status != _NO_CONTENT:
         pairs.append((b"content-length", b"%d" % len(response.body)))
     return pairs
 

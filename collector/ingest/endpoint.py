@@ -28,7 +28,7 @@ from collector.ingest.event_id import key_of
 from collector.ingest.intake import Intake
 from collector.ingest.noticing import notice
 from collector.ingest.options import OptionsReader, RequestOptions
-from collector.ingest.outcome import AllRefused
+from collector.ingest.outcome import AllRefused, Stored
 from collector.ingest.policy.client_address import Networks, client_of, kept_address
 from collector.ingest.policy.cookies import has_cookies, token_in
 from collector.ingest.policy.load_shedding import is_retryable, sheds_retryable
@@ -114,6 +114,8 @@ class EventEndpoint:
         self._accounts.receive(request)
         try:
             outcome = self._intake.submit(request)
+            if type(outcome) is Stored:  # first, because to ask for the type of a generator takes 0.3 us
+                return self._completion.respond(request, outcome)
             if isinstance(outcome, Generator):
                 return self._completion.run(request, outcome, length)
             if type(outcome) is AllRefused and length <= SLICE_BYTES:

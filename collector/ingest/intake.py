@@ -45,6 +45,9 @@ _JSON: Final = ResponseType.JSON
 _JAVASCRIPT: Final = ResponseType.JAVASCRIPT
 _OF_STORED: Final = (b"x-event-ack:", b"x-event-id:")
 """The beginnings of the headers that confirm a new event."""
+_REDIRECT: Final = ResponseType.REDIRECT
+_JSON_FORM: Final = Form.JSON
+_QUERY_FORM: Final = Form.QUERY
 _LONG_FORM_BYTES: Final = 16 << 10
 """A longer form waits for a turn: parsing takes up to 20 ns a byte, and can't be done in slices."""
 
@@ -79,7 +82,7 @@ class Intake:
     def submit(self, request: EventRequest) -> Outcome | Steps:
         """Append the event, or return the steps that lead to the outcome. Raises Rejected, Overloaded, WalError."""
         if request.pairs is not None:
-            return self._of_pairs(request, request.head.query, request.pairs, Form.QUERY)
+            return self._of_pairs(request, request.head.query, request.pairs, _QUERY_FORM)
         body, request.body = request.body, b""  # to be freed early: the next batch can reuse the memory
         if request.encoding:
             return self._inflated_steps(request, body)
@@ -89,7 +92,7 @@ class Intake:
         if request.media == FORM and not is_json(body):
             return self._form_steps(request, body)
         if body[:1] == b"{" and request.media != NDJSON:
-            return self._event(request, body, body, Form.JSON)
+            return self._event(request, body, body, _JSON_FORM)
         return self._batch_steps(request, body, Form.NDJSON if request.media == NDJSON else Form.JSON)
 
     def _inflated_steps(self, request: EventRequest, body: bytes) -> Steps:
@@ -162,7 +165,7 @@ class Intake:
         decoded, line = decode_event(event, prop.required, self._limits)
         if prop.is_scrubbed:
             line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
-        if options.response_type is ResponseType.REDIRECT and "click" not in (decoded.ea, decoded.ec):
+        if options.response_type is _REDIRECT and "click" not in (decoded.ea, decoded.ec):
             raise NotAClick("a redirect needs a click event: ea or ec must be click")
         last = sessions.read(prop.portal_id, token) if token else None
         session = next_session(sessions, prop.portal_id, decoded, last, context.received_ms // 1000)

@@ -62,10 +62,13 @@ class OptionsReader:
 
     def find(self, query: bytes) -> tuple[RequestOptions, bytes]:
         """The options in a query, and its session token (empty if none). Never raises."""
+        options = self._cache.get(query)
+        if options is not None:  # no query with a token is cached
+            return options, b""
         token = b""
         if _TOKEN_PARAMETER in query:
             query, token = _without_token(query)
-        options = self._cache.get(query)
+            options = self._cache.get(query)
         if options is None:
             pairs = parse_pairs(query)
             options = parse_options(pairs, self._registry, self._signer, self._clock)

@@ -128,7 +128,10 @@ def misspelt(pairs: Pairs) -> list[str]:
 
 
 def without_secrets(query: bytes) -> bytes:
-    """The query without parameters that grant rights of a visitor or of the business, escaped or not."""
+    """The query without parameters that grant rights of a visitor or of the business, escaped or not.
+
+    `token_auth` is Matomo's.
+    """
     return _SECRETS.sub(b"", b"&" + query)[1:]
 
 
@@ -210,5 +213,5 @@ _KINDS: Final = bytes(
 )
 _DIFFERENCES: Final = bytes(ord("%") ^ ord("\n") if byte == ord("%") else 0 for byte in range(256))
 _SECRETS: Final = re.compile(
-    rf"&(?:{_escapable('an_session')}|{_escapable('redirect_sig')})(?:=[^&]*)?(?=&|$)".encode()
+    rf"&(?:{_escapable('an_session')}|{_escapable('redirect_sig')}|{_escapable('token_auth')})(?:=[^&]*)?(?=&|$)".encode()
 )

@@ -7,20 +7,20 @@ from typing import Final, NamedTuple
 
 from collector.dedup.index import IndexStats
 from collector.ops.counters import CounterBlock
+from collector.ops.metric import BILLION
 from collector.ops.metric_table import (
-    BILLION,
     CONNECTIONS,
     DEDUP_BYTES,
     DEDUP_ENTRIES,
     DEDUP_OLDEST,
     IN_FLIGHT,
+    LARGEST,
     LOOP_DELAY,
-    OF_THE_NODE,
     PRESSURE,
 )
 
 _SECONDS: Final = 1.0
-_GAUGES: Final = frozenset(metric.name for metric in (CONNECTIONS, IN_FLIGHT, PRESSURE, *OF_THE_NODE))
+_GAUGES: Final = frozenset(metric.name for metric in (CONNECTIONS, IN_FLIGHT, PRESSURE, *LARGEST))
 
 
 class Load(NamedTuple):

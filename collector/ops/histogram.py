@@ -4,7 +4,7 @@ from bisect import bisect_left
 from typing import Final
 
 from collector.ops.counters import CounterBlock
-from collector.ops.metric_table import Metric
+from collector.ops.metric import Metric
 
 SUM: Final = "_sum"
 """Follows the name of a histogram in that of its sum."""

@@ -1,47 +1,26 @@
 """Every metric of `/metrics`: its name, type, labels, unit and meaning. Code and documentation read this table."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Final
+
+from collector.ops.metric import BILLION, Metric, counter, seconds
 
 OTHER: Final = "other"
 """The label value for what has none of its own: a path that is not served, properties beyond 1,000."""
 WORKER_DIED: Final = "worker_died"
 """The code of events that a worker held when it died."""
-BILLION: Final = 1_000_000_000
 
 _MILLISECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _DISK_SECONDS: Final = (0.0001, 0.00025, 0.0005, *_MILLISECONDS)
 
 
-class Metric(NamedTuple):
-    """A metric. `name` is the full one, with `_total` for a counter."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram", "info"]
-    help: str
-    labels: tuple[str, ...] = ()
-    unit: str = ""
-    scale: int = 1
-    """The integer that a block of counters holds for 1."""
-    bounds: tuple[float, ...] = ()
-    """The upper bounds of a histogram's buckets, without infinity."""
-
-
-def _counter(name: str, text: str, *labels: str) -> Metric:
-    return Metric(name, "counter", text, labels)
-
-
-def _seconds(name: str, text: str, bounds: tuple[float, ...]) -> Metric:
-    return Metric(name, "histogram", text, (), "seconds", BILLION, bounds)
-
-
-REQUESTS: Final = _counter(
+REQUESTS: Final = counter(
     "tracklog_requests_total",
     "Responses written, by the path that is served (other for all that are not) and status. Bytes that are not a "
     "request, and connections over a limit that get a 503, count with path other.",
     "path",
     "status",
 )
-RECEIVED: Final = _counter(
+RECEIVED: Final = counter(
     "tracklog_events_received_total",
     "Events received by property: stored + duplicate + rejected + shed + those that wait for the disk now. A request "
     "that is refused before its events are looked at counts as one event; HEAD and OPTIONS count as none; portal and "
@@ -49,13 +28,13 @@ RECEIVED: Final = _counter(
     "portal",
     "prop",
 )
-STORED: Final = _counter(
+STORED: Final = counter(
     "tracklog_events_stored_total",
     "Events whose block of the log is fsynced, whether the client is still there or not.",
     "portal",
     "prop",
 )
-REJECTED: Final = _counter(
+REJECTED: Final = counter(
     "tracklog_events_rejected_total",
     "Events refused because of the request or its rate, by the code of the response; client_gone: the client "
     "disconnected before its events were processed.",
@@ -63,13 +42,13 @@ REJECTED: Final = _counter(
     "prop",
     "code",
 )
-DUPLICATE: Final = _counter(
+DUPLICATE: Final = counter(
     "tracklog_events_duplicate_total",
     "Events not stored because the log has one of the same property and id already; their clients got a 200.",
     "portal",
     "prop",
 )
-SHED: Final = _counter(
+SHED: Final = counter(
     "tracklog_events_shed_total",
     "Events that the collector could not take (503), by code; worker_died: a worker died while it held them, and their "
     "clients got no response.",
@@ -77,29 +56,29 @@ SHED: Final = _counter(
     "prop",
     "code",
 )
-UNKNOWN: Final = _counter(
+UNKNOWN: Final = counter(
     "tracklog_unknown_property_total",
     "Requests refused with 404 because no such property exists. They are in no other count of events.",
 )
-RELAYED: Final = _counter(
+RELAYED: Final = counter(
     "tracklog_relayed_events_total",
     "Events stored for other nodes by way of /relay. They were received there, and are in no other count of events.",
 )
-DEAD_LETTERS: Final = _counter(
+DEAD_LETTERS: Final = counter(
     "tracklog_dead_letters_total",
     "Dead letters written, by the code of their first reason; one letter may hold several events of a batch.",
     "code",
 )
-REQUEST_SECONDS: Final = _seconds(
+REQUEST_SECONDS: Final = seconds(
     "tracklog_request_seconds",
     "From the last byte of a request to its response being written; 0 if the response did not wait for the last byte. "
     "The clock is read once a turn of the event loop.",
     _MILLISECONDS,
 )
-COMMIT_SECONDS: Final = _seconds(
+COMMIT_SECONDS: Final = seconds(
     "tracklog_commit_seconds", "Time of a commit to the log of events: write and fsync of one block.", _DISK_SECONDS
 )
-FSYNC_SECONDS: Final = _seconds("tracklog_fsync_seconds", "Time of the fdatasync in a commit.", _DISK_SECONDS)
+FSYNC_SECONDS: Final = seconds("tracklog_fsync_seconds", "Time of the fdatasync in a commit.", _DISK_SECONDS)
 COMMIT_EVENTS: Final = Metric(
     "tracklog_commit_events",
     "histogram",
@@ -134,7 +113,20 @@ READY: Final = Metric(
     "disk, a stall or a failed fsync, but never for a sink. /readyz has the reason.",
     ("place",),
 )
-RESTARTS: Final = _counter(
+LAST_RELOAD: Final = Metric(
+    "tracklog_last_reload_accepted",
+    "gauge",
+    "1 if the last reload of the settings was accepted, or there was none since the start, else 0: the settings from "
+    "before it are in effect. /status has the reason.",
+)
+CERTIFICATE_END: Final = Metric(
+    "tracklog_certificate_expiration_timestamp_seconds",
+    "gauge",
+    "Unix time at which the certificate expires that the worker in this place serves; absent without HTTPS.",
+    ("place",),
+    "seconds",
+)
+RESTARTS: Final = counter(
     "tracklog_worker_restarts_total",
     "Workers that ended without being told to, by signal (SIGKILL) or exit code (exit_code_1); not_started: no process "
     "could be started.",
@@ -156,10 +148,10 @@ DEDUP_BYTES: Final = Metric(
 LOG_BYTES: Final = Metric("tracklog_log_bytes", "gauge", "Bytes of the segments of a shard.", ("shard",), unit="bytes")
 LOG_SEGMENTS: Final = Metric("tracklog_log_segments", "gauge", "Segments of a shard.", ("shard",))
 DISK_FREE: Final = Metric("tracklog_disk_free_bytes", "gauge", "Free bytes of the disk of log.dir.", unit="bytes")
-DAMAGED: Final = _counter(
+DAMAGED: Final = counter(
     "tracklog_damaged_events_total", "Events of the log that can't be read any more, as damage.ndjson lists them."
 )
-SINK_DELIVERED: Final = _counter(
+SINK_DELIVERED: Final = counter(
     "tracklog_sink_delivered_events_total",
     "Events of a shard before the sink's cursor: delivered, or in the dead letters because the sink refused them.",
     "sink",
@@ -177,7 +169,7 @@ SINK_LAG_SECONDS: Final = Metric(
 SINK_UP: Final = Metric(
     "tracklog_sink_up", "gauge", "1 if the sink's last attempt succeeded, else 0.", ("sink", "shard")
 )
-SINK_FAILURES: Final = _counter(
+SINK_FAILURES: Final = counter(
     "tracklog_sink_failures_total",
     "Failed attempts of a sink since its worker started.",
     "sink",
@@ -221,7 +213,7 @@ COUNTED: Final = (
     RESTARTS,
 )
 """Metrics that are in the blocks of counters."""
-OF_THE_NODE: Final = (LOOP_DELAY, DEDUP_ENTRIES, DEDUP_OLDEST, DEDUP_BYTES)
+LARGEST: Final = (LOOP_DELAY, DEDUP_ENTRIES, DEDUP_OLDEST, DEDUP_BYTES)
 """Those of them of which each worker has a value for the whole node: the largest counts."""
 OF_THE_DISK: Final = (
     LOG_BYTES,
@@ -236,5 +228,7 @@ OF_THE_DISK: Final = (
     SINK_FAILURES,
 )
 """Metrics that are read from the logs, cursors and health files."""
-OF_PROCESSES: Final = (READY, CPU_SECONDS, RESIDENT, OPEN_FILES, BUILD)
-METRICS: Final = (*COUNTED, *OF_THE_DISK, *OF_PROCESSES)
+OF_THE_NODE: Final = (READY, LAST_RELOAD, CERTIFICATE_END)
+"""Metrics that the supervisor knows."""
+OF_PROCESSES: Final = (CPU_SECONDS, RESIDENT, OPEN_FILES, BUILD)
+METRICS: Final = (*COUNTED, *OF_THE_DISK, *OF_THE_NODE, *OF_PROCESSES)

@@ -1,4 +1,4 @@
-"""The text of `/metrics`, in OpenMetrics: the counters of all workers, and what logs, cursors and /proc tell."""
+"""The text of `/metrics`, in OpenMetrics: the counters of all workers, and what supervisor, logs and /proc tell."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, cast
@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 
 from collector.ops.counters import CounterBlock, Key, total
 from collector.ops.histogram import SUM, bucket_names
-from collector.ops.metric_table import BUILD, COUNTED, METRICS, OF_THE_NODE, READY, Metric
+from collector.ops.metric import Metric
+from collector.ops.metric_table import BUILD, COUNTED, LARGEST, METRICS
 from collector.ops.metrics_of_disk import disk_samples
 from collector.ops.metrics_of_processes import process_samples
 from collector.settings import Settings
@@ -27,20 +28,17 @@ Samples = Mapping[Key, float]
 """Values by metric name and label values."""
 
 
-def render(
-    blocks: Sequence[CounterBlock], settings: Settings, build: Mapping[str, str], is_ready: Mapping[int, bool]
-) -> bytes:
-    """The metrics of this node now, as CONTENT_TYPE. `build` has the labels of BUILD, `is_ready` the places of workers.
+def render(blocks: Sequence[CounterBlock], settings: Settings, build: Mapping[str, str], node: Samples) -> bytes:
+    """The metrics of this node now, as CONTENT_TYPE. `build` has the labels of BUILD, `node` the values of OF_THE_NODE.
 
     Blocks: it reads logs and cursors, of each log at most its last segment. Call it in a thread.
     """
     counters = total(blocks)
     read = [block.read() for block in blocks]
-    for metric in OF_THE_NODE:
+    for metric in LARGEST:
         counters[metric.name,] = max((each.get((metric.name,), 0) for each in read), default=0)
     registry = CollectorRegistry(auto_describe=False)
-    ready: dict[Key, float] = {(READY.name, str(place)): float(is_ready[place]) for place in is_ready}
-    samples = disk_samples(settings) | process_samples(block.pid for block in blocks) | ready
+    samples = disk_samples(settings) | process_samples(block.pid for block in blocks) | dict(node)
     info = InfoMetricFamily(BUILD.name.removesuffix("_info"), BUILD.help, dict(build))
     registry.register(_Collected([*_families(counters, samples), info]))
     return cast(bytes, generate_latest(registry))  # type: ignore[no-untyped-call]

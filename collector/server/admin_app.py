@@ -26,6 +26,7 @@ from collector.ops.counters import CounterBlock
 from collector.ops.metrics import CONTENT_TYPE, render
 from collector.ops.readiness import NotReady
 from collector.ops.status import shard_statuses, sink_statuses
+from collector.server.node_metrics import samples_of
 from collector.server.node_state import NodeState, WorkerState
 from collector.settings import Settings
 from collector.settings.digest import settings_digest
@@ -124,9 +125,8 @@ async def _metrics(admin: Admin, lock: asyncio.Lock, _: Request) -> Response:
     """The metrics, in OpenMetrics. One scrape at a time: blocks of counters have no lock for readers."""
     build = {"version": __version__, "python": platform.python_version(), "config": settings_digest(admin.settings)}
     node = _node(admin)
-    is_ready = {worker.place: worker.is_ready and not node.is_stopping for worker in node.workers}
     async with lock:
-        text = await run_in_threadpool(render, admin.counters, admin.settings, build, is_ready)
+        text = await run_in_threadpool(render, admin.counters, admin.settings, build, samples_of(node))
     return Response(text, 200, _NO_STORE, CONTENT_TYPE)
 
 

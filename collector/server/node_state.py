@@ -19,6 +19,8 @@ class WorkerReport(Struct, frozen=True):
     """The code of why it is not ready, see `ops.readiness`; None if it is."""
     swaps: int = 0
     """The number of the last reload whose settings it has swapped in."""
+    certificate_end: float | None = None
+    """Unix seconds at which the certificate expires that it serves; None without TLS."""
 
 
 class Reload(Struct, frozen=True):
@@ -40,6 +42,8 @@ class WorkerState(Struct, frozen=True):
     shard: str | None = None
     reason: str | None = "starting"
     """Why the worker is not ready; None if it is."""
+    certificate_end: float | None = None
+    """As the worker has reported it."""
     started_ms: int | None = None
     """Unix ms of the start of the process."""
     restarts: int = 0
@@ -83,16 +87,38 @@ class Node:
 
     def started(self, place: int, pid: int | None, unix_ms: int) -> None:
         """A process runs in a place."""
-        self._replace(place, state="starting", pid=pid, shard=None, reason="starting", started_ms=unix_ms)
+        self._replace(
+            place,
+            state="starting",
+            pid=pid,
+            shard=None,
+            reason="starting",
+            certificate_end=None,
+            started_ms=unix_ms,
+        )
 
     def reported(self, place: int, report: WorkerReport) -> None:
         """A worker serves, or its readiness has changed."""
-        self._replace(place, state="serving", shard=report.shard, reason=report.reason)
+        self._replace(
+            place,
+            state="serving",
+            shard=report.shard,
+            reason=report.reason,
+            certificate_end=report.certificate_end,
+        )
 
     def died(self, place: int, cause: str) -> None:
         """A worker has died, or could not be started; the place waits for the next start."""
         restarts = self._state.workers[place].restarts + 1
-        self._replace(place, state="waiting", pid=None, reason="waiting", restarts=restarts, last_death=cause)
+        self._replace(
+            place,
+            state="waiting",
+            pid=None,
+            reason="waiting",
+            certificate_end=None,
+            restarts=restarts,
+            last_death=cause,
+        )
 
     def reloaded(self, reload: Reload) -> None:
         """A reload has ended."""

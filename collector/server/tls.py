@@ -49,6 +49,11 @@ class Tls:
         """The context for a new handshake."""
         return self._certificate.context
 
+    @property
+    def end(self) -> float:
+        """Unix seconds at which the certificate expires that is served."""
+        return self._certificate.not_after
+
     def reload(self, settings: ServerSettings) -> None:
         """Read certificate and key again, perhaps from other files. Raises CertificateFault; nothing changes then."""
         self._certificate = _valid(settings)

@@ -128,7 +128,7 @@ async def _report(
                 _read_again(tls, settings)
             swaps = swap.number
         counters.beat()
-        report = WorkerReport(readiness.shard, readiness.reason(), swaps)
+        report = WorkerReport(readiness.shard, readiness.reason(), swaps, tls.end if tls else None)
         if report != sent:
             control.send(msgspec.json.encode(report))
             sent = report

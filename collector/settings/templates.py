@@ -9,9 +9,9 @@ from collector.settings.faults import CHECK
 _NAME: Final = re.compile(r"\{([^{}]*)\}")
 
 
-def names_in(template: str) -> frozenset[str]:
-    """The names that a template asks for."""
-    return frozenset(_NAME.findall(template))
+def names_in(template: str) -> list[str]:
+    """The names that a template asks for, in their order there; one that it asks for twice comes twice."""
+    return _NAME.findall(template)
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
@@ -26,7 +26,7 @@ def may_hold(*names: str) -> dict[str, Callable[[str], str | None]]:
     """
 
     def fault(template: str) -> str | None:
-        unknown = names_in(template) - set(names)
+        unknown = set(names_in(template)).difference(names)
         if not unknown:
             return None
         got = "another name in braces" if "@" in template else _braced(sorted(unknown))

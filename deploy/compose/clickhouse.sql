@@ -1,4 +1,4 @@
--- The tables of collector/ship/sinks/CLICKHOUSE.md, which explains them.
+-- The tables of docs/guides/clickhouse.md, which explains them.
 
 CREATE DATABASE tracklog;
 
@@ -6,6 +6,7 @@ CREATE TABLE tracklog.events
 (
     id String,
     received_at Int64,
+    occurred_at Int64,
     portal_id UInt64,
     prop_id UInt64,
     source LowCardinality(String),
@@ -13,6 +14,8 @@ CREATE TABLE tracklog.events
     user_agent Nullable(String),
     referer Nullable(String),
     s2s Bool,
+    event_id Nullable(String),
+    dialect LowCardinality(Nullable(String)),
     au_id String,
     client_id String,
     session String,
@@ -29,9 +32,12 @@ SETTINGS non_replicated_deduplication_window = 100000, fsync_after_insert = 1, f
 CREATE TABLE tracklog.events_flat
 (
     received_at DateTime64(3, 'UTC'),
+    occurred_at DateTime64(3, 'UTC'),
     portal_id UInt64,
     prop_id UInt64,
     source LowCardinality(String),
+    event_id String,
+    dialect LowCardinality(String),
     ea LowCardinality(String),
     ec LowCardinality(String),
     sid UInt64,
@@ -39,6 +45,8 @@ CREATE TABLE tracklog.events_flat
     uid String,
     au_id UInt64,
     session_id Nullable(UInt64),
+    et String,
+    sent_at String,
     items UInt64,
     context String,
     extra String,
@@ -54,9 +62,12 @@ SETTINGS non_replicated_deduplication_window = 100000, fsync_after_insert = 1, f
 CREATE MATERIALIZED VIEW tracklog.events_flattened TO tracklog.events_flat AS
 SELECT
     fromUnixTimestamp64Milli(received_at, 'UTC') AS received_at,
+    fromUnixTimestamp64Milli(occurred_at, 'UTC') AS occurred_at,
     portal_id,
     prop_id,
     source,
+    ifNull(event_id, '') AS event_id,
+    ifNull(dialect, '') AS dialect,
     JSONExtractString(event, 'ea') AS ea,
     JSONExtractString(event, 'ec') AS ec,
     toUInt64OrZero(JSONExtract(event, 'sid', 'String')) AS sid,
@@ -64,6 +75,8 @@ SELECT
     JSONExtract(event, 'uid', 'String') AS uid,
     toUInt64OrZero(au_id) AS au_id,
     toUInt64OrNull(JSONExtractString(session, 'id')) AS session_id,
+    JSONExtract(event, 'et', 'String') AS et,
+    JSONExtract(event, 'sent_at', 'String') AS sent_at,
     JSONLength(event, 'items') AS items,
     JSONExtractRaw(event, 'context') AS context,
     JSONExtractRaw(event, 'extra') AS extra,

@@ -12,10 +12,16 @@ import msgspec
 from tests.destinations.child import Child
 
 PAGE = (Path(__file__).parents[2] / "docs/guides/clickhouse.md").read_text("utf-8")
-TABLES, REPLICATED, CHECK = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+TABLES, REPLICATED, CHECK, ONCE, ONCE_QUERY, ONCE_COPY = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 (SINK,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+(ONCE_MARKS,) = re.findall(r"```text\n(.*?)\\\n```", PAGE, re.DOTALL)
 PASSWORD = "s3cret-of-clickhouse"
-_MEMBERS = "id received_at portal_id prop_id source ip user_agent referer s2s au_id client_id session warnings event"
+_MEMBERS = (
+    "id, received_at, occurred_at, portal_id, prop_id, source, ip, user_agent, referer, s2s, event_id, dialect, au_id, "
+    "client_id, session, warnings, event"
+)
+_OPTIONAL = {"occurred_at": 0, "event_id": None, "dialect": None}
+"""Members that a record may lack, and what the column holds then."""
 
 
 class ClickHouse:
@@ -28,8 +34,7 @@ class ClickHouse:
     def __init__(self, folder: Path) -> None:
         self._child = Child("tests.destinations.clickhouse_server", folder / "clickhouse")
         try:
-            for statement in filter(str.strip, self.tables.split(";")):
-                self.query(statement)
+            self.make(self.tables)
         except BaseException:
             self._child.kill()
             raise
@@ -42,8 +47,7 @@ class ClickHouse:
         )
 
     def arrived(self) -> list[bytes]:
-        members = _MEMBERS.replace(" ", ", ")
-        rows = self.query(f"SELECT {members} FROM tracklog.events ORDER BY log_id, sequence FORMAT JSONEachRow")
+        rows = self.query(f"SELECT {_MEMBERS} FROM tracklog.events ORDER BY log_id, sequence FORMAT JSONEachRow")
         return [_record(line) for line in rows.splitlines()]
 
     def down(self) -> None:
@@ -54,6 +58,11 @@ class ClickHouse:
 
     def close(self) -> None:
         self._child.kill()
+
+    def make(self, tables: str) -> None:
+        """Run statements, each of which ends in a semicolon."""
+        for statement in filter(str.strip, tables.split(";")):
+            self.query(statement)
 
     def query(self, query: str) -> bytes:
         """The result of a query; AssertionError with what ClickHouse says where it says no."""
@@ -91,7 +100,7 @@ class ClickHouseLines(ClickHouse):
 
 def _record(row: bytes) -> bytes:
     """The line of the log, from the row that it became: `session` and `event` are JSON as it stood there."""
-    values = json.loads(row)
+    values = {name: value for name, value in json.loads(row).items() if value != _OPTIONAL.get(name, ...)}
     raw = {
         name: values[name].encode() if name in ("session", "event") else msgspec.json.encode(values[name])
         for name in values

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,12 @@ import pyarrow.parquet as pq
 import zstandard
 
 from collector.ship.stores.archive import FOLDER
+
+_MEMBERS = (
+    *("id", "received_at", "occurred_at", "portal_id", "prop_id", "source", "ip", "user_agent", "referer", "s2s"),
+    *("event_id", "dialect", "au_id", "client_id", "session", "warnings"),
+)
+_OPTIONAL = ("occurred_at", "event_id", "dialect")
 
 
 class Files:
@@ -74,22 +81,21 @@ def record_of(row: dict[str, Any]) -> bytes:
     """The record that a row was made of, as the log has it; the line itself if it was no record."""
     if row["received_at"] is None:
         return str(row["event"]).encode()
-    names = ("portal_id", "prop_id", "source", "ip", "user_agent", "referer", "s2s", "au_id", "client_id")
     session = {
         "id": row["session_id"],
         "start": round(row["session_start"].timestamp()),
         "hits": row["session_hits"],
         "new": row["session_new"],
     }
-    known = {
-        "id": row["id"],
-        "received_at": round(row["received_at"].timestamp() * 1000),
-        **{name: row[name] for name in names},
-        "session": session,
-        "warnings": row["warnings"],
-    }
+    times = {name: _unix_ms(row[name]) for name in ("received_at", "occurred_at")}
+    made = row | times | {"session": session}
+    known = {name: made[name] for name in _MEMBERS if made[name] is not None or name not in _OPTIONAL}
     text = json.dumps(known, separators=(",", ":"), ensure_ascii=False)
     return f'{text[:-1]},"event":{row["event"]}}}'.encode()
+
+
+def _unix_ms(time: datetime | None) -> int | None:
+    return None if time is None else round(time.timestamp() * 1000)
 
 
 def _sequences(name: str) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+from cloudevents.core.formats.json import JSONFormat
+
 from tests.destinations.http_server import Answer, Request, server
 
 POISON: Final = b"poison"
@@ -58,7 +60,7 @@ class Receiver:
             key = request.headers["idempotency-key"]
             if key not in self._keys:
                 chain = request.headers.get("x-log-chain", "")
-                lines = body.decode().split("\n")[:-1]
+                lines = events_in(body) if _is_cloudevents(request) else body.decode().split("\n")[:-1]
                 self._keep({"path": request.target, "key": key, "chain": chain, "lines": lines})
         return Answer()
 
@@ -79,6 +81,16 @@ class Receiver:
         ]
         last, chain = max(found, default=(0, ""))
         return f"{last + 1} {chain}".strip().encode()
+
+
+def _is_cloudevents(request: Request) -> bool:
+    return request.headers["content-type"] == "application/cloudevents-batch+json"
+
+
+def events_in(body: bytes) -> list[str]:
+    """The data of a batch of CloudEvents, as the official library reads it."""
+    events = [JSONFormat().read(None, json.dumps(event)) for event in json.loads(body)]
+    return [json.dumps(event.get_data(), separators=(",", ":"), ensure_ascii=False) for event in events]
 
 
 def kept(path: Path) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ SKIPPED = {
     "it needs systemd",
     "tests/clients runs it",
     "tests/contract runs it",
+    "tests/docs/test_each_event_once.py runs it",
     "tests/deploy/test_monitoring.py runs it",
     "tests/deploy/test_proxies.py runs it",
     "tests/project/test_readme.py runs it",

@@ -127,10 +127,15 @@ _PURE = {
     "collector/ingest/policy/write_keys.py",
     *(f"collector/ingest/dialects/{name}.py" for name in ("cloudevent", "cloudevents", "surrogates")),
     *(f"collector/ingest/dialects/{name}.py" for name in ("posthog", "posthog_body", "posthog_event")),
+    *(
+        f"collector/ingest/dialects/{name}.py"
+        for name in ("matomo", "matomo_table", "parameters", "self_describing", "snowplow", "snowplow_table")
+    ),
     *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
     "collector/server/backoff.py",
     *(f"collector/settings/{name}.py" for name in ("changes", "effects", "faults", "fields", "origins", "overrides")),
     "collector/settings/templates.py",
+    "collector/server/node_metrics.py",
     "collector/server/node_state.py",
     *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
     "collector/ops/notices.py",

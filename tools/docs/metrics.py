@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from collector.ops.metric_table import METRICS, Metric
+from collector.ops.metric import Metric
+from collector.ops.metric_table import METRICS
 from tools.docs.alerts import rules
 from tools.docs.markdown import heading
 

@@ -47,6 +47,8 @@ class DialectEvent(Struct, frozen=True):
     """The visitor's user agent, likewise."""
     credentials: Credentials = NO_CREDENTIALS
     """Those in the event itself, which count if the request has none."""
+    is_anonymous: bool = False
+    """Whether the client asks for no address and no cookie: then neither of the request's is read or stored."""
 
 
 class Result(NamedTuple):

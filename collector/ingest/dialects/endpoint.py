@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from collector.dead_letters.writer import Form
-from collector.errors import BadEvent, MethodNotAllowed, Overloaded, Rejected, TooLarge, UrlTooLong
+from collector.errors import BadEvent, MethodNotAllowed, Overloaded, Rejected, UrlTooLong
 from collector.http.inflate import inflate
 from collector.http.request import Request, RequestHead
 from collector.http.response import Pending, Response
@@ -158,7 +158,7 @@ class DialectEndpoint:
         groups = request.groups
         try:
             yield from self._grouped(groups, request.head, (yield from self._inflated(body, encoding)))
-        except (BadEvent, TooLarge) as error:
+        except BadEvent as error:
             groups.refuse(error.refusal, body)
         if groups.refusal is not None:
             raise Rejected.of(groups.refusal)

@@ -74,12 +74,15 @@ class Senders:
         """The client behind trusted proxies."""
         return client_of(head.peer[0] if head.peer else None, head.scheme, head.headers, self._trusted_proxies)
 
-    def open(self, head: RequestHead, credentials: Credentials, *, is_s2s: bool) -> Group:
-        """A new group for the events of these credentials; with a refusal if they may not be sent."""
+    def open(self, head: RequestHead, credentials: Credentials, is_s2s: bool, hides_client: bool) -> Group:
+        """A new group for the events of these credentials; with a refusal if they may not be sent.
+
+        `hides_client`: nothing of the client that sent the request is recorded.
+        """
         prop = self.named(credentials)
         try:
             admitted = self._admitted(head, prop, credentials)
-            return Group(prop, self._request(head, admitted, is_s2s=is_s2s), None, [], [])
+            return Group(prop, self._request(head, admitted, is_s2s, hides_client), None, [], [])
         except Rejected as error:
             return Group(prop, None, error.refusal, [], [])
 
@@ -96,17 +99,17 @@ class Senders:
             raise TooFast("this property sends more events than its rate allows", wait)
         return prop
 
-    def _request(self, head: RequestHead, prop: Property, *, is_s2s: bool) -> EventRequest:
+    def _request(self, head: RequestHead, prop: Property, is_s2s: bool, hides_client: bool) -> EventRequest:
         fields = head.fields
         client = self.client(head)
-        agent = fields.get(b"user-agent") if prop.has_user_agent and not is_s2s else None
-        referer = fields.get(b"referer")
+        agent = fields.get(b"user-agent") if prop.has_user_agent and not hides_client else None
+        referer = None if hides_client else fields.get(b"referer")
         context = RequestContext(
             prop,
             self._clock(),
-            None if is_s2s else kept_address(client.ip, prop.ip),
+            None if hides_client else kept_address(client.ip, prop.ip),
             None if agent is None else agent[:_LONGEST_USER_AGENT].decode("latin-1"),
-            None if referer is None or is_s2s else referer[:_LONGEST_REFERER].decode("latin-1"),
+            None if referer is None else referer[:_LONGEST_REFERER].decode("latin-1"),
             is_s2s,
             [],
             self._dialect.name,
@@ -135,7 +138,7 @@ class Groups:
         self._senders = senders
         self._head = head
         self._credentials = credentials
-        self._groups: dict[tuple[Credentials, bool], Group] = {}
+        self._groups: dict[tuple[Credentials, bool, bool], Group] = {}
         self.body_refusal: Refusal | None = None
         """Why the body as a whole is refused."""
 
@@ -164,7 +167,7 @@ class Groups:
     def refusal(self) -> Refusal | None:
         """Why nothing of the request may be sent; None if a part of it may."""
         if not self._groups:  # a request without events is refused as one with events would be
-            self._open(self._credentials, is_s2s=True)
+            self._open(self._credentials, is_s2s=True, hides_client=True)
         refusals = [group.refusal for group in self._groups.values()]
         return refusals[0] if all(refusals) else None
 
@@ -176,8 +179,9 @@ class Groups:
 
     def add(self, index: int, event: DialectEvent) -> None:
         """Add the event at this index of the request to its group."""
-        credentials = self._credentials if self._credentials.property_id else event.credentials
-        group = self._groups.get((credentials, event.is_s2s)) or self._open(credentials, is_s2s=event.is_s2s)
+        credentials, hides = self._credentials_of(event), event.is_s2s or event.is_anonymous
+        key = credentials, event.is_s2s, hides
+        group = self._groups.get(key) or self._open(*key)
         if event.refusal is None:
             group.events.append(event)
         else:
@@ -187,7 +191,7 @@ class Groups:
         """Refuse the whole body: the property in the head gets it as a dead letter."""
         self._groups.clear()
         self.body_refusal = refusal
-        self._open(self._credentials, is_s2s=True).refused.append(Refused(refusal, body))
+        self._open(self._credentials, is_s2s=True, hides_client=True).refused.append(Refused(refusal, body))
 
     def count_refused(self, accounts: Accounts) -> None:
         """Count the groups whose property does not take their events."""
@@ -204,8 +208,14 @@ class Groups:
             if request.events != 0:
                 accounts.refuse(request, refusal)
 
-    def _open(self, credentials: Credentials, *, is_s2s: bool) -> Group:
-        group = self._groups[credentials, is_s2s] = self._senders.open(self._head, credentials, is_s2s=is_s2s)
+    def _credentials_of(self, event: DialectEvent) -> Credentials:
+        """Those in the head, unless the event has more."""
+        head = self._credentials
+        return head if head.property_id and (head.secret or not event.credentials.secret) else event.credentials
+
+    def _open(self, credentials: Credentials, is_s2s: bool, hides_client: bool) -> Group:
+        key = credentials, is_s2s, hides_client
+        group = self._groups[key] = self._senders.open(self._head, *key)
         return group
 
 

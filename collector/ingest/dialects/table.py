@@ -7,11 +7,13 @@ from urllib.parse import unquote_to_bytes
 
 from collector.http.request import RequestHead
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, Dialect
+from collector.ingest.dialects.matomo import Matomo
 from collector.ingest.dialects.posthog import PostHog
 from collector.ingest.dialects.segment import SegmentDialect
 from collector.ingest.dialects.segment_credentials import credentials_in, credentials_of
 from collector.ingest.dialects.segment_settings import settings_document, source_config
 from collector.ingest.dialects.settings_documents import SettingsDocument
+from collector.ingest.dialects.snowplow import Snowplow
 from collector.settings import ServerSettings
 
 _PROJECT: Final = re.compile(rb"/v1/projects/([^/]{1,256})/settings/?")
@@ -24,6 +26,8 @@ def _key_in_path(head: RequestHead) -> Credentials:
 
 _DIALECTS: Final[dict[str, Callable[[ServerSettings], Dialect]]] = {
     "segment": lambda _: SegmentDialect(),
+    "snowplow": lambda server: Snowplow(*filter(None, [server.snowplow_path])),
+    "matomo": lambda _: Matomo(),
     "posthog": lambda _: PostHog(),
 }
 _DOCUMENTS: Final = {

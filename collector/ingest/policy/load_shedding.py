@@ -8,11 +8,12 @@ _RESERVE_FROM: Final = 0.75
 """Above this share of a limit, the rest is reserved for requests that nobody retries."""
 _RETRYABLE: Final = (b"application/json", b"application/x-ndjson")
 """Media types of programs that read the response; `sendBeacon` sends text/plain, forms or nothing."""
+_READ_BY_SCRIPTS: Final = (ResponseType.JSON, ResponseType.JAVASCRIPT)
 
 
 def is_retryable(response_type: ResponseType, media: bytes, *, is_s2s: bool) -> bool:
     """Whether the client can be expected to read a 503 and to retry. `media` is b"" if there is no body."""
-    return is_s2s or (media in _RETRYABLE and response_type in (ResponseType.JAVASCRIPT, ResponseType.JSON))
+    return is_s2s or (media in _RETRYABLE and response_type in _READ_BY_SCRIPTS)
 
 
 def sheds_retryable(pressure: float) -> bool:

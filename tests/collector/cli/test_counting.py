@@ -52,6 +52,12 @@ def test_the_groups_with_the_most_lines_come_first_and_equal_ones_in_order_of_th
     assert _counted(["ea"], *lines).groups() == [(("c",), 3), (("b",), 2), (("a",), 1), (("d",), 1)]
 
 
+def test_records_are_counted_by_id_of_the_client_dialect_and_time() -> None:
+    lines = [b'{"occurred_at":%d,"event_id":"e","dialect":"segment","event":{"event_id":"e"}}' % at for at in (1, 1, 2)]
+    counts = _counted(["event_id", "dialect", "occurred_at"], *lines, b'{"occurred_at":2,"event":{}}')
+    assert counts.groups() == [(("e", "segment", "1"), 2), (("e", "segment", "2"), 1), (("null", "null", "2"), 1)]
+
+
 def test_the_same_text_is_one_group_however_it_is_written() -> None:
     lines = [b'{"event":{"sid":%b}}' % each for each in (b"7", b'"7"', b'"\\u0037"', b" 7 ")]
     assert _counted(["sid"], *lines).groups() == [(("7",), 4)]

@@ -193,6 +193,7 @@ def test_any_encoded_form_is_decoded_to_its_values(values: dict[str, str]) -> No
         (b"an_session=t", b""),
         (b"an_session=1&an_session=2&a", b"a"),
         (b"an%5Fsession=t&a=1", b"a=1"),
+        (b"token%5fauth=t&a=1&token_auth=t", b"a=1"),
         (b"x_an_session=t&a=an_session", b"x_an_session=t&a=an_session"),
         (b"&a=%zz&", b"&a=%zz&"),
     ],

@@ -13,7 +13,7 @@ from collector.dedup.index import IndexStats
 from collector.ops.counters import CounterBlock
 from collector.ops.gauges import Load, reset, set_forever
 from collector.ops.histogram import Histogram
-from collector.ops.metric_table import COMMIT_EVENTS, METRICS, REQUEST_SECONDS, REQUESTS, RESTARTS
+from collector.ops.metric_table import COMMIT_EVENTS, METRICS, READY, REQUEST_SECONDS, REQUESTS, RESTARTS
 from collector.ops.metrics import render
 from collector.settings import Settings, load_settings
 from tests.running import eventually
@@ -59,7 +59,7 @@ def test_every_metric_is_there_with_its_type_unit_and_help(tmp_path: Path) -> No
     start = folder.oldest()
     assert start is not None
     folder.ensure_cursor("files", start)
-    families = _families(render([CounterBlock.create()], settings, BUILD, {0: True}))
+    families = _families(render([CounterBlock.create()], settings, BUILD, {(READY.name, "0"): 1.0}))
     for metric in METRICS:
         family = families[metric.name.removesuffix("_total").removesuffix("_info")]
         assert (family.type, family.unit, family.documentation) == (metric.kind, metric.unit, metric.help)

@@ -66,7 +66,8 @@ property[2].write_keys[0]: expected `env:NAME`, where NAME is the environment va
 sink[0].type: expected `file`, `kafka`, `objects` or `http`, got 'htp'; did you mean `http`?
 sink[1].brokers: expected an array of length >= 1, got one of 0
 sink[1].topic: expected none but {source}, {portal_id}, {prop_id}, got {uid}
-sink[1].headers.a: expected none but {source}, {portal_id}, {prop_id}, {id}, got {b}
+sink[1].headers.a: expected none but {source}, {portal_id}, {prop_id}, {id}, {event_id}, \
+{occurred_at}, {dialect}, got {b}
 property[1]: portal_id and prop_id are the same as in property[0]; remove one of the two
 """
 

@@ -12,16 +12,25 @@ ELEVEN_MS: Final = 1_714_561_200_000
 """2024-05-01 11:00:00 UTC."""
 
 
-def record(sequence: int, source: str = "web", event: bytes | None = None) -> bytes:
-    """A record with its LF."""
+def record(sequence: int, source: str = "web", event: bytes | None = None, ids: bytes = b"") -> bytes:
+    """A record with its LF. `ids` are the members `event_id` and `dialect`, each with a comma after it."""
     if event is None:
         event = b'{"ea":"view","ec":"product","sid":%d,"uid":"u-%d","t":"\xc4\x91\\n"}' % (sequence, sequence)
     return (
-        b'{"id":"%b-%d","received_at":%d,"portal_id":33167,"prop_id":2,"source":"%b","ip":"192.0.2.7",'
-        b'"user_agent":"Mozilla/5.0 (X11; Linux x86_64)","referer":null,"s2s":false,"au_id":"9007199254740991",'
+        b'{"id":"%b-%d","received_at":%d,"occurred_at":%d,"portal_id":33167,"prop_id":2,"source":"%b","ip":"192.0.2.7",'
+        b'"user_agent":"Mozilla/5.0 (X11; Linux x86_64)","referer":null,"s2s":false,%b"au_id":"9007199254740991",'
         b'"client_id":"12.1714561200","session":{"id":"5","start":1714561200,"hits":%d,"new":true},"warnings":[],'
         b'"event":%b}\n'
-    ) % (LOG_ID.encode(), sequence, ELEVEN_MS + sequence, source.encode(), sequence, event)
+    ) % (
+        LOG_ID.encode(),
+        sequence,
+        ELEVEN_MS + sequence,
+        ELEVEN_MS + sequence - 90_000,
+        source.encode(),
+        ids,
+        sequence,
+        event,
+    )
 
 
 def part(timestamp_ms: int, first: int, last: int | None = None, sources: Sequence[str] = ("web",)) -> Part:

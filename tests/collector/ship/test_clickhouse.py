@@ -15,7 +15,20 @@ from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, Part
 from collector.ship.sinks.http.settings import HttpSinkSettings
 from collector.ship.sinks.http.sink import HttpSink
-from tests.destinations.clickhouse import CHECK, PAGE, PASSWORD, REPLICATED, SINK, TABLES, ClickHouse, ClickHouseLines
+from tests.destinations.clickhouse import (
+    CHECK,
+    ONCE,
+    ONCE_COPY,
+    ONCE_MARKS,
+    ONCE_QUERY,
+    PAGE,
+    PASSWORD,
+    REPLICATED,
+    SINK,
+    TABLES,
+    ClickHouse,
+    ClickHouseLines,
+)
 
 LOG_ID = "0123456789abcdef"
 MIDNIGHT_MS = 1_717_200_000_000
@@ -33,13 +46,13 @@ def clickhouse(tmp_path: Path) -> Iterator[ClickHouse]:
     destination.close()
 
 
-def _line(sequence: int, event: bytes = EVENT, received_ms: int = MIDNIGHT_MS) -> bytes:
+def _line(sequence: int, event: bytes = EVENT, received_ms: int = MIDNIGHT_MS, ids: bytes = b"") -> bytes:
     return (
-        b'{"id":"%b-%d","received_at":%d,"portal_id":33167,"prop_id":2,"source":"web","ip":null,'
-        b'"user_agent":"A \\"b\\" \xc3\xa9","referer":null,"s2s":false,'
+        b'{"id":"%b-%d","received_at":%d,"occurred_at":1717199000001,"portal_id":33167,"prop_id":2,"source":"web","ip":null,'
+        b'"user_agent":"A \\"b\\" \xc3\xa9","referer":null,"s2s":false,%b'
         b'"au_id":"9223372036854775808","client_id":"9223372036854775808.1717200000",'
         b'"session":{"id":"6320","start":1717200000,"hits":1,"new":true},"warnings":["uid: twice"],"event":%b}\n'
-    ) % (LOG_ID.encode(), sequence, received_ms, event)
+    ) % (LOG_ID.encode(), sequence, received_ms, ids, event)
 
 
 def _batch(*lines: bytes, first: int = 1, token: str = "") -> Batch:
@@ -92,7 +105,7 @@ def _checked(clickhouse: ClickHouse) -> list[list[Any]]:
 
 
 def test_the_page_has_the_tables_the_sink_the_replicated_lines_and_the_check() -> None:
-    assert PAGE.count("```") == 8
+    assert PAGE.count("```") == 16
     settings = msgspec.convert(tomllib.loads(SINK)["sink"][0], HttpSinkSettings)
     assert settings.final_statuses == HttpSinkSettings(url="http://h").final_statuses
     assert settings.url.startswith("http://clickhouse:8123/?database=tracklog&query=INSERT INTO events")
@@ -104,7 +117,8 @@ def test_records_arrive_byte_for_byte(clickhouse: ClickHouse) -> None:
         b'{"ea" : "a\\u0000b\\ud83d","n":1e400,"deep":[[[{"\\\\":"\\""}]]]}',
         '{"ea":"é\t"}'.replace("\t", "\\t").encode(),
     ]
-    batch = _batch(*(_line(at, event) for at, event in enumerate([EVENT, *odd], 1)))
+    ids = [b"", b'"event_id":"e-\xc4\x91",', b'"dialect":"segment",', b'"event_id":"e","dialect":"matomo",']
+    batch = _batch(*(_line(at, event, ids=ids[at - 1]) for at, event in enumerate([EVENT, *odd], 1)))
     _deliver(clickhouse, batch)
     assert clickhouse.arrived() == [event.line for event in batch.events()]
 
@@ -188,7 +202,9 @@ def test_small_limits_in_place_of_those_of_the_page_cut_a_batch_into_blocks(clic
 
 def test_the_view_flattens_the_event(clickhouse: ClickHouse) -> None:
     odd = b'{"sid":"9223372036854775807","aid":"dev","items":null}'
-    _deliver(clickhouse, _batch(_line(1), _line(2, odd), _line(3, b'{"sid":-1,"ea":7}')))
+    ids = b'"event_id":"e-1","dialect":"segment",'
+    told = b'{"sid":-1,"ea":7,"et":1717199000000,"sent_at":"2024-06-01T00:00:00Z"}'
+    _deliver(clickhouse, _batch(_line(1), _line(2, odd), _line(3, told, ids=ids)))
     rows = [
         json.loads(row)
         for row in clickhouse.query(
@@ -197,9 +213,12 @@ def test_the_view_flattens_the_event(clickhouse: ClickHouse) -> None:
     ]
     assert rows[0] == {
         "received_at": "2024-06-01 00:00:00.000",
+        "occurred_at": "2024-05-31 23:43:20.001",
         "portal_id": 33167,
         "prop_id": 2,
         "source": "web",
+        "event_id": "",
+        "dialect": "",
         "ea": "view",
         "ec": "product",
         "sid": 6320,
@@ -207,6 +226,8 @@ def test_the_view_flattens_the_event(clickhouse: ClickHouse) -> None:
         "uid": "u-8812",
         "au_id": 9223372036854775808,
         "session_id": 6320,
+        "et": "",
+        "sent_at": "",
         "items": 2,
         "context": "",
         "extra": '{"k":"é"}',
@@ -215,6 +236,93 @@ def test_the_view_flattens_the_event(clickhouse: ClickHouse) -> None:
         "sequence": 1,
     }
     assert [(row["sid"], row["aid"], row["items"]) for row in rows[1:]] == [(2**63 - 1, "dev", 0), (0, "", 0)]
+    assert [rows[2][name] for name in ("event_id", "dialect", "et", "sent_at")] == [
+        "e-1",
+        "segment",
+        "1717199000000",
+        "2024-06-01T00:00:00Z",
+    ]
+
+
+@pytest.mark.parametrize("unix_ms", [2**63 - 1, -(2**63), 10**16])
+def test_a_time_that_a_client_told_stops_no_batch(clickhouse: ClickHouse, unix_ms: int) -> None:
+    line = _line(1).replace(b'"occurred_at":1717199000001', b'"occurred_at":%d' % unix_ms)
+    _deliver(clickhouse, _batch(line))
+    assert _number(clickhouse, "SELECT count(occurred_at) FROM tracklog.events_flat") == 1
+
+
+OTHER_LOG_ID = b"fedcba9876543210"
+
+
+def _identified(sequence: int, event_id: str, received_ms: int = MIDNIGHT_MS) -> bytes:
+    return _line(sequence, received_ms=received_ms, ids=b'"event_id":"%b",' % event_id.encode())
+
+
+def _of_other_node(line: bytes) -> bytes:
+    return line.replace(LOG_ID.encode(), OTHER_LOG_ID, 1)
+
+
+def _once(clickhouse: ClickHouse) -> list[str]:
+    """The ids of the records that are counted once."""
+    query = "SELECT concat(log_id, '-', toString(sequence)) FROM tracklog.events_once FINAL ORDER BY 1"
+    return clickhouse.query(query).decode().split()
+
+
+def _with_marks(clickhouse: ClickHouse) -> dict[str, str]:
+    """The sink's `resume_url` with the line for the table that counts each event once."""
+    resume_url = _settings(clickhouse).resume_url
+    assert resume_url
+    return {"resume_url": resume_url.replace("least(", f"least({ONCE_MARKS.strip()}")}
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_an_event_that_two_nodes_took_counts_once_and_the_copy_received_first_stays(
+    clickhouse: ClickHouse, is_merged: bool
+) -> None:
+    clickhouse.make(ONCE)
+    ours = [_identified(1, "e-1"), _identified(2, "e-2", MIDNIGHT_MS + 9), _line(3)]
+    theirs = [_identified(1, "e-2"), _identified(2, "e-1", MIDNIGHT_MS + 9), _line(3)]
+    theirs.append(_identified(4, "e-1", MIDNIGHT_MS + 5))
+    _deliver(clickhouse, _batch(*ours), _batch(*map(_of_other_node, theirs), token="o"))
+    if is_merged:
+        clickhouse.query("OPTIMIZE TABLE tracklog.events_once FINAL")
+        assert _number(clickhouse, "SELECT count() FROM tracklog.events_once") == 4
+    other = OTHER_LOG_ID.decode()
+    assert _once(clickhouse) == [f"{LOG_ID}-1", f"{LOG_ID}-3", f"{other}-1", f"{other}-3"]
+    assert clickhouse.query(ONCE_QUERY) == b"view\t4\n"
+    assert len(clickhouse.arrived()) == 7
+
+
+def test_the_id_of_a_client_counts_in_its_property_alone_and_is_no_record_s(clickhouse: ClickHouse) -> None:
+    clickhouse.make(ONCE)
+    elsewhere = _identified(3, "e-1").replace(b'"prop_id":2', b'"prop_id":3')
+    lines = [_line(1), _identified(2, "e-1"), elsewhere, _identified(4, f"{LOG_ID}-1")]
+    _deliver(clickhouse, _batch(*lines))
+    assert len(_once(clickhouse)) == 4
+
+
+@pytest.mark.parametrize("table", ["events_once", "events_once_marks"])
+def test_the_table_that_counts_once_catches_up_after_a_failure(clickhouse: ClickHouse, table: str) -> None:
+    clickhouse.make(ONCE)
+    clickhouse.query(f"ALTER TABLE tracklog.{table} ADD CONSTRAINT none CHECK sequence > 10000")
+    batch, resume = _batch(*_lines(1, 3)), _with_marks(clickhouse)
+    with pytest.raises(SinkError, match="answered 500"):
+        _deliver(clickhouse, batch, **resume)
+    clickhouse.query(f"ALTER TABLE tracklog.{table} DROP CONSTRAINT none")
+    assert _deliver(clickhouse) == 4, "the two tables before it have the batch"
+    assert _deliver(clickhouse, batch, batch, **resume) == 1
+    assert _deliver(clickhouse, **resume) == 4
+    assert len(_once(clickhouse)) == 3
+    assert _checked(clickhouse) == [[LOG_ID, 3, 0, 0]]
+
+
+def test_the_table_that_counts_once_can_be_made_later(clickhouse: ClickHouse) -> None:
+    _deliver(clickhouse, _batch(_identified(1, "e-1"), _line(2)))
+    clickhouse.make(ONCE)
+    _deliver(clickhouse, _batch(_identified(3, "e-1", MIDNIGHT_MS + 1), first=3))
+    clickhouse.query(ONCE_COPY)
+    assert _once(clickhouse) == [f"{LOG_ID}-1", f"{LOG_ID}-2"]
+    assert _deliver(clickhouse, **_with_marks(clickhouse)) == 4
 
 
 def test_members_that_come_twice_or_differ_in_case_alone_are_read(clickhouse: ClickHouse) -> None:

@@ -40,6 +40,7 @@ _DESTINATIONS = [
     pytest.param(lambda folder: Bucket(Moto(folder)), id="objects, moto"),
     pytest.param(lambda folder: Bucket(SeaweedFS(folder)), id="objects, SeaweedFS", marks=_LONG),
     pytest.param(HttpReceiver, id="http"),
+    pytest.param(lambda folder: HttpReceiver(folder, 'body = "cloudevents"\n'), id="http, CloudEvents", marks=_LONG),
     pytest.param(ClickHouse, id="http, ClickHouse"),
     pytest.param(Kafka, id="kafka", marks=pytest.mark.skipif(why_not() != "", reason=why_not())),
 ]

@@ -11,7 +11,7 @@ from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
 from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.kafka.mock import MockCluster
-from tests.kafka.topics import lines
+from tests.kafka.topics import committed, lines
 
 BATCH = batch(part(ELEVEN_MS, 1, 3), part(ELEVEN_MS + 5, 4))
 NEXT = batch(part(ELEVEN_MS + 9, 5, 7))
@@ -41,6 +41,13 @@ def test_the_same_batches_again_are_there_once(cluster: MockCluster) -> None:
     assert deliver(_sink(cluster), BATCH, NEXT) == 5
     assert _arrived(cluster) == [record(sequence) for sequence in range(1, 8)]
     assert lines(cluster.address, "tracklog.cursors") == [b'{"next":5}', b'{"next":8}']
+
+
+def test_a_message_has_the_id_of_the_client_as_a_header_and_none_without_one(cluster: MockCluster) -> None:
+    identified = part(ELEVEN_MS, 1)._replace(payload=record(1, ids=b'"event_id":"e-1",'))
+    deliver(_sink(cluster), batch(identified, part(ELEVEN_MS, 2)))
+    headers = [message.headers() for message in committed(cluster.address, "events.")]
+    assert headers == [[("event_id", b"e-1")], None]
 
 
 def test_the_cursor_there_holds_the_chain_and_the_next_open_tells_it(cluster: MockCluster) -> None:

@@ -135,6 +135,15 @@ def test_a_batch_is_there_line_by_line_with_the_cursor_behind_it(place: Place) -
     assert cursors[-1] == (f"{LOG_ID}/kafka".encode(), b'{"next":8}')
 
 
+def test_a_compacted_topic_takes_every_message_with_keys_by_event(place: Place) -> None:
+    topic = f"{place.topic}-once"
+    make_topic(place.address, topic, cleanup_policy="compact")
+    identified = part(ELEVEN_MS, 1)._replace(payload=record(1, ids=b'"event_id":"e-1",'))
+    deliver(place.sink(topic=topic, key="event_id"), batch(identified, part(ELEVEN_MS, 2)))
+    keys = [message.key() for message in committed(place.address, topic)]
+    assert keys == [b"33167.2/e-1", f"{LOG_ID}-2".encode()]
+
+
 def test_the_same_batch_twice_is_there_once(place: Place) -> None:
     deliver(place.sink(), BATCH, BATCH, NEXT, BATCH)
     assert place.arrived == _records(1, 2, 3, 4, 5, 6, 7)

@@ -4,7 +4,9 @@ import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -98,6 +100,7 @@ def test_the_columns_are_these_for_good() -> None:
         "log_id string",
         "sequence int64",
         "received_at timestamp[ms, tz=UTC]",
+        "occurred_at timestamp[ms, tz=UTC]",
         "portal_id int64",
         "prop_id int64",
         "source string",
@@ -105,6 +108,8 @@ def test_the_columns_are_these_for_good() -> None:
         "user_agent string",
         "referer string",
         "s2s bool",
+        "event_id string",
+        "dialect string",
         "au_id string",
         "client_id string",
         "session_id string",
@@ -117,6 +122,8 @@ def test_the_columns_are_these_for_good() -> None:
         "sid string",
         "aid string",
         "uid string",
+        "et string",
+        "sent_at string",
         "event string",
     ]
 
@@ -126,6 +133,53 @@ def test_a_row_holds_all_of_its_record() -> None:
     assert [row["sequence"] for row in rows] == list(range(1, 303))
     assert {row["log_id"] for row in rows} == {LOG_ID}
     assert [record_of(row) + b"\n" for row in rows] == BATCH.payload.splitlines(keepends=True)
+
+
+def test_the_id_of_a_client_and_the_dialect_are_columns_and_null_without_them() -> None:
+    lines = [record(7, ids=b'"event_id":"e-\xc4\x91","dialect":"segment",'), record(8)]
+    rows = rows_in(parquet.ENCODING.encode(LOG_ID, [Part(ELEVEN_MS, 7, 8, b"".join(lines))]))
+    assert [(row["event_id"], row["dialect"]) for row in rows] == [("e-đ", "segment"), (None, None)]
+    assert [record_of(row) + b"\n" for row in rows] == lines
+
+
+@pytest.mark.parametrize(
+    ("event", "columns"),
+    [
+        (
+            b'{"et":"2024-05-01 10:59:00","sent_at":1714561199000}',
+            {"et": "2024-05-01 10:59:00", "sent_at": "1714561199000"},
+        ),
+        (b'{"et": -1.50 ,"sent_at":1e400}', {"et": "-1.50", "sent_at": "1e400"}),
+        (b'{"et":"a\\u00e9\\"","sent_at":%b}' % (b"9" * 5000), {"et": 'aé"', "sent_at": "9" * 5000}),
+        (b'{"et":null,"sent_at":[1]}', {}),
+        (b'{"et":true,"sent_at":{"a":1}}', {}),
+        (b'{"et":"\xff","sent_at":""}', {"sent_at": ""}),
+    ],
+)
+def test_the_times_of_a_client_are_text_as_sent_if_they_are_text_or_a_number(
+    event: bytes, columns: dict[str, str]
+) -> None:
+    row = _row(record(7, event=event).rstrip())
+    assert {name: row[name] for name in ("et", "sent_at") if name in row} == columns
+    assert row["event"] == event.decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("unix_ms", "text"),
+    [
+        (-62_135_596_800_000, "0001-01-01 00:00:00"),
+        (253_402_300_799_999, "9999-12-31 23:59:59.999"),
+        (-62_135_596_800_001, None),
+        (253_402_300_800_000, None),
+        (2**63 - 1, None),
+        (2**70, None),
+    ],
+)
+def test_a_time_that_readers_of_parquet_fail_on_is_null(unix_ms: int, text: str | None, tmp_path: Path) -> None:
+    line = record(7).replace(b'"occurred_at":%d' % (ELEVEN_MS + 7 - 90_000), b'"occurred_at":%d' % unix_ms)
+    (tmp_path / "events.parquet").write_bytes(parquet.ENCODING.encode(LOG_ID, [Part(ELEVEN_MS, 7, 7, line)]))
+    query = "SELECT occurred_at::TIMESTAMP::VARCHAR, source FROM read_parquet(?)"
+    assert duckdb.execute(query, [f"{tmp_path}/events.parquet"]).fetchall() == [(text, "web")]
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,29 @@ def test_an_odd_value_is_printed(line: bytes, expected: str) -> None:
     assert _columns(["a"], line) == [[expected]]
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "sequences"),
+    [
+        ("event_id", "e-1", [1, 2]),
+        ("event.event_id", "e-1", [2]),
+        ("event_id", "null", [3]),
+        ("dialect", "segment", [1]),
+        ("occurred_at", "1714561200000", [1, 3]),
+    ],
+)
+def test_an_id_of_a_client_its_dialect_and_its_time_are_found_in_the_record(
+    path: str, value: str, sequences: list[int]
+) -> None:
+    """A key of the request is an id in the record alone."""
+    lines = (
+        b'{"occurred_at":1714561200000,"event_id":"e-1","dialect":"segment","event":{"ea":"view"}}',
+        b'{"occurred_at":1714561200001,"event_id":"e-1","event":{"event_id":"e-1","et":1714561200001}}',
+        b'{"occurred_at":1714561200000,"event":{"et":"2024"}}',
+    )
+    chosen = Selection(where=((path, value),)).chosen(_block(*lines))
+    assert [sequence for sequence, _ in chosen] == sequences
+
+
 @pytest.mark.parametrize("path", ["a.-1", "a.+1", "a. 1", "a.1_0", "a.\u0660", "a.x", "a.", "a.9", "a." + "9" * 5000])
 def test_an_index_is_digits_and_counts_from_the_first_element(path: str) -> None:
     assert _columns([path, "a.1"], b'{"a":["x","y"]}') == [["null", "y"]]

@@ -9,16 +9,17 @@ from urllib.parse import quote
 import zstandard
 from yarl import URL
 
-from collector.errors import BadSettings
+from collector.errors import BadSettings, BatchRefused
 from collector.settings.environment import read_value, variable_of
 from collector.settings.templates import filled, names_in
 from collector.ship.batch import Batch
 from collector.ship.credentials import secrets_of
+from collector.ship.formats.cloudevents import BATCH_TYPE, batch_of
 from collector.ship.sinks.http.settings import HttpSinkSettings
 
 _ZSTD_LEVEL: Final = 1
 _GZIP_LEVEL: Final = 6
-_CONTENT_TYPES: Final = {"ndjson": "application/x-ndjson", "array": "application/json"}
+_CONTENT_TYPES: Final = {"ndjson": "application/x-ndjson", "array": "application/json", "cloudevents": BATCH_TYPE}
 CHAIN_HEADER: Final = "x-log-chain"
 """The CRC of the header of the block with the last event of a request; a receiver may answer it to `resume_url`."""
 _OUR_HEADERS: Final = (
@@ -73,8 +74,11 @@ def secrets_in(settings: HttpSinkSettings, headers: Mapping[str, str]) -> dict[s
 
 
 def request_body(batch: Batch, settings: HttpSinkSettings) -> bytes:
-    """The bytes of a batch: always the same for the same batch, so they hold no time."""
-    body = batch.payload
+    """The bytes of a batch: always the same for the same batch, so they hold no time.
+
+    Raises BatchRefused if a line is not a record, and so can't become a CloudEvent.
+    """
+    body = _cloudevents(batch) if settings.body == "cloudevents" else batch.payload
     if settings.body == "array":
         body = b"[%b]" % body[:-1].replace(b"\n", b",")
     if settings.compression == "zstd":
@@ -92,6 +96,13 @@ def filled_url(template: str, values: Mapping[str, str]) -> URL:
 def place(url: URL) -> str:
     """A URL without user, password, query and fragment, which may be secret."""
     return str(url.with_user(None).with_query(None).with_fragment(None))
+
+
+def _cloudevents(batch: Batch) -> bytes:
+    try:
+        return batch_of(batch.events())
+    except ValueError as error:
+        raise BatchRefused(str(error)) from None
 
 
 def _is_http(template: str) -> bool:

@@ -26,7 +26,10 @@ class HttpSinkSettings(SinkSettings, frozen=True, forbid_unknown_fields=True, kw
             extra=may_hold("log_id"),
         ),
     ] = None
-    body: Annotated[Literal["ndjson", "array"], Meta(description="one event a line, or one JSON array")] = "ndjson"
+    body: Annotated[
+        Literal["ndjson", "array", "cloudevents"],
+        Meta(description="one event a line, one JSON array, or one JSON array of CloudEvents, whose data is the event"),
+    ] = "ndjson"
     compression: Annotated[Literal["none", "gzip", "zstd"], Meta(description="compression of bodies")] = "zstd"
     headers: Annotated[
         dict[str, str], Meta(description="headers of each request; `env:NAME` reads the environment")

@@ -1,24 +1,29 @@
 """Records to messages, pure: topic, key and headers of an event, by the sink's templates."""
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from collector.settings.templates import filled, names_in
-from collector.ship.sinks.kafka.settings import KafkaSinkSettings
+from collector.ship.sinks.kafka.settings import EVENT_NAMES, KafkaSinkSettings
 
 Headers = list[tuple[str, str | bytes | None]]
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-class _Record(Struct, gc=False):
-    """The members that a template may name. No other member is decoded."""
+class _Record(Struct, gc=False, kw_only=True):
+    """The members that a template may name. They stand in the order of a record's, so that each is found at once."""
 
     id: str
+    occurred_at: int | None = None
     portal_id: int
     prop_id: int
     source: str
+    event_id: str | None = None
+    dialect: str | None = None
     au_id: str
 
 
@@ -26,7 +31,7 @@ class _Event(Struct, gc=False):
     uid: msgspec.Raw | UnsetType = UNSET
 
 
-class _RecordWithEvent(_Record, gc=False):
+class _RecordWithEvent(_Record, gc=False, kw_only=True):
     event: _Event
 
 
@@ -43,16 +48,36 @@ class Message(NamedTuple):
     headers: Headers | None
 
 
+class _HeaderTemplate(NamedTuple):
+    """A header whose `form` takes values of the event by the operator %."""
+
+    name: str
+    form: str
+    values: Callable[[_Record], object]
+    """Returns one value, or a tuple of any number."""
+
+
+class _PlaceTemplates(NamedTuple):
+    """The topic and the headers of one property; templates of headers only if one needs values of the event."""
+
+    topic: str
+    headers: Headers | None
+    header_templates: list[_HeaderTemplate]
+
+
 class Messages:
     """The templates of a sink."""
 
     def __init__(self, settings: KafkaSinkSettings) -> None:
         self._settings = settings
-        self._by_place: dict[_Place, tuple[str, Headers | None]] = {}
-        self._has_ids = any("id" in names_in(value) for value in settings.headers.values())
+        self._has_event_values = any(
+            name in EVENT_NAMES for value in settings.headers.values() for name in names_in(value)
+        )
+        self._by_place: dict[_Place, _PlaceTemplates] = {}
         templates = [settings.topic, *settings.headers.values()]
         is_fixed = settings.key == "none" and not any(names_in(template) for template in templates)
-        self._fixed = Message(settings.topic, None, self._headers({})) if is_fixed else None
+        headers: Headers = [(name, value.encode()) for name, value in settings.headers.items()]
+        self._fixed = Message(settings.topic, None, headers or None) if is_fixed else None
 
     def of(self, line: bytes) -> Message:
         """The message of a record's line. Raises msgspec.DecodeError if the line is not a record."""
@@ -67,25 +92,57 @@ class Messages:
             record = _decode(line)
             if self._settings.key == "au_id":
                 key = record.au_id.encode()
+            elif self._settings.key == "event_id":
+                key = _once_key(record)
         place = record.source, record.portal_id, record.prop_id
-        topic, headers = self._by_place.get(place) or self._add(place)
-        if self._has_ids:
-            headers = self._headers(_values(place) | {"id": record.id})
+        topic, headers, templates = self._by_place.get(place) or self._add(place)
+        if templates:
+            headers = _filled(templates, record) or None
         return Message(topic, key, headers)
 
-    def _add(self, place: _Place) -> tuple[str, Headers | None]:
-        values = _values(place)
-        headers = None if self._has_ids else self._headers(values)
-        found = self._by_place[place] = filled(self._settings.topic, values), headers
+    def _add(self, place: _Place) -> _PlaceTemplates:
+        source, portal_id, prop_id = place
+        values = {"source": source, "portal_id": str(portal_id), "prop_id": str(prop_id)}
+        topic, headers = filled(self._settings.topic, values), self._settings.headers.items()
+        if self._has_event_values:
+            found = _PlaceTemplates(topic, None, [_header_template(*header, values) for header in headers])
+        else:
+            whole: Headers = [(name, filled(template, values).encode()) for name, template in headers]
+            found = _PlaceTemplates(topic, whole or None, [])
+        self._by_place[place] = found
         return found
 
-    def _headers(self, values: dict[str, str]) -> Headers | None:
-        return [(name, filled(value, values).encode()) for name, value in self._settings.headers.items()] or None
+
+def _header_template(name: str, template: str, values: dict[str, str]) -> _HeaderTemplate:
+    """A header with these values in it, and with a `%s` for each of the event's.
+
+    To fill it by % takes a quarter of the time of `filled`.
+    """
+    doubled = {each: value.replace("%", "%%") for each, value in values.items()}
+    form = filled(template.replace("%", "%%"), doubled | dict.fromkeys(EVENT_NAMES, "%s"))
+    names = [each for each in names_in(template) if each in EVENT_NAMES]
+    return _HeaderTemplate(name, form, attrgetter(*names) if names else _no_values)
 
 
-def _values(place: _Place) -> dict[str, str]:
-    source, portal_id, prop_id = place
-    return {"source": source, "portal_id": str(portal_id), "prop_id": str(prop_id)}
+def _no_values(_: _Record) -> tuple[()]:
+    return ()
+
+
+def _filled(templates: list[_HeaderTemplate], record: _Record) -> Headers:
+    """The headers of which the record has all values."""
+    headers: Headers = []
+    for name, form, values in templates:
+        found = values(record)
+        if found is not None and not (isinstance(found, tuple) and None in found):
+            headers.append((name, (form % found).encode()))
+    return headers
+
+
+def _once_key(record: _Record) -> bytes:
+    """The same for every copy of an event, and no other event's: a client's id is unique in its property alone."""
+    if record.event_id is None:
+        return record.id.encode()
+    return f"{record.portal_id}.{record.prop_id}/{record.event_id}".encode()
 
 
 def _key(uid: msgspec.Raw | UnsetType) -> bytes | None:

@@ -1,6 +1,6 @@
 """The settings of a Kafka sink."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, field
 
@@ -8,6 +8,11 @@ from collector.settings.faults import CHECK
 from collector.settings.fields import Text
 from collector.settings.sinks import FlushBytes, FlushSeconds, SinkName, SinkSettings
 from collector.settings.templates import may_hold
+
+PLACE_NAMES: Final = ("source", "portal_id", "prop_id")
+"""What a template may hold of an event's property."""
+EVENT_NAMES: Final = ("id", "event_id", "occurred_at", "dialect")
+"""What a template may hold of the event itself; a record may lack all but `id`."""
 
 
 def _broker_fault(broker: str) -> str | None:
@@ -25,17 +30,28 @@ class KafkaSinkSettings(SinkSettings, frozen=True, forbid_unknown_fields=True, k
         Text,
         Meta(
             description="topic of the messages; may hold `{source}`, `{portal_id}`, `{prop_id}`",
-            extra=may_hold("source", "portal_id", "prop_id"),
+            extra=may_hold(*PLACE_NAMES),
         ),
     ] = "events.{source}"
     key: Annotated[
-        Literal["uid", "au_id", "none"],
-        Meta(description="key of the messages, which keeps the events of a visitor in one partition"),
+        Literal["uid", "au_id", "event_id", "none"],
+        Meta(
+            description="key of the messages: `uid` and `au_id` keep the events of a visitor in one partition; "
+            "`event_id` is `PORTAL.PROP/EVENT_ID`, or the record's id where the client gave none, "
+            "so that the same event has the same key at every node"
+        ),
     ] = "au_id"
     headers: Annotated[
-        dict[str, Annotated[str, Meta(extra=may_hold("source", "portal_id", "prop_id", "id"))]],
-        Meta(description="headers of each message; values may hold the names of the topic, and `{id}`"),
-    ] = field(default_factory=dict)
+        dict[str, Annotated[str, Meta(extra=may_hold(*PLACE_NAMES, *EVENT_NAMES))]],
+        Meta(
+            description="headers of each message; values may hold the names of the topic, and `{id}`, `{event_id}`, "
+            "`{occurred_at}` (Unix ms), `{dialect}`; a message goes without a header whose value the event lacks"
+        ),
+    ] = field(default_factory=lambda: {"event_id": "{event_id}"})
+    format: Annotated[
+        Literal["record", "cloudevents"],
+        Meta(description="`cloudevents` adds the headers of a CloudEvent, whose data is the record"),
+    ] = "record"
     compression: Annotated[
         Literal["none", "gzip", "snappy", "lz4", "zstd"], Meta(description="compression of messages")
     ] = "lz4"

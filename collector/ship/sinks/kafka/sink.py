@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError
 
 from collector.ship.batch import Batch
 from collector.ship.mark import Mark, Resumption
+from collector.ship.sinks.kafka.cloudevents import headers_of
 from collector.ship.sinks.kafka.cursors import PARTITION, CursorTopic, KafkaCursor
 from collector.ship.sinks.kafka.faults import KafkaFault
 from collector.ship.sinks.kafka.messages import Messages
@@ -120,6 +121,9 @@ class KafkaSink:
     def _send(self, line: bytes) -> None:
         try:
             message = self._messages.of(line)
+            headers = message.headers
+            if self._settings.format == "cloudevents":
+                headers = headers_of(line) + (headers or [])
         except msgspec.DecodeError as error:
             raise KafkaFault(KafkaError(KafkaError.INVALID_RECORD, f"no record of ours: {error}")) from None
-        self._transactions.send(message.topic, line, message.key, message.headers)
+        self._transactions.send(message.topic, line, message.key, headers)

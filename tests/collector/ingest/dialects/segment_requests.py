@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-
 from collector.errors import Rejected
 from collector.http.request import RequestHead
 from collector.ingest.dialects.dialect import DialectEvent

@@ -1,4 +1,4 @@
-"""Requests of the real SDKs of Segment, RudderStack and Jitsu: their events, written down by hand, and the rest of HTTP."""
+"""Requests of the SDKs of Segment, RudderStack and Jitsu: their events, written down by hand, and the rest of HTTP."""
 
 import base64
 import json
@@ -31,7 +31,8 @@ def _recorded(name: str) -> list[dict[str, Any]]:
 
 
 def _body(request: dict[str, Any]) -> bytes:
-    return (request.get("body_decoded") or request["body"]).encode()
+    text: str = request.get("body_decoded") or request["body"]
+    return text.encode()
 
 
 def _seen(found: DialectEvent) -> dict[str, Any]:

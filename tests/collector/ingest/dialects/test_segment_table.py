@@ -129,7 +129,8 @@ def test_only_a_track_has_items() -> None:
 
 def test_an_identify_without_traits_has_those_of_its_context() -> None:
     context = {"traits": {"plan": "pro"}, "locale": "en"}
-    for traits in ({}, [], None):
+    empties: tuple[object, ...] = ({}, [], None)
+    for traits in empties:
         found = event_of({**_IDENTIFY, "traits": traits, "context": context})
         assert (found["dims"], found["context"]) == ({"users": {"id": "u", "plan": "pro"}}, {"locale": "en"})
     found = event_of({**_IDENTIFY, "traits": {"plan": "free"}, "context": context})

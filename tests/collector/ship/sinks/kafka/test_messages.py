@@ -9,9 +9,11 @@ from collector.ingest.event import Event
 from collector.ingest.policy.properties import Registry
 from collector.ingest.record import RequestContext, members_of, record_line
 from collector.ingest.session import Session
-from collector.settings import PropertySettings
+from collector.settings import PropertySettings, Settings
+from collector.settings.faults import read_leniently
 from collector.ship.sinks.kafka.messages import Message, Messages
 from collector.ship.sinks.kafka.settings import KafkaSinkSettings
+from tests.collector.ship.batches import ELEVEN_MS, record
 
 _LOG_ID = b"0123456789abcdef"
 
@@ -79,6 +81,60 @@ def test_headers_differ_from_property_to_property() -> None:
         [("from", b"pos")],
         [("from", b"web")],
     ]
+
+
+IDS = b'"event_id":"e-\xc4\x91 100%","dialect":"segment",'
+
+
+def test_by_default_a_message_has_the_id_of_the_client_as_a_header_if_there_is_one() -> None:
+    messages = Messages(KafkaSinkSettings(brokers=("x:1",)))
+    found = [messages.of(record(7, ids=ids)).headers for ids in (IDS, b"", IDS)]
+    assert found == [[("event_id", "e-đ 100%".encode())], None, [("event_id", "e-đ 100%".encode())]]
+
+
+def test_an_event_id_in_the_event_alone_is_no_header() -> None:
+    assert _message(record(7, event=b'{"event_id":"e"}')).headers is None
+
+
+def test_without_headers_in_the_settings_no_message_has_one() -> None:
+    assert _message(record(7, ids=IDS), headers={}).headers is None
+
+
+def test_headers_hold_values_of_the_event_and_a_header_whose_value_it_lacks_is_left_out() -> None:
+    headers = {
+        "fixed": "100%s",
+        "at": "{occurred_at}",
+        "kind": "{dialect}",
+        "both": "{source}%{event_id}/{dialect}{event_id}",
+        "once": "{portal_id}.{prop_id}/{id}",
+    }
+    messages = Messages(KafkaSinkSettings(brokers=("x:1",), headers=headers))
+    fixed, at = ("fixed", b"100%s"), ("at", b"%d" % (ELEVEN_MS + 7 - 90_000))
+    once = ("once", b"33167.2/0123456789abcdef-7")
+    both = ("both", "we%b%e-đ 100%/segmente-đ 100%".encode())
+    assert messages.of(record(7, "we%b", ids=IDS)).headers == [fixed, at, ("kind", b"segment"), both, once]
+    assert messages.of(record(7)).headers == [fixed, at, once]
+    assert messages.of(record(7, ids=b'"event_id":"e",')).headers == [fixed, at, once]
+
+
+def test_a_header_names_nothing_that_a_record_does_not_have() -> None:
+    table = {"type": "kafka", "brokers": ["x:1"], "headers": {"x": "{uid}"}}
+    _, faults = read_leniently({"sink": [table]}, Settings)
+    assert "{occurred_at}" in str(faults)
+    table["headers"] = {"x": "{source}{portal_id}{prop_id}{id}{event_id}{occurred_at}{dialect}"}
+    assert read_leniently({"sink": [table]}, Settings)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "key"), [(b'"event_id":"0123456789abcdef-7",', b"33167.2/0123456789abcdef-7"), (b"", b"0123456789abcdef-7")]
+)
+def test_with_keys_by_event_a_copy_has_the_same_key_and_no_other_event_does(ids: bytes, key: bytes) -> None:
+    """An id of a client counts in its property alone, and may look like that of a record."""
+    line = record(7, ids=ids)
+    assert _message(line, key="event_id").key == key
+    assert _message(line.replace(b'"prop_id":2', b'"prop_id":3'), key="event_id").key == key.replace(b".2/", b".3/")
+    copy = line.replace(b'"id":"0123456789abcdef-7","r', b'"id":"fedcba9876543210-1","r')
+    assert (_message(copy, key="event_id").key == key) == bool(ids)
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b"{}", b'{"id":1}'])

@@ -1,0 +1,172 @@
+"""Matomo's and Piwik's trackers, pure: its tracking API by GET, by POST with a query or a form, and in bulk.
+
+Where its documentation leaves a choice:
+
+- An event without `rec=1` is refused, because Matomo does not record it.
+- An event without `idsite` has the property of the request's query, as it has its `token_auth`.
+- Of repeated parameters the first counts, those of the query before those of the form.
+- `token_auth` is the property's secret. It leaves this module in the credentials alone. Browsers have none, so an event
+  with one is of a server.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from collector.errors import BadEvent, Refusal, Rejected
+from collector.http.request import RequestHead
+from collector.http.response import JSON, NO_STORE, Response
+from collector.ingest.dialects.dialect import MOST_EVENTS, Credentials, DialectEvent, Result, refusal_response
+from collector.ingest.dialects.matomo_table import JSON_NAMES, event_of
+from collector.ingest.dialects.parameters import (
+    UNREADABLE,
+    Growth,
+    check_all_read,
+    check_length,
+    grown,
+    line_of,
+    parameters_in,
+)
+from collector.ingest.options import ResponseType
+from collector.ingest.query import Pairs, parse_pairs
+from collector.ingest.responses import event_response
+from collector.ingest.splitting import batch_in
+
+_SPACE: Final = b" \t\r\n"
+_TOKEN: Final = re.compile(
+    rb'token_auth"\s*:\s*(?:"[^"]*"?|[^"\s,}]*)'  # a member of JSON
+    rb'|token_auth=[^&"\s]*'  # a parameter
+)
+"""A token in bytes that can't be parsed."""
+_MOST_TOKENS: Final = MOST_EVENTS + 1
+"""One for each event, and that of the request."""
+
+
+class _Bulk(Struct):
+    """The body of a bulk request."""
+
+    requests: Raw
+    token_auth: str | None = None
+
+
+_encode: Final = msgspec.json.encode
+_bulk_in: Final = msgspec.json.Decoder(_Bulk).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+
+
+class Matomo:
+    """The dialect, as `dialect.Dialect`."""
+
+    name = "matomo"
+    paths: tuple[str, ...] = ("/matomo.php", "/piwik.php")
+    pattern: re.Pattern[bytes] | None = re.compile(rb"/(?:.*/)?(?:matomo|piwik)\.php/?")
+
+    def credentials(self, head: RequestHead) -> Credentials:
+        """`idsite` and `token_auth` of the query."""
+        return _credentials(parse_pairs(head.query).values, "")
+
+    def retries(self, _head: RequestHead) -> bool:
+        """False: no tracker sends again."""
+        return False
+
+    def events(self, head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
+        """Those of a bulk request, else the one of query and form. Bad JSON is one bad event, without its tokens."""
+        if body.lstrip(_SPACE)[:1] == b"{":
+            yield from _bulk_events(head, body)
+        elif head.query or body:
+            query = b"&".join([head.query, body])
+            check_length(query)
+            yield _converted(parse_pairs(query), len(query), Growth(), "")
+        else:
+            raise BadEvent("the request carries no event")
+
+    def response(self, head: RequestHead, result: Result) -> Response:
+        """A GIF if the event is in the query, or nothing if it says `send_image=0`; else the numbers of events."""
+        query = parse_pairs(head.query).values
+        if head.method == "POST" and "rec" not in query:
+            tracked = result.stored + result.duplicates
+            body = b'{"status":"success","tracked":%d,"invalid":%d}' % (tracked, result.rejected)
+            return Response(200, JSON, body)
+        if query.get("send_image") == "0":
+            return Response(204, NO_STORE, b"")
+        return event_response(ResponseType.PIXEL, None, b"", b"")
+
+    def refusal(self, _head: RequestHead, refusal: Refusal) -> Response:
+        """JSON."""
+        return refusal_response(refusal)
+
+
+def _credentials(fields: dict[str, str], token: str) -> Credentials:
+    return Credentials(fields.get("idsite", ""), fields.get("token_auth") or token)
+
+
+def _bulk_events(head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
+    """Raises TooLarge for too many events."""
+    try:
+        bulk = _bulk_in(body)
+        batch = batch_in(bytes(bulk.requests), MOST_EVENTS, is_ndjson=False)
+        if batch is None:
+            raise BadEvent("requests: expected an array")
+    except BadEvent as error:
+        yield _unread(body, error.refusal)
+        return
+    except UNREADABLE as error:
+        yield _unread(body, BadEvent(f"expected a JSON object with requests, an array: {error}").refusal)
+        return
+    token = bulk.token_auth or parse_pairs(head.query).values.get("token_auth", "")
+    growth = Growth()
+    for raw in batch.events:
+        yield _bulk_event(raw, growth, token)
+
+
+def _bulk_event(raw: bytes, growth: Growth, token: str) -> DialectEvent:
+    """One event, which is a URL, its query, or an object of parameters."""
+    try:
+        if raw.startswith(b'"'):
+            check_length(raw)
+            url = _decode_text(raw)
+            pairs = parse_pairs(url[url.find("?") + 1 :].encode())
+        else:
+            pairs = Pairs(parameters_in(raw, JSON_NAMES), (), is_cut=False)
+    except Rejected as error:
+        return _unread(raw, error.refusal)
+    return _converted(pairs, len(raw), growth, token)
+
+
+def _unread(raw: bytes, refusal: Refusal) -> DialectEvent:
+    return DialectEvent(_TOKEN.sub(b"", raw, _MOST_TOKENS), b"", refusal)
+
+
+def _converted(pairs: Pairs, sent: int, growth: Growth, token: str) -> DialectEvent:
+    """One event, for which the client sent `sent` bytes. A dead letter keeps its parameters as a JSON object."""
+    fields = pairs.values
+    credentials = _credentials(fields, token)
+    line, refusal = b"", None
+    try:
+        check_all_read(pairs)
+        if fields.get("rec") != "1":
+            raise BadEvent("rec: expected 1; Matomo records no other requests")
+        line = _line(fields, sent, growth)
+    except Rejected as error:
+        refusal = error.refusal
+    return DialectEvent(
+        raw=_encode({name: value for name, value in fields.items() if name != "token_auth"}),
+        event=line,
+        refusal=refusal,
+        is_s2s=bool(credentials.secret),
+        ip=fields.get("cip") or None,
+        user_agent=fields.get("ua") or None,
+        credentials=credentials,
+    )
+
+
+def _line(fields: dict[str, str], sent: int, growth: Growth) -> bytes:
+    """The event as JSON; in its compact form if it would grow too much otherwise."""
+    for is_compact in (False, True):
+        line = line_of(event_of(fields, is_compact=is_compact))
+        if growth.takes(sent, len(line)):
+            return line
+    raise grown()
