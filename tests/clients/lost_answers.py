@@ -14,7 +14,7 @@ _STORED = re.compile(rb"HTTP/1\.1 20[04] ")
 class LostAnswers(Proxy):
     """Loses so many answers to requests with events; `on_loss` is called before each drop. Close it at the end."""
 
-    def __init__(self, behind: int, losses: int, on_loss: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, behind: int, losses: int, on_loss: Callable[[], object] = lambda: None) -> None:
         self.left = losses
         """Answers that are still to be lost."""
         self._on_loss = on_loss

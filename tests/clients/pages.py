@@ -1,7 +1,7 @@
 """A page for each program of a browser SDK, on another origin than the collector, and a visit to it in Chromium."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +18,8 @@ _PAGE = """<!doctype html>
 <body><h1>Television</h1><script type="module" src="/{name}.js"></script></body></html>"""
 _ABSENT = ("/flags/", "/array/", "/static/")
 """Paths of PostHog's pages whose 404 the SDK takes: there are no flags, no remote settings and no further scripts."""
+_LEAST_STEPS = 12
+_MOST_STEPS = 160
 _ARGUMENTS = [
     "--no-sandbox",
     # PostHog takes a browser that is automated for a bot, and sends nothing
@@ -47,8 +49,11 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def visit(browser: Browser, origin: str, sdk: Sdk, host: str) -> list[str]:
-    """Load the page of an SDK, move about on it, and leave it; returns every error that the SDK or the browser told."""
+def visit(browser: Browser, origin: str, sdk: Sdk, host: str, is_done: Callable[[], bool] = lambda: True) -> list[str]:
+    """Load the page of an SDK, move about on it until `is_done`, and leave it.
+
+    Returns every error that the SDK or the browser told.
+    """
     errors: list[str] = []
     with browser.new_context(user_agent=_user_agent(browser)) as context:
         page = context.new_page()
@@ -56,7 +61,7 @@ def visit(browser: Browser, origin: str, sdk: Sdk, host: str) -> list[str]:
         query = urlencode({"host": host, "key": sdk.key} | ({"mode": sdk.mode} if sdk.mode else {}))
         page.goto(f"{origin}/{Path(sdk.program).stem}?{query}")
         page.wait_for_function("window.report")
-        _move(page)
+        _move(page, is_done)
         errors += page.evaluate("window.report.errors")
         page.goto(f"{origin}/bye")
     return errors
@@ -69,11 +74,13 @@ def _user_agent(browser: Browser) -> str:
     )
 
 
-def _move(page: Page) -> None:
+def _move(page: Page, is_done: Callable[[], bool]) -> None:
     """Stay until the SDK has sent what it gathers, with a visitor who moves the mouse."""
-    for step in range(12):
+    for step in range(_MOST_STEPS):
         page.mouse.move(100 + step, 100)
         page.wait_for_timeout(250)
+        if step >= _LEAST_STEPS and is_done():
+            return
 
 
 def _listen(page: Page, errors: list[str]) -> None:

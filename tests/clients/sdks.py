@@ -40,6 +40,11 @@ class Sdk(NamedTuple):
         """Whether `make test` runs it too: those for Python need no other program."""
         return self.program.endswith(".py")
 
+    @property
+    def sends_again(self) -> bool:
+        """Whether it sends again what was not answered. A page's beacon has no answer that anybody reads."""
+        return not self.name.startswith(("jitsu", "matomo", "cloudevents")) and self.mode != "beacon"
+
 
 _SERVER_OF_SNOWPLOW = (calls.PAGE_VIEW, calls.STRUCTURED, calls.SELF_DESCRIBING)
 _NODE_OF_SNOWPLOW = (
@@ -92,7 +97,7 @@ SDKS = (
 
 
 def settings(origin: str) -> str:
-    """The settings of a collector with a property for each SDK; pages are at `origin`."""
+    """The settings of a collector with a property for each SDK and a file sink; pages are at `origin`."""
     return "\n".join([_SERVER, *(_property(number, sdk, origin) for number, sdk in enumerate(SDKS, start=1))])
 
 
@@ -120,4 +125,10 @@ _SERVER = """
 [server]
 port = {port}
 workers = {workers}
+[admin]
+port = 0
+[[sink]]
+type = "file"
+dir = "data/events"
+flush_seconds = 0.2
 """

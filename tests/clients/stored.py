@@ -1,15 +1,26 @@
 """Compares what a collector stored with the calls that were made."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.request import urlopen
 
 from tests.clients.calls import Call
 from tests.clients.sdks import Sdk, prop_id
+from tests.running import Collector
 
 
 def of_sdk(records: list[dict[str, Any]], sdk: Sdk) -> list[dict[str, Any]]:
     """The records of the property of an SDK."""
     return [each for each in records if each.get("prop_id") == prop_id(sdk)]
+
+
+def repeats(collector: Collector, sdk: Sdk) -> int:
+    """How many events of an SDK came again and were not stored again, as the collector counts them."""
+    with urlopen(f"http://127.0.0.1:{collector.admin_port}/metrics") as response:
+        text = response.read().decode()
+    line = rf'^tracklog_events_duplicate_total{{portal="33167",prop="{prop_id(sdk)}"}} (\d+)'
+    return sum(int(float(count)) for count in re.findall(line, text, re.MULTILINE))
 
 
 def differences(records: list[dict[str, Any]], sdk: Sdk) -> list[str]:

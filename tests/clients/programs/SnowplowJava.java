@@ -25,7 +25,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
 class SnowplowJava {
-    static final int PATIENCE_SECONDS = 60;
+    static final long DEADLINE = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
     static final int EVENTS = 7;
 
     public static void main(String[] arguments) throws InterruptedException {
@@ -56,7 +56,10 @@ class SnowplowJava {
         for (Event event : events) {
             tracker.track(event);
         }
-        tracker.getEmitter().flushBuffer();
+        // The tracker keeps what failed until its next event, or until it is flushed.
+        do {
+            tracker.getEmitter().flushBuffer();
+        } while (report.isWaiting());
         report.end();
     }
 
@@ -76,8 +79,12 @@ class SnowplowJava {
             errors.append(type).append(willRetry ? ", sent again " : ", dropped ");
         }
 
-        void end() throws InterruptedException {
-            if (!unanswered.await(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
+        boolean isWaiting() throws InterruptedException {
+            return !unanswered.await(1, TimeUnit.SECONDS) && System.nanoTime() < DEADLINE;
+        }
+
+        void end() {
+            if (unanswered.getCount() > 0) {
                 errors.append(unanswered.getCount()).append(" events were not answered");
             }
             System.out.printf("{\"errors\": [%s]}%n", errors.isEmpty() ? "" : "\"" + errors + "\"");

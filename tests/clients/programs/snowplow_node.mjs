@@ -3,16 +3,21 @@ import { HOST, KEY, failed, report } from './report.mjs'
 
 const METHOD = process.argv[4] ?? 'post'
 const COUNT = 8
-let answered
-const done = new Promise(resolve => { answered = resolve })
+const MOST_FAILURES = 5
 let sent = 0
+let failures = 0
+let end
+const done = new Promise(resolve => { end = resolve })
 function onRequestSuccess(batch) {
   sent += batch.length
-  if (sent === COUNT) answered()
+  if (sent === COUNT) end()
 }
+// The tracker keeps what failed until its next event, or until it is flushed.
 function onRequestFailure(failure) {
   failed(failure.message ?? `status ${failure.status}`)
-  answered()
+  failures += 1
+  if (failures === MOST_FAILURES) end()
+  else setTimeout(() => tracker.flush(), 100)
 }
 // [set up]
 import {
