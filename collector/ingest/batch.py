@@ -73,12 +73,11 @@ class Batches:
         portal_id, required, is_scrubbed = prop.portal_id, prop.required, prop.is_scrubbed
         known = session = sessions.read(portal_id, token) if token else None
         last: dict[int, Session] = {}
-        records: list[bytes] = []
+        records, keys = list[bytes](), list[bytes]()
         refused: list[Refused] = []
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(context, room_for_headers(context, len(events.events)))
         own_members, key, is_longer = events.members, request.key, False
-        keys: list[bytes] = []
         has_keys = prop.dedup_ms > 0
         is_over = self._rejects.is_over(request)
         work, begun = 0, time.perf_counter()
