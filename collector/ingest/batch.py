@@ -15,7 +15,7 @@ from collector.ingest.event_id import identify
 from collector.ingest.options import ResponseType
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.policy.cookies import set_cookie
-from collector.ingest.policy.dedup import Dedup, key_of
+from collector.ingest.policy.dedup import Dedup
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
 from collector.ingest.record import fitted, record_line, renumbered, room_for_headers, shared_members_of
@@ -78,7 +78,7 @@ class Batches:
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(context, room_for_headers(context, len(events.events)))
         own_members, key, is_longer = events.members, request.key, False
-        has_keys = prop.dedup_ms > 0
+        has_keys, key_of = prop.dedup_ms > 0, self._dedup.key_of
         is_over = self._rejects.is_over(request)
         work, begun = 0, time.perf_counter()
         slice_bytes = SLICE_BYTES // SCRUB_WORK if is_scrubbed else SLICE_BYTES
@@ -135,7 +135,8 @@ class Batches:
         context = request.context
         if not any(batch.keys):
             return StoredBatch(self._committer.append(b"".join(records), len(records)), first, len(records), {})
-        appended = self._dedup.append(records, batch.keys, context.prop.dedup_ms, context.received_ms)
+        windows = [context.prop.dedup_ms] * len(records)
+        appended = self._dedup.append(records, batch.keys, windows, context.received_ms)
         return StoredBatch(*appended[:2], len(records) - len(appended.duplicates), appended.duplicates)
 
     def response(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response:

@@ -18,7 +18,7 @@ from collector.dedup.bounds import bounds_of
 from collector.dedup.catch_up import catch_up
 from collector.dedup.claims import Claims
 from collector.dedup.index import DedupIndex
-from collector.dedup.layout import Fate, Place, key
+from collector.dedup.layout import Fate, Place, hash_of, key
 from collector.dedup.store import IndexStore, open_store
 from collector.dedup.windows import Window
 from tests.crash.violation import require
@@ -428,7 +428,7 @@ def _run_case(seed: int, store: IndexStore, directory: str, tally: Counter[str])
 
 
 def _key(event_id: str) -> bytes:
-    return key(*_PROP, event_id)
+    return key(hash_of(*_PROP), event_id)
 
 
 def _line(worker: Worker, sequence: int, event: Event | None, now_ms: int) -> bytes:
