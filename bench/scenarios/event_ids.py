@@ -39,7 +39,8 @@ def of_event_ids(options: Options) -> Iterator[Row]:
         for name, most, measured, reference in (
             ("single POST with an id, dedup", _MOST_DEDUP, partial(single, _DEDUP_PROP_ID), partial(single, PROP_ID)),
             ("batch of 100 with ids, dedup", None, partial(batch, _DEDUP_PROP_ID), partial(batch, PROP_ID)),
-            ("Segment's batch of 100", _MOST_SEGMENT, segment_batch, plain_batch),
+            ("Segment's batch of 100", _MOST_SEGMENT, segment_batch, same_batch),
+            ("Segment's batch of 100", None, segment_batch, plain_batch),
         ):
             runs = {
                 each: partial(_load, ours, make) for each, make in (("measured", measured), ("reference", reference))
@@ -68,6 +69,15 @@ def batch(prop_id: int) -> Traffic:
     """Batches of 100 events, each with an id of its own."""
     request = post(encoded(others(EVENTS_A_BATCH)), target=_target(prop_id), headers={"idempotency-key": _new_ids()})
     return Traffic("without dedup", (request,), EVENTS_A_BATCH, _IDS)
+
+
+def same_batch() -> Traffic:
+    """Batches of 100 events with the id and the times that Segment's SDK gives to each."""
+    sent = {"et": "2026-11-28T00:00:00.123Z", "sent_at": "2026-11-28T02:40:50.516Z"}
+    events = [
+        event | {"event_id": f"node-next-1795833650209-{event['uid']}"} | sent for event in others(EVENTS_A_BATCH)
+    ]
+    return Traffic("our batch, with ids and times", (post(encoded(events)),), EVENTS_A_BATCH)
 
 
 def plain_batch() -> Traffic:

@@ -356,10 +356,13 @@ class Node:
         """The events of a request that are to be stored."""
         claimed: list[Waiting] = []
         known = self._known_ids()
-        for _ in range(self.random.choice(self.sizes)):
-            event, sequence = self._event(), worker.next_sequence + len(claimed)
+        events = [self._event() for _ in range(self.random.choice(self.sizes))]
+        keys = [_key(event.id) if event else b"" for event in events]
+        places = claims.claim_all(keys, worker.next_sequence, [self.window_ms] * len(keys))
+        for at, event in enumerate(events):
+            sequence = worker.next_sequence + len(claimed)
             if event:
-                if not self._is_first(claims.claim(_key(event.id), sequence, self.window_ms), event.id):
+                if not self._is_first(places.get(at), event.id):
                     continue
                 require(event.id not in known or self.is_bounded, "missed duplicate", event, self.now_ms)
                 known.add(event.id)

@@ -67,18 +67,11 @@ class Dedup:
         """
         committer, log_id = self._committer, self._committer.log.log_id
         first = committer.next_sequence
-        duplicates: dict[int, Place] = {}
-        new: list[bytes] = []
         try:
             with self._index.claims(now_ms) as claims:
-                claim = claims.claim
-                for at, known_as in enumerate(keys):
-                    place = claim(known_as, first + len(new), windows_ms[at]) if known_as else None
-                    if place is None:
-                        new.append(records[at])
-                    else:
-                        duplicates[at] = place
+                new, duplicates = records, claims.claim_all(keys, first, windows_ms)
                 if duplicates:
+                    new = [record for at, record in enumerate(records) if at not in duplicates]
                     new = [renumbered(record, log_id, sequence) for sequence, record in enumerate(new, first)]
                 durable = committer.append(b"".join(new), len(new)) if new else None
         except IndexLost as error:
