@@ -11,6 +11,7 @@ from collector.settings import PropertySettings, Settings
 from collector.shards.shard import retention_warning
 from wal.tools.terminal import prepare_stdout
 
+_NOUNS: Final = (("property", "properties"), ("sink", "sinks"), ("worker", "workers"))
 _SNOWPLOW: Final = "snowplow"
 _NAMED: Final = 3
 """Properties that a note names."""
@@ -39,8 +40,8 @@ def run(options: argparse.Namespace) -> int:
         prepare_stdout()
         print("\n".join(as_json(read) if options.json else as_toml(read)))
     else:
-        properties, sinks = len(settings.property), len(settings.sink)
-        print(f"ok: {properties} properties, {sinks} sinks, {settings.server.workers} workers")
+        counts = (len(settings.property), len(settings.sink), settings.server.workers)
+        print("ok: " + ", ".join(map(_counted, counts, _NOUNS)))
     return 0
 
 
@@ -64,3 +65,8 @@ def credentials_note(settings: Settings) -> str | None:
 def _refuses_credentials(prop: PropertySettings) -> bool:
     """Whether Snowplow's pages may send to a property whose origins are not listed by name."""
     return prop.source == "web" and _SNOWPLOW in prop.dialects and (not prop.origins or "*" in prop.origins)
+
+
+def _counted(number: int, noun: tuple[str, str]) -> str:
+    """`1 sink`, `2 sinks`. The noun is in the singular and the plural."""
+    return f"{number} {noun[number != 1]}"

@@ -22,7 +22,7 @@ _UNREADABLE: Final = "{} is not a time"
 _decode_time: Final = msgspec.json.Decoder(datetime).decode
 
 
-def occurred_at(et: Raw | UnsetType, sent_at: Raw | UnsetType, received_ms: int) -> tuple[int, list[str]]:
+def occurred_at(et: Raw, sent_at: Raw | UnsetType, received_ms: int) -> tuple[int, list[str]]:
     """When the event happened, and warnings about times that can't be read.
 
     `sent_at` is the client's clock when it sent: where it differs by more than a minute from ours, it corrects `et`.

@@ -70,6 +70,11 @@ class Senders:
         """The headers for a preflight, which carries no key: those of any property that lists the page's origin."""
         return self._origins.preflight_headers(head.fields.get(b"origin"))
 
+    def cors_headers(self, head: RequestHead, prop: Property | None) -> HeaderLines:
+        """The headers that let a page read the response; `prop` is None where the request names no property."""
+        origin = head.fields.get(b"origin")
+        return cors_headers(prop, origin, is_s2s=False) if prop else self._origins.cors_headers(origin)
+
     def client(self, head: RequestHead) -> Client:
         """The client behind trusted proxies."""
         return client_of(head.peer[0] if head.peer else None, head.scheme, head.headers, self._trusted_proxies)
@@ -156,7 +161,7 @@ class Groups:
     @property
     def cors_headers(self) -> HeaderLines:
         """The headers that let a page read the response."""
-        return cors_headers(self._property, self._head.fields.get(b"origin"), is_s2s=False)
+        return self._senders.cors_headers(self._head, self._property)
 
     @property
     def _property(self) -> Property | None:

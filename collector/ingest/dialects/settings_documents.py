@@ -10,7 +10,6 @@ from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
 from collector.ingest.dialects.dialect import Credentials, refusal_response
 from collector.ingest.dialects.groups import Senders
-from collector.ingest.policy.origins import cors_headers
 from collector.ingest.responses import preflight_response
 
 _METHODS: Final = b"GET, HEAD, OPTIONS"
@@ -42,7 +41,7 @@ class SettingsDocumentEndpoint(HeadOnly):
             return preflight_response(self._senders.preflight_headers(head))
         credentials = self._document.credentials(head)
         prop = self._senders.named(credentials)
-        cors = cors_headers(prop, head.fields.get(b"origin"), is_s2s=False)
+        cors = self._senders.cors_headers(head, prop)
         try:
             if head.method not in ("GET", "HEAD"):
                 raise MethodNotAllowed(_METHODS)

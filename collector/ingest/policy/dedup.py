@@ -7,10 +7,11 @@ fsync: so whoever finds the claim of another event waits until that one is fsync
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from collector.dedup.index import DedupIndex, IndexStats
-from collector.dedup.layout import Fate, Place, key
+from collector.dedup.layout import Fate, Place, hash_of, key
 from collector.dedup.store import IndexLost
 from collector.errors import Overloaded
 from collector.ingest.policy.properties import Property
@@ -43,12 +44,24 @@ class Dedup:
         self._index = index
         self._committer = committer
         self._end_worker = end_worker
+        self._of_properties: dict[bytes, blake2b] = {}
+        """The beginning of the keys of each property, by `Property.members`."""
         self._blocks: deque[tuple[int, asyncio.Future[None]]] = deque()
         """The blocks on their way to the disk that have claims: the sequence after each, and its future."""
         committer.on_failed = self._failed
 
-    def append(self, records: Sequence[bytes], keys: Sequence[bytes], window_ms: int, now_ms: int) -> Appended:
-        """Append the records whose key is new; an empty key is always new. They are numbered already.
+    def key_of(self, prop: Property, event_id: str) -> bytes:
+        """The key of an event's id in the index."""
+        members = prop.members
+        hashed = self._of_properties.get(members)
+        if hashed is None:
+            hashed = self._of_properties[members] = hash_of(prop.portal_id, prop.prop_id)
+        return key(hashed, event_id)
+
+    def append(
+        self, records: Sequence[bytes], keys: Sequence[bytes], windows_ms: Sequence[int], now_ms: int
+    ) -> Appended:
+        """Append the records whose key is new within its window; an empty key is always new. They are numbered already.
 
         Raises Overloaded, WalError, RecordTooLarge; then appends nothing.
         """
@@ -58,8 +71,9 @@ class Dedup:
         new: list[bytes] = []
         try:
             with self._index.claims(now_ms) as claims:
-                for at, key_ in enumerate(keys):
-                    place = claims.claim(key_, first + len(new), window_ms) if key_ else None
+                claim = claims.claim
+                for at, known_as in enumerate(keys):
+                    place = claim(known_as, first + len(new), windows_ms[at]) if known_as else None
                     if place is None:
                         new.append(records[at])
                     else:
@@ -142,8 +156,3 @@ class Dedup:
     def _lost(self, error: IndexLost) -> Overloaded:
         self._end_worker(error)
         return Overloaded(_LOST)
-
-
-def key_of(prop: Property, event_id: str) -> bytes:
-    """The key of an event's id in the index."""
-    return key(prop.portal_id, prop.prop_id, event_id)

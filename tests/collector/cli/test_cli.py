@@ -34,7 +34,7 @@ def test_check_says_what_the_settings_hold(tmp_path: Path, capsys: pytest.Captur
     path = tmp_path / "c.toml"
     path.write_text(GOOD)
     assert main(["check", "--config", str(path)]) == 0
-    assert capsys.readouterr().out == "ok: 2 properties, 1 sinks, 3 workers\n"
+    assert capsys.readouterr().out == "ok: 2 properties, 1 sink, 3 workers\n"
     assert list(tmp_path.iterdir()) == [path], "a check leaves nothing behind"
 
 

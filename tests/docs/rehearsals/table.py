@@ -52,7 +52,7 @@ NOT_SEEN: Final = {
     "drop_failed": "the disk must refuse to delete a file",
     "eviction_failed": "the disk must refuse a call that it never refuses",
     "events_gone": "a sink must lose what it had, and the log must have dropped it",
-    "ids_incomplete": "it needs a log that can't be read",
+    "ids_incomplete": "it needs damage that a start meets while it reads the ids of events again",
     "library": "a line of a library",
     "relay_failed": "it needs two nodes, and a full disk at the second one",
     "relay_stopped": "it needs two nodes; tests/crash/test_relay.py stops a log",

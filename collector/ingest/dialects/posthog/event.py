@@ -61,6 +61,12 @@ class _Sent(Struct, gc=False, rename=_RENAMED.get):
     library: Raw = Raw()
 
 
+class _Keys(Struct, gc=False):
+    api_key: Raw = Raw()
+    token: Raw = Raw()
+    properties: Raw = Raw()
+
+
 _LARGEST_EVENT: Final = 128 << 10
 """Bytes of an event: the most that the limit of an event can be."""
 _PAID_BYTES: Final = 64
@@ -75,6 +81,7 @@ _UUID: Final = re.compile(rb'"([0-9a-fA-F]{8})-([0-9a-fA-F]{4})-([0-9a-fA-F]{4})
 _SECONDS: Final = re.compile(rb"[0-9]{1,10}(?:\.[0-9]{1,9})?")
 _SENT_AT: Final = b',"sent_at":%b}'
 _decode: Final = msgspec.json.Decoder(_Sent).decode
+_decode_keys: Final = msgspec.json.Decoder(_Keys).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.encode
@@ -89,13 +96,14 @@ def credentials_of(key: str) -> Credentials:
 def read_event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
     """The event in `raw`, or its refusal. `free`: bytes by which it may be longer, in addition to 64."""
     if len(raw) > _LARGEST_EVENT:
-        return DialectEvent(raw, b"", Refusal(TooLarge.code, f"the event is over the limit of {_LARGEST_EVENT} bytes"))
+        refusal = Refusal(TooLarge.code, f"the event is over the limit of {_LARGEST_EVENT} bytes")
+        return _refused(raw, shared.key, refusal)
     try:
         return _event(raw, shared, free)
     except msgspec.ValidationError:
-        return DialectEvent(raw, b"", _refusal(raw, shared))
+        return _refused(raw, shared.key or _key_in(raw), _refusal(raw, shared))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        return DialectEvent(raw, b"", Refusal(BadEvent.code, f"the event is not JSON: {error}"))
+        return _refused(raw, shared.key, Refusal(BadEvent.code, f"the event is not JSON: {error}"))
 
 
 def _event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
@@ -114,8 +122,7 @@ def _event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
     is_s2s = _is_server(properties, sent.library)
     _add_objects(event, sent, properties)
     line = _with_sent_at(_encode(event), sent.sent_at or shared.sent_at, len(raw) + _PAID_BYTES + free)
-    credentials = credentials_of(_text(key) or "") if key else NO_CREDENTIALS
-    return DialectEvent(raw, line, None, is_s2s, ip, agents[0] or agents[1], credentials)
+    return DialectEvent(raw, line, None, is_s2s, ip, agents[0] or agents[1], _credentials(key))
 
 
 def _take_key(sent: _Sent, properties: dict[str, Raw], shared: Raw) -> Raw:
@@ -193,6 +200,28 @@ def _with_sent_at(line: bytes, sent_at: Raw, room: int) -> bytes:
 
 def _text(value: Raw) -> str | None:
     return _decode_text(value) if bytes(value)[:1] == b'"' else None
+
+
+def _credentials(key: Raw) -> Credentials:
+    return credentials_of(_text(key) or "") if key else NO_CREDENTIALS
+
+
+def _refused(raw: bytes, key: Raw, refusal: Refusal) -> DialectEvent:
+    """A refused event of the property that the key names. A dead letter must not hold the secret in the key."""
+    credentials = _credentials(key)
+    if credentials.secret:
+        raw = raw.replace(f":{credentials.secret}".encode(), b"")
+    return DialectEvent(raw, b"", refusal, credentials=credentials)
+
+
+def _key_in(raw: bytes) -> Raw:
+    """The key in a refused event; empty if there is none."""
+    try:
+        sent = _decode_keys(raw)
+        properties = _decode_keys(sent.properties) if bytes(sent.properties)[:1] == b"{" else sent
+    except msgspec.ValidationError:
+        return _NOTHING
+    return first_of(sent.api_key, sent.token, properties.token)
 
 
 def _refusal(raw: bytes, shared: Shared) -> Refusal:
