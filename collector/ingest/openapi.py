@@ -7,7 +7,7 @@ import msgspec
 
 from collector.ingest.dialects.cloudevents.dialect import CloudEvents
 from collector.ingest.dialects.dialect import MOST_EVENTS
-from collector.ingest.dialects.openapi import dialect_paths
+from collector.ingest.dialects.openapi import RESPONSES, dialect_paths
 from collector.ingest.openapi_schemas import FIELDS, SCHEMAS
 from collector.ingest.query import JSON_FIELDS, PARAMETERS
 from collector.settings import EVENT_FIELDS, Settings
@@ -59,6 +59,7 @@ def openapi(paths: Sequence[str], settings: Settings) -> bytes:
         "paths": {**{path: _operations(settings) for path in paths}, **dialect_paths(settings.server)},
         "components": {
             "schemas": SCHEMAS,
+            "responses": RESPONSES,
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic"},
                 "bearer": {"type": "http", "scheme": "bearer"},

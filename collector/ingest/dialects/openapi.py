@@ -15,7 +15,7 @@ _GIF: Final[Json] = {"image/gif": {"schema": {"type": "string", "contentMediaTyp
 _REFUSED: Final[Json] = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
 _STORED: Final[Json] = {"x-event-ack": {"schema": {"enum": ["fsync"]}, "description": "present if an event was stored"}}
 _RETRY: Final[Json] = {"retry-after": {"schema": {"type": "integer"}, "description": "seconds"}}
-_NOTHING_NEW: Final = "all events are fsynced, were stored before, or are dead letters"
+_SETTLED: Final = "all events are fsynced, were stored before, or are dead letters"
 _REFUSALS: Final = {
     "400": "the request as a whole can't be read",
     "403": "the page's origin is not in the property's list, or the secret beside the id is missing or wrong",
@@ -29,6 +29,15 @@ _REFUSALS: Final = {
     "503": "the log can't take the events now",
 }
 """By status. A dialect leaves out those for which its SDKs need another one."""
+RESPONSES: Final = {
+    f"Refused{status}": {
+        "description": text,
+        "content": _REFUSED,
+        **({"headers": _RETRY} if status in ("429", "503") else {}),
+    }
+    for status, text in _REFUSALS.items()
+}
+"""By the name that references have."""
 _WRITE_KEY: Final[list[Json]] = [{"basic": []}, {"bearer": []}, {"writeKey": []}, {"writeKeyInQuery": []}, {}]
 """The forms of the write key in a head. The last: the body or the path has it."""
 _KIND: Final = ["track", "identify", "page", "screen", "group", "alias", "batch", "event"]
@@ -43,12 +52,12 @@ _PATH_PARAMETERS: Final[dict[str, Json]] = {
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
     },
 }
-TEMPLATES: Final = {
+_TEMPLATES: Final = {
     "segment": ("/api/s/{type}", "/api/s/s2s/{type}"),
     "matomo": ("/{folder}/matomo.php", "/{folder}/piwik.php"),
 }
 """Paths in place of the patterns of dialects, which OpenAPI can't express."""
-DOCUMENTS: Final = {
+_DOCUMENTS: Final = {
     b"segment-settings": ("/v1/projects/{key}/settings", "The settings document of Segment's SDKs"),
     b"rudder-source-config": ("/sourceConfig", "The source config of RudderStack's SDKs"),
 }
@@ -59,10 +68,10 @@ def dialect_paths(server: ServerSettings) -> Json:
     """The paths of the dialects that these settings serve, and of the documents that their SDKs fetch."""
     found: Json = {}
     for dialect in served(server):
-        for path in (*dialect.paths, *TEMPLATES.get(dialect.name, ())):
+        for path in (*dialect.paths, *_TEMPLATES.get(dialect.name, ())):
             found[path] = _path(path, dialect.name, OPERATIONS[dialect.name](path))
         for document in documents_of(dialect):
-            path, summary = DOCUMENTS[document.name]
+            path, summary = _DOCUMENTS[document.name]
             found[path] = _path(path, dialect.name, _document(summary))
     return found
 
@@ -132,7 +141,7 @@ def _matomo(_path: str) -> Json:
     get = _operation("Store the event in a query, from Matomo's trackers", _GIF, _REFUSALS)
     for each in (get, post):
         each["parameters"] = query
-        each["responses"]["204"] = {"description": f"{_NOTHING_NEW}; for `send_image=0`", "headers": _STORED}
+        each["responses"]["204"] = {"description": f"{_SETTLED}; for `send_image=0`", "headers": _STORED}
     return {"get": get, "post": {**post, "requestBody": {**_body(bulk), "required": False}}}
 
 
@@ -183,19 +192,12 @@ def _document(summary: str) -> Json:
 
 
 def _operation(summary: str, answers: Json, refusals: "dict[str, str] | list[str]") -> Json:
-    stored = {"description": _NOTHING_NEW, "headers": _STORED, "content": answers}
+    stored = {"description": _SETTLED, "headers": _STORED, "content": answers}
     return {"summary": summary, "responses": {"200": stored, **_refusals(tuple(refusals))}}
 
 
 def _refusals(statuses: tuple[str, ...]) -> Json:
-    return {
-        status: {
-            "description": _REFUSALS[status],
-            "content": _REFUSED,
-            **({"headers": _RETRY} if status in ("429", "503") else {}),
-        }
-        for status in statuses
-    }
+    return {status: {"$ref": f"#/components/responses/Refused{status}"} for status in statuses}
 
 
 def _body(schema: Json) -> Json:
