@@ -70,8 +70,8 @@ EXPLAINED: Final = {
     ),
     "not_found": Explained(
         "There is no such path, or no property with this `portal_id` and `prop_id` or `id`. The body is "
-        '`{"message":"404 not found"}`, without a `code`. To an [SDK of others](dialects.md) it has `code` and another '
-        "`message`: there is no property with its key, or the property does not take its dialect.",
+        '`{"message":"404 not found"}`, without a `code`. On the paths of [dialects](dialects.md) it has '
+        "one, and is also the answer where the property does not take the dialect.",
         "client, or the settings",
         _NEVER,
         _NOTHING,
