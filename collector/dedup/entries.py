@@ -44,6 +44,8 @@ class Entries:
         """Entries that may be added until the next look."""
         self._evictions = 0
         """Entries to evict for each that is added, because pages are short."""
+        self.forgotten = 0
+        """Entries that this process evicted because the index has no room for them."""
 
     def begin(self, now_ms: int) -> None:
         """Begin a transaction at this time, in Unix ms. Raises IndexLost."""
@@ -203,9 +205,9 @@ class Entries:
         if self._due < 0:
             self._keep_house()
         if self._evictions:
-            self._evict(self._evictions)
+            self.forgotten += self._evict(self._evictions)
         elif self._count > self._bounds.entries:
-            self._evict(min(2, self._count - self._bounds.entries))  # two where the bound was lowered
+            self.forgotten += self._evict(min(2, self._count - self._bounds.entries))  # two where the bound was lowered
 
     def _keep_house(self) -> None:
         """Evict entries older than the longest window, and see whether pages are short."""
@@ -218,13 +220,15 @@ class Entries:
         _, pages = self.counts()
         self._evictions = EVICTIONS if pages > self._bounds.pages else 0
 
-    def _evict(self, number: int) -> None:
+    def _evict(self, number: int) -> int:
+        """Evict so many of the oldest entries; returns how many there were."""
         with self.txn.cursor(self._order) as cursor:
-            for _ in range(number):
+            for evicted in range(number):
                 if not cursor.first():
-                    return
+                    return evicted
                 key = cursor.value()
                 cursor.delete()
                 self.txn.delete(key, b"", self._entries)
                 self._count -= 1
                 self._operations += 1
+        return number

@@ -174,7 +174,8 @@ def test_entries_older_than_the_longest_window_are_evicted_by_and_by(store: Inde
         claim(index, f"old{at}", at)
     for at in range(100):
         claim(index, f"new{at}", at, NOW + HOUR + 1)
-    assert index.stats(NOW).oldest_ms == NOW + HOUR + 1
+    stats = index.stats(NOW)
+    assert (stats.oldest_ms, stats.forgotten) == (NOW + HOUR + 1, 0)
 
 
 def test_a_clock_that_is_set_back_evicts_nothing_early_and_keeps_the_order(store: IndexStore) -> None:
@@ -189,7 +190,14 @@ def test_a_clock_that_is_set_back_evicts_nothing_early_and_keeps_the_order(store
 
 def test_the_stats_count_entries_bytes_and_the_age_of_the_oldest(store: IndexStore) -> None:
     index = worker(store)
-    assert index.stats(NOW) == (0, None, 0)
+    assert index.stats(NOW) == (0, None, 0, 0)
     claim(index, "a", 1)
     claim(index, "b", 2, NOW + 5)
-    assert index.stats(NOW) == (2, NOW, 2 * 4096)
+    assert index.stats(NOW) == (2, NOW, 2 * 4096, 0)
+
+
+def test_the_stats_count_the_entries_that_had_to_go_before_their_time(store: IndexStore) -> None:
+    index = worker(store, bounds=BOUNDS._replace(entries=10))
+    for at in range(25):
+        claim(index, f"a{at}", at)
+    assert index.stats(NOW)[::3] == (10, 15)
