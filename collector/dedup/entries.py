@@ -134,7 +134,7 @@ class Entries:
         if self._due < 0:
             self._keep_house()
         if (excess := self._count - self._bounds.entries) > 0:
-            self._evict(min(2 * len(has_ids), excess))
+            self.forgotten += self._evict(min(2 * len(has_ids), excess))
         return True
 
     def add(self, key: bytes, entry: Entry, window_ms: int) -> bool:
@@ -218,7 +218,7 @@ class Entries:
                 break
             self._evict(1)
         _, pages = self.counts()
-        self._evictions = EVICTIONS if pages > self._bounds.pages else 0
+        self._evictions = EVICTIONS if pages > self._bounds.pages or not self._store.reserve() else 0
 
     def _evict(self, number: int) -> int:
         """Evict so many of the oldest entries; returns how many there were."""

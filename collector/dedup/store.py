@@ -32,6 +32,9 @@ Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 _DATA: Final = "data.mdb"
 _PAGE_BYTES: Final = 4096
+_AHEAD_BYTES: Final = 8 << 20
+"""Bytes that are allocated beyond the last page: more than transactions need until the next look."""
+_FIRST_BYTES: Final = 2 * _AHEAD_BYTES
 
 
 class IndexLost(Exception):
@@ -47,6 +50,8 @@ class IndexStore:
         self.map_bytes = map_bytes
         self._data = os.path.join(path, _DATA)
         self._users = _flocked(os.path.join(path, "users"), fcntl.LOCK_SH)
+        self._allocated = 0
+        """Bytes that this process knows to be allocated."""
         self.mutex = threading.Lock()
         """Held in each transaction. A thread that waited for LMDB's own mutex would hold the GIL meanwhile, and the
         thread in the transaction could never end it."""
@@ -80,6 +85,21 @@ class IndexStore:
         """Hold the lock of the folder of all indexes. Blocks. Raises OSError."""
         with _locked(os.path.dirname(self.path)):
             yield
+
+    def reserve(self) -> bool:
+        """Allocate the file beyond its last page. False if the disk has no room.
+
+        LMDB writes through a memory map: without room on the disk, a write to a hole in the file would be a SIGBUS.
+        """
+        needed = min(self.map_bytes, (self.env.info()["last_pgno"] + 1) * _PAGE_BYTES + _AHEAD_BYTES)
+        if needed > self._allocated:
+            length = min(self.map_bytes, needed + _AHEAD_BYTES)
+            try:
+                _allocate(self._data, length)
+            except OSError:
+                return False
+            self._allocated = length
+        return True
 
     def check(self) -> None:
         """Raise IndexLost if the index was replaced or deleted."""
@@ -148,14 +168,11 @@ def _name(path: str, boot: str) -> str | None:
 
 
 def _create(directory: str, boot: str, map_bytes: int) -> str:
-    """Make an empty index, with all its bytes allocated.
-
-    LMDB writes through a memory map: without room on the disk, a write to a hole in the file would be a SIGBUS.
-    """
+    """Make an empty index, with its first bytes allocated: see `IndexStore.reserve`."""
     making = tempfile.mkdtemp(prefix="new-", dir=directory)
     try:
         _open(making, map_bytes).close()
-        _allocate(os.path.join(making, _DATA), map_bytes)
+        _allocate(os.path.join(making, _DATA), min(map_bytes, _FIRST_BYTES))
         path = os.path.join(directory, str(_name(making, boot)))
         os.rename(making, path)
     except BaseException as error:
