@@ -38,7 +38,7 @@ class SettingsDocumentEndpoint(HeadOnly):
     def admit(self, head: RequestHead) -> Response:
         """The document of a property, or 404 for an unknown one."""
         if head.method == "OPTIONS":
-            return preflight_response(self._senders.preflight_headers(head))
+            return preflight_response(self._senders.preflight_headers(head), _METHODS)
         credentials = self._document.credentials(head)
         prop = self._senders.named(credentials)
         cors = self._senders.cors_headers(head, prop)
