@@ -50,6 +50,7 @@ class IndexStore:
         self.map_bytes = map_bytes
         self._data = os.path.join(path, _DATA)
         self._users = _flocked(os.path.join(path, "users"), fcntl.LOCK_SH)
+        self._is_closed = False
         self._allocated = 0
         """Bytes that this process knows to be allocated."""
         self.mutex = threading.Lock()
@@ -108,6 +109,8 @@ class IndexStore:
 
     def lost(self, error: lmdb.Error) -> IndexLost:
         """The error to raise after LMDB failed. Deletes the index, so that the next process to start makes another."""
+        if self._is_closed:
+            return IndexLost(f"{self.path}: the index of event ids is closed, because this process stops")
         with contextlib.suppress(OSError):
             aside = f"{self.path}.broken"
             os.rename(self.path, aside)  # at once for all processes; deleting file by file would not be
@@ -115,8 +118,10 @@ class IndexStore:
         return IndexLost(f"{self.path}: the index of event ids is broken ({error}); restart this process")
 
     def close(self) -> None:
-        """Close the index. No transaction may be open."""
-        self.env.close()
+        """Close the index, once the transaction of another thread has ended. Every later one raises IndexLost."""
+        with self.mutex:
+            self._is_closed = True
+            self.env.close()
         os.close(self._users)
 
 

@@ -44,6 +44,7 @@ class Dedup:
         self._index = index
         self._committer = committer
         self._end_worker = end_worker
+        self._is_lost = False
         self._of_properties: dict[bytes, blake2b] = {}
         """The beginning of the keys of each property, by `Property.members`."""
         self._blocks: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -147,5 +148,7 @@ class Dedup:
             self._lost(error)
 
     def _lost(self, error: IndexLost) -> Overloaded:
-        self._end_worker(error)
+        if not self._is_lost:
+            self._is_lost = True
+            self._end_worker(error)
         return Overloaded(_LOST)

@@ -157,6 +157,18 @@ def test_a_disk_without_room_for_an_index_is_told(tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "huge").iterdir() if path.is_dir()] == []
 
 
+def test_a_closed_index_refuses_claims_and_stays_for_the_next_process(tmp_path: Path) -> None:
+    store = small_store(tmp_path)
+    index = worker(store)
+    claim(index, "a", 1)
+    store.close()
+    with pytest.raises(IndexLost, match="closed"):
+        claim(index, "b", 2)
+    again = small_store(tmp_path)
+    assert claim(worker(again, OTHER), "a", 1) is not None
+    again.close()
+
+
 def test_processes_share_one_index(tmp_path: Path) -> None:
     code = "print(sum(claim(index, str(at), at) is None for at in range(5000)))"
     children = [_child(tmp_path, log_id, code) for log_id in (LOG, OTHER)]
