@@ -26,7 +26,7 @@ from typing import Final, TypeAlias
 
 import lmdb
 
-from wal.files import FILE_MODE, make_directories, named
+from wal.files import DIRECTORY_MODE, FILE_MODE, make_directories, named
 
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
@@ -176,6 +176,7 @@ def _create(directory: str, boot: str, map_bytes: int) -> str:
     """Make an empty index, with its first bytes allocated: see `IndexStore.reserve`."""
     making = tempfile.mkdtemp(prefix="new-", dir=directory)
     try:
+        os.chmod(making, DIRECTORY_MODE)
         _open(making, map_bytes).close()
         _allocate(os.path.join(making, _DATA), min(map_bytes, _FIRST_BYTES))
         path = os.path.join(directory, str(_name(making, boot)))

@@ -195,7 +195,7 @@ def test_cloud_events_that_are_valid_by_the_document_are_stored(
 ) -> None:
     post = next(each for each in operations if (each.method, each.path) == ("post", "/event"))
     taken = 0
-    for case in _cases(post, GenerationMode.POSITIVE, 100):
+    for case in _cases(post, GenerationMode.POSITIVE, 200):
         if case.media_type == media and case.body:
             case.query = {"id": "33167.2"}
             response = case.call()
