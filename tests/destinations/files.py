@@ -12,8 +12,8 @@ import zstandard
 from collector.ship.stores.archive import FOLDER
 
 _MEMBERS = (
-    *("id", "received_at", "occurred_at", "portal_id", "prop_id", "source", "ip", "user_agent", "referer", "s2s"),
-    *("event_id", "dialect", "au_id", "client_id", "session", "warnings"),
+    *("id", "received_at", "portal_id", "prop_id", "source", "dialect", "ip", "user_agent", "referer", "s2s"),
+    *("occurred_at", "event_id", "au_id", "client_id", "session", "warnings"),
 )
 _OPTIONAL = ("occurred_at", "event_id", "dialect")
 

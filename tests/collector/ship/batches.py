@@ -13,7 +13,7 @@ ELEVEN_MS: Final = 1_714_561_200_000
 
 
 def record(sequence: int, source: str = "web", event: bytes | None = None, ids: bytes = b"") -> bytes:
-    """A record with its LF. `ids` are the members `event_id` and `dialect`, in this order, each with a comma after it."""
+    """A record with its LF. `ids` are the members `event_id` and `dialect`, in this order, with a comma after each."""
     event_id, has_dialect, dialect = ids.partition(b'"dialect"')
     if event is None:
         event = b'{"ea":"view","ec":"product","sid":%d,"uid":"u-%d","t":"\xc4\x91\\n"}' % (sequence, sequence)

@@ -47,12 +47,13 @@ def clickhouse(tmp_path: Path) -> Iterator[ClickHouse]:
 
 
 def _line(sequence: int, event: bytes = EVENT, received_ms: int = MIDNIGHT_MS, ids: bytes = b"") -> bytes:
+    event_id, has_dialect, dialect = ids.partition(b'"dialect"')
     return (
-        b'{"id":"%b-%d","received_at":%d,"occurred_at":1717199000001,"portal_id":33167,"prop_id":2,"source":"web","ip":null,'
-        b'"user_agent":"A \\"b\\" \xc3\xa9","referer":null,"s2s":false,%b'
+        b'{"id":"%b-%d","received_at":%d,"portal_id":33167,"prop_id":2,"source":"web",%b"ip":null,'
+        b'"user_agent":"A \\"b\\" \xc3\xa9","referer":null,"s2s":false,"occurred_at":1717199000001,%b'
         b'"au_id":"9223372036854775808","client_id":"9223372036854775808.1717200000",'
         b'"session":{"id":"6320","start":1717200000,"hits":1,"new":true},"warnings":["uid: twice"],"event":%b}\n'
-    ) % (LOG_ID.encode(), sequence, received_ms, ids, event)
+    ) % (LOG_ID.encode(), sequence, received_ms, has_dialect + dialect, event_id, event)
 
 
 def _batch(*lines: bytes, first: int = 1, token: str = "") -> Batch:
