@@ -7,6 +7,7 @@ no settings, no property and no log, and it never decides who may send.
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import Struct
@@ -35,7 +36,7 @@ class DialectEvent(Struct, frozen=True):
     """One event of a request, as one of ours."""
 
     raw: bytes
-    """The event as sent. A dead letter keeps it if `event` is empty."""
+    """What a dead letter keeps of the event if `event` is empty: the event as sent, without secrets if that is easy."""
     event: bytes
     """Our event, a JSON object on one line; empty if `refusal` says why there is none."""
     refusal: Refusal | None = None
@@ -86,6 +87,11 @@ class Dialect(Protocol):
 
     def refusal(self, head: RequestHead, refusal: Refusal) -> Response:
         """The response to a request that is refused as a whole. Its headers for CORS are added later."""
+
+
+def path_of(head: RequestHead) -> bytes:
+    """The path of a request without percent escapes and without a slash at the end."""
+    return unquote_to_bytes(head.path).rstrip(b"/")
 
 
 def refusal_response(refusal: Refusal, headers: HeaderLines = b"") -> Response:

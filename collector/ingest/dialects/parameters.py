@@ -16,7 +16,7 @@ MOST_SENT_BYTES: Final = 3 * (64 << 10)
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The exceptions of decoding JSON."""
 _SPARE_BYTES: Final = 1024
-_SPARE_EVENT_BYTES: Final = 64
+_SPARE_EVENT_BYTES: Final = 40
 _SHOWN: Final = 64
 """Characters of what a client sent in a message to it."""
 _CONTAINERS: Final = b"{["
@@ -42,6 +42,12 @@ class Growth:
             return False
         self._left = left
         return True
+
+
+def kept_of(fields: dict[str, str], sent: bytes) -> bytes:
+    """What a dead letter keeps of an event: its parameters as a JSON object, or if that is longer the bytes sent."""
+    members = _encode(fields)
+    return members if len(members) <= len(sent) + _SPARE_EVENT_BYTES else sent
 
 
 def grown() -> BadEvent:

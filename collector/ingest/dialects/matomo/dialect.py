@@ -19,7 +19,14 @@ from msgspec import Raw, Struct
 from collector.errors import BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import JSON, NO_STORE, Response
-from collector.ingest.dialects.dialect import MOST_EVENTS, Credentials, DialectEvent, Result, refusal_response
+from collector.ingest.dialects.dialect import (
+    MOST_EVENTS,
+    NO_CREDENTIALS,
+    Credentials,
+    DialectEvent,
+    Result,
+    refusal_response,
+)
 from collector.ingest.dialects.matomo.table import JSON_NAMES, event_of
 from collector.ingest.dialects.parameters import (
     UNREADABLE,
@@ -27,6 +34,7 @@ from collector.ingest.dialects.parameters import (
     check_all_read,
     check_length,
     grown,
+    kept_of,
     line_of,
     parameters_in,
 )
@@ -36,13 +44,13 @@ from collector.ingest.responses import event_response
 from collector.ingest.splitting import batch_in
 
 _SPACE: Final = b" \t\r\n"
-_TOKEN: Final = re.compile(
+_SECRETS: Final = re.compile(
     rb'token_auth"\s*:\s*(?:"[^"]*"?|[^"\s,}]*)'  # a member of JSON
-    rb'|token_auth=[^&"\s]*'  # a parameter
+    rb'|(?:token_auth|\bcip|\bua|\buadata)=[^&"\s]*'  # a parameter
 )
-"""A token in bytes that can't be parsed."""
-_MOST_TOKENS: Final = MOST_EVENTS + 1
-"""One for each event, and that of the request."""
+"""Tokens in bytes that can't be parsed, and what a property may not allow to be stored."""
+_MOST_SECRETS: Final = 4 * MOST_EVENTS + 1
+"""Four for each event, and the token of the request."""
 
 
 class _Bulk(Struct):
@@ -52,7 +60,14 @@ class _Bulk(Struct):
     token_auth: str | None = None
 
 
-_encode: Final = msgspec.json.encode
+class _Named(Struct):
+    """The members of an event that name its property."""
+
+    idsite: str | int = ""
+    token_auth: str = ""
+
+
+_named_in: Final = msgspec.json.Decoder(_Named).decode
 _bulk_in: Final = msgspec.json.Decoder(_Bulk).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
@@ -79,7 +94,7 @@ class Matomo:
         elif head.query or body:
             query = b"&".join([head.query, body])
             check_length(query)
-            yield _converted(parse_pairs(query), len(query), Growth(), "")
+            yield _converted(parse_pairs(query), query, Growth(), "")
         else:
             raise BadEvent("the request carries no event")
 
@@ -133,27 +148,37 @@ def _bulk_event(raw: bytes, growth: Growth, token: str) -> DialectEvent:
             pairs = Pairs(parameters_in(raw, JSON_NAMES), (), is_cut=False)
     except Rejected as error:
         return _unread(raw, error.refusal)
-    return _converted(pairs, len(raw), growth, token)
+    return _converted(pairs, raw, growth, token)
 
 
 def _unread(raw: bytes, refusal: Refusal) -> DialectEvent:
-    return DialectEvent(_TOKEN.sub(b"", raw, _MOST_TOKENS), b"", refusal)
+    try:
+        named = _named_in(raw)
+        credentials = Credentials(str(named.idsite), named.token_auth)
+    except UNREADABLE:
+        credentials = NO_CREDENTIALS
+    return DialectEvent(_without_secrets(raw), b"", refusal, credentials=credentials)
 
 
-def _converted(pairs: Pairs, sent: int, growth: Growth, token: str) -> DialectEvent:
-    """One event, for which the client sent `sent` bytes. A dead letter keeps its parameters as a JSON object."""
+def _without_secrets(raw: bytes) -> bytes:
+    return _SECRETS.sub(b"", raw, _MOST_SECRETS)
+
+
+def _converted(pairs: Pairs, sent: bytes, growth: Growth, token: str) -> DialectEvent:
+    """One event, for which the client sent these bytes."""
     fields = pairs.values
     credentials = _credentials(fields, token)
-    line, refusal = b"", None
+    refusal = None
     try:
         check_all_read(pairs)
         if fields.get("rec") != "1":
             raise BadEvent("rec: expected 1; Matomo records no other requests")
-        line = _line(fields, sent, growth)
+        raw = line = _line(fields, len(sent), growth)
     except Rejected as error:
-        refusal = error.refusal
+        line, refusal = b"", error.refusal
+        raw = kept_of({name: value for name, value in fields.items() if name != "token_auth"}, _without_secrets(sent))
     return DialectEvent(
-        raw=_encode({name: value for name, value in fields.items() if name != "token_auth"}),
+        raw=raw,
         event=line,
         refusal=refusal,
         is_s2s=bool(credentials.secret),

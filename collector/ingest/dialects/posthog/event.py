@@ -61,6 +61,18 @@ class _Sent(Struct, gc=False, rename=_RENAMED.get):
     library: Raw = Raw()
 
 
+class _Properties(Struct, gc=False, frozen=True):
+    token: Raw = Raw()
+
+
+class _Named(Struct, gc=False):
+    """The members of an event that name its property."""
+
+    api_key: Raw = Raw()
+    token: Raw = Raw()
+    properties: _Properties = _Properties()
+
+
 _LARGEST_EVENT: Final = 128 << 10
 """Bytes of an event: the most that the limit of an event can be."""
 _PAID_BYTES: Final = 64
@@ -75,6 +87,7 @@ _UUID: Final = re.compile(rb'"([0-9a-fA-F]{8})-([0-9a-fA-F]{4})-([0-9a-fA-F]{4})
 _SECONDS: Final = re.compile(rb"[0-9]{1,10}(?:\.[0-9]{1,9})?")
 _SENT_AT: Final = b',"sent_at":%b}'
 _decode: Final = msgspec.json.Decoder(_Sent).decode
+_named_in: Final = msgspec.json.Decoder(_Named).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.encode
@@ -89,13 +102,15 @@ def credentials_of(key: str) -> Credentials:
 def read_event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
     """The event in `raw`, or its refusal. `free`: bytes by which it may be longer, in addition to 64."""
     if len(raw) > _LARGEST_EVENT:
-        return DialectEvent(raw, b"", Refusal(TooLarge.code, f"the event is over the limit of {_LARGEST_EVENT} bytes"))
-    try:
-        return _event(raw, shared, free)
-    except msgspec.ValidationError:
-        return DialectEvent(raw, b"", _refusal(raw, shared))
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        return DialectEvent(raw, b"", Refusal(BadEvent.code, f"the event is not JSON: {error}"))
+        refusal = Refusal(TooLarge.code, f"the event is over the limit of {_LARGEST_EVENT} bytes")
+    else:
+        try:
+            return _event(raw, shared, free)
+        except msgspec.ValidationError:
+            refusal = _refusal(raw, shared)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            refusal = Refusal(BadEvent.code, f"the event is not JSON: {error}")
+    return DialectEvent(raw, b"", refusal, credentials=_credentials_in(shared.key or _key_of(raw)))
 
 
 def _event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
@@ -114,16 +129,32 @@ def _event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
     is_s2s = _is_server(properties, sent.library)
     _add_objects(event, sent, properties)
     line = _with_sent_at(_encode(event), sent.sent_at or shared.sent_at, len(raw) + _PAID_BYTES + free)
-    credentials = credentials_of(_text(key) or "") if key else NO_CREDENTIALS
-    return DialectEvent(raw, line, None, is_s2s, ip, agents[0] or agents[1], credentials)
+    return DialectEvent(raw, line, None, is_s2s, ip, agents[0] or agents[1], _credentials_in(key))
+
+
+def _key_of(raw: bytes) -> Raw:
+    """The key of an event that is refused."""
+    try:
+        named = _named_in(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return _NOTHING
+    return first_of(named.api_key, named.token, named.properties.token)
+
+
+def _credentials_in(key: Raw) -> Credentials:
+    return credentials_of(_text(key) or "") if key else NO_CREDENTIALS
 
 
 def _take_key(sent: _Sent, properties: dict[str, Raw], shared: Raw) -> Raw:
-    """The key of an event. `token` of the properties is one too, unless the request has another: then it is data."""
+    """The key of an event. `token` of the properties is one too, unless it names another property: then it is data."""
     key = shared or first_of(sent.api_key, sent.token, sent.engaged_token)
-    token = properties.get("token")
-    if token is not None and (not key or key == token):
+    token = properties.get("token", _NOTHING)
+    if not token:
+        return key
+    if not key or key == token:
         return properties.pop("token")
+    if _credentials_in(key).property_id == _credentials_in(token).property_id:  # one of them may have the secret
+        return max(key, properties.pop("token"), key=len)
     return key
 
 
