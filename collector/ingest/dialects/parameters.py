@@ -16,7 +16,7 @@ MOST_SENT_BYTES: Final = 3 * (64 << 10)
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """The exceptions of decoding JSON."""
 _SPARE_BYTES: Final = 1024
-_SPARE_EVENT_BYTES: Final = 40
+_SPARE_EVENT_BYTES: Final = 64
 _SHOWN: Final = 64
 """Characters of what a client sent in a message to it."""
 _CONTAINERS: Final = b"{["

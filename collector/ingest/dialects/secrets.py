@@ -1,5 +1,6 @@
 """Refused events without the write keys in them, pure: SDKs send keys inside of bodies, and dead letters have none."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import quote
@@ -8,6 +9,8 @@ from collector.dead_letters.writer import Refused
 from collector.settings.environment import SHORTEST_KEY
 
 _JSON: Final = (b"{", b"[")
+_KEY: Final = re.compile(rb'("(?:writeKey|api_key|\$?token|aid)"\s*:\s*)"[^":]*:[^"]*"')
+"""A member that has `ID:SECRET` in some dialect, with a secret that may be another one than that of the request."""
 
 
 def without_secrets(refused: Sequence[Refused], secrets: Iterable[str]) -> list[Refused]:
@@ -24,7 +27,7 @@ def is_readable(body: bytes) -> bool:
 def _without(raw: bytes, secrets: Iterable[bytes]) -> bytes:
     for secret in secrets:
         raw = raw.replace(secret, b"")
-    return raw
+    return _KEY.sub(rb'\1""', raw)
 
 
 def _forms_of(secret: str) -> set[bytes]:

@@ -44,13 +44,18 @@ from collector.ingest.responses import event_response
 from collector.ingest.splitting import batch_in
 
 _SPACE: Final = b" \t\r\n"
-_SECRETS: Final = re.compile(
-    rb'token_auth"\s*:\s*(?:"[^"]*"?|[^"\s,}]*)'  # a member of JSON
-    rb'|(?:token_auth|\bcip|\bua|\buadata)=[^&"\s]*'  # a parameter
-)
-"""Tokens in bytes that can't be parsed, and what a property may not allow to be stored."""
-_MOST_SECRETS: Final = 4 * MOST_EVENTS + 1
-"""Four for each event, and the token of the request."""
+_SECRETS: Final = {
+    b"token_auth": re.compile(
+        rb'token_auth(?:"\s{0,9}:\s{0,9}(?:"[^"]{0,999}"?|[^"\s,}]{0,999})'  # a member of JSON
+        rb'|=[^&"\s]{0,999})'  # a parameter
+    ),
+    b"cip=": re.compile(rb'cip=[^&"\s]{0,99}'),
+    b"ua=": re.compile(rb'ua=[^&"\s]{0,9999}'),
+    b"uadata=": re.compile(rb'uadata=[^&"\s]{0,9999}'),
+}
+"""Tokens in bytes that can't be parsed, and what a property may not allow to be stored, by what each begins with."""
+_MOST_SECRETS: Final = MOST_EVENTS + 1
+"""One for each event, and that of the request."""
 
 
 class _Bulk(Struct):
@@ -161,7 +166,10 @@ def _unread(raw: bytes, refusal: Refusal) -> DialectEvent:
 
 
 def _without_secrets(raw: bytes) -> bytes:
-    return _SECRETS.sub(b"", raw, _MOST_SECRETS)
+    for beginning, pattern in _SECRETS.items():
+        if beginning in raw:
+            raw = pattern.sub(b"", raw, _MOST_SECRETS)
+    return raw
 
 
 def _converted(pairs: Pairs, sent: bytes, growth: Growth, token: str) -> DialectEvent:

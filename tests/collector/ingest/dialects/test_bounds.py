@@ -64,7 +64,6 @@ def _cloud(events: list[Any]) -> _Shape:
 
 _TRACK: Final = {"type": "track", "event": "E"}
 _CLOUD: Final = {"specversion": "1.0", "type": "t", "source": "s", "id": "1"}
-_LONG_ID: Final = "i" * 100
 _UUID: Final = "0" * 8 + "-0000-0000-0000-" + "0" * 12
 _SHAPES: Final = {
     "segment: a user agent of the batch": _segment([_TRACK] * 2500, context={"userAgent": "\x01" * 1024, "ip": "1.2.3.4"}),
@@ -87,7 +86,8 @@ _SHAPES: Final = {
     "segment: bad in many ways": _segment([{"type": f"{at}"} for at in range(2500)]),
     "segment: servers and visitors": _segment([_TRACK, {**_TRACK, "channel": "server"}, {}] * 5),
     "segment: items": _segment([{**_TRACK, "properties": {"products": [{}] * 900}}] * 50),
-    "snowplow: sessions": _snowplow([{"e": "pv", "sid": _UUID, "eid": _LONG_ID}] * 2500),
+    "snowplow: sessions": _snowplow([{"e": "pv", "sid": _UUID, "eid": "i" * 64}] * 2500),
+    "snowplow: long ids": _snowplow([{"e": "pv", "sid": _UUID, "eid": f"{at:0100}"} for at in range(2500)]),
     "snowplow: UUIDs": _snowplow([{"e": "pv", "sid": _UUID}] * 2500),
     "snowplow: schemas": _snowplow([{"e": "ue", "ue_pr": json.dumps({"schema": "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0", "data": {"schema": "iglu:" + "v" * 200 + "/" + "n" * 200 + "/jsonschema/1-0-0", "data": {}}})}] * 500),
     "snowplow: user agents": _snowplow([{"e": "pv", "ua": "\x7f\x01" * 512, "ip": "1.2.3.4"}] * 500),
