@@ -1,10 +1,12 @@
 """Work that would delay all other requests: few long bodies at a time, in slices or in a thread."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator, Iterable
 from typing import Final, TypeVar
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 SLICE_BYTES: Final = 128 << 10
 """Bytes of a body to process between two looks at the clock: 0.5 to 1.5 ms of work, whatever their shape."""
@@ -30,6 +32,17 @@ class LongWork:
         """Let other requests run; returns when the caller's next slice may run."""
         async with self._slices:
             await asyncio.sleep(0)
+
+
+def sliced(call: Callable[[Item], T], items: Iterable[Item]) -> Generator[None, None, list[T]]:
+    """The results of a call for each item; yields when other requests may run."""
+    found, begun = [], time.perf_counter()
+    for item in items:
+        found.append(call(item))
+        if time.perf_counter() - begun > SLICE_SECONDS:
+            yield
+            begun = time.perf_counter()
+    return found
 
 
 async def computed(length: int, call: Callable[[], T]) -> T:

@@ -1,8 +1,8 @@
-"""Requests of SDKs that cost a server more than they cost their sender: the worst of each dialect, within the limits."""
+"""Requests of SDKs that cost a server more than they cost their sender: the worst of each dialect."""
 
 import base64
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import zstandard
@@ -34,7 +34,7 @@ _TARGETS: Final = {
     "posthog": "/batch/?api_key=%s",
     "cloudevents": "/event?id=%s",
 }
-_VALUES: Final = {
+_VALUES: Final[dict[str, Callable[[int], bytes]]] = {
     "brackets": lambda room: repeated(b"[", b",", b"[" * 60 + b"]" * 60, b"]", room),
     "texts": lambda room: repeated(b"[", b",", b'""', b"]", room),
     "addresses": lambda room: repeated(b"{", b",", b'"ip":{"ip":1}', b"}", room),
@@ -148,7 +148,9 @@ def _snowplow() -> Iterator[Body]:
         % (_UNSTRUCT, repeated(b"[", b",", b'""', b"]", 1200))
     )
     event = b'{"e":"ue","ue_px":"%b","sid":"%b","eid":"%b"}' % (data, _UUID, _UUID)
-    yield _sent("snowplow", "base64", _batch("snowplow", array([event] * (room // (len(event) + 1)))), room // len(event))
+    yield _sent(
+        "snowplow", "base64", _batch("snowplow", array([event] * (room // (len(event) + 1)))), room // len(event)
+    )
     entity = b'{"schema":"iglu:a/b/jsonschema/1-0-0","data":{}}'
     contexts = b'{"schema":"iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0","data":%b}'
     for size in (2000, 180_000):
@@ -168,7 +170,14 @@ def _snowplow() -> Iterator[Body]:
 
 def _matomo() -> Iterator[Body]:
     room = BODY_BYTES - 200
-    for name, unit in {"%01": b"%01", "%": b"%", "%zz": b"%zz", "pairs": b"&a", "+": b"+", "\\u0001": b"\\u0001"}.items():
+    for name, unit in {
+        "%01": b"%01",
+        "%": b"%",
+        "%zz": b"%zz",
+        "pairs": b"&a",
+        "+": b"+",
+        "\\u0001": b"\\u0001",
+    }.items():
         for size in (2000, 180_000):
             event = b'"?rec=1&v=%b"' % (unit * (size // len(unit)))
             number = min(_EVENTS, room // (len(event) + 1))
@@ -204,17 +213,29 @@ def _posthog() -> Iterator[Body]:
         "data of escapes": b'{"data":"%b"}' % (b"\\u0041" * 870_000),
     }.items():
         yield _sent("posthog", name, body, _EVENTS if "2,500" in name else 1)
-    times = array([b'{"event":"E","properties":{"$session_id":"%b","$ip":"::%x"}}' % (_UUID, at) for at in range(_EVENTS)])
+    times = array(
+        [b'{"event":"E","properties":{"$session_id":"%b","$ip":"::%x"}}' % (_UUID, at) for at in range(_EVENTS)]
+    )
     for private in (False, True):
-        yield _sent("posthog", "addresses that differ", _batch("posthog", times, private=private), _EVENTS, private=private)
+        yield _sent(
+            "posthog", "addresses that differ", _batch("posthog", times, private=private), _EVENTS, private=private
+        )
 
 
 def _cloudevents() -> Iterator[Body]:
     data = b"\xff" * (96 << 10)
     headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-type": "t", "ce-source": "%20" * 300}
     target = f"/event?id={_ID}"
-    binary = {"binary": b"application/octet-stream", "brackets": b"application/json", "lone surrogates": b"application/json"}
-    bodies = {"binary": data, "brackets": b"[" * 60_000 + b"]" * 60_000, "lone surrogates": b'"%b"' % (b"\\ud800" * 20_000)}
+    binary = {
+        "binary": b"application/octet-stream",
+        "brackets": b"application/json",
+        "lone surrogates": b"application/json",
+    }
+    bodies = {
+        "binary": data,
+        "brackets": b"[" * 60_000 + b"]" * 60_000,
+        "lone surrogates": b'"%b"' % (b"\\ud800" * 20_000),
+    }
     for name, kind in binary.items():
         yield Body(f"cloudevents: {name} data", post(bodies[name], kind.decode(), target, headers), len(bodies[name]))
     many = headers | {f"ce-x{at}": "%" * 300 for at in range(90)}

@@ -32,4 +32,4 @@ class EventRequest(Request, Struct):
     events: int | None = None
     """The events of which nothing has become yet; None until the request is whole or refused."""
     share: int = 1
-    """The requests that a body was split into, one for each property: they share the room of one in the dead letters."""
+    """The number of requests that a body was split into: they share the room of one in the dead letters."""

@@ -80,10 +80,10 @@ class Tail:
 
     def read(self) -> Added:
         """Records and letters since the last call. Every line must be strict JSON in UTF-8."""
-        found = [
+        stored, dead = (
             b"".join(step.payload for step in read_all(each) if isinstance(step, Block)) for each in self._readers
-        ]
-        return Added(*([_loads(line) for line in payload.splitlines()] for payload in found), b"".join(found))
+        )
+        return Added(list(map(_loads, stored.splitlines())), list(map(_loads, dead.splitlines())), stored + dead)
 
     def close(self) -> None:
         for each in self._readers:

@@ -52,6 +52,12 @@ class DialectEvent(Struct, frozen=True):
     """Whether the client asks for no address and no cookie: then neither of the request's is read or stored."""
 
 
+PAUSE: Final = DialectEvent(b"", b"")
+"""Not an event: other requests may run now, since what comes next takes as long as the body."""
+LONG_BYTES: Final = 256 << 10
+"""Bytes of a body for which a pause pays. To read them takes 1 ms."""
+
+
 class Result(NamedTuple):
     """What became of the events of a request: all are in the log, or dead letters."""
 
@@ -79,7 +85,8 @@ class Dialect(Protocol):
     def events(self, head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
         """The events of a request, whose inflated body is `body`. Raises BadEvent or TooLarge for the whole request.
 
-        A bad event is one with a `refusal`. The work between two events is bounded, because others may run between.
+        A bad event is one with a `refusal`. The work between two events is bounded, because other requests may run
+        between; so is that between two reads of a long body if a PAUSE is yielded there.
         """
 
     def response(self, head: RequestHead, result: Result) -> Response:

@@ -21,7 +21,7 @@ from collector.http.status import refusal_of
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.completion import CLIENT_GONE, Completion
-from collector.ingest.dialects.dialect import Dialect, Result
+from collector.ingest.dialects.dialect import PAUSE, Dialect, Result
 from collector.ingest.dialects.groups import Groups
 from collector.ingest.dialects.parts import RequestPart, check_rates, fitted
 from collector.ingest.dialects.secrets import without_secrets
@@ -167,9 +167,9 @@ class DialectEndpoint:
             sub_request.share = len(groups)
             batch = _NONE
             if group.events:
-                events = events_of(group, sub_request.context)
+                events = yield from events_of(group, sub_request.context)
                 batch = yield from self._batches.records(sub_request, events, Form.JSON)
-            refused = without_secrets(group.refused, groups.secrets)
+            refused = yield from without_secrets(group.refused, groups.secrets)
             parts.append(RequestPart(sub_request, batch._replace(refused=[*batch.refused, *refused])))
         return fitted(parts, sent)
 
@@ -186,9 +186,13 @@ class DialectEndpoint:
         return b"".join(parts)
 
     def _grouped(self, groups: Groups, head: RequestHead, body: bytes) -> Generator[None, None, None]:
-        begun = time.perf_counter()
-        for index, event in enumerate(self._dialect.events(head, body)):
+        begun, index = time.perf_counter(), 0
+        for event in self._dialect.events(head, body):
+            if event is PAUSE:
+                yield
+                continue
             groups.add(index, event)
+            index += 1
             if time.perf_counter() - begun > SLICE_SECONDS:
                 yield
                 begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The parts of a request of an SDK, pure: each is the events for one property, and rates and bounds hold for all together."""
+"""The parts of a request of an SDK, pure: the events of each property, for which rates and bounds hold together."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,6 +1,7 @@
-"""What the events of an SDK tell of their visitors: address and user agent, which have their place in the record. Pure."""
+"""What events of an SDK tell of their visitors: addresses and user agents, whose place is in the record."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -10,26 +11,36 @@ from collector.ingest.dialects.senders import LONGEST_USER_AGENT, EventGroup
 from collector.ingest.policy.client_address import kept_address
 from collector.ingest.record import RequestContext, members_of, room_for_headers, shared_members_of
 from collector.ingest.splitting import Events
+from collector.long_work import sliced
 
 _LONGEST_ADDRESS: Final = 45
+_Told = tuple[str | None, str | None]
 _NOTHING_TOLD: Final = (None, None)
 
 
-def events_of(group: EventGroup, context: RequestContext) -> Events:
-    """The good events of a group, with the members that their records have in common or each for itself."""
+def events_of(group: EventGroup, context: RequestContext) -> Generator[None, None, Events]:
+    """The good events of a group, with the members that their records have in common or each for itself.
+
+    Yields when other requests may run.
+    """
     events = [event.event for event in group.events]
     if all(event.ip is None and event.user_agent is None for event in group.events):
         return Events(events, are_lines=True)
-    return Events(events, are_lines=True, members=_members(group.events, context))
+    return Events(events, are_lines=True, members=(yield from _members(group.events, context)))
 
 
-def _members(events: Sequence[DialectEvent], context: RequestContext) -> list[bytes]:
+def _members(events: Sequence[DialectEvent], context: RequestContext) -> Generator[None, None, list[bytes]]:
     """The members of each event, where some tell the address or the user agent of their visitor."""
-    room = room_for_headers(context, len(events))
-    found: dict[tuple[str | None, str | None], bytes] = {}
-    for told in {(event.ip, event.user_agent) for event in events}:
-        found[told] = shared_members_of(context, room) if told == _NOTHING_TOLD else members_of(_told(context, *told))
-    return [found[event.ip, event.user_agent] for event in events]
+    found: dict[_Told, bytes] = {_NOTHING_TOLD: shared_members_of(context, room_for_headers(context, len(events)))}
+    return (yield from sliced(partial(_members_of, context=context, found=found), events))
+
+
+def _members_of(event: DialectEvent, context: RequestContext, found: dict[_Told, bytes]) -> bytes:
+    """The members of one event; those `found` before count again."""
+    told = event.ip, event.user_agent
+    if told not in found:
+        found[told] = members_of(_told(context, *told))
+    return found[told]
 
 
 def _told(context: RequestContext, ip: str | None, user_agent: str | None) -> RequestContext:

@@ -20,8 +20,10 @@ from collector.errors import BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import JSON, NO_STORE, Response
 from collector.ingest.dialects.dialect import (
+    LONG_BYTES,
     MOST_EVENTS,
     NO_CREDENTIALS,
+    PAUSE,
     Credentials,
     DialectEvent,
     Result,
@@ -127,6 +129,8 @@ def _bulk_events(head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
     """Raises TooLarge for too many events."""
     try:
         bulk = _bulk_in(body)
+        if len(body) > LONG_BYTES:
+            yield PAUSE
         batch = batch_in(bytes(bulk.requests), MOST_EVENTS, is_ndjson=False)
         if batch is None:
             raise BadEvent("requests: expected an array")

@@ -52,7 +52,7 @@ class PostHog:
 
     def events(self, head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
         """The events of a body, or of the query's `data` if there is no body. Raises BadEvent or TooLarge."""
-        sent = read_body(body, head.query)
+        sent = yield from read_body(body, head.query)
         unnamed = "$identify" if path_of(head) == _ENGAGE else ""
         shared = Shared(sent.key, sent.sent_at, sent.are_lines, unnamed)
         free = _FREE_BYTES

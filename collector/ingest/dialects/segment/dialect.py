@@ -60,10 +60,10 @@ class SegmentDialect:
         """The events of a batch or of a single call. Raises BadEvent or TooLarge."""
         path = path_of(head)
         kind = _KINDS_BY_PATH.get(path.rpartition(b"/")[2], "")
-        read = read_body(body, is_single=bool(kind))
+        read = yield from read_body(body, is_single=bool(kind))
         shared = SharedMembers(kind, path.startswith(_JITSU_S2S), read.context, read.sent_at, read.write_key)
         room = _ROOM + len(body) - sum(map(len, read.calls))
-        return map(CallsToEvents(shared, room, is_line=read.is_line).event, read.calls)
+        yield from map(CallsToEvents(shared, room, is_line=read.is_line).event, read.calls)
 
     def response(self, head: RequestHead, result: Result) -> Response:  # noqa: ARG002
         """All SDKs take a 200 with a JSON object. Jitsu and Segment for Java take nothing else."""

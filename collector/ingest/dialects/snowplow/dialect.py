@@ -1,7 +1,7 @@
 """Snowplow's trackers, pure: payloads of its tracker protocol, by POST as `data[]` or by GET as a query."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -12,8 +12,10 @@ from collector.errors import BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import Response
 from collector.ingest.dialects.dialect import (
+    LONG_BYTES,
     MOST_EVENTS,
     NO_CREDENTIALS,
+    PAUSE,
     Credentials,
     DialectEvent,
     Result,
@@ -83,7 +85,7 @@ class Snowplow:
         is_anonymous = b"sp-anonymous" in head.fields
         growth = Growth()
         if body:
-            for raw in _payloads(body):
+            for raw in (yield from _payloads(body)):
                 try:
                     fields = parameters_in(raw, _JSON_NAMES)
                 except Rejected as error:
@@ -114,12 +116,14 @@ def _credentials(aid: str) -> Credentials:
     return Credentials(property_id, secret)
 
 
-def _payloads(body: bytes) -> list[bytes]:
-    """The elements of `data`, UTF-8. Raises BadEvent and TooLarge."""
+def _payloads(body: bytes) -> Generator[DialectEvent, None, list[bytes]]:
+    """The elements of `data`, UTF-8, after a PAUSE if the body is long. Raises BadEvent and TooLarge."""
     try:
         data = bytes(_payload_in(body).data)
     except UNREADABLE as error:
         raise BadEvent(f"expected a JSON object with data, an array of events: {error}") from None
+    if len(body) > LONG_BYTES:
+        yield PAUSE
     batch = batch_in(data, MOST_EVENTS, is_ndjson=False)
     if batch is None:
         raise BadEvent("data: expected an array of events")

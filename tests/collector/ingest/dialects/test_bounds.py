@@ -28,8 +28,7 @@ _HEADERS: Final = {
     "long": {"user_agent": b"\xe9" * 5000, "referer": b'"' * 5000},
 }
 _PROPERTIES: Final = [
-    PropertySettings(33167, number, id=f"p{number}", dedup="off", rejects_per_second=1e9)
-    for number in range(2, 40)
+    PropertySettings(33167, number, id=f"p{number}", dedup="off", rejects_per_second=1e9) for number in range(2, 40)
 ]
 
 
@@ -66,19 +65,27 @@ _TRACK: Final = {"type": "track", "event": "E"}
 _CLOUD: Final = {"specversion": "1.0", "type": "t", "source": "s", "id": "1"}
 _UUID: Final = "0" * 8 + "-0000-0000-0000-" + "0" * 12
 _SHAPES: Final = {
-    "segment: a user agent of the batch": _segment([_TRACK] * 2500, context={"userAgent": "\x01" * 1024, "ip": "1.2.3.4"}),
+    "segment: a user agent of the batch": _segment(
+        [_TRACK] * 2500, context={"userAgent": "\x01" * 1024, "ip": "1.2.3.4"}
+    ),
     "segment: a context of the batch": _segment([_TRACK] * 2500, context={"a": "x" * 32_000}),
     "segment: a context of the batch with a short UA": _segment([_TRACK] * 700, context={"userAgent": "x" * 900}),
     "segment: a time of the batch": _segment([_TRACK] * 2500, sentAt="2026-01-01T00:00:00.000000000+00:00" + "x" * 20),
     "segment: long ids": _segment([{**_TRACK, "messageId": f"{at:0100}"} for at in range(2500)]),
     "segment: ids in escapes": _segment([{**_TRACK, "messageId": "\x01" * 100, "userId": "\x01" * 200}] * 2500),
     "segment: no times": _segment([{**_TRACK, "timestamp": [], "sentAt": {}}] * 2500),
-    "segment: long ids and no times": _segment([{**_TRACK, "messageId": f"{at:0100}", "timestamp": [0], "sentAt": [0]} for at in range(2500)]),
+    "segment: long ids and no times": _segment(
+        [{**_TRACK, "messageId": f"{at:0100}", "timestamp": [0], "sentAt": [0]} for at in range(2500)]
+    ),
     "segment: many properties": _segment([{**_TRACK, "writeKey": f"p{at % 16 + 2}"} for at in range(160)], "/v1/batch"),
-    "segment: many properties, an event each": _segment([{**_TRACK, "writeKey": f"p{at + 2}"} for at in range(16)], "/v1/batch"),
+    "segment: many properties, an event each": _segment(
+        [{**_TRACK, "writeKey": f"p{at + 2}"} for at in range(16)], "/v1/batch"
+    ),
     "segment: too many properties": _segment([{**_TRACK, "writeKey": f"p{at + 2}"} for at in range(38)], "/v1/batch"),
     "segment: many secrets": _segment([{**_TRACK, "writeKey": f"p2:{at}"} for at in range(2500)], "/v1/batch"),
-    "segment: bad events of many properties": _segment([{"type": 1, "writeKey": f"p{at + 2}"} for at in range(16)], "/v1/batch"),
+    "segment: bad events of many properties": _segment(
+        [{"type": 1, "writeKey": f"p{at + 2}"} for at in range(16)], "/v1/batch"
+    ),
     "segment: bad and good events of many properties": _segment(
         [{**_TRACK, "type": at // 16 or "track", "writeKey": f"p{at % 16 + 2}"} for at in range(32)], "/v1/batch"
     ),
@@ -89,7 +96,20 @@ _SHAPES: Final = {
     "snowplow: sessions": _snowplow([{"e": "pv", "sid": _UUID, "eid": "i" * 64}] * 2500),
     "snowplow: long ids": _snowplow([{"e": "pv", "sid": _UUID, "eid": f"{at:0100}"} for at in range(2500)]),
     "snowplow: UUIDs": _snowplow([{"e": "pv", "sid": _UUID}] * 2500),
-    "snowplow: schemas": _snowplow([{"e": "ue", "ue_pr": json.dumps({"schema": "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0", "data": {"schema": "iglu:" + "v" * 200 + "/" + "n" * 200 + "/jsonschema/1-0-0", "data": {}}})}] * 500),
+    "snowplow: schemas": _snowplow(
+        [
+            {
+                "e": "ue",
+                "ue_pr": json.dumps(
+                    {
+                        "schema": "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0",
+                        "data": {"schema": "iglu:" + "v" * 200 + "/" + "n" * 200 + "/jsonschema/1-0-0", "data": {}},
+                    }
+                ),
+            }
+        ]
+        * 500
+    ),
     "snowplow: user agents": _snowplow([{"e": "pv", "ua": "\x7f\x01" * 512, "ip": "1.2.3.4"}] * 500),
     "snowplow: many apps": _snowplow([{"e": "pv", "aid": f"p{at % 16 + 2}", "ip": "::1"} for at in range(64)], _TP2),
     "snowplow: GET of escapes": _Shape("snowplow", "/i?e=pv&aid=p2&page=" + "%01" * 6000, 1),
@@ -107,10 +127,14 @@ _SHAPES: Final = {
     "posthog: long ids": _posthog([{"event": "E", "uuid": f"{at:0100}"} for at in range(2500)]),
     "posthog: ids in escapes": _posthog([{"event": "E", "uuid": "\x01" * 100, "distinct_id": "\x01" * 200}] * 2500),
     "posthog: sessions": _posthog([{"event": "E", "properties": {"$session_id": _UUID}}] * 2500),
-    "posthog: user agents": _posthog([{"event": "E", "properties": {"$raw_user_agent": "\x01" * 1024, "$ip": "::1"}}] * 700),
+    "posthog: user agents": _posthog(
+        [{"event": "E", "properties": {"$raw_user_agent": "\x01" * 1024, "$ip": "::1"}}] * 700
+    ),
     "posthog: short": _posthog([{"event": "E"}] * 2500),
     "posthog: base64": _Shape("posthog", "/e/?api_key=p2", 1, base64.b64encode(b'{"event":"' + b"\x7f" * 3000 + b'"}')),
-    "posthog: bad base64": _Shape("posthog", "/e/?api_key=p2", 1, base64.b64encode(b'{"event":"' + b"\x01" * 3000 + b'"}')),
+    "posthog: bad base64": _Shape(
+        "posthog", "/e/?api_key=p2", 1, base64.b64encode(b'{"event":"' + b"\x01" * 3000 + b'"}')
+    ),
     "cloudevents: long ids": _cloud([{**_CLOUD, "id": f"{at:0100}", "source": "s" * 50} for at in range(2500)]),
     "cloudevents: sources in escapes": _cloud([{**_CLOUD, "source": "\x01" * 40}] * 2500),
     "cloudevents: short": _cloud([_CLOUD] * 2500),
