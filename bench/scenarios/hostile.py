@@ -120,8 +120,7 @@ class _Round(NamedTuple):
 def of_hostile(options: Options) -> Iterator[Row]:
     """What an honest client feels of the worst bodies, and the bytes that those leave in the log and in memory"""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        number = options.size(300, 2)
-        some = [*islice(known(), number), *bodies.found(number)]
+        some = [*islice(known(), options.size(500, 2)), *bodies.found(options.size(300, 2))]
         tried = list(_try(some, pool))
         others = sorted((each for each in tried if each.body.name not in NAMED), key=lambda each: -each.slowest)
         worst = others[: options.size(15, 1)]

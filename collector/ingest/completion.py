@@ -5,6 +5,7 @@ waits for the disk alone, it needs no task: one future of the log serves all req
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -107,11 +108,14 @@ class Completion:
             await self._long_work.pause()
             if request.is_gone:
                 raise asyncio.CancelledError
+            begun = time.perf_counter()
             try:
                 next(steps)
             except StopIteration as end:
                 result: T = end.value
                 return result
+            finally:
+                self._long_work.took(time.perf_counter() - begun)
 
     async def _settled(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
         """As `respond`, but a large batch waits until no other one is being written to the disk."""
