@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import zlib
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -232,7 +233,7 @@ def _mutated(draw: st.DrawFn, value: Any) -> Any:
     if kind == "remove":
         del parent[last]
     elif kind == "replace":
-        parent[last] = draw(st.sampled_from(_HARD_VALUES) | _VALUES)
+        parent[last] = draw(st.sampled_from(_HARD_VALUES).map(deepcopy) | _VALUES)
     elif isinstance(parent, list):
         times = draw(st.sampled_from(_MANY))
         if len(json.dumps(parent[last])) * times <= _LONGEST_REPEATED:

@@ -1,4 +1,4 @@
-"""The endpoint of a dialect: refusals in the form that its SDK needs, rates, shedding, sinks, and settings documents."""
+"""The endpoint of a dialect: refusals as its SDK needs them, rates, shedding, sinks, and settings documents."""
 
 import asyncio
 import json
