@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
-.PHONY: help run quick test lint docs docs-generate bench bench-locust torture
+.PHONY: help run quick test test-clients lint docs docs-generate bench bench-locust torture
 
 help:  ## list these verbs; `make` alone does so too
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,8 +17,13 @@ quick: .venv/dev  ## the unit tests, in half a minute on two idle cores
 	  --include='test_*.py' tests/wal tests/collector tests/project)
 
 # One worker more than the two cores of the smallest machine: half of a run waits for disks, timeouts and servers.
-test: .venv/dev  ## the tests, in a few minutes
+test: .venv/dev build/clients/python/installed  ## the tests, in a few minutes
 	$(BIN)/pytest -n 3 --dist loadfile
+
+# What a machine lacks npm, a JDK or Maven for is skipped, and says so.
+test-clients: .venv/dev build/clients/python/installed build/clients/jars/installed tests/clients/node_modules/installed
+test-clients:  ## every SDK that is served unchanged, against the collector, in three minutes
+	$(BIN)/pytest -m 'not torture' -n 2 tests/clients
 
 lint: .venv/dev  ## style and types
 	$(BIN)/ruff check .
@@ -52,3 +57,14 @@ bench-locust: .venv/dev  ## 30 s of load on the collector that `make run` serves
 	$(PYTHON) -m venv .venv
 	$(INSTALL) -e '.[dev]'
 	@touch $@
+
+build/clients/python/installed: tests/clients/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(@D)/bin/pip install --quiet -r $<
+	@touch $@
+
+build/clients/jars/installed: tests/clients/pom.xml
+	! command -v mvn >/dev/null || (mvn -q -B -f $< dependency:copy-dependencies && touch $@)
+
+tests/clients/node_modules/installed: tests/clients/package-lock.json
+	! command -v npm >/dev/null || (cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund && touch node_modules/installed)

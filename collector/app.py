@@ -158,10 +158,10 @@ class Worker:
         finally:
             connections.close()
             looking.cancel()
+            measuring.cancel()
             stopping.set()
             await running
             noticing.cancel()
-            measuring.cancel()
             log_notices(self._notices, is_last=True)
 
     def _load(self, connections: Connections) -> gauges.Load:

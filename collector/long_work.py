@@ -1,8 +1,10 @@
 """Work that would delay all other requests: few long bodies at a time, in slices or in a thread."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -16,6 +18,11 @@ _LONG_SLICE_SECONDS: Final = 0.005
 LARGE_BYTES: Final = 1 << 20
 """A body of this size has a slice of its own for each step. Blocks of this size are written to the disk one at a time,
 so that the next request waits for one such write at most."""
+
+_NICENESS: Final = 10
+"""As the threads that ship have."""
+_COMPUTING: Final = ThreadPoolExecutor(1, "computing", initializer=os.nice, initargs=(_NICENESS,))
+"""One thread: of several that compute, each would hold the interpreter for a while before the event loop gets it."""
 
 
 class LongWork:
@@ -58,4 +65,4 @@ def sliced(call: Callable[[Item], T], items: Iterable[Item]) -> Generator[None, 
 
 async def computed(length: int, call: Callable[[], T]) -> T:
     """The result of a call that processes `length` bytes; a long one runs in a thread, which gives way to requests."""
-    return call() if length <= SLICE_BYTES else await asyncio.to_thread(call)
+    return call() if length <= SLICE_BYTES else await asyncio.get_running_loop().run_in_executor(_COMPUTING, call)

@@ -94,8 +94,8 @@ class Committer:
     def append(self, lines: bytes, records: int = 1) -> asyncio.Future[None]:
         """Queue `records` JSON lines, each ending in LF, for the next block.
 
-        Their sequences start at `next_sequence` as it was before the call. The future is done when the block is fsynced,
-        or fails with what kept it out of the log. Raises LogFull, LogClosed, LogPoisoned, RecordTooLarge, ValueError.
+        Their sequences start at `next_sequence` as it was. The future is done when the block is fsynced, or fails with
+        what kept it out of the log. Raises LogFull, LogClosed, LogPoisoned, RecordTooLarge, ValueError.
         """
         if self._refusal is not None:
             raise self._refusal.anew()

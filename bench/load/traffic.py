@@ -15,7 +15,7 @@ _DIFFERENT: Final = 2_000
 _EVENTS_OF_A_SHOP: Final = 5
 """In a batch."""
 _PORTAL: Final = "portal_id=33167&prop_id=564990801"
-_COUNTED: Final = b"u-0000000"
+COUNTED: Final = b"u-0000000"
 _NONE: Final[Mapping[str, str]] = {}
 Events = Iterator[dict[str, object]]
 
@@ -36,8 +36,8 @@ class Traffic(NamedTuple):
     @property
     def halves(self) -> tuple[bytes, bytes]:
         """What is before and behind the digits that count."""
-        head, _, tail = self.requests[0].partition(_COUNTED)
-        return head + _COUNTED[:2], tail
+        head, _, tail = self.requests[0].partition(COUNTED)
+        return head + COUNTED[:2], tail
 
 
 def post(
@@ -131,7 +131,7 @@ def shop() -> Traffic:
 
 def of_visitors(visitors: int) -> Traffic:
     """Single events, of so many different users."""
-    event = others(1)[0] | {"uid": _COUNTED.decode()}
+    event = others(1)[0] | {"uid": COUNTED.decode()}
     return Traffic(f"{visitors:,} visitors", (post(encoded(event)),), 1, visitors)
 
 

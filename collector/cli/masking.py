@@ -9,19 +9,19 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from collector.settings.environment import variable_of
-from collector.ship.credentials import is_secret_name
+from collector.ship.credentials import MASK, is_secret_name, masked_path
 
-MASK: Final = "***"
 _MAY_BE_SECRET: Final = re.compile(r"auth|config|cred|pass|pwd|secret|sig|token|(api|access).?key|^(code|p|pw)$")
 _PARAMETER: Final = re.compile(r"([?&;])([^?&;#=]+)=([^&;#]+)")
+_PATH: Final = re.compile(r"^(https?://[^/?#]*)([^?#]*)")
 _TEMPLATE: Final = re.compile(r"(\{\w+\})+")
 
 
 def masked(setting: str, value: Any) -> Any:
     """The value of a setting, by the setting's name without its table.
 
-    Headers are masked whatever their names, because anyone names them. Of a URL its user, its password and the query
-    parameters that may be secret are masked.
+    Headers are masked whatever their names, because anyone names them. Of a URL its user, its password, and the parts
+    of its path and the query parameters that may be secret are masked.
     """
     if isinstance(value, str):
         return _text(value)
@@ -43,7 +43,7 @@ def _text(text: str) -> str:
     if at:  # a password may have an `@` too
         scheme, separator, _ = front.partition("://")
         text = f"{scheme}{separator}{MASK}@{end}" if separator else f"{MASK}@{end}"
-    return _PARAMETER.sub(_parameter, text)
+    return _PARAMETER.sub(_parameter, _PATH.sub(lambda match: match[1] + masked_path(match[2]), text))
 
 
 def _parameter(match: re.Match[str]) -> str:

@@ -1,13 +1,21 @@
 """The claims of one append: they hold once the block of the `with` statement ends, and are forgotten if it raises."""
 
+from collections.abc import Sequence
 from types import TracebackType
+from typing import Final
 
 import lmdb
 
+from collector.dedup.bounds import OPERATIONS
 from collector.dedup.entries import Entries
 from collector.dedup.generations import read_log, start_generation
 from collector.dedup.layout import Place
 from collector.dedup.store import IndexStore, Transaction
+
+_AT_ONCE: Final = OPERATIONS // 2
+"""Claims in one call; as many entries may be evicted for them."""
+_FEWEST: Final = 4
+"""Fewer are claimed faster one by one."""
 
 
 class Claims:
@@ -30,6 +38,29 @@ class Claims:
         self._first = None
         self._is_split = False
         return self
+
+    def claim_all(self, keys: Sequence[bytes], sequence: int, windows_ms: Sequence[int]) -> dict[int, Place]:
+        """Claim ids, each within its window, for events that get the sequences from `sequence` on, in order.
+
+        An empty key stands for an event without an id. Returns the place of the first event for each id that is known,
+        by its position: this event must not be stored, and gets no sequence. Raises as `claim`.
+        """
+        known: dict[int, Place] = {}
+        for at in range(0, len(keys), _AT_ONCE):
+            part = keys[at : at + _AT_ONCE]
+            if self._entries.is_long:
+                self._commit_part()
+            if len(part) >= _FEWEST and self._entries.claim_new(part, sequence, self.generation):
+                self._first = sequence if self._first is None else self._first
+                sequence += len(part)
+                continue
+            for place, key in enumerate(part, at):
+                first = self.claim(key, sequence, windows_ms[place]) if key else None
+                if first is None:
+                    sequence += 1
+                else:
+                    known[place] = first
+        return known
 
     def claim(self, key: bytes, sequence: int, window_ms: int) -> Place | None:
         """Claim an id for the event that will get `sequence`. Sequences rise within a block.

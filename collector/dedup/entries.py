@@ -1,5 +1,6 @@
 """The entries of the index within transactions: finds, adds and evicts them, so that the bounds always hold."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import lmdb
@@ -43,6 +44,8 @@ class Entries:
         """Entries that may be added until the next look."""
         self._evictions = 0
         """Entries to evict for each that is added, because pages are short."""
+        self.forgotten = 0
+        """Entries that this process evicted because the index has no room for them."""
 
     def begin(self, now_ms: int) -> None:
         """Begin a transaction at this time, in Unix ms. Raises IndexLost."""
@@ -104,6 +107,35 @@ class Entries:
         self._last = order
         self._added()
         return None
+
+    def claim_new(self, keys: Sequence[bytes], sequence: int, generation: int) -> bool:
+        """As `claim` for ids that are all new, which is the rule, in half the time. False if they are not.
+
+        Also if pages are short, since each claim evicts several entries then. The events get sequences from `sequence`
+        on; those with an empty key have no id.
+        """
+        has_ids = [key for key in keys if key]
+        if self._evictions or len(set(has_ids)) < len(has_ids):
+            return False
+        with self.txn.cursor(self._entries) as cursor:
+            if cursor.getmulti(has_ids):
+                return False
+            order = max(self._floor, self._last + 1)
+            now_ms, pack = self._now_ms, ENTRY.pack
+            cursor.putmulti(
+                [(key, pack(now_ms, sequence + at, order + at, generation)) for at, key in enumerate(keys) if key]
+            )
+        with self.txn.cursor(self._order) as cursor:
+            cursor.putmulti([(ORDER.pack(order + at), key) for at, key in enumerate(keys) if key], True, True, True)
+        self._last = order + len(keys)
+        self._count += len(has_ids)
+        self._operations += len(has_ids)
+        self._due -= len(has_ids)
+        if self._due < 0:
+            self._keep_house()
+        if (excess := self._count - self._bounds.entries) > 0:
+            self.forgotten += self._evict(min(2 * len(has_ids), excess))
+        return True
 
     def add(self, key: bytes, entry: Entry, window_ms: int) -> bool:
         """Add an id that was found in a log, unless it is known. The entry's order is the least that it may get.
@@ -173,9 +205,9 @@ class Entries:
         if self._due < 0:
             self._keep_house()
         if self._evictions:
-            self._evict(self._evictions)
+            self.forgotten += self._evict(self._evictions)
         elif self._count > self._bounds.entries:
-            self._evict(min(2, self._count - self._bounds.entries))  # two where the bound was lowered
+            self.forgotten += self._evict(min(2, self._count - self._bounds.entries))  # two where the bound was lowered
 
     def _keep_house(self) -> None:
         """Evict entries older than the longest window, and see whether pages are short."""
@@ -186,15 +218,17 @@ class Entries:
                 break
             self._evict(1)
         _, pages = self.counts()
-        self._evictions = EVICTIONS if pages > self._bounds.pages else 0
+        self._evictions = EVICTIONS if pages > self._bounds.pages or not self._store.reserve() else 0
 
-    def _evict(self, number: int) -> None:
+    def _evict(self, number: int) -> int:
+        """Evict so many of the oldest entries; returns how many there were."""
         with self.txn.cursor(self._order) as cursor:
-            for _ in range(number):
+            for evicted in range(number):
                 if not cursor.first():
-                    return
+                    return evicted
                 key = cursor.value()
                 cursor.delete()
                 self.txn.delete(key, b"", self._entries)
                 self._count -= 1
                 self._operations += 1
+        return number

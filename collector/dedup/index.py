@@ -22,11 +22,15 @@ from collector.settings.dedup import DedupSettings
 
 
 class IndexStats(NamedTuple):
-    """The number of entries, the Unix ms of the oldest (None without entries), and the bytes that they need."""
+    """The number of entries, the Unix ms of the oldest (None without entries), and the bytes that they need.
+
+    `forgotten` entries had to go before their time since this process opened the index, because that has no room.
+    """
 
     entries: int
     oldest_ms: int | None
     bytes: int
+    forgotten: int
 
 
 def open_index(settings: DedupSettings) -> "DedupIndex":
@@ -99,7 +103,7 @@ class DedupIndex:
         self.entries.begin(now_ms)
         try:
             entries, pages = self.entries.counts()
-            return IndexStats(entries, self.entries.oldest_ms(), pages * PAGE_BYTES)
+            return IndexStats(entries, self.entries.oldest_ms(), pages * PAGE_BYTES, self.entries.forgotten)
         finally:
             self.entries.abort()
 

@@ -90,9 +90,16 @@ class Fate(Enum):
     WAITING = "waiting"
 
 
-def key(portal_id: int, prop_id: int, event_id: str) -> bytes:
+def hash_of(portal_id: int, prop_id: int) -> blake2b:
+    """The beginning of the keys of a property, for `key`. To copy it takes a third of the time of making it."""
+    return blake2b(b"%d.%d." % (portal_id, prop_id), digest_size=KEY_BYTES)
+
+
+def key(of_property: blake2b, event_id: str) -> bytes:
     """The key of a client's id, which is its own in each property."""
-    return blake2b(b"%d.%d.%b" % (portal_id, prop_id, event_id.encode()), digest_size=KEY_BYTES).digest()
+    hashed = of_property.copy()
+    hashed.update(event_id.encode())
+    return hashed.digest()
 
 
 def place_of(sequence: int, number: int, generation: Generation | None, log: LogState | None) -> Place | None:

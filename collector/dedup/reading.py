@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from collector.dedup.entries import Entries
-from collector.dedup.layout import TIME_SHIFT, Entry, LogState, key
+from collector.dedup.layout import TIME_SHIFT, Entry, LogState, hash_of, key
 from collector.dedup.scan import Found, found_in
 from collector.dedup.windows import Windows, window_of
 from wal.errors import WalError
@@ -134,7 +134,8 @@ class Reading:
         spread = zlib.crc32(stretch.folder.log_id) % (1 << (TIME_SHIFT - _SPREAD_BITS)) << _SPREAD_BITS
         order = (record.received_at << TIME_SHIFT) + spread
         entry = Entry(record.received_at, sequence, order, stretch.generation)
-        return self._entries.add(key(record.portal_id, record.prop_id, record.event_id), entry, self._window_of(record))
+        known_as = key(hash_of(record.portal_id, record.prop_id), record.event_id)
+        return self._entries.add(known_as, entry, self._window_of(record))
 
 
 def _stretches(folder: LogFolder, state: LogState, since_ms: int) -> Iterator[Stretch]:

@@ -26,12 +26,15 @@ from typing import Final, TypeAlias
 
 import lmdb
 
-from wal.files import FILE_MODE, make_directories, named
+from wal.files import DIRECTORY_MODE, FILE_MODE, make_directories, named
 
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 _DATA: Final = "data.mdb"
 _PAGE_BYTES: Final = 4096
+_AHEAD_BYTES: Final = 8 << 20
+"""Bytes that are allocated beyond the last page: more than transactions need until the next look."""
+_FIRST_BYTES: Final = 2 * _AHEAD_BYTES
 
 
 class IndexLost(Exception):
@@ -47,6 +50,9 @@ class IndexStore:
         self.map_bytes = map_bytes
         self._data = os.path.join(path, _DATA)
         self._users = _flocked(os.path.join(path, "users"), fcntl.LOCK_SH)
+        self._is_closed = False
+        self._allocated = 0
+        """Bytes that this process knows to be allocated."""
         self.mutex = threading.Lock()
         """Held in each transaction. A thread that waited for LMDB's own mutex would hold the GIL meanwhile, and the
         thread in the transaction could never end it."""
@@ -81,6 +87,21 @@ class IndexStore:
         with _locked(os.path.dirname(self.path)):
             yield
 
+    def reserve(self) -> bool:
+        """Allocate the file beyond its last page. False if the disk has no room.
+
+        LMDB writes through a memory map: without room on the disk, a write to a hole in the file would be a SIGBUS.
+        """
+        needed = min(self.map_bytes, (self.env.info()["last_pgno"] + 1) * _PAGE_BYTES + _AHEAD_BYTES)
+        if needed > self._allocated:
+            length = min(self.map_bytes, needed + _AHEAD_BYTES)
+            try:
+                _allocate(self._data, length)
+            except OSError:
+                return False
+            self._allocated = length
+        return True
+
     def check(self) -> None:
         """Raise IndexLost if the index was replaced or deleted."""
         if not os.path.exists(self._data):
@@ -88,6 +109,8 @@ class IndexStore:
 
     def lost(self, error: lmdb.Error) -> IndexLost:
         """The error to raise after LMDB failed. Deletes the index, so that the next process to start makes another."""
+        if self._is_closed:
+            return IndexLost(f"{self.path}: the index of event ids is closed, because this process stops")
         with contextlib.suppress(OSError):
             aside = f"{self.path}.broken"
             os.rename(self.path, aside)  # at once for all processes; deleting file by file would not be
@@ -95,8 +118,10 @@ class IndexStore:
         return IndexLost(f"{self.path}: the index of event ids is broken ({error}); restart this process")
 
     def close(self) -> None:
-        """Close the index. No transaction may be open."""
-        self.env.close()
+        """Close the index, once the transaction of another thread has ended. Every later one raises IndexLost."""
+        with self.mutex:
+            self._is_closed = True
+            self.env.close()
         os.close(self._users)
 
 
@@ -148,14 +173,12 @@ def _name(path: str, boot: str) -> str | None:
 
 
 def _create(directory: str, boot: str, map_bytes: int) -> str:
-    """Make an empty index, with all its bytes allocated.
-
-    LMDB writes through a memory map: without room on the disk, a write to a hole in the file would be a SIGBUS.
-    """
+    """Make an empty index, with its first bytes allocated: see `IndexStore.reserve`."""
     making = tempfile.mkdtemp(prefix="new-", dir=directory)
     try:
+        os.chmod(making, DIRECTORY_MODE)
         _open(making, map_bytes).close()
-        _allocate(os.path.join(making, _DATA), map_bytes)
+        _allocate(os.path.join(making, _DATA), min(map_bytes, _FIRST_BYTES))
         path = os.path.join(directory, str(_name(making, boot)))
         os.rename(making, path)
     except BaseException as error:

@@ -15,7 +15,7 @@ from collector.ingest.event_id import identify
 from collector.ingest.options import ResponseType
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.policy.cookies import set_cookie
-from collector.ingest.policy.dedup import Dedup, key_of
+from collector.ingest.policy.dedup import Dedup
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
 from collector.ingest.record import fitted, record_line, renumbered, room_for_headers, shared_members_of
@@ -73,13 +73,12 @@ class Batches:
         portal_id, required, is_scrubbed = prop.portal_id, prop.required, prop.is_scrubbed
         known = session = sessions.read(portal_id, token) if token else None
         last: dict[int, Session] = {}
-        records: list[bytes] = []
+        records, keys = list[bytes](), list[bytes]()
         refused: list[Refused] = []
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(context, room_for_headers(context, len(events.events)))
-        own_members, key, sent = events.members, request.key, 0
-        keys: list[bytes] = []
-        has_keys = prop.dedup_ms > 0
+        own_members, key, is_longer = events.members, request.key, False
+        has_keys, key_of = prop.dedup_ms > 0, self._dedup.key_of
         is_over = self._rejects.is_over(request)
         work, begun = 0, time.perf_counter()
         slice_bytes = SLICE_BYTES // SCRUB_WORK if is_scrubbed else SLICE_BYTES
@@ -98,16 +97,17 @@ class Batches:
                 continue
             if is_scrubbed:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
-            if key or event.event_id is not UNSET:
+            if key or event.event_id is not UNSET or event.et is not UNSET:
                 identify(event, f"{key}-{index}" if key else "")
+                is_longer = True
             if has_keys:
                 keys.append(b"" if event.event_id is UNSET else key_of(prop, event.event_id))
             session = next_session(sessions, portal_id, event, known, now, last)
             last[session.au_id] = session
             around = members if own_members is None else own_members[index]
             records.append(record_line(log_id, first + len(records), context, around, session, event, line))
-            sent += len(raw)
-        if own_members is None:
+        if is_longer and own_members is None:
+            sent = sum(map(len, events.events)) - sum(len(each.raw) for each in refused)
             records = fitted(records, sent, context, members)
         return EventBatch(form, records, first, session, refused, keys)
 
@@ -138,7 +138,8 @@ class Batches:
         context = request.context
         if not any(batch.keys):
             return StoredBatch(self._committer.append(b"".join(records), len(records)), first, len(records), {})
-        appended = self._dedup.append(records, batch.keys, context.prop.dedup_ms, context.received_ms)
+        windows = [context.prop.dedup_ms] * len(records)
+        appended = self._dedup.append(records, batch.keys, windows, context.received_ms)
         return StoredBatch(*appended[:2], len(records) - len(appended.duplicates), appended.duplicates)
 
     def response(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response:

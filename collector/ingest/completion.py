@@ -18,7 +18,7 @@ from collector.http.response import Pending, Response, response_of
 from collector.http.status import refusal_of
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
-from collector.ingest.outcome import AllRefused, Duplicate, EventBatch, Outcome, Steps, Stored, StoredBatch
+from collector.ingest.outcome import AllRefused, EventBatch, Outcome, Queued, Steps, Stored, StoredBatch
 from collector.ingest.policy.dedup import Dedup
 from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
@@ -53,12 +53,10 @@ class Completion:
 
     def respond(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
         """The response to an outcome, or a pending one. Raises Rejected, WalError; a task may fail with them too."""
-        if type(outcome) is Stored:
+        if type(outcome) is Stored or type(outcome) is Queued:
             if request.context.prop.ack is None:
                 return outcome
             return self._pending(request, self._confirmed(request, outcome))
-        if isinstance(outcome, Duplicate):
-            return self._pending(request, self._repeated(request, outcome))
         if isinstance(outcome, EventBatch):
             return self._of_batch(request, outcome, self._batches.store(request, outcome))
         if isinstance(outcome, AllRefused):
@@ -175,14 +173,12 @@ class Completion:
         await self.settle(request, batch, stored)
         return self._batches.response(request, batch, stored)
 
-    async def _repeated(self, request: EventRequest, duplicate: Duplicate) -> Response:
-        await self._dedup.wait([duplicate.first])
-        self._accounts.repeat(request, 1)
-        return duplicate.response
-
-    async def _confirmed(self, request: EventRequest, stored: Stored) -> Response:
+    async def _confirmed(self, request: EventRequest, stored: Stored | Queued) -> Response:
         response = await response_of(stored)
-        await self._shipped(request, stored.sequence, 1, stored.event_id)
+        if isinstance(stored, Stored):
+            await self._shipped(request, stored.sequence, 1, stored.event_id)
+        elif stored.event.is_shipped:
+            await self._shipped(request, stored.event.sequence, 1, None)
         return response
 
     async def _rejected(self, request: EventRequest, outcome: AllRefused) -> Response:

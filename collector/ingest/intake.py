@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import Final, cast
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from collector.dead_letters.writer import Form, Refused
-from collector.dedup.layout import Place
 from collector.errors import BadEvent, BadTarget, NotAClick, TooLarge
 from collector.http.inflate import inflate
 from collector.http.response import Response
@@ -17,10 +16,12 @@ from collector.ingest.batch import Batches
 from collector.ingest.body import FORM, NDJSON, is_json
 from collector.ingest.event import decode_event
 from collector.ingest.event_id import identify
+from collector.ingest.long_array import elements_of
+from collector.ingest.once import StoredOnce
 from collector.ingest.options import ResponseType
-from collector.ingest.outcome import AllRefused, Duplicate, Outcome, Steps, Stored
+from collector.ingest.outcome import AllRefused, Outcome, Queued, Steps, Stored
 from collector.ingest.policy.cookies import set_cookie
-from collector.ingest.policy.dedup import Dedup, key_of
+from collector.ingest.policy.dedup import Dedup
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
 from collector.ingest.query import Pairs, event_of, is_form_over, misspelt, parse_pairs, warnings_of, without_secrets
@@ -33,7 +34,7 @@ from collector.ingest.record import (
     shared_members_of,
 )
 from collector.ingest.request import EventRequest
-from collector.ingest.responses import duplicate_headers, event_object, event_response, stored_headers
+from collector.ingest.responses import event_object, event_response, stored_headers
 from collector.ingest.session import Sessions
 from collector.ingest.splitting import batch_in
 from collector.ingest.visitor import next_session
@@ -43,8 +44,6 @@ from wal.committer import Committer
 
 _JSON: Final = ResponseType.JSON
 _JAVASCRIPT: Final = ResponseType.JAVASCRIPT
-_OF_STORED: Final = (b"x-event-ack:", b"x-event-id:")
-"""The beginnings of the headers that confirm a new event."""
 _REDIRECT: Final = ResponseType.REDIRECT
 _JSON_FORM: Final = Form.JSON
 _QUERY_FORM: Final = Form.QUERY
@@ -68,6 +67,7 @@ class Intake:
         """`clock` gives Unix milliseconds."""
         self.clock = clock
         self._dedup = dedup
+        self._once = StoredOnce(dedup, committer, accounts)
         self._accounts = accounts
         self._committer = committer
         self._batches = batches
@@ -121,10 +121,12 @@ class Intake:
         return self._of_pairs(request, form, parse_pairs(form), Form.FORM)
 
     def _batch_steps(self, request: EventRequest, body: bytes, form: Form) -> Steps:
+        elements, limit = None, self._limits.batch_events
         if len(body) > LARGE_BYTES:
             yield
+            elements = (yield from elements_of(body, limit)) if form is Form.JSON else None
         try:
-            batch = batch_in(body, self._limits.batch_events, is_ndjson=form is Form.NDJSON)
+            batch = batch_in(body, limit, is_ndjson=form is Form.NDJSON, elements=elements)
             if batch is not None and request.options.response_type is ResponseType.REDIRECT:
                 raise NotAClick("a redirect needs one click event, not a batch")
         except (BadEvent, NotAClick) as error:
@@ -158,7 +160,7 @@ class Intake:
         kept = raw if form is Form.JSON or form is Form.NDJSON else without_secrets(raw)
         return AllRefused(form, refusal, [Refused(refusal, kept)])
 
-    def _append(self, request: EventRequest, event: bytes, sent: int) -> Response | Stored | Duplicate:
+    def _append(self, request: EventRequest, event: bytes, sent: int) -> Response | Stored | Queued:
         """Append one event, which was sent in `sent` bytes. Raises Rejected, WalError; then appends nothing."""
         options, context, token, headers = request.options, request.context, request.token, request.headers
         prop, sessions = context.prop, self._sessions
@@ -172,7 +174,8 @@ class Intake:
         identify(decoded, request.key)
         has_object = options.response_type is _JSON or options.response_type is _JAVASCRIPT
         token = sessions.token(prop.portal_id, session) if has_object or request.with_cookie else b""
-        log_id, sequence = self._committer.log.log_id, self._committer.next_sequence
+        is_once = prop.dedup_ms > 0 and decoded.event_id is not UNSET and request.is_stored
+        log_id, sequence = self._committer.log.log_id, (self._once if is_once else self._committer).next_sequence
         event_id = b"%b-%d" % (log_id, sequence)
         if request.is_stored:
             headers += stored_headers(event_id, is_shipped=prop.ack is not None)
@@ -189,23 +192,15 @@ class Intake:
             record = record_line(log_id, sequence, context, members, session, decoded, line)
         if not request.is_stored:
             return response
-        if prop.dedup_ms and decoded.event_id is not UNSET:
-            key = key_of(prop, decoded.event_id)
-            durable, _, duplicates = self._dedup.append([record], [key], prop.dedup_ms, context.received_ms)
-            if durable is None:
-                return _duplicate(response, duplicates[0])
-        else:
-            durable = self._committer.append(record)
+        if is_once:
+            key = self._dedup.key_of(prop, cast(str, decoded.event_id))
+            queued = self._once.add(request, key, record, response, sequence)
+            return Queued(None, queued.done, event=queued)
+        durable = self._committer.append(record)
         self._accounts.append(request, 1, durable)
         if prop.rate:
             prop.rate.take(1)
         return Stored(response, durable, False, sequence, event_id)
-
-
-def _duplicate(response: Response, first: Place) -> Duplicate:
-    """The outcome of an event that is not stored again: `response` would be that of a new one."""
-    lines = [line for line in response.headers.splitlines(keepends=True) if not line.startswith(_OF_STORED)]
-    return Duplicate(first, replace(response, headers=b"".join(lines) + duplicate_headers(first)))
 
 
 def _fitting_members(context: RequestContext, expansion: int) -> bytes:

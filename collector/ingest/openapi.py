@@ -5,93 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
-from collector.errors import FieldCode
-from collector.http.status import STATUS
-from collector.ingest.event import Event
-from collector.ingest.field_types import field_schemas
+from collector.ingest.dialects.cloudevents.dialect import CloudEvents
+from collector.ingest.dialects.dialect import MOST_EVENTS
+from collector.ingest.dialects.openapi import RESPONSES, dialect_paths
+from collector.ingest.openapi_schemas import FIELDS, SCHEMAS
 from collector.ingest.query import JSON_FIELDS, PARAMETERS
 from collector.settings import EVENT_FIELDS, Settings
 
-_FIELDS: Final = field_schemas(Event)
-_EVENT: Final[dict[str, Any]] = {
-    "type": "object",
-    "description": "What happened. Fields beyond these are kept as sent. A property can go without required ones.",
-    "required": EVENT_FIELDS,
-    "properties": _FIELDS,
-    "additionalProperties": True,
-}
-_OBJECT: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": [
-        *("dgs", "au_gt", "pv_id", "n_client_id", "session_id", "n_user"),
-        *("au_id", "type", "aid", "client_id", "an_session"),
-    ],
-    "properties": {
-        "dgs": {"type": "string", "description": "URL-encoded `start:hits:new` of the session"},
-        "au_gt": {"type": "string", "description": "when this visitor was first seen, in Unix seconds"},
-        "pv_id": {"type": "string"},
-        "n_client_id": {"enum": [0, 1], "description": "1: this client is new"},
-        "session_id": {"type": "string"},
-        "n_user": {"enum": [0, 1], "description": "1: this visitor is not the one of the session token"},
-        "au_id": {"type": "string", "description": "visitor id"},
-        "type": {"const": "event"},
-        "aid": {"type": "string"},
-        "client_id": {"type": "string"},
-        "an_session": {"type": "string", "description": "the session token; send it with the next event"},
-    },
-}
-_BATCH: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["type", "accepted", "rejected", "ids"],
-    "properties": {
-        "type": {"const": "batch"},
-        "accepted": {"type": "integer"},
-        "rejected": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["index", "field", "code", "message"],
-                "properties": {
-                    "index": {"type": "integer"},
-                    "field": {"type": "string", "description": "empty where the event is at fault as a whole"},
-                    "code": {
-                        "type": "string",
-                        "enum": sorted({*STATUS, *FieldCode}),
-                        "description": "that of the field, or of the refusal where no field is at fault",
-                    },
-                    "message": {"type": "string"},
-                },
-            },
-        },
-        "ids": {"type": "array", "items": {"type": "string"}},
-        "code": {"type": "string", "description": "present, with a message, if every event failed validation"},
-        "message": {"type": "string"},
-    },
-}
-_REFUSAL: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["message"],
-    "properties": {
-        "code": {
-            "type": "string",
-            "enum": sorted(STATUS),
-            "description": "stable, for programs; a 404 has none",
-        },
-        "message": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "code", "message"],
-                "properties": {
-                    "field": {"type": "string"},
-                    "code": {"type": "string", "enum": sorted(FieldCode)},
-                    "message": {"type": "string"},
-                },
-            },
-        },
-    },
-}
 _REFUSALS: Final = {
     "400": "the query or the event failed validation; `errors` names every wrong field",
     "403": "the page's origin is not in the property's list, or the request has no valid write key",
@@ -107,7 +27,20 @@ _REFUSALS: Final = {
 _RETRY: Final = {"retry-after": {"schema": {"type": "integer"}, "description": "seconds"}}
 _STORED: Final[dict[str, Any]] = {
     "x-event-ack": {"schema": {"enum": ["fsync", "shipped"]}, "description": "present if an event was stored"},
-    "x-event-id": {"schema": {"type": "string"}, "description": "the id of a single event"},
+    "x-event-id": {
+        "schema": {"type": "string"},
+        "description": "the id of a single event, or of the one stored before",
+    },
+    "x-event-duplicate": {
+        "schema": {"enum": ["true"]},
+        "description": "present if an event with the same id was stored before: this one is not",
+    },
+}
+_KEY: Final[dict[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "the id of the event, if it has no `event_id` itself; the events of a batch get `KEY-INDEX`",
+    "schema": {"type": "string", "minLength": 1},
 }
 
 
@@ -123,12 +56,15 @@ def openapi(paths: Sequence[str], settings: Settings) -> bytes:
             f"An event has at most {limits.event_bytes} bytes and {limits.nesting} levels of arrays and objects, "
             f"a body at most {limits.body_bytes} bytes, also after inflation, and a URL at most {limits.url_bytes}.",
         },
-        "paths": {path: _operations(settings) for path in paths},
+        "paths": {**{path: _operations(settings) for path in paths}, **dialect_paths(settings.server)},
         "components": {
-            "schemas": {"Event": _EVENT, "Response": _OBJECT, "BatchResponse": _BATCH, "Refusal": _REFUSAL},
+            "schemas": SCHEMAS,
+            "responses": RESPONSES,
             "securitySchemes": {
+                "basic": {"type": "http", "scheme": "basic"},
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "writeKey": {"type": "apiKey", "in": "header", "name": "x-write-key"},
+                "writeKeyInQuery": {"type": "apiKey", "in": "query", "name": "writeKey"},
             },
         },
         "security": [{}, {"bearer": []}, {"writeKey": []}],
@@ -141,13 +77,15 @@ def _operations(settings: Settings) -> dict[str, Any]:
     return {
         "post": {
             "summary": "Store the event or the events in a body",
-            "parameters": target,
+            "description": "With the header `ce-specversion`, the body is the data of one CloudEvent, whose attributes "
+            "are the headers `ce-*`.",
+            "parameters": [*target, _KEY],
             "requestBody": {"required": True, "content": _bodies(settings)},
             "responses": _responses(),
         },
         "get": {
             "summary": "Store the event in a query",
-            "parameters": [*target, *_field_parameters()],
+            "parameters": [*target, *_field_parameters(), _KEY],
             "responses": _responses(),
         },
         "head": {
@@ -172,7 +110,7 @@ def _field_parameters() -> list[dict[str, Any]]:
         _json_parameter(name, schema)
         if name in JSON_FIELDS
         else _parameter(name, schema["description"], schema, is_required=name in EVENT_FIELDS)
-        for name, schema in _FIELDS.items()
+        for name, schema in FIELDS.items()
     ]
 
 
@@ -201,11 +139,28 @@ def _bodies(settings: Settings) -> dict[str, Any]:
             "schema": event,
             "encoding": {name: {"contentType": "application/json"} for name in sorted(JSON_FIELDS)},
         },
+        **(_cloud_events() if CloudEvents.name in settings.server.dialects else {}),
+    }
+
+
+def _cloud_events() -> dict[str, Any]:
+    """The bodies of CloudEvents, by content type."""
+    event = {"$ref": "#/components/schemas/CloudEvent"}
+    batch = {
+        "type": "array",
+        "maxItems": MOST_EVENTS,
+        "items": event,
+        "description": f"an array of at most {MOST_EVENTS:,} CloudEvents",
+    }
+    return {
+        "application/cloudevents+json": {"schema": {**event, "description": "a CloudEvent"}},
+        "application/cloudevents-batch+json": {"schema": batch},
     }
 
 
 def _responses() -> dict[str, Any]:
-    schema = {"anyOf": [{"$ref": "#/components/schemas/Response"}, {"$ref": "#/components/schemas/BatchResponse"}]}
+    names = ("Response", "BatchResponse", "CloudEventsResponse")
+    schema = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in names]}
     return {
         "200": {
             "description": "the event is fsynced (HEAD: it would have been stored)",

@@ -10,6 +10,7 @@ from collector.dead_letters.writer import Form, Refused
 from collector.dedup.layout import Place
 from collector.errors import Refusal
 from collector.http.response import Pending, Response
+from collector.ingest.once import Unclaimed
 from collector.ingest.session import Session
 
 
@@ -20,11 +21,10 @@ class Stored(Pending, Struct, frozen=True):
     event_id: bytes = b""
 
 
-class Duplicate(NamedTuple):
-    """One event whose id the event at `first` has: the response, once that one is durable."""
+class Queued(Pending, Struct, frozen=True, kw_only=True):
+    """One event with an id, which is appended at the end of this turn unless it is a duplicate."""
 
-    first: Place
-    response: Response
+    event: Unclaimed
 
 
 class EventBatch(NamedTuple):
@@ -63,6 +63,6 @@ class AllRefused(NamedTuple):
     refused: list[Refused]
 
 
-Outcome = Response | Stored | Duplicate | EventBatch | AllRefused
+Outcome = Response | Stored | Queued | EventBatch | AllRefused
 Steps = Generator[None, None, Outcome]
 """Long work on a body; it yields when other requests may run."""

@@ -75,7 +75,7 @@ def room_for_headers(context: RequestContext, events: int, expansion: int = 0) -
 def fitted(records: list[bytes], sent: int, context: RequestContext, members: bytes) -> list[bytes]:
     """The records of a batch, whose events took `sent` bytes, with headers cut further if the records are too long.
 
-    Ids and warnings can make them so, which `room_for_headers` does not count with, because few batches have any.
+    Ids and warnings about times can make them so. `room_for_headers` does not count with them: few batches have any.
     """
     events = len(records)
     excess = sum(map(len, records)) - sent - EVENT_BYTES * events - REQUEST_BYTES
@@ -119,7 +119,7 @@ def record_line(
     `identify` has given the event its id.
     """
     occurred_ms, warnings = context.received_ms, context.warnings
-    if event.et is not UNSET or event.sent_at is not UNSET:
+    if event.et is not UNSET:
         occurred_ms, unreadable = occurred_at(event.et, event.sent_at, occurred_ms)
         warnings = warnings + unreadable if unreadable else warnings
     return (

@@ -138,9 +138,9 @@ def redirect_response(location: bytes, extra: HeaderLines) -> Response:
     return Response(302, b"location: %b\r\n%b%b" % (location, NO_STORE, extra), b"")
 
 
-def preflight_response(extra: HeaderLines) -> Response:
-    """The response to `OPTIONS`."""
-    return Response(204, b"%ballow: %b\r\n%b" % (NO_STORE, METHODS, extra), b"")
+def preflight_response(extra: HeaderLines, methods: bytes = METHODS) -> Response:
+    """The response to `OPTIONS` of a path that serves these methods."""
+    return Response(204, b"%ballow: %b\r\n%b" % (NO_STORE, methods, extra), b"")
 
 
 def typed_refusal(response_type: ResponseType, refusal: Refusal, extra: HeaderLines = b"") -> Response:

@@ -12,6 +12,7 @@ from msgspec import Struct
 _VERSION: Final = 1
 # version, au_id, au_first_seen, client_au_id, client_first_seen, sid, start, hits, last_hit: times in Unix seconds
 _STATE: Final = struct.Struct(">B Q I Q I q I I I")
+_UINT64: Final = struct.Struct(">Q")
 _MAC_BYTES: Final = 15
 """Makes a token of 60 bytes, which are 80 characters of base64 without padding."""
 _TOKEN_LENGTH: Final = 80
@@ -65,7 +66,8 @@ class Sessions:
         """The visitor id of a user, the same on all nodes that share the secret."""
         keyed = self._au_hash[portal_id].copy()
         keyed.update(uid.encode("utf-8", "surrogatepass"))
-        return int.from_bytes(keyed.digest(), "big") % AU_IDS + 1
+        number: int = _UINT64.unpack(keyed.digest())[0]  # half the time of `int.from_bytes`
+        return number % AU_IDS + 1
 
     def next_hit(self, last: Session | None, au_id: int, sid: int | None, now: int) -> Session:
         """The session after a hit at `now`. `last` is the session of the visitor's last hit, if known."""

@@ -29,10 +29,11 @@ class Events(NamedTuple):
     """The members of each record about its request, where the events of a request differ in them."""
 
 
-def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Events | None:
+def batch_in(body: bytes, limit: int, *, is_ndjson: bool, elements: list[bytes] | None = None) -> Events | None:
     """The events of a JSON array or of NDJSON; None if the body is a single event.
 
-    Raises BadEvent, and TooLarge for more than `limit` events.
+    `elements` are those of the array, if they are known already. Raises BadEvent, and TooLarge for more than `limit`
+    events.
     """
     if is_ndjson:
         parts: Sequence[bytes | msgspec.Raw] = _lines(body, limit)
@@ -40,7 +41,7 @@ def batch_in(body: bytes, limit: int, *, is_ndjson: bool) -> Events | None:
     elif body.lstrip(_SPACE)[:1] == b"[":
         try:
             check_utf8(body)
-            parts = _elements(body, limit)
+            parts = split_array(body, limit) if elements is None else elements
             are_lines = not has_line_break(body)
         except (msgspec.DecodeError, RecursionError) as error:
             raise malformed(error) from None
@@ -63,8 +64,11 @@ def _lines(body: bytes, limit: int) -> list[bytes]:
     return found
 
 
-def _elements(body: bytes, limit: int) -> Sequence[msgspec.Raw]:
-    """The elements of a JSON array. A long body may have millions: reading stops after `limit`."""
+def split_array(body: bytes, limit: int) -> Sequence[msgspec.Raw]:
+    """The elements of a JSON array. A long body may have millions: reading stops after `limit`.
+
+    Raises TooLarge, msgspec.DecodeError, RecursionError.
+    """
     if len(body) <= _SHORT_BYTES:
         return _decode_array(body)
     try:

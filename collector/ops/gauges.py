@@ -12,6 +12,7 @@ from collector.ops.metric_table import (
     CONNECTIONS,
     DEDUP_BYTES,
     DEDUP_ENTRIES,
+    DEDUP_FORGOTTEN,
     DEDUP_OLDEST,
     IN_FLIGHT,
     LARGEST,
@@ -35,12 +36,18 @@ class Load(NamedTuple):
 
 
 async def set_forever(block: CounterBlock, load: Callable[[], Load]) -> None:
-    """Set the gauges once a second until cancelled; then they are 0."""
+    """Set the gauges once a second until cancelled; then they are 0. Count the ids that the worker has forgotten."""
+    forgotten = 0
     try:
         while True:
             begun = time.perf_counter()
             await asyncio.sleep(_SECONDS)
-            _set(block, load(), max(0.0, time.perf_counter() - begun - _SECONDS))
+            found = load()
+            _set(block, found, max(0.0, time.perf_counter() - begun - _SECONDS))
+            if found.ids is not None:
+                # a counter goes on where an earlier worker left it
+                block.values[block.slot(DEDUP_FORGOTTEN.name)] += found.ids.forgotten - forgotten
+                forgotten = found.ids.forgotten
     finally:
         reset(block)
 

@@ -145,6 +145,11 @@ DEDUP_OLDEST: Final = Metric(
 DEDUP_BYTES: Final = Metric(
     "tracklog_dedup_bytes", "gauge", "Bytes of the index that hold ids; `dedup.bytes` bounds them.", unit="bytes"
 )
+DEDUP_FORGOTTEN: Final = counter(
+    "tracklog_dedup_forgotten_total",
+    "Ids forgotten before their time, because the index has no room for them. An event with such an id is stored once "
+    "more if it is sent again; raise dedup.entries or dedup.bytes.",
+)
 LOG_BYTES: Final = Metric("tracklog_log_bytes", "gauge", "Bytes of the segments of a shard.", ("shard",), unit="bytes")
 LOG_SEGMENTS: Final = Metric("tracklog_log_segments", "gauge", "Segments of a shard.", ("shard",))
 DISK_FREE: Final = Metric("tracklog_disk_free_bytes", "gauge", "Free bytes of the disk of log.dir.", unit="bytes")
@@ -210,6 +215,7 @@ COUNTED: Final = (
     DEDUP_ENTRIES,
     DEDUP_OLDEST,
     DEDUP_BYTES,
+    DEDUP_FORGOTTEN,
     RESTARTS,
 )
 """Metrics that are in the blocks of counters."""

@@ -46,18 +46,22 @@ class SinkStatus(Struct, frozen=True):
 
 
 def shard_statuses(settings: Settings) -> list[ShardStatus]:
-    """The state of every shard; empty if there is none yet. Raises OSError."""
-    return [_shard_status(folder) for folder in _logs(settings)]
+    """The state of every shard; empty if there is none yet. Where none can be found, one names the folder and why."""
+    try:
+        return [_shard_status(folder) for folder in _logs(settings)]
+    except OSError as error:
+        return [ShardStatus(settings.log.dir, error=str(error))]
 
 
 def sink_statuses(settings: Settings, serving: Collection[str | None]) -> list[SinkStatus]:
-    """The state of every sink in every shard. `serving`: the shard of each worker, None where it has none yet.
+    """The state of every sink in every shard, none where no shard can be found.
 
-    Raises OSError.
+    `serving`: the shard of each worker, None where it has none yet.
     """
-    if not _logs(settings):
+    try:
+        return [_sink_status(status) for status in statuses(settings, partial(_is_held, serving))]
+    except OSError:  # there is no log yet, or `shard_statuses` tells why
         return []
-    return [_sink_status(status) for status in statuses(settings, partial(_is_held, serving))]
 
 
 def _is_held(serving: Collection[str | None], folder: LogFolder) -> bool:

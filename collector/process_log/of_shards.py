@@ -68,6 +68,7 @@ class IdsRead(ProcessLogEvent, frozen=True):
 class IdsIncomplete(ProcessLogEvent, frozen=True):
     """A log could not be read whole, so an event in it that is sent again is stored twice."""
 
+    page = "TracklogIdsIncomplete"
     text = "event ids of a log are not known, so its events may be stored twice if they are sent again: {fault}"
     fault: str
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from collector.errors import BadSettings
 from collector.process_log.of_processes import ReloadAccepted, ReloadRefused, SwapLate
+from collector.server.bounded import within
 from collector.server.control import SettingsBoard
 from collector.server.node_state import Node, Reload
 from collector.server.workers import StartWorker, Workers
@@ -27,6 +28,8 @@ NOTHING: Final = "nothing has changed"
 _MOST_LINES: Final = 100
 _MOST_CHARACTERS: Final = 300
 """Lines of a reload that are logged and kept, and characters of each. The state of the node must fit into a packet."""
+_READ_SECONDS: Final = 30.0
+"""How long settings and certificate may take to be read, which a network file system decides."""
 _STOPPING: Final = "the collector is stopping"
 
 
@@ -45,15 +48,18 @@ class Reloader:
         workers: Workers,
         node: Node,
         board: SettingsBoard,
+        read_seconds: float = _READ_SECONDS,
     ) -> None:
         """`config` is the path of the settings file; `read` reads and checks it, and raises BadSettings, OSError.
 
         `for_workers` returns the settings as workers have them; `start_with` returns the function that starts a worker
-        with these settings; `on_accepted` is called with changed settings that all workers have.
+        with these settings; `on_accepted` is called with changed settings that all workers have. `read_seconds` is the
+        time that `read` may take.
         """
         self._settings = settings
         self._config = config
         self._read = read
+        self._read_seconds = read_seconds
         self._for_workers = for_workers
         self._start_with = start_with
         self._on_accepted = on_accepted
@@ -97,7 +103,9 @@ class Reloader:
         if self._node.is_stopping:
             return [_STOPPING], []
         try:
-            settings = await asyncio.to_thread(self._read)
+            settings = await within(self._read_seconds, self._read)
+        except TimeoutError:
+            return [f"the settings could not be read within {self._read_seconds:g} s: a file or its disk hangs"], []
         except (BadSettings, OSError) as error:
             return str(error).splitlines(), []
         found = changes(self._settings, settings)
@@ -127,7 +135,6 @@ class Reloader:
             fault = await self._workers.replace(place, start, grace_seconds)
             if fault and place == 0:
                 return f"{fault}; the process log has the reason"
-            self._workers.start = start
             if fault:  # as after a death: its successor starts with the new settings
                 on_progress(f"worker {place + 1}: {fault}; it is started again")
                 await self._workers.end(place, grace_seconds)

@@ -15,6 +15,7 @@ from collector.errors import BadSettings
 from collector.process_log.of_processes import CertificateExpires
 from collector.settings import ServerSettings
 from collector.settings.faults import SettingFault
+from collector.settings.regular_file import expect_regular_file
 
 _WARNING_SECONDS: Final = 14 * 86_400
 _DAY_SECONDS: Final = 86_400
@@ -129,6 +130,7 @@ def _valid(settings: ServerSettings) -> Certificate:
 
 def _readable(setting: str, path: str) -> None:
     try:
+        expect_regular_file(path)
         with open(path, "rb"):
             pass
     except OSError as error:

@@ -54,6 +54,8 @@ class Workers:
         self._in_place: dict[int, WorkerProcess] = {}
         self._all: set[WorkerProcess] = set()
         """Those in a place, those that are being replaced, and successors."""
+        self._settled: dict[int, asyncio.Event] = {}
+        """Set when a worker gets the place."""
 
     @property
     def running(self) -> list[WorkerProcess]:
@@ -90,7 +92,8 @@ class Workers:
     async def replace(self, place: int, start: StartWorker, grace_seconds: int) -> str | None:
         """Start a successor, and once it is ready, stop the worker; returns why that was not possible, or None.
 
-        The successor is ready before the worker stops to accept, so requests are served all the time.
+        The successor is ready before the worker stops to accept, so requests are served all the time. Once it is ready,
+        `start` starts all workers, also in its own place should it die.
         """
         try:
             successor = self._begin(place, start)
@@ -101,6 +104,7 @@ class Workers:
             await self._end(successor, grace_seconds)
             return fault
         before = self._in_place.get(place)  # it may have died meanwhile
+        self.start = start
         self._settle(place, successor)
         if before:
             await self._end(before, grace_seconds)
@@ -133,13 +137,27 @@ class Workers:
             except OSError as error:  # out of memory or processes: retry later, as after a death
                 return _Death(None, str(error.strerror))
             self._settle(place, worker)
-        exit_code = await worker.wait()
-        self._all.discard(worker)
-        if self._in_place.get(place) is not worker:
+        exit_code = await self._end_of(place, worker)
+        if exit_code is None:
             return None
+        self._all.discard(worker)
         del self._in_place[place]
         cause, needs_person = cause_of_death(exit_code), exit_code == STARTUP_FAILURE
         return _Death(worker.pid, cause, worker.seconds_served, needs_person)
+
+    async def _end_of(self, place: int, worker: WorkerProcess) -> int | None:
+        """Wait until a worker ends in its place, and return its exit code; None as soon as another has the place.
+
+        A successor may die while its predecessor still stops, and must not wait for that to be started again.
+        """
+        ended = asyncio.create_task(worker.wait())
+        replaced = asyncio.create_task(self._settled.setdefault(place, asyncio.Event()).wait())
+        try:
+            await asyncio.wait([ended, replaced], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (ended, replaced):
+                task.cancel()
+        return worker.exit_code if self._in_place.get(place) is worker else None
 
     def _begin(self, place: int, start: StartWorker) -> WorkerProcess:
         def on_report(report: WorkerReport) -> None:
@@ -154,6 +172,7 @@ class Workers:
     def _settle(self, place: int, worker: WorkerProcess) -> None:
         """Give a worker its place."""
         self._in_place[place] = worker
+        self._settled.pop(place, asyncio.Event()).set()
         self._node.started(place, worker.pid, now_ms())
         if worker.report:
             self._node.reported(place, worker.report)

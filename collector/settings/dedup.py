@@ -19,6 +19,6 @@ class DedupSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=16 << 20,
             le=256 << 30,
-            description="size of the index on the disk, allocated at once; a million ids need about 150 MB",
+            description="the most bytes of the index on the disk; a million ids need about 150 MB",
         ),
     ] = 160 << 20

@@ -1,13 +1,13 @@
 """Reads the files that `include` names. They hold `[[property]]` tables alone, and include nothing themselves."""
 
 import os
-import stat
 import tomllib
 from collections.abc import Iterator
 from glob import glob
 from typing import Any, Final, NamedTuple
 
 from collector.settings.faults import SettingFault, did_you_mean, joined
+from collector.settings.regular_file import expect_regular_file
 
 _PROPERTY: Final = "property"
 
@@ -38,7 +38,8 @@ def read_included(patterns: object, folder: str) -> tuple[list[PropertyFile], li
 
 
 def read_toml(path: str) -> dict[str, Any]:
-    """Read a file. Raises OSError, and ValueError if it is not TOML."""
+    """Read a regular file. Raises OSError, and ValueError if it is not TOML."""
+    expect_regular_file(path)
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
@@ -62,7 +63,6 @@ def _no_file(pattern: str, folder: str) -> str:
 
 def _read_properties(path: str, faults: list[SettingFault]) -> list[object]:
     try:
-        _expect_file(path)
         tables = read_toml(path)
     except OSError as error:
         faults.append(SettingFault("", f"{error.strerror}; correct the file or `include`", where=path))
@@ -73,14 +73,6 @@ def _read_properties(path: str, faults: list[SettingFault]) -> list[object]:
     faults += [SettingFault("", message, where=path) for message in _misplaced(tables)]
     properties = tables.get(_PROPERTY, [])
     return properties if isinstance(properties, list) else []
-
-
-def _expect_file(path: str) -> None:
-    """Raises OSError. To open a pipe would wait for ever."""
-    if os.path.islink(path) and not os.path.exists(path):
-        raise FileNotFoundError(0, f"a symbolic link to {os.readlink(path)}, which can't be reached")
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(0, "expected a file, found " + ("a folder" if os.path.isdir(path) else "a device or pipe"))
 
 
 def _misplaced(tables: dict[str, Any]) -> Iterator[str]:

@@ -30,12 +30,15 @@ def statuses(settings: Settings, is_held: Callable[[LogFolder], bool] = LogFolde
     """Every sink that has a cursor, log after log. Raises FileNotFoundError where there is no log, OSError.
 
     `is_held` tells whether a process holds a log. The default tries its lock, so a worker that starts just then may
-    take another shard.
+    take another shard. A log or cursor that can't be read hides no other: its sinks are `unreadable`.
     """
     for folder in find_logs(Files(), settings.log.dir):
-        held = is_held(folder)
-        for name in folder.consumers():
-            yield _status(settings, folder, name, held=held)
+        try:
+            held, names = is_held(folder), folder.consumers()
+        except OSError as error:
+            yield from (_unreadable(folder, sink.name, error) for sink in settings.sink)
+        else:
+            yield from (_status(settings, folder, name, held=held) for name in names)
 
 
 def drop(settings: Settings, name: str) -> list[str]:
@@ -82,6 +85,10 @@ def _status(settings: Settings, folder: LogFolder, name: str, *, held: bool) -> 
     try:
         cursor = folder.cursor(name)
         lag = lag_of(folder, cursor) if cursor else None
-    except WalError as fault:
-        return Status(name, folder.path, "unreadable", None, None, None, str(fault))
+    except (WalError, OSError) as fault:
+        return _unreadable(folder, name, fault)
     return Status(name, folder.path, state, since_ms, cursor.acked.sequence if cursor else None, lag, error)
+
+
+def _unreadable(folder: LogFolder, name: str, fault: Exception) -> Status:
+    return Status(name, folder.path, "unreadable", None, None, None, str(fault))

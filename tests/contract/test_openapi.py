@@ -14,8 +14,10 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
+from collector.ingest.dialects.table import patterns, served
+from collector.ingest.openapi import openapi
 from collector.ingest.query import PARAMETERS
-from collector.settings import EVENT_FIELDS
+from collector.settings import EVENT_FIELDS, ServerSettings, Settings
 from tests.running import Collector
 
 # Left out: positive_data_acceptance and negative_data_rejection, which know nothing of properties, of JSON in text or
@@ -32,6 +34,10 @@ _CHECKS = [
     checks.unsupported_method,
 ]
 _KNOWN = {"portal_id": 33167, "prop_id": 564990801}
+_ID = "33167.564990801"
+_KNOWN_TO_DIALECTS = {"writeKey": _ID, "aid": _ID, "idsite": _ID, "api_key": _ID}
+"""The parameters that name a property in queries of dialects."""
+_FOR_EVENTS = {"/", "/event", "/c/hello"}
 _EVENT: dict[str, Any] = {"ea": "view", "ec": "product", "sid": 6320, "aid": "a-1", "uid": "u-1"}
 _NAMES = [*_EVENT, "context", "extra", "dims", "items", "event_id", "et", "sent_at"]
 _MISSING: Any = "missing"
@@ -138,10 +144,65 @@ def test_every_response_is_described_by_the_document(
     operations: list[Any], mode: GenerationMode, is_known: bool
 ) -> None:
     for operation in operations:
-        for case in _cases(operation, mode, 12):
-            if is_known:
-                case.query = {**(case.query if isinstance(case.query, dict) else {}), **_KNOWN}
-            case.call_and_validate(checks=_CHECKS)
+        if operation.path in _FOR_EVENTS:
+            for case in _cases(operation, mode, 12):
+                if is_known:
+                    case.query = {**(case.query if isinstance(case.query, dict) else {}), **_KNOWN}
+                case.call_and_validate(checks=_CHECKS)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.name.lower())
+def test_every_response_to_a_dialect_is_described_by_the_document(operations: list[Any], mode: GenerationMode) -> None:
+    """One path for each dialect, method and kind of path; the others differ in the path alone.
+
+    The document has the methods that SDKs use, and `Allow` all that are served: so that check is left out.
+    """
+    others = [each for each in operations if each.path not in _FOR_EVENTS and each.method != "options"]
+    chosen = {(*each.definition.raw["tags"], each.method, "{" in each.path): each for each in others}
+    assert len(chosen) > 10
+    for operation in chosen.values():
+        for at, case in enumerate(_cases(operation, mode, 6)):
+            if at % 2:
+                case.query = {**(case.query if isinstance(case.query, dict) else {}), **_KNOWN_TO_DIALECTS}
+            case.call_and_validate(checks=[each for each in _CHECKS if each is not checks.allow_header_conformance])
+
+
+def test_the_document_has_each_path_of_each_dialect_and_each_settings_document(document: dict[str, Any]) -> None:
+    dialects = served(ServerSettings())
+    assert {path for dialect in dialects for path in dialect.paths} <= set(document["paths"])
+    examples = {path.format(type="t", folder="a", key="k").encode() for path in document["paths"]}
+    for name, pattern in [each for dialect in dialects for each in patterns(dialect)]:
+        assert any(map(pattern.fullmatch, examples)), name
+
+
+def test_the_document_has_no_path_of_a_dialect_that_is_turned_off() -> None:
+    server = ServerSettings(dialects=("snowplow",), snowplow_path="/com.example/sp")
+    found = json.loads(openapi(["/event"], Settings(server=server)))
+    assert set(found["paths"]) == {"/event", "/com.snowplowanalytics.snowplow/tp2", "/i", "/com.example/sp"}
+    bodies = found["paths"]["/event"]["post"]["requestBody"]["content"]
+    assert [name for name in bodies if "cloudevents" in name] == []
+
+
+def test_each_path_of_the_document_that_is_a_dialect_s_is_served(ours: Collector, document: dict[str, Any]) -> None:
+    for path in set(document["paths"]) - _FOR_EVENTS:
+        answer = ours.send("OPTIONS", path.format(type="track", folder="shop/stats", key=_ID))
+        assert (path, answer.status) == (path, 204)
+
+
+@pytest.mark.parametrize("media", ["application/cloudevents+json", "application/cloudevents-batch+json"])
+def test_cloud_events_that_are_valid_by_the_document_are_stored(
+    ours: Collector, document: dict[str, Any], operations: list[Any], media: str
+) -> None:
+    post = next(each for each in operations if (each.method, each.path) == ("post", "/event"))
+    taken = 0
+    for case in _cases(post, GenerationMode.POSITIVE, 200):
+        if case.media_type == media and case.body:
+            case.query = {"id": "33167.2"}
+            response = case.call()
+            assert (response.status_code, response.json()["rejected"]) == (200, 0), case.body
+            assert jsonschema_rs.is_valid(document["components"]["schemas"]["CloudEventsResponse"], response.json())
+            taken += 1
+    assert taken > 2
 
 
 def test_every_event_valid_by_the_document_is_stored(ours: Collector, operations: list[Any]) -> None:
@@ -245,17 +306,18 @@ def test_the_document_is_an_openapi_document(ours: Collector) -> None:
 
 
 def test_the_document_names_every_parameter_field_and_status(document: dict[str, Any]) -> None:
-    assert set(document["paths"]) == {"/", "/event", "/c/hello"}
-    for path in document["paths"].values():
+    for path in [document["paths"][name] for name in _FOR_EVENTS]:
         assert set(path) == {"get", "head", "options", "post"}
-        assert {each["name"] for each in path["post"]["parameters"]} == set(PARAMETERS)
-        assert {each["name"] for each in path["get"]["parameters"]} == {*PARAMETERS, *_NAMES}
+        assert {each["name"] for each in path["post"]["parameters"]} == {*PARAMETERS, "Idempotency-Key"}
+        assert {each["name"] for each in path["get"]["parameters"]} == {*PARAMETERS, *_NAMES, "Idempotency-Key"}
         assert set(path["post"]["responses"]) == _STATUSES
     event = document["components"]["schemas"]["Event"]
     assert event["required"] == list(EVENT_FIELDS)
     assert list(event["properties"]) == _NAMES
     answers = document["paths"]["/event"]["post"]["responses"]["200"]["content"]
     assert list(answers) == ["application/json", "text/javascript", "image/gif"]
+    headers = document["paths"]["/event"]["post"]["responses"]["200"]["headers"]
+    assert set(headers) == {"x-event-ack", "x-event-id", "x-event-duplicate"}
 
 
 def test_every_schema_of_the_document_is_a_valid_schema(document: dict[str, Any]) -> None:
@@ -263,7 +325,7 @@ def test_every_schema_of_the_document_is_a_valid_schema(document: dict[str, Any]
         assert jsonschema_rs.meta.is_valid(schema), name
 
 
-@pytest.mark.parametrize("event", [{"ea": "a", "ec": "c", "sid": 1, "aid": "x", "uid": "u"}, [{"ea": 1}], {"ea": 1}])
+@pytest.mark.parametrize("event", [_EVENT, [_EVENT, {"ea": 1}], [{"ea": 1}], {"ea": 1}])
 def test_responses_match_the_schemas(ours: Collector, document: dict[str, Any], event: object) -> None:
     answer = ours.post(json.loads(json.dumps(event))).json()
     name = "BatchResponse" if answer.get("type") == "batch" else "Response" if "dgs" in answer else "Refusal"

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from collector.dedup.bounds import bounds_of
 from collector.dedup.catch_up import catch_up
+from collector.dedup.claims import Claims
 from collector.dedup.index import DedupIndex
-from collector.dedup.layout import Fate, Place, key
+from collector.dedup.layout import Fate, Place, hash_of, key
 from collector.dedup.store import IndexStore, open_store
 from collector.dedup.windows import Window
 from tests.crash.violation import require
@@ -45,6 +46,14 @@ class Shown(NamedTuple):
     place: Place
     id: str
     action: int
+
+
+class Waiting(NamedTuple):
+    """An event that was appended and is not committed: its sequence, and its line in the log."""
+
+    sequence: int
+    event: Event | None
+    line: bytes
 
 
 class QuickFiles(Files):
@@ -145,7 +154,7 @@ class Worker:
         )
         log.log_id = self.log.log_id
         self.index = DedupIndex(node.store, node.bounds)
-        self.waiting: list[tuple[int, Event | None, bytes]] = []
+        self.waiting: list[Waiting] = []
         self.next_sequence = self.log.end.sequence
         self.index.begin(self.log.log_id, self.next_sequence)
 
@@ -180,7 +189,10 @@ class Node:
         self.segment_bytes = random.choice((1, 2000, *(1 << 20,) * 6))
         self.is_bounded = random.random() < 0.1
         self.bounds = bounds_of(random.randint(1, 20) if self.is_bounded else 100_000, MAP_BYTES)
-        self.ids = [str(number) for number in range(random.choice((3, 10, 300)))]
+        ids, self.sizes = random.choice(
+            ((3, (1, 1, 2)), (10, (1, 1, 5)), (30, (1, 3, 20)), (1000, (1, 1, _LONGEST_BATCH)))
+        )
+        self.ids = [str(number) for number in range(ids)]
         self.logs = [ModelLog(os.path.join(directory, f"{at:02d}")) for at in range(random.choice((1, 2, 3)))]
         self.workers: dict[int, Worker] = {}
         self.shown: list[Shown] = []
@@ -195,31 +207,19 @@ class Node:
             self.tally["starts"] += 1
 
     def append(self) -> None:
-        """A request with some events, of which some have an id."""
+        """A request with some events, of which some have an id. Sometimes its append raises."""
         for worker in self._any_worker():
-            size = self.random.choice((*(1,) * 10, 3, 3, 5, 5, 20, _LONGEST_BATCH))
-            claimed: list[tuple[int, Event | None, bytes]] = []
-            sequence = worker.next_sequence
             try:
                 with worker.index.claims(self.now_ms) as claims:
-                    for _ in range(size):
-                        event = self._event()
-                        if event and not self._is_first(
-                            claims.claim(_key(event.id), sequence, self.window_ms), event.id
-                        ):
-                            continue
-                        if event:
-                            self._check_is_new(event.id, claimed)
-                        claimed.append((sequence, event, _line(worker, sequence, event, self.now_ms)))
-                        sequence += 1
-                    if self.random.random() < 0.1:
+                    claimed = self._claimed(worker, claims)
+                    if self.random.random() < 0.15:
                         raise AppendError
             except AppendError:
                 self.shown = [shown for shown in self.shown if shown.action < self.action]
                 self.tally["failed appends"] += 1
-                return
-            worker.waiting += claimed
-            worker.next_sequence = sequence
+            else:
+                worker.waiting += claimed
+                worker.next_sequence += len(claimed)
 
     def commit(self) -> None:
         """A commit, of which other processes learn."""
@@ -264,21 +264,21 @@ class Node:
 
     def restore(self) -> None:
         """The node is stopped, and the log of a shard is put back to an earlier copy, or is gone."""
-        self._end_all()
         log = self.random.choice(self.logs)
-        if log.copy is not None and self.random.random() < 0.7:
+        self._end_all()
+        if log.copy is not None:
             log.restore()
-        else:
+        elif self.random.random() < 0.2:
             log.delete()
         self.shown = []
         self.tally["restores"] += 1
         self.start()
 
     def back_up(self) -> None:
-        """Copy a log while nobody writes to it."""
-        at = self.random.randrange(len(self.logs))
-        if at not in self.workers and os.path.exists(self.logs[at].path):
-            self.logs[at].save()
+        """Copy a log, which may be in use."""
+        log = self.random.choice(self.logs)
+        if os.path.exists(log.path):
+            log.save()
 
     def grow(self) -> None:
         """The window is longer now, in all processes."""
@@ -352,29 +352,42 @@ class Node:
                 return log.events.get(place.sequence)
         return None
 
-    def _check_is_new(self, event_id: str, claimed: list[tuple[int, Event | None, bytes]]) -> None:
-        """No event with this id is within the window: on a disk, or on its way in a process that lives."""
-        if self.is_bounded:
-            return
+    def _claimed(self, worker: Worker, claims: Claims) -> list[Waiting]:
+        """The events of a request that are to be stored."""
+        claimed: list[Waiting] = []
+        known = self._known_ids()
+        events = [self._event() for _ in range(self.random.choice(self.sizes))]
+        keys = [_key(event.id) if event else b"" for event in events]
+        places = claims.claim_all(keys, worker.next_sequence, [self.window_ms] * len(keys))
+        for at, event in enumerate(events):
+            sequence = worker.next_sequence + len(claimed)
+            if event:
+                if not self._is_first(places.get(at), event.id):
+                    continue
+                require(event.id not in known or self.is_bounded, "missed duplicate", event, self.now_ms)
+                known.add(event.id)
+            claimed.append(Waiting(sequence, event, _line(worker, sequence, event, self.now_ms)))
+        return claimed
+
+    def _known_ids(self) -> set[str]:
+        """The ids of all events within the window: on a disk, or on their way in a process that lives."""
         events = [event for log in self.logs for event in log.events.values()]
         events += [event for worker in self.workers.values() for _, event, _ in worker.waiting if event]
-        events += [event for _, event, _ in claimed if event]
-        known = [event for event in events if event.id == event_id and self._is_within(event)]
-        require(not known, "missed duplicate", event_id, known, self.now_ms)
+        return {event.id for event in events if self._is_within(event)}
 
 
 ACTIONS = (
-    *(Node.append,) * 8,
-    *(Node.commit,) * 4,
-    *(Node.start,) * 3,
+    *(Node.append,) * 10,
+    *(Node.commit,) * 5,
+    *(Node.start,) * 4,
     *(Node.wait,) * 2,
     *(Node.crash,) * 2,
     Node.fail,
     Node.ask,
     Node.ask,
     Node.cut_power,
-    Node.restore,
-    Node.back_up,
+    *(Node.restore,) * 2,
+    *(Node.back_up,) * 2,
     Node.grow,
 )
 
@@ -418,7 +431,7 @@ def _run_case(seed: int, store: IndexStore, directory: str, tally: Counter[str])
 
 
 def _key(event_id: str) -> bytes:
-    return key(*_PROP, event_id)
+    return key(hash_of(*_PROP), event_id)
 
 
 def _line(worker: Worker, sequence: int, event: Event | None, now_ms: int) -> bytes:

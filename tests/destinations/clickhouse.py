@@ -17,10 +17,10 @@ TABLES, REPLICATED, CHECK, ONCE, ONCE_QUERY, ONCE_COPY = re.findall(r"```sql\n(.
 (ONCE_MARKS,) = re.findall(r"```text\n(.*?)\\\n```", PAGE, re.DOTALL)
 PASSWORD = "s3cret-of-clickhouse"
 _MEMBERS = (
-    "id, received_at, occurred_at, portal_id, prop_id, source, ip, user_agent, referer, s2s, event_id, dialect, au_id, "
+    "id, received_at, portal_id, prop_id, source, dialect, ip, user_agent, referer, s2s, occurred_at, event_id, au_id, "
     "client_id, session, warnings, event"
 )
-_OPTIONAL = {"occurred_at": 0, "event_id": None, "dialect": None}
+_OPTIONAL = {"event_id": None, "dialect": None}
 """Members that a record may lack, and what the column holds then."""
 
 

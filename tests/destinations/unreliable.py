@@ -65,10 +65,15 @@ class Proxy(socketserver.ThreadingTCPServer):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._behind)) as behind:
             for each in (request, behind):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            answers = threading.Thread(target=_pump, args=(behind, request, self._answer), name="proxy-answers")
+            of_request, of_answer = self.passes()
+            answers = threading.Thread(target=_pump, args=(behind, request, of_answer), name="proxy-answers")
             answers.start()
-            _pump(request, behind, self._request)
+            _pump(request, behind, of_request)
             answers.join()
+
+    def passes(self) -> tuple[Passes, Passes]:
+        """What passes on the requests and the answers of a new connection."""
+        return self._request, self._answer
 
     def shutdown_request(self, request: Any) -> None:
         """Forget the connection and close it."""

@@ -51,6 +51,7 @@ class Shell:
             os.environ
             | WRITE_KEYS
             | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "COLUMNS": "100", "TRACKLOG_ADMIN__PORT": admin_port}
+            | {"TRACKLOG_DEDUP__BYTES": str(16 << 20)}
         )
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(

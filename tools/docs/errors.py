@@ -69,12 +69,13 @@ EXPLAINED: Final = {
         "[Properties and keys](../guides/properties-and-keys.md).",
     ),
     "not_found": Explained(
-        "There is no such path, or no property with this `portal_id` and `prop_id`. The body is "
-        '`{"message":"404 not found"}`, without a `code`.',
+        "There is no such path, or no property with this `portal_id` and `prop_id` or `id`. The body is "
+        '`{"message":"404 not found"}`, without a `code`. On the paths of [dialects](dialects.md) it has '
+        "one, and is also the answer where the property does not take the dialect.",
         "client, or the settings",
         _NEVER,
         _NOTHING,
-        "Correct the path, `portal_id` and `prop_id`, or add the property to the settings.",
+        "Correct the path, `portal_id` and `prop_id`, or the key of the SDK, or add the property to the settings.",
     ),
     "method_not_allowed": Explained(
         "The path does not serve this method.",

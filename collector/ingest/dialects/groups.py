@@ -11,7 +11,6 @@ from collector.ingest.accounts import Accounts
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
 from collector.ingest.dialects.secrets import is_readable
 from collector.ingest.dialects.senders import EventGroup, Senders
-from collector.ingest.policy.origins import cors_headers
 from collector.ingest.policy.properties import Property
 from collector.ingest.policy.write_keys import key_in
 from collector.ingest.request import EventRequest
@@ -56,7 +55,7 @@ class Groups:
     @property
     def cors_headers(self) -> HeaderLines:
         """The headers that let a page read the response."""
-        return cors_headers(self._property, self._head.fields.get(b"origin"), is_s2s=False)
+        return self._senders.cors_headers(self._head, self._property)
 
     @property
     def _property(self) -> Property | None:

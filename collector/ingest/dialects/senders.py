@@ -13,7 +13,7 @@ from collector.http.response import HeaderLines
 from collector.ingest.dialects.dialect import Credentials, Dialect, DialectEvent
 from collector.ingest.options import RequestOptions, ResponseType
 from collector.ingest.policy.client_address import Client, Networks, client_of, kept_address
-from collector.ingest.policy.origins import KnownOrigins, check_origin
+from collector.ingest.policy.origins import KnownOrigins, check_origin, cors_headers
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.record import RequestContext
@@ -68,6 +68,11 @@ class Senders:
     def preflight_headers(self, head: RequestHead) -> HeaderLines:
         """The headers for a preflight, which carries no key: those of any property that lists the page's origin."""
         return self._origins.preflight_headers(head.fields.get(b"origin"))
+
+    def cors_headers(self, head: RequestHead, prop: Property | None) -> HeaderLines:
+        """The headers that let a page read the response; `prop` is None where the request names no property."""
+        origin = head.fields.get(b"origin")
+        return cors_headers(prop, origin, is_s2s=False) if prop else self._origins.cors_headers(origin)
 
     def client(self, head: RequestHead) -> Client:
         """The client behind trusted proxies."""

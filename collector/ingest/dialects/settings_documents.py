@@ -10,7 +10,6 @@ from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
 from collector.ingest.dialects.dialect import Credentials, refusal_response
 from collector.ingest.dialects.senders import Senders
-from collector.ingest.policy.origins import cors_headers
 from collector.ingest.responses import preflight_response
 
 _METHODS: Final = b"GET, HEAD, OPTIONS"
@@ -39,10 +38,10 @@ class SettingsDocumentEndpoint(HeadOnly):
     def admit(self, head: RequestHead) -> Response:
         """The document of a property, or 404 for an unknown one."""
         if head.method == "OPTIONS":
-            return preflight_response(self._senders.preflight_headers(head))
+            return preflight_response(self._senders.preflight_headers(head), _METHODS)
         credentials = self._document.credentials(head)
         prop = self._senders.named(credentials)
-        cors = cors_headers(prop, head.fields.get(b"origin"), is_s2s=False)
+        cors = self._senders.cors_headers(head, prop)
         try:
             if head.method not in ("GET", "HEAD"):
                 raise MethodNotAllowed(_METHODS)

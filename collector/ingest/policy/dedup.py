@@ -7,10 +7,11 @@ fsync: so whoever finds the claim of another event waits until that one is fsync
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from collector.dedup.index import DedupIndex, IndexStats
-from collector.dedup.layout import Fate, Place, key
+from collector.dedup.layout import Fate, Place, hash_of, key
 from collector.dedup.store import IndexLost
 from collector.errors import Overloaded
 from collector.ingest.policy.properties import Property
@@ -43,28 +44,35 @@ class Dedup:
         self._index = index
         self._committer = committer
         self._end_worker = end_worker
+        self._is_lost = False
+        self._of_properties: dict[bytes, blake2b] = {}
+        """The beginning of the keys of each property, by `Property.members`."""
         self._blocks: deque[tuple[int, asyncio.Future[None]]] = deque()
         """The blocks on their way to the disk that have claims: the sequence after each, and its future."""
         committer.on_failed = self._failed
 
-    def append(self, records: Sequence[bytes], keys: Sequence[bytes], window_ms: int, now_ms: int) -> Appended:
-        """Append the records whose key is new; an empty key is always new. They are numbered already.
+    def key_of(self, prop: Property, event_id: str) -> bytes:
+        """The key of an event's id in the index."""
+        members = prop.members
+        hashed = self._of_properties.get(members)
+        if hashed is None:
+            hashed = self._of_properties[members] = hash_of(prop.portal_id, prop.prop_id)
+        return key(hashed, event_id)
+
+    def append(
+        self, records: Sequence[bytes], keys: Sequence[bytes], windows_ms: Sequence[int], now_ms: int
+    ) -> Appended:
+        """Append the records whose key is new within its window; an empty key is always new. They are numbered already.
 
         Raises Overloaded, WalError, RecordTooLarge; then appends nothing.
         """
         committer, log_id = self._committer, self._committer.log.log_id
         first = committer.next_sequence
-        duplicates: dict[int, Place] = {}
-        new: list[bytes] = []
         try:
             with self._index.claims(now_ms) as claims:
-                for at, key_ in enumerate(keys):
-                    place = claims.claim(key_, first + len(new), window_ms) if key_ else None
-                    if place is None:
-                        new.append(records[at])
-                    else:
-                        duplicates[at] = place
+                new, duplicates = records, claims.claim_all(keys, first, windows_ms)
                 if duplicates:
+                    new = [record for at, record in enumerate(records) if at not in duplicates]
                     new = [renumbered(record, log_id, sequence) for sequence, record in enumerate(new, first)]
                 durable = committer.append(b"".join(new), len(new)) if new else None
         except IndexLost as error:
@@ -140,10 +148,7 @@ class Dedup:
             self._lost(error)
 
     def _lost(self, error: IndexLost) -> Overloaded:
-        self._end_worker(error)
+        if not self._is_lost:
+            self._is_lost = True
+            self._end_worker(error)
         return Overloaded(_LOST)
-
-
-def key_of(prop: Property, event_id: str) -> bytes:
-    """The key of an event's id in the index."""
-    return key(prop.portal_id, prop.prop_id, event_id)

@@ -94,12 +94,16 @@ class KnownOrigins:
 
     def preflight_headers(self, origin: bytes | None) -> HeaderLines:
         """The headers for a preflight from a page of `origin`. The request that follows is checked by its property."""
+        return self.cors_headers(origin) + (_PREFLIGHT if origin is not None else b"")
+
+    def cors_headers(self, origin: bytes | None) -> HeaderLines:
+        """The headers that let a page of `origin` read a response, where its property is not known."""
         if origin is None:
             return b""
         if origin in self._listed:
-            return _allowed(origin) + _PREFLIGHT
+            return _allowed(origin)
         allowed = b"access-control-allow-origin: %b\r\n" % origin if self._is_any_allowed else b""
-        return allowed + _VARY + _EXPOSED + _PREFLIGHT
+        return allowed + _VARY + _EXPOSED
 
 
 def _allowed(origin: bytes) -> HeaderLines:

@@ -34,8 +34,48 @@ def test_check_says_what_the_settings_hold(tmp_path: Path, capsys: pytest.Captur
     path = tmp_path / "c.toml"
     path.write_text(GOOD)
     assert main(["check", "--config", str(path)]) == 0
-    assert capsys.readouterr().out == "ok: 2 properties, 1 sinks, 3 workers\n"
+    assert capsys.readouterr().out == "ok: 2 properties, 1 sink, 3 workers\n"
     assert list(tmp_path.iterdir()) == [path], "a check leaves nothing behind"
+
+
+_WEB = "[[property]]\nportal_id = 1\nprop_id = {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (_WEB.format(2), "1.2,"),
+        (_WEB.format(2) + 'id = "shop"\norigins = ["https://a.example", "*"]\n', "shop,"),
+        ("".join(map(_WEB.format, range(2, 7))), "1.2, 1.3, 1.4 and 2 more,"),
+        (_WEB.format(2) + 'origins = ["https://a.example"]\n' + _WEB.format(3), "1.3,"),
+    ],
+)
+def test_check_names_properties_that_pages_with_snowplow_s_tracker_can_not_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, named: str
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    assert main(["check", "--config", str(path)]) == 0
+    (note,) = [line for line in capsys.readouterr().err.splitlines() if "Snowplow" in line]
+    assert note.startswith("collector: note: pages can't use Snowplow's tracker with " + named)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _WEB.format(2) + 'origins = ["https://a.example"]\n',
+        _WEB.format(2) + 'dialects = ["segment"]\n',
+        _WEB.format(2) + 'source = "pos"\n',
+        '[server]\ndialects = ["segment"]\n' + _WEB.format(2),
+    ],
+)
+def test_check_is_silent_about_properties_that_they_can_use_or_never_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    assert main(["check", "--config", str(path)]) == 0
+    assert "Snowplow" not in capsys.readouterr().err
 
 
 def test_check_takes_collector_toml_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

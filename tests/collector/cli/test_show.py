@@ -130,6 +130,13 @@ def test_json_alone_is_a_wrong_call(path: str, capsys: pytest.CaptureFixture[str
         ("url", "https://user:p@ss/w?rd@h/", "https://***@h/"),
         ("url", "https://token@h/", "https://***@h/"),
         ("url", "user:pass@h", "***@h"),
+        ("url", "https://h/services/B00000ab1/XXXXxxxxXXXXxxxxXXXXxxxx", "https://h/services/***/***"),
+        (
+            "url",
+            "https://h/v1/token/hunter/events-2026/{log_id}?a=1",
+            "https://h/v1/token/***/events-2026/{log_id}?a=1",
+        ),
+        ("url", "s3://bucket/a1b2c3d4", "s3://bucket/a1b2c3d4"),
         ("url", "https://h/?a=1&sig=x&p%61ssword=x", "https://h/?a=1&sig=***&p%61ssword=***"),
         ("url", "https://h/?X-Amz-Credential=x;api_key=x", "https://h/?X-Amz-Credential=***;api_key=***"),
         ("resume_url", "https://h/?key=hunter2", "https://h/?key=***"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from collector.dedup.bounds import Bounds, bounds_of
 from collector.dedup.catch_up import CaughtUp, catch_up
 from collector.dedup.index import DedupIndex
-from collector.dedup.layout import Place, key
+from collector.dedup.layout import Place, hash_of, key
 from collector.dedup.store import IndexStore, open_store
 from collector.dedup.windows import Window, Windows
 from wal.files import Files
@@ -45,7 +45,7 @@ def worker(store: IndexStore, log_id: bytes = LOG, next_sequence: int = 1, bound
 def claim(index: DedupIndex, name: str, sequence: int, now_ms: int = NOW, window_ms: int = HOUR) -> Place | None:
     """Claim one id, as a request with one event does."""
     with index.claims(now_ms) as claims:
-        return claims.claim(key(1, 2, name), sequence, window_ms)
+        return claims.claim(key(hash_of(1, 2), name), sequence, window_ms)
 
 
 def knows(index: DedupIndex, name: str, now_ms: int = NOW) -> bool:

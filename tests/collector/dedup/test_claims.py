@@ -6,7 +6,7 @@ import pytest
 
 from collector.dedup.generations import read_meta, write_meta
 from collector.dedup.index import DedupIndex
-from collector.dedup.layout import Fate, Place, key
+from collector.dedup.layout import Fate, Place, hash_of, key
 from collector.dedup.store import IndexStore
 from tests.collector.dedup.indexes import BOUNDS, HOUR, LOG, MAP_BYTES, NOW, OTHER, claim, knows, worker
 
@@ -22,8 +22,8 @@ def _fail_append(index: DedupIndex, sequence: int, size: int) -> Place | None:
     place = None
     with suppress(AppendFailed), index.claims(NOW) as claims:
         for at in range(size):
-            assert claims.claim(key(1, 2, f"a{at}"), sequence + at, HOUR) is None
-        place = claims.claim(key(1, 2, "a0"), sequence + size, HOUR)
+            assert claims.claim(key(hash_of(1, 2), f"a{at}"), sequence + at, HOUR) is None
+        place = claims.claim(key(hash_of(1, 2), "a0"), sequence + size, HOUR)
         raise AppendFailed
     return place
 
@@ -47,7 +47,10 @@ def test_another_process_gets_the_place_of_the_first(store: IndexStore) -> None:
 
 
 def test_ids_of_two_properties_are_two_ids() -> None:
-    assert len({key(1, 2, "a"), key(12, 3, "a"), key(1, 23, "a"), key(1, 2, "3.a")}) == 4
+    assert (
+        len({key(hash_of(1, 2), "a"), key(hash_of(12, 3), "a"), key(hash_of(1, 23), "a"), key(hash_of(1, 2), "3.a")})
+        == 4
+    )
 
 
 @pytest.mark.parametrize("later", [0, 1, HOUR - 1])
@@ -74,8 +77,8 @@ def test_each_claim_has_its_own_window(store: IndexStore) -> None:
 
 def test_two_events_of_one_batch_with_one_id_are_stored_once(store: IndexStore) -> None:
     with worker(store).claims(NOW) as claims:
-        assert claims.claim(key(1, 2, "a"), 7, HOUR) is None
-        assert claims.claim(key(1, 2, "a"), 8, HOUR) == Place(LOG, 7, 1, is_durable=False)
+        assert claims.claim(key(hash_of(1, 2), "a"), 7, HOUR) is None
+        assert claims.claim(key(hash_of(1, 2), "a"), 8, HOUR) == Place(LOG, 7, 1, is_durable=False)
 
 
 @pytest.mark.parametrize("size", [1, 64, 1000])
@@ -113,7 +116,7 @@ def test_the_bound_holds_for_a_batch_that_is_larger(store: IndexStore) -> None:
     index = worker(store, bounds=BOUNDS._replace(entries=100))
     with index.claims(NOW) as claims:
         for at in range(1000):
-            claims.claim(key(1, 2, str(at)), at, HOUR)
+            claims.claim(key(hash_of(1, 2), str(at)), at, HOUR)
     assert _stored(100, store)
     assert claim(index, "900", 1) is not None
 
@@ -143,7 +146,7 @@ def test_entries_go_where_pages_are_short_and_the_map_is_never_full(store: Index
     for start in range(0, 40_000, 500):
         with index.claims(NOW + start) as claims:
             for at in range(start, start + 500):
-                claims.claim(key(1, 2, str(at)), at, HOUR)
+                claims.claim(key(hash_of(1, 2), str(at)), at, HOUR)
         most = max(most, index.stats(NOW).bytes)
     assert 90 * 4096 < most < 110 * 4096
     assert store.env.info()["last_pgno"] < _MAP_PAGES // 2
@@ -171,7 +174,8 @@ def test_entries_older_than_the_longest_window_are_evicted_by_and_by(store: Inde
         claim(index, f"old{at}", at)
     for at in range(100):
         claim(index, f"new{at}", at, NOW + HOUR + 1)
-    assert index.stats(NOW).oldest_ms == NOW + HOUR + 1
+    stats = index.stats(NOW)
+    assert (stats.oldest_ms, stats.forgotten) == (NOW + HOUR + 1, 0)
 
 
 def test_a_clock_that_is_set_back_evicts_nothing_early_and_keeps_the_order(store: IndexStore) -> None:
@@ -186,7 +190,14 @@ def test_a_clock_that_is_set_back_evicts_nothing_early_and_keeps_the_order(store
 
 def test_the_stats_count_entries_bytes_and_the_age_of_the_oldest(store: IndexStore) -> None:
     index = worker(store)
-    assert index.stats(NOW) == (0, None, 0)
+    assert index.stats(NOW) == (0, None, 0, 0)
     claim(index, "a", 1)
     claim(index, "b", 2, NOW + 5)
-    assert index.stats(NOW) == (2, NOW, 2 * 4096)
+    assert index.stats(NOW) == (2, NOW, 2 * 4096, 0)
+
+
+def test_the_stats_count_the_entries_that_had_to_go_before_their_time(store: IndexStore) -> None:
+    index = worker(store, bounds=BOUNDS._replace(entries=10))
+    for at in range(25):
+        claim(index, f"a{at}", at)
+    assert index.stats(NOW)[::3] == (10, 15)

@@ -1,5 +1,6 @@
 """The files of the index: which are trusted, who replaces them, and what processes that end at any point leave."""
 
+import errno
 import os
 import shutil
 import signal
@@ -10,6 +11,8 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from collector.dedup import store as store_module
+from collector.dedup.bounds import bounds_of
 from collector.dedup.index import open_index
 from collector.dedup.layout import Place
 from collector.dedup.store import IndexLost, IndexStore, open_store
@@ -120,12 +123,50 @@ def test_a_new_size_waits_until_nobody_has_the_index_open(tmp_path: Path) -> Non
     store.close()
 
 
-def test_all_bytes_of_an_index_are_allocated_and_a_disk_without_room_is_told(tmp_path: Path) -> None:
-    small_store(tmp_path).close()
-    assert (_path(tmp_path) / "data.mdb").stat().st_blocks * 512 >= MAP_BYTES
+def test_the_bytes_of_an_index_are_allocated_before_they_are_needed(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path), 64 << 20)
+    index = worker(store, bounds=bounds_of(1_000_000, 64 << 20))
+    data = _path(tmp_path) / "data.mdb"
+    first = data.stat().st_blocks * 512
+    assert 16 << 20 <= first < 20 << 20
+    for at in range(100_000):
+        claim(index, str(at), at)
+    used = (store.env.info()["last_pgno"] + 1) * 4096
+    assert used + (4 << 20) < data.stat().st_blocks * 512 < 64 << 20
+    store.close()
+
+
+def test_on_a_full_disk_an_index_keeps_to_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: str, length: int) -> None:
+        raise OSError(errno.ENOSPC, "no room", path, None, str(length))
+
+    store = open_store(str(tmp_path), 64 << 20)
+    index = worker(store, bounds=bounds_of(1_000_000, 64 << 20))
+    monkeypatch.setattr(store_module, "_allocate", full)
+    allocated = (_path(tmp_path) / "data.mdb").stat().st_blocks * 512
+    for at in range(150_000):
+        claim(index, str(at), at)
+    assert (store.env.info()["last_pgno"] + 1) * 4096 <= allocated
+    assert index.stats(1).entries < 150_000
+    store.close()
+
+
+def test_a_disk_without_room_for_an_index_is_told(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="huge"):
         open_store(str(tmp_path / "huge"), 1 << 60)
     assert [path for path in (tmp_path / "huge").iterdir() if path.is_dir()] == []
+
+
+def test_a_closed_index_refuses_claims_and_stays_for_the_next_process(tmp_path: Path) -> None:
+    store = small_store(tmp_path)
+    index = worker(store)
+    claim(index, "a", 1)
+    store.close()
+    with pytest.raises(IndexLost, match="closed"):
+        claim(index, "b", 2)
+    again = small_store(tmp_path)
+    assert claim(worker(again, OTHER), "a", 1) is not None
+    again.close()
 
 
 def test_processes_share_one_index(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_gauges_are_set_while_a_worker_runs_and_zero_afterwards(tmp_path: Path) 
     seen: list[Samples] = []
 
     async def run() -> None:
-        task = asyncio.create_task(set_forever(block, lambda: Load(3, 4096, "00", 0.25, IndexStats(5, None, 4096))))
+        task = asyncio.create_task(set_forever(block, lambda: Load(3, 4096, "00", 0.25, IndexStats(5, None, 4096, 7))))
         await asyncio.to_thread(eventually, lambda: ("tracklog_connections",) in block.read(), "they are set")
         await asyncio.sleep(0)
         seen.append(_samples(render([block], settings, BUILD, {})))
@@ -151,4 +151,21 @@ def test_gauges_are_set_while_a_worker_runs_and_zero_afterwards(tmp_path: Path) 
         assert samples["tracklog_pressure", "00"] == values[2]
         assert samples["tracklog_dedup_entries",] == values[3]
         assert samples["tracklog_event_loop_delay_seconds",] >= 0
+        assert samples["tracklog_dedup_forgotten_total",] == 7
     reset(block)
+
+
+def test_ids_that_a_worker_forgot_are_added_to_those_of_its_predecessor() -> None:
+    block = CounterBlock.create()
+    load = Load(0, 0, None, 0.0, IndexStats(5, None, 4096, 7))
+
+    async def run(total: int) -> None:
+        task = asyncio.create_task(set_forever(block, lambda: load))
+        await asyncio.to_thread(
+            eventually, lambda: block.read().get(("tracklog_dedup_forgotten_total",)) == total, f"{total} are counted"
+        )
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(run(7))
+    asyncio.run(run(14))

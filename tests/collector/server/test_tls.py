@@ -51,7 +51,7 @@ def test_each_fault_names_its_setting_its_file_and_the_remedy(tmp_path: Path) ->
     missing = tmp_path / "missing"
     assert _fault(missing, pair.key) == "server.tls_certificate: missing: No such file or directory"
     assert _fault(pair.certificate, missing) == "server.tls_key: missing: No such file or directory"
-    assert _fault(tmp_path / "..", pair.key).endswith(": Is a directory")
+    assert _fault(tmp_path / "..", pair.key).endswith(": expected a file, found a folder")
     assert _fault(junk, pair.key).startswith("server.tls_certificate: junk: expected a certificate in PEM")
     assert _fault(pair.key, pair.key).startswith("server.tls_certificate: tls.key: expected a certificate in PEM")
     assert _fault(pair.certificate, junk).startswith("server.tls_key: junk: expected a private key in PEM")

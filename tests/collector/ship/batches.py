@@ -13,21 +13,24 @@ ELEVEN_MS: Final = 1_714_561_200_000
 
 
 def record(sequence: int, source: str = "web", event: bytes | None = None, ids: bytes = b"") -> bytes:
-    """A record with its LF. `ids` are the members `event_id` and `dialect`, each with a comma after it."""
+    """A record with its LF. `ids` are the members `event_id` and `dialect`, in this order, each with a comma after it."""
+    event_id, has_dialect, dialect = ids.partition(b'"dialect"')
     if event is None:
         event = b'{"ea":"view","ec":"product","sid":%d,"uid":"u-%d","t":"\xc4\x91\\n"}' % (sequence, sequence)
     return (
-        b'{"id":"%b-%d","received_at":%d,"occurred_at":%d,"portal_id":33167,"prop_id":2,"source":"%b","ip":"192.0.2.7",'
-        b'"user_agent":"Mozilla/5.0 (X11; Linux x86_64)","referer":null,"s2s":false,%b"au_id":"9007199254740991",'
+        b'{"id":"%b-%d","received_at":%d,"portal_id":33167,"prop_id":2,"source":"%b",%b"ip":"192.0.2.7",'
+        b'"user_agent":"Mozilla/5.0 (X11; Linux x86_64)","referer":null,"s2s":false,"occurred_at":%d,%b'
+        b'"au_id":"9007199254740991",'
         b'"client_id":"12.1714561200","session":{"id":"5","start":1714561200,"hits":%d,"new":true},"warnings":[],'
         b'"event":%b}\n'
     ) % (
         LOG_ID.encode(),
         sequence,
         ELEVEN_MS + sequence,
-        ELEVEN_MS + sequence - 90_000,
         source.encode(),
-        ids,
+        has_dialect + dialect,
+        ELEVEN_MS + sequence - 90_000,
+        event_id,
         sequence,
         event,
     )

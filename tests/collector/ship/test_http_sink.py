@@ -507,6 +507,12 @@ def test_a_certificate_that_is_not_trusted_is_an_error_that_names_the_host(certi
     assert there.asked == []
 
 
+def test_an_error_names_no_key_of_the_path() -> None:
+    with answering() as there:
+        url = there.url.replace("http:", "https:")
+        assert str(_error(url=f"{url}/hooks/a1b2c3d4/v2")).startswith(f"{url}/hooks/***/v2: TLS: ")
+
+
 def test_plain_http_where_tls_is_expected_is_an_error_that_names_the_host() -> None:
     with answering() as there:
         url = there.url.replace("http:", "https:")

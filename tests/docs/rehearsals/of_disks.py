@@ -74,7 +74,7 @@ def disk_fills(stage: Stage) -> None:
     other = stage.folder / "data/export"
     with other.open("wb", buffering=0) as file:
         stage.fires(lambda: file.write(bytes(1 << 20)))
-        stage.run("du -sh data/log data/dead", "data/log … data/dead exit code 0")
+        stage.run("du -sh data/log data/dead data/dedup", "data/log … data/dead … data/dedup exit code 0")
         stage.decides("other folders grow")
         stage.run("collector sink ls", "files data/log/00 up …")
         stage.decides("no sink is behind")
@@ -105,7 +105,7 @@ def disk_full(stage: Stage) -> None:
         stage.run("df -i", "exit code 0")
         stage.run("collector sink ls", "files data/log/00 … No space left on device")
         stage.decides("`collector sink ls` shows a sink that is behind, but not for `No space left on device`")
-        stage.run("du -sh data/log data/dead", "data/log … data/dead exit code 0")
+        stage.run("du -sh data/log data/dead data/dedup", "data/log … data/dead … data/dedup exit code 0")
         stage.keep_evidence()
     stage.change("[log]\n", "[log]\nretain_bytes = 1048576\n")
     stage.run("collector reload", "log.retain_bytes: 10737418240 -> 1048576 exit code 0")

@@ -1,10 +1,14 @@
 """Clients that send what is refused."""
 
+import json
+from itertools import count
 from typing import Final
 
 from tests.docs.rehearsals.stage import EVENT, Stage, last_id
 from tests.running import eventually
 
+_ENTRIES: Final = 1000
+"""The least that `dedup.entries` may be."""
 _UNKNOWN: Final = 150
 """More than 100 in the window of the alert."""
 
@@ -27,6 +31,26 @@ def dead_letters_rise(stage: Stage) -> None:
         assert stage.post(sid="x" * 1000) == {400}
     stage.sees("dead_letters_over_share")
     stage.run("collector dead ls --since 5m", "exit code 0")
+    stage.ends()
+
+
+def ids_forgotten(stage: Stage) -> None:
+    """More ids than the index may hold, until it may hold more."""
+    ids = map(str, count())
+
+    def send() -> None:
+        calls = [{"type": "track", "event": "Seen", "messageId": next(ids)} for _ in range(_ENTRIES)]
+        body = json.dumps({"writeKey": "33167.564990801", "batch": calls})
+        assert stage.collector.send("POST", "/v1/batch", body.encode()).status == 200
+
+    stage.start(f"[dedup]\nentries = {_ENTRIES}\n")
+    stage.fires(send)
+    stage.run("curl -sS http://127.0.0.1:8081/metrics | grep dedup", f"tracklog_dedup_entries {_ENTRIES}")
+    stage.decides("`tracklog_dedup_entries` is at `dedup.entries`")
+    stage.keep_evidence()
+    stage.change(f"entries = {_ENTRIES}\n", f"entries = {1000 * _ENTRIES}\n")
+    stage.run("collector reload", "dedup.entries: … exit code 0")
+    send()
     stage.ends()
 
 

@@ -26,6 +26,9 @@ grace_seconds = 3
 {server}
 [admin]
 port = {admin_port}
+[dedup]
+dir = "dedup"
+bytes = 16777216
 [[property]]
 portal_id = 33167
 prop_id = 564990801
@@ -37,7 +40,7 @@ dir = "events"
 flush_seconds = 0.1
 {tables}
 """
-"""The sink is not on the disk of the log."""
+"""Neither the sink nor the index of event ids is on the disk of the log."""
 _ONCE: Final = ("collector reload", "collector dead show", "wal repair")
 """Commands that are run once; others run again until they show what is expected."""
 _TOKEN: Final = "no token is asked for"

@@ -22,6 +22,7 @@ REHEARSALS: Final = {
     "TracklogDeadLettersRise": Rehearsal(of_requests.dead_letters_rise, ("dead_letters_over_share",)),
     "TracklogDiskFills": Rehearsal(of_disks.disk_fills),
     "TracklogDiskFull": Rehearsal(of_disks.disk_full, ("disk_low", "segments_given_up", "dead_letter_lost")),
+    "TracklogIdsForgotten": Rehearsal(of_requests.ids_forgotten),
     "TracklogNotReady": Rehearsal(of_disks.not_ready, ("log_delayed", "log_available", "supervisor_died")),
     "TracklogReloadRefused": Rehearsal(of_settings.reload_refused, ("reload_refused",)),
     "TracklogScrapeFails": Rehearsal(of_processes.scrape_fails, ("admin_died",)),
@@ -37,6 +38,7 @@ REHEARSALS: Final = {
 """By the page's name."""
 NOT_REHEARSED: Final = {
     "TracklogBug": "nobody knows a bug to bring about; tests of each part raise an error there",
+    "TracklogIdsIncomplete": "it needs a log that can't be read; tests/collector/dedup/test_catch_up.py makes it",
     "it-does-not-start": "tests/docs/test_running.py runs its block; tests of settings and starts make each cause",
 }
 """Pages, each with the reason."""
@@ -50,6 +52,7 @@ NOT_SEEN: Final = {
     "drop_failed": "the disk must refuse to delete a file",
     "eviction_failed": "the disk must refuse a call that it never refuses",
     "events_gone": "a sink must lose what it had, and the log must have dropped it",
+    "ids_incomplete": "it needs damage that a start meets while it reads the ids of events again",
     "library": "a line of a library",
     "relay_failed": "it needs two nodes, and a full disk at the second one",
     "relay_stopped": "it needs two nodes; tests/crash/test_relay.py stops a log",

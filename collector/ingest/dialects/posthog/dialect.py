@@ -56,9 +56,15 @@ class PostHog:
         unnamed = "$identify" if path_of(head) == _ENGAGE else ""
         shared = Shared(sent.key, sent.sent_at, sent.are_lines, unnamed)
         free = _FREE_BYTES
+        known = NO_CREDENTIALS
         for raw in sent.events:
-            yield read_event(raw, shared, free)
+            event = read_event(raw, shared, free)
             free = 0
+            if event.credentials.property_id:
+                known = event.credentials
+            elif event.refusal:  # what is no object can't name its property; that of an event before it does
+                event = replace(event, credentials=known)
+            yield event
 
     def response(self, _head: RequestHead, _result: Result) -> Response:
         """The same for all requests. The Python SDK sends again after any status but 200."""

@@ -61,16 +61,10 @@ class _Sent(Struct, gc=False, rename=_RENAMED.get):
     library: Raw = Raw()
 
 
-class _Properties(Struct, gc=False, frozen=True):
-    token: Raw = Raw()
-
-
-class _Named(Struct, gc=False):
-    """The members of an event that name its property."""
-
+class _Keys(Struct, gc=False):
     api_key: Raw = Raw()
     token: Raw = Raw()
-    properties: _Properties = _Properties()
+    properties: Raw = Raw()
 
 
 _LARGEST_EVENT: Final = 128 << 10
@@ -87,7 +81,7 @@ _UUID: Final = re.compile(rb'"([0-9a-fA-F]{8})-([0-9a-fA-F]{4})-([0-9a-fA-F]{4})
 _SECONDS: Final = re.compile(rb"[0-9]{1,10}(?:\.[0-9]{1,9})?")
 _SENT_AT: Final = b',"sent_at":%b}'
 _decode: Final = msgspec.json.Decoder(_Sent).decode
-_named_in: Final = msgspec.json.Decoder(_Named).decode
+_decode_keys: Final = msgspec.json.Decoder(_Keys).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.encode
@@ -103,14 +97,13 @@ def read_event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
     """The event in `raw`, or its refusal. `free`: bytes by which it may be longer, in addition to 64."""
     if len(raw) > _LARGEST_EVENT:
         refusal = Refusal(TooLarge.code, f"the event is over the limit of {_LARGEST_EVENT} bytes")
-    else:
-        try:
-            return _event(raw, shared, free)
-        except msgspec.ValidationError:
-            refusal = _refusal(raw, shared)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            refusal = Refusal(BadEvent.code, f"the event is not JSON: {error}")
-    return DialectEvent(raw, b"", refusal, credentials=_credentials_in(shared.key or _key_of(raw)))
+        return _refused(raw, shared.key, refusal)
+    try:
+        return _event(raw, shared, free)
+    except msgspec.ValidationError:
+        return _refused(raw, shared.key or _key_in(raw), _refusal(raw, shared))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        return _refused(raw, shared.key, Refusal(BadEvent.code, f"the event is not JSON: {error}"))
 
 
 def _event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
@@ -129,20 +122,7 @@ def _event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
     is_s2s = _is_server(properties, sent.library)
     _add_objects(event, sent, properties)
     line = _with_sent_at(_encode(event), sent.sent_at or shared.sent_at, len(raw) + _PAID_BYTES + free)
-    return DialectEvent(raw, line, None, is_s2s, ip, agents[0] or agents[1], _credentials_in(key))
-
-
-def _key_of(raw: bytes) -> Raw:
-    """The key of an event that is refused."""
-    try:
-        named = _named_in(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _NOTHING
-    return first_of(named.api_key, named.token, named.properties.token)
-
-
-def _credentials_in(key: Raw) -> Credentials:
-    return credentials_of(_text(key) or "") if key else NO_CREDENTIALS
+    return DialectEvent(raw, line, None, is_s2s, ip, agents[0] or agents[1], _credentials(key))
 
 
 def _take_key(sent: _Sent, properties: dict[str, Raw], shared: Raw) -> Raw:
@@ -153,7 +133,7 @@ def _take_key(sent: _Sent, properties: dict[str, Raw], shared: Raw) -> Raw:
         return key
     if not key or key == token:
         return properties.pop("token")
-    if _credentials_in(key).property_id == _credentials_in(token).property_id:  # one of them may have the secret
+    if _credentials(key).property_id == _credentials(token).property_id:  # one of them may have the secret
         return max(key, properties.pop("token"), key=len)
     return key
 
@@ -224,6 +204,28 @@ def _with_sent_at(line: bytes, sent_at: Raw, room: int) -> bytes:
 
 def _text(value: Raw) -> str | None:
     return _decode_text(value) if bytes(value)[:1] == b'"' else None
+
+
+def _credentials(key: Raw) -> Credentials:
+    return credentials_of(_text(key) or "") if key else NO_CREDENTIALS
+
+
+def _refused(raw: bytes, key: Raw, refusal: Refusal) -> DialectEvent:
+    """A refused event of the property that the key names. A dead letter must not hold the secret in the key."""
+    credentials = _credentials(key)
+    if credentials.secret:
+        raw = raw.replace(f":{credentials.secret}".encode(), b"")
+    return DialectEvent(raw, b"", refusal, credentials=credentials)
+
+
+def _key_in(raw: bytes) -> Raw:
+    """The key in a refused event; empty if there is none."""
+    try:
+        sent = _decode_keys(raw)
+        properties = _decode_keys(sent.properties) if bytes(sent.properties)[:1] == b"{" else sent
+    except msgspec.ValidationError:
+        return _NOTHING
+    return first_of(sent.api_key, sent.token, properties.token)
 
 
 def _refusal(raw: bytes, shared: Shared) -> Refusal:

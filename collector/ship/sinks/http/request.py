@@ -13,7 +13,7 @@ from collector.errors import BadSettings, BatchRefused
 from collector.settings.environment import read_value, variable_of
 from collector.settings.templates import filled, names_in
 from collector.ship.batch import Batch
-from collector.ship.credentials import secrets_of
+from collector.ship.credentials import masked_path, secrets_of
 from collector.ship.formats.cloudevents import BATCH_TYPE, batch_of
 from collector.ship.sinks.http.settings import HttpSinkSettings
 
@@ -94,8 +94,8 @@ def filled_url(template: str, values: Mapping[str, str]) -> URL:
 
 
 def place(url: URL) -> str:
-    """A URL without user, password, query and fragment, which may be secret."""
-    return str(url.with_user(None).with_query(None).with_fragment(None))
+    """A URL without user, password, query, fragment and parts of its path that may be secret."""
+    return f"{url.origin()}{masked_path(url.raw_path)}"
 
 
 def _cloudevents(batch: Batch) -> bytes:
