@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.contract.sdk_attempts import DIALECTS, SECRET, SHOP, WRONG_SECRET, SdkAttempt, recorded, sdk_attempts
+from tests.contract.sdk_attempts import SECRET, SHOP, WRONG_SECRET, SdkAttempt, sdk_attempts
+from tests.contract.sdk_requests import DIALECTS, recorded
 from tests.contract.wire import Answer, Wire
 from tests.running import Collector, running
 from wal.files import Files

@@ -16,7 +16,7 @@ from collector.ingest.policy.write_keys import key_in
 from collector.ingest.request import EventRequest
 
 _LONGEST_NAME: Final = 64
-MOST_GROUPS: Final = 16
+_MOST_GROUPS: Final = 16
 """More groups than the events of one SDK fall into. Each has records and dead letters of its own."""
 
 
@@ -138,8 +138,8 @@ class Groups:
         return head if head.property_id and (head.secret or not event.credentials.secret) else event.credentials
 
     def _open(self, credentials: Credentials, is_s2s: bool, hides_client: bool) -> EventGroup:
-        if len(self._groups) == MOST_GROUPS:
-            raise TooLarge(f"the events of one request name more than {MOST_GROUPS} senders; send smaller batches")
+        if len(self._groups) == _MOST_GROUPS:
+            raise TooLarge(f"the events of one request name more than {_MOST_GROUPS} senders; send smaller batches")
         key = credentials, is_s2s, hides_client
         group = self._groups[key] = self._senders.open(self._head, *key)
         return group
