@@ -12,8 +12,8 @@ from collector.ingest.completion import Completion
 from collector.ingest.dialects.cloudevents.dialect import CloudEvents
 from collector.ingest.dialects.dialect import Dialect
 from collector.ingest.dialects.endpoint import DialectEndpoint
-from collector.ingest.dialects.groups import Senders
 from collector.ingest.dialects.relay.endpoint import RelayEndpoint
+from collector.ingest.dialects.senders import Senders
 from collector.ingest.dialects.settings_documents import SettingsDocumentEndpoint
 from collector.ingest.dialects.table import documents_of, patterns, route_names, served
 from collector.ingest.endpoint import EventEndpoint

@@ -2,16 +2,19 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 SLICE_BYTES: Final = 128 << 10
 """Bytes of a body to process between two looks at the clock: 0.5 to 1.5 ms of work, whatever their shape."""
 SLICE_SECONDS: Final = 0.002
 """Length of a slice, after which other requests run. A pause costs the caller its data in the processor's caches."""
+_LONG_SLICE_SECONDS: Final = 0.005
 LARGE_BYTES: Final = 1 << 20
 """A body of this size has a slice of its own for each step. Blocks of this size are written to the disk one at a time,
 so that the next request waits for one such write at most."""
@@ -32,11 +35,32 @@ class LongWork:
         self.large = asyncio.Lock()
         """Held while a large block is written to the disk."""
         self._slices = asyncio.Lock()
+        self._rest = 0.0
+        """Seconds without slices after a long one."""
 
     async def pause(self) -> None:
         """Let other requests run; returns when the caller's next slice may run."""
         async with self._slices:
-            await asyncio.sleep(0)
+            await asyncio.sleep(self._rest)
+
+    def took(self, seconds: float) -> None:
+        """Note how long a slice took.
+
+        Some can't be cut: to read 5 MiB takes 20 ms. A request needs several turns of the event loop, and each could
+        have such a slice, so none runs for as long again.
+        """
+        self._rest = seconds if seconds > _LONG_SLICE_SECONDS else 0.0
+
+
+def sliced(call: Callable[[Item], T], items: Iterable[Item]) -> Generator[None, None, list[T]]:
+    """The results of a call for each item; yields when other requests may run."""
+    found, begun = [], time.perf_counter()
+    for item in items:
+        found.append(call(item))
+        if time.perf_counter() - begun > SLICE_SECONDS:
+            yield
+            begun = time.perf_counter()
+    return found
 
 
 async def computed(length: int, call: Callable[[], T]) -> T:

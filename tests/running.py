@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import urlopen
 
 import psutil
 import zstandard
@@ -182,6 +183,11 @@ class Collector:
     def dead(self) -> list[dict[str, Any]]:
         """Every dead letter."""
         return read_log(self.folder / "data/dead")
+
+    def metrics(self) -> str:
+        """The metrics of all processes, from the admin address."""
+        with urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=PATIENCE_SECONDS) as response:
+            return str(response.read().decode())
 
     def shipped(self, folder: str = "data/events") -> list[dict[str, Any]]:
         """Every event in a file sink's files."""

@@ -19,6 +19,7 @@ from bench.load.bodies import (
     posted,
 )
 from bench.load.compressed_bodies import FORM, FORM_BYTES, compressed
+from bench.load.dialect_bodies import of_dialects
 from bench.load.event import TARGET, encoded, others
 from bench.load.texts import cart, repeated
 from bench.load.traffic import get, post
@@ -48,6 +49,13 @@ NAMED: Final = frozenset(
         "1,000 events, the last one bad",
         "80 events of 64 KiB, all bad",
         "NDJSON: 5 million blank lines",
+        "segment: 2,500 events, brackets",
+        "segment: a context of the batch, a user agent",
+        "segment: 2,500 keys",
+        "snowplow: events of 64 KiB, brackets",
+        "matomo: 5 MiB of one token",
+        "posthog: addresses that differ",
+        "cloudevents: 2,500 events, brackets",
     )
 )
 """Those that did harm once, and a few beside them: they are measured whatever comes of it."""
@@ -55,7 +63,7 @@ NAMED: Final = frozenset(
 
 def known() -> Iterator[Body]:
     """Those that have a name: each was worse than its bytes once, or reaches for another limit."""
-    for kind in (compressed, _junk, _forms, _headers, _batches, _lines, _framing, _singles):
+    for kind in (compressed, _junk, _forms, _headers, _batches, _lines, _framing, _singles, of_dialects):
         yield from kind()
 
 

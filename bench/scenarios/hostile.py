@@ -120,8 +120,7 @@ class _Round(NamedTuple):
 def of_hostile(options: Options) -> Iterator[Row]:
     """What an honest client feels of the worst bodies, and the bytes that those leave in the log and in memory"""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        number = options.size(300, 2)
-        some = [*islice(known(), number), *bodies.found(number)]
+        some = [*islice(known(), options.size(500, 2)), *bodies.found(options.size(300, 2))]
         tried = list(_try(some, pool))
         others = sorted((each for each in tried if each.body.name not in NAMED), key=lambda each: -each.slowest)
         worst = others[: options.size(15, 1)]
@@ -147,6 +146,7 @@ def of_hostile(options: Options) -> Iterator[Row]:
 @contextmanager
 def collector(pool: Executor, of_property: str = "", dead_letters: str = "") -> Iterator[_Collector]:
     """A collector with an empty log, a private property, and a trusted proxy at the other end."""
+    of_property = f'{of_property}\ndedup = "off"'  # else a body that is sent again would store nothing
     private = _PRIVATE + of_property
     with (
         servers.collector(

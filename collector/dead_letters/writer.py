@@ -86,15 +86,16 @@ class DeadLetters:
         self.budget = budget
         self._notices = notices
 
-    async def put(self, sender: Sender, form: Form, refused: Sequence[Refused]) -> bool:
+    async def put(self, sender: Sender, form: Form, refused: Sequence[Refused], share: int = 1) -> bool:
         """Keep these events of one request, durably, as far as the budget goes.
 
+        `share`: the calls for the same request, which have its room together.
         False, and counted for the process log, where that could not be done for all of them.
         """
         try:
             is_whole, futures = True, set()
             length = sum(len(each.raw) for each in refused)
-            for letter in await computed(length, partial(_listed, form, refused)):
+            for letter in await computed(length, partial(_listed, form, refused, share)):
                 line = _record(self._committer, sender, letter)
                 if not self.budget.take((sender.portal_id, sender.prop_id), len(line)):
                     is_whole = False
@@ -147,21 +148,21 @@ class DeadLetters:
             self._counters.add(1, DEAD_LETTERS.name, code)
 
 
-def _listed(form: Form, refused: Sequence[Refused]) -> list[_Letter]:
-    return list(_letters(form, refused))
+def _listed(form: Form, refused: Sequence[Refused], share: int = 1) -> list[_Letter]:
+    return list(_letters(form, refused, _ROOM_BYTES // share))
 
 
-def _letters(form: Form, refused: Sequence[Refused]) -> Iterator[_Letter]:
+def _letters(form: Form, refused: Sequence[Refused], room_bytes: int = _ROOM_BYTES) -> Iterator[_Letter]:
     """The letters of one request."""
     if len(refused) == 1 and refused[0].batch_index is None:
         (one,) = refused
-        for content in contents(one.raw, _ROOM_BYTES):
+        for content in contents(one.raw, room_bytes):
             yield _Letter(_reason(one.refusal), form, content)
         return
     jsons = [embedded(each.raw) for each in refused]
     groups = list(_groups([each._replace(raw=raw) for each, raw in zip(refused, jsons, strict=True) if raw]))
     others = list(_groups([each for each, raw in zip(refused, jsons, strict=True) if raw is None]))
-    share = _ROOM_BYTES // (len(groups) + len(others))
+    share = room_bytes // (len(groups) + len(others))
     for group in groups:
         raw = b"[%b]" % b",".join([each.raw for each in group])
         reasons = _reasons(group, share + _EVENT_ROOM_BYTES * len(group))

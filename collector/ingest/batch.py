@@ -111,12 +111,15 @@ class Batches:
             records = fitted(records, sent, context, members)
         return EventBatch(form, records, first, session, refused, keys)
 
-    def store(self, request: EventRequest, batch: EventBatch) -> StoredBatch:
-        """Append all new records, without waiting for the disk. Raises Rejected, Overloaded, WalError; then none."""
+    def store(self, request: EventRequest, batch: EventBatch, *, is_rated: bool = False) -> StoredBatch:
+        """Append all new records, without waiting for the disk. Raises Rejected, Overloaded, WalError; then none.
+
+        `is_rated`: the rate of the property is checked already.
+        """
         records, first, rate, committer = batch.records, batch.first, request.context.prop.rate, self._committer
         if not records or not request.is_stored:
             return StoredBatch(None, first, len(records), {})
-        if rate:
+        if rate and not is_rated:
             check_rate(rate, len(records), time.monotonic())
         if committer.next_sequence != first:  # other requests have appended between two slices
             first = committer.next_sequence

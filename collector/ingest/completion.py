@@ -5,6 +5,7 @@ waits for the disk alone, it needs no task: one future of the log serves all req
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -105,11 +106,14 @@ class Completion:
             await self._long_work.pause()
             if request.is_gone:
                 raise asyncio.CancelledError
+            begun = time.perf_counter()
             try:
                 next(steps)
             except StopIteration as end:
                 result: T = end.value
                 return result
+            finally:
+                self._long_work.took(time.perf_counter() - begun)
 
     async def _settled(self, request: EventRequest, outcome: Outcome) -> Response | Pending:
         """As `respond`, but a large batch waits until no other one is being written to the disk."""
@@ -117,18 +121,23 @@ class Completion:
             return self.respond(request, outcome)
         return self._of_batch(request, outcome, await self.store(request, outcome))
 
-    async def store(self, request: EventRequest, batch: EventBatch) -> StoredBatch:
-        """Append a batch; a large one waits until no other one is being written. Raises Rejected, WalError."""
+    async def store(self, request: EventRequest, batch: EventBatch, *, is_rated: bool = False) -> StoredBatch:
+        """Append a batch; a large one waits until no other one is being written. Raises Rejected, WalError.
+
+        `is_rated`: its property may send these events now.
+        """
         if sum(map(len, batch.records)) < LARGE_BYTES:
-            return self._batches.store(request, batch)
+            return self._batches.store(request, batch, is_rated=is_rated)
         async with self._long_work.large:
-            stored = self._batches.store(request, batch)
+            stored = self._batches.store(request, batch, is_rated=is_rated)
             if stored.durable:
                 await asyncio.wait([stored.durable])
             return stored
 
     def _of_batch(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response | Pending:
         if batch.refused:
+            if not batch.records:
+                self.check_refused(request)
             self.count_refused(request, batch)
             return self._pending(request, self._finished(request, batch, stored))
         if stored.duplicates or (stored.durable and request.context.prop.ack is not None):
@@ -136,10 +145,12 @@ class Completion:
         response = self._batches.response(request, batch, stored)
         return response if stored.durable is None else Pending(response, stored.durable)
 
+    def check_refused(self, request: EventRequest) -> None:
+        """Raise TooFast if too many events of the property are refused."""
+        self._rejects.check(request)
+
     def count_refused(self, request: EventRequest, batch: EventBatch) -> None:
-        """Count the refused events of a batch. Raises TooFast if they are all and too many."""
-        if not batch.records:
-            self._rejects.check(request)
+        """Count the refused events of a batch."""
         for event in batch.refused:
             self._accounts.refuse(request, event.refusal, 1)
 

@@ -18,10 +18,10 @@ _USER_AGENT_BYTES: Final = 1024 + _QUOTES
 _REFERER_BYTES: Final = 4096 + _QUOTES
 _ESCAPE_BYTES: Final = 6
 """The most bytes that JSON needs for one character of a header."""
-_EVENT_BYTES: Final = 512
-_REQUEST_BYTES: Final = 7 << 10
-MOST_AROUND: Final = _EVENT_BYTES + _REQUEST_BYTES
-"""The most bytes that a request of one event may add to the log beyond the bytes sent; _EVENT_BYTES for every further
+EVENT_BYTES: Final = 512
+REQUEST_BYTES: Final = 7 << 10
+MOST_AROUND: Final = EVENT_BYTES + REQUEST_BYTES
+"""The most bytes that a request of one event may add to the log beyond the bytes sent; EVENT_BYTES for every further
 event. The contract allows 8 KiB; the rest is for the dead letter of its refused events."""
 _DIALECT_BYTES: Final = 25
 """The most bytes of the member that names a dialect."""
@@ -69,7 +69,7 @@ def room_for_headers(context: RequestContext, events: int, expansion: int = 0) -
     `expansion`: bytes of the events beyond the bytes sent. Below 0: there is no room for the record."""
     around = _AROUND_BYTES + len(context.prop.members) + _DIALECT_BYTES * bool(context.dialect)
     warnings = len(_encode(context.warnings)) if context.warnings else 0
-    return _EVENT_BYTES - around - warnings + (_REQUEST_BYTES - expansion) // events
+    return EVENT_BYTES - around - warnings + (REQUEST_BYTES - expansion) // events
 
 
 def fitted(records: list[bytes], sent: int, context: RequestContext, members: bytes) -> list[bytes]:
@@ -78,7 +78,7 @@ def fitted(records: list[bytes], sent: int, context: RequestContext, members: by
     Ids and warnings about times can make them so. `room_for_headers` does not count with them: few batches have any.
     """
     events = len(records)
-    excess = sum(map(len, records)) - sent - _EVENT_BYTES * events - _REQUEST_BYTES
+    excess = sum(map(len, records)) - sent - EVENT_BYTES * events - REQUEST_BYTES
     if excess <= 0:
         return records
     headers = len(_encode(context.user_agent)) + len(_encode(context.referer))
@@ -141,6 +141,13 @@ def record_line(
         _encode(warnings) if warnings else _NO_WARNINGS,
         line,
     )
+
+
+def without_headers(record: bytes) -> bytes:
+    """The same record without user agent and referer. In front of them no value has an unescaped quote."""
+    start = record.index(b',"user_agent":')
+    end = record.index(b',"s2s":', start)
+    return record[:start] + b',"user_agent":null,"referer":null' + record[end:]
 
 
 def renumbered(record: bytes, log_id: bytes, sequence: int) -> bytes:

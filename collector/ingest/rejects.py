@@ -59,9 +59,9 @@ class Rejects:
         if length := sum(len(event.raw) for event in refused):
             if context.prop.is_scrubbed:
                 refused = await computed(length * SCRUB_WORK, partial(_scrubbed, context.prop, form, refused))
-            await self._dead_letters.put(
-                _sender(context, is_one_letter=len(refused) == 1 and length <= PART_BYTES), form, refused
-            )
+            is_one_letter = len(refused) == 1 and length <= PART_BYTES and request.share == 1
+            sender = _sender(context, is_one_letter=is_one_letter)
+            await self._dead_letters.put(sender, form, refused, request.share)
 
     def _wait_seconds(self, request: EventRequest) -> int:
         return request.context.prop.rejects.wait_seconds(time.monotonic()) if request.is_stored else 0

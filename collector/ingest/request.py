@@ -31,3 +31,5 @@ class EventRequest(Request, Struct):
     """The id that the header `Idempotency-Key` gives to the event, or with its index to each event of a batch."""
     events: int | None = None
     """The events of which nothing has become yet; None until the request is whole or refused."""
+    share: int = 1
+    """The number of requests that a body was split into: they share the room of one in the dead letters."""

@@ -6,7 +6,8 @@ from typing import Final
 from collector.errors import BadSettings
 
 _PREFIX: Final = "env:"
-_SHORTEST_KEY: Final = 16
+SHORTEST_KEY: Final = 16
+"""Characters of a write key."""
 
 
 def variable_of(setting: str) -> str | None:
@@ -32,8 +33,8 @@ def read_key(where: str, setting: str) -> bytes:
     """The bytes of a key that `env:NAME` names. Raises BadSettings if there are fewer than 16 characters."""
     variable = variable_of(setting) or setting
     key = os.environ.get(variable, "")
-    if len(key) < _SHORTEST_KEY:
-        raise BadSettings(f"{where}: expected at least {_SHORTEST_KEY} characters in the environment's {variable}")
+    if len(key) < SHORTEST_KEY:
+        raise BadSettings(f"{where}: expected at least {SHORTEST_KEY} characters in the environment's {variable}")
     return os.fsencode(key)
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bench import servers
-from bench.load import bodies, known_bodies
+from bench.load import bodies, dialect_bodies, known_bodies
 from bench.load.shapes import shapes
 from bench.load.texts import DEEPEST, texts
 from bench.scenarios import hostile
@@ -17,6 +17,8 @@ from bench.scenarios.shapes import SIZES
 from collector.nesting import is_deeper
 
 ANSWERED = {200, 302, 400, 413, 414, 415, 431}
+_EVERY = 9
+"""Of the bodies of dialects, so many times fewer are tried here: all would take a minute."""
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,12 @@ def test_only_a_body_that_does_not_compress_may_add_more_than_its_length() -> No
 
 
 def test_every_known_body_is_answered_and_what_is_taken_is_in_the_log(pool: Executor) -> None:
+    names = [body.name for body in dialect_bodies.of_dialects()]
+    skipped = set(names) - set(names[::_EVERY])
     with hostile.collector(pool, servers.EVERY_REFUSAL, servers.EVERY_LETTER) as ours:
         for body in known_bodies.known():
+            if body.name in skipped:
+                continue
             added, status = hostile.alone(ours, body)
             assert (added > 0) or status != 200, body.name
             assert status in ANSWERED, body.name

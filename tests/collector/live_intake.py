@@ -58,6 +58,7 @@ class Logs(NamedTuple):
     folder: Path
     committer: Committer
     intake: Intake
+    batches: Batches
     completion: Completion
     rejects: Rejects
     notices: Notices
@@ -110,7 +111,7 @@ async def live_intake(
         intake = Intake(committer, dedup, batches, accounts, SESSIONS, limits, lambda: NOW_MS)
         completion = Completion(batches, dedup, rejects, accounts, confirmations or {})
         try:
-            yield Logs(folder, committer, intake, completion, rejects, notices, accounts, counters)
+            yield Logs(folder, committer, intake, batches, completion, rejects, notices, accounts, counters)
         finally:
             index.close()
 

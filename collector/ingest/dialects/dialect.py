@@ -7,6 +7,7 @@ no settings, no property and no log, and it never decides who may send.
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import Struct
@@ -35,7 +36,7 @@ class DialectEvent(Struct, frozen=True):
     """One event of a request, as one of ours."""
 
     raw: bytes
-    """The event as sent. A dead letter keeps it if `event` is empty."""
+    """What a dead letter keeps of the event if `event` is empty: the event as sent, without secrets if that is easy."""
     event: bytes
     """Our event, a JSON object on one line; empty if `refusal` says why there is none."""
     refusal: Refusal | None = None
@@ -49,6 +50,12 @@ class DialectEvent(Struct, frozen=True):
     """Those in the event itself, which count if the request has none."""
     is_anonymous: bool = False
     """Whether the client asks for no address and no cookie: then neither of the request's is read or stored."""
+
+
+PAUSE: Final = DialectEvent(b"", b"")
+"""Not an event: other requests may run now, since what comes next takes as long as the body."""
+LONG_BYTES: Final = 256 << 10
+"""Bytes of a body for which a pause pays. To read them takes 1 ms."""
 
 
 class Result(NamedTuple):
@@ -78,7 +85,8 @@ class Dialect(Protocol):
     def events(self, head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
         """The events of a request, whose inflated body is `body`. Raises BadEvent or TooLarge for the whole request.
 
-        A bad event is one with a `refusal`. The work between two events is bounded, because others may run between.
+        A bad event is one with a `refusal`. The work between two events is bounded, because other requests may run
+        between; so is that between two reads of a long body if a PAUSE is yielded there.
         """
 
     def response(self, head: RequestHead, result: Result) -> Response:
@@ -86,6 +94,11 @@ class Dialect(Protocol):
 
     def refusal(self, head: RequestHead, refusal: Refusal) -> Response:
         """The response to a request that is refused as a whole. Its headers for CORS are added later."""
+
+
+def path_of(head: RequestHead) -> bytes:
+    """The path of a request without percent escapes and without a slash at the end."""
+    return unquote_to_bytes(head.path).rstrip(b"/")
 
 
 def refusal_response(refusal: Refusal, headers: HeaderLines = b"") -> Response:

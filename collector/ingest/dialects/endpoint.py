@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Generator
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 
@@ -21,13 +21,16 @@ from collector.http.status import refusal_of
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
 from collector.ingest.completion import CLIENT_GONE, Completion
-from collector.ingest.dialects.dialect import Dialect, Result
-from collector.ingest.dialects.groups import Groups, Senders, events_of
+from collector.ingest.dialects.dialect import PAUSE, Dialect, Result
+from collector.ingest.dialects.groups import Groups
+from collector.ingest.dialects.parts import RequestPart, check_rates, fitted
+from collector.ingest.dialects.secrets import without_secrets
+from collector.ingest.dialects.senders import Senders
+from collector.ingest.dialects.told import events_of
 from collector.ingest.intake import Intake
 from collector.ingest.noticing import notice
 from collector.ingest.outcome import EventBatch, StoredBatch
 from collector.ingest.policy.load_shedding import sheds_retryable
-from collector.ingest.request import EventRequest
 from collector.ingest.responses import METHODS, preflight_response, stored_headers
 from collector.long_work import SLICE_BYTES, SLICE_SECONDS
 from collector.ops.notices import Notices
@@ -35,10 +38,6 @@ from collector.settings import Limits
 
 _METHODS: Final = frozenset(METHODS.decode().split(", "))
 _GZIP: Final = b"\x1f\x8b"
-_EVENT_WORK: Final = 4096
-"""Overhead of an event, as the number of bytes that cost the same work."""
-
-
 _NONE: Final = EventBatch(Form.JSON, [], 0, None, [])
 
 
@@ -47,13 +46,6 @@ class DialectRequest(Request, Struct):
 
     groups: Groups
     endpoint: "DialectEndpoint"
-
-
-class _Part(NamedTuple):
-    """The events of a request for one property."""
-
-    request: EventRequest
-    batch: EventBatch
 
 
 class DialectEndpoint:
@@ -134,10 +126,14 @@ class DialectEndpoint:
         async with self._completion.turn(is_long=bool(encoding) or len(body) > SLICE_BYTES):
             steps = self._steps(request, body, encoding)
             parts = await self._completion.result_of(request, steps)
-            stored = [await self._completion.store(*part) for part in parts]
+            if not any(part.batch.records for part in parts):
+                for part in parts:
+                    self._completion.check_refused(part.request)
+            check_rates(parts, time.monotonic())
+            stored = [await self._completion.store(*part, is_rated=True) for part in parts]
+        for part in parts:
+            self._completion.count_refused(*part)
         for part, place in zip(parts, stored, strict=True):
-            if part.batch.refused:
-                self._completion.count_refused(*part)
             await self._completion.settle(*part, place)
         return self._response(request, stored)
 
@@ -153,11 +149,13 @@ class DialectEndpoint:
             headers += stored_headers(None)
         return Response(response.status, headers, response.body)
 
-    def _steps(self, request: DialectRequest, body: bytes, encoding: bytes) -> Generator[None, None, list[_Part]]:
+    def _steps(self, request: DialectRequest, body: bytes, encoding: bytes) -> Generator[None, None, list[RequestPart]]:
         """Read the events and make their records; yields when other requests may run. Raises Rejected."""
-        groups = request.groups
+        groups, sent = request.groups, len(request.head.query)
         try:
-            yield from self._grouped(groups, request.head, (yield from self._inflated(body, encoding)))
+            body = yield from self._inflated(body, encoding)
+            sent = len(body) or sent
+            yield from self._grouped(groups, request.head, body)
         except BadEvent as error:
             groups.refuse(error.refusal, body)
         if groups.refusal is not None:
@@ -166,12 +164,14 @@ class DialectEndpoint:
         for group, sub_request in groups.admitted():
             self._accounts.receive(sub_request)
             self._accounts.split(sub_request, group.count)
+            sub_request.share = len(groups)
             batch = _NONE
             if group.events:
-                events = events_of(group, sub_request.context)
+                events = yield from events_of(group, sub_request.context)
                 batch = yield from self._batches.records(sub_request, events, Form.JSON)
-            parts.append(_Part(sub_request, batch._replace(refused=[*batch.refused, *group.refused])))
-        return parts
+            refused = yield from without_secrets(group.refused, groups.secrets)
+            parts.append(RequestPart(sub_request, batch._replace(refused=[*batch.refused, *refused])))
+        return fitted(parts, sent)
 
     def _inflated(self, body: bytes, encoding: bytes) -> Generator[None, None, bytes]:
         limits = self._limits
@@ -186,15 +186,17 @@ class DialectEndpoint:
         return b"".join(parts)
 
     def _grouped(self, groups: Groups, head: RequestHead, body: bytes) -> Generator[None, None, None]:
-        work, begun = 0, time.perf_counter()
-        for index, event in enumerate(self._dialect.events(head, body)):
+        begun, index = time.perf_counter(), 0
+        for event in self._dialect.events(head, body):
+            if event is PAUSE:
+                yield
+                continue
             groups.add(index, event)
-            work += len(event.raw) + _EVENT_WORK
-            if work > SLICE_BYTES:
-                work = 0
-                if time.perf_counter() - begun > SLICE_SECONDS:
-                    yield
-                    begun = time.perf_counter()
+            index += 1
+            if time.perf_counter() - begun > SLICE_SECONDS:
+                yield
+                begun = time.perf_counter()
+        groups.close()
 
 
 def _encoding(head: RequestHead, body: bytes) -> bytes:

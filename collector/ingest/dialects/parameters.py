@@ -44,6 +44,12 @@ class Growth:
         return True
 
 
+def kept_of(fields: dict[str, str], sent: bytes) -> bytes:
+    """What a dead letter keeps of an event: its parameters as a JSON object, or if that is longer the bytes sent."""
+    members = _encode(fields)
+    return members if len(members) <= len(sent) + _SPARE_EVENT_BYTES else sent
+
+
 def grown() -> BadEvent:
     """The error for an event that `Growth` does not take."""
     return BadEvent("the event would need many more bytes in the log than it was sent with")

@@ -9,7 +9,7 @@ from collector.http.documents import HeadOnly
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
 from collector.ingest.dialects.dialect import Credentials, refusal_response
-from collector.ingest.dialects.groups import Senders
+from collector.ingest.dialects.senders import Senders
 from collector.ingest.responses import preflight_response
 
 _METHODS: Final = b"GET, HEAD, OPTIONS"

@@ -109,8 +109,11 @@ def _may_name(text: bytes, names: frozenset[bytes]) -> bool:
 
 
 def _refused(event: bytes, ip: IpRule, stripped: frozenset[bytes], levels: int) -> bytes | None:
-    """A refused event, or a JSON value in it, as it may be kept; None if nothing may be kept."""
-    if len(event) > _MOST_BYTES or not _is_json(event):
+    """A refused event, or a JSON value in it, as it may be kept; None if nothing may be kept.
+
+    A text is no event: it may be a query, which has names of its own.
+    """
+    if len(event) > _MOST_BYTES or event.lstrip()[:1] == b'"' or not _is_json(event):
         return None
     return _scrubbed(event, ip, stripped, levels) if _may_name(event, stripped) else event
 

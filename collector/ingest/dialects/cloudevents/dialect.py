@@ -11,7 +11,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from http import HTTPStatus
 from typing import Final
 
@@ -23,7 +23,15 @@ from collector.errors import BadEvent, Refusal, TooLarge
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
 from collector.ingest.dialects.cloudevents.event import Members, event_of, is_json_type
-from collector.ingest.dialects.dialect import MOST_EVENTS, Credentials, DialectEvent, Result, refusal_response
+from collector.ingest.dialects.dialect import (
+    LONG_BYTES,
+    MOST_EVENTS,
+    PAUSE,
+    Credentials,
+    DialectEvent,
+    Result,
+    refusal_response,
+)
 from collector.ingest.dialects.surrogates import mended
 from collector.ingest.event import check_utf8, has_line_break, malformed
 from collector.ingest.query import parse_pairs, unescaped
@@ -88,7 +96,7 @@ class CloudEvents:
         if not _is_json_format(head.fields):
             yield replace(_binary(head.fields, body), is_s2s=is_s2s)
             return
-        sent = _split(body)
+        sent = yield from _split(body)
         for raw in sent.events:
             yield replace(_structured(raw, is_line=sent.are_lines), is_s2s=is_s2s)
 
@@ -103,12 +111,14 @@ def _is_json_format(fields: dict[bytes, bytes]) -> bool:
     return _TYPE.match(fields.get(b"content-type", b"")) is not None
 
 
-def _split(body: bytes) -> Events:
-    """The events of a body: an array is a batch, whichever the content type says."""
+def _split(body: bytes) -> Generator[DialectEvent, None, Events]:
+    """The events of a body, with a PAUSE if it is long: an array is a batch, whichever the content type says."""
     if not body.strip():
         raise BadEvent("the request carries no event")
     check_utf8(body)
     body = _readable(body)
+    if len(body) > LONG_BYTES:
+        yield PAUSE
     return batch_in(body, MOST_EVENTS, is_ndjson=False) or Events([body], not has_line_break(body))
 
 

@@ -19,7 +19,16 @@ from msgspec import Raw, Struct
 from collector.errors import BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import JSON, NO_STORE, Response
-from collector.ingest.dialects.dialect import MOST_EVENTS, Credentials, DialectEvent, Result, refusal_response
+from collector.ingest.dialects.dialect import (
+    LONG_BYTES,
+    MOST_EVENTS,
+    NO_CREDENTIALS,
+    PAUSE,
+    Credentials,
+    DialectEvent,
+    Result,
+    refusal_response,
+)
 from collector.ingest.dialects.matomo.table import JSON_NAMES, event_of
 from collector.ingest.dialects.parameters import (
     UNREADABLE,
@@ -27,6 +36,7 @@ from collector.ingest.dialects.parameters import (
     check_all_read,
     check_length,
     grown,
+    kept_of,
     line_of,
     parameters_in,
 )
@@ -36,12 +46,17 @@ from collector.ingest.responses import event_response
 from collector.ingest.splitting import batch_in
 
 _SPACE: Final = b" \t\r\n"
-_TOKEN: Final = re.compile(
-    rb'token_auth"\s*:\s*(?:"[^"]*"?|[^"\s,}]*)'  # a member of JSON
-    rb'|token_auth=[^&"\s]*'  # a parameter
-)
-"""A token in bytes that can't be parsed."""
-_MOST_TOKENS: Final = MOST_EVENTS + 1
+_SECRETS: Final = {
+    b"token_auth": re.compile(
+        rb'token_auth(?:"\s{0,9}:\s{0,9}(?:"[^"]{0,999}"?|[^"\s,}]{0,999})'  # a member of JSON
+        rb'|=[^&"\s]{0,999})'  # a parameter
+    ),
+    b"cip=": re.compile(rb'cip=[^&"\s]{0,99}'),
+    b"ua=": re.compile(rb'ua=[^&"\s]{0,9999}'),
+    b"uadata=": re.compile(rb'uadata=[^&"\s]{0,9999}'),
+}
+"""Tokens in bytes that can't be parsed, and what a property may not allow to be stored, by what each begins with."""
+_MOST_SECRETS: Final = MOST_EVENTS + 1
 """One for each event, and that of the request."""
 
 
@@ -52,7 +67,14 @@ class _Bulk(Struct):
     token_auth: str | None = None
 
 
-_encode: Final = msgspec.json.encode
+class _Named(Struct):
+    """The members of an event that name its property."""
+
+    idsite: str | int = ""
+    token_auth: str = ""
+
+
+_named_in: Final = msgspec.json.Decoder(_Named).decode
 _bulk_in: Final = msgspec.json.Decoder(_Bulk).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
@@ -79,7 +101,7 @@ class Matomo:
         elif head.query or body:
             query = b"&".join([head.query, body])
             check_length(query)
-            yield _converted(parse_pairs(query), len(query), Growth(), "")
+            yield _converted(parse_pairs(query), query, Growth(), "")
         else:
             raise BadEvent("the request carries no event")
 
@@ -107,6 +129,8 @@ def _bulk_events(head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
     """Raises TooLarge for too many events."""
     try:
         bulk = _bulk_in(body)
+        if len(body) > LONG_BYTES:
+            yield PAUSE
         batch = batch_in(bytes(bulk.requests), MOST_EVENTS, is_ndjson=False)
         if batch is None:
             raise BadEvent("requests: expected an array")
@@ -133,27 +157,40 @@ def _bulk_event(raw: bytes, growth: Growth, token: str) -> DialectEvent:
             pairs = Pairs(parameters_in(raw, JSON_NAMES), (), is_cut=False)
     except Rejected as error:
         return _unread(raw, error.refusal)
-    return _converted(pairs, len(raw), growth, token)
+    return _converted(pairs, raw, growth, token)
 
 
 def _unread(raw: bytes, refusal: Refusal) -> DialectEvent:
-    return DialectEvent(_TOKEN.sub(b"", raw, _MOST_TOKENS), b"", refusal)
+    try:
+        named = _named_in(raw)
+        credentials = Credentials(str(named.idsite), named.token_auth)
+    except UNREADABLE:
+        credentials = NO_CREDENTIALS
+    return DialectEvent(_without_secrets(raw), b"", refusal, credentials=credentials)
 
 
-def _converted(pairs: Pairs, sent: int, growth: Growth, token: str) -> DialectEvent:
-    """One event, for which the client sent `sent` bytes. A dead letter keeps its parameters as a JSON object."""
+def _without_secrets(raw: bytes) -> bytes:
+    for beginning, pattern in _SECRETS.items():
+        if beginning in raw:
+            raw = pattern.sub(b"", raw, _MOST_SECRETS)
+    return raw
+
+
+def _converted(pairs: Pairs, sent: bytes, growth: Growth, token: str) -> DialectEvent:
+    """One event, for which the client sent these bytes."""
     fields = pairs.values
     credentials = _credentials(fields, token)
-    line, refusal = b"", None
+    refusal = None
     try:
         check_all_read(pairs)
         if fields.get("rec") != "1":
             raise BadEvent("rec: expected 1; Matomo records no other requests")
-        line = _line(fields, sent, growth)
+        raw = line = _line(fields, len(sent), growth)
     except Rejected as error:
-        refusal = error.refusal
+        line, refusal = b"", error.refusal
+        raw = kept_of({name: value for name, value in fields.items() if name != "token_auth"}, _without_secrets(sent))
     return DialectEvent(
-        raw=_encode({name: value for name, value in fields.items() if name != "token_auth"}),
+        raw=raw,
         event=line,
         refusal=refusal,
         is_s2s=bool(credentials.secret),

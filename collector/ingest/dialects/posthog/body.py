@@ -6,6 +6,7 @@ The content type is not asked, because the SDKs send any of these with any of th
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from collections.abc import Generator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,7 +14,7 @@ from msgspec import Raw, Struct
 
 from collector.errors import BadEvent, TooLarge
 from collector.http.inflate import inflate
-from collector.ingest.dialects.dialect import MOST_EVENTS
+from collector.ingest.dialects.dialect import LONG_BYTES, MOST_EVENTS, PAUSE, DialectEvent
 from collector.ingest.dialects.surrogates import mended
 from collector.ingest.event import check_utf8, has_line_break, malformed
 from collector.ingest.query import unescaped
@@ -28,6 +29,9 @@ class Sent(NamedTuple):
     """Whether none has a line break."""
     key: Raw
     sent_at: Raw
+
+
+_Reading = Generator[DialectEvent, None, Sent]
 
 
 class _Body(Struct, gc=False):
@@ -61,31 +65,36 @@ def first_of(*values: Raw) -> Raw:
     return next((value for value in values if bytes(value) not in _ABSENT), Raw())
 
 
-def read_body(body: bytes, query: bytes) -> Sent:
-    """The events in a body, or in the query if the body is empty. Raises BadEvent and TooLarge."""
+def read_body(body: bytes, query: bytes) -> _Reading:
+    """The events in a body, or in the query if the body is empty; with pauses if it is long.
+
+    Raises BadEvent and TooLarge.
+    """
     text = body.strip(_SPACE) or query
-    sent = _read(text if text[:1] in _JSON else _unwrapped(text), is_inner=False)
+    sent = yield from _read(text if text[:1] in _JSON else _unwrapped(text), is_inner=False)
     return sent if sent.sent_at or not query else sent._replace(sent_at=_sent_ms(query))
 
 
-def _read(text: bytes, *, is_inner: bool) -> Sent:
+def _read(text: bytes, *, is_inner: bool) -> _Reading:
     check_utf8(text)
     if text[:1] == b"[":
         text = b'{"batch":%b}' % text
     try:
-        return _split(text, is_inner=is_inner)
+        return (yield from _split(text, is_inner=is_inner))
     except msgspec.DecodeError:
         pass
     except RecursionError as error:
         raise malformed(error) from None
     try:
-        return _split(mended(text), is_inner=is_inner)
+        return (yield from _split(mended(text), is_inner=is_inner))
     except msgspec.DecodeError as error:
         raise malformed(error) from None
 
 
-def _split(text: bytes, *, is_inner: bool) -> Sent:
+def _split(text: bytes, *, is_inner: bool) -> _Reading:
     body = _decode_body(text)
+    if len(text) > LONG_BYTES:
+        yield PAUSE
     key = first_of(body.api_key, body.token)
     if body.event or not (body.batch or body.data):
         return Sent([text], not has_line_break(text), key, body.sent_at)
@@ -96,7 +105,7 @@ def _split(text: bytes, *, is_inner: bool) -> Sent:
         return Sent(events.events, events.are_lines, key, body.sent_at)
     if is_inner:
         raise BadEvent("data: expected events, found `data` once more")
-    inner = _read(_inner(bytes(body.data)), is_inner=True)
+    inner = yield from _read(_inner(bytes(body.data)), is_inner=True)
     return inner._replace(key=inner.key or key, sent_at=inner.sent_at or body.sent_at)
 
 

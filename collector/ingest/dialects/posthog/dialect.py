@@ -13,7 +13,14 @@ from msgspec.structs import replace
 from collector.errors import Refusal
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
-from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent, Result, refusal_response
+from collector.ingest.dialects.dialect import (
+    NO_CREDENTIALS,
+    Credentials,
+    DialectEvent,
+    Result,
+    path_of,
+    refusal_response,
+)
 from collector.ingest.dialects.posthog.body import read_body
 from collector.ingest.dialects.posthog.event import Shared, credentials_of, read_event
 from collector.ingest.query import parse_pairs
@@ -45,8 +52,8 @@ class PostHog:
 
     def events(self, head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
         """The events of a body, or of the query's `data` if there is no body. Raises BadEvent or TooLarge."""
-        sent = read_body(body, head.query)
-        unnamed = "$identify" if head.path.startswith(_ENGAGE) else ""
+        sent = yield from read_body(body, head.query)
+        unnamed = "$identify" if path_of(head) == _ENGAGE else ""
         shared = Shared(sent.key, sent.sent_at, sent.are_lines, unnamed)
         free = _FREE_BYTES
         known = NO_CREDENTIALS

@@ -126,11 +126,15 @@ def _event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
 
 
 def _take_key(sent: _Sent, properties: dict[str, Raw], shared: Raw) -> Raw:
-    """The key of an event. `token` of the properties is one too, unless the request has another: then it is data."""
+    """The key of an event. `token` of the properties is one too, unless it names another property: then it is data."""
     key = shared or first_of(sent.api_key, sent.token, sent.engaged_token)
-    token = properties.get("token")
-    if token is not None and (not key or key == token):
+    token = properties.get("token", _NOTHING)
+    if not token:
+        return key
+    if not key or key == token:
         return properties.pop("token")
+    if _credentials(key).property_id == _credentials(token).property_id:  # one of them may have the secret
+        return max(key, properties.pop("token"), key=len)
     return key
 
 

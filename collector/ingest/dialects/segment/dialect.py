@@ -13,7 +13,7 @@ import msgspec
 from collector.errors import Refusal
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response, refusal_response
-from collector.ingest.dialects.dialect import Credentials, DialectEvent, Result
+from collector.ingest.dialects.dialect import Credentials, DialectEvent, Result, path_of
 from collector.ingest.dialects.segment.bodies import read_body
 from collector.ingest.dialects.segment.credentials import credentials_in
 from collector.ingest.dialects.segment.events import CallsToEvents, SharedMembers
@@ -54,16 +54,16 @@ class SegmentDialect:
 
     def retries(self, head: RequestHead) -> bool:
         """Segment and RudderStack send again after 429 and 5xx, Jitsu never does."""
-        return not head.path.startswith(_JITSU)
+        return not path_of(head).startswith(_JITSU)
 
     def events(self, head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
         """The events of a batch or of a single call. Raises BadEvent or TooLarge."""
-        path = head.path.rstrip(b"/")
+        path = path_of(head)
         kind = _KINDS_BY_PATH.get(path.rpartition(b"/")[2], "")
-        read = read_body(body, is_single=bool(kind))
+        read = yield from read_body(body, is_single=bool(kind))
         shared = SharedMembers(kind, path.startswith(_JITSU_S2S), read.context, read.sent_at, read.write_key)
         room = _ROOM + len(body) - sum(map(len, read.calls))
-        return map(CallsToEvents(shared, room, is_line=read.is_line).event, read.calls)
+        yield from map(CallsToEvents(shared, room, is_line=read.is_line).event, read.calls)
 
     def response(self, head: RequestHead, result: Result) -> Response:  # noqa: ARG002
         """All SDKs take a 200 with a JSON object. Jitsu and Segment for Java take nothing else."""

@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from collector.errors import BadEvent, FieldCode, Refusal, TooLarge
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
@@ -21,7 +21,17 @@ _LONGEST_TIME: Final = 64
 _SERVER: Final = Raw(b'"server"')
 _SENT_AT: Final = b',"sent_at":'
 _EMPTY_OBJECTS: Final = (b"{}", b"[]")
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+class _Named(Struct, gc=False, rename="camel"):
+    """The member of a call that names its property."""
+
+    write_key: Raw = Raw()
+
+
 _decode_text: Final = msgspec.json.Decoder(str).decode
+_named_in: Final = msgspec.json.Decoder(_Named).decode
 
 
 class SharedMembers(NamedTuple):
@@ -54,17 +64,25 @@ class CallsToEvents:
 
     def event(self, raw: bytes) -> DialectEvent:
         """The event of a call, or its refusal."""
-        if len(raw) > _LARGEST_CALL:
-            refusal = Refusal(TooLarge.code, f"the call is over the limit of {_LARGEST_CALL} bytes")
-            return DialectEvent(raw, b"", refusal)
         try:
             return self._event(raw)
-        except BadEvent as error:
-            return DialectEvent(raw, b"", error.refusal)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            return DialectEvent(raw, b"", Refusal(BadEvent.code, f"expected a call, one JSON object: {error}"))
+        except (BadEvent, TooLarge) as error:
+            refusal = error.refusal
+        except _UNREADABLE as error:
+            refusal = Refusal(BadEvent.code, f"expected a call, one JSON object: {error}")
+        return DialectEvent(raw, b"", refusal, credentials=self._credentials_of(raw))
+
+    def _credentials_of(self, raw: bytes) -> Credentials:
+        """The credentials of a call that is refused."""
+        try:
+            write_key = _named_in(raw).write_key
+        except _UNREADABLE:
+            return self._credentials
+        return _credentials_in(write_key) if write_key else self._credentials
 
     def _event(self, raw: bytes) -> DialectEvent:
+        if len(raw) > _LARGEST_CALL:
+            raise TooLarge(f"the call is over the limit of {_LARGEST_CALL} bytes")
         call, others = read_call(raw)
         kind = call.type or self._shared.kind
         row = row_of(kind)

@@ -1,7 +1,7 @@
 """Snowplow's trackers, pure: payloads of its tracker protocol, by POST as `data[]` or by GET as a query."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -11,8 +11,25 @@ from msgspec.structs import replace
 from collector.errors import BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import Response
-from collector.ingest.dialects.dialect import MOST_EVENTS, Credentials, DialectEvent, Result, refusal_response
-from collector.ingest.dialects.parameters import UNREADABLE, Growth, check_all_read, grown, line_of, parameters_in
+from collector.ingest.dialects.dialect import (
+    LONG_BYTES,
+    MOST_EVENTS,
+    NO_CREDENTIALS,
+    PAUSE,
+    Credentials,
+    DialectEvent,
+    Result,
+    refusal_response,
+)
+from collector.ingest.dialects.parameters import (
+    UNREADABLE,
+    Growth,
+    check_all_read,
+    grown,
+    kept_of,
+    line_of,
+    parameters_in,
+)
 from collector.ingest.dialects.snowplow.table import event_of
 from collector.ingest.options import ResponseType
 from collector.ingest.query import parse_pairs
@@ -36,7 +53,13 @@ class _Payload(Struct):
     data: Raw
 
 
-_encode: Final = msgspec.json.encode
+class _Named(Struct):
+    """The member of an event that names its property."""
+
+    aid: str = ""
+
+
+_named_in: Final = msgspec.json.Decoder(_Named).decode
 _payload_in: Final = msgspec.json.Decoder(_Payload).decode
 
 
@@ -62,18 +85,18 @@ class Snowplow:
         is_anonymous = b"sp-anonymous" in head.fields
         growth = Growth()
         if body:
-            for raw in _payloads(body):
+            for raw in (yield from _payloads(body)):
                 try:
                     fields = parameters_in(raw, _JSON_NAMES)
                 except Rejected as error:
-                    yield DialectEvent(raw, b"", error.refusal, is_anonymous=is_anonymous)
+                    credentials = _credentials_in(raw)
+                    yield DialectEvent(raw, b"", error.refusal, is_anonymous=is_anonymous, credentials=credentials)
                 else:
-                    yield _converted(raw, len(raw), fields, growth, is_anonymous=is_anonymous)
+                    yield _converted(raw, fields, growth, is_anonymous=is_anonymous)
         elif head.query:
             pairs = parse_pairs(head.query)
             check_all_read(pairs)
-            fields = pairs.values
-            yield _converted(_encode(fields), len(head.query), fields, growth, is_anonymous=is_anonymous)
+            yield _converted(head.query, pairs.values, growth, is_anonymous=is_anonymous)
         else:
             raise BadEvent("the request carries no event")
 
@@ -93,28 +116,39 @@ def _credentials(aid: str) -> Credentials:
     return Credentials(property_id, secret)
 
 
-def _payloads(body: bytes) -> list[bytes]:
-    """The elements of `data`, UTF-8. Raises BadEvent and TooLarge."""
+def _payloads(body: bytes) -> Generator[DialectEvent, None, list[bytes]]:
+    """The elements of `data`, UTF-8, after a PAUSE if the body is long. Raises BadEvent and TooLarge."""
     try:
         data = bytes(_payload_in(body).data)
     except UNREADABLE as error:
         raise BadEvent(f"expected a JSON object with data, an array of events: {error}") from None
+    if len(body) > LONG_BYTES:
+        yield PAUSE
     batch = batch_in(data, MOST_EVENTS, is_ndjson=False)
     if batch is None:
         raise BadEvent("data: expected an array of events")
     return batch.events
 
 
-def _converted(raw: bytes, sent: int, fields: dict[str, str], growth: Growth, *, is_anonymous: bool) -> DialectEvent:
-    """One event, for which the client sent `sent` bytes."""
-    credentials = _credentials(fields.get("aid", ""))
-    if credentials.secret:
-        raw = _encode(fields | {"aid": credentials.property_id})
-    line, refusal = b"", None
+def _credentials_in(raw: bytes) -> Credentials:
+    """Those of an event that can't be read otherwise."""
     try:
-        line = _grown_line(event_of(fields), sent, growth)
+        return _credentials(_named_in(raw).aid)
+    except UNREADABLE:
+        return NO_CREDENTIALS
+
+
+def _converted(sent: bytes, fields: dict[str, str], growth: Growth, *, is_anonymous: bool) -> DialectEvent:
+    """One event, for which the client sent these bytes."""
+    credentials = _credentials(fields.get("aid", ""))
+    refusal = None
+    try:
+        raw = line = _grown_line(event_of(fields), len(sent), growth)
     except Rejected as error:
-        refusal = error.refusal
+        line, refusal = b"", error.refusal
+        if credentials.secret:
+            fields["aid"], sent = credentials.property_id, sent.replace(credentials.secret.encode(), b"")
+        raw = kept_of(fields, sent)
     return DialectEvent(
         raw=raw,
         event=line,

@@ -59,6 +59,8 @@ _KINDS: Final = {
     "ti": _Kind("transaction", "item", _EVERYWHERE | _TI),
 }
 """By `e`. A parameter without a place keeps its name in `extra`."""
+_LONGEST_ID: Final = 64
+"""Characters of an id, which is a UUID. With longer ones a record would be longer than its event has paid for."""
 _UUID: Final = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -96,7 +98,7 @@ def event_of(fields: dict[str, str]) -> dict[str, Any]:
 def _identify(event: dict[str, Any], extra: dict[str, Any], taken: dict[str, Any]) -> None:
     """Set the ids of the event, of the device and of the session."""
     if "event_id" in event:
-        event["event_id"] = event_id(event["event_id"])
+        event["event_id"] = event_id(event["event_id"], _LONGEST_ID)
     for name in ("duid", "nuid", "tnuid"):
         if name in taken:
             if "aid" in event:

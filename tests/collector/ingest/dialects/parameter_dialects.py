@@ -11,6 +11,7 @@ from collector.http.request import RequestHead
 from collector.ingest.dialects.dialect import Dialect, DialectEvent
 from collector.ingest.event import decode_event
 from collector.settings import Limits
+from tests.collector.ingest.dialects.reading import events_in
 
 _RECORDINGS: Final = Path(__file__).parents[3] / "contract" / "sdk"
 _EXPECTED: Final = Path(__file__).parent / "expected"
@@ -64,7 +65,7 @@ def ours(dialect: Dialect, head: RequestHead, body: bytes = b"") -> dict[str, An
 def is_refused_or_sound(dialect: Dialect, head: RequestHead, body: bytes) -> list[DialectEvent]:
     """Assert what holds for every request; returns its events, none if it is refused as a whole."""
     try:
-        events = list(dialect.events(head, body))
+        events = events_in(dialect, head, body)
     except (BadEvent, TooLarge):
         return []
     for each in events:

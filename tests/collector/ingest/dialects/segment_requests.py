@@ -9,6 +9,7 @@ from collector.ingest.dialects.dialect import DialectEvent
 from collector.ingest.dialects.segment.dialect import SegmentDialect
 from collector.ingest.event import decode_event
 from collector.settings import Limits
+from tests.collector.ingest.dialects.reading import events_in
 
 DIALECT = SegmentDialect()
 REQUIRED = ("ea", "ec")
@@ -29,7 +30,7 @@ def sent(target: str, body: bytes | str | dict[str, Any]) -> list[DialectEvent]:
     if isinstance(body, dict):
         body = json.dumps(body, separators=(",", ":"))
     raw = body if isinstance(body, bytes) else body.encode()
-    events = list(DIALECT.events(head_of(target), raw))
+    events = events_in(DIALECT, head_of(target), raw)
     assert sum(len(each.event) for each in events) <= len(raw) + PAID_FOR_EVENT * len(events) + PAID_FOR_REQUEST
     for each in events:
         assert bool(each.event) == (each.refusal is None)

@@ -12,6 +12,7 @@ from collector.errors import BadEvent, Refusal, Rejected, TooLarge
 from collector.ingest.dialects.cloudevents.dialect import CloudEvents, is_cloudevents
 from collector.ingest.dialects.dialect import DialectEvent
 from tests.collector.ingest.dialects.hostile import JSON_VALUES, check, members
+from tests.collector.ingest.dialects.reading import events_in
 from tests.collector.ingest.dialects.recorded import decoded, expected_of, head_of, requests_of
 
 _ONE = b"application/cloudevents+json"
@@ -22,7 +23,7 @@ _HEADERS = {b"ce-specversion": b"1.0", b"ce-id": b"1", b"ce-source": b"/shop", b
 
 
 def _read(body: bytes, fields: dict[bytes, bytes]) -> list[DialectEvent]:
-    return list(CloudEvents().events(head_of(fields=fields), body))
+    return events_in(CloudEvents(), head_of(fields=fields), body)
 
 
 def _structured(event: Any) -> DialectEvent:

@@ -23,6 +23,7 @@ from tests.collector.ingest.dialects.parameter_dialects import (
     recorded,
     told,
 )
+from tests.collector.ingest.dialects.reading import events_in
 
 MATOMO: Final = Matomo()
 POST: Final = head_of("POST", "/matomo.php")
@@ -40,7 +41,7 @@ def _bulk(*requests: object, **members: object) -> bytes:
 
 
 def _events(body: bytes) -> list[DialectEvent]:
-    return list(MATOMO.events(POST, body))
+    return events_in(MATOMO, POST, body)
 
 
 @pytest.mark.parametrize("name", ["matomo-node", "matomo-browser"])

@@ -17,6 +17,7 @@ from collector.http.status import refusal_of
 from collector.ingest.dialects.dialect import Credentials, Dialect, DialectEvent, Result
 from collector.ingest.dialects.posthog.dialect import PostHog
 from tests.collector.ingest.dialects.hostile import JSON_VALUES, check, members
+from tests.collector.ingest.dialects.reading import events_in
 from tests.collector.ingest.dialects.recorded import decoded, expected_of, head_of, requests_of
 
 POSTHOG: Dialect = PostHog()
@@ -25,7 +26,7 @@ _SESSION = "0190a9b0-0000-7000-8000-000000000001"
 
 
 def _read(body: bytes, path: bytes = b"/batch", query: bytes = b"") -> list[DialectEvent]:
-    return list(POSTHOG.events(head_of(path, query), body))
+    return events_in(POSTHOG, head_of(path, query), body)
 
 
 def _sent(body: Any, path: bytes = b"/batch", query: bytes = b"") -> list[DialectEvent]:

@@ -25,6 +25,7 @@ from tests.collector.ingest.dialects.parameter_dialects import (
     recorded,
     told,
 )
+from tests.collector.ingest.dialects.reading import events_in
 
 SNOWPLOW: Final = Snowplow()
 TP2: Final = "/com.snowplowanalytics.snowplow/tp2"
@@ -309,7 +310,7 @@ def test_2500_events_are_read_and_one_more_is_too_large() -> None:
 
 
 def test_too_large_an_event_is_one_bad_event() -> None:
-    events = list(SNOWPLOW.events(POST, _body({"e": "pv"}, {"e": "pv", "page": "x" * (400 << 10)}, {"e": "pp"})))
+    events = events_in(SNOWPLOW, POST, _body({"e": "pv"}, {"e": "pv", "page": "x" * (400 << 10)}, {"e": "pp"}))
     assert [each.refusal and each.refusal.code for each in events] == [None, "too_large", None]
 
 
@@ -379,7 +380,7 @@ def test_the_uuid_of_the_session_is_left_out_where_a_batch_of_small_events_would
 def test_small_events_of_the_recorded_kind_keep_all_they_have() -> None:
     ((_, body),) = recorded("snowplow-node-post")
     batch = _body(*json.loads(body)["data"] * 600)
-    assert all(b'"session_id"' in each.event for each in SNOWPLOW.events(POST, batch))
+    assert all(b'"session_id"' in each.event for each in events_in(SNOWPLOW, POST, batch))
 
 
 def test_a_post_is_answered_with_json_and_a_get_with_a_gif() -> None:
