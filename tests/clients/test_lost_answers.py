@@ -1,12 +1,13 @@
-"""The answer is lost on its way to an SDK, which sends again: every event is in the log and in a file sink once."""
+"""The answer is lost on its way to an SDK, which sends again: the log and every sink hold each event once."""
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -15,7 +16,11 @@ from tests.clients.installed import missing, run
 from tests.clients.lost_answers import LostAnswers
 from tests.clients.pages import visit
 from tests.clients.sdks import SDKS, Sdk, settings
+from tests.clients.sinks import CURSORS, Sinks
 from tests.clients.stored import differences, of_sdk, repeats
+from tests.destinations.http import HttpReceiver
+from tests.destinations.objects import Bucket, Moto
+from tests.kafka.mock import MockCluster
 from tests.running import Collector, eventually, running
 
 _SLOW = "segment-java"
@@ -29,50 +34,68 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[MockCluster]:
+    with closing(MockCluster(CURSORS)) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    with closing(Moto(tmp_path_factory.mktemp("moto"))) as started:
+        yield started
+
+
 @pytest.fixture
-def node(origin: str, tmp_path: Path) -> Iterator[Collector]:
+def sinks(cluster: MockCluster, moto: Moto, tmp_path: Path) -> Iterator[Sinks]:
+    with closing(Sinks(HttpReceiver(tmp_path), cluster, Bucket(moto))) as made:
+        yield made
+
+
+@pytest.fixture
+def node(origin: str, sinks: Sinks, tmp_path: Path) -> Iterator[Collector]:
     """A collector with two workers of its own for each test."""
-    with running(tmp_path, 2, settings(origin)) as started:
+    with running(tmp_path, 2, f"{settings(origin)}\n{sinks.settings()}") as started:
         yield started
 
 
 @pytest.mark.parametrize("losses", [1, 2, 3])
-def test_an_event_is_stored_once_after_its_answer_was_lost(node: Collector, losses: int) -> None:
+def test_an_event_is_stored_once_after_its_answer_was_lost(node: Collector, sinks: Sinks, losses: int) -> None:
     sdks = [sdk for sdk in _SERVERS if sdk.name != _SLOW or losses == 1]
     _send_all(node, sdks, losses, lambda: None)
-    _check(node, sdks)
     assert _not_sent_again(node, sdks) == []
+    _check(node, sinks, sdks)
 
 
-def test_an_event_is_stored_once_after_its_answer_was_lost_with_a_killed_worker(node: Collector) -> None:
+def test_an_event_is_stored_once_after_its_answer_was_lost_with_a_killed_worker(node: Collector, sinks: Sinks) -> None:
     sdks = [sdk for sdk in _SERVERS if sdk.name != _SLOW]
-    _send_all(node, sdks, 1, threading.Barrier(len(sdks), node.workers()[0].kill).wait)
-    _check(node, sdks)
+    _send_all_with_a_kill(node, sinks, sdks, node.workers()[0].kill)
     assert _not_sent_again(node, sdks) == []
+    _check(node, sinks, sdks)
 
 
-def test_an_event_is_stored_once_after_its_answer_was_lost_with_a_killed_node(node: Collector) -> None:
+def test_an_event_is_stored_once_after_its_answer_was_lost_with_a_killed_node(node: Collector, sinks: Sinks) -> None:
     def kill() -> None:
         node.kill()
         node.start()
 
     sdks = [sdk for sdk in _SERVERS if sdk.name != _SLOW]
-    _send_all(node, sdks, 1, threading.Barrier(len(sdks), kill).wait)
-    _check(node, sdks)
+    _send_all_with_a_kill(node, sinks, sdks, kill)
+    _check(node, sinks, sdks)
 
 
 @pytest.mark.skipif(not _PAGES, reason="chromium or the SDKs for pages are not installed")
 @pytest.mark.parametrize("losses", [1, 2, 3])
 def test_an_event_of_a_page_is_stored_once_after_its_answer_was_lost(
-    node: Collector, origin: str, browser: Browser, losses: int
+    node: Collector, sinks: Sinks, origin: str, browser: Browser, losses: int
 ) -> None:
     for sdk in _PAGES:
         with closing(LostAnswers(node.port, losses)) as proxy:
             is_done = partial(_came_again, node, sdk, losses)
             visit(browser, origin, sdk, f"http://localhost:{proxy.port}", is_done)
             assert proxy.left == 0, sdk.name
-    _check(node, _PAGES)
     assert _not_sent_again(node, _PAGES) == []
+    _check(node, sinks, _PAGES)
 
 
 def _send_all(node: Collector, sdks: Sequence[Sdk], losses: int, on_loss: Callable[[], object]) -> None:
@@ -81,6 +104,20 @@ def _send_all(node: Collector, sdks: Sequence[Sdk], losses: int, on_loss: Callab
         proxies = [stack.enter_context(closing(LostAnswers(node.port, losses, on_loss))) for _ in sdks]
         list(pool.map(run, sdks, [f"http://127.0.0.1:{proxy.port}" for proxy in proxies]))
         assert {sdk.name: proxy.left for sdk, proxy in zip(sdks, proxies, strict=True) if proxy.left} == {}
+
+
+def _send_all_with_a_kill(node: Collector, sinks: Sinks, sdks: Sequence[Sdk], kill: Callable[[], None]) -> None:
+    """Run the programs, and kill once each of them has lost an answer.
+
+    Kafka is down until then: the mock cluster would show the events of a transaction that the kill leaves open.
+    """
+
+    def kill_then_bring_up() -> None:
+        kill()
+        sinks.cluster.up()
+
+    sinks.cluster.down()
+    _send_all(node, sdks, 1, threading.Barrier(len(sdks), kill_then_bring_up).wait)
 
 
 def _came_again(node: Collector, sdk: Sdk, losses: int) -> bool:
@@ -93,11 +130,26 @@ def _not_sent_again(node: Collector, sdks: Sequence[Sdk]) -> list[str]:
     return [sdk.name for sdk in sdks if repeats(node, sdk) == 0]
 
 
-def _check(node: Collector, sdks: Sequence[Sdk]) -> None:
+def _check(node: Collector, sinks: Sinks, sdks: Sequence[Sdk]) -> None:
+    """Stops the collector, so that nothing arrives after the count."""
     stored = node.stored()
     found = {sdk.name: faults for sdk in sdks if (faults := differences(of_sdk(stored, sdk), sdk))}
     assert found == {}
     assert node.dead() == []
-    ids = Counter(record["id"] for record in stored)
-    eventually(lambda: len(node.shipped()) >= len(ids), "the sink has every event")
-    assert Counter(record["id"] for record in node.shipped()) == ids
+    once = _times(stored)
+    assert set(once.values()) == {1}
+    readers: dict[str, Callable[[], Iterable[dict[str, Any]]]] = {"file": node.shipped, **sinks.readers()}
+    for name, reader in readers.items():
+        eventually(partial(_holds, reader, once), f"the {name} sink has every event")
+    assert node.stop() == 0
+    surplus = {name: more for name, reader in readers.items() if (more := _times(reader()) - once)}
+    assert surplus == {}
+
+
+def _holds(reader: Callable[[], Iterable[dict[str, Any]]], once: Counter[tuple[int, str]]) -> bool:
+    return _times(reader()) >= once
+
+
+def _times(records: Iterable[dict[str, Any]]) -> Counter[tuple[int, str]]:
+    """How often each event is there, by its property and the id that the SDK gave it."""
+    return Counter((record["prop_id"], record["event_id"]) for record in records)
