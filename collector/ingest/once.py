@@ -108,7 +108,7 @@ class StoredOnce:
             error = durable.exception()
             for event in events:
                 if error is None:
-                    event.done.set_result(event.response)
+                    self._succeed(event)
                 else:
                     self._fail(event, error)
 
@@ -139,11 +139,15 @@ class StoredOnce:
             self._fail(event, error)
             return
         self._accounts.repeat(event.request, 1)
-        event.done.set_result(event.response)
+        self._succeed(event)
+
+    def _succeed(self, event: Unclaimed) -> None:
+        if not event.done.done():  # an ASGI server may have cancelled it, because the client has left
+            event.done.set_result(event.response)
 
     def _fail(self, event: Unclaimed, error: BaseException) -> None:
         """Let the response be a refusal. If the client has left, nobody asks for one, so count it here."""
-        if event.request.is_gone:
+        if event.request.is_gone or event.done.done():
             self._accounts.refuse(event.request, refusal_of(error))
             event.done.cancel()
         else:

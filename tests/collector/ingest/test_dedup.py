@@ -11,6 +11,7 @@ import pytest
 
 from collector.settings import PropertySettings
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
+from wal.errors import LogFull
 
 Ask = Callable[..., Awaitable[Got]]
 PAIR = "portal_id=33167&prop_id=2&resp_type=json"
@@ -155,3 +156,33 @@ def test_a_click_that_is_sent_again_goes_on(tmp_path: Path) -> None:
         assert _ids(logs) == ["c-1"]
 
     _serve(tmp_path, use, redirect_hosts=("shop.example.com",))
+
+
+def test_a_request_that_its_server_cancels_takes_no_other_with_it(tmp_path: Path) -> None:
+    async def use(logs: Logs, send: Ask) -> None:
+        first = asyncio.ensure_future(_post(send, EVENT | {"event_id": "gone"}))
+        others = [asyncio.ensure_future(_post(send, EVENT | {"event_id": f"e-{at}"})) for at in range(3)]
+        await asyncio.sleep(0)
+        first.cancel()
+        assert [(await each).status for each in others] == [200, 200, 200]
+        assert sorted(map(str, _ids(logs))) == ["e-0", "e-1", "e-2", "gone"]
+
+    _serve(tmp_path, use)
+
+
+def test_events_that_can_not_be_appended_are_refused_and_their_ids_stay_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(logs: Logs, send: Ask) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(logs.committer, "append", _full)
+            found = await asyncio.gather(*[_post(send, EVENT | {"event_id": f"e-{at}"}) for at in range(5)])
+            assert {got.status for got in found} == {503}
+        assert b"x-event-duplicate" not in dict((await _post(send, EVENT)).headers)
+        assert _ids(logs) == ["e-1"]
+
+    _serve(tmp_path, use)
+
+
+def _full(lines: bytes, records: int = 1) -> None:
+    raise LogFull(f"no room for {len(lines)} bytes of {records} events")
