@@ -108,7 +108,7 @@ def add_extra(parts: Parts, kind: str, call: Call, others: dict[str, Raw]) -> No
     properties = bytes(call.properties)
     has_products = kind == "track" and (b'"product' in properties or b'"sku"' in properties)
     if not others and not has_products and properties[:1] == b"{":
-        if properties != b"{}":
+        if properties[1:-1].strip():
             parts += (b',"extra":', properties)
         return
     try:

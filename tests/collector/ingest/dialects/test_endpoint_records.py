@@ -245,3 +245,11 @@ def test_cloudevents_have_the_members_of_a_record_of_a_dialect(tmp_path: Path) -
         assert (logs.stored[0]["dialect"], logs.stored[0]["event_id"]) == ("cloudevents", "s 1")
 
     serve(tmp_path, CLOUD, use, OPEN)
+
+
+def test_properties_of_nothing_but_spaces_are_none(tmp_path: Path) -> None:
+    async def use(logs: Logs, send: Send) -> None:
+        await send("POST", "/v1/t", b'{"event":"E","properties":{ },"writeKey":"open"}')
+        assert logs.stored[0]["event"] == {"ea": "E", "ec": "track"}
+
+    serve(tmp_path, SEGMENT, use, OPEN)
