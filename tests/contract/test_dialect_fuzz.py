@@ -190,7 +190,9 @@ def _check_record(attempt: SdkAttempt, record: dict[str, Any], said: object) -> 
     if dialect:
         assert set(record["event"]) <= _FIELDS, said
         told = {name: value for name, value in record["event"].items() if name not in ("et", "sent_at")}
-        left_empty = {} if name in ("private", "truncated") else None  # where all members were addresses
+        left_empty: dict[str, object] | None = (
+            {} if name in ("private", "truncated") else None
+        )  # where all members were addresses
         assert all(value not in (None, "", [], {}) or value == left_empty for value in told.values()), said
 
 
