@@ -164,8 +164,9 @@ def _check_added(attempt: SdkAttempt, answer: Answer, added: Added, said: object
         _check_record(attempt, record, said)
     for letter in added.letters:
         assert _may_send(attempt, int(letter["prop_id"])), said
-    for secret in (SECRET, WRONG_SECRET):
-        assert secret.encode() not in added.lines, said
+    if attempt.is_whole or len(attempt.keys) == 1:  # of two keys one may stand where no reader finds it
+        assert SECRET.encode() not in added.lines, said
+        assert WRONG_SECRET.encode() not in added.lines, said
     events = max(1, len(added.records) + sum(map(_events_of, added.letters)))
     sent = max(len(attempt.body), len(attempt.sent))
     most = sent * (4 / 3 if added.letters else 1) + _EVENT_BYTES * events + _REQUEST_BYTES
