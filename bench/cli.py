@@ -77,7 +77,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "requests": Scenario(requests.of_requests, (_wrk,)),
     "segments": Scenario(segments.of_segments),
     "refusals": Scenario(refusals.of_refusals),
-    "event_ids": Scenario(event_ids.of_event_ids, (_wrk,)),
+    "ids": Scenario(event_ids.of_event_ids, (_wrk,)),
     "shapes": Scenario(shapes.of_shapes),
     "hostile": Scenario(hostile.of_hostile),
     "stages": Scenario(stages.of_stages, (_wrk,)),

@@ -121,7 +121,7 @@ def test_an_unknown_scenario_is_an_error_that_names_the_known_ones() -> None:
     command = [sys.executable, "-m", "bench", "speed"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "no such scenario: speed; there are requests, segments, refusals, event_ids, shapes" in done.stderr
+    assert "no such scenario: speed; there are requests, segments, refusals, ids, shapes" in done.stderr
 
 
 def test_ctrl_c_stops_the_servers() -> None:
