@@ -203,7 +203,7 @@ def _posthog() -> Iterator[Body]:
     for name, body in {
         "base64 of one event": base64.b64encode(event)[:_WRAPPED_BYTES],
         "base64 of 2,500 events": wrapped,
-        "base64 of gzip": base64.b64encode(gzip.compress(small, mtime=0)),
+        "base64 of gzip of 2,500 events": base64.b64encode(gzip.compress(small, mtime=0)),
         "base64 in base64": base64.b64encode(b'{"data":"%b"}' % wrapped),
         "base64 of junk": b"A" * _WRAPPED_BYTES,
         "base64 of lone surrogates": base64.b64encode(repeated(b'["', b"", b"\\ud800", b'"]', 380_000)),

@@ -23,6 +23,8 @@ _PIXEL: Final = ResponseType.PIXEL
 """The most frequent types; looking up a member of an Enum takes 0.04 us."""
 _FSYNCED: Final = b"x-event-ack: fsync\r\n"
 _SHIPPED: Final = b"x-event-ack: shipped\r\n"
+DUPLICATE: Final[HeaderLines] = b"x-event-duplicate: true\r\n"
+"""Nothing was stored, because the log has the event, or all events of the request, already."""
 METHODS: Final = b"GET, HEAD, OPTIONS, POST"
 _FULL_VERDICTS: Final = 100
 _NOT_IN_A_SCRIPT: Final = (
@@ -47,7 +49,7 @@ def event_response(response_type: ResponseType, location: bytes | None, body: by
 
 def duplicate_headers(first: Place) -> HeaderLines:
     """The headers of a response to an event that is not stored again: `first` is the one with its id."""
-    return b"%bx-event-duplicate: true\r\n" % stored_headers(b"%b-%d" % (first.log_id, first.sequence))
+    return DUPLICATE + stored_headers(b"%b-%d" % (first.log_id, first.sequence))
 
 
 def stored_headers(event_id: bytes | None, *, is_shipped: bool = False) -> HeaderLines:

@@ -121,5 +121,8 @@ def test_a_recorded_request_that_is_sent_again_stores_nothing_new(node: Collecto
         _sent(node, request)
     before = len(node.stored())
     for request in _recorded(name):
-        assert _is_success(request, _sent(node, request))
+        response = _sent(node, request)
+        assert _is_success(request, response)
+        if "x-event-ack" in response.headers:
+            assert response.headers["x-event-duplicate"] == "true"
     assert len(node.stored()) == before

@@ -31,7 +31,7 @@ from collector.ingest.intake import Intake
 from collector.ingest.noticing import notice
 from collector.ingest.outcome import EventBatch, StoredBatch
 from collector.ingest.policy.load_shedding import sheds_retryable
-from collector.ingest.responses import METHODS, preflight_response, stored_headers
+from collector.ingest.responses import DUPLICATE, METHODS, preflight_response, stored_headers
 from collector.long_work import SLICE_BYTES, SLICE_SECONDS
 from collector.ops.notices import Notices
 from collector.settings import Limits
@@ -145,8 +145,8 @@ class DialectEndpoint:
         stored, repeated = sum(batch.events for batch in batches), sum(len(batch.duplicates) for batch in batches)
         response = self._dialect.response(request.head, Result(stored, repeated, groups.events - stored - repeated))
         headers = response.headers + groups.cors_headers
-        if stored and request.head.method != "HEAD":
-            headers += stored_headers(None)
+        if (stored or repeated) and request.head.method != "HEAD":
+            headers += stored_headers(None) if stored else DUPLICATE + stored_headers(None)
         return Response(response.status, headers, response.body)
 
     def _steps(self, request: DialectRequest, body: bytes, encoding: bytes) -> Generator[None, None, list[RequestPart]]:
