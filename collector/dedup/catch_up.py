@@ -36,7 +36,8 @@ class CaughtUp(NamedTuple):
 def catch_up(index: DedupIndex, directory: str, windows: Windows, now_ms: int) -> CaughtUp:
     """Complete the index from the shards 00, 01, … in `directory`. Blocks, for any thread.
 
-    Raises IndexLost, OSError.
+    The index has one place for an id: that of its last event. If a crash or a restore loses this one, an earlier event
+    of the same id, which only a window that has grown since covers, is not known. Raises IndexLost, OSError.
     """
     store = index.store
     with store.exclusive():

@@ -196,6 +196,9 @@ class Node:
         self.logs = [ModelLog(os.path.join(directory, f"{at:02d}")) for at in range(random.choice((1, 2, 3)))]
         self.workers: dict[int, Worker] = {}
         self.shown: list[Shown] = []
+        self.taken: list[Event] = []
+        """All events with ids that were ever appended."""
+        self.has_grown = False
 
     def start(self) -> None:
         """A worker opens a shard that nobody has."""
@@ -219,6 +222,7 @@ class Node:
                 self.tally["failed appends"] += 1
             else:
                 worker.waiting += claimed
+                self.taken += [each.event for each in claimed if each.event]
                 worker.next_sequence += len(claimed)
 
     def commit(self) -> None:
@@ -283,6 +287,7 @@ class Node:
     def grow(self) -> None:
         """The window is longer now, in all processes."""
         self.window_ms *= 3
+        self.has_grown = True
         for worker in self.workers.values():
             worker.commit()
             worker.index.publish(worker.log.end.sequence)
@@ -364,16 +369,24 @@ class Node:
             if event:
                 if not self._is_first(places.get(at), event.id):
                     continue
-                require(event.id not in known or self.is_bounded, "missed duplicate", event, self.now_ms)
+                may_miss = event.id not in known or self.is_bounded or self._is_forgotten(event.id)
+                require(may_miss, "missed duplicate", event, self.now_ms)
                 known.add(event.id)
             claimed.append(Waiting(sequence, event, _line(worker, sequence, event, self.now_ms)))
         return claimed
 
     def _known_ids(self) -> set[str]:
-        """The ids of all events within the window: on a disk, or on their way in a process that lives."""
+        """The ids of all events within the window."""
+        return {event.id for event in self._events() if self._is_within(event)}
+
+    def _events(self) -> list[Event]:
+        """The events with ids, on a disk, or on their way in a process that lives."""
         events = [event for log in self.logs for event in log.events.values()]
-        events += [event for worker in self.workers.values() for _, event, _ in worker.waiting if event]
-        return {event.id for event in events if self._is_within(event)}
+        return events + [event for worker in self.workers.values() for _, event, _ in worker.waiting if event]
+
+    def _is_forgotten(self, event_id: str) -> bool:
+        """Whether the index knew a later event of this id that is lost, and not the one that a grown window covers."""
+        return self.has_grown and any(event.id == event_id for event in {*self.taken} - {*self._events()})
 
 
 ACTIONS = (
