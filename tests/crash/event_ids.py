@@ -41,11 +41,12 @@ class Event(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A place that a claim has returned, the id that was claimed, and the action in which that was."""
+    """A place that a claim has returned, the id that was claimed, and the action and the window of that time."""
 
     place: Place
     id: str
     action: int
+    window_ms: int
 
 
 class Waiting(NamedTuple):
@@ -332,9 +333,9 @@ class Node:
             return True
         self.tally["duplicates"] += 1
         if place.is_durable:
-            self._check_state(Fate.DURABLE, Shown(place, event_id, self.action))
+            self._check_state(Fate.DURABLE, Shown(place, event_id, self.action, self.window_ms))
         else:
-            self.shown.append(Shown(place, event_id, self.action))
+            self.shown.append(Shown(place, event_id, self.action, self.window_ms))
         return False
 
     def _check_state(self, state: Fate, shown: Shown) -> None:
@@ -345,8 +346,12 @@ class Node:
         if state is Fate.DURABLE:
             require(holds, "false duplicate", shown, on_disk)
         elif state is Fate.GONE:
-            is_meant = on_disk is not None and on_disk.action <= shown.action and self._is_within(on_disk)
+            is_meant = on_disk is not None and on_disk.action <= shown.action and self._is_shown(on_disk, shown)
             require(not (holds and is_meant) or self.is_bounded, "an event that is there is called gone", shown)
+
+    def _is_shown(self, event: Event, shown: Shown) -> bool:
+        """Whether the event is within the window of that time: nobody waits for it once that is over."""
+        return self.now_ms - event.ms < shown.window_ms
 
     def _is_within(self, event: Event) -> bool:
         return self.now_ms - event.ms < self.window_ms
