@@ -45,6 +45,8 @@ from wal.log import now_ms
 
 _OPENING_SECONDS: Final = 1.0
 """Seconds between a worker's attempts to open its shard."""
+_COMMIT_PAUSE: Final = 0.01
+"""Seconds between two looks at whether a block is fsynced."""
 _THREADS: Final = 64
 _SWITCH_SECONDS: Final = 0.0005
 """How long a shipping thread may hold the interpreter while the event loop waits: a tenth of Python's default."""
@@ -109,14 +111,26 @@ class Worker:
         """
         properties, workers = settings.property, settings.server.workers
         registry = await asyncio.to_thread(Registry, properties, workers, self._registry)
-        if self._opened and windows_of(properties) != windows_of(self._settings.property):
-            await asyncio.to_thread(complete, self._opened.index, settings, self._clock())
+        is_remembered = windows_of(properties) == windows_of(self._settings.property)
         self._settings, self._registry = settings, registry
         self._in_flight.most_bytes = settings.limits.in_flight_bytes
         if self._connections:
             self._connections.limits = settings.limits
         self._routes.replace(OPENAPI_PATH.encode(), Document(openapi(self._paths, settings)))
         self._serve()
+        if self._opened and not is_remembered:
+            await self._complete_ids(self._opened, settings)
+
+    async def _complete_ids(self, opened: Opened, settings: Settings) -> None:
+        """Have the index know the ids that these settings remember, and of which no event was claimed when it came.
+
+        New events are claimed already. Those before are read from the log, so they must be in it.
+        """
+        committer = opened.shard.committer
+        last = committer.next_sequence
+        while committer.durable.sequence < min(last, committer.next_sequence):
+            await asyncio.sleep(_COMMIT_PAUSE)
+        await asyncio.to_thread(complete, opened.index, settings, self._clock())
 
     def _first_routes(self) -> Routes:
         """The routes until the log is open: no event can be taken."""

@@ -151,7 +151,8 @@ class Batches:
         token = self._sessions.token(prop.portal_id, session) if session else b""
         headers = request.headers
         if batch.records and request.is_stored:
-            headers += stored_headers(None, is_shipped=prop.ack is not None)
+            # the sink was asked for the new events alone
+            headers += stored_headers(None, is_shipped=prop.ack is not None and not stored.duplicates)
             if request.with_cookie:
                 headers += set_cookie(token, prop.portal_id, is_https=request.is_https)
         options = request.options

@@ -118,10 +118,19 @@ class Opening:
         if self._dead_log is None:
             self._dead_log = open_log(self._settings, os.path.join(self._settings.dead_letters.dir, self._name))
         if self._index is None:
-            self._index = open_index(self._settings.dedup)
-            self._index.begin(self._log.log_id, self._log.end.sequence)
-            complete(self._index, self._settings, self._clock())
+            self._index = self._complete_index(self._log)
         return OpenFiles(self._log, self._dead_log, self._index)
+
+    def _complete_index(self, log: Log) -> DedupIndex:
+        """The index, once it knows all ids that the logs hold: one that does not would take a duplicate for new."""
+        index = open_index(self._settings.dedup)
+        try:
+            index.begin(log.log_id, log.end.sequence)
+            complete(index, self._settings, self._clock())
+        except BaseException:
+            index.close()
+            raise
+        return index
 
     def _attempt(self, step: Callable[[], T]) -> T | None:
         try:

@@ -1,10 +1,11 @@
 """Once from the client's hand, over all workers of a node and through their deaths."""
 
 import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.running import Collector, Response, eventually, running
+from tests.running import PROGRAMS, Collector, Response, eventually, running
 
 _SETTINGS = """
 [server]
@@ -74,3 +75,15 @@ def test_an_index_that_is_lost_is_made_again_from_the_log(tmp_path: Path) -> Non
         assert "read 1 event ids from the logs" in collector.said
         assert _post(collector, "e-1").headers["x-event-id"] == first
         assert _ids(collector) == ["e-1"]
+
+
+def test_a_reload_that_turns_dedup_on_knows_the_events_that_came_before(tmp_path: Path) -> None:
+    with running(tmp_path, 2, _SETTINGS.replace('dedup = "1h"\n', "")) as collector:
+        firsts = {_post(collector, "e-1").headers["x-event-id"] for _ in range(3)}
+        assert len(firsts) == 3
+        path = tmp_path / "collector.toml"
+        path.write_text(path.read_text().replace('required = ["ea"]\n', 'required = ["ea"]\ndedup = "1h"\n'))
+        subprocess.run([PROGRAMS / "collector", "reload", "--config", path], check=True, capture_output=True)
+        for _ in range(4):
+            assert _post(collector, "e-1").headers["x-event-id"] in firsts
+        assert len(collector.stored()) == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.dedup.index import DedupIndex
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.settings import DeadLetterSettings, DedupSettings, LogSettings, Settings, load_settings
@@ -98,6 +99,25 @@ def test_a_cursor_that_finds_no_room_is_tried_again(tmp_path: Path, monkeypatch:
         assert logs is not None
         assert [opened.build(logs) for _ in range(2)] == [None, None]
         assert opened.build(logs) is not None
+        await opened.close()
+
+    asyncio.run(run())
+
+
+def test_an_index_that_could_not_be_completed_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    completed: list[DedupIndex] = []
+
+    def complete(index: DedupIndex, settings: Settings, now_ms: int) -> None:
+        completed.append(index)
+
+    monkeypatch.setattr(opening, "complete", _failing(errno.EMFILE, 1, complete))
+
+    async def run() -> None:
+        opened = Opening(_settings(tmp_path), lambda: 0, Notices(), CounterBlock.create(), _never)
+        assert opened.open_files() is None
+        files = opened.open_files()
+        assert files is not None
+        assert completed == [files.ids]
         await opened.close()
 
     asyncio.run(run())
