@@ -128,7 +128,7 @@ class Worker:
         """
         committer = opened.shard.committer
         last = committer.next_sequence
-        while committer.durable.sequence < min(last, committer.next_sequence):
+        while committer.durable.sequence < min(last, committer.next_sequence):  # noqa: ASYNC110  no event tells it
             await asyncio.sleep(_COMMIT_PAUSE)
         await asyncio.to_thread(complete, opened.index, settings, self._clock())
 

@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Coroutine
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final, cast
@@ -123,7 +124,7 @@ async def _report(
     while True:
         if swap := control.take_swap():
             settings = await asyncio.to_thread(board.read, swap)
-            await worker.swap(settings)
+            await _while_beating(worker.swap(settings), counters)
             if tls:
                 _read_again(tls, settings)
             swaps = swap.number
@@ -133,3 +134,12 @@ async def _report(
             control.send(msgspec.json.encode(report))
             sent = report
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _while_beating(work: Coroutine[None, None, None], counters: CounterBlock) -> None:
+    """Beat while the work goes on, which may read long logs."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        counters.beat()
+        await asyncio.wait([task], timeout=LOOK_SECONDS)
+    task.result()
