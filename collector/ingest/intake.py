@@ -142,7 +142,7 @@ class Intake:
         if pairs.is_cut:
             fault = BadTarget("the query or the form has too many parameters").refusal
             request.options = request.options._replace(fault=fault)
-        if warnings := [*warnings_of(pairs), *misspelt(pairs)]:
+        if warnings := (warnings_of(pairs) if pairs.repeated else []) + misspelt(pairs):
             request.context = replace(request.context, warnings=request.context.warnings + warnings)
         return self._event(request, event, query if event else b"", form)
 

@@ -123,7 +123,7 @@ def warnings_of(pairs: Pairs) -> list[str]:
 
 def misspelt(pairs: Pairs) -> list[str]:
     """Warnings about parameters whose name is a typing error away from that of a parameter of ours."""
-    near = [(name, meant) for name in pairs.values if (meant := _meant(name))]
+    near = [(name, meant) for name in pairs.values if name not in _KNOWN and (meant := _meant(name))]
     return [f"{name} is unknown: is it {meant}?" for name, meant in near[:_MOST_WARNINGS]]
 
 
@@ -141,7 +141,7 @@ def _meant(name: str) -> str | None:
 
     Such names have a name in common that is left when each loses a character.
     """
-    if name in PARAMETERS or name in _FIELD_NAMES or not _SHORTEST_MISSPELT <= len(name) <= _LONGEST_MISSPELT:
+    if not _SHORTEST_MISSPELT <= len(name) <= _LONGEST_MISSPELT:
         return None
     return next((_NEAR[each] for each in (name, *_shorter(name)) if each in _NEAR), None)
 
@@ -204,7 +204,7 @@ _SHORTEST_MISSPELT: Final = 5
 """Names shorter than this are near too many others: `aid` is no misspelt `id`."""
 _LONGEST_MISSPELT: Final = max(map(len, PARAMETERS)) + 1
 _NEAR: Final = {near: name for name in PARAMETERS if len(name) > _SHORTEST_MISSPELT for near in (name, *_shorter(name))}
-_FIELD_NAMES: Final = frozenset(field_schemas(Event))
+_KNOWN: Final = PARAMETERS.keys() | field_schemas(Event).keys()
 _decode_any: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _LITERAL: Final = {0xDC00 + byte: f"%{byte:02X}" for byte in range(0x80, 0x100)}
 """From bytes that are not UTF-8 to their escapes. An error handler would take 1.5 us for every such byte."""
