@@ -1,0 +1,1 @@
+window.tracklog=window.tracklog||function(){(tracklog.q=tracklog.q||[]).push([Date.now(),arguments])};
