@@ -1,1 +1,1 @@
-"""What a node serves to pages: the tracker, and the demo shop that uses it. Knows no event, and reads no setting."""
+"""What a node serves to pages: the tracker, its snippet, and the demo shop. Knows no event and no log."""

@@ -158,7 +158,7 @@ _PURE = {
     *(f"collector/dedup/{name}.py" for name in ("bounds", "layout", "scan")),
     "collector/settings/durations.py",
     "collector/dead_letters/rules.py",
-    *(f"collector/web/{name}.py" for name in ("demo", "encodings", "script")),
+    *(f"collector/web/{name}.py" for name in ("advice", "demo", "encodings", "script", "snippet")),
     "collector/settings/paths.py",
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")

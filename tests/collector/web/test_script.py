@@ -8,6 +8,7 @@ import pytest
 
 from collector.errors import NotFound
 from collector.http.documents import RefusesAll
+from collector.http.endpoint import AnyEndpoint
 from collector.http.response import Response
 from collector.http.routes import Routes
 from collector.web.endpoint import LONG_CACHE, SHORT_CACHE, ScriptEndpoint
@@ -20,8 +21,8 @@ SCRIPT = Script(b"window.tracklog=function(){};" * 40)
 SERVED = ScriptEndpoint(SCRIPT, SHORT_CACHE)
 
 
-def _get(method: str = "GET", served: ScriptEndpoint = SERVED, **headers: str) -> tuple[Response, dict[str, str]]:
-    response = served.admit(head_for(method, "", **headers))
+def _get(method: str = "GET", served: AnyEndpoint = SERVED, **headers: str) -> tuple[Response, dict[str, str]]:
+    response = served.admit(head_for(method, "", None, **headers))
     return response, {name.decode(): value.decode() for name, value in pairs_of(response.headers)}
 
 
