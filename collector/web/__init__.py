@@ -1,1 +1,1 @@
-"""The tracker for pages: its source in TypeScript, and the built files that every node serves. Knows nothing of the service."""
+"""What a node serves to pages: the tracker, its snippet, and the demo shop. Knows no event and no log."""
