@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
-.PHONY: help run quick test test-clients lint docs docs-generate bench bench-locust torture
+.PHONY: help run quick test test-clients lint tracker docs docs-generate bench bench-locust torture
 
 help:  ## list these verbs; `make` alone does so too
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ lint: .venv/dev  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+tracker: collector/web/node_modules/installed  ## build the tracker for pages, which the repository keeps in collector/web/dist
+	cd collector/web && npm run --silent build
 
 docs-generate: .venv/dev  ## write the parts of the documentation that follow from the code
 	$(BIN)/python -m tools.docs
@@ -68,3 +71,6 @@ build/clients/jars/installed: tests/clients/pom.xml
 
 tests/clients/node_modules/installed: tests/clients/package-lock.json
 	! command -v npm >/dev/null || (cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund && touch node_modules/installed)
+
+collector/web/node_modules/installed: collector/web/package-lock.json
+	! command -v npm >/dev/null || (cd collector/web && npm ci --ignore-scripts --no-audit --no-fund && touch node_modules/installed)

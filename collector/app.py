@@ -40,6 +40,7 @@ from collector.settings import OPENAPI_PATH, Settings
 from collector.shards.event_ids import complete, windows_of
 from collector.shards.opening import Opened, OpenFiles, Opening
 from collector.shards.readiness import Readiness
+from collector.web.pages import add_pages
 from wal.errors import WalError, explain
 from wal.log import now_ms
 
@@ -140,6 +141,7 @@ class Worker:
         if server.health_path:
             routes.replace(server.health_path.encode(), HealthCheck(self._readiness.reason, EXPLANATIONS))
         routes.replace(OPENAPI_PATH.encode(), Document(openapi(self._paths, self._settings)))
+        add_pages(routes, server.alias, server.demo)
         return routes
 
     @asynccontextmanager

@@ -21,6 +21,7 @@ COMMANDS: Final = (
     ("reload", "have the running collector read its settings again, and print what has changed"),
     ("health", "exit with 0 if the node of these settings takes events, else 1"),
     ("sign-url", "sign the destination of a redirect, so that its host need not be listed"),
+    ("snippet", "print the tags that a page needs for the tracker"),
     ("count", "count events of the log by their values"),
     ("dead ls", "list dead letters in order of time"),
     ("dead show", "print one dead letter, and the bytes that the client sent"),

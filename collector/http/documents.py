@@ -7,7 +7,7 @@ import msgspec
 
 from collector.errors import MethodNotAllowed, Refusal
 from collector.http.request import Request, RequestHead
-from collector.http.response import JSON, Pending, Response, json_response
+from collector.http.response import JSON, HeaderLines, Pending, Response, json_response
 
 _METHODS: Final = b"GET, HEAD"
 
@@ -25,10 +25,10 @@ class HeadOnly:
 
 
 class Document(HeadOnly):
-    """Serves one JSON document, which any page may read."""
+    """Serves one document; by default JSON, which any page may read."""
 
-    def __init__(self, body: bytes) -> None:
-        self._response = Response(200, JSON + b"access-control-allow-origin: *\r\n", body)
+    def __init__(self, body: bytes, headers: HeaderLines = JSON + b"access-control-allow-origin: *\r\n") -> None:
+        self._response = Response(200, headers, body)
 
     def admit(self, head: RequestHead) -> Response:
         """The document."""

@@ -18,7 +18,8 @@ JSON: Final[HeaderLines] = b"content-type: application/json\r\n" + NO_STORE
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _END: Final = b"\r\n"
 _CLOSE_AND_END: Final = b"connection: close\r\n\r\n"
-_NO_CONTENT: Final = 204
+_WITHOUT_LENGTH: Final = frozenset((204, 304))
+"""Statuses without a body. The length of a 304 would be that of the document, not of the response."""
 _STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
 
@@ -55,7 +56,7 @@ async def response_of(pending: Pending) -> Response:
 def encode(response: Response, *, closes: bool, has_body: bool) -> bytes:
     """The bytes of a response. `closes`: the connection closes after it. `has_body`: False for a response to HEAD."""
     body = response.body
-    length = b"" if response.status == _NO_CONTENT else b"content-length: %d\r\n" % len(body)
+    length = b"" if response.status in _WITHOUT_LENGTH else b"content-length: %d\r\n" % len(body)
     end = _CLOSE_AND_END if closes else _END
     return b"".join((_STATUS_LINES[response.status], response.headers, length, end, body if has_body else b""))
 
@@ -63,7 +64,7 @@ def encode(response: Response, *, closes: bool, has_body: bool) -> bytes:
 def header_pairs(response: Response) -> list[tuple[bytes, bytes]]:
     """The headers of a response as ASGI's pairs."""
     pairs = [line.partition(b": ")[::2] for line in response.headers.split(b"\r\n")[:-1]]
-    if response.status != _NO_CONTENT:
+    if response.status not in _WITHOUT_LENGTH:
         pairs.append((b"content-length", b"%d" % len(response.body)))
     return pairs
 

@@ -96,8 +96,7 @@ class EventEndpoint:
             if head.method == "OPTIONS":
                 return preflight_response(preflight_headers(prop, head.fields.get(b"origin")))
             media = b"" if pairs is not None else media_of(head.fields)
-            retryable = is_retryable(options.response_type, media, is_s2s=options.is_s2s)
-            if retryable and sheds_retryable(self._intake.pressure):
+            if is_retryable(options, media) and sheds_retryable(self._intake.pressure):
                 raise Overloaded("the log is close to its limits")
         except (Rejected, Overloaded) as error:
             refusal = refusal_of(error)

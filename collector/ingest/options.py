@@ -45,6 +45,8 @@ class RequestOptions(NamedTuple):
     """The ids of a portal and a property that do not exist, as `1/2`, or a public id."""
     has_type: bool = True
     """Whether the query names the type of response. A batch without one is answered in JSON."""
+    is_queued: bool = False
+    """Whether the client keeps the event until it has a response."""
     warnings: tuple[str, ...] = ()
     """Warnings for readers of the record."""
 
@@ -113,7 +115,8 @@ def parse_options(pairs: Pairs, registry: Registry, signer: Signer, clock: Calla
     elif response_type == ResponseType.REDIRECT.value:
         target, fault = _redirect(values, prop, signer, clock() // 1000)
     is_s2s, has_type = chosen["is_s2s"] == "true", "resp_type" in values
-    return RequestOptions(prop, ResponseType(response_type), is_s2s, target, fault, named, has_type)
+    is_queued = chosen["queued"] == "1"
+    return RequestOptions(prop, ResponseType(response_type), is_s2s, target, fault, named, has_type, is_queued)
 
 
 def redirect_fault(pairs: Pairs, prop: Property, signer: Signer, now: int, *, is_click: bool) -> Refusal | None:

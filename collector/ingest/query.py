@@ -37,6 +37,10 @@ PARAMETERS: Final = {
         "`true` from a server: no cookie, no CORS, and no address and no user agent is recorded",
         {"enum": ["true", "false"], "default": "false"},
     ),
+    "queued": Parameter(
+        "`1`: the client keeps the event until it has a response, so that a busy node may shed it first, beacon or not",
+        {"enum": ["0", "1"], "default": "0"},
+    ),
     "redirect_url": Parameter(
         "for `redirect`: where a click (`ea` or `ec` is `click`) goes, if the property lists the host", _TEXT
     ),

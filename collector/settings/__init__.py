@@ -2,7 +2,7 @@
 
 from collector.settings.admin import AdminSettings
 from collector.settings.dedup import DedupSettings
-from collector.settings.fields import EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, Identifier, Name
+from collector.settings.fields import DEMO_PATH, EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, SCRIPT_PATH, Identifier, Name
 from collector.settings.load import ReadSettings, bad_settings, load_settings, read_settings
 from collector.settings.log import LogSettings
 from collector.settings.properties import EVENT_FIELDS, PropertySettings
@@ -15,10 +15,12 @@ from collector.settings.tables import (
 )
 
 __all__ = [
+    "DEMO_PATH",
     "EVENT_FIELDS",
     "EVENT_PATHS",
     "OPENAPI_PATH",
     "RELAY_PATH",
+    "SCRIPT_PATH",
     "AdminSettings",
     "DeadLetterSettings",
     "DedupSettings",

@@ -43,6 +43,7 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "server.grace_seconds",
             "server.shutdown_delay",
             "server.alias",
+            "server.demo",
             "server.health_path",
             "server.dialects",
             "server.snowplow_path",

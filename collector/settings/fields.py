@@ -1,6 +1,7 @@
 """Types of single settings, pure: their bounds, and the rules for one value."""
 
 import ipaddress
+import re
 from typing import Annotated, Final, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -11,7 +12,12 @@ from collector.settings.faults import CHECK, EXPECTED, shown
 EVENT_PATHS: Final = ("/event", "/")
 OPENAPI_PATH: Final = "/openapi.json"
 RELAY_PATH: Final = "/relay"
-TAKEN_PATHS: Final = (*EVENT_PATHS, OPENAPI_PATH, RELAY_PATH)
+SCRIPT_PATH: Final = "/t.js"
+"""The tracker for pages. `/t.HASH.js` is the same, under a name that follows from its content."""
+DEMO_PATH: Final = "/demo"
+_TAKEN_PATHS: Final = re.compile(
+    "|".join(map(re.escape, (*EVENT_PATHS, OPENAPI_PATH, RELAY_PATH, SCRIPT_PATH))) + r"|/t\.[0-9a-f]+\.js"
+)
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Name = Annotated[
@@ -69,7 +75,7 @@ def _network_fault(network: str) -> str | None:
 
 
 def _path_fault(path: str) -> str | None:
-    return f"{path} is already a path of the collector; choose another" if path in TAKEN_PATHS else None
+    return f"{path} is already a path of the collector; choose another" if _TAKEN_PATHS.fullmatch(path) else None
 
 
 Origin = Annotated[str, Meta(extra={CHECK: _origin_fault})]

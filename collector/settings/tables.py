@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from collector.settings.admin import AdminSettings
 from collector.settings.cpus import usable_cpus
 from collector.settings.dedup import DedupSettings
-from collector.settings.faults import SettingFault, shown
+from collector.settings.faults import SettingFault, did_you_mean, shown
 from collector.settings.fields import (
     DIALECTS,
     DialectName,
@@ -17,10 +17,12 @@ from collector.settings.fields import (
     Path,
     PathOrNone,
     Positive,
+    PublicId,
     Seconds,
     Text,
 )
 from collector.settings.log import LogSettings
+from collector.settings.paths import path_faults
 from collector.settings.process_log import ProcessLogSettings
 from collector.settings.properties import PropertySettings
 from collector.settings.sinks import AnySink
@@ -54,6 +56,9 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
         PathOrNone, Meta(description='path of the health check, for load balancers; `""` turns it off')
     ] = "/healthz"
     alias: Annotated[Path | None, Meta(description="another path for events: ad blockers know `/event`")] = None
+    demo: Annotated[
+        PublicId | None, Meta(description="public id of the property of the demo shop at `/demo`; without it no shop")
+    ] = None
     dialects: Annotated[
         tuple[DialectName, ...], Meta(description="dialects of SDKs that are served, beside `/event`")
     ] = DIALECTS
@@ -78,12 +83,8 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def faults(self) -> Iterator[SettingFault]:
         """Rules that need several fields."""
-        if self.alias == self.health_path:
-            yield SettingFault(
-                "health_path",
-                f"{self.health_path} is also server.alias; choose another",
-                reads=("health_path", "alias"),
-            )
+        paths = {name: getattr(self, name) for name in ("alias", "snowplow_path", "health_path")}
+        yield from path_faults(paths, self.dialects, has_demo=self.demo is not None)
         for name, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
             if getattr(self, name) is None and getattr(self, other) is not None:
                 message = f"missing; expected a file, because server.{other} is set"
@@ -193,6 +194,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         yield from _twice("property", ("id",), named, others=("portal_id", "prop_id"))
         yield from _twice("sink", ("name",), [each.name for each in self.sink])
+        public_ids = [each.public_id for each in self.property]
+        if self.server.demo is not None and self.server.demo not in public_ids:
+            found = did_you_mean(self.server.demo, public_ids)
+            message = f"expected the public id of a property, got {shown(self.server.demo)}{found}"
+            yield SettingFault("server.demo", message, reads=("server.demo", "property"))
         names = {sink.name for sink in self.sink}
         for at, each in enumerate(self.property):
             if each.ack == "shipped" and each.ack_sink not in names:

@@ -100,6 +100,7 @@ LAYERS = {
         "wal",
     ),
     "collector.shards.readiness": ("collector.ops.readiness", "wal.committer"),
+    "collector.web": ("collector.errors", "collector.http", "collector.settings"),
     "collector.app": ("collector", "wal"),
     "collector.background": ("collector", "wal"),
     "collector.endpoints": ("collector",),
@@ -157,6 +158,8 @@ _PURE = {
     *(f"collector/dedup/{name}.py" for name in ("bounds", "layout", "scan")),
     "collector/settings/durations.py",
     "collector/dead_letters/rules.py",
+    *(f"collector/web/{name}.py" for name in ("advice", "demo", "encodings", "script", "snippet")),
+    "collector/settings/paths.py",
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
 

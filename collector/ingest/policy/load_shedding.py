@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from collector.ingest.options import ResponseType
+from collector.ingest.options import RequestOptions, ResponseType
 
 _RESERVE_FROM: Final = 0.75
 """Above this share of a limit, the rest is reserved for requests that nobody retries."""
@@ -11,9 +11,11 @@ _RETRYABLE: Final = (b"application/json", b"application/x-ndjson")
 _READ_BY_SCRIPTS: Final = (ResponseType.JSON, ResponseType.JAVASCRIPT)
 
 
-def is_retryable(response_type: ResponseType, media: bytes, *, is_s2s: bool) -> bool:
+def is_retryable(options: RequestOptions, media: bytes) -> bool:
     """Whether the client can be expected to read a 503 and to retry. `media` is b"" if there is no body."""
-    return is_s2s or (media in _RETRYABLE and response_type in _READ_BY_SCRIPTS)
+    if options.is_s2s or options.is_queued:
+        return True
+    return media in _RETRYABLE and options.response_type in _READ_BY_SCRIPTS
 
 
 def sheds_retryable(pressure: float) -> bool:

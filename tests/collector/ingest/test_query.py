@@ -80,7 +80,7 @@ def test_a_thousand_pairs_are_read_and_more_are_marked_as_cut(count: int, read: 
 @pytest.mark.parametrize(
     ("query", "event"),
     [
-        (b"portal_id=1&prop_id=2&resp_type=json&is_s2s=true&redirect_url=x&redirect_sig=y&an_session=z", None),
+        (b"portal_id=1&prop_id=2&resp_type=json&is_s2s=true&queued=1&redirect_url=x&redirect_sig=y&an_session=z", None),
         (b"portal_id=1&ea=view", {"ea": "view"}),
         (b"ea=a+b&et=2020-06-25%2022:58:01", {"ea": "a b", "et": "2020-06-25 22:58:01"}),
         (b"ev=1&n=true&m=null", {"ev": "1", "n": "true", "m": "null"}),

@@ -5,6 +5,7 @@ import errno
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,6 +15,7 @@ from collector.settings import PropertySettings
 from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
 from tests.running import PATIENCE_SECONDS
 from tests.wal.faulty_files import FaultyFiles
+from wal.committer import Committer
 from wal.errors import LogPoisoned
 
 EVENT = json.dumps({"ea": "click", "ec": "c", "sid": 1, "aid": "a", "uid": "u"}).encode()
@@ -97,5 +99,24 @@ def test_while_the_log_closes_requests_are_shed(tmp_path: Path, face: str) -> No
         await logs.committer.close()
         _check_shed(await _post(served, face), face)
         assert len(logs.stored) == 1
+
+    _run(tmp_path, use)
+
+
+@pytest.mark.parametrize(("more", "status"), [("", 200), ("&queued=0", 200), ("&queued=1", 503)])
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_near_the_limit_a_beacon_is_shed_only_if_its_client_keeps_the_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, more: str, status: int
+) -> None:
+    monkeypatch.setattr(Committer, "pressure", property(lambda _: 0.8))
+
+    async def use(_files: FaultyFiles, logs: Logs, served: EventEndpoint) -> None:
+        query = f"portal_id=1&prop_id=2&resp_type=json{more}"
+        if method == "GET":
+            answer = await ask(served, method, f"{query}&{urlencode(json.loads(EVENT))}")
+        else:
+            answer = await ask(served, method, query, EVENT, content_type="text/plain")
+        assert answer.status == status
+        assert len(logs.stored) == (status == 200)
 
     _run(tmp_path, use)

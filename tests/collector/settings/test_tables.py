@@ -121,6 +121,11 @@ def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> 
             "also server.alias",
             id="health and an alias at one path",
         ),
+        pytest.param('[server]\nalias = "/t.js"', "server.alias", "already a path", id="an alias at the script"),
+        pytest.param('[server]\nalias = "/t.0f.js"', "server.alias", "already a path", id="an alias at its hash"),
+        pytest.param(
+            PROPERTY + "id = 'shop'\n[server]\ndemo = 'shp'", "server.demo", "mean `shop`?", id="a demo of no property"
+        ),
         pytest.param('[admin]\nhost = "0.0.0.0"', "admin.token", "set a token", id="an open admin address"),
         pytest.param('[admin]\nhost = "node-1"', "admin.token", "'node-1'", id="an admin address by its name"),
         pytest.param('[admin]\ntoken = "secret"', "admin.token", "env:NAME", id="an admin token in the file"),

@@ -44,6 +44,7 @@ from collector.ingest.options import ResponseType
 from collector.ingest.query import Pairs, parse_pairs
 from collector.ingest.responses import event_response
 from collector.ingest.splitting import batch_in
+from collector.settings.paths import DIALECT_PATHS
 
 _SPACE: Final = b" \t\r\n"
 _SECRETS: Final = {
@@ -83,7 +84,7 @@ class Matomo:
     """The dialect, as `dialect.Dialect`."""
 
     name = "matomo"
-    paths: tuple[str, ...] = ("/matomo.php", "/piwik.php")
+    paths: tuple[str, ...] = DIALECT_PATHS["matomo"]
     pattern: re.Pattern[bytes] | None = re.compile(rb"/(?:.*/)?(?:matomo|piwik)\.php/?")
 
     def credentials(self, head: RequestHead) -> Credentials:

@@ -24,6 +24,7 @@ from collector.ingest.dialects.dialect import (
 from collector.ingest.dialects.posthog.body import read_body
 from collector.ingest.dialects.posthog.event import Shared, credentials_of, read_event
 from collector.ingest.query import parse_pairs
+from collector.settings.paths import DIALECT_PATHS
 
 _OK: Final = Response(HTTPStatus.OK, JSON, b'{"status":"Ok"}')
 _BEACON: Final = re.compile(rb"(?:^|&)beacon=1(?:&|$)")
@@ -36,7 +37,7 @@ class PostHog:
     """The dialect of PostHog's SDKs."""
 
     name = "posthog"
-    paths: tuple[str, ...] = ("/batch", "/e", "/i/v0/e", "/capture", "/track", "/engage")
+    paths: tuple[str, ...] = DIALECT_PATHS["posthog"]
     pattern: re.Pattern[bytes] | None = None
 
     def credentials(self, head: RequestHead) -> Credentials:

@@ -17,8 +17,8 @@ from collector.ingest.dialects.dialect import Credentials, DialectEvent, Result,
 from collector.ingest.dialects.segment.bodies import read_body
 from collector.ingest.dialects.segment.credentials import credentials_in
 from collector.ingest.dialects.segment.events import CallsToEvents, SharedMembers
+from collector.settings.paths import DIALECT_PATHS
 
-_BATCHES: Final = ("batch", "import", "b")
 _KINDS: Final = {
     b"t": "track",
     b"i": "identify",
@@ -40,11 +40,7 @@ class SegmentDialect:
     """Segment's Tracking API, as `dialect.Dialect`."""
 
     name: str = "segment"
-    paths: tuple[str, ...] = (
-        *(f"/v1/{name}" for name in _BATCHES),
-        *(f"/v1/{name.decode()}" for name in _KINDS_BY_PATH),
-        "/beacon/v1/batch",
-    )
+    paths: tuple[str, ...] = DIALECT_PATHS["segment"]
     pattern: re.Pattern[bytes] | None = re.compile(rb"/api/s/(?:s2s/)?[a-z_-]{1,32}/?")
     """Jitsu's, whose last segment is the kind of the call."""
 

@@ -35,10 +35,10 @@ from collector.ingest.options import ResponseType
 from collector.ingest.query import parse_pairs
 from collector.ingest.responses import event_response
 from collector.ingest.splitting import batch_in
+from collector.settings.paths import DIALECT_PATHS
 
 _SERVERS: Final = ("node-", "java-", "py-", "rb-", "php-", "golang-", "scala-", "rust-")
 """How `tv` begins for trackers that run on servers. Some of them send the platform `pc` unless told otherwise."""
-_TP2: Final = "/com.snowplowanalytics.snowplow/tp2"
 _SUCCESS: Final = b'{"status":"success"}'
 _FOR_GOOD: Final = frozenset({405, 413, 414, 415, 431})
 """Statuses that the trackers take for a passing fault: they would send the same batch, and nothing else, forever."""
@@ -70,7 +70,7 @@ class Snowplow:
     pattern: re.Pattern[bytes] | None = None
 
     def __init__(self, *post_paths: str) -> None:
-        self.paths: tuple[str, ...] = (_TP2, "/i", *post_paths)
+        self.paths: tuple[str, ...] = (*DIALECT_PATHS["snowplow"], *post_paths)
 
     def credentials(self, head: RequestHead) -> Credentials:
         """Those in `aid` of the query: `ID`, or `ID:SECRET`."""

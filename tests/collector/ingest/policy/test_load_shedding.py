@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.ingest.options import ResponseType
+from collector.ingest.options import RequestOptions, ResponseType
 from collector.ingest.policy.load_shedding import is_retryable, sheds_retryable
 
 JSON, NDJSON, TEXT, FORM, NOTHING = (
@@ -33,7 +33,13 @@ JSON, NDJSON, TEXT, FORM, NOTHING = (
 def test_programs_that_read_the_response_can_retry_and_beacons_links_and_images_cannot(
     face: ResponseType, media: bytes, is_s2s: bool, again: bool
 ) -> None:
-    assert is_retryable(face, media, is_s2s=is_s2s) is again
+    assert is_retryable(RequestOptions(None, face, is_s2s, None, None), media) is again
+
+
+@pytest.mark.parametrize("face", ResponseType)
+@pytest.mark.parametrize("media", [JSON, NDJSON, TEXT, FORM, NOTHING])
+def test_a_client_that_keeps_its_events_can_retry_whatever_it_sends(face: ResponseType, media: bytes) -> None:
+    assert is_retryable(RequestOptions(None, face, False, None, None, is_queued=True), media)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,22 @@
+/** The calls of a page. None throws: an error of ours must not break the shop. */
+import type { Consent, Options, Stats, TrackEvent } from './types.js';
+/** Start the tracker of a property. A second call for the same property does nothing. */
+export declare const init: (options: Options) => void | null;
+/**
+ * Track an event. Returns its id, or null if it will not be sent: it is denied or too large, or the queue is full.
+ * `track('view', 'product', {…})` is short for `track({ea: 'view', ec: 'product', …})`.
+ */
+export declare const track: (event: TrackEvent | string, ec?: string, more?: object) => string | null;
+/** Track a view of this page. */
+export declare const page: (more?: object) => string | null;
+/** The user is known from now on, or no more. */
+export declare const identify: (uid?: string | null | undefined) => unknown;
+/** Another person uses the device: forget user, device id and session. */
+export declare const reset: () => unknown;
+/** The visitor's choice. */
+export declare const consent: (choice: Consent) => unknown;
+/** Send at once. Returns whether all events are stored. */
+export declare const flush: () => Promise<boolean>;
+export declare const stats: () => Stats;
+/** Make a call that was made at `at`, in Unix ms. */
+export declare const replay: (at: number, call: () => unknown) => void;

@@ -1,0 +1,18 @@
+"""Reads the files of this package that are served to pages, from a folder or from a wheel."""
+
+from importlib.resources import files
+from typing import Final
+
+from collector.web.script import Script
+
+_FOLDER: Final = files("collector.web")
+
+
+def load_script() -> Script:
+    """The tracker for pages, as it was built."""
+    return Script((_FOLDER / "dist" / "t.js").read_bytes())
+
+
+def load_demo() -> dict[str, bytes]:
+    """The files of the demo shop by their names."""
+    return {each.name: each.read_bytes() for each in (_FOLDER / "demo").iterdir() if each.is_file()}

@@ -1,0 +1,93 @@
+/** The calls of a page. None throws: an error of ours must not break the shop. */
+
+import { newId } from './ids.js'
+import { pageContext, watchClicks, watchPages, watchTime } from './page.js'
+import { startTracker, type Tracker } from './tracker.js'
+import type { Consent, Options, Stats, Switch, TrackEvent } from './types.js'
+
+/** By the name of their property. A page may have several: each call goes to all of them. */
+const trackers = new Map<string, Tracker>()
+/** Calls before `init`. */
+const early: (() => void)[] = []
+const MOST_EARLY = 50
+const watching = new Set<unknown>()
+/** When a call was made that is replayed, in Unix ms. */
+let moment = 0
+
+const safely =
+  <Arguments extends unknown[], Result>(call: (...given: Arguments) => Result) =>
+  (...given: Arguments): Result | null => {
+    try {
+      return call(...given)
+    } catch {
+      return null
+    }
+  }
+
+const toAll = (call: (tracker: Tracker) => void): unknown =>
+  trackers.size ? trackers.forEach(call) : early[MOST_EARLY - 1] || early.push(() => trackers.forEach(call))
+
+const put = safely((event: TrackEvent): string | null => {
+  const id = `${event.event_id || newId()}`
+  const whole = { ...event, event_id: id, et: event.et || moment || Date.now(), context: { ...pageContext(), ...event.context } }
+  let isKept = !trackers.size
+  toAll((tracker) => {
+    if (tracker._track(whole)) isKept = true
+  })
+  return isKept ? id : null
+})
+
+/** Start what a page tells by itself, once, whichever property asks for it. */
+const watch = (value: Switch | undefined, start: (track: typeof put) => void) => {
+  if ((value || value === '') && value != 'false' && !watching.has(start)) {
+    watching.add(start)
+    start(put)
+  }
+}
+
+/** Start the tracker of a property. A second call for the same property does nothing. */
+export const init = safely((options: Options): void => {
+  const name = options.id || `${options.portal}:${options.prop}`
+  if (trackers.has(name)) return
+  trackers.set(name, startTracker(options, name))
+  early.splice(0).forEach((call) => call())
+  watch(options.time, watchTime)
+  watch(options.pages, watchPages)
+  watch(options.clicks, watchClicks)
+})
+
+/**
+ * Track an event. Returns its id, or null if it will not be sent: it is denied or too large, or the queue is full.
+ * `track('view', 'product', {…})` is short for `track({ea: 'view', ec: 'product', …})`.
+ */
+export const track = (event: TrackEvent | string, ec?: string, more?: object): string | null =>
+  put(typeof event == 'string' ? { ...more, ea: event, ec: ec! } : event)
+
+/** Track a view of this page. */
+export const page = (more?: object): string | null => track('view', 'page', more)
+
+/** The user is known from now on, or no more. */
+export const identify = safely((uid?: string | null) => toAll((tracker) => tracker._identify(uid)))
+
+/** Another person uses the device: forget user, device id and session. */
+export const reset = safely(() => toAll((tracker) => tracker._reset()))
+
+/** The visitor's choice. */
+export const consent = safely((choice: Consent) => toAll((tracker) => tracker._consent(choice)))
+
+/** Send at once. Returns whether all events are stored. */
+export const flush = async (): Promise<boolean> =>
+  (await Promise.all([...trackers.values()].map((tracker) => tracker._flush()))).every(Boolean)
+
+export const stats = (): Stats => {
+  const sum = { queued: 0, flying: 0, lost: 0 }
+  trackers.forEach((tracker) => tracker._stats(sum))
+  return sum
+}
+
+/** Make a call that was made at `at`, in Unix ms. */
+export const replay = (at: number, call: () => unknown): void => {
+  moment = at
+  call()
+  moment = 0
+}

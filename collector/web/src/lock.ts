@@ -1,0 +1,43 @@
+/** One sender at a time over all tabs: by Web Locks, or by a lease in the store where the page is not secure. */
+
+import { newId } from './ids.js'
+import type { Store } from './store.js'
+
+/** A tab that holds the lock this long, in ms, is frozen: a request takes 10 s at most. */
+const PATIENCE = 3e4
+const LEASE = 15e3
+
+/** `act` gets the lock for as long as it takes. Returns its result, or in how many ms to ask again. */
+export const openLock = (name: string, store: Store) => {
+  const me = newId()
+  let refusedSince = 0
+
+  return (act: () => Promise<number>): Promise<number> => {
+    let isOurs: unknown
+    const begin = async (lock?: unknown): Promise<number> => {
+      isOurs = lock
+      if (lock) {
+        refusedSince = 0
+        return act()
+      }
+      refusedSince ||= performance.now()
+      return 2e3 + Math.random() * 2e3
+    }
+    /** A write of another tab may show only in a later task, so look again after a while. */
+    const lease = async () => {
+      const [expiry, owner] = (store._get('l') || '').split(' ')
+      const left = +expiry! - Date.now()
+      if (owner != me && left > 0 && left <= LEASE) return begin()
+      store._set('l', `${Date.now() + LEASE} ${me}`)
+      await new Promise((done) => setTimeout(done, 50 + Math.random() * 50))
+      const wait = await begin(store._get('l')?.endsWith(me))
+      if (isOurs) store._remove('l')
+      return wait
+    }
+    if (!store._isShared()) return act()
+    const isFrozen = refusedSince && performance.now() - refusedSince > PATIENCE
+    return new Promise<number>((done) =>
+      done(navigator.locks.request(name, isFrozen ? { steal: true } : { ifAvailable: true }, begin)),
+    ).catch(() => (isOurs ? LEASE : lease())) // it was stolen from us; else there are no locks here
+  }
+}

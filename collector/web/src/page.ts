@@ -1,0 +1,84 @@
+/** What a page tells by itself: where it is, its views, clicks, and how long it was visible. */
+
+import { on } from './on.js'
+import type { TrackEvent } from './types.js'
+
+type Track = (event: TrackEvent) => unknown
+
+/** A shorter time is not worth an event, in ms. */
+const LEAST_TIME = 500
+
+let referrer = ''
+
+const cut = (text: string) => text.slice(0, 2000)
+
+const here = () => location.href.split('#')[0]!
+
+/** The context of every event: the page, and the campaign that led to it. */
+export const pageContext = (): Record<string, string> => {
+  const context: Record<string, string> = {
+    url: cut(location.href),
+    title: cut(document.title),
+    referrer: cut(referrer || document.referrer),
+  }
+  new URLSearchParams(location.search).forEach((value, key) => {
+    if (/^utm_|clk?id$|^[gw]braid$/.test(key)) context[key] = cut(value)
+  })
+  return context
+}
+
+/** Call `look` when the URL may have changed: at once, and in a later task, when routers are done with it. */
+export const watchPages = (track: Track): void => {
+  let seen = ''
+  const look = () => {
+    const now = here()
+    if (now == seen) return
+    referrer = seen
+    seen = now
+    track({ ea: 'view', ec: 'page' })
+  }
+  const later = () => setTimeout(look)
+  for (const name of ['pushState', 'replaceState'] as const) {
+    const original = history[name]
+    history[name] = (...state) => {
+      original.apply(history, state)
+      later()
+    }
+  }
+  on(window, 'popstate', later)
+  on(window, 'pageshow', (event) => {
+    if (event.persisted) {
+      seen = ''
+      look()
+    }
+  })
+  look()
+}
+
+export const watchClicks = (track: Track): void => {
+  const look = ({ target }: { target: Element }) => {
+    const element: any = target.closest?.('a[href],[data-ea]')
+    if (!element) return
+    const { ea, ec = 'click', ...extra } = element.dataset
+    const url: string = element.href
+    if (ea) track({ ea, ec, extra: { ...extra, url } })
+    else if (element.hasAttribute('download') || /\.(pdf|zip|docx|xlsx|pptx|csv|gz|dmg|exe|apk|mp[34])$/i.test(element.pathname))
+      track({ ea: 'click', ec: 'download', extra: { url } })
+    else if (element.host != location.host && /^http/.test(url)) track({ ea: 'click', ec: 'outbound', extra: { url } })
+  }
+  on(document, 'click', look, true)
+  on(document, 'auxclick', look, true)
+}
+
+/** Tells the time since it was told last, so that a reader adds up. */
+export const watchTime = (track: Track): void => {
+  let since = 0
+  const look = () => {
+    const now = performance.now()
+    if (since && now - since > LEAST_TIME) track({ ea: 'time', ec: 'page', extra: { visible_ms: Math.round(now - since) } })
+    since = document.hidden ? 0 : now
+  }
+  on(document, 'visibilitychange', look)
+  on(window, 'pagehide', look, true)
+  look()
+}

@@ -1,0 +1,219 @@
+/** The sender of one property: what goes out when, and what becomes of it. See the guide for the table of answers. */
+
+import { type Answer, isRefused, isStored, waitOf } from './answer.js'
+import { timeOf } from './ids.js'
+import { openLock } from './lock.js'
+import { on } from './on.js'
+import { bytesOf, type Store } from './store.js'
+import type { Drop, Options } from './types.js'
+
+const DAY = 864e5
+/** How long an event rests that was sent and whose answer this page can't see, in ms: another page may see it. */
+const REST = 1e4
+const TIMEOUT = 1e4
+const MOST_EVENTS = 50
+const MOST_BYTES = 48e3
+/** Bytes of all requests that may outlive the page: the browser allows 64 KiB, for all scripts of the page together. */
+const MOST_KEEPALIVE = 6e4
+const HOUR = 36e5
+
+/** Key, JSON, and when it was first sent. */
+type Picked = [key: string, json: string, tried: number]
+
+export interface Queue {
+  /** Events of all tabs, and the length of their JSON. */
+  _count: number
+  _length: number
+  /** Whether the visitor lets us send. */
+  _isOn(): boolean
+  _drop(json: string, why: Drop, detail?: unknown): void
+}
+
+export const startSender = (options: Options, query: string, name: string, store: Store, queue: Queue) => {
+  const flying = new Set<string>()
+  const controllers = new Set<AbortController>()
+  const locked = openLock(name, store)
+  let generation = 0
+  let running: Promise<boolean> | 0 = 0
+  let timer = 0
+  let due = 0
+  let failures = 0
+  let silences = 0
+  let most = MOST_EVENTS
+  let keptAlive = 0
+  /** How soon the first event that rests may go out, in ms. */
+  let rest = 0
+  let release: (wait: number) => void
+
+  /** After 3 requests without any answer, there is an ad blocker, a policy of the page or a refused origin. */
+  const canSend = () => queue._isOn() && silences < 3 && navigator.onLine !== false
+
+  /** Look at the queue in so many ms, unless that is planned for an earlier time. */
+  const wake = (ms: number) => {
+    const at = performance.now() + ms
+    if (timer && due <= at) return
+    clearTimeout(timer)
+    due = at
+    timer = setTimeout(run, ms) as unknown as number
+  }
+
+  /** The events that may go out now, oldest first. */
+  const pick = (bytes: number, events: number): Picked[] => {
+    const now = Date.now()
+    const picked: Picked[] = []
+    rest = queue._count = queue._length = 0
+    for (const key of store._keys('e')) {
+      const value = store._get(key)!
+      const start = value.indexOf('{')
+      const tried = +value.slice(0, start)
+      const json = value.slice(start)
+      const age = now - (tried || timeOf(key.slice(1)))
+      if (age > (tried ? DAY : 7 * DAY)) {
+        store._remove(key)
+        queue._drop(json, 'expired')
+        continue
+      }
+      queue._count++
+      queue._length += value.length
+      if (flying.has(key)) continue
+      if (tried && age >= 0 && age < REST) rest ||= REST - age
+      else if (picked.length < events && (bytes -= bytesOf(json) + 32) > 0) picked.push([key, json, tried || now])
+      else bytes = 0 // keep the order
+    }
+    return picked
+  }
+
+  /** What an answer makes of a batch. Returns in how many ms to go on. */
+  const settle = (batch: Picked[], isLeaving?: boolean, status = 0, answer?: Answer, headers?: Headers): number => {
+    const rejected = answer?.rejected
+    if (isStored(status, answer, headers?.get('x-event-ack')) || (isRefused(status) && (rejected || !batch[1]))) {
+      failures = 0
+      most = MOST_EVENTS
+      batch.forEach(([key, json], index) => {
+        store._remove(key)
+        const fault = rejected ? rejected.find((each) => each.index == index) : isRefused(status) && (answer || {})
+        if (fault) queue._drop(json, 'rejected', fault)
+      })
+      if (answer?.an_session && !isLeaving && store._isShared()) store._set('s', answer.an_session)
+      return 0
+    }
+    // what became of them is known, so they need not rest
+    batch.forEach(([key, json, tried]) => store._get(key) && store._set(key, Math.min(tried, Date.now() - REST) + json))
+    if (isRefused(status)) {
+      most = batch.length >> 1
+      return 0
+    }
+    const wait = Math.min(waitOf(status, failures++, headers?.get('retry-after')), HOUR)
+    store._set('w', Date.now() + wait)
+    return wait
+  }
+
+  const send = async (batch: Picked[], isLeaving?: boolean): Promise<number> => {
+    const mine = generation
+    const now = Date.now()
+    const events = batch.map(([, json]) => `${json.slice(0, -1)},"sent_at":${now}}`)
+    const body = events[1] ? `[${events}]` : events[0]!
+    const size = bytesOf(body)
+    const token = store._get('s')
+    const url = `${options.url}${options.url.includes('?') ? '&' : '?'}${query}&resp_type=json${isLeaving ? '' : '&queued=1'}${token ? '&an_session=' + token : ''}`
+    batch.forEach(([key, json, tried]) => store._set(key, tried + json))
+    if (isLeaving && !('keepalive' in Request.prototype)) {
+      navigator.sendBeacon(url, body)
+      return REST
+    }
+    const keepalive = isLeaving || (size < 16e3 && keptAlive + size < MOST_KEEPALIVE && !failures)
+    const controller = new AbortController()
+    const timeout = setTimeout(() => controller.abort(), TIMEOUT)
+    controllers.add(controller)
+    batch.forEach(([key]) => flying.add(key))
+    if (keepalive) keptAlive += size
+    let response: Response | undefined
+    let answer
+    try {
+      response = await fetch(url, { method: 'POST', body, keepalive, credentials: options.credentials || 'omit', signal: controller.signal })
+      answer = JSON.parse(await response.text())
+    } catch {}
+    clearTimeout(timeout)
+    controllers.delete(controller)
+    if (mine != generation) return 0
+    if (keepalive) keptAlive -= size
+    batch.forEach(([key]) => flying.delete(key))
+    if (response) silences = -Infinity
+    else if (!controller.signal.aborted) silences++
+    const wait = settle(batch, isLeaving, response?.status, answer, response?.headers)
+    if (isLeaving) wake(wait)
+    return wait
+  }
+
+  /** Send the next batch. Returns in how many ms to go on. */
+  const attempt = async (): Promise<number> => {
+    if (!canSend()) return HOUR
+    const wait = +store._get('w')! - Date.now()
+    // one that is further away was written before the clock changed
+    if (wait > 0 && wait <= HOUR) return wait
+    return locked(async () => {
+      const batch = pick(MOST_BYTES, most)
+      return batch[0] ? Promise.race([send(batch), new Promise<number>((done) => (release = done))]) : rest
+    })
+  }
+
+  /** Returns whether the queue got shorter. As long as an event waits and nothing flies, a timer runs. */
+  const run = (): Promise<boolean> => {
+    const mine = generation
+    timer = 0
+    return (running ||= attempt().then((wait) => {
+      if (mine == generation) {
+        running = 0
+        if (canSend() && store._keys('e')[0]) wake(wait)
+      }
+      return !wait
+    }))
+  }
+
+  /** The page may be gone after this, with its timers. What it sends stays in the queue until an answer is seen. */
+  const leave = () => {
+    const batch = canSend() ? pick(MOST_KEEPALIVE - keptAlive, Infinity) : []
+    if (batch[0]) send(batch, true)
+  }
+
+  /** Answers that are still to come belong to an earlier life of the page. */
+  const forget = () => {
+    generation++
+    flying.clear()
+    running = keptAlive = 0
+  }
+
+  on(window, 'visibilitychange', () => (document.hidden ? leave() : wake(0)))
+  on(window, 'pagehide', () => {
+    leave()
+    release?.(REST) // a page that holds a lock is not kept for the way back
+  })
+  on(window, 'pageshow', (event) => {
+    if (event.persisted) {
+      forget()
+      wake(0)
+    }
+  })
+  on(window, 'online', () => {
+    failures = 0
+    if (silences > 0) silences = 0
+    store._remove('w')
+    wake(0)
+  })
+
+  return {
+    _wake: wake,
+    _flying: () => flying.size,
+
+    async _flush() {
+      while (store._keys('e')[0]) if (!canSend() || !(await run())) return false
+      return true
+    },
+
+    /** The visitor takes the consent back: nothing more goes out. */
+    _abort() {
+      forget()
+      controllers.forEach((controller) => controller.abort())
+    },
+  }
+}

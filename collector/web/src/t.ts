@@ -1,0 +1,17 @@
+/** The script for pages: the global `tracklog`, the calls that its stub queued, and the options of the script tag. */
+
+import { consent, flush, identify, init, page, replay, reset, stats, track } from './api.js'
+import type { Options } from './types.js'
+
+const global = window as any
+const stub = global.tracklog
+const calls: Record<string, (...given: any[]) => unknown> = { consent, flush, identify, init, page, reset, stats, track }
+
+// a script that is loaded twice must not start twice
+if (!stub || stub.q) {
+  const call = (global.tracklog = (name: string, ...given: unknown[]) => calls[name]?.(...given))
+  global.web_event = { track: (ec: string, ea: string, more?: object) => track(ea, ec, more) }
+  const { dataset } = document.currentScript as HTMLScriptElement
+  if (dataset.url) init(dataset as unknown as Options)
+  for (const [at, given] of stub?.q || []) replay(at, () => call(...(given as [string])))
+}

@@ -1,0 +1,140 @@
+/** The tracker of one property: the visitor's consent, and the queue's front end. */
+
+import { newId } from './ids.js'
+import { on } from './on.js'
+import { type Queue, startSender } from './sender.js'
+import { bytesOf, openStore } from './store.js'
+import type { Consent, Drop, Options, Stats, TrackEvent } from './types.js'
+
+const MOST_HELD = 50
+const MOST_EVENTS = 400
+/** Characters of the whole queue. */
+const MOST_LENGTH = 262144
+/** Bytes of one event. */
+const MOST_BYTES = 16384
+/** How soon events go out, in ms: those of one moment go together. */
+const DELAY = 100
+/** How soon another tab looks after events of this one, in ms. */
+const PATIENCE = 5e3
+
+export type Tracker = ReturnType<typeof startTracker>
+
+export const startTracker = (options: Options, name: string) => {
+  const prefix = `tl1:${name}:`
+  const store = openStore(prefix, options.cookie)
+  /** Events, as JSON, that wait for the visitor's choice. */
+  const held: string[] = []
+  let mode: Consent = 'pending'
+  let uid = options.uid
+
+  const isOn = () => mode == 'granted' || mode == 'anonymous'
+
+  const lost = () => +store._get('n')! || 0
+
+  /** The event will not arrive. What nobody refused is counted, and the next event carries the count. */
+  const drop = (event: TrackEvent, why: Drop, detail?: unknown): null => {
+    const more = +(why == 'full' || why == 'expired') + (+event.lost! || 0)
+    if (more) store._set('n', lost() + more)
+    try {
+      options.onDrop?.(event, why, detail)
+    } catch {}
+    return null
+  }
+
+  const query = options.id ? `id=${options.id}` : `portal_id=${options.portal}&prop_id=${options.prop}`
+  const queue: Queue = {
+    _count: 0,
+    _length: 0,
+    _isOn: isOn,
+    _drop: (json, why, detail) => drop(JSON.parse(json), why, detail),
+  }
+  const sender = startSender(options, query, prefix, store, queue)
+
+  const deviceId = () => {
+    const id = store._get('a') || newId()
+    store._set('a', id)
+    return id
+  }
+
+  /** Put an event into the queue. Returns its id, or null if there is no room. */
+  const add = (event: TrackEvent): string | null => {
+    if (mode == 'granted') event = { aid: deviceId(), uid, ...event }
+    else event = { ...event, aid: undefined, uid: undefined, sid: undefined }
+    let json = JSON.stringify(event)
+    if (bytesOf(json) > MOST_BYTES) return drop(event, 'too_large')
+    if (queue._count >= MOST_EVENTS || queue._length + json.length > MOST_LENGTH) return drop(event, 'full')
+    if (lost()) {
+      json = `${json.slice(0, -1)},"lost":${lost()}}`
+      store._remove('n')
+    }
+    store._set('e' + newId(), '0' + json)
+    queue._count++
+    queue._length += json.length
+    sender._wake(DELAY)
+    return event.event_id!
+  }
+
+  /** From now on nothing is on the device. Events that were agreed to go out from memory, unless all is denied. */
+  const leaveDevice = () => {
+    store._use(true)
+    const events = store._keys('e').map((key) => [key, store._get(key)!] as const)
+    if (store._get('c')) store._set('c', mode) // other tabs are told
+    store._keys('').concat('a', 's').forEach(store._remove)
+    store._use(false)
+    if (mode == 'anonymous') return events.forEach(([key, value]) => store._set(key, value))
+    sender._abort()
+    events.map(([, value]) => value.slice(value.indexOf('{'))).concat(held.splice(0)).forEach((json) => queue._drop(json, 'denied'))
+    store._remove('n')
+    queue._count = queue._length = 0
+  }
+
+  /** `choice` is the visitor's; a browser that asks for privacy caps it. */
+  const setConsent = (choice: Consent): void => {
+    if ((document as any).prerendering) return on(document, 'prerenderingchange', () => setConsent(choice))
+    const cap = options.gpc || 'anonymous'
+    mode = choice
+    if (isOn() && cap != 'ignore' && ((navigator as any).globalPrivacyControl || (navigator as any).doNotTrack == 1)) mode = cap
+    store._use(mode == 'granted')
+    if (mode == 'granted') store._set('c', mode)
+    else if (mode != 'pending') leaveDevice()
+    if (isOn()) {
+      held.splice(0).forEach((json) => add(JSON.parse(json)))
+      sender._wake(DELAY)
+    }
+  }
+
+  on(window, 'storage', ({ key, newValue, oldValue }) => {
+    if (key == prefix + 'c' && newValue) setConsent(newValue)
+    if (key?.startsWith(prefix + 'e')) {
+      queue._count += +!!newValue - +!!oldValue
+      queue._length += (newValue || '').length - (oldValue || '').length
+      if (newValue) sender._wake(PATIENCE)
+    }
+  })
+  store._use(true)
+  setConsent(options.consent || (store._get('c') as Consent) || mode)
+
+  return {
+    _track(event: TrackEvent): string | null {
+      if (mode != 'pending') return isOn() ? add(event) : null
+      if (held.length >= MOST_HELD) return drop(event, 'full')
+      held.push(JSON.stringify(event))
+      return event.event_id!
+    },
+    _identify(id?: string | null) {
+      uid = id || undefined
+    },
+    _reset() {
+      uid = undefined
+      store._remove('a')
+      store._remove('s')
+    },
+    _consent: setConsent,
+    _flush: sender._flush,
+    _stats(sum: Stats) {
+      sum.queued += held.length + store._keys('e').length
+      sum.flying += sender._flying()
+      sum.lost += lost()
+    },
+  }
+}
