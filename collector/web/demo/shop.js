@@ -24,6 +24,7 @@ const tracklog = isLoaded ? window.tracklog : () => null // without it, as with 
 // The tracker remembers a grant on the device. Any other choice leaves nothing of it there, so the shop remembers that.
 const isGranted = () => Object.keys(localStorage).some((key) => /^tl1:.*:c$/.test(key))
 let consent = isGranted() ? 'granted' : read('consent', 'pending')
+const rows = [] // one for each call of track(), newest first
 
 tracklog('init', {
   url: new URL('/event', location.href).href,
@@ -35,7 +36,7 @@ tracklog('init', {
   onDrop: (event, why) => settle((row) => row.id === event.event_id, `dropped: ${why}`),
 })
 
-const rows = [] // one for each call of track(), newest first
+let earlier = tracklog('stats')?.queued
 
 // Track an event, and show it in the panel.
 function track(ea, ec, more) {
@@ -51,9 +52,12 @@ function settle(isMeant, state) {
   showRows()
 }
 
-// Whatever has left the queue was acknowledged: a 200 of the collector, after its fsync.
+// Whatever has left the queue was acknowledged: a 200 of the collector, after its fsync. What an earlier page left
+// there is no matter of ours: it rests some seconds, because that page may have sent it while it closed.
 function followQueue() {
-  if (consent !== 'pending' && tracklog('stats')?.queued === 0) settle(() => true, 'stored')
+  const { queued } = tracklog('stats') ?? {}
+  earlier = Math.min(earlier, queued)
+  if (consent !== 'pending' && queued <= earlier) settle(() => true, 'stored')
 }
 
 function showRows() {
