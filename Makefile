@@ -17,11 +17,12 @@ quick: .venv/dev  ## the unit tests, in half a minute on two idle cores
 	  --include='test_*.py' tests/wal tests/collector tests/project)
 
 # One worker more than the two cores of the smallest machine: half of a run waits for disks, timeouts and servers.
-test: .venv/dev build/clients/python/installed  ## the tests, in a few minutes
+test: .venv/dev build/clients/python/installed collector/web/node_modules/installed  ## the tests, in a few minutes
 	$(BIN)/pytest -n 3 --dist loadfile
 
 # What a machine lacks npm, a JDK or Maven for is skipped, and says so.
 test-clients: .venv/dev build/clients/python/installed build/clients/jars/installed tests/clients/node_modules/installed
+test-clients: collector/web/node_modules/installed
 test-clients:  ## every SDK that is served unchanged, against the collector, in three minutes
 	$(BIN)/pytest -m 'not torture' -n 2 tests/clients
 

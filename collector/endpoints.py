@@ -21,6 +21,7 @@ from collector.ingest.intake import Intake
 from collector.ingest.options import OptionsReader
 from collector.ingest.policy.client_address import Networks
 from collector.ingest.policy.dedup import Dedup
+from collector.ingest.policy.origins import cors_headers
 from collector.ingest.policy.properties import Registry
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.policy.write_keys import key_digest
@@ -45,8 +46,9 @@ def open_routes(server: ServerSettings, routes: Routes) -> None:
     names += [name for dialect in dialects for name in route_names(dialect)]
     names += [document.name for dialect in dialects for document in documents_of(dialect)]
     names += [RELAY_PATH.encode()] if server.relay_keys else []
+    refusal = RefusesAll(UNAVAILABLE, cors_headers(None, b"null", is_s2s=False))  # any page may read when to retry
     for name in names:
-        routes.replace(name, RefusesAll(UNAVAILABLE))
+        routes.replace(name, refusal)
     for dialect in dialects:
         for name, pattern in patterns(dialect):
             routes.match(name, pattern)

@@ -61,8 +61,9 @@ def _not_ready(code: str, text: str) -> bytes:
 class RefusesAll(HeadOnly):
     """Refuses every request."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        self._response = json_response(refusal)
+    def __init__(self, refusal: Refusal, headers: HeaderLines = b"") -> None:
+        """`headers` are added to those of JSON."""
+        self._response = json_response(refusal, headers)
 
     def admit(self, _head: RequestHead) -> Response:
         """The refusal."""

@@ -39,6 +39,17 @@ def test_the_event_of_the_curl_command_is_printed_by_wal_cat(demo: Collector) ->
     assert '"uid":"u-8812"' in printed
 
 
+def test_the_demo_shop_is_served_with_the_tracker_and_its_page_may_send(demo: Collector) -> None:
+    assert "8080/demo>" in _README
+    page = demo.send("GET", "/demo").body.decode()
+    (script,) = re.findall(r'src="(/t\.[0-9a-f]+\.js)"', page)
+    assert demo.send("GET", script).status == 200
+    assert all(demo.send("GET", path).status == 200 for path in re.findall(r'(?:href|src)="(/demo/[^"#?]+)', page))
+    origin = f"http://127.0.0.1:{demo.port}"
+    answer = demo.send("HEAD", "/event?id=demo&resp_type=json&queued=1&ea=view&ec=product", origin=origin)
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, origin)
+
+
 @pytest.mark.skipif(not shutil.which("jq"), reason="jq is not installed; .ci/run installs it")
 def test_the_live_segment_can_be_followed_with_tail_and_jq(demo: Collector) -> None:
     command = next(line for block in _blocks("sh") for line in block.splitlines() if line.startswith("tail"))

@@ -48,6 +48,8 @@ export const startSender = (options: Options, query: string, name: string, store
   /** After 3 requests without any answer, there is an ad blocker, a policy of the page or a refused origin. */
   const canSend = () => queue._isOn() && silences < 3 && navigator.onLine !== false
 
+  const hasWork = () => canSend() && store._keys('e')[0]
+
   /** Look at the queue in so many ms, unless that is planned for an earlier time. */
   const wake = (ms: number) => {
     const at = performance.now() + ms
@@ -91,7 +93,7 @@ export const startSender = (options: Options, query: string, name: string, store
       most = MOST_EVENTS
       batch.forEach(([key, json], index) => {
         store._remove(key)
-        const fault = rejected ? rejected.find((each) => each.index == index) : isRefused(status) && (answer || {})
+        const fault = rejected?.find((each) => each.index == index) || (isRefused(status) && (answer || {}))
         if (fault) queue._drop(json, 'rejected', fault)
       })
       if (answer?.an_session && !isLeaving && store._isShared()) store._set('s', answer.an_session)
@@ -147,13 +149,13 @@ export const startSender = (options: Options, query: string, name: string, store
 
   /** Send the next batch. Returns in how many ms to go on. */
   const attempt = async (): Promise<number> => {
-    if (!canSend()) return HOUR
+    if (!hasWork()) return HOUR
     const wait = +store._get('w')! - Date.now()
     // one that is further away was written before the clock changed
     if (wait > 0 && wait <= HOUR) return wait
     return locked(async () => {
       const batch = pick(MOST_BYTES, most)
-      return batch[0] ? Promise.race([send(batch), new Promise<number>((done) => (release = done))]) : rest
+      return batch[0] ? Promise.race([send(batch), new Promise<number>((done) => (release = done))]) : rest || REST
     })
   }
 
@@ -161,19 +163,21 @@ export const startSender = (options: Options, query: string, name: string, store
   const run = (): Promise<boolean> => {
     const mine = generation
     timer = 0
-    return (running ||= attempt().then((wait) => {
-      if (mine == generation) {
-        running = 0
-        if (canSend() && store._keys('e')[0]) wake(wait)
-      }
-      return !wait
-    }))
+    return (running ||= attempt()
+      .catch(() => REST)
+      .then((wait) => {
+        if (mine == generation) {
+          running = 0
+          if (hasWork()) wake(wait)
+        }
+        return !wait
+      }))
   }
 
   /** The page may be gone after this, with its timers. What it sends stays in the queue until an answer is seen. */
   const leave = () => {
     const batch = canSend() ? pick(MOST_KEEPALIVE - keptAlive, Infinity) : []
-    if (batch[0]) send(batch, true)
+    if (batch[0]) send(batch, true).catch(() => wake(REST))
   }
 
   /** Answers that are still to come belong to an earlier life of the page. */
@@ -206,8 +210,8 @@ export const startSender = (options: Options, query: string, name: string, store
     _flying: () => flying.size,
 
     async _flush() {
-      while (store._keys('e')[0]) if (!canSend() || !(await run())) return false
-      return true
+      while (hasWork() && (await run()));
+      return !store._keys('e')[0]
     },
 
     /** The visitor takes the consent back: nothing more goes out. */

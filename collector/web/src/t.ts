@@ -11,7 +11,7 @@ const calls: Record<string, (...given: any[]) => unknown> = { consent, flush, id
 if (!stub || stub.q) {
   const call = (global.tracklog = (name: string, ...given: unknown[]) => calls[name]?.(...given))
   global.web_event = { track: (ec: string, ea: string, more?: object) => track(ea, ec, more) }
-  const { dataset } = document.currentScript as HTMLScriptElement
-  if (dataset.url) init(dataset as unknown as Options)
-  for (const [at, given] of stub?.q || []) replay(at, () => call(...(given as [string])))
+  const given = (document.currentScript as HTMLScriptElement | null)?.dataset
+  if (given?.url) init(given as unknown as Options)
+  for (const [at, made] of stub?.q || []) replay(at, () => call(...(made as [string])))
 }
