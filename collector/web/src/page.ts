@@ -62,7 +62,7 @@ export const watchClicks = (track: Track): void => {
     const { ea, ec = 'click', ...extra } = element.dataset
     const url: string = element.href
     if (ea) track({ ea, ec, extra: { ...extra, url } })
-    else if (element.hasAttribute('download') || /\.(pdf|zip|docx|xlsx|pptx|csv|gz|dmg|exe|apk|mp[34])$/i.test(element.pathname))
+    else if (element.hasAttribute('download') || /\.(pdf|zip|docx|xlsx|csv|dmg|exe|apk|mp[34])$/i.test(element.pathname))
       track({ ea: 'click', ec: 'download', extra: { url } })
     else if (element.host != location.host && /^http/.test(url)) track({ ea: 'click', ec: 'outbound', extra: { url } })
   }

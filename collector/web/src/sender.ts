@@ -117,7 +117,7 @@ export const startSender = (options: Options, query: string, name: string, store
     const body = events[1] ? `[${events}]` : events[0]!
     const size = bytesOf(body)
     const token = store._get('s')
-    const url = `${options.url}${options.url.includes('?') ? '&' : '?'}${query}&resp_type=json${isLeaving ? '' : '&queued=1'}${token ? '&an_session=' + token : ''}`
+    const url = `${options.url}?${query}&resp_type=json${isLeaving ? '' : '&queued=1'}${token ? '&an_session=' + token : ''}`
     batch.forEach(([key, json, tried]) => store._set(key, tried + json))
     if (isLeaving && !('keepalive' in Request.prototype)) {
       navigator.sendBeacon(url, body)

@@ -78,8 +78,12 @@ export const startTracker = (options: Options, name: string) => {
   const leaveDevice = () => {
     store._use(true)
     const events = store._keys('e').map((key) => [key, store._get(key)!] as const)
-    if (store._get('c')) store._set('c', mode) // other tabs are told
+    const isShared = store._get('c')
     store._keys('').concat('a', 's').forEach(store._remove)
+    if (isShared) {
+      store._set('c', mode) // other tabs see this change
+      store._remove('c')
+    }
     store._use(false)
     if (mode == 'anonymous') return events.forEach(([key, value]) => store._set(key, value))
     sender._abort()
@@ -103,8 +107,12 @@ export const startTracker = (options: Options, name: string) => {
     }
   }
 
-  on(window, 'storage', ({ key, newValue, oldValue }) => {
-    if (key == prefix + 'c' && newValue) setConsent(newValue)
+  on(window, 'storage', ({ key, newValue, oldValue, storageArea }) => {
+    if (key == prefix + 'c' && newValue) {
+      // a page that was frozen hears late of a choice that may hold no more
+      const now = storageArea[key]
+      if (now || newValue != 'granted') setConsent(now || newValue)
+    }
     if (key?.startsWith(prefix + 'e')) {
       queue._count += +!!newValue - +!!oldValue
       queue._length += (newValue || '').length - (oldValue || '').length

@@ -16,7 +16,7 @@ export type Drop = 'rejected' | 'too_large' | 'full' | 'expired' | 'denied'
 export type Switch = boolean | string
 
 export interface Options {
-  /** The whole URL of the collector's path for events, such as `https://c.example.com/event`. */
+  /** The URL of the collector's path for events, such as `https://c.example.com/event`. */
   url: string
   /** The property's public id; or `portal` and `prop`. */
   id?: string
