@@ -1,4 +1,4 @@
-"""An event loop in a thread: the sockets of browsers, the pages and the proxies live on it, tests call it from theirs."""
+"""An event loop in a thread: sockets of browsers, pages and proxies live on it, and tests call it from theirs."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A browser as scenes use it: visitors with storage of their own, and their tabs. Each kind of browser implements it."""
+"""A browser as scenes use it: visitors with storage of their own, and their tabs. Each kind implements it."""
 
 import json
 import re
@@ -21,7 +21,7 @@ class Tab(ABC):
 
     def __init__(self) -> None:
         self.errors: list[str] = []
-        """Exceptions that nothing caught, what the page told on the console as an error, and violations of its policy."""
+        """Exceptions that nothing caught, errors on the console, and violations of the policy of the page."""
         self.requested: list[str] = []
         """URLs of all its requests."""
         self.told: list[Any] = []
@@ -45,7 +45,7 @@ class Tab(ABC):
         """Go back one entry of the history, and return once another page is there."""
         left = json.dumps(self.js("location.href"))
         self._evaluate("setTimeout(() => history.back())")
-        self.until(f"location.href !== {left} && document.readyState === 'complete'")
+        self.until(f"location.href !== {left} && location.protocol === 'http:' && document.readyState === 'complete'")
 
     def reload(self) -> None:
         """Reload, and return once the page is there again."""

@@ -116,9 +116,11 @@ def private(background: Background, where: Site, tmp_path: Path) -> Iterator[Sce
     if firefox.PROGRAM is None:
         pytest.skip("firefox is not installed; on Debian: apt-get install firefox-esr")
     preferences = {"privacy.globalprivacycontrol.enabled": True}
-    with closing(Firefox(background, tmp_path, preferences)) as started:
-        with closing(Scene(where, started.visitor())) as begun:
-            yield begun
+    with (
+        closing(Firefox(background, tmp_path, preferences)) as started,
+        closing(Scene(where, started.visitor())) as begun,
+    ):
+        yield begun
 
 
 def test_global_privacy_control_of_firefox_is_respected(private: Scene) -> None:
