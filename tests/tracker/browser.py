@@ -3,13 +3,14 @@
 import json
 import re
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.processes import end
-from tests.running import eventually
+from tests.running import PATIENCE_SECONDS, eventually
 
 
 class PageGone(Exception):
@@ -32,9 +33,12 @@ class Tab(ABC):
         text = self._evaluate(f"Promise.resolve({expression}).then(v => JSON.stringify(v === undefined ? null : v))")
         return json.loads(text)
 
-    def until(self, condition: str) -> None:
+    def until(self, condition: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Return once the expression is true. Pages come and go meanwhile."""
-        eventually(lambda: self._holds(condition), condition)
+        deadline = time.monotonic() + seconds
+        while not self._holds(condition):
+            assert time.monotonic() < deadline, f"never: {condition}"
+            time.sleep(0.02)
 
     def go(self, url: str) -> None:
         """Navigate, and return once the page with all its scripts is there."""
