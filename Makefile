@@ -20,11 +20,12 @@ quick: .venv/dev  ## the unit tests, in half a minute on two idle cores
 test: .venv/dev build/clients/python/installed collector/web/node_modules/installed  ## the tests, in a few minutes
 	$(BIN)/pytest -n 3 --dist loadfile
 
-# What a machine lacks npm, a JDK or Maven for is skipped, and says so.
+# What a machine lacks npm, a JDK, Maven or a browser for is skipped, and says so. Scenes in browsers wait most of the time.
 test-clients: .venv/dev build/clients/python/installed build/clients/jars/installed tests/clients/node_modules/installed
 test-clients: collector/web/node_modules/installed
-test-clients:  ## every SDK that is served unchanged, against the collector, in three minutes
+test-clients:  ## every SDK that is served unchanged, and the tracker in browsers, in five minutes
 	$(BIN)/pytest -m 'not torture' -n 2 tests/clients
+	$(BIN)/pytest -m 'not torture' -n 6 tests/tracker
 
 lint: .venv/dev  ## style and types
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """The closing table of the crash tests: what each test injected, and what became of the acknowledged events."""
 
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 
 @dataclass
@@ -25,9 +26,10 @@ class Tally:
         self.duplicated += len(recovered) - len(distinct)
 
 
-def table(tallies: Iterable[Tally]) -> Iterator[str]:
-    """The lines of a table, columns aligned."""
-    rows = [tuple(field.name for field in fields(Tally)), *(tuple(map(str, astuple(tally))) for tally in tallies)]
+def table(tallies: Sequence[Any]) -> Iterator[str]:
+    """The lines of a table of dataclasses of one kind, columns aligned. There is at least one."""
+    names = tuple(field.name.replace("_", " ") for field in fields(tallies[0]))
+    rows = [names, *(tuple(map(str, astuple(tally))) for tally in tallies)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for test, *sums in rows:
         yield " | ".join(

@@ -1,8 +1,8 @@
-"""An event loop in a thread: the sockets of browsers, the pages and the proxies live on it, tests call it from theirs."""
+"""An event loop in a thread: sockets of browsers, pages and proxies live on it, and tests call it from theirs."""
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -29,15 +29,20 @@ class Background:
     def close(self) -> None:
         """Stop the loop. Idempotent."""
         if not self.loop.is_closed():
-            self.run(_cancel_all())
+            self.run(self._end())
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join()
             self.loop.close()
 
+    async def _end(self) -> None:
+        """End what still waits for a browser that is gone."""
+        await cancel(each for each in asyncio.all_tasks() if each is not asyncio.current_task())
 
-async def _cancel_all() -> None:
-    """What still waits for a browser that is gone."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for each in others:
+
+async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Return once the tasks have ended, and the loop has closed their sockets."""
+    ended = [*tasks]
+    for each in ended:
         each.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.gather(*ended, return_exceptions=True)
+    await asyncio.sleep(0)

@@ -1,15 +1,16 @@
-"""A browser as scenes use it: visitors with storage of their own, and their tabs. Each kind of browser implements it."""
+"""A browser as scenes use it: visitors with storage of their own, and their tabs. Each kind implements it."""
 
 import json
 import re
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.processes import end
-from tests.running import eventually
+from tests.running import PATIENCE_SECONDS, eventually
 
 
 class PageGone(Exception):
@@ -21,7 +22,7 @@ class Tab(ABC):
 
     def __init__(self) -> None:
         self.errors: list[str] = []
-        """Exceptions that nothing caught, what the page told on the console as an error, and violations of its policy."""
+        """Exceptions that nothing caught, errors on the console, and violations of the policy of the page."""
         self.requested: list[str] = []
         """URLs of all its requests."""
         self.told: list[Any] = []
@@ -32,9 +33,12 @@ class Tab(ABC):
         text = self._evaluate(f"Promise.resolve({expression}).then(v => JSON.stringify(v === undefined ? null : v))")
         return json.loads(text)
 
-    def until(self, condition: str) -> None:
+    def until(self, condition: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Return once the expression is true. Pages come and go meanwhile."""
-        eventually(lambda: self._holds(condition), condition)
+        deadline = time.monotonic() + seconds
+        while not self._holds(condition):
+            assert time.monotonic() < deadline, f"never: {condition}"
+            time.sleep(0.02)
 
     def go(self, url: str) -> None:
         """Navigate, and return once the page with all its scripts is there."""
@@ -45,7 +49,7 @@ class Tab(ABC):
         """Go back one entry of the history, and return once another page is there."""
         left = json.dumps(self.js("location.href"))
         self._evaluate("setTimeout(() => history.back())")
-        self.until(f"location.href !== {left} && document.readyState === 'complete'")
+        self.until(f"location.href !== {left} && location.protocol === 'http:' && document.readyState === 'complete'")
 
     def reload(self) -> None:
         """Reload, and return once the page is there again."""

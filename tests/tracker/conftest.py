@@ -1,17 +1,22 @@
 """Browsers, pages and a collector that all scenes share, and a scene with a visitor of its own."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from tests.crash.tally import table
 from tests.tracker import chromium, firefox
 from tests.tracker.background import Background
 from tests.tracker.browser import Browser
 from tests.tracker.chromium import Chromium
 from tests.tracker.firefox import Firefox
 from tests.tracker.scene import Scene, Site, site
+from tests.tracker.totals import Total
+
+_TOTALS = pytest.StashKey[dict[str, Total]]()
 
 
 @pytest.fixture(scope="session")
@@ -30,17 +35,19 @@ def where(background: Background, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="session")
 def browsers(background: Background, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Browser]]:
-    """Starts a browser by its name, once."""
+    """Starts a browser by its name, once, whichever thread asks first."""
     started: dict[str, Browser] = {}
+    lock = threading.Lock()
     makers: dict[str, Callable[[Path], Browser]] = {
         "chromium": lambda folder: Chromium(background, folder),
         "firefox": lambda folder: Firefox(background, folder),
     }
 
     def get(name: str) -> Browser:
-        if name not in started:
-            started[name] = makers[name](tmp_path_factory.mktemp(name))
-        return started[name]
+        with lock:
+            if name not in started:
+                started[name] = makers[name](tmp_path_factory.mktemp(name))
+            return started[name]
 
     yield get
     for each in started.values():
@@ -67,3 +74,18 @@ def begin(where: Site, browser: Browser) -> Iterator[Callable[[], Scene]]:
 def scene(begin: Callable[[], Scene]) -> Scene:
     """One scene, whose visitor looks at no page yet."""
     return begin()
+
+
+@pytest.fixture
+def totals(request: pytest.FixtureRequest) -> Callable[[str], Total]:
+    """The row of the closing table for scenes of one kind."""
+    rows = request.config.stash.setdefault(_TOTALS, {})
+    return lambda kind: rows.setdefault(kind, Total(kind))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table, if there is a row."""
+    if rows := config.stash.get(_TOTALS, {}):
+        terminalreporter.section("scenes of the tracker")
+        for line in table([*rows.values()]):
+            terminalreporter.write_line(line)

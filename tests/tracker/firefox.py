@@ -29,6 +29,8 @@ _PREFERENCES: Mapping[str, object] = MappingProxyType(
     }
 )
 _EVENTS = ("log.entryAdded", "network.beforeRequestSent", "script.message")
+_UNREACHABLE = "Cross-Origin Request Blocked"
+"""What it tells of each request without an answer, whether or not the page takes that."""
 _TELL = "tell => { window.tell = tell }"
 
 
@@ -62,7 +64,7 @@ class Firefox(Browser):
         tab = self._tabs[context] = FirefoxTab(self.wire, context)
         return tab
 
-    def _take(self, method: str, params: dict[str, Any], session: str) -> None:  # noqa: ARG002 - CDP alone has sessions
+    def _take(self, method: str, params: dict[str, Any], session: str) -> None:
         context = params.get("context") or params.get("source", {}).get("context")
         if context in self._tabs:
             self._tabs[context].take(method, params)
@@ -122,13 +124,15 @@ class FirefoxTab(Tab):
                 self._tell(params["data"]["value"])
             case "network.beforeRequestSent":
                 self.requested.append(params["request"]["url"])
-            case "log.entryAdded" if params["level"] == "error":
+            case "log.entryAdded" if params["level"] == "error" and not params["text"].startswith(_UNREACHABLE):
                 self.errors.append(str(params["text"]))
 
     def _evaluate(self, expression: str) -> str:
         target = {"context": self._context}
         try:
-            done = self._wire.call("script.evaluate", {"expression": expression, "target": target, "awaitPromise": True})
+            done = self._wire.call(
+                "script.evaluate", {"expression": expression, "target": target, "awaitPromise": True}
+            )
         except WireError as error:
             raise PageGone(str(error)) from error
         if done["type"] == "exception":

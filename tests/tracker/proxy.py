@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from bench.processes import free_port
-from tests.tracker.background import Background
+from tests.tracker.background import Background, cancel
 from tests.tracker.faults import PASS, Fault, Plan
 
 _AT_ONCE = 0.01
@@ -61,6 +61,7 @@ class Proxy:
         """For requests that have no fault in `faults`."""
         self.faults: deque[Fault] = deque()
         """Of the next requests, one each."""
+        self._serving: set[asyncio.Task[Any] | None] = set()
         self._background = background
         self._behind = f"http://127.0.0.1:{behind}"
         background.run(self._open())
@@ -107,11 +108,14 @@ class Proxy:
                 each.transport.abort()
 
     async def _close(self) -> None:
+        """A request of a page that is gone is served to its end, so the server does not know its task any more."""
         await self._stop()
         await self._pages.shutdown(_AT_ONCE)
+        await cancel(filter(None, self._serving))
         await self._client.close()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._serving.add(asyncio.current_task())
         body = await request.read()
         fault = self.faults.popleft() if self.faults else self.plan()
         received = Received(request, body, fault)

@@ -1,6 +1,6 @@
 """What is on the device and on the wire in each state of consent, byte by byte."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from tests.tracker.background import Background
 from tests.tracker.browser import Tab
 from tests.tracker.firefox import Firefox
 from tests.tracker.scene import Scene, Site
+from tests.tracker.scripts import DO_NOT_TRACK, SIGNAL
 
 pytestmark = pytest.mark.clients
 _DEVICE = """(async () => ({
@@ -20,7 +21,6 @@ _DEVICE = """(async () => ({
     databases: (await indexedDB.databases()).length, caches: window.caches ? (await caches.keys()).length : 0,
 }))()"""
 _NOTHING = {"local": {}, "session": {}, "cookie": "", "databases": 0, "caches": 0}
-_SIGNAL = "Object.defineProperty(Navigator.prototype, '{name}', {{get: () => {value}}})"
 
 
 def _device(tab: Tab) -> Any:
@@ -102,11 +102,9 @@ def test_a_denial_in_one_tab_holds_in_the_others(scene: Scene) -> None:
     _assert_silent(scene, second)
 
 
-@pytest.mark.parametrize(("name", "value"), [("globalPrivacyControl", "true"), ("doNotTrack", "'1'")])
-def test_a_browser_that_asks_not_to_be_tracked_sends_without_ids_and_stores_nothing(
-    scene: Scene, name: str, value: str
-) -> None:
-    tab = scene.open(before=_SIGNAL.format(name=name, value=value), uid="u-8812")
+@pytest.mark.parametrize("signal", [SIGNAL, DO_NOT_TRACK], ids=["GPC", "DNT"])
+def test_a_browser_that_asks_not_to_be_tracked_sends_without_ids_and_stores_nothing(scene: Scene, signal: str) -> None:
+    tab = scene.open(before=signal, uid="u-8812")
     _check_anonymous(scene, tab)
 
 
@@ -116,9 +114,11 @@ def private(background: Background, where: Site, tmp_path: Path) -> Iterator[Sce
     if firefox.PROGRAM is None:
         pytest.skip("firefox is not installed; on Debian: apt-get install firefox-esr")
     preferences = {"privacy.globalprivacycontrol.enabled": True}
-    with closing(Firefox(background, tmp_path, preferences)) as started:
-        with closing(Scene(where, started.visitor())) as begun:
-            yield begun
+    with (
+        closing(Firefox(background, tmp_path, preferences)) as started,
+        closing(Scene(where, started.visitor())) as begun,
+    ):
+        yield begun
 
 
 def test_global_privacy_control_of_firefox_is_respected(private: Scene) -> None:
@@ -138,17 +138,14 @@ def _check_anonymous(scene: Scene, tab: Tab) -> None:
 
 
 def test_a_browser_that_asks_not_to_be_tracked_sends_nothing_where_the_page_wants_it_so(scene: Scene) -> None:
-    signal = _SIGNAL.format(name="globalPrivacyControl", value="true")
-    tab = scene.open(before=signal, gpc="denied", pages=True)
+    tab = scene.open(before=SIGNAL, gpc="denied", pages=True)
     assert scene.track(tab) == []
     assert _device(tab) == _NOTHING
     assert scene.proxy.received == []
 
 
-def test_a_grant_lifts_global_privacy_control_where_the_page_ignores_it(begin: Callable[[], Scene]) -> None:
-    signal = _SIGNAL.format(name="globalPrivacyControl", value="true")
-    scene = begin()
-    tab = scene.open(before=signal, gpc="ignore")
+def test_a_grant_lifts_global_privacy_control_where_the_page_ignores_it(scene: Scene) -> None:
+    tab = scene.open(before=SIGNAL, gpc="ignore")
     scene.track(tab)
     scene.drain(tab)
     assert "aid" in scene.stored()[0]["event"]

@@ -56,7 +56,8 @@ class Wire:
             await self._socket.send_str(json.dumps(command))
         except ConnectionError as error:
             raise WireError(f"{method}: {error}") from error
-        return await answer
+        result: dict[str, Any] = await answer
+        return result
 
     async def _read(self) -> None:
         async for message in self._socket:
