@@ -65,7 +65,8 @@ export const startSender = (options: Options, query: string, name: string, store
     const picked: Picked[] = []
     rest = queue._count = queue._length = 0
     for (const key of store._keys('e')) {
-      const value = store._get(key)!
+      const value = store._get(key)
+      if (!value) continue // another tab was faster
       const start = value.indexOf('{')
       const tried = +value.slice(0, start)
       const json = value.slice(start)
@@ -77,8 +78,9 @@ export const startSender = (options: Options, query: string, name: string, store
       }
       queue._count++
       queue._length += value.length
-      if (flying.has(key)) continue
-      if (tried && age >= 0 && age < REST) rest ||= REST - age
+      if (flying.has(key)) {
+        // its answer is still to come
+      } else if (tried && age >= 0 && age < REST) rest ||= REST - age
       else if (picked.length < events && (bytes -= bytesOf(json) + 32) > 0) picked.push([key, json, tried || now])
       else bytes = 0 // keep the order
     }
