@@ -67,9 +67,8 @@ export const startSender = (options: Options, query: string, name: string, store
     for (const key of store._keys('e')) {
       const value = store._get(key)
       if (!value) continue // another tab was faster
-      const start = value.indexOf('{')
-      const tried = +value.slice(0, start)
-      const json = value.slice(start)
+      const tried = parseInt(value)
+      const json = value.slice(value.indexOf('{'))
       const age = now - (tried || timeOf(key.slice(1)))
       if (age > (tried ? DAY : 7 * DAY)) {
         store._remove(key)
@@ -78,9 +77,8 @@ export const startSender = (options: Options, query: string, name: string, store
       }
       queue._count++
       queue._length += value.length
-      if (flying.has(key)) {
-        // its answer is still to come
-      } else if (tried && age >= 0 && age < REST) rest ||= REST - age
+      if (flying.has(key)) continue
+      if (tried && age >= 0 && age < REST) rest ||= REST - age
       else if (picked.length < events && (bytes -= bytesOf(json) + 32) > 0) picked.push([key, json, tried || now])
       else bytes = 0 // keep the order
     }
