@@ -8,6 +8,11 @@ from tests.tracker.chromium import ChromiumTab
 from tests.tracker.scene import Scene
 
 pytestmark = pytest.mark.clients
+_VANISHING = """location.host && Object.defineProperty(window, 'localStorage', {value: new Proxy(localStorage, {
+    get: (area, key) => window.isGone && /:e/.test(key) ? undefined : area[key],
+    set: (area, key, value) => { area[key] = value; return true },
+})})"""
+"""A storage whose events are gone when the page reads what it saw there, as if another tab were faster."""
 
 
 @BOTH
@@ -77,4 +82,21 @@ def test_tabs_without_web_locks_send_every_event(scene: Scene) -> None:
     for tab in tabs:
         scene.drain(tab)
     assert scene.verdict().stored == 12
+    scene.check()
+
+
+@BOTH
+def test_an_event_that_another_tab_removes_first_stops_nothing(scene: Scene) -> None:
+    scene.proxy.faults.append(faults.refuse(503, 60))
+    tab = scene.open(before=_VANISHING)
+    scene.track(tab, 2)
+    eventually(lambda: scene.proxy.received, "the first request comes")
+    tab.until("tracklog('stats').flying === 0")
+    tab.js("window.isGone = true")
+    scene.visitor.open()
+    tab.until("document.visibilityState === 'hidden'")
+    tab.js("window.isGone = false")
+    tab.js("void dispatchEvent(new Event('online'))")
+    scene.drain(tab)
+    assert scene.verdict().stored == 2
     scene.check()

@@ -65,10 +65,10 @@ export const startSender = (options: Options, query: string, name: string, store
     const picked: Picked[] = []
     rest = queue._count = queue._length = 0
     for (const key of store._keys('e')) {
-      const value = store._get(key)!
-      const start = value.indexOf('{')
-      const tried = +value.slice(0, start)
-      const json = value.slice(start)
+      const value = store._get(key)
+      if (!value) continue // another tab was faster
+      const tried = parseInt(value)
+      const json = value.slice(value.indexOf('{'))
       const age = now - (tried || timeOf(key.slice(1)))
       if (age > (tried ? DAY : 7 * DAY)) {
         store._remove(key)
