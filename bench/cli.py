@@ -28,6 +28,7 @@ from bench.scenarios import (
     slow,
     soak,
     stages,
+    tracker,
     url,
 )
 
@@ -97,6 +98,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "shipping": Scenario(shipping.of_shipping, (_wrk,)),
     "latency": Scenario(latency.of_latency),
     "kafka": Scenario(kafka.of_kafka, (why_no_kafka,)),
+    "tracker": Scenario(tracker.of_tracker, (tracker.why_not,)),
     "outage": Scenario(outage.of_outage, by_default=False),
 }
 

@@ -48,12 +48,12 @@ class Tab(ABC):
     def back(self) -> None:
         """Go back one entry of the history, and return once another page is there."""
         left = json.dumps(self.js("location.href"))
-        self._evaluate("setTimeout(() => history.back())")
+        self.js("void setTimeout(() => history.back())")
         self.until(f"location.href !== {left} && location.protocol === 'http:' && document.readyState === 'complete'")
 
     def reload(self) -> None:
         """Reload, and return once the page is there again."""
-        self._evaluate("window.isOld = true; setTimeout(() => location.reload())")
+        self.js("void (window.isOld = true, setTimeout(() => location.reload()))")
         self.until("!window.isOld && document.readyState === 'complete'")
 
     @abstractmethod

@@ -66,6 +66,10 @@ class Chromium(Browser):
         tab.call("Runtime.addBinding", name="tell")
         return tab
 
+    def detach(self, tab: "ChromiumTab") -> None:
+        """Stop to debug a tab, which goes on by itself."""
+        self.wire.call("Target.detachFromTarget", {"sessionId": tab.session})
+
     def _take(self, method: str, params: dict[str, Any], session: str) -> None:
         if session in self._tabs:
             self._tabs[session].take(method, params)
@@ -97,18 +101,18 @@ class ChromiumTab(Tab):
     def __init__(self, wire: Wire, target: str, session: str) -> None:
         super().__init__()
         self._wire = wire
-        self._target = target
-        self._session = session
+        self.target = target
+        self.session = session
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """The result of a command. Raises WireError."""
-        return self._wire.call(method, params, self._session)
+        return self._wire.call(method, params, self.session)
 
     def leave_for(self, url: str) -> None:
         self.call("Page.navigate", url=url)
 
     def close(self) -> None:
-        self._wire.call("Target.closeTarget", {"targetId": self._target})
+        self._wire.call("Target.closeTarget", {"targetId": self.target})
 
     def before_scripts(self, script: str) -> None:
         self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
@@ -120,11 +124,16 @@ class ChromiumTab(Tab):
     def crash(self) -> None:
         """Kill its renderer. The tab shows an error until it navigates."""
         with contextlib.suppress(WireError, TimeoutError):
-            self._wire.call("Page.crash", session=self._session, seconds=1)
+            self._wire.call("Page.crash", session=self.session, seconds=1)
 
     def freeze(self) -> None:
         """Freeze it, as a phone does with tabs in the background."""
         self.call("Page.setWebLifecycleState", state="frozen")
+
+    def heap(self) -> int:
+        """Bytes of JavaScript in the page, after a collection of garbage."""
+        self.call("HeapProfiler.collectGarbage")
+        return int(self.call("Runtime.getHeapUsage")["usedSize"])
 
     def take(self, method: str, params: dict[str, Any]) -> None:
         """Note an event; called in the thread of the loop."""

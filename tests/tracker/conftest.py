@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.crash.tally import table
-from tests.tracker import chromium, firefox
+from tests.tracker import chromium, firefox, webkit
 from tests.tracker.background import Background
 from tests.tracker.browser import Browser
 from tests.tracker.chromium import Chromium
 from tests.tracker.firefox import Firefox
 from tests.tracker.scene import Scene, Site, site
 from tests.tracker.totals import Total
+from tests.tracker.webkit import WebKit
 
+_PACKAGES = {"chromium": "chromium", "firefox": "firefox-esr", "webkit": "webkit2gtk-driver xvfb"}
 _TOTALS = pytest.StashKey[dict[str, Total]]()
 
 
@@ -41,6 +43,7 @@ def browsers(background: Background, tmp_path_factory: pytest.TempPathFactory) -
     makers: dict[str, Callable[[Path], Browser]] = {
         "chromium": lambda folder: Chromium(background, folder),
         "firefox": lambda folder: Firefox(background, folder),
+        "webkit": WebKit,
     }
 
     def get(name: str) -> Browser:
@@ -57,9 +60,9 @@ def browsers(background: Background, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(params=["chromium"])
 def browser(request: pytest.FixtureRequest, browsers: Callable[[str], Browser]) -> Browser:
     """Chromium, or what a test names by `indirect`."""
-    programs = {"chromium": chromium.PROGRAM, "firefox": firefox.PROGRAM}
-    if programs[request.param] is None:
-        pytest.skip(f"{request.param} is not installed; on Debian: apt-get install chromium firefox-esr")
+    installed = {"chromium": chromium.PROGRAM, "firefox": firefox.PROGRAM, "webkit": webkit.IS_INSTALLED}
+    if not installed[request.param]:
+        pytest.skip(f"{request.param} is not installed; on Debian: apt-get install {_PACKAGES[request.param]}")
     return browsers(request.param)
 
 

@@ -81,8 +81,15 @@ class FirefoxVisitor(Visitor):
         browser.wire.call("script.addPreloadScript", tell)
 
     def open(self) -> "FirefoxTab":
-        created = self._browser.wire.call("browsingContext.create", {"type": "tab", **self._context})
-        return self._browser.add(created["context"])
+        return self._browser.add(self._create() or self._create() or self._create())
+
+    def _create(self) -> str:
+        """The context of a new tab. Empty: Firefox lost it, as it sometimes does while other tabs come and go."""
+        try:
+            created = self._browser.wire.call("browsingContext.create", {"type": "tab", **self._context})
+        except WireError:
+            return ""
+        return str(created["context"])
 
     def close(self) -> None:
         with contextlib.suppress(WireError):

@@ -43,11 +43,18 @@ window.queue = () => Object.keys(device()).filter(key => /^tl1:.*:e/.test(key));
 <script nonce="{nonce}" src="{script}"></script></head>
 <body><h1>{title}</h1></body></html>"""
 
+_AHEAD = """
+addEventListener('load', () => fetch('/ran'));
+document.addEventListener('prerenderingchange', () => fetch('/looked-at'));"""
+"""Of the page with this path: tells when it ran, and when somebody looked at it after that."""
+
 
 class Pages:
     """Serves pages of any path on 127.0.0.1, which `localhost` and `shop.test` lead to too. Close it at the end."""
 
     def __init__(self, background: Background) -> None:
+        self.requested: list[str] = []
+        """Paths, in order."""
         self._background = background
         self._script = TRACKER.read_bytes()
         background.run(self._open())
@@ -72,18 +79,23 @@ class Pages:
 
     async def _close(self) -> None:
         self._listener.close()
+        await asyncio.sleep(_AT_ONCE)  # a connection that was just accepted is not known yet
         await self._server.shutdown(_AT_ONCE)
 
     async def _serve(self, request: web.BaseRequest) -> web.Response:
         path = request.path.strip("/")
+        self.requested.append(path)
         if path == "t.js":
             return web.Response(body=self._script, content_type="text/javascript")
         if path == "hang":
             await asyncio.Event().wait()
+        if path == "ran-yet":
+            return web.Response(status=200 if "ran" in self.requested else 404)
         if not request.query_string:
             return web.Response(text=f"<title>{path}</title>", content_type="text/html")
         given = json.loads(next(iter(request.query), "{}"))
         start = f"tracklog('init', {{...{json.dumps(given['options'])}, onDrop: dropped}});"
+        start += _AHEAD if path == "ahead" else ""
         text = _PAGE.format(title=path, nonce=_NONCE, start=start, script=given["script"])
         return web.Response(text=text, content_type="text/html", headers=_policy(path, given["options"]))
 

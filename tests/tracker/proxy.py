@@ -110,6 +110,7 @@ class Proxy:
     async def _close(self) -> None:
         """A request of a page that is gone is served to its end, so the server does not know its task any more."""
         await self._stop()
+        await asyncio.sleep(_AT_ONCE)  # a connection that was just accepted is not known yet
         await self._pages.shutdown(_AT_ONCE)
         await cancel(filter(None, self._serving))
         await self._client.close()

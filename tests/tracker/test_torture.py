@@ -1,4 +1,4 @@
-"""Random scenes by the hundred over a collector that is killed meanwhile, and scenes that take minutes."""
+"""Random scenes by the hundred, over a collector that is killed and started again meanwhile."""
 
 import os
 import random
@@ -14,7 +14,8 @@ from tests.running import Collector
 from tests.tracker import chromium, firefox
 from tests.tracker.background import Background
 from tests.tracker.browser import Browser
-from tests.tracker.random_scenes import HANDICAPS, Outcome, faults_of, play
+from tests.tracker.conditions import HANDICAPS
+from tests.tracker.random_scenes import Outcome, faults_of, play
 from tests.tracker.scene import Scene, Site, site
 from tests.tracker.totals import Total
 
