@@ -5,6 +5,7 @@ is below the prefix of its own row and below those that the row names.
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,7 @@ def _name(path: Path) -> str:
     return path.relative_to(_ROOT).as_posix()
 
 
+@cache
 def _imports(path: Path) -> set[str]:
     """Every module that a file imports, wherever in it."""
     return _imports_of(ast.parse(path.read_text()))
