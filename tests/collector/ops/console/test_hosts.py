@@ -21,7 +21,8 @@ def test_addresses_localhost_and_listed_names_are_this_node(host: str) -> None:
     ["", "evil.example", "127.0.0.1.evil.example", "127.0.0.1.evil.example:8081", "localhost.evil.example",
      "localhost.", "evil.example@127.0.0.1", "127.0.0.1@evil.example", "127.0.0.1:8081@evil.example", "127.1",
      "2130706433", "0x7f.0.0.1", "0177.0.0.1", "127.0.0.1:", "127.0.0.1:port", "127.0.0.1:8081:8081", "::1",
-     "[::1", "[::1]evil", "[::1%25lo]", "[evil.example]", "[]", "127.0.0.1/evil", "127.0.0.1 ", "127.0.0.1, evil.example", "127.0.0.\xb9",
+     "[::1", "[::1]evil", "[::1%25lo]", "[evil.example]", "[]", "127.0.0.1/evil", "127.0.0.1 ",
+     "127.0.0.1, evil.example", "127.0.0.\xb9",
      "evil-collector", "collector.evil.example", "tracklog.example.com.", "127.0.0.1\x00evil", "a" * 300],
 )  # fmt: skip
 def test_any_other_host_is_not(host: str) -> None:
