@@ -26,7 +26,7 @@ def _settings(**admin: object) -> Settings:
     return Settings(admin=made, property=(PropertySettings(1, 2),))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app() -> ASGIApp:
     """Of a node on loopback that has no token and allows no action."""
     return admin_app(_settings())
@@ -36,6 +36,7 @@ def app() -> ASGIApp:
 def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[ASGIApp]:
     """Of a node with a token."""
     monkeypatch.setenv("TRACKLOG_TEST_ADMIN", _TOKEN)
+    monkeypatch.setattr("collector.ops.console.app.load_page", lambda: {"index.html": b"the page"})
     return admin_app(_settings(token="env:TRACKLOG_TEST_ADMIN", redact=("uid",)))
 
 
