@@ -25,6 +25,15 @@ LAYERS = {
         "collector.ship",
         "wal",
     ),
+    "collector.ops.console": (
+        "collector.errors",
+        "collector.ops",
+        "collector.process_log",
+        "collector.settings",
+        "collector.web.encodings",
+        "wal",
+    ),
+    "collector.ops.own_port": ("collector.settings",),
     "collector.ops.status": ("collector.settings", "collector.ship.status", "wal"),
     "collector.ops.metrics": ("collector.ops", "collector.settings"),
     "collector.ops.metrics_of_disk": ("collector.ops", "collector.settings", "collector.ship.health", "wal"),
@@ -126,7 +135,13 @@ LIBRARIES = {
     "pyarrow": ("collector.ship.formats.parquet",),
     "rich": ("wal.tools.tables",),
     "shtab": ("wal.tools.completion",),
-    "starlette": ("collector.app", "collector.asgi", "collector.http.asgi", "collector.server.admin_app"),
+    "starlette": (
+        "collector.app",
+        "collector.asgi",
+        "collector.http.asgi",
+        "collector.ops.console",
+        "collector.server.admin_app",
+    ),
     "uvicorn": ("collector.server.admin", "collector.server.admin_connection", "collector.server.worker"),
 }
 """The prefixes of modules that may import a library."""
@@ -161,6 +176,10 @@ _PURE = {
     "collector/dead_letters/rules.py",
     *(f"collector/web/{name}.py" for name in ("advice", "demo", "encodings", "script", "snippet")),
     "collector/settings/paths.py",
+    *(
+        f"collector/ops/console/{name}.py"
+        for name in ("hosts", "parameters", "provenance", "redaction", "try_request", "wrong_tokens")
+    ),
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
 
