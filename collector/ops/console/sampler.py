@@ -17,7 +17,7 @@ from collector.ops.console.rates import NAMES, NodeReading, Values, codes_betwee
 from collector.ops.console.reading import DiskReading
 from collector.ops.console.series import COARSE_LENGTH, COARSE_SECONDS, FINE_LENGTH, FINE_SECONDS, SeriesRing
 from collector.ops.console.series_file import SeriesFile
-from collector.ops.counters import CounterBlock, Key, total
+from collector.ops.counters import CounterBlock, Key, summed
 from collector.ops.metrics_of_processes import usage_of
 from collector.server.node_state import NodeState
 from collector.settings import Settings
@@ -46,10 +46,10 @@ class Sampler:
         node: Callable[[], NodeState],
         blocks: Sequence[CounterBlock],
         folder: str | None,
-        on_counters: Callable[[Mapping[Key, int]], None],
+        on_counters: Callable[[Sequence[Mapping[Key, int]]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`folder` has the file of the series, if there is one. `on_counters` gets those of all workers each second.
+        """`folder` has the file of the series, if there is one. `on_counters` gets those of each worker every second.
 
         `clock` gives seconds.
         """
@@ -93,8 +93,8 @@ class Sampler:
 
     def sample(self, unix_ms: int) -> None:
         """Take the sample of a second."""
-        counters = total(self.blocks)
-        reading = self._reading(counters)
+        counters = [block.read() for block in self.blocks]
+        reading = self._reading(summed(counters))
         before = self._before
         if before and reading.seconds - before.seconds < _SHORTEST:
             return
