@@ -24,7 +24,14 @@ LAYERS = {
         "collector.ship",
         "wal",
     ),
-    "collector.ops.console": ("collector.errors", "wal"),
+    "collector.ops.console": (
+        "collector.errors",
+        "collector.ingest.settling",
+        "collector.ops",
+        "collector.server.node_state",
+        "collector.settings",
+        "wal",
+    ),
     "collector.ops.status": ("collector.settings", "collector.ship.status", "wal"),
     "collector.ops.metrics": ("collector.ops", "collector.settings"),
     "collector.ops.metrics_of_disk": ("collector.ops", "collector.settings", "collector.ship.health", "wal"),
@@ -163,6 +170,10 @@ _PURE = {
     "collector/ops/readiness.py",
     *(f"collector/ops/audit/{name}.py" for name in ("ranges", "balance")),
     *(f"collector/ops/console/{name}.py" for name in ("decoding", "filters", "ring", "rows", "sampling")),
+    *(
+        f"collector/ops/console/{name}.py"
+        for name in ("account_answer", "account_counters", "rates", "reading", "series")
+    ),
     *(f"collector/dedup/{name}.py" for name in ("bounds", "layout", "scan")),
     "collector/settings/durations.py",
     "collector/dead_letters/rules.py",
