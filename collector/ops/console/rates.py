@@ -9,6 +9,7 @@ from collector.ops.counters import Key
 from collector.ops.histogram import bucket_names
 from collector.ops.metric import BILLION, Metric
 from collector.ops.metric_table import (
+    CLIENT_LOST,
     COMMIT_SECONDS,
     DUPLICATE,
     PRESSURE,
@@ -26,6 +27,7 @@ _EVENTS: Final = {
     "rejected": REJECTED.name,
     "shed": SHED.name,
     "duplicate": DUPLICATE.name,
+    "client_lost": CLIENT_LOST.name,
 }
 _TIMES: Final = {"request": REQUEST_SECONDS, "commit": COMMIT_SECONDS}
 NAMES: Final = (
@@ -89,7 +91,7 @@ def sums_of(counters: Mapping[Key, int]) -> CounterSums:
         elif name in (REJECTED.name, SHED.name):
             codes[labels[2]] += value
             events[name] += value
-        elif name in (RECEIVED.name, STORED.name, DUPLICATE.name):
+        elif name in (RECEIVED.name, STORED.name, DUPLICATE.name, CLIENT_LOST.name):
             events[name] += value
     return CounterSums(
         events,

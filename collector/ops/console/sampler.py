@@ -45,14 +45,10 @@ class Sampler:
         settings: Settings,
         node: Callable[[], NodeState],
         blocks: Sequence[CounterBlock],
-        folder: str | None,
         on_counters: Callable[[Sequence[Mapping[Key, int]]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`folder` has the file of the series, if there is one. `on_counters` gets those of each worker every second.
-
-        `clock` gives seconds.
-        """
+        """`on_counters` gets those of each worker every second. `clock` gives seconds, and never goes back."""
         self.clock = clock
         self.node = node
         self.blocks = tuple(block.again() for block in blocks)
@@ -67,7 +63,6 @@ class Sampler:
         """The last reading, however old."""
         self.read_ms = 0
         """Unix ms of the newest sample."""
-        self._folder = folder
         self._on_counters = on_counters
         self._watch = DiskWatch(settings, clock)
         self._before_disk: DiskReading | None = None
@@ -77,10 +72,11 @@ class Sampler:
         self._file: SeriesFile | None = None
         self._thread = ThreadPoolExecutor(1, "console-disk", initializer=os.nice, initargs=(_NICENESS,))
 
-    async def run(self) -> None:
-        """Sample until cancelled."""
+    async def run(self, folder: str | None) -> None:
+        """Sample until cancelled. The file of the series is in `folder`, if there is one."""
         looking = asyncio.create_task(self._look_on())
-        await self._open_file()
+        if folder:
+            await self.open_file(os.path.join(folder, _FILE))
         try:
             while True:
                 await asyncio.sleep(1.0 + _LATE - time.time() % 1.0)
@@ -125,10 +121,10 @@ class Sampler:
             await self.look()
             await asyncio.sleep(_DISK_SECONDS)
 
-    async def _open_file(self) -> None:
-        if self._folder:
-            with contextlib.suppress(OSError):
-                self._file = await self._in_thread(SeriesFile, os.path.join(self._folder, _FILE), self.coarse)
+    async def open_file(self, path: str) -> None:
+        """Go on with the coarse series in a file, and keep them there, if that is possible."""
+        with contextlib.suppress(OSError):
+            self._file = await self._in_thread(SeriesFile, path, self.coarse)
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)

@@ -22,7 +22,7 @@ from wal.log import now_ms
 T = TypeVar("T")
 
 _FILE: Final = "accounts.sqlite"
-_SAVE_SECONDS: Final = 2.0
+_SAVE_SECONDS: Final = 1.0
 _STEP_PAUSE: Final = 0.2
 """Seconds after each step of reading, which takes a tenth of that."""
 _NICENESS: Final = 5
@@ -30,7 +30,7 @@ _NICENESS: Final = 5
 
 
 class Watch:
-    """Create it once in the admin process; all else belongs to its event loop."""
+    """Create it anywhere, which touches no file. All else belongs to one event loop."""
 
     def __init__(
         self, settings: Settings, config: str, node: Callable[[], NodeState], blocks: Sequence[CounterBlock]
@@ -38,11 +38,10 @@ class Watch:
         """`config` is the path of the settings file, `blocks` are the counters of all workers."""
         self._settings = settings
         self._logs = Logs(settings, config)
-        self._folder = open_folder(settings.admin.dir)
         self._counters: Sequence[Mapping[Key, int]] = ()
         self._books: AccountBooks | None = None
         self._thread = ThreadPoolExecutor(1, "console-accounts", initializer=os.nice, initargs=(_NICENESS,))
-        self.sampler = Sampler(settings, node, blocks, self._folder, self._take)
+        self.sampler = Sampler(settings, node, blocks, self._take)
         self.refusals: Final = RefusalRows(self.sampler.blocks).read
         """Gives the refusals since its last call as rows of the live list."""
 
@@ -52,9 +51,10 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until cancelled. Raises the exception of a bug."""
+        folder = await self._in_thread(open_folder, self._settings.admin.dir)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.sampler.run())
-            tasks.create_task(self._keep_accounts())
+            tasks.create_task(self.sampler.run(folder))
+            tasks.create_task(self._keep_accounts(os.path.join(folder, _FILE) if folder else ":memory:"))
 
     async def accounts(self, first_day: int, last_day: int, after: int, text: str) -> dict[str, Any] | None:
         """The accounts of these days, see `AccountBooks.answer`; None while they can't be read."""
@@ -68,8 +68,7 @@ class Watch:
     def _take(self, counters: Sequence[Mapping[Key, int]]) -> None:
         self._counters = counters
 
-    async def _keep_accounts(self) -> None:
-        path = os.path.join(self._folder, _FILE) if self._folder else ":memory:"
+    async def _keep_accounts(self, path: str) -> None:
         blocks, boot_ms = self.sampler.blocks, self.sampler.node().started_ms
         self._books = books = await self._in_thread(open_books, path, self._logs, blocks, boot_ms)
         try:

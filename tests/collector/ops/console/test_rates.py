@@ -7,6 +7,7 @@ from collector.ops.console.reading import DiskReading, SinkLag
 from collector.ops.counters import CounterBlock, total
 from collector.ops.histogram import Histogram
 from collector.ops.metric_table import (
+    CLIENT_LOST,
     DUPLICATE,
     PRESSURE,
     RECEIVED,
@@ -40,6 +41,7 @@ def test_what_was_counted_between_two_readings_becomes_rates() -> None:
     blocks[1].add(4, SHED.name, "1", "3", "unavailable")
     blocks[1].add(4, DUPLICATE.name, "1", "3")
     blocks[1].add(6, UNKNOWN.name)
+    blocks[1].add(8, CLIENT_LOST.name, "1", "3")
     blocks[0].add(250_000_000, PRESSURE.name, "00")
     blocks[1].add(500_000_000, PRESSURE.name, "01")
     values = values_between(first, _reading(12.0, *blocks, cpu=1.5, disk=_disk(11.0, 140)))
@@ -50,6 +52,7 @@ def test_what_was_counted_between_two_readings_becomes_rates() -> None:
         "rejected": 3.0,
         "shed": 2.0,
         "duplicate": 2.0,
+        "client_lost": 4.0,
         "delivered": 20.0,
         "code.forbidden": 1.0,
         "code.invalid_event": 2.0,

@@ -23,7 +23,7 @@ _TOML = '[log]\ndir = "log"\n[dead_letters]\ndir = "dead"\n[[sink]]\ntype = "fil
 class Node:
     """A data folder with a log, a block of counters, a clock, and the sampler that watches them."""
 
-    def __init__(self, folder: Path, kept: str | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "collector.toml").write_text(_TOML)
         self.settings: Settings = load_settings(str(folder / "collector.toml"))
@@ -34,7 +34,7 @@ class Node:
         self.start_ms = now_ms() // 10_000 * 10_000
         worker = WorkerState(0, "serving", os.getpid(), "00", None, started_ms=5)
         self.state = NodeState((worker, WorkerState(1)), started_ms=4)
-        self.sampler = Sampler(self.settings, lambda: self.state, [self.block], kept, lambda _: None, self.clock)
+        self.sampler = Sampler(self.settings, lambda: self.state, [self.block], lambda _: None, self.clock)
 
     def clock(self) -> float:
         return self.seconds
@@ -115,20 +115,18 @@ def test_what_is_old_is_no_value_any_more_and_says_its_age(tmp_path: Path) -> No
 
 
 def test_the_ten_seconds_of_an_hour_survive_the_process(tmp_path: Path) -> None:
-    kept = tmp_path / "console"
-    kept.mkdir()
-    node = Node(tmp_path, str(kept))
+    node, path = Node(tmp_path), str(tmp_path / "series")
 
     async def use() -> None:
         node.log(1)
-        await node.sampler._open_file()
+        await node.sampler.open_file(path)
         for _ in range(3):
             node.block.add(50, STORED.name, "1", "2")
             await node.samples(10)
         await node.sampler._in_thread(int)
         before = node.sampler.coarse
-        again = Node(tmp_path, str(kept)).sampler
-        await again._open_file()
+        again = Node(tmp_path).sampler
+        await again.open_file(path)
         assert before.last == again.coarse.last == node.start_ms // 10_000 + 2
         values = again.coarse.values("stored", again.coarse.last, 3)
         assert values == before.values("stored", before.last, 3)
