@@ -8,6 +8,8 @@ from collector.ops.console.access import Access
 from collector.ops.console.page_files import load_page, page_routes
 from collector.ops.console.session_endpoint import SessionEndpoint
 from collector.ops.console.try_endpoint import TryEndpoint
+from collector.ops.console.watch import Watch
+from collector.ops.console.watch_endpoints import WatchEndpoints
 from collector.settings import Settings
 
 
@@ -20,9 +22,9 @@ class ConsoleRoutes(NamedTuple):
     """For who needs no log-in, or has one."""
 
 
-def console_routes(settings: Settings, access: Access) -> ConsoleRoutes:
+def console_routes(settings: Settings, access: Access, watch: Watch) -> ConsoleRoutes:
     """All routes of the console."""
     return ConsoleRoutes(
         (*page_routes(load_page()), SessionEndpoint(settings.admin, access).route()),
-        (TryEndpoint(settings).route(),),
+        (TryEndpoint(settings).route(), *WatchEndpoints(watch).routes()),
     )
