@@ -25,6 +25,7 @@ LAYERS = {
         "collector.ship",
         "wal",
     ),
+    "collector.ops.console": ("collector.errors", "wal"),
     "collector.ops.status": ("collector.settings", "collector.ship.status", "wal"),
     "collector.ops.metrics": ("collector.ops", "collector.settings"),
     "collector.ops.metrics_of_disk": ("collector.ops", "collector.settings", "collector.ship.health", "wal"),
@@ -126,7 +127,13 @@ LIBRARIES = {
     "pyarrow": ("collector.ship.formats.parquet",),
     "rich": ("wal.tools.tables",),
     "shtab": ("wal.tools.completion",),
-    "starlette": ("collector.app", "collector.asgi", "collector.http.asgi", "collector.server.admin_app"),
+    "starlette": (
+        "collector.app",
+        "collector.asgi",
+        "collector.http.asgi",
+        "collector.ops.console",
+        "collector.server.admin_app",
+    ),
     "uvicorn": ("collector.server.admin", "collector.server.admin_connection", "collector.server.worker"),
 }
 """The prefixes of modules that may import a library."""
@@ -156,6 +163,7 @@ _PURE = {
     "collector/ops/notices.py",
     "collector/ops/readiness.py",
     *(f"collector/ops/audit/{name}.py" for name in ("ranges", "balance")),
+    *(f"collector/ops/console/{name}.py" for name in ("decoding", "filters", "ring", "rows", "sampling")),
     *(f"collector/dedup/{name}.py" for name in ("bounds", "layout", "scan")),
     "collector/settings/durations.py",
     "collector/dead_letters/rules.py",

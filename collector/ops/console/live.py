@@ -1,0 +1,102 @@
+"""The live rows of a node: a ring that the tail fills while at least one stream is open.
+
+While nobody looks, nothing is read. The tail keeps its places, so that a stream which comes back goes on there.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Final
+
+from collector.ops.console.filters import Filters
+from collector.ops.console.ring import Ring
+from collector.ops.console.rows import EventRow, Hiding
+from collector.ops.console.tail import TICK_BUDGET, Tail
+from collector.ops.console.texts import holding
+
+_TICK_SECONDS: Final = 0.1
+_FIRST_BUDGET: Final = 0.15
+"""Seconds of CPU for the first tick after a pause: enough to fill the ring."""
+_NICENESS: Final = 15
+"""Of the thread that reads; more than that of the admin process, so that it slows no scrape either."""
+
+
+class Live:
+    """The ring, its numbers and what fills it. Create it anywhere; use it in one event loop."""
+
+    def __init__(self, tail: Tail, hiding: Hiding, refusals: Callable[[], Sequence[EventRow]]) -> None:
+        """`refusals` gives the refusals without a record since its last call, oldest first."""
+        self.boot = secrets.token_hex(4)
+        """Names this ring: numbers of rows mean nothing in another one."""
+        self.ring = Ring()
+        self.seen = 0
+        """Events, dead letters and refusals, counted exactly while a stream is open."""
+        self.scanned = 0
+        """How many of them were read."""
+        self.hiding = hiding
+        self._tail = tail
+        self._refusals = refusals
+        self._watchers = 0
+        self._ticking: asyncio.Task[None] | None = None
+        self._ticked = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "console-tail", initializer=_lower_priority)
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Keep the ring filled. Begins when it is up to date."""
+        self._watchers += 1
+        try:
+            if self._ticking is None or self._ticking.done():
+                self._ticked.clear()
+                self._ticking = asyncio.create_task(self._tick_on())
+            await self._first_tick(self._ticking)
+            yield
+        finally:
+            self._watchers -= 1
+
+    def check(self) -> None:
+        """Raise what ended the ticks, if anything did: then the ring stands still."""
+        if self._ticking and self._ticking.done():
+            self._ticking.result()
+
+    async def holding(self, rows: Sequence[EventRow], filters: Filters) -> tuple[list[EventRow], int]:
+        """The rows whose line holds the text of `filters`, and the number of rows that were looked at."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, holding, rows, filters, self.hiding, TICK_BUDGET)
+
+    async def _first_tick(self, ticking: asyncio.Task[None]) -> None:
+        ticked = asyncio.ensure_future(self._ticked.wait())
+        await asyncio.wait((ticked, ticking), return_when=asyncio.FIRST_COMPLETED)
+        ticked.cancel()
+        self.check()
+
+    async def _tick_on(self) -> None:
+        """Tick until nobody watches."""
+        budget = _FIRST_BUDGET
+        while self._watchers:
+            await self._tick(budget)
+            self._ticked.set()
+            budget = TICK_BUDGET
+            await asyncio.sleep(_TICK_SECONDS)
+        self._tail.close()
+
+    async def _tick(self, budget: float) -> None:
+        loop = asyncio.get_running_loop()
+        rows, seen, scanned = await loop.run_in_executor(self._thread, self._tail.tick, budget)
+        refusals = self._refusals()
+        self.ring.extend(_in_order(rows, refusals))
+        self.seen += seen + len(refusals)
+        self.scanned += scanned + len(refusals)
+
+
+def _in_order(rows: list[EventRow], refusals: Sequence[EventRow]) -> Sequence[EventRow]:
+    """Both, by the time of reception, if there are any refusals: else the order of the commits is kept."""
+    return sorted([*rows, *refusals], key=lambda row: row.received_ms) if refusals else rows
+
+
+def _lower_priority() -> None:
+    """Give this thread alone a lower priority, which Linux does for the process 0."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))

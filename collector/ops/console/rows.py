@@ -1,0 +1,95 @@
+"""The rows of the live list. Pure.
+
+A row is a summary: a dozen fields, each cut, and the place of its line, so that everything else can be read again.
+"""
+
+from typing import Final, NamedTuple, Protocol
+
+from msgspec import Struct
+
+from wal.folder import LogFolder
+from wal.format import HEADER_BYTES, Header, SegmentName
+
+STORED: Final = "stored"
+REJECTED: Final = "rejected"
+DEAD: Final = "dead"
+DUPLICATE: Final = "duplicate"
+DAMAGED: Final = "damaged"
+KINDS: Final = (STORED, REJECTED, DEAD, DUPLICATE, DAMAGED)
+"""Stored events, refusals that left no record, dead letters, events that were sent before, and damage of a log."""
+
+MOST_CHARACTERS: Final = 200
+"""Longer values are cut."""
+
+
+class Hiding(Protocol):
+    """What `admin.redact` hides. Lines are redacted before anything is read of them."""
+
+    def record(self, line: bytes) -> bytes:
+        """A line of the log of events without the hidden values."""
+
+    def dead_letter(self, line: bytes) -> bytes:
+        """A line of the dead letters without the hidden values."""
+
+    def hides(self, member: str) -> bool:
+        """Whether a filter by a member would give a hidden value away."""
+
+
+class BlockPlace(NamedTuple):
+    """A block of a log: where to read its lines again."""
+
+    folder: LogFolder
+    segment: SegmentName
+    header: Header
+
+    @property
+    def offset(self) -> int:
+        """The first byte of the payload in its segment."""
+        return self.header.offset + HEADER_BYTES
+
+
+class EventRow(Struct, kw_only=True):
+    """One row. Texts have at most MOST_CHARACTERS; what a line does not have, or holds in another form, is None."""
+
+    received_ms: int
+    """Unix ms; of damage the commit of the block after it."""
+    kind: str
+    """One of KINDS."""
+    event_id: str | None = None
+    """LOG-SEQ. None for refusals that left no record."""
+    property: str | None = None
+    """PORTAL/PROP."""
+    source: str | None = None
+    dialect: str | None = None
+    ea: str | None = None
+    ec: str | None = None
+    uid: str | None = None
+    bytes: int | None = None
+    """Of the line, or of the damage."""
+    warnings: int = 0
+    """The number of warnings; of damage the number of lost events."""
+    code: str | None = None
+    """Why it was refused; of damage its kind; None for stored events."""
+    block: BlockPlace | None = None
+    start: int = 0
+    """The first byte of its line in the payload of `block`."""
+    number: int = 0
+    """The ring counts its rows."""
+
+    def shown(self) -> tuple[object, ...]:
+        """The row as the page gets it."""
+        return (
+            self.number,
+            self.event_id,
+            self.received_ms,
+            self.kind,
+            self.property,
+            self.source,
+            self.dialect,
+            self.ea,
+            self.ec,
+            self.uid,
+            self.bytes,
+            self.warnings,
+            self.code,
+        )

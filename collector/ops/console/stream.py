@@ -1,0 +1,98 @@
+"""`GET /api/stream`: the live view as server-sent events, an ASGI application."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from collector.errors import Refusal, Rejected
+from collector.ops.console.events import LIVE, RETRY_MS, TOPICS, Events, Sources, Wish, message
+from collector.ops.console.filters import PARAMETERS, parse_filters
+
+MOST_STREAMS: Final = 20
+_RETRY_SECONDS: Final = 5
+_PARAMETERS: Final = (*PARAMETERS, "topics", "after")
+_PLACE: Final = re.compile(r"([0-9a-f]{8})\.([0-9]{1,16})")
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+class Streams:
+    """At most MOST_STREAMS streams at a time. One more is refused with 503."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._open = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one stream until its client leaves. Raises Rejected before anything is sent."""
+        wish = _wish(Request(scope), self._sources.live.hiding.hides)
+        if self._open >= MOST_STREAMS:
+            text = f"{MOST_STREAMS} viewers are open already: close one, then try again"
+            raise Rejected.of(Refusal("unavailable", text, retry_seconds=_RETRY_SECONDS))
+        self._open += 1
+        try:
+            await _serve(self._sources, wish, receive, send)
+        finally:
+            self._open -= 1
+
+
+async def _serve(sources: Sources, wish: Wish, receive: Receive, send: Send) -> None:
+    sending = asyncio.create_task(_send_all(sources, wish, send))
+    leaving = asyncio.create_task(_left(receive))
+    try:
+        await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:  # the server stops
+        sending.cancel()
+        await asyncio.wait((sending,))
+        await _send_part(send, message("bye", {"reason": "stop", "retry_ms": RETRY_MS}), is_last=True)
+        raise
+    finally:
+        for task in (sending, leaving):
+            task.cancel()
+    with suppress(asyncio.CancelledError):
+        await sending
+
+
+async def _send_all(sources: Sources, wish: Wish, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    async with sources.live.watched():
+        async for part in Events(sources, wish).messages():
+            await _send_part(send, part)
+
+
+async def _send_part(send: Send, part: bytes, *, is_last: bool = False) -> None:
+    await send({"type": "http.response.body", "body": part, "more_body": not is_last})
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _wish(request: Request, hides: Callable[[str], bool]) -> Wish:
+    """What a request asks for. Raises Rejected."""
+    query = request.query_params
+    if unknown := [name for name in query if name not in _PARAMETERS]:
+        raise _bad(f"{unknown[0][:40]}: no such parameter; there are {', '.join(_PARAMETERS)}")
+    topics = frozenset(filter(None, query.get("topics", LIVE).split(",", len(TOPICS))))
+    if not topics <= set(TOPICS):
+        raise _bad(f"topics: expected {' and '.join(TOPICS)}, separated by a comma")
+    after = request.headers.get("last-event-id") or query.get("after")
+    place = _PLACE.fullmatch(after) if after else None
+    if after and place is None:
+        raise _bad("after: expected the id of a message of this stream")
+    return Wish(topics, parse_filters(query, hides), (place[1], int(place[2])) if place else None)
+
+
+def _bad(text: str) -> Rejected:
+    return Rejected.of(Refusal("bad_parameter", text))
