@@ -68,6 +68,7 @@ def _data_folders(settings: Settings) -> tuple[tuple[str, str], ...]:
         ("log.dir", settings.log.dir),
         ("dead_letters.dir", settings.dead_letters.dir),
         ("dedup.dir", settings.dedup.dir),
+        *([("admin.dir", settings.admin.dir)] if settings.admin.enabled else []),
     )
 
 

@@ -11,9 +11,11 @@ An event is received when its request is whole, or refused before. Then one of t
 
 import asyncio
 import os
+from collections.abc import Collection
 from functools import partial
 from typing import Final
 
+from collector.dedup.layout import Place
 from collector.errors import NotFound, Refusal
 from collector.http.status import UNAVAILABLE
 from collector.ingest.policy.properties import Property
@@ -21,9 +23,11 @@ from collector.ingest.request import EventRequest
 from collector.ingest.settling import PLACE, pack
 from collector.ops.counters import CounterBlock, Key
 from collector.ops.metric_table import DUPLICATE, OTHER, RECEIVED, REJECTED, SHED, STORED, UNKNOWN
+from collector.ops.refusals import ENTRIES, RefusalRing
 from wal.committer import Committer
 
 _MOST_PROPERTIES: Final = 1000
+_REPEATED: Final = "duplicate"
 _NONE: Final = b""
 """In place of `Property.members`, for a request that names no property."""
 
@@ -36,6 +40,7 @@ class Accounts:
 
     def __init__(self, block: CounterBlock, committer: Committer) -> None:
         self._block = block
+        self.refusals: Final = RefusalRing(block)
         self._committer = committer
         self._place = block.slot(PLACE, os.path.basename(committer.log.folder.path))
         block.values[self._place] = pack(committer.durable)
@@ -76,10 +81,14 @@ class Accounts:
         members, waiting = request.context.prop.members, self._waiting
         waiting[members] = waiting.get(members, 0) + events
 
-    def repeat(self, request: EventRequest, events: int) -> None:
-        """Count events of a request as duplicates of others in the log."""
-        request.events = (request.events or 0) - events
-        self._block.add(events, DUPLICATE.name, *self._labels[self._open(request.context.prop)])
+    def repeat(self, request: EventRequest, firsts: Collection[Place]) -> None:
+        """Count events of a request as duplicates of these others in the log."""
+        request.events = (request.events or 0) - len(firsts)
+        prop = request.context.prop
+        self._block.add(len(firsts), DUPLICATE.name, *self._labels[self._open(prop)])
+        name = f"{prop.portal_id}/{prop.prop_id}"
+        for first in [*firsts][-ENTRIES:]:
+            self.refusals.add(_REPEATED, name, request.head.path, b"%b-%d" % (first.log_id, first.sequence))
 
     def refuse(self, request: EventRequest, refusal: Refusal, events: int | None = None) -> None:
         """Count events of a request as refused; without `events`, all that nothing has become of yet.

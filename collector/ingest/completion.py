@@ -167,7 +167,7 @@ class Completion:
             await self._shipped(request, stored.first, stored.events, None)
         if stored.duplicates:
             await self._dedup.wait(stored.duplicates.values())
-            self._accounts.repeat(request, len(stored.duplicates))
+            self._accounts.repeat(request, stored.duplicates.values())
 
     async def _finished(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response:
         await self.settle(request, batch, stored)

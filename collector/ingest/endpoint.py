@@ -102,7 +102,7 @@ class EventEndpoint:
             refusal = refusal_of(error)
             if head.method not in _EVENTLESS:
                 self._accounts.refuse_unread(options.property, refusal)
-            return self._refused(options, error, refusal, cors)
+            return self._refused(head.path, options, error, refusal, cors)
         return self._request(head, options, prop, token, cors, media, pairs)
 
     def take(self, request: EventRequest | DialectRequest) -> Response | Pending:
@@ -129,7 +129,7 @@ class EventEndpoint:
             return request.endpoint.refuse(request, error)
         refusal = refusal_of(error)
         self._accounts.refuse(request, refusal)
-        return self._refused(request.options, error, refusal, request.headers)
+        return self._refused(request.head.path, request.options, error, refusal, request.headers)
 
     def _refused_event(self, request: EventRequest, outcome: AllRefused) -> Response | Pending:
         """The refusal of a single event, which waits for its dead letter."""
@@ -204,9 +204,12 @@ class EventEndpoint:
             body_limit=self._body_bytes,
         )
 
-    def _refused(self, options: RequestOptions, error: BaseException, refusal: Refusal, cors: HeaderLines) -> Response:
+    def _refused(
+        self, path: bytes, options: RequestOptions, error: BaseException, refusal: Refusal, cors: HeaderLines
+    ) -> Response:
         """The response to an error. An allowed click goes on even if its event is lost: the person comes first."""
-        notice(self._notices, _name_of(options), refusal, error)
+        name, has_property = _name_of(options), options.property is not None
+        notice(self._notices, self._accounts.refusals, path, name, refusal, error, has_property=has_property)
         headers = cors + stored_headers(error.event_id) if isinstance(error, Unconfirmed) else cors
         if options.location is None or refusal.code in _ENDING_CLICKS:
             return typed_refusal(options.response_type, refusal, headers)

@@ -138,7 +138,7 @@ class StoredOnce:
         except (Overloaded, WalError) as error:
             self._fail(event, error)
             return
-        self._accounts.repeat(event.request, 1)
+        self._accounts.repeat(event.request, [first])
         self._succeed(event)
 
     def _succeed(self, event: Unclaimed) -> None:

@@ -6,6 +6,7 @@ same block: a counter never goes back while the supervisor lives.
 
     words:  slots in use | pid of the writer | time of its last beat | value of slot 0 | value of slot 1 | …
     names:  length (2 bytes), ["name","label value",…] as JSON; the same for slot 1; …
+    ring:   the last refusals, see refusals.py
 
 A slot is added with its name first and the number of slots in use last, so a reader sees whole names only, and a
 half-written name is overwritten by the successor. Slots are never removed, so their number must be bounded by the
@@ -26,7 +27,9 @@ _SLOTS: Final = 40_000
 """More than 1,000 properties with every code, 22 each, and all other counters can take."""
 _NAMES: Final = 8 * (3 + _SLOTS)
 """Where names begin. Pages of the block that are never touched take no memory."""
-_BYTES: Final = _NAMES + _SLOTS * 128
+_RING: Final = _NAMES + _SLOTS * 128
+_RING_BYTES: Final = 16 << 10
+_BYTES: Final = _RING + _RING_BYTES
 _USED, _PID, _BEAT = 0, 1, 2
 
 Key = tuple[str, ...]
@@ -47,7 +50,9 @@ class CounterBlock:
         self._header = words[:3]
         self.values: Final = words[3:]
         """The value of each slot. `values[slot] += 1` counts."""
-        self._names = memory[_NAMES:]
+        self._names = memory[_NAMES:_RING]
+        self.ring: Final = memory[_RING:]
+        """For `RefusalRing`, and for readers of what it writes."""
         self._names_end = 0
         self._slots: dict[Key, int] = {}
         self._find_slots()
@@ -58,6 +63,10 @@ class CounterBlock:
         descriptor = os.memfd_create("tracklog-counters")
         os.ftruncate(descriptor, _BYTES)
         return cls(descriptor)
+
+    def again(self) -> "CounterBlock":
+        """Another object for the same memory: two threads must not share one."""
+        return CounterBlock(os.dup(self._descriptor))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _attached, (DupFd(self._descriptor),)

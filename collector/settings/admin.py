@@ -26,6 +26,15 @@ class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
 
+    dir: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="folder for the history of the console: charts of the last hour, accounts of 30 days; it may "
+            "be deleted while the collector is stopped",
+        ),
+    ] = "data/console"
+
     def faults(self) -> Iterator[SettingFault]:
         """Rules that need several fields."""
         if self.enabled and self.token is None and not _is_loopback(self.host):

@@ -74,6 +74,7 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "admin.enabled",
             "admin.host",
             "admin.port",
+            "admin.dir",
             "log.dir",  # the old shards, and the generated session secret beside them, would be left behind
             "dead_letters.dir",
             "dedup.dir",

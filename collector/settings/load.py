@@ -95,6 +95,7 @@ def _resolved(settings: Settings, folder: str) -> Settings:
         server=msgspec.structs.replace(
             server, tls_certificate=below_if_set(server.tls_certificate), tls_key=below_if_set(server.tls_key)
         ),
+        admin=msgspec.structs.replace(settings.admin, dir=below(settings.admin.dir)),
         log=msgspec.structs.replace(settings.log, dir=below(settings.log.dir)),
         dedup=msgspec.structs.replace(settings.dedup, dir=below(settings.dedup.dir)),
         dead_letters=msgspec.structs.replace(settings.dead_letters, dir=below(settings.dead_letters.dir)),

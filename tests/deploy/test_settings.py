@@ -19,7 +19,7 @@ def test_a_settings_file_of_deploy_has_no_fault(path: Path) -> None:
 @pytest.mark.parametrize("path", _FILES, ids=[path.relative_to(_ROOT).as_posix() for path in _FILES])
 def test_what_a_node_writes_is_on_the_volume_that_is_mounted_for_it(path: Path) -> None:
     settings = load_settings(str(path))
-    folders = [settings.log.dir, settings.dead_letters.dir, settings.dedup.dir]
+    folders = [settings.log.dir, settings.dead_letters.dir, settings.dedup.dir, settings.admin.dir]
     folders += [folder for sink in settings.sink for folder in sink.folders().values()]
     assert [folder for folder in folders if not folder.startswith("/var/lib/tracklog/")] == []
 

@@ -100,7 +100,8 @@ class DialectEndpoint:
         refusal = refusal_of(error)
         if request.head.method in ("GET", "POST"):
             request.groups.settle(self._accounts, refusal)
-            notice(self._notices, request.groups.sender, refusal, error)
+            sender, path = request.groups.sender, request.head.path
+            notice(self._notices, self._accounts.refusals, path, sender, refusal, error)
         response = self._dialect.refusal(request.head, refusal)
         return Response(response.status, response.headers + request.groups.cors_headers, response.body)
 

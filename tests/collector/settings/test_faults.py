@@ -222,8 +222,8 @@ def test_a_folder_that_this_user_cannot_write_to_is_a_fault(tmp_path: Path) -> N
     done = subprocess.run([*no_rights, *command, "--config", path], check=False, capture_output=True, text=True)
     assert done.returncode == 1
     paths = [line.replace(f"collector: {path}: ", "").partition(": ")[0] for line in done.stderr.splitlines()]
-    assert paths == ["log.dir", "dead_letters.dir", "dedup.dir", "sink[0].dir"], done.stderr
-    assert done.stderr.count(f"{tmp_path}/data cannot: Permission denied\n") == 4
+    assert paths == ["log.dir", "dead_letters.dir", "dedup.dir", "admin.dir", "sink[0].dir"], done.stderr
+    assert done.stderr.count(f"{tmp_path}/data cannot: Permission denied\n") == 5
 
 
 _SECRET = "hunter2-of-the-tests"
