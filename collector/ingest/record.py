@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct
 
 from collector.ingest.event import Event
 from collector.ingest.event_times import occurred_at
+from collector.ingest.lost_events import warning_of
 from collector.ingest.policy.properties import Property
 from collector.ingest.session import Session
 
@@ -142,6 +143,8 @@ def record_line(
     if event.et is not UNSET:
         occurred_ms, unreadable = occurred_at(event.et, event.sent_at, occurred_ms)
         warnings = warnings + unreadable if unreadable else warnings
+    if event.lost is not UNSET and (warning := warning_of(event.lost)):
+        warnings = [*warnings, warning]
     return (
         b'{"id":"%b-%d",%b,"occurred_at":%d%b,"au_id":"%d","client_id":"%d.%d",'
         b'"session":{"id":%b,"start":%d,"hits":%d,"new":%b},"warnings":%b,"event":%b}\n'

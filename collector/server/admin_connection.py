@@ -10,7 +10,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_CONNECTIONS: Final = 100
 """A page of an operator, a scraper and probes need few. At the limit the oldest connection makes room."""
-_REQUEST_BYTES: Final = 64 << 10
+_REQUEST_BYTES: Final = 512 << 10
+"""Twice the longest body that an endpoint reads. uvicorn holds 64 KiB that no endpoint reads, and then waits."""
 
 
 class AdminConnection(HttpToolsProtocol):
