@@ -1,14 +1,18 @@
-"""Finds an event by bisection, so that it takes milliseconds whatever the length of the log.
+"""Finds an event, or a time, by bisection, so that it takes milliseconds whatever the length of the log.
 
 Segments are named by their first sequence. In a segment every block header is at the offset that it names, and
-sequences only rise, so the first header after any byte tells on which side of it an event is.
+sequences only rise, so the first header after any byte tells on which side of it an event is. Times rise with them,
+unless the clock was set back.
 """
 
+from bisect import bisect_left
+from collections.abc import Callable
 from typing import Final
 
+from wal.errors import Corrupt
 from wal.examine import headers_from
 from wal.folder import LogFolder
-from wal.format import Position
+from wal.format import Header, Position, SegmentName
 from wal.segment import SegmentReader
 
 _NEAR_BYTES: Final = 64 << 10
@@ -23,30 +27,52 @@ def place_before(folder: LogFolder, sequence: int) -> Position | None:
     earlier = [name for name in folder.segments() if name.sequence <= sequence]
     if not earlier:
         return None
-    segment = SegmentReader(folder, earlier[-1])
+    return _bisected(folder, earlier[-1], lambda header: header.sequence > sequence)
+
+
+def place_before_time(folder: LogFolder, unix_ms: int) -> Position | None:
+    """A place between two blocks, at or shortly before the first one of this time or later; None if none is earlier.
+
+    Raises Unreadable, OSError.
+    """
+    names = folder.segments()
+    earlier = names[: bisect_left(names, unix_ms, key=lambda name: _created_ms(folder, name))]
+    return _bisected(folder, earlier[-1], lambda header: header.timestamp_ms >= unix_ms) if earlier else None
+
+
+def _created_ms(folder: LogFolder, name: SegmentName) -> int:
+    """When a segment was created; 0 if its header is damaged."""
+    segment = SegmentReader(folder, name)
     try:
-        return _bisect(segment, sequence)
+        return segment.header().timestamp_ms
+    except Corrupt:
+        return 0
     finally:
         segment.close()
 
 
-def _bisect(segment: SegmentReader, sequence: int) -> Position:
-    place, end = segment.name.start, segment.size()
-    while end - place.offset > _NEAR_BYTES:
-        middle = (place.offset + end) // 2
-        found = _first_place(segment, middle, end)
-        if found is None or found.sequence > sequence:
-            end = middle
-        else:
-            place = found
-    return place
+def _bisected(folder: LogFolder, name: SegmentName, is_after: Callable[[Header], bool]) -> Position:
+    """A place in a segment, at or shortly before the first block that `is_after`."""
+    segment = SegmentReader(folder, name)
+    try:
+        place, end = name.start, segment.size()
+        while end - place.offset > _NEAR_BYTES:
+            middle = (place.offset + end) // 2
+            found = _first_header(segment, middle, end)
+            if found is None or is_after(found):
+                end = middle
+            else:
+                place = Position(name.number, found.offset, found.sequence)
+        return place
+    finally:
+        segment.close()
 
 
-def _first_place(segment: SegmentReader, start: int, end: int) -> Position | None:
-    """The place of the first block header in these bytes of a segment."""
+def _first_header(segment: SegmentReader, start: int, end: int) -> Header | None:
+    """The first block header in these bytes of a segment."""
     for at, header in headers_from(segment, start, _NEAR_BYTES):
         if at >= end:
             break
         if at == header.offset:
-            return Position(header.segment, at, header.sequence)
+            return header
     return None

@@ -6,11 +6,11 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from collector.cli.progress import progress
+from collector.cli.progress import print_member, progress_of
 from collector.settings import load_settings
 from collector.ship.replay import Replay, ReplayReport, replay, sink_named
 from wal.log import now_ms
-from wal.tools.arguments import TIME_HELP, add_conditions, time_argument
+from wal.tools.arguments import TIME_HELP, add_conditions, add_ends, add_json, time_argument
 from wal.tools.select import Selection
 from wal.tools.terminal import harmless, prepare_stdout
 
@@ -27,10 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"committed at T or later: {TIME_HELP}",
     )
     parser.add_argument("--to", type=time_argument, metavar="T", help="committed before T, in the same forms (now)")
+    add_ends(parser)
     add_conditions(parser)
     parser.add_argument("--name", default="", metavar="NAME", help="another name makes another replay of the same")
     parser.add_argument("--dead-letters", action="store_true", help="only the events that this sink refused")
     parser.add_argument("--dry-run", action="store_true", help="count the events and send nothing")
+    add_json(parser)
     parser.epilog = (
         "exit code 1: the sink refused an event, or an error\n\n"
         "example: collector replay --sink file --from 2026-01-31T03:00Z --to 2026-01-31T04:00Z --where source=pos"
@@ -42,19 +44,24 @@ def run(options: argparse.Namespace) -> int:
     settings = load_settings(options.config)
     _log_to_stderr()
     until = options.to or now_ms()
-    selection = Selection(options.since, until, where=tuple(options.where))
+    selection = Selection(options.since, until, where=tuple(options.where), ends=tuple(options.ends))
     request = Replay(
         sink_named(settings, options.sink), selection, options.name, options.dead_letters, is_dry=options.dry_run
     )
     times = f"--from {_iso(options.since)} --to {_iso(until)}"
     print(f"replay {request.label}: {times}; if interrupted, run it again with these times", file=sys.stderr)
-    with progress() as show:
-        report = asyncio.run(
-            replay(settings, request, lambda now: show(f"{now.events} events, {now.bytes >> 20} MiB")),
-        )
+    with progress_of(_text, as_json=options.json) as show:
+        report = asyncio.run(replay(settings, request, show))
     prepare_stdout()  # not before: a sink's connection that breaks must not end the replay
-    _print(report, is_dry=request.is_dry)
+    if options.json:
+        print_member("result", report)
+    else:
+        _print(report, is_dry=request.is_dry)
     return int(bool(report.refused))
+
+
+def _text(report: ReplayReport) -> str:
+    return f"{report.events} events, {report.bytes >> 20} MiB"
 
 
 def _print(report: ReplayReport, *, is_dry: bool) -> None:

@@ -15,7 +15,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collector.dead_letters.reader import DeadLetter, read_letters
+from collector.dead_letters.ledger import LEDGER, REDRIVE_LOG, RedrivePlan, done_letters, redriven_letters
+from collector.dead_letters.letter_selection import LetterSelection
+from collector.dead_letters.reader import DeadLetter
 from collector.dead_letters.rules import context_of, decoded, events_by_name, redirect_refusal
 from collector.errors import Refusal, Rejected, TooLarge
 from collector.ingest.event import Event
@@ -28,15 +30,10 @@ from collector.ingest.visitor import next_session
 from collector.settings import Settings
 from collector.settings.secret import load_secret
 from collector.shards.shard import open_log
-from wal.damage import Damage
-from wal.errors import Broken, LogLocked
+from wal.errors import LogLocked
 from wal.format import MAX_BLOCK_BYTES
 from wal.log import Log
-from wal.reader import Reader, read_all
-from wal.tools.select import Selection
 
-_NAME: Final = "redrive"
-_LEDGER: Final = "ledger"
 _BLOCK_BYTES: Final = 1 << 20
 _ENVELOPE_BYTES: Final = 1024
 """More than an envelope has beside the event, the user agent and the referer."""
@@ -44,6 +41,8 @@ _LOCK_SECONDS: Final = 240.0
 """A worker that ships this log to a sink that hangs leaves it after two attempts of up to 60 s, or, where it waits for
 another sink too, after a pause of 30 s and an attempt more. Then the log is free for at least 5 s."""
 _LOCK_POLL_SECONDS: Final = 0.2
+_PROGRESS_LETTERS: Final = 256
+"""Letters between two calls of `on_progress`, if none passes."""
 
 
 class RedriveReport(Struct):
@@ -63,14 +62,6 @@ class RedriveReport(Struct):
     refused: Counter[str] = msgspec.field(default_factory=Counter)
 
 
-class _Plan(Struct):
-    """A line of the ledger: these letters, or events of letters, stand in the log of this id from this sequence on."""
-
-    log_id: str
-    sequence: int
-    letters: list[str]
-
-
 class _Passed(Struct):
     """What today's rules let through of a letter: the one event of it, all of them, or one of those of a batch."""
 
@@ -80,8 +71,12 @@ class _Passed(Struct):
     length: int
 
 
-def redrive(settings: Settings, selection: Selection, on_progress: Callable[[RedriveReport], None]) -> RedriveReport:
-    """Run the selected dead letters through today's rules; `on_progress` is called after each block.
+OnProgress = Callable[[RedriveReport], None]
+"""Called after each block, and now and then between two of them."""
+
+
+def redrive(settings: Settings, letters: LetterSelection, on_progress: OnProgress) -> RedriveReport:
+    """Run the selected dead letters through today's rules, and store what passes.
 
     Raises LogLocked while another redrive runs, LogFull, Broken, OSError, BadSettings.
     """
@@ -89,13 +84,12 @@ def redrive(settings: Settings, selection: Selection, on_progress: Callable[[Red
     sessions = Sessions(load_secret(settings), settings.session.timeout_seconds)
     log = _opened(settings)
     try:
-        ledger = Log(os.path.join(log.folder.path, _LEDGER))
+        ledger = Log(log.folder.file(LEDGER))
         try:
-            done = _done(log, ledger)
-            for block in _blocks(settings, selection, done, report):
+            done = done_letters(log.folder, ledger.folder)
+            for block in _blocks(settings, letters, done, report, on_progress):
                 _write(log, ledger, sessions, block)
-                report.redriven += len(block)
-                report.events += sum(len(each.events) for each in block)
+                _count(report, block)
                 on_progress(report)
         finally:
             ledger.close()
@@ -104,51 +98,42 @@ def redrive(settings: Settings, selection: Selection, on_progress: Callable[[Red
     return report
 
 
+def preview(settings: Settings, letters: LetterSelection, on_progress: OnProgress) -> RedriveReport:
+    """What `redrive` would report, without storing anything. Raises Broken, OSError, BadSettings."""
+    report = RedriveReport()
+    for block in _blocks(settings, letters, redriven_letters(settings.log.dir), report, on_progress):
+        _count(report, block)
+    return report
+
+
+def _count(report: RedriveReport, block: list[_Passed]) -> None:
+    report.redriven += len(block)
+    report.events += sum(len(each.events) for each in block)
+
+
 def _opened(settings: Settings) -> Log:
     """The log of redriven events; waits a while for a collector that ships what an earlier run left."""
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
-            return open_log(settings, os.path.join(settings.log.dir, _NAME))
+            return open_log(settings, os.path.join(settings.log.dir, REDRIVE_LOG))
         except LogLocked:
             if time.monotonic() > deadline:
                 raise
         time.sleep(_LOCK_POLL_SECONDS)
 
 
-def _done(log: Log, ledger: Log) -> set[str]:
-    """The letters that are in the log: of two plans for one place, the earlier was never carried out."""
-    plans = {(plan.log_id, plan.sequence): plan.letters for plan in _plans(ledger)}
-    return {
-        letter
-        for (log_id, sequence), letters in plans.items()
-        if log_id != log.log_id.decode() or sequence < log.end.sequence
-        for letter in letters
-    }
-
-
-def _plans(ledger: Log) -> Iterator[_Plan]:
-    start = ledger.folder.oldest()
-    if start is None:
-        return
-    decode = msgspec.json.Decoder(_Plan).decode
-    reader = Reader(ledger.folder, start)
-    try:
-        for step in read_all(reader, ledger.end):
-            if isinstance(step, Damage):
-                raise Broken(ledger.folder.path, step.start.offset, "which letters were redriven", "damage")
-            yield from map(decode, step.payload.splitlines())
-    finally:
-        reader.close()
-
-
-def _blocks(settings: Settings, selection: Selection, done: set[str], report: RedriveReport) -> Iterator[list[_Passed]]:
+def _blocks(
+    settings: Settings, letters: LetterSelection, done: set[str], report: RedriveReport, on_progress: OnProgress
+) -> Iterator[list[_Passed]]:
     """What passes, in handfuls of about a MiB; the rest is counted."""
     registry = Registry(replace(each, write_keys=()) for each in settings.property)  # who sent them had a key
     signer = Signer(load_secret(settings))
     block: list[_Passed] = []
-    for dead_letter in read_letters(settings.dead_letters.dir, selection):
+    for dead_letter in letters.read(settings.dead_letters.dir):
         report.letters += 1
+        if report.letters % _PROGRESS_LETTERS == 0:
+            on_progress(report)
         prop = registry.get(dead_letter.record.portal_id, dead_letter.record.prop_id)
         if prop and dead_letter.record.dialect:
             prop = registry.for_dialects(prop.public_id)
@@ -201,7 +186,7 @@ def _text(refusal: Refusal) -> str:
 
 def _write(log: Log, ledger: Log, sessions: Sessions, block: list[_Passed]) -> None:
     first = log.end.sequence
-    plan = _Plan(log.log_id.decode(), first, [each.id for each in block])
+    plan = RedrivePlan(log.log_id.decode(), first, [each.id for each in block])
     ledger.commit(msgspec.json.encode(plan) + b"\n", 1)
     records: list[bytes] = []
     for passed in block:

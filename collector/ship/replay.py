@@ -43,8 +43,8 @@ class Replay(Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """The name that its files, tokens and cursors have."""
-        what = repr((self.sink.name, tuple(self.selection), self.is_of_dead_letters)).encode()
+        """The name of its files, tokens and cursors. Freezing a selection does not make it another replay."""
+        what = repr((self.sink.name, tuple(self.selection._replace(ends=())), self.is_of_dead_letters)).encode()
         return f"{self.name}-{crc32c(what):08x}".removeprefix("-")
 
 

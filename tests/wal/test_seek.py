@@ -13,7 +13,7 @@ from wal.folder import LogFolder
 from wal.format import HEADER_BYTES
 from wal.log import Log
 from wal.reader import Reader, read_all
-from wal.seek import place_before
+from wal.seek import place_before, place_before_time
 from wal.segment import Block
 
 _BLOCKS = 120
@@ -75,6 +75,23 @@ def test_an_event_is_found_in_a_part_of_the_bytes(log_path: str) -> None:
 def test_no_place_is_before_the_oldest_event_and_the_last_one_is_before_what_is_not_written(log_path: str) -> None:
     assert place_before(LogFolder(FILES, log_path), 0) is None
     assert _found(FILES, log_path, 10**9) is None
+
+
+def test_a_time_is_found_near_the_first_block_that_is_not_earlier(tmp_path: Path) -> None:
+    clock = Clock()
+    start = clock.ms
+    with closing(Log(str(tmp_path / "log"), clock=clock, monotonic=clock.monotonic)) as log:
+        for number in range(300):
+            log.commit(_event(number), 1)
+            clock.ms += 1000
+    folder = LogFolder(FILES, str(tmp_path / "log"))
+    assert len(folder.segments()) > 3
+    for number in (1, 59, 60, 200, 299):
+        place = place_before_time(folder, start + number * 1000)
+        assert place
+        assert number - 20 < place.sequence <= number + 1
+    assert place_before_time(folder, start) is None
+    assert place_before_time(folder, start + 10**9) is not None
 
 
 def test_damage_hides_its_own_events_alone(log_path: str, tmp_path: Path) -> None:

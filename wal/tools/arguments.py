@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from wal.log import now_ms
-from wal.tools.select import Selection, parse_condition, parse_time
+from wal.tools.select import Selection, parse_condition, parse_end, parse_time
 
 T = TypeVar("T")
 
@@ -20,7 +20,21 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         "--until", type=time_argument, default=10**13, metavar="T", help="committed before T, in the same forms"
     )
     parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="start at sequence N of each log")
+    add_ends(parser)
     add_conditions(parser)
+
+
+def add_ends(parser: argparse.ArgumentParser) -> None:
+    """Add an argument that freezes a selection."""
+    parser.add_argument(
+        "--until-seq",
+        dest="ends",
+        type=_argument(parse_end),
+        action="append",
+        default=[],
+        metavar="LOG=SEQ",
+        help="only events before sequence SEQ of the log with this id, and of no other log; repeat it for more",
+    )
 
 
 def add_conditions(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +56,9 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def selection_of(options: argparse.Namespace, fields: Sequence[str] = ()) -> Selection:
     """The selection that the arguments of `add_selection` give."""
-    return Selection(options.since, options.until, options.from_seq, tuple(options.where), tuple(fields))
+    return Selection(
+        options.since, options.until, options.from_seq, tuple(options.where), tuple(fields), tuple(options.ends)
+    )
 
 
 def _count(text: str) -> int:

@@ -38,13 +38,17 @@ class EventId(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """Criteria: commit times in Unix ms, the first sequence, and values by dotted path. `fields` are paths to print."""
+    """Criteria: commit times in Unix ms, the first sequence, and values by dotted path. `fields` are paths to print.
+
+    `ends` freezes a selection: it has the first sequence after it of each log, by log id. Other logs have nothing then.
+    """
 
     since_ms: int = 0
     until_ms: int = 10**13
     from_sequence: int = 0
     where: tuple[tuple[str, str], ...] = ()
     fields: tuple[str, ...] = ()
+    ends: tuple[tuple[bytes, int], ...] = ()
 
     @property
     def event_id(self) -> EventId | None:
@@ -57,7 +61,8 @@ class Selection(NamedTuple):
     def last_sequence(self, log_id: bytes) -> int:
         """The last sequence of a log that can match."""
         event = self.event_id
-        return event.sequence if event and event.log_id == log_id else sys.maxsize
+        last = event.sequence if event and event.log_id == log_id else sys.maxsize
+        return min(last, dict(self.ends).get(log_id, 0) - 1) if self.ends else last
 
     def lines(self, block: Block, on_unreadable: OnUnreadable = lambda _: None) -> Iterator[bytes]:
         """The selected lines of a block in their printed form, each ending in LF.
@@ -76,9 +81,10 @@ class Selection(NamedTuple):
         header = block.header
         if not self.since_ms <= header.timestamp_ms < self.until_ms:
             return
+        last = self.last_sequence(header.log_id)
         # Not splitlines: it would also split at a CR between two members.
         for sequence, line in enumerate(block.payload.split(b"\n")[:-1], header.sequence):
-            if sequence >= self.from_sequence and self._is_chosen(sequence, line, on_unreadable):
+            if self.from_sequence <= sequence <= last and self._is_chosen(sequence, line, on_unreadable):
                 yield sequence, line + b"\n"
 
     def _is_chosen(self, sequence: int, line: bytes, on_unreadable: OnUnreadable) -> bool:
@@ -121,6 +127,15 @@ def parse_condition(text: str) -> tuple[str, str]:
     if not equals or not path:
         raise ValueError(f"{text!r} is not a condition; expected e.g. ea=click or dims.category.id=tv")
     return path, value
+
+
+def parse_end(text: str) -> tuple[bytes, int]:
+    """The log id and the sequence of `LOG=SEQ`. Raises ValueError."""
+    log_id, _, sequence = text.partition("=")
+    match = _EVENT_ID.fullmatch(f"{log_id}-{sequence}")
+    if match is None:
+        raise ValueError(f"{text!r} is not the end of a log; expected e.g. 3f9c2a7100112233=8813")
+    return match[1].encode(), int(match[2])
 
 
 def values(line: bytes, paths: Sequence[str]) -> list[str] | None:

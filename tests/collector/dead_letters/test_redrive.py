@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import zstandard
 
+from collector.dead_letters.letter_selection import LetterSelection
 from collector.dead_letters.redrive import redrive
 from collector.settings import load_settings
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, read_log, running
 from wal.log import Log
-from wal.tools.select import Selection
 
 SETTINGS = """
 [server]
@@ -153,6 +153,43 @@ def test_only_letters_that_are_asked_for_are_redriven(folder: Path) -> None:
     assert [record["received_at"] for record in _redriven(folder)] == [1_700_000_000_001, 1_700_000_000_003]
 
 
+def test_a_selection_is_frozen_by_the_ends_of_the_logs_of_dead_letters(folder: Path) -> None:
+    _write(folder, _letter(1, '{"ea":"a","ec":"c"}'), _letter(2, '{"ea":"a","ec":"c"}'))
+    log_id = json.loads((folder / "data/dead/00/log.json").read_bytes())["log_id"]
+    _write(folder, _letter(3, '{"ea":"a","ec":"c"}'))
+    _write(folder, _letter(4, '{"ea":"a","ec":"c"}'), shard="01")
+    assert _run(folder, "redrive", "--until-seq", f"{log_id}=3").stdout.startswith("redriven: 2 dead letters")
+    assert [record["received_at"] for record in _redriven(folder)] == [1_700_000_000_001, 1_700_000_000_002]
+
+
+def test_letters_are_chosen_by_their_first_fault_and_by_their_ids(folder: Path) -> None:
+    missing = [{"field": "sid", "code": "missing", "message": "missing"}]
+    _write(folder, *(_letter(number, '{"ea":"a","ec":"c"}', errors=missing * (number % 2)) for number in range(6)))
+    chosen = ("--reason", "sid: missing", "--id", "dead-1", "--id", "dead-2", "--id", "dead-3")
+    assert _run(folder, "redrive", *chosen).stdout.startswith("redriven: 2 dead letters")
+    assert [record["received_at"] for record in _redriven(folder)] == [1_700_000_000_001, 1_700_000_000_003]
+
+
+def test_a_dry_run_counts_what_would_pass_now_and_stores_nothing(folder: Path) -> None:
+    _write(folder, _letter(1, '{"ea":"a","ec":"c"}'), _letter(2, "{"), _letter(3, '{"ea":"a","ec":"c"}'))
+    _run(folder, "redrive", "--id", "dead-1")
+    printed = _run(folder, "redrive", "--dry-run")
+    assert printed.stdout.splitlines()[:2] == ["would be redriven: 1 dead letters, 1 events", "redriven earlier: 1"]
+    assert len(_redriven(folder)) == 1
+
+
+def test_a_program_gets_progress_and_result_as_lines_of_json(folder: Path) -> None:
+    _write(folder, _letter(1, '{"ea":"a","ec":"c"}'), _letter(2, "{"))
+    progress, result = map(json.loads, _run(folder, "redrive", "--json").stdout.splitlines())
+    assert progress["progress"]["redriven"] == 1
+    assert {name: result["result"][name] for name in ("letters", "redriven", "events")} == {
+        "letters": 2,
+        "redriven": 1,
+        "events": 1,
+    }
+    assert sum(result["result"]["refused"].values()) == 1
+
+
 def test_queries_bytes_and_letters_in_parts_are_read_again(folder: Path) -> None:
     event = json.dumps({"ea": "a", "ec": "long", "x": "y" * 1000})
     _write(
@@ -277,7 +314,7 @@ def test_a_plan_that_was_never_carried_out_does_not_hide_its_letters(folder: Pat
     ledger.close()
     log.close()
     for expected in ((1, 0), (0, 1)):
-        report = redrive(settings, Selection(), lambda _: None)
+        report = redrive(settings, LetterSelection(), lambda _: None)
         assert (report.redriven, report.earlier) == expected
 
 

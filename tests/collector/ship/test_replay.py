@@ -122,6 +122,19 @@ def test_a_dry_run_counts_and_sends_nothing(folder: Path) -> None:
     assert not (folder / "data/events").exists()
 
 
+def test_a_frozen_replay_sends_no_event_that_came_later_and_is_the_same_replay(folder: Path) -> None:
+    lines = _fill(folder, minutes=2)
+    log_id = json.loads((folder / "data/log/00/log.json").read_bytes())["log_id"]
+    _fill(folder, minutes=3)
+    _fill(folder, shard="01")
+    result = json.loads(
+        _replay(folder, "--sink", "file", "--until-seq", f"{log_id}=21", "--json").stdout.splitlines()[-1]
+    )
+    assert _arrived(folder) == lines
+    assert result["result"]["events"] == 20
+    assert "sent by an earlier run: 20" in _replay(folder, "--sink", "file").stdout
+
+
 def test_one_that_is_killed_on_the_way_goes_on_and_sends_nothing_twice(folder: Path, receiver: HttpReceiver) -> None:
     lines = _fill(folder)
     for batches in range(1, 4):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.wal.logs import START_MS
 from wal.format import BLOCK_KIND, Header
 from wal.segment import Block
-from wal.tools.select import Selection, parse_time
+from wal.tools.select import Selection, parse_end, parse_time
 
 _NOW_MS = 1_800_000_000_000
 _ANYTHING = st.text(st.characters(exclude_categories=()))
@@ -196,3 +196,16 @@ def test_unix_seconds_are_refused_since_they_may_be_meant_as_ms() -> None:
         ValueError, match=r"'1769828400' looks like Unix seconds; expected Unix ms, e\.g\. 1769828400000"
     ):
         parse_time("1769828400", _NOW_MS)
+
+
+def test_the_ends_of_logs_leave_out_later_events_and_all_of_other_logs() -> None:
+    block = _block(b'{"a":1}', b'{"a":2}', b'{"a":3}')
+    for ends, expected in {((b"0" * 16, 3),): [1, 2], ((b"1" * 16, 9),): [], (): [1, 2, 3]}.items():
+        assert [sequence for sequence, _ in Selection(ends=ends).chosen(block)] == expected
+
+
+@pytest.mark.parametrize("text", ["", "3", "3f9c2a7100112233", "3f9c2a7100112233=", "3f9c2a7100112233=-1", "x=1"])
+def test_the_end_of_a_log_is_its_id_and_a_sequence(text: str) -> None:
+    assert parse_end("3f9c2a7100112233=8813") == (b"3f9c2a7100112233", 8813)
+    with pytest.raises(ValueError, match="is not the end of a log"):
+        parse_end(text)

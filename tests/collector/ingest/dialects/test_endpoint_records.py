@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from collector.dead_letters.letter_selection import LetterSelection
 from collector.dead_letters.redrive import redrive
 from collector.ingest.dialects.dialect import Dialect
 from collector.settings import PropertySettings, load_settings
@@ -26,7 +27,6 @@ from tests.collector.ingest.dialects.serving import (
 from tests.collector.live_dialect import Send
 from tests.collector.live_intake import Logs, ask, endpoint
 from tests.running import read_log
-from wal.tools.select import Selection
 
 OPEN = PropertySettings(1, 1, id="open")
 PRIVATE = PropertySettings(1, 2, id="private", ip="drop", user_agent="drop")
@@ -210,7 +210,7 @@ def test_a_dead_letter_of_a_dialect_is_redriven_by_the_rules_for_dialects(tmp_pa
     serve(tmp_path, SEGMENT, use, OPEN)
     text = '[log]\ndir = "log"\n[dead_letters]\ndir = "dead"\n[limits]\nnesting = 100\n'
     (tmp_path / "collector.toml").write_text(text + '[[property]]\nportal_id = 1\nprop_id = 1\nid = "open"\n')
-    report = redrive(load_settings(str(tmp_path / "collector.toml")), Selection(), lambda _: None)
+    report = redrive(load_settings(str(tmp_path / "collector.toml")), LetterSelection(), lambda _: None)
     assert (report.redriven, report.refused.total()) == (1, 1)
     (record,) = read_log(tmp_path / "log")
     assert (record["dialect"], record["event_id"], record["event"]["uid"]) == ("segment", "m-1", "u")

@@ -1,0 +1,64 @@
+"""The ledger of redrives: which dead letters are in the log of redriven events. Reads; the redrive alone writes it."""
+
+import os
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from wal.damage import Damage
+from wal.errors import Broken
+from wal.files import Files
+from wal.folder import LogFolder
+from wal.reader import Reader, read_all
+from wal.tools.listing import end_of
+
+REDRIVE_LOG: Final = "redrive"
+"""The name of the log of redriven events, beside the shards."""
+LEDGER: Final = "ledger"
+"""The name of the ledger, a log in the folder of that log."""
+
+
+class RedrivePlan(Struct):
+    """A line of the ledger: these letters, or events of letters, stand in the log of this id from this sequence on."""
+
+    log_id: str
+    sequence: int
+    letters: list[str]
+
+
+def redriven_letters(directory: str) -> set[str]:
+    """The names of what was redriven, of the ledger below the directory of the shards: `ID`, or `ID/INDEX` in a batch.
+
+    Raises Broken, OSError.
+    """
+    log = LogFolder(Files(), os.path.join(directory, REDRIVE_LOG))
+    ledger = LogFolder(log.files, log.file(LEDGER))
+    return done_letters(log, ledger) if log.is_log() and ledger.is_log() else set()
+
+
+def done_letters(log: LogFolder, ledger: LogFolder) -> set[str]:
+    """The letters that are in the log: of two plans for one place, the earlier was never carried out.
+
+    Raises Broken, OSError.
+    """
+    plans = {(plan.log_id, plan.sequence): plan.letters for plan in _plans(ledger)}
+    names = log.segments()
+    end, log_id = end_of(log, names[-1])[0].sequence if names else 1, log.log_id.decode()
+    return {letter for (of, sequence), letters in plans.items() if of != log_id or sequence < end for letter in letters}
+
+
+def _plans(ledger: LogFolder) -> Iterator[RedrivePlan]:
+    start = ledger.oldest()
+    if start is None:
+        return
+    decode = msgspec.json.Decoder(RedrivePlan).decode
+    reader = Reader(ledger, start)
+    try:
+        for step in read_all(reader):
+            if isinstance(step, Damage):
+                raise Broken(ledger.path, step.start.offset, "which letters were redriven", "damage")
+            yield from map(decode, step.payload.splitlines())
+    finally:
+        reader.close()
