@@ -62,7 +62,7 @@ class _Counts(NamedTuple):
     scanned: int
 
 
-class Messages:
+class LiveMessages:
     """One stream. Create it while the live rows are watched."""
 
     def __init__(self, sources: Sources, wish: Wish) -> None:

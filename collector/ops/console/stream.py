@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from collector.errors import Refusal, Rejected
 from collector.ops.console.filters import PARAMETERS, parse_filters
-from collector.ops.console.messages import LIVE, RETRY_MS, TOPICS, Messages, Sources, Wish, message
+from collector.ops.console.messages import LIVE, RETRY_MS, TOPICS, LiveMessages, Sources, Wish, message
 
 MOST_STREAMS: Final = 20
 _RETRY_SECONDS: Final = 5
@@ -62,7 +62,7 @@ async def _serve(sources: Sources, wish: Wish, receive: Receive, send: Send) -> 
 async def _send_all(sources: Sources, wish: Wish, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     async with sources.live.watched() if LIVE in wish.topics else nullcontext():
-        async for part in Messages(sources, wish).parts():
+        async for part in LiveMessages(sources, wish).parts():
             await _send_part(send, part)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from collector.ops.console.filters import Filters
 from collector.ops.console.live import Live
-from collector.ops.console.messages import CATCH_UP_ROWS, FLUSH_ROWS, LIVE, NOW, Messages, Sources, Wish
+from collector.ops.console.messages import CATCH_UP_ROWS, FLUSH_ROWS, LIVE, NOW, LiveMessages, Sources, Wish
 from collector.ops.console.ring import RING_ROWS
 from collector.ops.console.rows import EventRow
 from tests.collector.ops.console.node import Node, Nothing
@@ -42,7 +42,7 @@ class Desk:
         """A stream."""
         place = (boot or self.live.boot, after) if after or boot else None
         wish = Wish(frozenset(topics or (LIVE,)), filters or Filters(), place)
-        return Reader(Messages(self.sources, wish).parts())
+        return Reader(LiveMessages(self.sources, wish).parts())
 
 
 class Reader:
