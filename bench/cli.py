@@ -13,6 +13,7 @@ from bench.measure import Options, Row, progress
 from bench.results import Results, machine
 from bench.scenarios import (
     conditions,
+    console,
     delay,
     event_ids,
     hostile,
@@ -99,6 +100,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "latency": Scenario(latency.of_latency),
     "kafka": Scenario(kafka.of_kafka, (why_no_kafka,)),
     "tracker": Scenario(tracker.of_tracker, (tracker.why_not,)),
+    "console": Scenario(console.of_console),
     "outage": Scenario(outage.of_outage, by_default=False),
 }
 
