@@ -2,9 +2,8 @@
 import { html, useEffect, useState } from "./preact.js";
 import { get, useApi } from "./api.js";
 import { Spark, highest } from "./chart.js";
-import { AllWell, Command, Failure, Field, Note, Select, Skeleton, State, Time } from "./parts.js";
+import { AllWell, Command, Failure, Field, Note, Pairs, Select, Skeleton, State, Table, Time } from "./parts.js";
 import { address, go } from "./router.js";
-import { Pairs, Table } from "./table.js";
 import { count, day } from "./text.js";
 import { Text } from "./value.js";
 

@@ -119,7 +119,7 @@ export function Bars({ label, tone, values, firstMs, stepS, format, chosenMs, ch
       <path class="bar ${tone}" d=${barsPath(values, top)} />
       ${chosenMs != null && html`<path class="cursor" d="M${(chosenMs - firstMs) / stepS / 1000} 0h1v24h-1z" />`}
     </svg>
-    <figcaption><span id=${id}><span class="swatch ${tone}" aria-hidden="true"></span> ${label}</span> <b>${format(values.at(-1))}</b></figcaption>
+    <figcaption><span id=${id}><span class="swatch ${tone}" aria-hidden="true"></span> ${label}</span> <b>${format(values.at(-1))}</b> <span class="muted wide">5 min, a bar is ${stepS} s</span></figcaption>
     <${AsTable} title=${label} lines=${[{ label }]} lists=${[values]} series=${{ first_ms: firstMs, step_s: stepS }} format=${format} action=${choose} />
   </figure>`;
 }

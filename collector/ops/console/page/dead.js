@@ -1,12 +1,11 @@
 /** Dead letters: what was refused and why, and a second chance for it. */
 import { html, useEffect, useState } from "./preact.js";
 import { get, post, useAction, useApi } from "./api.js";
-import { JobsList, useJobs } from "./jobs.js";
-import { LetterView } from "./letter.js";
-import { ActionButton, AllWell, Failure, Field, Names, Note, Select, Skeleton, State, Time } from "./parts.js";
+import { LetterView } from "./event.js";
+import { ActionButton, AllWell, Failure, Field, Names, Note, Pairs, Select, Skeleton, State, Table, Time } from "./parts.js";
+import { JobsList, useJobs } from "./replay.js";
 import { address, deadPath, go } from "./router.js";
 import { node, useCell, useNarrow } from "./state.js";
-import { Pairs, Table } from "./table.js";
 import { bytes, count, plural } from "./text.js";
 import { Text } from "./value.js";
 

@@ -1,17 +1,15 @@
 /** Live: what arrives, newest first, and one event beside it. */
 import { html, useEffect, useRef } from "./preact.js";
+import { useSeries } from "./api.js";
+import { Bars, buckets } from "./chart.js";
 import { EventPanel } from "./event.js";
-import { Filters, filtersOf } from "./filters.js";
-import { LiveBars, BAR_MS } from "./live_bars.js";
-import { useLiveStream } from "./live_stream.js";
-import { useKeys } from "./keys.js";
 import { Copy, Dialog, Failure, Time } from "./parts.js";
-import { address, go } from "./router.js";
+import { address, go, useKeys } from "./router.js";
 import { ID, KIND, TIME, pathOf } from "./row.js";
 import { rows } from "./rows.js";
-import { useSearch } from "./search.js";
+import { Filters, filtersOf, useLiveStream, useSearch } from "./sources.js";
 import { connection, node, useCell, useNarrow } from "./state.js";
-import { count, coverageText, curl, percent } from "./text.js";
+import { count, coverageText, curl, percent, rate } from "./text.js";
 
 const EXAMPLE = '{"ea":"view","ec":"product","sid":6320,"aid":"38400000-8cf0-11bd-b23e-10b96e40000d","uid":"u-8812"}';
 
@@ -176,3 +174,30 @@ function Panel({ id, list, close }) {
   return html`<aside class="panel" aria-label="Event">
     <button type="button" class="small close" onClick=${close} aria-label="Close the event">✕</button>${panel}</aside>`;
 }
+
+const STEP_S = 5;
+export const BAR_MS = STEP_S * 1000;
+const NAMES = ["stored", "rejected", "shed"];
+const SECONDS = 300;
+
+export function LiveBars({ chosenMs, choose }) {
+  const { series } = useSeries(NAMES, SECONDS);
+  if (!series) return html`<div class="both-bars" aria-hidden="true"></div>`;
+  const firstMs = Math.ceil(series.first_ms / BAR_MS) * BAR_MS;
+  const from = Math.round((firstMs - series.first_ms) / 1000 / series.step_s);
+  const barsOf = (list) => wholeBars(list.slice(from), STEP_S / series.step_s);
+  const { stored, rejected, shed } = series.values;
+  const refused = rejected.map((value, at) => (value == null ? null : value + (shed[at] ?? 0)));
+  const shared = { firstMs, stepS: STEP_S, format: rate, chosenMs, choose };
+  return html`<div class="both-bars" role="group" aria-label="The last 5 minutes, in bars of 5 seconds">
+    <${Bars} label="stored" tone="accent" values=${barsOf(stored)} ...${shared} />
+    <${Bars} label="refused" tone="warn" values=${barsOf(refused)} ...${shared} />
+  </div>`;
+}
+
+/** Bars that begin at whole steps; the newest may be of less than a step. */
+const wholeBars = (list, size) => {
+  const rest = list.length % size;
+  const whole = buckets(rest ? list.slice(0, -rest) : list, size);
+  return rest ? [...whole, ...buckets(list.slice(-rest), rest)] : whole;
+};

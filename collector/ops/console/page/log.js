@@ -1,9 +1,8 @@
 /** Log: the shards, their segments and how far each sink is in them. */
 import { html, useEffect, useState } from "./preact.js";
 import { get, useApi } from "./api.js";
-import { Command, Failure, Note, Skeleton, State, Time } from "./parts.js";
+import { Command, Failure, Note, Pairs, Skeleton, State, Table, Time } from "./parts.js";
 import { useNarrow } from "./state.js";
-import { Pairs, Table } from "./table.js";
 import { bytes, count, plural } from "./text.js";
 import { Text } from "./value.js";
 
@@ -99,7 +98,7 @@ function Strip({ segments }) {
   const text = `${of("delivered")} delivered, ${of("waits")} wait, ${of("open")} open, ${segments.filter(({ lost }) => lost).length} with damage`;
   return html`<figure class="strip">
     <svg viewBox="0 0 ${inOrder.length} 16" preserveAspectRatio="none" role="img" aria-label=${text}>
-      ${inOrder.map(({ number, state, lost }, at) => html`<rect key=${number} class=${lost ? "damaged" : state} x=${at + 0.04} y=${{ delivered: 0, waits: 4, open: 8 }[state] ?? 0} width="0.92" height=${{ delivered: 16, waits: 12, open: 8 }[state] ?? 16} />`)}
+      ${inOrder.map(({ number, state, lost }, at) => html`<rect key=${number} class=${lost ? "bad" : (SEGMENT_STATES[state]?.[0] ?? "muted")} x=${at + 0.04} y=${{ delivered: 0, waits: 4, open: 8 }[state] ?? 0} width="0.92" height=${{ delivered: 16, waits: 12, open: 8 }[state] ?? 16} />`)}
     </svg>
     <figcaption class="legend"><span><span class="swatch ok"></span> delivered</span><span><span class="swatch warn"></span> waits for a sink</span><span><span class="swatch accent"></span> open</span><span><span class="swatch bad"></span> damaged</span></figcaption>
   </figure>`;

@@ -1,10 +1,9 @@
 /** Now: whether this node is well. */
 import { html } from "./preact.js";
+import { useSeries } from "./api.js";
 import { Chart } from "./chart.js";
-import { AllWell, Failure, Note, Skeleton, State, staleness, useAge } from "./parts.js";
-import { useSeries } from "./series.js";
+import { AllWell, Failure, Note, Pairs, Skeleton, State, Table, staleness, useAge } from "./parts.js";
 import { now, useCell } from "./state.js";
-import { Pairs, Table } from "./table.js";
 import { bytes, count, duration, milliseconds, percent, plural, rate } from "./text.js";
 import { Text } from "./value.js";
 

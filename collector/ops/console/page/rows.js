@@ -242,8 +242,20 @@ class RowList {
     for (const row of fresh) this.#fill(free.pop(), row, fresh.length <= FADING_ROWS && !this.state.get().isPaused);
     for (const element of free) element.hidden = true;
     for (const [row, at] of wanted) this.#place(this.#placed.get(row), row, at);
+    if (this.#isStill()) this.#sort([...wanted.keys()].map((row) => this.#placed.get(row)));
     this.#sizer.style.height = `${shown.length * this.#height}px`;
     this.#set({ count: shown.length });
+  }
+
+  /** Have the elements stand in the order in which they are seen: a still list may be read aloud. */
+  #sort(elements) {
+    const focused = document.activeElement;
+    let next = this.#sizer.firstChild;
+    for (const element of elements) {
+      if (element === next) next = next.nextSibling;
+      else this.#sizer.insertBefore(element, next);
+    }
+    if (this.#sizer.contains(focused)) focused.focus({ preventScroll: true });
   }
 
   /** The elements that stand for no wanted row, after as many were made as there are places. */

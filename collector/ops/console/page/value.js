@@ -1,5 +1,6 @@
 /** Strings and JSON of senders as elements: text nodes only, with what is invisible made visible. */
-import { html, useState } from "./preact.js";
+import { html, useRef, useState } from "./preact.js";
+import { getBytes, useAction } from "./api.js";
 import { REDACTED, bytes, count, pieces } from "./text.js";
 
 const FOLD_CHARACTERS = 2000;
@@ -95,4 +96,19 @@ export function Cut({ text, loaded, total, more }) {
     ${loaded < total && html`<button type="button" onClick=${more.run} disabled=${more.isBusy}>
       next 20 KB of ${bytes(total)}</button>`}
   `;
+}
+
+const PART_BYTES = 20480;
+
+/** `{text, loaded, isWhole, run, isBusy, error}`: `start` is the text so far, `truncatedAt` its bytes, null if it is whole. */
+export function useMore(path, start, truncatedAt) {
+  const [state, set] = useState({ text: start, loaded: truncatedAt ?? Infinity, isWhole: truncatedAt == null });
+  const decoder = useRef(null);
+  decoder.current ??= new TextDecoder();
+  const action = useAction(async () => {
+    const part = await getBytes(path, { from: state.loaded, limit: PART_BYTES });
+    const text = decoder.current.decode(part, { stream: true });
+    set((old) => ({ text: old.text + text, loaded: old.loaded + part.length, isWhole: part.length < PART_BYTES }));
+  });
+  return { ...state, run: action.run, isBusy: action.isBusy, error: action.error };
 }
