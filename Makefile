@@ -16,9 +16,9 @@ quick: .venv/dev  ## the unit tests, in half a minute on two idle cores
 	$(BIN)/pytest -n 2 --dist loadfile $$(grep -rLE '\brunning\(|PROGRAMS|tests\.(destinations|kafka|processes)' \
 	  --include='test_*.py' tests/wal tests/collector tests/project)
 
-# One worker more than the two cores of the smallest machine: half of a run waits for disks, timeouts and servers.
+# Twice as many workers as the smallest machine has cores: half of a run waits for disks, timeouts and servers.
 test: .venv/dev build/clients/python/installed collector/web/node_modules/installed  ## the tests, in a few minutes
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadfile
 
 # What a machine lacks npm, a JDK, Maven or a browser for is skipped, and says so. Scenes in browsers wait most of the time.
 test-clients: .venv/dev build/clients/python/installed build/clients/jars/installed tests/clients/node_modules/installed

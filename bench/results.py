@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 import psutil
 
-from bench import charts
 from bench.measure import Row, progress
 
 _HEADING: Final = f"\n{'':48} {'measured':>12} {'times':>6}  {'reference':36} {'at most':>8} {'goal':>5} {'':7} beside"
@@ -52,6 +51,9 @@ class Results:
     def draw(self) -> None:
         """Draw the charts."""
         if self._folder:
+            # matplotlib takes half of the time of a start
+            from bench import charts  # noqa: PLC0415
+
             for path in [self._folder / _FILE, *charts.draw(self._rows, self._folder)]:
                 progress(f"written: {path}")
 

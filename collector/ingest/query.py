@@ -127,6 +127,8 @@ def warnings_of(pairs: Pairs) -> list[str]:
 
 def misspelt(pairs: Pairs) -> list[str]:
     """Warnings about parameters whose name is a typing error away from that of a parameter of ours."""
+    if _KNOWN.issuperset(pairs.values):  # half the time of the search, which few queries need
+        return []
     near = [(name, meant) for name in pairs.values if name not in _KNOWN and (meant := _meant(name))]
     return [f"{name} is unknown: is it {meant}?" for name, meant in near[:_MOST_WARNINGS]]
 

@@ -5,6 +5,8 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -24,6 +26,16 @@ _OPTIONAL = {"event_id": None, "dialect": None}
 """Members that a record may lack, and what the column holds then."""
 
 
+@contextmanager
+def engine(folder: Path) -> Iterator[Child]:
+    """The server of ClickHouse's engine, with its data below `folder`, for one destination after the other."""
+    server = Child("tests.destinations.clickhouse_server", folder / "clickhouse")
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
 class ClickHouse:
     """A Destination for the records that the collector writes; see the protocol."""
 
@@ -31,16 +43,15 @@ class ClickHouse:
     knows_chain = False
     tables = TABLES
 
-    def __init__(self, folder: Path) -> None:
-        self._child = Child("tests.destinations.clickhouse_server", folder / "clickhouse")
-        try:
-            self.make(self.tables)
-        except BaseException:
-            self._child.kill()
-            raise
+    def __init__(self, engine: Child) -> None:
+        """Tables of an earlier destination are dropped: a start of the engine takes a second."""
+        self._engine = engine
+        self._is_up = True
+        self.query("DROP DATABASE IF EXISTS tracklog SYNC")
+        self.make(self.tables)
 
     def toml(self) -> str:
-        here = f"127.0.0.1:{self._child.port}"
+        here = f"127.0.0.1:{self._engine.port}"
         page = re.sub(r"^headers = .*\n", "", SINK, flags=re.MULTILINE).replace("clickhouse:8123", here)
         return re.sub(
             r"^flush_bytes = .*\nflush_seconds = .*", "flush_bytes = 4096\nflush_seconds = 0.05", page, flags=re.M
@@ -51,13 +62,16 @@ class ClickHouse:
         return [_record(line) for line in rows.splitlines()]
 
     def down(self) -> None:
-        self._child.kill()
+        self._is_up = False
+        self._engine.kill()
 
     def up(self) -> None:
-        self._child.start()
+        self._engine.start()
+        self._is_up = True
 
     def close(self) -> None:
-        self._child.kill()
+        if not self._is_up:
+            self.up()
 
     def make(self, tables: str) -> None:
         """Run statements, each of which ends in a semicolon."""
@@ -66,7 +80,7 @@ class ClickHouse:
 
     def query(self, query: str) -> bytes:
         """The result of a query; AssertionError with what ClickHouse says where it says no."""
-        url = f"http://127.0.0.1:{self._child.port}/?output_format_json_quote_64bit_integers=0"
+        url = f"http://127.0.0.1:{self._engine.port}/?output_format_json_quote_64bit_integers=0"
         try:
             with urllib.request.urlopen(url, query.encode(), timeout=30) as response:
                 result: bytes = response.read()

@@ -111,6 +111,10 @@ class Browser(ABC):
         """End all of its processes. Idempotent."""
 
 
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""Has a browser end with the process that started it, also when that is killed: ten of them stop a machine."""
+
+
 class Process:
     """The processes of a browser, and the address that it printed."""
 
@@ -119,7 +123,7 @@ class Process:
         self._printed = folder / "printed"
         with self._printed.open("wb") as printed:
             self._process = subprocess.Popen(
-                command, stdout=printed, stderr=printed, env=dict(environment), start_new_session=True
+                [*_WITH_US, *command], stdout=printed, stderr=printed, env=dict(environment), start_new_session=True
             )
         try:
             eventually(lambda: re.search(pattern, self._text), f"{command[0]} prints its address: {self._text}")

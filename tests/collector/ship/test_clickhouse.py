@@ -5,7 +5,6 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, Part
 from collector.ship.sinks.http.settings import HttpSinkSettings
 from collector.ship.sinks.http.sink import HttpSink
+from tests.destinations.child import Child
 from tests.destinations.clickhouse import (
     CHECK,
     ONCE,
@@ -28,6 +28,7 @@ from tests.destinations.clickhouse import (
     TABLES,
     ClickHouse,
     ClickHouseLines,
+    engine,
 )
 
 LOG_ID = "0123456789abcdef"
@@ -39,9 +40,15 @@ EVENT = (
 )
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    with engine(tmp_path_factory.mktemp("clickhouse")) as started:
+        yield started
+
+
 @pytest.fixture
-def clickhouse(tmp_path: Path) -> Iterator[ClickHouse]:
-    destination = ClickHouse(tmp_path)
+def clickhouse(server: Child) -> Iterator[ClickHouse]:
+    destination = ClickHouse(server)
     yield destination
     destination.close()
 
@@ -439,14 +446,11 @@ def test_the_settings_for_replicated_tables_are_known_to_the_engine(clickhouse: 
     clickhouse.query(ddl.replace(engine[0], "ENGINE = MergeTree").replace("tracklog.events", "tracklog.replicated"))
 
 
-def test_lines_of_any_kind_arrive_once_in_the_table_that_has_them_whole(tmp_path: Path) -> None:
-    clickhouse = ClickHouseLines(tmp_path)
-    try:
-        assert clickhouse.poison
-        batch = _batch(b'{"id":"%b-1", "n": 1}\n' % LOG_ID.encode(), _line(2))
-        _deliver(clickhouse, batch, batch)
-        with pytest.raises(BatchRefused, match="answered 400"):
-            _deliver(clickhouse, _batch(clickhouse.poison))
-        assert clickhouse.arrived() == [event.line for event in batch.events()]
-    finally:
-        clickhouse.close()
+def test_lines_of_any_kind_arrive_once_in_the_table_that_has_them_whole(server: Child) -> None:
+    clickhouse = ClickHouseLines(server)
+    assert clickhouse.poison
+    batch = _batch(b'{"id":"%b-1", "n": 1}\n' % LOG_ID.encode(), _line(2))
+    _deliver(clickhouse, batch, batch)
+    with pytest.raises(BatchRefused, match="answered 400"):
+        _deliver(clickhouse, _batch(clickhouse.poison))
+    assert clickhouse.arrived() == [event.line for event in batch.events()]

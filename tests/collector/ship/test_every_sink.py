@@ -20,7 +20,8 @@ from bench.processes import started
 from tests.collector.ship.batches import record
 from tests.collector.ship.shipping import STEPS
 from tests.destinations import Destination
-from tests.destinations.clickhouse import ClickHouse
+from tests.destinations.child import Child
+from tests.destinations.clickhouse import ClickHouse, engine
 from tests.destinations.files import Files
 from tests.destinations.http import HttpReceiver
 from tests.destinations.kafka import PROPERTIES, Kafka
@@ -95,10 +96,18 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """A ClickHouse for all tests."""
+    with engine(tmp_path_factory.mktemp("clickhouse")) as started:
+        yield started
+
+
 @pytest.fixture(params=_DESTINATIONS)
 def shipping(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shipping]:
     """A log to be filled, and each kind of destination."""
-    where = request.getfixturevalue("node") if request.param is Kafka else tmp_path
+    server = {Kafka: "node", ClickHouse: "clickhouse"}.get(request.param)
+    where = request.getfixturevalue(server) if server else tmp_path
     destination: Destination = request.param(where)
     try:
         yield Shipping(tmp_path, destination)

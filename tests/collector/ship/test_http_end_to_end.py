@@ -3,12 +3,13 @@
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from tests.destinations import Destination
-from tests.destinations.clickhouse import ClickHouse
+from tests.destinations.clickhouse import ClickHouse, engine
 from tests.destinations.http import HttpReceiver
 from tests.destinations.http_receiver import POISON
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, running
@@ -26,11 +27,13 @@ required = []
 EVENTS = 40
 
 
-@pytest.fixture(params=[HttpReceiver, ClickHouse])
+@pytest.fixture(params=["HttpReceiver", "ClickHouse"])
 def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Destination]:
-    there: Destination = request.param(tmp_path)
-    yield there
-    there.close()
+    with ExitStack() as stack:
+        if request.param == "HttpReceiver":
+            yield stack.enter_context(closing(HttpReceiver(tmp_path)))
+        else:
+            yield stack.enter_context(closing(ClickHouse(stack.enter_context(engine(tmp_path)))))
 
 
 def _settings(destination: Destination) -> str:
