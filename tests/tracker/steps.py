@@ -22,10 +22,11 @@ class Stage:
         self.random = random
         self.handicap = handicap
         self.tabs: list[Tab] = []
+        self._pages = 0
 
     def open(self) -> Tab:
         """One more tab."""
-        path = f"page{self.random.randrange(1000)}"
+        path = f"page{self.next_number()}"
         before, host, consent = self.handicap.before, self.handicap.host, self.handicap.consent
         tab = self.scene.open(path, host, before, consent=consent)
         if self.handicap.name == "storage full":
@@ -36,6 +37,11 @@ class Stage:
     def some_tab(self) -> Tab:
         """Any that is open."""
         return self.random.choice(self.tabs)
+
+    def next_number(self) -> int:
+        """For an address that no other page has."""
+        self._pages += 1
+        return self._pages
 
     def some(self) -> int:
         """A number of events."""
@@ -97,17 +103,19 @@ def _reload(stage: Stage) -> None:
 
 
 def _follow(stage: Stage) -> None:
-    tab = stage.some_tab()
-    tab.js(f"void sendAndSay({stage.some()})")
-    tab.go(stage.scene.url(f"page{stage.random.randrange(1000)}", stage.handicap.host, consent=stage.handicap.consent))
+    _leave(stage, stage.some_tab())
 
 
 def _go_back(stage: Stage) -> None:
     tab = stage.some_tab()
-    _follow(stage)
-    if tab.js("history.length") > 2:
-        stage.scene.track(tab, stage.some())
-        tab.back()
+    _leave(stage, tab)
+    stage.scene.track(tab, stage.some())
+    tab.back()
+
+
+def _leave(stage: Stage, tab: Tab) -> None:
+    tab.js(f"void sendAndSay({stage.some()})")
+    tab.go(stage.scene.url(f"next{stage.next_number()}", stage.handicap.host, consent=stage.handicap.consent))
 
 
 def _close(stage: Stage) -> None:

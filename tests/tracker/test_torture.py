@@ -82,5 +82,9 @@ def _play(where: Site, browsers: Callable[[str], Browser], number: int) -> Outco
     has_firefox = firefox.PROGRAM is not None and chosen.random() < _SHARE_OF_FIREFOX
     (handicap,) = chosen.choices(HANDICAPS, [each.weight for each in HANDICAPS])
     browser = browsers("firefox" if has_firefox else "chromium")
+    label = f"{browser.name} {seed}"
     with closing(Scene(where, browser.visitor())) as scene:
-        return play(scene, f"{browser.name} {seed}", handicap, seed)
+        try:
+            return play(scene, label, handicap, seed)
+        except Exception as error:
+            raise AssertionError(f"{label} ({handicap.name}) did not come to its end") from error
