@@ -1,7 +1,6 @@
 """Who gets in at the admin address. The matrix lists what was tried against it."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from starlette.types import ASGIApp
@@ -33,7 +32,7 @@ def app() -> ASGIApp:
 
 
 @pytest.fixture
-def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[ASGIApp]:
+def guarded(monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
     """Of a node with a token."""
     monkeypatch.setenv("TRACKLOG_TEST_ADMIN", _TOKEN)
     monkeypatch.setattr("collector.ops.console.app.load_page", lambda: {"index.html": b"the page"})
