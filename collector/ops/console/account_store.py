@@ -67,10 +67,12 @@ class AccountStore:
     """The tables. Every method but `close` is one transaction, and raises sqlite3.Error."""
 
     def __init__(self, path: str) -> None:
-        """`path` may be `:memory:`. A file that is no such database is moved aside, to `.damaged`."""
+        """`path` may be `:memory:`. A file that is no database, or a damaged one, is moved aside, to `.damaged`."""
         try:
             self._db = _opened(path)
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # the disk is full, say: the file may be sound
+                raise
             os.replace(path, f"{path}.damaged")
             for end in ("-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
@@ -228,6 +230,8 @@ def _opened(path: str) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
+        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError(f"{path} is damaged")
         db.executescript(_TABLES)
     except BaseException:
         db.close()

@@ -27,10 +27,12 @@ class RefusalRows:
 
 
 def _row(entry: RefusalEntry) -> EventRow:
+    log_id, _, sequence = entry.event_id.rpartition("-")
     return EventRow(
         received_ms=entry.unix_ms,
         kind=DUPLICATE if entry.code == DUPLICATE_CODE else REJECTED,
-        event_id=entry.event_id or None,
+        log_id=log_id or None,
+        sequence=int(sequence or 0),
         property=entry.property[:MOST_CHARACTERS] or None,
         dialect=_dialect_of(entry.path),
         code=entry.code,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -312,13 +313,27 @@ def test_days_that_are_too_old_are_forgotten(node: Node) -> None:
     assert node.answer(days=90)["rows"] == []
 
 
-def test_a_file_that_is_no_database_is_moved_aside(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [b"something else" * 1000, None])
+def test_a_file_that_is_no_sound_database_is_moved_aside(tmp_path: Path, damage: bytes | None) -> None:
     path = tmp_path / "accounts.sqlite"
-    path.write_bytes(b"something else" * 1000)
+    store = AccountStore(str(path))
+    store.begin(1)
+    store.close()
+    content = path.read_bytes()
+    path.write_bytes(damage or content[:4096] + b"\xff" * 8192 + content[12288:])
     store = AccountStore(str(path))
     assert store.begin(1) == {}
+    assert store.boots() == [(1, 1)]
     store.close()
-    assert (tmp_path / "accounts.sqlite.damaged").read_bytes().startswith(b"something else")
+    assert (tmp_path / "accounts.sqlite.damaged").exists()
+
+
+def test_a_file_that_cant_be_opened_now_stays_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.sqlite"
+    path.mkdir()
+    with pytest.raises(sqlite3.OperationalError):
+        AccountStore(str(path))
+    assert path.is_dir()
 
 
 def test_where_the_folder_cant_be_used_the_books_are_in_memory(node: Node) -> None:
