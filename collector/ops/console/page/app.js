@@ -1,17 +1,16 @@
-/** The frame of all views: who may see them, the header, the lines for errors and for screen readers. */
+/** The frame of all views: the log-in, the header, errors. */
 import { html, render, useEffect, useState } from "./preact.js";
 import { Accounts } from "./accounts.js";
-import { get, post, remove, useAction } from "./api.js";
+import { get, post, remove, stream, useAction } from "./api.js";
 import { Dead } from "./dead.js";
 import { EventPage } from "./event.js";
 import { Live } from "./live.js";
 import { Log } from "./log.js";
 import { Now } from "./now.js";
-import { Failure, Field, State, staleness, useAge } from "./parts.js";
+import { Failure, Field, State, TextBox, staleness, useAge } from "./parts.js";
 import { Replay } from "./replay.js";
 import { KeysHelp, VIEWS, deadPath, eventPath, go, listen, listenToKeys, route, useKeys } from "./router.js";
 import { connection, isLocalTime, node, now, session, spoken, theme, useCell, useNarrow, useTick } from "./state.js";
-import { stream } from "./stream.js";
 import { count } from "./text.js";
 import { Try } from "./try.js";
 
@@ -59,7 +58,7 @@ function Connection() {
   const now = useTick();
   if (state === "open" || state === "connecting") return null;
   const seconds = Math.max(0, Math.ceil((retryAt - now) / 1000));
-  return html`<div class="note bad connection"><p role="alert"><${State} tone="bad" shape="▲">${message}<//></p>
+  return html`<div class="note bad connection"><p role="alert"><${State} tone="bad">${message}<//></p>
     <p class="muted">again in ${seconds} s</p> <button type="button" class="small" onClick=${() => stream.retry()}>Now</button></div>`;
 }
 
@@ -96,7 +95,8 @@ export function Header({ view, help, leave }) {
     <a class="brand" href="/">Tracklog</a>
     <${Health} />
     ${isNarrow
-      ? html`<button type="button" class="menu" aria-expanded=${String(isOpen)} aria-controls="menu" onClick=${() => open(!isOpen)}><span aria-hidden="true">☰</span><span class="unseen">Menu</span></button>
+      ? html`<button type="button" class="menu" aria-label="Menu" aria-expanded=${String(isOpen)} aria-controls="menu"
+          onClick=${() => open(!isOpen)}>☰</button>
         <div id="menu" class="menu-body" hidden=${!isOpen}>${rest}</div>`
       : rest}
   </header>`;
@@ -107,14 +107,17 @@ function Health() {
   const sample = useCell(now);
   const { node } = useCell(session);
   const stale = staleness(useAge(sample));
-  const [tone, shape, word] = !sample ? ["muted", "◌", "…"] : stale ? ["bad", "▲", stale] : sample.ready ? ["ok", "●", "ready"] : ["bad", "▲", "not ready"];
-  return html`<p class="health"><span class="muted">${node}</span> <${State} tone=${tone} shape=${shape}>${word}<//></p>`;
+  const [tone, word] = !sample ? ["muted", "…"] : stale ? ["bad", stale] : sample.ready ? ["ok", "ready"] : ["bad", "not ready"];
+  return html`<p class="health"><span class="muted">${node}</span> <${State} tone=${tone}>${word}<//></p>`;
 }
 
 function Views({ view }) {
   const dead = useCell(now)?.dead;
-  return html`<nav class="views" aria-label="Views"><ul>${LINKED.map((name) => html`<li><a href="/${name}" aria-current=${name === view || (name === "live" && view === "event") ? "page" : undefined}>
-    ${VIEWS[name].title}${name === "dead" && dead > 0 && html` <span class="amount">${count(dead)}<span class="unseen"> in 24 hours</span></span>`}</a></li>`)}</ul></nav>`;
+  const current = view === "event" ? "live" : view;
+  const amount = dead > 0 && html`<span class="amount">${count(dead)}<span class="unseen"> in 24 hours</span></span>`;
+  return html`<nav class="views" aria-label="Views"><ul>${LINKED.map((name) => html`<li>
+    <a href="/${name}" aria-current=${name === current ? "page" : undefined}>${VIEWS[name].title}${name === "dead" && amount}</a>
+  </li>`)}</ul></nav>`;
 }
 
 /** An id of an event or of a dead letter: their logs alone tell which. */
@@ -125,7 +128,7 @@ function Find() {
     if (id) go(await pathOfId(id));
   }
   return html`<form class="find" role="search" aria-label="Find an id" onSubmit=${submit}>
-    <input type="search" id="find" name="find" aria-label="Id of an event or a dead letter" placeholder="find id" maxlength="100" autocomplete="off" spellcheck="false" /></form>`;
+    <${TextBox} type="search" id="find" name="find" aria-label="Id of an event or a dead letter" placeholder="find id" /></form>`;
 }
 
 async function pathOfId(id) {
@@ -138,8 +141,10 @@ function Switches({ help, leave }) {
   const worn = useCell(theme);
   const { logged_in } = useCell(session);
   return html`<div class="switches">
-    <button type="button" class="small" aria-pressed=${String(isLocal)} onClick=${() => isLocalTime.set(!isLocal)}>${isLocal ? "local time" : "UTC"}</button>
-    <button type="button" class="small" aria-label="Colours: ${worn}" onClick=${() => theme.set(THEMES[worn])}>${THEME_SHAPES[worn]} ${worn}</button>
+    <button type="button" class="small" aria-pressed=${String(isLocal)} onClick=${() => isLocalTime.set(!isLocal)}>
+      ${isLocal ? "local time" : "UTC"}</button>
+    <button type="button" class="small" aria-label="Colours: ${worn}" onClick=${() => theme.set(THEMES[worn])}>
+      ${THEME_SHAPES[worn]} ${worn}</button>
     <button type="button" class="small" aria-label="Keys" onClick=${help}>?</button>
     ${logged_in && html`<button type="button" class="small" onClick=${leave}>Log out</button>`}
   </div>`;
@@ -158,7 +163,8 @@ export function LogIn() {
   return html`<main class="login" id="main">
     <h1>Tracklog</h1>
     <form onSubmit=${submit}>
-      <${Field} label="token" hint="the value of the variable that admin.token names"><input type="password" name="token" autocomplete="current-password" required value=${token} onInput=${(event) => type(event.currentTarget.value)} /><//>
+      <${Field} label="token" hint="the value of the variable that admin.token names">
+        <${TextBox} type="password" name="token" maxlength="1024" autocomplete="current-password" required value=${token} onInput=${type} /><//>
       <p><button class="primary" disabled=${entry.isBusy}>Log in</button></p>
       <${Failure} error=${entry.error} />
     </form>

@@ -3,9 +3,9 @@ import { html, useEffect, useRef } from "./preact.js";
 import { useSeries } from "./api.js";
 import { Bars, buckets } from "./chart.js";
 import { EventPanel } from "./event.js";
-import { Copy, Dialog, Failure, Time } from "./parts.js";
+import { Copy, Dialog, Failure, Skeleton, Time } from "./parts.js";
 import { address, go, useKeys } from "./router.js";
-import { ID, KIND, TIME, pathOf } from "./row.js";
+import { COLUMNS, ID, KIND, TIME } from "./row.js";
 import { rows } from "./rows.js";
 import { Filters, filtersOf, useLiveStream, useSearch } from "./sources.js";
 import { connection, node, useCell, useNarrow } from "./state.js";
@@ -97,12 +97,11 @@ function Pause({ list, isSearch, leave }) {
 function Coverage({ live }) {
   const { state } = useCell(connection);
   const isNarrow = useNarrow();
-  if (state !== "open") return html`<p class="coverage muted">${state === "connecting" ? "connecting" : "not connected: the list is as it was"}</p>`;
-  if (!live.coverage) return html`<p class="coverage muted">listening</p>`;
-  const text = coverageText(live.coverage);
-  if (!isNarrow) return html`<p class="coverage">${text}</p>`;
+  const away = state === "connecting" ? "connecting" : "not connected: the list is as it was";
+  const text = state !== "open" ? away : live.coverage ? coverageText(live.coverage) : "listening";
   const [first, ...rest] = text.split(" · ");
-  return rest.length ? html`<details class="coverage"><summary>${first}</summary>${rest.join(" · ")}</details>` : html`<p class="coverage">${first}</p>`;
+  if (!isNarrow || !rest.length) return html`<p class="coverage">${text}</p>`;
+  return html`<details class="coverage"><summary>${first}</summary>${rest.join(" · ")}</details>`;
 }
 
 function Progress({ search }) {
@@ -114,10 +113,15 @@ function Progress({ search }) {
   </p><${Failure} error=${search.error} retry=${search.goOn} />`;
 }
 
-const GAPS = { resume: "while this tab was away", slow: "because this browser was slow to read", restart: "while the admin process restarted" };
+const GAPS = {
+  resume: "while this tab was away",
+  slow: "because this browser was slow to read",
+  restart: "while the admin process restarted",
+};
 
 const Gap = ({ gap }) =>
-  gap && html`<p class="note warn" role="status">${count(gap.missed)} rows were not shown ${GAPS[gap.reason] ?? ""}: search the log for them.</p>`;
+  gap && html`<p class="note warn" role="status">
+    ${gap.missed == null ? "Some" : count(gap.missed)} rows were not shown ${GAPS[gap.reason] ?? ""}: search the log for them.</p>`;
 
 /** The table. Its rows are no business of Preact's. */
 function List({ open }) {
@@ -129,9 +133,10 @@ function List({ open }) {
   useEffect(() => rows.attach(scroller.current, sizer.current, (row) => opener.current(row)), []);
   return html`<div class="list" role="table" aria-label="Events, newest first" aria-rowcount=${count + 1} aria-colcount="8">
     <div role="rowgroup" class="list-head"><div role="row" aria-rowindex="1">
-      ${["time", "kind", "property", "source", "ea", "ec", "uid", "bytes"].map((name) => html`<span role="columnheader" class="cell ${name}">${name}</span>`)}
+      ${COLUMNS.map((name) => html`<span role="columnheader" class="cell ${name}">${name}</span>`)}
     </div></div>
-    <div role="rowgroup" class="scroller" tabindex="0" aria-label="rows" ref=${scroller}><div class="sizer" role="presentation" ref=${sizer}></div></div>
+    <div role="rowgroup" class="scroller" tabindex="0" aria-label="rows" ref=${scroller}>
+      <div class="sizer" role="presentation" ref=${sizer}></div></div>
   </div>`;
 }
 
@@ -144,7 +149,7 @@ function Below({ list, live, search, isSearch, filters, at, change }) {
   }
   if (list.count > 0) return null;
   if (isSearch) return !search.isRunning && html`<div class="empty"><p>Nothing in the log matches.</p></div>`;
-  if (!live.isGreeted) return html`<div class="empty skeleton" aria-hidden="true">${Array.from({ length: 8 }, () => html`<div></div>`)}</div>`;
+  if (!live.isGreeted) return html`<div class="empty"><${Skeleton} rows=${8} /></div>`;
   const isFiltered = Object.keys(filters).length > 0 || at;
   return isFiltered ? html`<${NoMatch} ring=${live.ring} at=${at} change=${change} />` : html`<${NoEvent} />`;
 }
@@ -169,7 +174,7 @@ function Panel({ id, list, close }) {
   const isNarrow = useNarrow();
   const row = list.chosen ? rows.chosenRow() : id && rows.find(id.replace(/^dead:/, ""));
   if (!id && !row) return null;
-  const panel = html`<${EventPanel} id=${id} row=${row} path=${row && pathOf(row)} />`;
+  const panel = html`<${EventPanel} id=${id} row=${row} />`;
   if (isNarrow) return html`<${Dialog} label="Event" kind="sheet" onClose=${close}>${panel}<//>`;
   return html`<aside class="panel" aria-label="Event">
     <button type="button" class="small close" onClick=${close} aria-label="Close the event">✕</button>${panel}</aside>`;

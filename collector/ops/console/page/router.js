@@ -1,6 +1,6 @@
-/** How readers go from view to view: by addresses, whose path is the view and whose query its whole state, and by keys. */
+/** How readers go from view to view: by addresses, of which the query is the whole state, and by keys. */
 import { html, useEffect, useRef } from "./preact.js";
-import { Dialog } from "./parts.js";
+import { Check, Dialog } from "./parts.js";
 import { cell, hasKeys, useCell } from "./state.js";
 
 /** By the first part of the path: the title of the view, and the key after `g` that leads there. */
@@ -48,6 +48,7 @@ export function address(path, query = {}) {
 }
 
 export const eventPath = (id) => `/event/${encodeURIComponent(id)}`;
+export const logPath = (shard, segment) => `/log/${encodeURIComponent(shard)}${segment === undefined ? "" : `/${segment}`}`;
 export const deadPath = (id) => `/dead/${encodeURIComponent(id)}`;
 
 /** Have links and the buttons Back and Forward change the view without loading the page. */
@@ -78,8 +79,8 @@ const HELP = [
   ["[ ]", "older event, newer event"],
   ["/", "to the filters"],
   ["x", "clear the filters"],
-  ["c", "copy the event as curl"],
-  ["y", "copy the link to the event"],
+  ["c", "copy as curl"],
+  ["y", "copy the link"],
   ["?", "these keys"],
 ];
 
@@ -127,5 +128,5 @@ function actionOf(key) {
 export const KeysHelp = ({ onClose }) =>
   html`<${Dialog} label="Keys" onClose=${onClose}>
     <dl class="pairs">${HELP.map(([keys, what]) => html`<div><dt><kbd>${keys}</kbd></dt><dd>${what}</dd></div>`)}</dl>
-    <label class="check"><input type="checkbox" checked=${useCell(hasKeys)} onChange=${(event) => hasKeys.set(event.currentTarget.checked)} /> Single keys act</label>
+    <${Check} label="Single keys act" isOn=${useCell(hasKeys)} onChange=${hasKeys.set} />
   <//>`;

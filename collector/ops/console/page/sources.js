@@ -1,10 +1,9 @@
-/** Where the rows of the list come from: filters in the address, and the stream or a search in the log that they go to. */
+/** Where the rows of the list come from: the filters, and the stream or a search in the log. */
 import { html, useEffect, useRef, useState } from "./preact.js";
-import { get } from "./api.js";
-import { Dialog, Field, Names, Select } from "./parts.js";
+import { get, stream } from "./api.js";
+import { Dialog, Field, Names, Select, TextBox, plain } from "./parts.js";
 import { rows } from "./rows.js";
 import { isRedacted, node, session, spoken, useCell, useNarrow } from "./state.js";
-import { stream } from "./stream.js";
 import { coverageText } from "./text.js";
 
 /** The parameters that the stream and the search take. */
@@ -29,13 +28,14 @@ function Form({ filters, change }) {
   const { properties, dialects } = useCell(node);
   useCell(session);
   const sources = [...new Set(properties.map(({ source }) => source))].sort();
-  const choose = (name, options) => html`<${Select} name=${name} value=${filters[name] ?? ""} options=${[["", "any"], ...options.map((each) => [each, each])]}
+  const known = filters.source && !sources.includes(filters.source) ? [filters.source, ...sources] : sources;
+  const choose = (name, options) => html`<${Select} name=${name} value=${filters[name] ?? ""} options=${[["", "any"], ...plain(options)]}
     onChange=${(value) => change(name, value)} disabled=${isRedacted(name)} />`;
   const text = (name, list) => html`<${Typed} name=${name} value=${filters[name] ?? ""} change=${change} list=${list} />`;
   return html`<form class="filters" role="search" aria-label="Filters" onSubmit=${(event) => event.preventDefault()}>
     <${Field} label="kind">${choose("kind", KINDS)}<//>
     <${Field} label="property">${text("property", "properties")}<//>
-    <${Field} label="source">${choose("source", filters.source && !sources.includes(filters.source) ? [filters.source, ...sources] : sources)}<//>
+    <${Field} label="source">${choose("source", known)}<//>
     <${Field} label="dialect">${choose("dialect", dialects.map(({ name }) => name))}<//>
     <${Field} label="ea">${text("ea")}<//>
     <${Field} label="ec">${text("ec")}<//>
@@ -52,14 +52,13 @@ function Typed({ name, value, change, list }) {
   useEffect(() => type(value), [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   const isHidden = isRedacted(name);
-  function input(event) {
-    const text = event.currentTarget.value;
+  function input(text) {
     type(text);
     clearTimeout(timer.current);
     timer.current = setTimeout(() => change(name, text), TYPING_MS);
   }
-  return html`<input type="text" name=${name} id="filter-${name}" value=${isHidden ? "" : typed} onInput=${input} list=${list} maxlength="200"
-    disabled=${isHidden} placeholder=${isHidden ? "hidden by admin.redact" : "any"} autocomplete="off" spellcheck="false" />`;
+  return html`<${TextBox} name=${name} id="filter-${name}" value=${isHidden ? "" : typed} onInput=${input} list=${list}
+    disabled=${isHidden} placeholder=${isHidden ? "hidden by admin.redact" : "any"} />`;
 }
 
 const ENOUGH_ROWS = 100;
