@@ -1,14 +1,23 @@
 """The routes of the console. `collector.server.admin_app` serves them behind the guard."""
 
-from typing import NamedTuple
+import os
+from typing import Final, NamedTuple
 
 from starlette.routing import Route
 
 from collector.ops.console.access import Access
+from collector.ops.console.job_endpoints import JobDesk
+from collector.ops.console.jobs import Jobs
+from collector.ops.console.lookup_routes import lookup_routes
 from collector.ops.console.page_files import load_page, page_routes
+from collector.ops.console.redaction import Redaction
 from collector.ops.console.session_endpoint import SessionEndpoint
+from collector.ops.console.shard_endpoints import Serving
 from collector.ops.console.try_endpoint import TryEndpoint
 from collector.settings import Settings
+
+_JOBS: Final = "jobs"
+"""The folder of the jobs, in `admin.dir`."""
 
 
 class ConsoleRoutes(NamedTuple):
@@ -20,9 +29,11 @@ class ConsoleRoutes(NamedTuple):
     """For who needs no log-in, or has one."""
 
 
-def console_routes(settings: Settings, access: Access) -> ConsoleRoutes:
-    """All routes of the console."""
+def console_routes(settings: Settings, config: str, access: Access, serving: Serving) -> ConsoleRoutes:
+    """All routes of the console. `config`: the path of the settings file; `serving` gives the shard of each worker."""
+    jobs = Jobs(os.path.join(settings.admin.dir, _JOBS))
+    desk = JobDesk(settings, config, Redaction(settings.admin.redact), jobs)
     return ConsoleRoutes(
         (*page_routes(load_page()), SessionEndpoint(settings.admin, access).route()),
-        (TryEndpoint(settings).route(),),
+        (TryEndpoint(settings).route(), *lookup_routes(desk, serving)),
     )
