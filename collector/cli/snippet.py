@@ -7,23 +7,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from collector.errors import BadSettings
-from collector.settings import EVENT_PATHS, PropertySettings, ServerSettings, Settings, load_settings
+from collector.settings import PropertySettings, Settings, load_settings
 from collector.settings.faults import did_you_mean
-from collector.web.advice import advice
-from collector.web.files import load_script
-from collector.web.pages import script_paths
-from collector.web.snippet import Snippet
+from collector.web.addresses import own_url, snippet_of
+from collector.web.advice import GENERAL_ADVICE, advice
 from wal.tools.terminal import harmless
 
 _URL: Final = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _LOCAL: Final = ("localhost", "127.0.0.1", "[::1]")
-_ANY_HOST: Final = ("0.0.0.0", "::")  # noqa: S104  not bound here
 _NAMED: Final = 20
 """Public ids that an error lists."""
-_GENERAL_HINTS: Final = (
-    "the visitor's consent is pending, and nothing is sent until the page calls tracklog('consent', 'granted')",
-    "an upgrade may change the script's name and integrity: print the tags again then",
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,24 +41,16 @@ def run(options: argparse.Namespace) -> int:
     """Print the tags, and on stderr what the page's policy must allow and what is wrong with the property."""
     settings = load_settings(options.config)
     prop = _property(settings, options.property, options.config)
-    url = options.url or _own_url(settings.server)
+    url = options.url or own_url(settings.server)
     match = _URL.fullmatch(url)
     if match is None:
         print(harmless(f"collector: --url: expected a URL such as https://c.example.com, got {url!r}"), file=sys.stderr)
         return 2
-    script, alias, base = load_script(), settings.server.alias, url.rstrip("/")
-    snippet = Snippet(
-        base + (alias or EVENT_PATHS[0]),
-        base + script.hashed(script_paths(alias)[-1]),
-        script.integrity,
-        prop.public_id,
-        options.nonce,
-        is_inline=not options.no_inline,
-    )
+    snippet = snippet_of(settings.server, prop, url, options.nonce, is_inline=not options.no_inline)
     print(snippet.tags())
     hints = [f"property {prop.public_id}: {each}" for each in advice(prop)]
     hints += _hints_on_url(match, is_given=bool(options.url))
-    hints += _GENERAL_HINTS
+    hints += GENERAL_ADVICE
     hints += [f"the page's Content-Security-Policy needs: {each}" for each in snippet.policy()]
     for hint in hints:
         print(harmless(f"collector: note: {hint}"), file=sys.stderr)
@@ -85,12 +70,6 @@ def _property(settings: Settings, name: str, config: str) -> PropertySettings:
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
     known = f"its public ids are {', '.join(ids[:_NAMED])}{more}" if ids else "it has no property"
     raise BadSettings(f"no property {name!r} in {config}: {known}{did_you_mean(name, ids)}")
-
-
-def _own_url(server: ServerSettings) -> str:
-    """The node's address as its own machine has it."""
-    host = "localhost" if server.host in _ANY_HOST else f"[{server.host}]" if ":" in server.host else server.host
-    return f"{'https' if server.tls_certificate else 'http'}://{host}:{server.port}"
 
 
 def _hints_on_url(match: re.Match[str], *, is_given: bool) -> Iterator[str]:

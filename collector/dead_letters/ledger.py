@@ -33,9 +33,14 @@ def redriven_letters(directory: str) -> set[str]:
 
     Raises Broken, OSError.
     """
-    log = LogFolder(Files(), os.path.join(directory, REDRIVE_LOG))
-    ledger = LogFolder(log.files, log.file(LEDGER))
+    log, ledger = redrive_logs(directory)
     return done_letters(log, ledger) if log.is_log() and ledger.is_log() else set()
+
+
+def redrive_logs(directory: str) -> tuple[LogFolder, LogFolder]:
+    """The log of redriven events below the directory of the shards, and its ledger. Neither need exist."""
+    log = LogFolder(Files(), os.path.join(directory, REDRIVE_LOG))
+    return log, LogFolder(log.files, log.file(LEDGER))
 
 
 def done_letters(log: LogFolder, ledger: LogFolder) -> set[str]:

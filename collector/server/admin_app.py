@@ -60,7 +60,7 @@ def create_admin_app(admin: Admin, watch: Watch | None = None) -> ASGIApp:
     """The application; without `watch` with one that does not run. Raises BadSettings if the token can't be read."""
     token = admin.settings.admin.token
     access = Access(read_key("admin.token", token) if token else None, now_ms)
-    console = console_routes(admin.settings, access, watch or watch_of(admin))
+    console = console_routes(admin.settings, admin.config, access, watch or watch_of(admin), partial(_shards, admin))
     open_routes = (Route("/livez", _livez), Route("/readyz", partial(_readyz, admin)), *console.open)
     routes = (
         *open_routes,
@@ -120,6 +120,11 @@ def _node(admin: Admin) -> NodeState:
         replace(each, reason=NotReady.HUNG) if each.is_ready and each.pid in hung else each for each in node.workers
     )
     return replace(node, workers=tuple(workers))
+
+
+def _shards(admin: Admin) -> list[str | None]:
+    """The shard of each worker, by its place; None where it has none yet."""
+    return [worker.shard for worker in admin.node().workers]
 
 
 def _readiness(node: NodeState) -> dict[str, Any]:

@@ -15,6 +15,14 @@ from wal.folder import LogFolder, find_logs
 from wal.tools.listing import Lag, lag_of
 
 
+class SinkCondition(NamedTuple):
+    """The state of a sink's health, or why there is none; since when (Unix ms), and its last error."""
+
+    state: str
+    since_ms: int | None
+    error: str
+
+
 class Status(NamedTuple):
     """A sink in one log; `state` is that of its health, or why there is none, `since_ms` (Unix ms) its begin."""
 
@@ -79,16 +87,20 @@ def _lock(folder: LogFolder, name: str) -> int:
         ) from None
 
 
+def state_of(settings: Settings, folder: LogFolder, name: str, *, held: bool) -> SinkCondition:
+    """The state of a sink in one log, which a process holds or not."""
+    if name not in [sink.name for sink in settings.sink]:
+        return SinkCondition("not in the settings", None, f"`collector sink drop {name}` lets go of its segments")
+    health = load_health(folder.path, name)
+    if health is None or not (held or health.state == "stopped"):
+        return SinkCondition("not running", None, "")
+    return SinkCondition(health.state, health.since_ms, health.error)
+
+
 def _status(
     settings: Settings, folder: LogFolder, name: str, lag: Callable[[LogFolder, Cursor], Lag], *, held: bool
 ) -> Status:
-    health = load_health(folder.path, name)
-    if name not in [sink.name for sink in settings.sink]:
-        state, since_ms, error = "not in the settings", None, f"`collector sink drop {name}` lets go of its segments"
-    elif health is None or not (held or health.state == "stopped"):
-        state, since_ms, error = "not running", None, ""
-    else:
-        state, since_ms, error = health.state, health.since_ms, health.error
+    state, since_ms, error = state_of(settings, folder, name, held=held)
     try:
         cursor = folder.cursor(name)
         behind = lag(folder, cursor) if cursor else None

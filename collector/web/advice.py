@@ -11,6 +11,12 @@ _ALWAYS: Final = ("ea", "ec")
 _SHORTEST_DEDUP: Final = "25h"
 """The tracker sends an event of unknown fate again for a day."""
 
+GENERAL_ADVICE: Final = (
+    "the visitor's consent is pending, and nothing is sent until the page calls tracklog('consent', 'granted')",
+    "an upgrade may change the script's name and integrity: print the tags again then",
+)
+"""What holds for every property."""
+
 
 def advice(prop: PropertySettings) -> Iterator[str]:
     """Yield a sentence for each setting that pages with the tracker fare badly with: what is wrong, and what to set."""

@@ -26,13 +26,15 @@ LAYERS = {
         "wal",
     ),
     "collector.ops.console": (
+        "collector.dead_letters",
         "collector.errors",
         "collector.ingest.settling",
         "collector.ops",
         "collector.process_log",
         "collector.server.node_state",
         "collector.settings",
-        "collector.web.encodings",
+        "collector.ship",
+        "collector.web",
         "wal",
     ),
     "collector.ops.own_port": ("collector.settings",),
@@ -185,7 +187,17 @@ _PURE = {
     "collector/settings/paths.py",
     *(
         f"collector/ops/console/{name}.py"
-        for name in ("hosts", "parameters", "provenance", "redaction", "try_request", "wrong_tokens")
+        for name in (
+            "curl",
+            "hosts",
+            "job_output",
+            "job_requests",
+            "parameters",
+            "provenance",
+            "redaction",
+            "try_request",
+            "wrong_tokens",
+        )
     ),
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")

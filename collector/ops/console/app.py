@@ -1,16 +1,30 @@
 """The routes of the console. `collector.server.admin_app` serves them behind the guard."""
 
-from typing import NamedTuple
+import os
+from functools import partial
+from typing import Final, NamedTuple
 
 from starlette.routing import Route
 
 from collector.ops.console.access import Access
+from collector.ops.console.job_endpoints import JobDesk
+from collector.ops.console.jobs import Jobs
+from collector.ops.console.live import Live
+from collector.ops.console.lookup_routes import lookup_routes
+from collector.ops.console.messages import Sources
 from collector.ops.console.page_files import load_page, page_routes
-from collector.ops.console.session_endpoint import SessionEndpoint
+from collector.ops.console.redaction import Redaction
+from collector.ops.console.session_endpoint import SessionEndpoint, about_node
+from collector.ops.console.shard_endpoints import Serving
+from collector.ops.console.stream import Streams
+from collector.ops.console.tail import Tail
 from collector.ops.console.try_endpoint import TryEndpoint
 from collector.ops.console.watch import Watch
 from collector.ops.console.watch_endpoints import WatchEndpoints
 from collector.settings import Settings
+
+_JOBS: Final = "jobs"
+"""The folder of the jobs, in `admin.dir`."""
 
 
 class ConsoleRoutes(NamedTuple):
@@ -22,9 +36,19 @@ class ConsoleRoutes(NamedTuple):
     """For who needs no log-in, or has one."""
 
 
-def console_routes(settings: Settings, access: Access, watch: Watch) -> ConsoleRoutes:
-    """All routes of the console."""
+def console_routes(settings: Settings, config: str, access: Access, watch: Watch, serving: Serving) -> ConsoleRoutes:
+    """All routes of the console. `config`: the path of the settings file; `serving` gives the shard of each worker."""
+    redaction = Redaction(settings.admin.redact)
+    jobs = Jobs(os.path.join(settings.admin.dir, _JOBS))
+    desk = JobDesk(settings, config, redaction, jobs)
+    live = Live(Tail(settings.log.dir, settings.dead_letters.dir, redaction), redaction, watch.refusals)
+    streams = Streams(Sources(live, partial(about_node, settings.admin), watch.samples, jobs.recent))
     return ConsoleRoutes(
         (*page_routes(load_page()), SessionEndpoint(settings.admin, access).route()),
-        (TryEndpoint(settings).route(), *WatchEndpoints(watch).routes()),
+        (
+            TryEndpoint(settings).route(),
+            Route("/api/stream", streams),
+            *WatchEndpoints(watch).routes(),
+            *lookup_routes(desk, serving),
+        ),
     )

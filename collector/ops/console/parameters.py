@@ -21,20 +21,20 @@ from collector.ops.console.refusals import refused
 S = TypeVar("S", bound=Struct)
 _LONGEST_QUERY: Final = 16 << 10
 _LONGEST_TEXT: Final = 200
-"""Characters of a parameter. A struct may set a lower bound."""
+"""Characters of a parameter. A struct may allow more with `Meta(max_length=…)`."""
 _MOST_PARAMETERS: Final = 32
 _PLACE: Final = re.compile(r" - at `\$\.([^`]*)`$")
 
 
 def read_parameters(query: bytes, kind: type[S]) -> S:
     """Read a query. An empty parameter counts as absent. Raises Rejected, which names the parameter."""
-    names = _names_of(kind)
+    longest = _longest_by_name(kind)
     values = _values_in(query)
     for name, value in values.items():
-        if name not in names:
-            raise _bad(f"no parameter {name[:_LONGEST_TEXT]!r}; expected {', '.join(names) or 'none'}")
-        if len(value) > _LONGEST_TEXT:
-            raise _bad(f"{name}: expected at most {_LONGEST_TEXT} characters")
+        if name not in longest:
+            raise _bad(f"no parameter {name[:_LONGEST_TEXT]!r}; expected {', '.join(longest) or 'none'}")
+        if len(value) > longest[name]:
+            raise _bad(f"{name}: expected at most {longest[name]} characters")
     try:
         return msgspec.convert({name: value for name, value in values.items() if value}, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -68,16 +68,23 @@ def _values_in(query: bytes) -> dict[str, str]:
 
 
 @cache
-def _names_of(kind: type[Struct]) -> tuple[str, ...]:
-    """The names of the parameters. Raises TypeError for a number without bounds: an endpoint must not have one."""
+def _longest_by_name(kind: type[Struct]) -> dict[str, int]:
+    """The names of the parameters, and how long each may be.
+
+    Raises TypeError for a number without bounds: an endpoint must not have one.
+    """
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)  # noqa: S101
+    longest: dict[str, int] = {}
     for field in info.fields:
+        longest[field.encode_name] = _LONGEST_TEXT
         members = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
         for each in members:
             if isinstance(each, inspect.IntType | inspect.FloatType) and None in (each.ge, each.le):
                 raise TypeError(f"{kind.__name__}.{field.name} needs bounds: Meta(ge=…, le=…)")
-    return tuple(field.encode_name for field in info.fields)
+            if isinstance(each, inspect.StrType) and each.max_length is not None:
+                longest[field.encode_name] = max(each.max_length, _LONGEST_TEXT)
+    return longest
 
 
 def _bad(message: str) -> Rejected:

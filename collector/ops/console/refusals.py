@@ -15,6 +15,7 @@ from collector.errors import Refusal, Rejected
 CONSOLE_STATUS: Final[dict[str, int]] = {
     "bad_parameter": 400,
     "bad_body": 400,
+    "bad_id": 400,
     "redacted": 400,
     "unauthorized": 401,
     "wrong_token": 403,
@@ -23,13 +24,19 @@ CONSOLE_STATUS: Final[dict[str, int]] = {
     "not_found": 404,
     "method_not_allowed": 405,
     "body_timeout": 408,
+    "busy": 409,
+    "gone": 410,
+    "expired": 410,
     "too_large": 413,
     "unsupported_media": 415,
     "unknown_host": 421,
     "too_many_attempts": 429,
     "internal": 500,
+    "unreadable": 500,
+    "failed": 500,
     "unreachable": 502,
     "unavailable": 503,
+    "too_much": 503,
 }
 """HTTP status by the code of a refusal."""
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}

@@ -62,16 +62,20 @@ class SessionEndpoint:
         return Response(None, 204, _cookie(request, "", 0))
 
 
+def about_node(admin: AdminSettings) -> dict[str, object]:
+    """What a caller who may look learns of the node."""
+    return {
+        "actions": admin.allow_actions,
+        "redacted": admin.redact,
+        "node": socket.gethostname(),
+        "version": __version__,
+    }
+
+
 def _state(admin: AdminSettings, *, needs_token: bool, logged_in: bool) -> dict[str, Any]:
     """The same members for everybody, but a stranger learns nothing about the node."""
-    return {
-        "needs_token": needs_token,
-        "logged_in": logged_in,
-        "actions": admin.allow_actions and not needs_token,
-        "redacted": () if needs_token else admin.redact,
-        "node": "" if needs_token else socket.gethostname(),
-        "version": "" if needs_token else __version__,
-    }
+    about = {"actions": False, "redacted": (), "node": "", "version": ""} if needs_token else about_node(admin)
+    return {"needs_token": needs_token, "logged_in": logged_in, **about}
 
 
 def _cookie(request: Request, value: str, seconds: int) -> dict[str, str]:

@@ -1,0 +1,62 @@
+"""`GET /api/node`, what this node takes and ships, and `GET /api/snippet`, the tags for the pages of a property."""
+
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from collector.ops.console.event_endpoint import NoParameters
+from collector.ops.console.parameters import read_parameters
+from collector.ops.console.refusals import json_response, refused
+from collector.settings import EVENT_PATHS, Settings
+from collector.web.addresses import own_url, snippet_of
+from collector.web.advice import GENERAL_ADVICE, advice
+
+_MOST_PROPERTIES: Final = 1000
+_RESPONSE_TYPES: Final = ("json", "javascript", "pixel", "redirect")
+"""Of `/event`. A dialect responds as its SDKs expect, so that there is nothing to choose."""
+
+
+class SnippetQuery(Struct, frozen=True):
+    """The query: PORTAL/PROP."""
+
+    property: Annotated[str, Meta(max_length=40)]
+
+
+def show_node(settings: Settings, request: Request) -> Response:
+    """The properties, dialects and sinks of the settings."""
+    read_parameters(request.scope["query_string"], NoParameters)
+    shown = settings.property[:_MOST_PROPERTIES]
+    body: dict[str, Any] = {
+        "event_url": own_url(settings.server) + EVENT_PATHS[0],
+        "kept_hours": settings.log.retain_hours,
+        "properties": [
+            {"property": f"{each.portal_id}/{each.prop_id}", "id": each.public_id, "source": each.source}
+            for each in shown
+        ],
+        "more_properties": len(settings.property) - len(shown),
+        "dialects": [
+            {"name": "event", "types": _RESPONSE_TYPES},
+            *({"name": name, "types": _RESPONSE_TYPES[:1]} for name in settings.server.dialects),
+        ],
+        "sinks": [each.name for each in settings.sink],
+    }
+    return json_response(body)
+
+
+def show_snippet(settings: Settings, request: Request) -> Response:
+    """The tags, what the page's policy must allow, and what is wrong with the property."""
+    wanted = read_parameters(request.scope["query_string"], SnippetQuery).property
+    prop = next((each for each in settings.property if wanted == f"{each.portal_id}/{each.prop_id}"), None)
+    if prop is None:
+        raise refused("not_found", "no property of the settings has these ids")
+    url = own_url(settings.server)
+    snippet = snippet_of(settings.server, prop, url)
+    notes = [
+        *advice(prop),
+        f"{url} is the address by server.host: put the one by which pages reach the node in its place",
+        *GENERAL_ADVICE,
+        *(f"the page's Content-Security-Policy needs: {each}" for each in snippet.policy()),
+    ]
+    return json_response({"tags": snippet.tags(), "notes": notes})

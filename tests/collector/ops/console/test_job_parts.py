@@ -1,0 +1,71 @@
+"""What jobs are made of: plans that expire, and the output of commands."""
+
+import msgspec
+import pytest
+
+from collector.errors import Rejected
+from collector.ops.console.job_output import done_of, read_output, summary_of
+from collector.ops.console.plans import PLAN_SECONDS, JobPlan, Plans
+
+_PLAN = JobPlan("redrive", "redrive of 3 dead letters", ("redrive",), msgspec.Raw(b"{}"), 3)
+
+
+def test_a_plan_expires() -> None:
+    now = [0.0]
+    plans = Plans(lambda: now[0])
+    name = plans.add(_PLAN)
+    now[0] = PLAN_SECONDS - 1
+    assert plans.find(name) is _PLAN
+    now[0] = PLAN_SECONDS
+    with pytest.raises(Rejected) as refused:
+        plans.take(name)
+    assert refused.value.refusal.code == "expired"
+
+
+def test_a_plan_is_taken_once() -> None:
+    plans = Plans()
+    name = plans.add(_PLAN)
+    assert plans.take(name) is _PLAN
+    with pytest.raises(Rejected):
+        plans.take(name)
+
+
+def test_of_too_many_plans_the_oldest_is_forgotten() -> None:
+    plans = Plans()
+    names = [plans.add(_PLAN) for _ in range(101)]
+    assert plans.find(names[1]) is _PLAN
+    with pytest.raises(Rejected):
+        plans.find(names[0])
+
+
+@pytest.mark.parametrize(
+    ("output", "done", "exit_code", "summary"),
+    [
+        (b"", 0, None, ""),
+        (b'{"progress":{"letters":7,"redriven":1}}\n{"progr', 7, None, ""),
+        (
+            b'ess":{"events":7}}\n{"progress":{"events":9}}\nsink file:\x1b[2J waits\n',
+            9,
+            None,
+            "sink file:\\u001b[2J waits",
+        ),
+        (
+            b'{"result":{"letters":5,"redriven":2,"earlier":1,"refused":{"x":2}}}\n{"exit":0}\n',
+            5,
+            0,
+            "2 letters redriven, 1 earlier, 2 are still refused",
+        ),
+        (
+            b'{"result":{"events":5,"skipped":1,"refused":{"a-1":"odd"}}}\n{"exit":1}\n',
+            5,
+            1,
+            "3 events sent, 1 by an earlier run, 1 refused by the sink",
+        ),
+        (b"collector: no\n{\xff}\n{}\n", 0, None, "collector: no"),
+    ],
+)
+def test_the_last_lines_tell_how_far_a_command_is(
+    output: bytes, done: int, exit_code: int | None, summary: str
+) -> None:
+    found = read_output(output)
+    assert (done_of(found), found.exit, summary_of(found)) == (done, exit_code, summary)
