@@ -107,16 +107,17 @@ class Tail:
 
     def _advance(self, path: str, log: LogTail, kind: _Kind) -> list[_Step]:
         """What is new in a log. A log that can't be read is told once, and tried again at the next tick."""
-        ms = now_ms()
+        before, fault = self._faults.get(path), ""
         try:
-            found = log.advance()
+            log.advance()
         except (WalError, OSError) as error:
-            cause = str(error)
-            before, self._faults[path] = self._faults.get(path), cause
-            return [] if cause == before else [_Step(log, kind, _name_of(error), ms)]
-        self._faults.pop(path, None)
-        steps = []
-        for each in reversed(found):  # damage has the time of the block after it
+            fault, self._faults[path] = _name_of(error), str(error)
+        else:
+            self._faults.pop(path, None)
+        ms, steps = now_ms(), []
+        if fault and self._faults[path] != before:
+            steps.append(_Step(log, kind, fault, ms))
+        for each in reversed(log.take()):  # damage has the time of the block after it
             ms = each.timestamp_ms if isinstance(each, Header) else ms
             steps.append(_Step(log, kind, each, ms))
         return steps[::-1]
