@@ -2,17 +2,16 @@
 
 import argparse
 import json
-import ssl
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from typing import Final
 
 from collector.errors import BadSettings
+from collector.ops.own_port import own_port
 from collector.settings import ServerSettings, load_settings
 
 _SECONDS: Final = 5.0
 _MOST_BYTES: Final = 4096
-_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  the addresses that stand for all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,18 +33,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _asked(server: ServerSettings) -> tuple[bool, str]:
-    with closing(_connection(server)) as connection:
+    with closing(own_port(server, _SECONDS)) as connection:
         connection.request("GET", server.health_path)
         body = json.loads(connection.getresponse().read(_MOST_BYTES))
     is_ready = body["status"] == "ready"
     return is_ready, "ready" if is_ready else f"not ready: {body['reason']}, {body['message']}"
-
-
-def _connection(server: ServerSettings) -> HTTPConnection:
-    host = _LOOPBACK.get(server.host, server.host)
-    if not server.tls_certificate:
-        return HTTPConnection(host, server.port, timeout=_SECONDS)
-    context = ssl.create_default_context()
-    context.check_hostname = False  # the certificate has the name that clients use, which is not this address
-    context.verify_mode = ssl.CERT_NONE
-    return HTTPSConnection(host, server.port, timeout=_SECONDS, context=context)

@@ -20,7 +20,7 @@ from collector.ingest.policy.properties import Property
 from collector.ingest.request import EventRequest
 from collector.ingest.settling import PLACE, pack
 from collector.ops.counters import CounterBlock, Key
-from collector.ops.metric_table import DUPLICATE, OTHER, RECEIVED, REJECTED, SHED, STORED, UNKNOWN
+from collector.ops.metric_table import CLIENT_LOST, DUPLICATE, OTHER, RECEIVED, REJECTED, SHED, STORED, UNKNOWN
 from wal.committer import Committer
 
 _MOST_PROPERTIES: Final = 1000
@@ -68,13 +68,15 @@ class Accounts:
             self._receive(request.context.prop, events - 1)
 
     def append(self, request: EventRequest, events: int, durable: asyncio.Future[None]) -> None:
-        """Count events of a request as stored when the future of their block is done."""
+        """Count events of a request as stored when the future of their block is done, and those lost before them."""
         request.events = (request.events or 0) - events
         if durable is not self._durable:
             self._durable, self._waiting = durable, {}
             durable.add_done_callback(partial(self._settle, self._waiting))
         members, waiting = request.context.prop.members, self._waiting
         waiting[members] = waiting.get(members, 0) + events
+        if request.lost:
+            durable.add_done_callback(partial(self._lose, members, request.lost))
 
     def repeat(self, request: EventRequest, events: int) -> None:
         """Count events of a request as duplicates of others in the log."""
@@ -114,6 +116,11 @@ class Accounts:
         else:
             for members, events in waiting.items():
                 self._refuse(members, UNAVAILABLE, events)
+
+    def _lose(self, members: bytes, lost: int, durable: asyncio.Future[None]) -> None:
+        """Count lost events. If the block fails, the client tells them again."""
+        if durable.exception() is None:
+            self._block.add(lost, CLIENT_LOST.name, *self._labels[members])
 
     def _refuse(self, members: bytes, refusal: Refusal, events: int) -> None:
         name = SHED.name if refusal is UNAVAILABLE else REJECTED.name

@@ -12,6 +12,7 @@ from collector.http.response import Response
 from collector.ingest.accounts import Accounts
 from collector.ingest.event import decode_event
 from collector.ingest.event_id import identify
+from collector.ingest.lost_events import count_of
 from collector.ingest.options import ResponseType
 from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.policy.cookies import set_cookie
@@ -72,14 +73,12 @@ class Batches:
         prop, now, are_lines = context.prop, context.received_ms // 1000, events.are_lines
         portal_id, required, is_scrubbed = prop.portal_id, prop.required, prop.is_scrubbed
         known = session = sessions.read(portal_id, token) if token else None
-        last: dict[int, Session] = {}
-        records, keys = list[bytes](), list[bytes]()
-        refused: list[Refused] = []
+        last, lost = dict[int, Session](), dict[int, int]()
+        records, keys, refused = list[bytes](), list[bytes](), list[Refused]()
         log_id, first = self._committer.log.log_id, self._committer.next_sequence
         members = shared_members_of(context, room_for_headers(context, len(events.events)))
         own_members, key, is_longer = events.members, request.key, False
-        has_keys, key_of = prop.dedup_ms > 0, self._dedup.key_of
-        is_over = self._rejects.is_over(request)
+        has_keys, key_of, is_over = prop.dedup_ms > 0, self._dedup.key_of, self._rejects.is_over(request)
         work, begun = 0, time.perf_counter()
         slice_bytes = SLICE_BYTES // SCRUB_WORK if is_scrubbed else SLICE_BYTES
         for index, raw in enumerate(events.events):
@@ -97,9 +96,11 @@ class Batches:
                 continue
             if is_scrubbed:
                 line = scrub(line, prop.ip, keeps_user_agent=prop.has_user_agent)
-            if key or event.event_id is not UNSET or event.et is not UNSET:
+            if key or event.event_id is not UNSET or event.et is not UNSET or event.lost is not UNSET:
                 identify(event, f"{key}-{index}" if key else "")
                 is_longer = True
+                if event.lost is not UNSET:
+                    lost[len(records)] = count_of(event.lost)
             if has_keys:
                 keys.append(b"" if event.event_id is UNSET else key_of(prop, event.event_id))
             session = next_session(sessions, portal_id, event, known, now, last)
@@ -109,7 +110,7 @@ class Batches:
         if is_longer and own_members is None:
             sent = sum(map(len, events.events)) - sum(len(each.raw) for each in refused)
             records = fitted(records, sent, context, members)
-        return EventBatch(form, records, first, session, refused, keys)
+        return EventBatch(form, records, first, session, refused, keys, lost)
 
     def store(self, request: EventRequest, batch: EventBatch, *, is_rated: bool = False) -> StoredBatch:
         """Append all new records, without waiting for the disk. Raises Rejected, Overloaded, WalError; then none.
@@ -129,6 +130,7 @@ class Batches:
         except RecordTooLarge:
             raise TooLarge("the events of the batch are too large together; send smaller batches") from None
         if stored.durable is not None:
+            request.lost = sum(number for at, number in batch.lost.items() if at not in stored.duplicates)
             self._accounts.append(request, stored.events, stored.durable)
         if rate:
             rate.take(stored.events)

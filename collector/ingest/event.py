@@ -12,6 +12,7 @@ from collector.ingest.field_types import (
     LONGEST,
     MAX_SID,
     AnyObject,
+    Count,
     EventId,
     Sid,
     SidText,
@@ -49,6 +50,10 @@ class Event(Struct, gc=False):
     ] = UNSET
     et: Annotated[Time | UnsetType, Meta(description=f"when it happened: {_TIME_RULE}")] = UNSET
     sent_at: Annotated[Time | UnsetType, Meta(description="the client's clock when it sent, in the same forms")] = UNSET
+    lost: Annotated[
+        Count | UnsetType,
+        Meta(description="how many events the client lost before this one, since it could not keep them"),
+    ] = UNSET
 
 
 _COUNTED_BYTES: Final = 4096

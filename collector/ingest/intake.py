@@ -17,6 +17,7 @@ from collector.ingest.body import FORM, NDJSON, is_json
 from collector.ingest.event import decode_event
 from collector.ingest.event_id import identify
 from collector.ingest.long_array import elements_of
+from collector.ingest.lost_events import count_of
 from collector.ingest.once import StoredOnce
 from collector.ingest.options import ResponseType
 from collector.ingest.outcome import AllRefused, Outcome, Queued, Steps, Stored
@@ -172,6 +173,8 @@ class Intake:
         last = sessions.read(prop.portal_id, token) if token else None
         session = next_session(sessions, prop.portal_id, decoded, last, context.received_ms // 1000)
         identify(decoded, request.key)
+        if decoded.lost is not UNSET:
+            request.lost = count_of(decoded.lost)
         has_object = options.response_type is _JSON or options.response_type is _JAVASCRIPT
         token = sessions.token(prop.portal_id, session) if has_object or request.with_cookie else b""
         is_once = prop.dedup_ms > 0 and decoded.event_id is not UNSET and request.is_stored

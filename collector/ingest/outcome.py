@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Generator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -40,6 +41,8 @@ class EventBatch(NamedTuple):
     """The events that failed validation."""
     keys: Sequence[bytes] = ()
     """The keys of the records' ids in the index, empty for a record without one; none where no id is remembered."""
+    lost: Mapping[int, int] = MappingProxyType({})
+    """The events that the client lost before a record, by the record's position; most records tell none."""
 
 
 class StoredBatch(NamedTuple):

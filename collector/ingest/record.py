@@ -7,11 +7,15 @@ from msgspec import UNSET, Struct
 
 from collector.ingest.event import Event
 from collector.ingest.event_times import occurred_at
+from collector.ingest.lost_events import warning_of
 from collector.ingest.policy.properties import Property
 from collector.ingest.session import Session
 
 _NOTHING: Final = b"null"
 _NO_WARNINGS: Final = b"[]"
+_USER_AGENT: Final = b',"user_agent":'
+_REFERER: Final = b',"referer":'
+_S2S: Final = b',"s2s":'
 _encode: Final = msgspec.json.encode
 _QUOTES: Final = 2
 _USER_AGENT_BYTES: Final = 1024 + _QUOTES
@@ -75,15 +79,32 @@ def room_for_headers(context: RequestContext, events: int, expansion: int = 0) -
 def fitted(records: list[bytes], sent: int, context: RequestContext, members: bytes) -> list[bytes]:
     """The records of a batch, whose events took `sent` bytes, with headers cut further if the records are too long.
 
-    Ids and warnings about times can make them so. `room_for_headers` does not count with them: few batches have any.
+    Ids and warnings about fields can make them so. `room_for_headers` does not count with them: few batches have any.
+    If that is not enough, the records lose their warnings.
     """
     events = len(records)
-    excess = sum(map(len, records)) - sent - EVENT_BYTES * events - REQUEST_BYTES
+    excess = _excess(records, sent)
     if excess <= 0:
         return records
-    headers = len(_encode(context.user_agent)) + len(_encode(context.referer))
-    shorter = shared_members_of(context, headers - -(-excess // events))
-    return [record.replace(members, shorter, 1) for record in records]
+    shorter = shared_members_of(context, _header_bytes(members) - -(-excess // events))
+    records = [record.replace(members, shorter, 1) for record in records]
+    return records if _excess(records, sent) <= 0 else list(map(_without_warnings, records))
+
+
+def _header_bytes(members: bytes) -> int:
+    """The bytes of user agent and referer, which may be cut already."""
+    start, end = members.index(_USER_AGENT), members.index(_S2S)
+    return end - start - len(_USER_AGENT) - len(_REFERER)
+
+
+def _excess(records: list[bytes], sent: int) -> int:
+    return sum(map(len, records)) - sent - EVENT_BYTES * len(records) - REQUEST_BYTES
+
+
+def _without_warnings(record: bytes) -> bytes:
+    """The same record without warnings. In front of them no value has an unescaped quote."""
+    start = record.index(b'"warnings":[')
+    return b'%b"warnings":[]%b' % (record[:start], record[record.index(b',"event":', start) :])
 
 
 def shortened(text: str, most: int) -> str:
@@ -122,6 +143,8 @@ def record_line(
     if event.et is not UNSET:
         occurred_ms, unreadable = occurred_at(event.et, event.sent_at, occurred_ms)
         warnings = warnings + unreadable if unreadable else warnings
+    if event.lost is not UNSET and (warning := warning_of(event.lost)):
+        warnings = [*warnings, warning]
     return (
         b'{"id":"%b-%d",%b,"occurred_at":%d%b,"au_id":"%d","client_id":"%d.%d",'
         b'"session":{"id":%b,"start":%d,"hits":%d,"new":%b},"warnings":%b,"event":%b}\n'
@@ -145,8 +168,8 @@ def record_line(
 
 def without_headers(record: bytes) -> bytes:
     """The same record without user agent and referer. In front of them no value has an unescaped quote."""
-    start = record.index(b',"user_agent":')
-    end = record.index(b',"s2s":', start)
+    start = record.index(_USER_AGENT)
+    end = record.index(_S2S, start)
     return record[:start] + b',"user_agent":null,"referer":null' + record[end:]
 
 

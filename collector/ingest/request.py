@@ -31,5 +31,7 @@ class EventRequest(Request, Struct):
     """The id that the header `Idempotency-Key` gives to the event, or with its index to each event of a batch."""
     events: int | None = None
     """The events of which nothing has become yet; None until the request is whole or refused."""
+    lost: int = 0
+    """The events that the client lost before those that are appended now."""
     share: int = 1
     """The number of requests that a body was split into: they share the room of one in the dead letters."""

@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 
 _SLOTS: Final = 40_000
-"""More than 1,000 properties with every code, 22 each, and all other counters can take."""
+"""More than 1,000 properties with every code, 23 each, and all other counters can take."""
 _NAMES: Final = 8 * (3 + _SLOTS)
 """Where names begin. Pages of the block that are never touched take no memory."""
 _BYTES: Final = _NAMES + _SLOTS * 128

@@ -48,6 +48,13 @@ DUPLICATE: Final = counter(
     "portal",
     "prop",
 )
+CLIENT_LOST: Final = counter(
+    "tracklog_client_lost_events_total",
+    "Events that clients lost before they could send them, as the field lost of stored events tells. They are in no "
+    "other count of events.",
+    "portal",
+    "prop",
+)
 SHED: Final = counter(
     "tracklog_events_shed_total",
     "Events that the collector could not take (503), by code; worker_died: a worker died while it held them, and their "
@@ -202,6 +209,7 @@ COUNTED: Final = (
     SHED,
     UNKNOWN,
     DUPLICATE,
+    CLIENT_LOST,
     RELAYED,
     DEAD_LETTERS,
     REQUEST_SECONDS,

@@ -3,12 +3,12 @@
 import logging
 from typing import Final
 
-from collector.process_log import of_libraries, of_processes, of_requests, of_shards, of_sinks
+from collector.process_log import of_console, of_libraries, of_processes, of_requests, of_shards, of_sinks
 from collector.process_log.event import ProcessLogEvent
 
 EVENTS: Final[tuple[type[ProcessLogEvent], ...]] = tuple(
     event
-    for module in (of_processes, of_requests, of_shards, of_sinks, of_libraries)
+    for module in (of_processes, of_requests, of_shards, of_sinks, of_console, of_libraries)
     for event in vars(module).values()
     if isinstance(event, type) and issubclass(event, ProcessLogEvent) and "text" in vars(event)
 )

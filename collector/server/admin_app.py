@@ -7,21 +7,21 @@ import asyncio
 import platform
 from collections.abc import Callable
 from functools import partial
-from hashlib import blake2b
-from hmac import compare_digest
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from collector.ops.console.access import Access
+from collector.ops.console.app import console_routes
+from collector.ops.console.guard import Guard
+from collector.ops.console.refusals import EXCEPTION_HANDLERS, json_response
 from collector.ops.counters import CounterBlock
 from collector.ops.metrics import CONTENT_TYPE, render
 from collector.ops.readiness import NotReady
@@ -34,12 +34,8 @@ from collector.settings.environment import read_key
 from wal import __version__
 from wal.log import now_ms
 
-_OPEN_PATHS: Final = ("/livez", "/readyz")
-"""Paths without a token: what probes them has none, and they tell little."""
 _HUNG_SECONDS: Final = 5.0
 """A worker beats four times a second. It may be late: to turn red for a moment would move its load to the others."""
-_BEARER: Final = "bearer "
-_NO_STORE: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 class Admin(NamedTuple):
@@ -54,52 +50,32 @@ class Admin(NamedTuple):
     """Those of all workers."""
 
 
-def create_admin_app(admin: Admin) -> Starlette:
+def create_admin_app(admin: Admin) -> ASGIApp:
     """The application. Raises BadSettings if the token can't be read."""
     token = admin.settings.admin.token
-    guards = [Middleware(TokenGuard, key=read_key("admin.token", token))] if token else []
-    return Starlette(
-        routes=[
-            Route("/livez", _livez),
-            Route("/readyz", partial(_readyz, admin)),
-            Route("/status", partial(_status, admin)),
-            Route("/metrics", partial(_metrics, admin, asyncio.Lock())),
-        ],
-        middleware=guards,
+    access = Access(read_key("admin.token", token) if token else None, now_ms)
+    console = console_routes(admin.settings, access)
+    open_routes = (Route("/livez", _livez), Route("/readyz", partial(_readyz, admin)), *console.open)
+    routes = (
+        *open_routes,
+        Route("/status", partial(_status, admin)),
+        Route("/metrics", partial(_metrics, admin, asyncio.Lock())),
+        *console.guarded,
     )
-
-
-class TokenGuard:
-    """Refuses requests without the token of `admin.token` with 401."""
-
-    def __init__(self, app: ASGIApp, key: bytes) -> None:
-        self._app = app
-        self._digest = blake2b(key).digest()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["path"] in _OPEN_PATHS or self._has_token(Headers(scope=scope).get("authorization", "")):
-            await self._app(scope, receive, send)
-        else:
-            body = {"code": "unauthorized", "message": "send the token of admin.token as authorization: Bearer TOKEN"}
-            await _json(body, 401, {"www-authenticate": "Bearer"})(scope, receive, send)
-
-    def _has_token(self, authorization: str) -> bool:
-        """Compare digests, in a time that reveals nothing about the token."""
-        is_bearer = authorization[: len(_BEARER)].lower() == _BEARER
-        presented = authorization[len(_BEARER) :].strip().encode("latin-1")
-        return compare_digest(blake2b(presented).digest(), self._digest) and is_bearer
+    app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+    app.router.redirect_slashes = False
+    return Guard(app, access, admin.settings.admin.hosts, open_routes)
 
 
 async def _livez(_: Request) -> Response:
     """200 while this process lives. It ends with its supervisor."""
-    return _json({"status": "alive"})
+    return json_response({"status": "alive"})
 
 
 async def _readyz(admin: Admin, _: Request) -> Response:
     """200 while the node takes events, else 503; with the reason of each worker."""
     node = _node(admin)
-    return _json(
+    return json_response(
         _readiness(node) | {"workers": [_worker(each) for each in node.workers]}, 200 if node.is_ready else 503
     )
 
@@ -118,7 +94,7 @@ def _status(admin: Admin, _: Request) -> Response:
         "shards": shard_statuses(admin.settings),
         "sinks": sink_statuses(admin.settings, [worker.shard for worker in node.workers]),
     }
-    return _json(body)
+    return json_response(body)
 
 
 async def _metrics(admin: Admin, lock: asyncio.Lock, _: Request) -> Response:
@@ -127,7 +103,7 @@ async def _metrics(admin: Admin, lock: asyncio.Lock, _: Request) -> Response:
     node = _node(admin)
     async with lock:
         text = await run_in_threadpool(render, admin.counters, admin.settings, build, samples_of(node))
-    return Response(text, 200, _NO_STORE, CONTENT_TYPE)
+    return Response(text, 200, media_type=CONTENT_TYPE)
 
 
 def _node(admin: Admin) -> NodeState:
@@ -152,7 +128,3 @@ def _worker(worker: WorkerState) -> dict[str, Any]:
         "ready": worker.is_ready,
         "reason": worker.reason,
     }
-
-
-def _json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(body), status, _NO_STORE | (headers or {}), "application/json")

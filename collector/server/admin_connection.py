@@ -14,7 +14,8 @@ MOST_CONNECTIONS: Final = 100
 """A page of an operator, a scraper and probes need few. At the limit the oldest connection makes room."""
 STALL_SECONDS: Final = 20.0
 """A client that reads nothing for so long loses its connection."""
-_REQUEST_BYTES: Final = 64 << 10
+_REQUEST_BYTES: Final = 512 << 10
+"""Twice the longest body that an endpoint reads. uvicorn holds 64 KiB that no endpoint reads, and then waits."""
 _SEND_BUFFER_BYTES: Final = 64 << 10
 """In the kernel. By default it grows to megabytes, so that it would take minutes to see that a client reads nothing."""
 

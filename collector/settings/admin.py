@@ -6,12 +6,29 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from collector.settings.faults import SettingFault, shown
+from collector.settings.faults import EXPECTED, SettingFault, shown
 from collector.settings.fields import FromEnvironment
+
+HostName = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[a-z0-9_][a-z0-9_.-]{0,252}\Z",
+        extra={EXPECTED: "a host name in small letters and without a port, for example `tracklog.example.com`"},
+    ),
+]
+RedactedPath = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[^.\x00-\x20]{1,64}(\.[^.\x00-\x20]{1,64}){0,15}\Z",
+        extra={
+            EXPECTED: "the names of at most 16 members with dots between them, for example `event.dims.users.email`"
+        },
+    ),
+]
 
 
 class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The address for operators: health, status and metrics."""
+    """The address for operators: health, status, metrics and the console."""
 
     enabled: Annotated[bool, Meta(description="whether there is an admin process")] = True
     host: Annotated[str, Meta(min_length=1, description="address to listen on; only loopback needs no `token`")] = (
@@ -21,10 +38,27 @@ class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
     token: Annotated[
         FromEnvironment | None,
         Meta(
-            description="`env:NAME` of the token that requests present as `authorization: Bearer`; `/livez` and "
-            "`/readyz` need none"
+            description="`env:NAME` of the token that programs present as `authorization: Bearer`, and people at the "
+            "log-in of the console; `/livez` and `/readyz` need none"
         ),
     ] = None
+    hosts: Annotated[
+        tuple[HostName, ...],
+        Meta(
+            description="names by which browsers and scrapers reach it, beside `localhost` and IP addresses; a request "
+            "that names another host gets 421"
+        ),
+    ] = ()
+    allow_actions: Annotated[
+        bool, Meta(description="whether the console may act: redrive, replay, and send an event; else it only reads")
+    ] = False
+    redact: Annotated[
+        tuple[RedactedPath, ...],
+        Meta(
+            description="members that the console hides, such as `uid`, `ip` or `event.dims.users.email`; a path "
+            "begins at the record or at its event"
+        ),
+    ] = ()
 
     def faults(self) -> Iterator[SettingFault]:
         """Rules that need several fields."""

@@ -31,6 +31,9 @@ SETTINGS: Final[Mapping[Effect, frozenset[str]]] = {
             "limits.body_seconds",
             "limits.connections_per_address",
             "limits.in_flight_bytes",
+            "admin.hosts",  # each accepted reload replaces the admin process
+            "admin.allow_actions",
+            "admin.redact",
         }
     ),
     Effect.ROLLED: frozenset(

@@ -39,7 +39,7 @@ _KNOWN_TO_DIALECTS = {"writeKey": _ID, "aid": _ID, "idsite": _ID, "api_key": _ID
 """The parameters that name a property in queries of dialects."""
 _FOR_EVENTS = {"/", "/event", "/c/hello"}
 _EVENT: dict[str, Any] = {"ea": "view", "ec": "product", "sid": 6320, "aid": "a-1", "uid": "u-1"}
-_NAMES = [*_EVENT, "context", "extra", "dims", "items", "event_id", "et", "sent_at"]
+_NAMES = [*_EVENT, "context", "extra", "dims", "items", "event_id", "et", "sent_at", "lost"]
 _MISSING: Any = "missing"
 _TEXTS: list[Any] = [
     _MISSING,
@@ -95,12 +95,14 @@ _BODY_VALUES: dict[str, list[Any]] = {
     "event_id": [*_TEXTS, "x" * 100, "x" * 101, "\u00e9" * 100],
     "et": [_MISSING, 0, 1795833650209, "2026-11-28T00:00:00Z", "x", ""],
     "sent_at": [_MISSING, 0, 1795833650209, "x"],
+    "lost": [_MISSING, 0, 3, 10**30],
     "anything": [None, [1.5], "x"],
 }
 _JSONS = ["", "{}", ' {"a":1}\n', "[]", "[{}]", "[1]", "{", "null", "x", "{} {}"]
 _QUERY_VALUES: dict[str, list[str]] = {
     **{name: [each for each in _TEXTS if isinstance(each, str)] for name in ("ea", "ec", "aid", "uid")},
     **{"event_id": [_MISSING, "x" * 100, "x" * 101, ""], "et": [_MISSING, "x"], "sent_at": [_MISSING, "1795833650209"]},
+    "lost": [_MISSING, "3"],
     "sid": [_MISSING, "0", *_SID_TEXTS, "-1", "", "x", "1.0", " 1", "\u0663"],
     **dict.fromkeys(("context", "extra", "dims", "items"), _JSONS),
 }

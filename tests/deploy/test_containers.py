@@ -105,6 +105,7 @@ def test_prometheus_scrapes_the_collector_of_compose_with_its_token(compose: dic
     (job,) = prometheus["scrape_configs"]
     admin = _COMPOSE_SETTINGS["admin"]
     assert job["static_configs"] == [{"targets": [f"collector:{admin['port']}"]}]
+    assert admin["hosts"] == ["collector"], "else it gets 421"
     name = Path(job["authorization"]["credentials_file"]).name
     assert f"env:{compose['secrets'][name]['environment']}" == admin["token"]
     assert [each["source"] for each in compose["services"]["prometheus"]["secrets"]] == [name]

@@ -115,3 +115,9 @@ def test_the_example_of_a_secret_has_every_variable_of_the_settings() -> None:
         _SETTINGS["admin"]["token"],
         _SETTINGS["session"]["secret"],
     }
+
+
+def test_a_scrape_of_each_pod_by_its_name_is_answered() -> None:
+    spec = _spec("StatefulSet")
+    names = [f"tracklog-{at}.{spec['serviceName']}.tracklog.svc" for at in range(spec["replicas"])]
+    assert _SETTINGS["admin"]["hosts"] == names, "else it gets 421"

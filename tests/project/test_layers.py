@@ -5,6 +5,7 @@ is below the prefix of its own row and below those that the row names.
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,15 @@ LAYERS = {
         "collector.ship",
         "wal",
     ),
-    "collector.ops.console": ("collector.errors", "wal"),
+    "collector.ops.console": (
+        "collector.errors",
+        "collector.ops",
+        "collector.process_log",
+        "collector.settings",
+        "collector.web.encodings",
+        "wal",
+    ),
+    "collector.ops.own_port": ("collector.settings",),
     "collector.ops.status": ("collector.settings", "collector.ship.status", "wal"),
     "collector.ops.metrics": ("collector.ops", "collector.settings"),
     "collector.ops.metrics_of_disk": ("collector.ops", "collector.settings", "collector.ship.health", "wal"),
@@ -168,6 +177,10 @@ _PURE = {
     "collector/dead_letters/rules.py",
     *(f"collector/web/{name}.py" for name in ("advice", "demo", "encodings", "script", "snippet")),
     "collector/settings/paths.py",
+    *(
+        f"collector/ops/console/{name}.py"
+        for name in ("hosts", "parameters", "provenance", "redaction", "try_request", "wrong_tokens")
+    ),
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
 
@@ -176,6 +189,7 @@ def _name(path: Path) -> str:
     return path.relative_to(_ROOT).as_posix()
 
 
+@cache
 def _imports(path: Path) -> set[str]:
     """Every module that a file imports, wherever in it."""
     return _imports_of(ast.parse(path.read_text()))

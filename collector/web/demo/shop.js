@@ -22,8 +22,6 @@ const write = (key, value) => sessionStorage.setItem(key, JSON.stringify(value))
 const isLoaded = 'tracklog' in window
 const tracklog = isLoaded ? window.tracklog : () => null // without it, as with an ad blocker, the shop works all the same
 // The tracker remembers a grant on the device. Any other choice leaves nothing of it there, so the shop remembers that.
-const isGranted = () => Object.keys(localStorage).some((key) => /^tl1:.*:c$/.test(key))
-let consent = isGranted() ? 'granted' : read('consent', 'pending')
 const rows = [] // one for each call of track(), newest first
 
 tracklog('init', {
@@ -32,10 +30,11 @@ tracklog('init', {
   pages: true, // page views, also those of history.pushState
   clicks: true, // links that lead out, downloads, and elements with data-ea
   time: true, // how long a page was seen
-  consent,
+  consent: read('consent', undefined),
   onDrop: (event, why) => settle((row) => row.id === event.event_id, `dropped: ${why}`),
 })
 
+let consent = tracklog('consent') ?? 'pending'
 let earlier = tracklog('stats')?.queued
 
 // Track an event, and show it in the panel.
@@ -82,8 +81,7 @@ function copy(id) {
 // ---- consent ---------------------------------------------------------------------------------------------------
 
 function choose(state) {
-  tracklog('consent', state)
-  consent = state === 'granted' && !isGranted() ? 'anonymous' : state // a browser with Global Privacy Control allows no more
+  consent = tracklog('consent', state) ?? state // a browser with Global Privacy Control allows no more than anonymous
   write('consent', consent === 'granted' ? null : consent)
   find('banner').hidden = true
   showConsent()

@@ -13,8 +13,8 @@ export declare const page: (more?: object) => string | null;
 export declare const identify: (uid?: string | null | undefined) => unknown;
 /** Another person uses the device: forget user, device id and session. */
 export declare const reset: () => unknown;
-/** The visitor's choice. */
-export declare const consent: (choice: Consent) => unknown;
+/** Tell the visitor's choice. Returns what holds now, which a browser that asks for privacy may cap. */
+export declare const consent: (choice?: Consent | undefined) => Consent | null | undefined;
 /** Send at once. Returns whether all events are stored. */
 export declare const flush: () => Promise<boolean>;
 export declare const stats: () => Stats;

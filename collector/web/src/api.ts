@@ -72,8 +72,12 @@ export const identify = safely((uid?: string | null) => toAll((tracker) => track
 /** Another person uses the device: forget user, device id and session. */
 export const reset = safely(() => toAll((tracker) => tracker._reset()))
 
-/** The visitor's choice. */
-export const consent = safely((choice: Consent) => toAll((tracker) => tracker._consent(choice)))
+/** Tell the visitor's choice. Returns what holds now, which a browser that asks for privacy may cap. */
+export const consent = safely((choice?: Consent): Consent | undefined => {
+  let mode
+  toAll((tracker) => (mode = tracker._consent(choice)))
+  return mode
+})
 
 /** Send at once. Returns whether all events are stored. */
 export const flush = async (): Promise<boolean> =>

@@ -129,7 +129,10 @@ export const startTracker = (options: Options, name: string) => {
       store._remove('a')
       store._remove('s')
     },
-    _consent: setConsent,
+    _consent(choice?: Consent): Consent {
+      if (choice) setConsent(choice)
+      return mode
+    },
     _flush: sender._flush,
     _stats(sum: Stats) {
       sum.queued += held.length + store._keys('e').length

@@ -46,6 +46,10 @@ def _bad_in_many_ways(events: int, padding: int) -> bytes:
 BODIES: Final[dict[str, tuple[bytes, dict[str, str]]]] = {
     "one event": (b'{"ea":"a"}', {}),
     "700 events": (b'[{"ea":"a"}' + b',{"ea":"a"}' * 699 + b"]", {}),
+    "700 events with members that cannot be read": (
+        b"[" + b",".join([b'{"ea":"a","event_id":"%b","et":0.5,"sent_at":0.5,"lost":0.5}' % (b"e" * 100)] * 700) + b"]",
+        {},
+    ),
     "700 bad events": (b"[1" + b",1" * 699 + b"]", {}),
     "events and bad ones": (b'[{"ea":"a"}' + b',{"ea":"a"},{"ea":1}' * 400 + b"]", {}),
     "bad events for many reasons": (b"\n".join(b'{"ea":"a"' + b" " * at + b"x" for at in range(900)), NDJSON),

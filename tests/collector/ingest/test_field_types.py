@@ -41,5 +41,5 @@ def test_every_field_of_an_event_has_a_description() -> None:
     assert [name for name, schema in field_schemas(Event).items() if not schema.get("description")] == []
 
 
-def test_objects_and_arrays_are_json_in_a_query() -> None:
-    assert {"context", "extra", "dims", "items"} == JSON_FIELDS
+def test_what_is_no_text_is_json_in_a_query() -> None:
+    assert {"context", "extra", "dims", "items", "lost"} == JSON_FIELDS

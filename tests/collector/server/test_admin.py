@@ -14,8 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from starlette.applications import Starlette
-from starlette.types import Message
+from starlette.types import ASGIApp, Message
 
 from bench.processes import is_connectable
 from collector.ops.counters import CounterBlock
@@ -154,7 +153,7 @@ def test_clients_that_send_no_request_or_one_without_an_end_keep_nobody_out(coll
         (admin,) = collector.admin_processes()
         eventually(lambda: len(admin.net_connections("tcp")) <= MOST_CONNECTIONS + 1, "the oldest have made room")
         with suppress(ConnectionError):
-            silent.sendall(bytes(1 << 20))
+            silent.sendall(b"a" * (1 << 20))
             assert silent.recv(1) == b""
         eventually(lambda: len(admin.net_connections("tcp")) <= MOST_CONNECTIONS, "the long one is ended")
 
@@ -189,13 +188,13 @@ def test_one_scrape_is_rendered_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
     assert most["scrapes"] == 1
 
 
-def _app(block: CounterBlock) -> Starlette:
+def _app(block: CounterBlock) -> ASGIApp:
     """The admin application of a node with one worker, whose pid is 7."""
     state = NodeState((WorkerState(0, "serving", 7, "00", None),))
     return create_admin_app(Admin(Settings(), "collector.toml", lambda: state, (block,)))
 
 
-async def _ask(app: Starlette, path: str) -> tuple[int, bytes]:
+async def _ask(app: ASGIApp, path: str) -> tuple[int, bytes]:
     """The status and body of the response to a GET."""
     sent: list[Message] = []
 
@@ -205,7 +204,7 @@ async def _ask(app: Starlette, path: str) -> tuple[int, bytes]:
     async def receive() -> Message:
         return {"type": "http.request", "body": b""}
 
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [(b"host", b"127.0.0.1")]}
     await app(scope, receive, send)
     return sent[0]["status"], sent[1]["body"]
 

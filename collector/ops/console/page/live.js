@@ -1,0 +1,178 @@
+/** Live: what arrives, newest first, and one event beside it. */
+import { html, useEffect, useRef } from "./preact.js";
+import { EventPanel } from "./event.js";
+import { Filters, filtersOf } from "./filters.js";
+import { LiveBars, BAR_MS } from "./live_bars.js";
+import { useLiveStream } from "./live_stream.js";
+import { useKeys } from "./keys.js";
+import { Copy, Dialog, Failure, Time } from "./parts.js";
+import { address, go } from "./router.js";
+import { ID, KIND, TIME, pathOf } from "./row.js";
+import { rows } from "./rows.js";
+import { useSearch } from "./search.js";
+import { connection, node, useCell, useNarrow } from "./state.js";
+import { count, coverageText, curl, percent } from "./text.js";
+
+const EXAMPLE = '{"ea":"view","ec":"product","sid":6320,"aid":"38400000-8cf0-11bd-b23e-10b96e40000d","uid":"u-8812"}';
+
+export function Live({ query }) {
+  const filters = filtersOf(query);
+  const at = Number(query.at) || null;
+  const isSearch = query.search === "1";
+  const live = useLiveStream(filters, !isSearch);
+  const search = useSearch(isSearch, filters, at && at + BAR_MS);
+  const list = useCell(rows.state);
+  const change = (changes, options) => go(address("/live", { ...query, ...changes }), options);
+  useBar(at, isSearch);
+  useLiveKeys(query, change);
+  const open = (row) => openRow(row, change, query.event);
+  return html`
+    <h1 class="unseen">Live</h1>
+    <div class="bar">
+      <${Filters} filters=${filters} change=${(name, value) => change({ [name]: value, event: "" })} />
+      <${Pause} list=${list} isSearch=${isSearch} leave=${() => change({ search: "", at: "" })} />
+    </div>
+    ${isSearch ? html`<${Progress} search=${search} />` : html`<${Coverage} live=${live} />`}
+    <${LiveBars} chosenMs=${at} choose=${(ms) => change({ at: ms === at ? "" : ms, search: "" })} />
+    ${at && html`<p class="chips"><button type="button" class="small" onClick=${() => change({ at: "" })}>
+      <${Time} ms=${at} /> and 4 s more <span aria-hidden="true">×</span><span class="unseen">, show all times again</span></button></p>`}
+    <${Gap} gap=${live.gap} />
+    <div class=${query.event || list.chosen ? "split" : "split whole"}>
+      <div class="list-and-more">
+        <${List} open=${open} />
+        <${Below} list=${list} live=${live} search=${search} isSearch=${isSearch} filters=${filters} at=${at} change=${change} />
+      </div>
+      <${Panel} id=${query.event} list=${list} close=${() => close(change)} />
+    </div>
+  `;
+}
+
+/** Open a row beside the list. What has an id is in the address; the rest only in the list. */
+function openRow(row, change, opened) {
+  rows.choose(row);
+  if (row[KIND] === "dead" && row[ID]) change({ event: `dead:${row[ID]}` }, { replace: Boolean(opened) });
+  else change({ event: row[ID] ?? "" }, { replace: Boolean(opened) });
+}
+
+function close(change) {
+  rows.unchoose();
+  change({ event: "" });
+}
+
+/** Show only the rows of the chosen bar. */
+function useBar(at, isSearch) {
+  useEffect(() => {
+    if (at == null) return undefined;
+    rows.filter((row) => row[TIME] >= at && row[TIME] < at + BAR_MS);
+    rows.pause();
+    return () => rows.filter(null);
+  }, [at, isSearch]);
+}
+
+function useLiveKeys(query, change) {
+  const step = (by) => () => {
+    const row = rows.step(by);
+    if (row && query.event) openRow(row, change, query.event);
+  };
+  useKeys({
+    " ": () => rows.toggle(),
+    p: () => rows.toggle(),
+    j: step(1),
+    k: step(-1),
+    "[": step(1),
+    "]": step(-1),
+    Enter: () => rows.chosenRow() && openRow(rows.chosenRow(), change, query.event),
+    Escape: () => (query.event || rows.state.get().chosen) && close(change),
+    x: () => go("/live"),
+    "/": () => (document.getElementById("filter-q") ?? document.getElementById("open-filters"))?.focus(),
+    c: () => document.getElementById("copy-curl")?.click(),
+    y: () => document.getElementById("copy-link")?.click(),
+  });
+}
+
+function Pause({ list, isSearch, leave }) {
+  if (isSearch) return html`<button type="button" class="pause" onClick=${leave}>▶ Back to live</button>`;
+  return html`<button type="button" class="pause" aria-pressed=${String(list.isPaused)} onClick=${() => rows.toggle()}>
+    ${list.isPaused ? "▶ Go on" : "‖ Pause"}</button>`;
+}
+
+function Coverage({ live }) {
+  const { state } = useCell(connection);
+  const isNarrow = useNarrow();
+  if (state !== "open") return html`<p class="coverage muted">${state === "connecting" ? "connecting" : "not connected: the list is as it was"}</p>`;
+  if (!live.coverage) return html`<p class="coverage muted">listening</p>`;
+  const text = coverageText(live.coverage);
+  if (!isNarrow) return html`<p class="coverage">${text}</p>`;
+  const [first, ...rest] = text.split(" · ");
+  return rest.length ? html`<details class="coverage"><summary>${first}</summary>${rest.join(" · ")}</details>` : html`<p class="coverage">${first}</p>`;
+}
+
+function Progress({ search }) {
+  const share = search.total ? Math.min(1, search.read / search.total) : 0;
+  return html`<p class="coverage" role="status">
+    Search of the log: ${count(search.found)} found${search.backTo && html`, back to <${Time} ms=${search.backTo} isWhole />`}, ${percent(share)} read
+    ${search.isRunning ? html` <button type="button" class="small" onClick=${search.stop}>Stop</button>`
+      : search.next ? html` <button type="button" class="small" onClick=${search.goOn}>Search on</button>` : " · this is all"}
+  </p><${Failure} error=${search.error} retry=${search.goOn} />`;
+}
+
+const GAPS = { resume: "while this tab was away", slow: "because this browser was slow to read", restart: "while the admin process restarted" };
+
+const Gap = ({ gap }) =>
+  gap && html`<p class="note warn" role="status">${count(gap.missed)} rows were not shown ${GAPS[gap.reason] ?? ""}: search the log for them.</p>`;
+
+/** The table. Its rows are no business of Preact's. */
+function List({ open }) {
+  const scroller = useRef(null);
+  const sizer = useRef(null);
+  const opener = useRef(open);
+  opener.current = open;
+  const { count } = useCell(rows.state);
+  useEffect(() => rows.attach(scroller.current, sizer.current, (row) => opener.current(row)), []);
+  return html`<div class="list" role="table" aria-label="Events, newest first" aria-rowcount=${count + 1} aria-colcount="8">
+    <div role="rowgroup" class="list-head"><div role="row" aria-rowindex="1">
+      ${["time", "kind", "property", "source", "ea", "ec", "uid", "bytes"].map((name) => html`<span role="columnheader" class="cell ${name}">${name}</span>`)}
+    </div></div>
+    <div role="rowgroup" class="scroller" tabindex="0" aria-label="rows" ref=${scroller}><div class="sizer" role="presentation" ref=${sizer}></div></div>
+  </div>`;
+}
+
+/** What stands over or in the list: how many rows wait, or why there is none. */
+function Below({ list, live, search, isSearch, filters, at, change }) {
+  const waits = !isSearch && list.waiting > 0;
+  if (waits) {
+    return html`<button type="button" class="waiting" onClick=${() => (change({ event: "", at: "" }), rows.resume())}>
+      ↑ ${count(list.waiting)} new ${list.isPaused ? "while paused" : ""}</button>`;
+  }
+  if (list.count > 0) return null;
+  if (isSearch) return !search.isRunning && html`<div class="empty"><p>Nothing in the log matches.</p></div>`;
+  if (!live.isGreeted) return html`<div class="empty skeleton" aria-hidden="true">${Array.from({ length: 8 }, () => html`<div></div>`)}</div>`;
+  const isFiltered = Object.keys(filters).length > 0 || at;
+  return isFiltered ? html`<${NoMatch} ring=${live.ring} at=${at} change=${change} />` : html`<${NoEvent} />`;
+}
+
+const NoMatch = ({ ring, at, change }) =>
+  html`<div class="empty">
+    <p>${at ? "This page holds no row of that time that matches." : `None of the last ${count(ring)} match.`}</p>
+    <p><button type="button" onClick=${() => change({ search: "1" })}>Search the log</button></p>
+  </div>`;
+
+function NoEvent() {
+  const { event_url, properties } = useCell(node);
+  if (!properties.length) return html`<div class="empty"><p>No event yet, and no property in the settings that could take one.</p></div>`;
+  const [portal, prop] = properties[0].property.split("/");
+  const command = curl(`${event_url}?portal_id=${encodeURIComponent(portal)}&prop_id=${encodeURIComponent(prop)}&resp_type=json`, EXAMPLE);
+  return html`<div class="empty"><p>No event yet. Send one:</p><pre class="raw" tabindex="0">${command}</pre>
+    <p><${Copy} text=${command} label="copy the command">copy<//> or <a href="/try">use Try</a></p></div>`;
+}
+
+/** The chosen event: beside the list, or over it at 360 px. */
+function Panel({ id, list, close }) {
+  const isNarrow = useNarrow();
+  const row = list.chosen ? rows.chosenRow() : id && rows.find(id.replace(/^dead:/, ""));
+  if (!id && !row) return null;
+  const panel = html`<${EventPanel} id=${id} row=${row} path=${row && pathOf(row)} />`;
+  if (isNarrow) return html`<${Dialog} label="Event" kind="sheet" onClose=${close}>${panel}<//>`;
+  return html`<aside class="panel" aria-label="Event">
+    <button type="button" class="small close" onClick=${close} aria-label="Close the event">✕</button>${panel}</aside>`;
+}

@@ -1,0 +1,120 @@
+/** Now: whether this node is well. */
+import { html } from "./preact.js";
+import { Chart } from "./chart.js";
+import { AllWell, Failure, Note, Skeleton, State, staleness, useAge } from "./parts.js";
+import { useSeries } from "./series.js";
+import { now, useCell } from "./state.js";
+import { Pairs, Table } from "./table.js";
+import { bytes, count, duration, milliseconds, percent, plural, rate } from "./text.js";
+import { Text } from "./value.js";
+
+const CHARTS = [
+  { title: "Events in", format: rate, lines: [["received", "received", "accent"], ["stored", "stored", "ok"]] },
+  { title: "Not stored", format: rate, lines: [["rejected", "rejected", "warn"], ["shed", "shed", "dead"], ["duplicate", "duplicate", "accent"]] },
+  { title: "Request time", format: milliseconds, lines: [["request_p50", "p50", "accent"], ["request_p99", "p99", "warn"]] },
+  { title: "Commit time", format: milliseconds, lines: [["commit_p50", "p50", "accent"], ["commit_p99", "p99", "warn"]] },
+  { title: "Events out", format: rate, lines: [["delivered", "delivered", "ok"]] },
+  { title: "Waiting for sinks", format: count, lines: [["pending", "events", "warn"]] },
+  { title: "Pressure", format: percent, least: 1, lines: [["pressure", "of the limit", "accent"]] },
+  { title: "Disk free", format: bytes, lines: [["disk_free", "free", "accent"]] },
+].map((chart) => ({ ...chart, lines: chart.lines.map(([name, label, tone]) => ({ name, label, tone })) }));
+const NAMES = CHARTS.flatMap(({ lines }) => lines.map(({ name }) => name));
+const HOUR_S = 3600;
+
+export function Now() {
+  const sample = useCell(now);
+  const stale = staleness(useAge(sample));
+  return html`
+    <h1>Now</h1>
+    ${sample ? html`<${Banner} sample=${sample} stale=${stale} /><${Tiles} sample=${sample} stale=${stale} />` : html`<${Skeleton} rows=${3} />`}
+    <${Charts} started=${sample?.started_ms} nowMs=${sample?.now_ms} />
+    ${sample && html`<div class="halves">
+      <section><h2>Workers</h2><${Workers} workers=${sample.workers} /></section>
+      <section><h2>Sinks</h2><${Sinks} sinks=${sample.sinks} /></section>
+      <section><h2>Refused and shed, by code</h2><${Codes} codes=${sample.codes} /></section>
+    </div>`}
+  `;
+}
+
+const isFresh = ({ age_ms }) => !staleness(age_ms ?? 0);
+const isWell = ({ state }) => state === "up";
+
+/** What the node is, in a sentence. */
+export function verdict({ ready, reason, workers, sinks }) {
+  const away = workers.filter((worker) => !worker.ready || !isFresh(worker)).length;
+  const down = new Set(sinks.filter((sink) => !isWell(sink) || !isFresh(sink)).map(({ name }) => name)).size;
+  const sinksText = down ? `${plural(down, "sink")} ${down === 1 ? "is" : "are"} not up.` : "";
+  if (!ready) return { tone: "bad", shape: "▲", text: `Not ready: ${reason ?? "no worker takes events"}. ${sinksText}` };
+  if (away) return { tone: "warn", shape: "◆", text: `Ready, but ${away} of ${plural(workers.length, "worker")} ${away === 1 ? "does" : "do"} not take events. ${sinksText}` };
+  if (down) return { tone: "warn", shape: "◆", text: `Ready: all workers acknowledge. ${sinksText}` };
+  return { tone: "ok", shape: "●", text: "Ready: all workers acknowledge, all sinks are up." };
+}
+
+function Banner({ sample, stale }) {
+  const { tone, shape, text } = stale ? { tone: "bad", shape: "▲", text: `The admin process is silent: ${stale}. The values below are from before.` } : verdict(sample);
+  return html`<p class="banner ${tone}"><${State} tone=${tone} shape=${shape}>${text}<//></p>`;
+}
+
+function Tiles({ sample, stale }) {
+  const { values, disk, started_ms, now_ms } = sample;
+  const tiles = [
+    ["in", rate(values.received)],
+    ["stored", rate(values.stored)],
+    ["refused", rate(values.rejected)],
+    ["shed", rate(values.shed)],
+    ["duplicates", rate(values.duplicate)],
+    ["delivered", rate(values.delivered)],
+    ["request p50 · p99", `${milliseconds(values.request_p50)} · ${milliseconds(values.request_p99)}`],
+    ["commit p50 · p99", `${milliseconds(values.commit_p50)} · ${milliseconds(values.commit_p99)}`],
+    ["pressure", percent(values.pressure)],
+    ["disk free", bytes(disk?.free)],
+    ["disk full in", disk?.full_in_s == null ? "not in sight" : duration(disk.full_in_s)],
+    ["up for", duration((now_ms - started_ms) / 1000)],
+  ];
+  return html`<dl class=${stale ? "tiles stale" : "tiles"}>${tiles.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+    ${stale && html`<p class="muted">${stale}</p>`}`;
+}
+
+function Charts({ started, nowMs }) {
+  const { series, error } = useSeries(NAMES, HOUR_S);
+  if (error) return html`<${Failure} error=${error} />`;
+  if (!series) return html`<div class="charts">${CHARTS.map(() => html`<div class="chart" aria-hidden="true"></div>`)}</div>`;
+  const age = nowMs && started ? (nowMs - started) / 1000 : HOUR_S;
+  return html`<h2>The last hour</h2>${age < HOUR_S && html`<p class="muted">The collector started ${duration(age)} ago.</p>`}
+    <div class="charts">${CHARTS.map((chart) => html`<${Chart} key=${chart.title} ...${chart} series=${series} />`)}</div>`;
+}
+
+const WORKER_COLUMNS = [
+  { name: "worker", label: "worker", cell: ({ place, pid }) => html`<b>${place}</b> <span class="muted">pid ${pid ?? "–"}</span>` },
+  { name: "state", label: "state", cell: (worker) => stateOf(worker, worker.ready ? ["ok", "●", "ready"] : ["bad", "▲", worker.reason ?? "not ready"]) },
+  { name: "shard", label: "shard", cell: ({ shard }) => (shard ? html`<a href="/log/${encodeURIComponent(shard)}">${shard}</a>` : "–") },
+  { name: "cpu", label: "CPU", isNumber: true, cell: ({ cpu }) => percent(cpu) },
+  { name: "memory", label: "memory", isNumber: true, cell: ({ memory }) => bytes(memory) },
+  { name: "up", label: "up", isNumber: true, cell: ({ started_ms }) => (started_ms ? duration((Date.now() - started_ms) / 1000) : "–") },
+  { name: "restarts", label: "restarts", isNumber: true, cell: ({ restarts }) => count(restarts) },
+];
+
+function stateOf(each, [tone, shape, word]) {
+  const stale = staleness(each.age_ms ?? 0);
+  return stale ? html`<${State} tone="bad" shape="▲">${stale}<//>` : html`<${State} tone=${tone} shape=${shape}>${word}<//>`;
+}
+
+const Workers = ({ workers }) => html`<${Table} caption="Workers" columns=${WORKER_COLUMNS} rows=${workers} rowKey=${({ place }) => place} />`;
+
+const SINK_COLUMNS = [
+  { name: "sink", label: "sink", cell: ({ name, shard }) => html`<b><${Text} value=${name} /></b> <span class="muted">shard ${shard}</span>` },
+  { name: "state", label: "state", cell: (sink) => stateOf(sink, isWell(sink) ? ["ok", "●", sink.state] : ["warn", "◆", `${sink.state}${sink.since_ms ? ` for ${duration((Date.now() - sink.since_ms) / 1000)}` : ""}`]) },
+  { name: "lag", label: "lag", isNumber: true, cell: ({ lag_events, lag_bytes, lag_seconds }) => (lag_events ? html`${count(lag_events)} <span class="muted">${bytes(lag_bytes)}, ${duration(lag_seconds)}</span>` : count(lag_events)) },
+  { name: "error", label: "last error", cell: ({ error }) => (error ? html`<details><summary>why</summary><${Text} value=${error} /></details>` : "–") },
+];
+
+const Sinks = ({ sinks }) =>
+  sinks.length
+    ? html`<${Table} caption="Sinks" columns=${SINK_COLUMNS} rows=${sinks} rowKey=${({ name, shard }) => `${name} ${shard}`} />`
+    : html`<${Note}>There is no sink in the settings: the log keeps events for log.retain_hours.<//>`;
+
+function Codes({ codes }) {
+  const found = Object.entries(codes ?? {}).filter(([, value]) => value > 0).sort(([, one], [, other]) => other - one);
+  if (!found.length) return html`<${AllWell}>nothing is refused now<//>`;
+  return html`<${Pairs} pairs=${found.map(([code, value]) => [html`<code>${code}</code>`, rate(value)])} />`;
+}

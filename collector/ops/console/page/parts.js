@@ -1,0 +1,139 @@
+/** The small parts of all views. */
+import { html, useEffect, useRef, useState } from "./preact.js";
+import { isLocalTime, session, useCell, useTick } from "./state.js";
+import { clock, duration, stamp } from "./text.js";
+
+const SHAPES = { stored: "●", rejected: "◆", dead: "✚", duplicate: "◌", damage: "▲" };
+const TONES = { stored: "ok", rejected: "warn", dead: "dead", duplicate: "muted", damage: "bad" };
+
+/** The shape and the tone of a kind of row. */
+export const shapeOf = (kind) => SHAPES[kind] ?? "·";
+export const toneOf = (kind) => TONES[kind] ?? "muted";
+
+/** A word with a shape before it, so that colour is not all that tells. */
+export const State = ({ tone, shape = "●", children }) =>
+  html`<span class="state ${tone}"><span aria-hidden="true">${shape}</span> ${children}</span>`;
+
+export const Kind = ({ kind }) => html`<${State} tone=${toneOf(kind)} shape=${shapeOf(kind)}>${kind}<//>`;
+
+/** A time: of the day, or with its day. The other clock is in the tooltip. */
+export function Time({ ms, isWhole = false }) {
+  const isLocal = useCell(isLocalTime);
+  if (ms == null) return "–";
+  return html`<time datetime=${new Date(ms).toISOString()} title=${stamp(ms)}>${(isWhole ? stamp : clock)(ms, isLocal)}</time>`;
+}
+
+/** An error, spoken at once. */
+export const Failure = ({ error, retry }) =>
+  error &&
+  html`<div class="note bad" role="alert">
+    <p><${State} tone="bad" shape="▲">${error.message}<//></p>
+    ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
+  </div>`;
+
+export const Note = ({ tone = "muted", children }) => html`<div class="note ${tone}"><p>${children}</p></div>`;
+
+/** Good news where a list is empty. */
+export const AllWell = ({ children }) => html`<${Note} tone="ok"><${State} tone="ok" shape="✓">${children}<//><//>`;
+
+export const Skeleton = ({ rows = 6 }) =>
+  html`<div class="skeleton" aria-hidden="true">${Array.from({ length: rows }, () => html`<div></div>`)}</div>
+    <p class="unseen" role="status">loading</p>`;
+
+/** How long ago news came, where that is too long: a value from then must not pass for one of now. */
+export function staleness(ageMs) {
+  return ageMs > 5000 ? `no news for ${duration(ageMs / 1000)}` : "";
+}
+
+/** Milliseconds since a message with `at` came; drawn again each second. */
+export const useAge = (message) => useTick() - (message?.at ?? performance.now());
+
+/** A dialog over the page. Focus returns to where it was when it closes. */
+export function Dialog({ label, onClose, children, kind = "" }) {
+  const element = useRef(null);
+  useEffect(() => {
+    const before = document.activeElement;
+    element.current.showModal();
+    return () => before?.isConnected && before.focus({ preventScroll: true });
+  }, []);
+  return html`<dialog ref=${element} class=${kind} aria-label=${label} onClose=${onClose}>
+    <div class="dialog-head">
+      <h2>${label}</h2>
+      <form method="dialog"><button class="small" aria-label="Close ${label}">✕</button></form>
+    </div>
+    ${children}
+  </dialog>`;
+}
+
+/** A button that copies a text. Where the browser forbids that, a dialog shows the text, selected. */
+export function Copy({ text, children, label, id }) {
+  const [state, set] = useState("");
+  async function copy() {
+    try {
+      await navigator.clipboard.writeText(text);
+      set("copied");
+      setTimeout(() => set(""), 2000);
+    } catch {
+      set("by hand");
+    }
+  }
+  return html`
+    <button type="button" id=${id} onClick=${copy} disabled=${text == null} aria-label=${label}>
+      ${state === "copied" ? "copied" : children}</button>
+    ${state === "by hand" && html`<${Dialog} label="Copy by hand" onClose=${() => set("")}><${Selected} text=${text} /><//>`}
+  `;
+}
+
+function Selected({ text }) {
+  const element = useRef(null);
+  useEffect(() => element.current.select(), []);
+  return html`<p class="muted">This address is not secure, so the browser does not let pages copy. The text is selected.</p>
+    <textarea ref=${element} rows="8" readonly aria-label="Text to copy">${text}</textarea>`;
+}
+
+/** A command to paste, with its button. */
+export const Command = ({ text }) =>
+  html`<div class="command"><pre tabindex="0" class="raw">${text}</pre><${Copy} text=${text} label="copy the command">copy<//></div>`;
+
+/** Tabs with one panel each, or all panels one under the other. `panels`: `[[name, element], …]`. */
+export function Tabs({ panels, isStacked, label }) {
+  const [chosen, choose] = useState(panels[0][0]);
+  const buttons = useRef(null);
+  if (isStacked) return html`<div class="halves">${panels.map(([name, panel]) => html`<section><h3>${name}</h3>${panel}</section>`)}</div>`;
+  const names = panels.map(([name]) => name);
+  function move(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = names[(names.indexOf(chosen) + step + names.length) % names.length];
+    choose(next);
+    buttons.current.querySelector(`[data-name="${next}"]`).focus();
+  }
+  return html`
+    <div class="tabs" role="tablist" aria-label=${label} ref=${buttons} onKeyDown=${move}>
+      ${names.map((name) => html`<button type="button" role="tab" id="tab-${name}" data-name=${name} aria-controls="panel-of-tabs"
+        aria-selected=${String(name === chosen)} tabindex=${name === chosen ? 0 : -1} onClick=${() => choose(name)}>${name}</button>`)}
+    </div>
+    <div role="tabpanel" id="panel-of-tabs" aria-labelledby="tab-${chosen}" tabindex="0">${panels.find(([name]) => name === chosen)[1]}</div>
+  `;
+}
+
+/** A labelled control of a form. */
+export const Field = ({ label, hint, children }) =>
+  html`<label class="field"><span>${label}</span>${children}${hint && html`<small class="muted">${hint}</small>`}</label>`;
+
+export const Select = ({ value, options, onChange, ...rest }) =>
+  html`<select value=${value} onChange=${(event) => onChange(event.currentTarget.value)} ...${rest}>
+    ${options.map(([key, label]) => html`<option value=${key} selected=${key === value}>${label}</option>`)}
+  </select>`;
+
+/** Names that a text box proposes. */
+export const Names = ({ id, names }) => html`<datalist id=${id}>${names.map((name) => html`<option value=${name} />`)}</datalist>`;
+
+/** A button for what changes something. Without `admin.allow_actions` it is there, disabled, and says why. */
+export function ActionButton({ onClick, isBusy = false, children, kind = "danger" }) {
+  const isAllowed = useCell(session)?.actions;
+  return html`
+    <button type="button" class=${kind} onClick=${onClick} disabled=${!isAllowed || isBusy}>${children}</button>
+    ${!isAllowed && html`<small class="muted">set admin.allow_actions = true in the settings to use it</small>`}
+  `;
+}

@@ -1,0 +1,280 @@
+/**
+ * The live list: a fixed pool of row elements, moved by `transform`, one paint a frame. By hand, because a list that makes
+ * elements for each arrival blocks the page at a few hundred rows a second.
+ *
+ * It pauses when the reader scrolls away or chooses a row, and holds still for a moment while the mouse moves over it:
+ * then new rows are counted, and none is inserted under the pointer.
+ */
+import { ID, N, fillRow, keyOf, makeRow } from "./row.js";
+import { cell, isLocalTime } from "./state.js";
+
+const MOST_ROWS = 2000;
+const SPARE_ROWS = 4;
+const HOLD_MS = 1200;
+/** More rows at once do not fade in: to paint the fading of all would cost more than the rows. */
+const FADING_ROWS = 5;
+
+class RowList {
+  /** `{isPaused, waiting, count, chosen, isHeld}`, for the view around the list. */
+  state = cell({ isPaused: false, isHeld: false, waiting: 0, count: 0, chosen: null });
+  /** Newest first. */
+  #rows = [];
+  #waiting = [];
+  #missed = 0;
+  #filter = null;
+  #pool = [];
+  #placed = new Map();
+  #scroller = null;
+  #sizer = null;
+  #height = 28;
+  #frame = 0;
+  #held = 0;
+  #open = () => {};
+
+  /** Show the list in these elements; `open(row)` is called for a row that is clicked or entered. Returns how to end it. */
+  attach(scroller, sizer, open) {
+    this.#scroller = scroller;
+    this.#sizer = sizer;
+    this.#open = open;
+    const ends = [
+      listen(scroller, "scroll", () => this.#scrolled(), { passive: true }),
+      listen(scroller, "pointermove", (event) => event.pointerType === "mouse" && this.#hold()),
+      listen(scroller, "pointerleave", () => this.#release()),
+      listen(scroller, "click", (event) => this.#clicked(event)),
+      listen(scroller, "keydown", (event) => this.#pressed(event)),
+      isLocalTime.watch(() => this.#refill()),
+    ];
+    const observer = new ResizeObserver(() => this.#resized());
+    observer.observe(scroller);
+    return () => {
+      ends.forEach((end) => end());
+      observer.disconnect();
+      this.#detach();
+    };
+  }
+
+  /** Add rows that arrived, oldest first. */
+  push(arrived) {
+    const newest = arrived.toReversed();
+    if (this.#isStill()) {
+      this.#waiting.unshift(...newest);
+      this.#missed += newest.length;
+      this.#waiting.length = Math.min(this.#waiting.length, MOST_ROWS);
+    } else {
+      this.#add(newest);
+    }
+    this.#schedule();
+  }
+
+  /** Add older rows behind the last one. */
+  append(older) {
+    this.#rows = [...this.#rows, ...older].slice(0, MOST_ROWS);
+    this.#schedule();
+  }
+
+  clear() {
+    this.#rows = [];
+    this.#waiting = [];
+    this.#missed = 0;
+    this.#filter = null;
+    this.#set({ isPaused: false, chosen: null });
+    if (this.#scroller) this.#scroller.scrollTop = 0;
+    this.#schedule();
+  }
+
+  /** Show only rows for which a function holds; null shows all. */
+  filter(holds) {
+    this.#filter = holds;
+    if (this.#scroller) this.#scroller.scrollTop = 0;
+    this.#schedule();
+  }
+
+  pause() {
+    this.#set({ isPaused: true });
+  }
+
+  /** Go on at the newest row. */
+  resume() {
+    this.#set({ isPaused: false, chosen: null });
+    if (this.#scroller) this.#scroller.scrollTop = 0;
+    this.#merge();
+  }
+
+  toggle() {
+    if (this.state.get().isPaused) this.resume();
+    else this.pause();
+  }
+
+  /** Choose the row that stands `step` rows below the chosen one, or the first one in sight; returns it. */
+  step(step) {
+    const shown = this.#shown();
+    const chosen = shown.findIndex((row) => keyOf(row) === this.state.get().chosen);
+    const first = Math.ceil((this.#scroller?.scrollTop ?? 0) / this.#height);
+    const at = Math.min(shown.length - 1, Math.max(0, chosen < 0 ? first : chosen + step));
+    if (shown[at]) this.choose(shown[at]);
+    return shown[at];
+  }
+
+  /** Choose a row, which pauses the list, and bring it in sight. */
+  choose(row) {
+    this.#set({ isPaused: true, chosen: keyOf(row) });
+    this.#reveal(this.#shown().indexOf(row));
+    this.#schedule();
+  }
+
+  /** No row is chosen any more. */
+  unchoose() {
+    this.#set({ chosen: null });
+    this.#schedule();
+  }
+
+  chosenRow() {
+    return this.#rows.find((row) => keyOf(row) === this.state.get().chosen);
+  }
+
+  /** The row of an id, if the list has it. */
+  find(id) {
+    return this.#rows.find((row) => row[ID] === id);
+  }
+
+  #detach() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    this.#pool = [];
+    this.#placed.clear();
+    this.#scroller = this.#sizer = null;
+  }
+
+  #shown() {
+    return this.#filter ? this.#rows.filter(this.#filter) : this.#rows;
+  }
+
+  #isStill() {
+    return this.state.get().isPaused || this.#held !== 0;
+  }
+
+  #add(newest) {
+    this.#rows.unshift(...newest);
+    this.#rows.length = Math.min(this.#rows.length, MOST_ROWS);
+  }
+
+  #merge() {
+    this.#add(this.#waiting);
+    this.#waiting = [];
+    this.#missed = 0;
+    this.#schedule();
+  }
+
+  #set(changes) {
+    const old = this.state.get();
+    const next = { ...old, waiting: this.#missed, isHeld: this.#held !== 0, ...changes };
+    if (Object.keys(next).some((name) => next[name] !== old[name])) this.state.set(next);
+  }
+
+  #hold() {
+    clearTimeout(this.#held);
+    this.#held = setTimeout(() => this.#release(), HOLD_MS);
+  }
+
+  #release() {
+    clearTimeout(this.#held);
+    this.#held = 0;
+    if (!this.state.get().isPaused) this.#merge();
+  }
+
+  #scrolled() {
+    if (this.#scroller.scrollTop > this.#height / 2 && !this.state.get().isPaused) this.pause();
+    this.#schedule();
+  }
+
+  #resized() {
+    const height = Number.parseFloat(getComputedStyle(this.#scroller).getPropertyValue("--row"));
+    if (height !== this.#height) this.#placed.clear();
+    this.#height = height || 28;
+    this.#schedule();
+  }
+
+  #reveal(at) {
+    if (at < 0 || !this.#scroller) return;
+    const top = at * this.#height;
+    const room = this.#scroller.clientHeight - this.#height;
+    const from = this.#scroller.scrollTop;
+    if (top < from || top > from + room) this.#scroller.scrollTop = top < from ? top : top - room;
+  }
+
+  #clicked(event) {
+    const element = event.target.closest("[role=row]");
+    const isPlain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) && event.button === 0;
+    if (!element?.shown || !isPlain) return;
+    event.preventDefault();
+    this.#open(element.shown);
+  }
+
+  #pressed(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      this.step(step);
+    } else if (event.key === "Enter" && event.target === this.#scroller && this.chosenRow()) {
+      event.stopPropagation();
+      this.#open(this.chosenRow());
+    }
+  }
+
+  #schedule() {
+    if (!this.#frame && this.#scroller) this.#frame = requestAnimationFrame(() => this.#paint());
+  }
+
+  /** Fill all rows again. */
+  #refill() {
+    this.#placed.clear();
+    this.#schedule();
+  }
+
+  #paint() {
+    this.#frame = 0;
+    const shown = this.#shown();
+    const first = Math.max(0, Math.floor(this.#scroller.scrollTop / this.#height) - SPARE_ROWS);
+    const visibleRows = Math.ceil(this.#scroller.clientHeight / this.#height) + 2 * SPARE_ROWS;
+    const wanted = new Map(shown.slice(first, first + visibleRows).map((row, at) => [row, first + at]));
+    const free = this.#free(wanted, visibleRows);
+    const fresh = [...wanted.keys()].filter((row) => !this.#placed.has(row));
+    for (const row of fresh) this.#fill(free.pop(), row, fresh.length <= FADING_ROWS && !this.state.get().isPaused);
+    for (const element of free) element.hidden = true;
+    for (const [row, at] of wanted) this.#place(this.#placed.get(row), row, at);
+    this.#sizer.style.height = `${shown.length * this.#height}px`;
+    this.#set({ count: shown.length });
+  }
+
+  /** The elements that stand for no wanted row, after as many were made as there are places. */
+  #free(wanted, places) {
+    while (this.#pool.length < places) this.#pool.push(this.#sizer.appendChild(makeRow()));
+    for (const row of [...this.#placed.keys()]) if (!wanted.has(row)) this.#placed.delete(row);
+    const taken = new Set(this.#placed.values());
+    return this.#pool.filter((element) => !taken.has(element));
+  }
+
+  #fill(element, row, isFading) {
+    this.#placed.set(row, element);
+    fillRow(element, row);
+    element.hidden = false;
+    element.classList.toggle("fresh", isFading);
+  }
+
+  #place(element, row, at) {
+    const isChosen = keyOf(row) === this.state.get().chosen;
+    element.style.transform = `translateY(${at * this.#height}px)`;
+    element.setAttribute("aria-rowindex", at + 2);
+    element.classList.toggle("chosen", isChosen);
+    element.classList.toggle("odd", row[N] % 2 === 1);
+    element.firstChild.firstChild.tabIndex = isChosen ? 0 : -1;
+  }
+}
+
+function listen(target, name, listener, options) {
+  target.addEventListener(name, listener, options);
+  return () => target.removeEventListener(name, listener, options);
+}
+
+/** The list outlives its view, so that it is as it was when the reader comes back. */
+export const rows = new RowList();

@@ -1,0 +1,97 @@
+"""`POST /api/try`: sends an event to this node's own port, like any client, and tells the answer."""
+
+import asyncio
+import time
+from contextlib import closing
+from http.client import HTTPException
+from typing import Final
+
+from msgspec import Struct
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from collector.errors import BadSettings
+from collector.ops.console.actions import check_actions, log_action
+from collector.ops.console.bodies import read_body
+from collector.ops.console.refusals import json_response, refused
+from collector.ops.console.try_request import Try, TryRequest, try_request
+from collector.ops.own_port import own_port
+from collector.settings import PropertySettings, ServerSettings, Settings
+from collector.settings.environment import read_key
+
+_MOST_BYTES: Final = 256 << 10
+"""An event of 64 KiB of which every third byte needs an escape fits."""
+_SECONDS: Final = 10.0
+_MOST_ANSWER_BYTES: Final = 64 << 10
+_AT_A_TIME: Final = 4
+"""Each takes one of the 40 threads, which `/status` and `/metrics` need, too."""
+_SECRET_HEADERS: Final = ("set-cookie",)
+"""Headers of the answer that are not shown: the cookie is that of a visitor."""
+
+
+class TryAnswer(Struct, frozen=True):
+    """The answer of the event port."""
+
+    status: int
+    headers: dict[str, str]
+    body_text: str
+    event_id: str | None
+    took_ms: float
+
+
+class TryEndpoint:
+    """Serves `/api/try`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._properties = {f"{each.portal_id}/{each.prop_id}": each for each in settings.property}
+        self._turns = asyncio.Semaphore(_AT_A_TIME)
+
+    def route(self) -> Route:
+        """The route."""
+        return Route("/api/try", self._serve, methods=["POST"])
+
+    async def _serve(self, request: Request) -> Response:
+        check_actions(self._settings.admin)
+        wanted = await read_body(request, Try, _MOST_BYTES)
+        prop = self._properties.get(wanted.property)
+        if prop is None:
+            raise refused("bad_body", f"property: expected PORTAL/PROP of a property, got {wanted.property!r}")
+        sent = try_request(wanted, prop, _write_key(prop))
+        async with self._turns:
+            answer = await run_in_threadpool(_send, self._settings.server, sent)
+        subject, event = f"{wanted.dialect} to {wanted.property}", answer.event_id or "no event"
+        log_action(request, "try", subject, f"{answer.status}, {event}")
+        return json_response(answer)
+
+
+def _write_key(prop: PropertySettings) -> str | None:
+    """One of the property's write keys, which goes to the event port and never to the page."""
+    try:
+        return read_key("write_keys", prop.write_keys[0]).decode("latin-1") if prop.write_keys else None
+    except BadSettings as error:
+        raise refused("unavailable", str(error)) from None
+
+
+def _send(server: ServerSettings, sent: TryRequest) -> TryAnswer:
+    if not server.port:
+        raise refused("unavailable", "server.port is 0, so the console does not know it: set a port and restart")
+    begun = time.monotonic()
+    try:
+        with closing(own_port(server, _SECONDS)) as connection:
+            connection.request("POST", sent.target, sent.body, sent.headers)
+            response = connection.getresponse()
+            body = response.read(_MOST_ANSWER_BYTES)
+    except (OSError, HTTPException) as error:
+        message = f"no response from {server.host} port {server.port}: {error}; `collector health` tells more"
+        raise refused("unreachable", message) from None
+    headers = {name.lower(): value for name, value in response.getheaders() if name.lower() not in _SECRET_HEADERS}
+    took_ms = round((time.monotonic() - begun) * 1000, 1)
+    return TryAnswer(response.status, headers, _text(body, headers), headers.get("x-event-id"), took_ms)
+
+
+def _text(body: bytes, headers: dict[str, str]) -> str:
+    media = headers.get("content-type", "")
+    return f"{len(body)} bytes of {media}" if media.startswith("image/") else body.decode(errors="replace")

@@ -1,0 +1,70 @@
+"""A request by the view Try for a property and a dialect, pure. Its path and headers are from fixed tables."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, NamedTuple
+from urllib.parse import urlencode
+
+from msgspec import Meta, Struct
+
+from collector.settings import PropertySettings
+from collector.settings.fields import DialectName
+from collector.settings.paths import DIALECT_PATHS
+
+ResponseTypeName = Literal["json", "javascript", "pixel", "redirect"]
+_JSON: Final = "application/json"
+_NAMES: Final[Mapping[DialectName | Literal["event"], str]] = {
+    "segment": "writeKey",
+    "snowplow": "aid",
+    "matomo": "idsite",
+    "posthog": "api_key",
+}
+"""The parameter of the query by which each dialect takes the property."""
+
+
+class Try(Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody wants to send."""
+
+    property: Annotated[str, Meta(max_length=40)]
+    """`PORTAL/PROP`."""
+    body: str
+    dialect: DialectName | Literal["event"] = "event"
+    type: ResponseTypeName = "json"
+    """The type of response, of `/event` alone."""
+
+
+class TryRequest(NamedTuple):
+    """A POST to the event port."""
+
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def try_request(wanted: Try, prop: PropertySettings, key: str | None) -> TryRequest:
+    """The request for a property. `key` is one of its write keys, None if it has none."""
+    body = wanted.body.encode()
+    headers = {"content-type": _media_type(wanted.dialect, body), "user-agent": "Tracklog console"}
+    if prop.origins and "*" not in prop.origins:
+        headers["origin"] = prop.origins[0]
+    if key is not None:
+        headers["x-write-key"] = key
+    return TryRequest(_target(wanted, prop), headers, body)
+
+
+def _target(wanted: Try, prop: PropertySettings) -> str:
+    if wanted.dialect != "event" and wanted.dialect in _NAMES:
+        path = DIALECT_PATHS[wanted.dialect][0]
+        return f"{path}?{urlencode({_NAMES[wanted.dialect]: prop.public_id})}"
+    query: dict[str, object] = {"portal_id": prop.portal_id, "prop_id": prop.prop_id, "resp_type": wanted.type}
+    if wanted.type == "redirect" and prop.redirect_hosts:
+        query["redirect_url"] = f"https://{prop.redirect_hosts[0].replace('*', 'www')}/"
+    return f"/event?{urlencode(query)}"
+
+
+def _media_type(dialect: str, body: bytes) -> str:
+    first = body.lstrip()[:1]
+    if dialect == "cloudevents":
+        return "application/cloudevents-batch+json" if first == b"[" else "application/cloudevents+json"
+    if dialect == "matomo" and first != b"{":
+        return "application/x-www-form-urlencoded"
+    return _JSON

@@ -1,0 +1,126 @@
+"""Storage that is denied, full or cleared, clocks that jump, and browsers that lack things."""
+
+import pytest
+
+from tests.running import eventually
+from tests.tracker import BOTH, faults
+from tests.tracker.scene import ANYWHERE, Scene
+
+pytestmark = pytest.mark.clients
+_DENIED = "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError') }})"
+_FILL = """(() => {
+    for (let size = 1 << 20; size >= 1; size >>= 1)
+        for (let number = 0; ; number++)
+            try { localStorage[`fill ${size} ${number}`] = 'x'.repeat(size) } catch { break }
+})()"""
+_CLOCK = "{ const now = Date.now; Date.now = () => now() + (window.shift || 0) }"
+_DAY = 86_400_000
+
+
+@BOTH
+@pytest.mark.parametrize("path", ["plain", "sandbox"])
+def test_without_storage_events_are_sent_from_memory(scene: Scene, path: str) -> None:
+    scene.proxy.faults.append(faults.refuse(503, 1))
+    tab = scene.open(path, before="" if path == "sandbox" else _DENIED, prop=ANYWHERE)
+    scene.track(tab, 3)
+    scene.drain(tab)
+    assert scene.verdict().stored == 3
+    scene.check()
+
+
+@BOTH
+def test_with_full_storage_events_are_sent_from_memory(scene: Scene) -> None:
+    scene.proxy.faults.append(faults.refuse(503, 1))
+    tab = scene.open()
+    tab.js(_FILL)
+    assert len(scene.track(tab, 20, "{extra: {text: 'x'.repeat(100)}}")) == 20
+    scene.drain(tab)
+    assert scene.verdict().stored == 20
+    scene.check()
+
+
+@BOTH
+def test_a_queue_that_is_full_refuses_and_the_next_event_tells_how_many(scene: Scene) -> None:
+    scene.proxy.plan = lambda: faults.HANG
+    tab = scene.open()
+    kept = scene.track(tab, 405)
+    assert len(kept) == 400
+    scene.proxy.plan = lambda: faults.PASS
+    tab.reload()
+    scene.drain(tab)
+    scene.track(tab)
+    scene.drain(tab)
+    verdict = scene.verdict()
+    assert (verdict.stored, verdict.missing, verdict.lost) == (401, [], 5)
+
+
+@BOTH
+def test_storage_that_is_cleared_while_events_fly_stops_nothing(scene: Scene) -> None:
+    scene.proxy.faults.append(faults.delay(1))
+    tab = scene.open()
+    flying = scene.track(tab)
+    eventually(lambda: scene.proxy.flying == 1, "a request flies")
+    tab.js("localStorage.clear()")
+    later = scene.track(tab)
+    scene.drain(tab)
+    scene.arrive(flying + later)
+    scene.check()
+
+
+@BOTH
+@pytest.mark.parametrize("jump", [_DAY, -_DAY])
+def test_a_clock_that_jumps_stops_nothing(scene: Scene, jump: int) -> None:
+    scene.proxy.faults.extend([faults.refuse(503, 1)] * 2)
+    tab = scene.open(before=_CLOCK)
+    first = scene.track(tab)
+    eventually(lambda: scene.proxy.received and scene.proxy.received[0].status, "the first request is answered")
+    tab.js(f"window.shift = {jump}")
+    second = scene.track(tab)
+    tab.js("window.shift = 0")
+    third = scene.track(tab)
+    scene.drain(tab)
+    scene.arrive(first + second + third)
+    scene.check()
+
+
+@BOTH
+@pytest.mark.parametrize("lacking", ["delete Navigator.prototype.locks", "delete Request.prototype.keepalive"])
+def test_a_browser_that_lacks_something_sends_all_the_same(scene: Scene, lacking: str) -> None:
+    tab = scene.open(before=lacking)
+    scene.track(tab, 2)
+    scene.drain(tab)
+    tab.js("void (sendAndSay(2), setTimeout(() => location.reload()))")
+    tab.until("performance.getEntriesByType('navigation')[0].type === 'reload'")
+    scene.drain(tab)
+    assert scene.verdict().stored == 4
+    scene.check()
+
+
+@BOTH
+def test_values_that_are_no_json_are_refused_and_others_arrive_as_they_are(scene: Scene) -> None:
+    tab = scene.open()
+    for value in ("1n", "(() => { const cycle = {}; return cycle.cycle = cycle })()"):
+        assert scene.track(tab, 1, f"{{extra: {{value: {value}}}}}") == []
+    assert scene.track(tab, 1, "{extra: {text: 'x'.repeat(20000)}}") == []
+    assert scene.track(tab, 1, "{extra: {text: '\U0001f600'.repeat(5000)}}") == []
+    scene.track(tab, 1, "{extra: {text: '\U0001f600\\u2028\\ud800</script>'}}")
+    scene.drain(tab)
+    (record,) = scene.stored()
+    assert record["event"]["extra"]["text"].startswith("\U0001f600\u2028")
+    assert record["event"]["extra"]["text"].endswith("</script>")
+    assert scene.verdict().is_kept
+    assert scene.errors() == []
+
+
+def test_large_events_stay_within_the_limits_of_a_request(scene: Scene) -> None:
+    tab = scene.open()
+    scene.track(tab, 14, "{extra: {text: '\U0001f600'.repeat(4000)}}")
+    scene.drain(tab)
+    tab.js(
+        "void (sendAndSay(10, {extra: {text: '\U0001f600'.repeat(4000)}}), setTimeout(() => location.href = '/bye'))"
+    )
+    tab.until("location.pathname === '/bye'")
+    scene.drain(scene.open())
+    assert max(len(each.body) for each in scene.proxy.received) <= 64 << 10
+    assert scene.verdict().stored == 24
+    scene.check()
