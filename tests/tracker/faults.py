@@ -44,9 +44,7 @@ def delay(seconds: float) -> Fault:
 def refuse(status: int, retry_after: int | None = None) -> Fault:
     """Answer this status in place of the collector."""
     headers = () if retry_after is None else (("retry-after", str(retry_after)),)
-    return Fault(
-        f"{status}" if retry_after is None else f"{status}, retry-after {retry_after}", status=status, headers=headers
-    )
+    return Fault(f"{status}" if retry_after is None else f"{status}, retry-after {retry_after}", status=status, headers=headers)
 
 
 def redirect(location: str) -> Fault:

@@ -128,9 +128,7 @@ class FirefoxTab(Tab):
     def _evaluate(self, expression: str) -> str:
         target = {"context": self._context}
         try:
-            done = self._wire.call(
-                "script.evaluate", {"expression": expression, "target": target, "awaitPromise": True}
-            )
+            done = self._wire.call("script.evaluate", {"expression": expression, "target": target, "awaitPromise": True})
         except WireError as error:
             raise PageGone(str(error)) from error
         if done["type"] == "exception":

@@ -67,10 +67,8 @@ def test_a_second_script_and_a_second_start_change_nothing(scene: Scene) -> None
     tab = scene.open(pages=True)
     options = tab.js("JSON.parse(decodeURIComponent(location.search.slice(1))).options")
     tab.js(f"tracklog('init', {options})".replace("True", "true"))
-    tab.js(
-        "new Promise(done => { const again = document.createElement('script'); again.onload = () => done();"
-        "again.src = '/t.js'; document.head.append(again) })"
-    )
+    tab.js("new Promise(done => { const again = document.createElement('script'); again.onload = () => done();"
+           "again.src = '/t.js'; document.head.append(again) })")
     scene.track(tab, 2)
     scene.drain(tab)
     assert len(scene.stored()) == 3
@@ -80,9 +78,7 @@ def test_a_second_script_and_a_second_start_change_nothing(scene: Scene) -> None
 @BOTH
 def test_each_address_of_a_single_page_application_is_one_view(scene: Scene) -> None:
     tab = scene.open(pages=True)
-    tab.js(
-        "void (history.replaceState({}, '', '#a'), history.pushState({}, '', '/cart'), history.replaceState({}, '', '/cart'))"
-    )
+    tab.js("void (history.replaceState({}, '', '#a'), history.pushState({}, '', '/cart'), history.replaceState({}, '', '/cart'))")
     eventually(lambda: len(scene.stored()) == 2, "two page views")
     tab.js("void setTimeout(() => history.back())")
     eventually(lambda: len(scene.stored()) == 3, "three page views")
@@ -95,10 +91,8 @@ def test_a_page_that_is_prerendered_counts_when_somebody_looks_at_it(scene: Scen
     tab = scene.open()
     url = scene.url("ahead", pages=True)
     rules = f'{{"prerender": [{{"source": "list", "urls": ["{url}"]}}]}}'
-    tab.js(
-        f"void (() => {{ const rules = document.createElement('script'); rules.type = 'speculationrules';"
-        f"rules.textContent = {rules!r}; document.head.append(rules) }})()"
-    )
+    tab.js(f"void (() => {{ const rules = document.createElement('script'); rules.type = 'speculationrules';"
+           f"rules.textContent = {rules!r}; document.head.append(rules) }})()")
     ahead = "performance.getEntriesByType('resource').length >= 0"
     tab.until(ahead)
     assert scene.proxy.received == []

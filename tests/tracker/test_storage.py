@@ -116,9 +116,7 @@ def test_large_events_stay_within_the_limits_of_a_request(scene: Scene) -> None:
     tab = scene.open()
     scene.track(tab, 14, "{extra: {text: '\U0001f600'.repeat(4000)}}")
     scene.drain(tab)
-    tab.js(
-        "void (sendAndSay(10, {extra: {text: '\U0001f600'.repeat(4000)}}), setTimeout(() => location.href = '/bye'))"
-    )
+    tab.js("void (sendAndSay(10, {extra: {text: '\U0001f600'.repeat(4000)}}), setTimeout(() => location.href = '/bye'))")
     tab.until("location.pathname === '/bye'")
     scene.drain(scene.open())
     assert max(len(each.body) for each in scene.proxy.received) <= 64 << 10
