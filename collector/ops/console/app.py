@@ -31,7 +31,7 @@ class ConsoleRoutes(NamedTuple):
 
 def console_routes(settings: Settings, config: str, access: Access, serving: Serving) -> ConsoleRoutes:
     """All routes of the console. `config`: the path of the settings file; `serving` gives the shard of each worker."""
-    jobs = Jobs(os.path.join(settings.admin.dir, _JOBS))
+    jobs = Jobs(os.path.join(settings.admin.dir, _JOBS), is_hiding=bool(settings.admin.redact))
     desk = JobDesk(settings, config, Redaction(settings.admin.redact), jobs)
     return ConsoleRoutes(
         (*page_routes(load_page()), SessionEndpoint(settings.admin, access).route()),

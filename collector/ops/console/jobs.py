@@ -32,6 +32,7 @@ _MOST_JOBS: Final = 100
 """Files of older ones are deleted."""
 _RECENT_MS: Final = 60_000
 """How long after its end a job is still told to open pages."""
+_HIDDEN_TEXT: Final = "hidden by admin.redact; the folder admin.dir has it"
 State = Literal["running", "done", "failed", "stopped"]
 _STATES: Final[dict[int | None, State]] = {0: "done", 130: "stopped"}
 """By exit code; all others are failures."""
@@ -52,6 +53,8 @@ class JobState(Struct, frozen=True):
     message: str
     ended_ms: int | None = None
     exit_code: int | None = None
+    is_text: bool = False
+    """Whether the message is text that the command printed, which may quote events."""
 
 
 class Job(Struct, frozen=True):
@@ -68,8 +71,12 @@ class Job(Struct, frozen=True):
 class Jobs:
     """Starts, stops and lists jobs. Threads may share it."""
 
-    def __init__(self, directory: str, clock: Callable[[], int] = now_ms) -> None:
-        """`clock` gives Unix ms. Watches the jobs that run already. Raises OSError."""
+    def __init__(self, directory: str, *, is_hiding: bool = False, clock: Callable[[], int] = now_ms) -> None:
+        """`is_hiding`: text that commands print is not shown. `clock` gives Unix ms.
+
+        Watches the jobs that run already. Raises OSError.
+        """
+        self._is_hiding = is_hiding
         self.plans = Plans()
         self._directory = directory
         self._clock = clock
@@ -130,13 +137,18 @@ class Jobs:
         return [_event_of(job, state) for job, state in found]
 
     def state(self, job: Job) -> JobState:
-        """How far a job is. Raises OSError."""
+        """How far a job is, as it may be shown. Raises OSError."""
+        state = self._state(job)
+        is_hidden = self._is_hiding and state.is_text and state.message
+        return replace(state, message=_HIDDEN_TEXT) if is_hidden else state
+
+    def _state(self, job: Job) -> JobState:
         if job.end:
             return job.end
         is_running = self._is_running(job)  # before the output is read: what it prints at its end must be in it
         output = read_output(self._tail(job.id))
         if is_running:
-            return JobState("running", done_of(output), output.message)
+            return JobState("running", done_of(output), output.message, is_text=True)
         return _end_of(output, self._clock())
 
     def _check_free(self, kind: JobKind) -> None:
@@ -205,7 +217,9 @@ def _end_of(output: JobOutput, ended_ms: int) -> JobState:
     message = summary_of(output)
     if output.exit is None:
         message = f"it ended without an exit code, as if killed; {message}".removesuffix("; ")
-    return JobState(_STATES.get(output.exit, "failed"), done_of(output), message, ended_ms, output.exit)
+    return JobState(
+        _STATES.get(output.exit, "failed"), done_of(output), message, ended_ms, output.exit, output.result is None
+    )
 
 
 def _ended(job: Job) -> int:

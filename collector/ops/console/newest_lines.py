@@ -15,7 +15,7 @@ from msgspec import Meta
 from collector.ops.console.refusals import refused
 from wal.examine import headers_from
 from wal.folder import LogFolder
-from wal.format import HEADER_BYTES, Header, SegmentName, payload_fault
+from wal.format import HEADER_BYTES, MAX_BLOCK_BYTES, Header, SegmentName, payload_fault
 from wal.seek import place_before, place_before_time
 from wal.segment import SegmentReader
 
@@ -65,11 +65,12 @@ class NewestLines:
         left = {name: each.before for name, each in self._sources.items() if each.peek()}
         return msgspec.json.encode(left).decode() if left else None
 
-    def __iter__(self) -> Iterator[LogLine]:
+    def __iter__(self) -> Iterator[LogLine | None]:
+        """Each line, and None for a block that is damaged: a caller's time may end there, too."""
         while heads := [(head.timestamp_ms, name) for name, each in self._sources.items() if (head := each.peek())]:
             self.back_to_ms, name = max(heads)
             for line in self._sources[name].lines(name):
-                self.scanned_bytes += len(line.line) + 1
+                self.scanned_bytes += len(line.line) + 1 if line else 0
                 yield line
 
     def close(self) -> None:
@@ -111,8 +112,8 @@ class _Backwards:
             pass
         return self._headers[-1] if self._headers else None
 
-    def lines(self, source: str) -> Iterator[LogLine]:
-        """The lines that are left of the newest block, newest first; none if the block is damaged."""
+    def lines(self, source: str) -> Iterator[LogLine | None]:
+        """The lines that are left of the newest block, newest first; None if the block is damaged."""
         header, segment = self._headers[-1], self._segment
         assert segment  # noqa: S101  `peek` has opened it
         payload = self._payload(header)
@@ -129,6 +130,7 @@ class _Backwards:
         if not lines:
             self.before = header.sequence
             self._headers.pop()
+            yield None
 
     def close(self) -> None:
         """Close the open segment."""
@@ -155,6 +157,8 @@ class _Backwards:
             first = self._take(start, self._end)
             if first < self._end or start == HEADER_BYTES:
                 self._end = first if start > HEADER_BYTES else HEADER_BYTES
+            elif span > MAX_BLOCK_BYTES:
+                self._end = start  # no block is as long: these bytes are damaged
             else:
                 span *= 2  # a block is longer than the window
         return True
@@ -175,7 +179,9 @@ class _Backwards:
 
     def _payload(self, header: Header) -> bytes:
         start = header.offset + HEADER_BYTES - self._data_start
-        return self._data[start : start + header.length]
+        if start + header.length <= len(self._data) or self._segment is None:
+            return self._data[start : start + header.length]
+        return self._segment.raw(header.offset + HEADER_BYTES, min(header.length, MAX_BLOCK_BYTES))
 
     def _open_previous(self) -> bool:
         """Open the newest segment that was not read yet; False if there is none."""

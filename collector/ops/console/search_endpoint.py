@@ -74,7 +74,7 @@ def _matching(lines: NewestLines, filters: Filters, redaction: Redaction, limit:
     rows: list[EventRow] = []
     deadline = time.thread_time() + _CPU_SECONDS
     for line in lines:
-        if row := _row(line, filters, redaction):
+        if line and (row := _row(line, filters, redaction)):
             rows.append(row)
         if len(rows) == limit or time.thread_time() > deadline:
             break

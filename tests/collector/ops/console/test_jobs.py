@@ -178,6 +178,8 @@ def test_a_job_that_is_stopped_keeps_what_it_has_done_and_another_process_lists_
         eventually(lambda: "can't connect" in _job(node, name)["message"], "the job tells why it waits")
         another = node.send("POST", "/api/replay/preview", _replay(sink="http"))
         assert node.send("POST", "/api/jobs", {"plan": another["plan"]}, 409)["code"] == "busy"
+        hiding = Jobs(str(tmp_path / "data/console/jobs"), is_hiding=True)
+        assert [each["message"] for each in hiding.recent()] == ["hidden by admin.redact; the folder admin.dir has it"]
         successor = Jobs(str(tmp_path / "data/console/jobs"))
         (job,) = successor.recent()
         assert (job["id"], job["state"], job["total"]) == (name, "running", 3)
