@@ -45,13 +45,15 @@ class SessionEndpoint:
 
     def _show(self, request: Request) -> Response:
         """Whether this request needs a log-in first, and what the page may show and do. Always 200."""
-        return json_response(_state(self._admin, needs_token=caller_of(request) is None))
+        caller = caller_of(request)
+        has_session = caller is not None and caller.session is not None
+        return json_response(_state(self._admin, needs_token=caller is None, logged_in=has_session))
 
     async def _log_in(self, request: Request) -> Response:
         body = await read_body(request, LogIn, _MOST_BYTES)
         value = self._access.log_in(body.token, address_of(request.scope))
         headers = _cookie(request, value, SESSION_SECONDS)
-        return json_response(_state(self._admin, needs_token=False), headers=headers)
+        return json_response(_state(self._admin, needs_token=False, logged_in=True), headers=headers)
 
     def _log_out(self, request: Request) -> Response:
         caller = caller_of(request)
@@ -60,10 +62,11 @@ class SessionEndpoint:
         return Response(None, 204, _cookie(request, "", 0))
 
 
-def _state(admin: AdminSettings, *, needs_token: bool) -> dict[str, Any]:
+def _state(admin: AdminSettings, *, needs_token: bool, logged_in: bool) -> dict[str, Any]:
     """The same members for everybody, but a stranger learns nothing about the node."""
     return {
         "needs_token": needs_token,
+        "logged_in": logged_in,
         "actions": admin.allow_actions and not needs_token,
         "redacted": () if needs_token else admin.redact,
         "node": "" if needs_token else socket.gethostname(),

@@ -50,8 +50,12 @@ def asked(
         "client": (address, 1),
         "server": ("127.0.0.1", PORT),
     }
+
+    async def serve() -> None:
+        await app(scope, receive, send)
+
     try:
-        asyncio.run(app(scope, receive, send))
+        asyncio.run(serve())
     except ValueError:
         assert sent, "after a bug there is an answer, and the exception is for the server's log"
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}

@@ -1,7 +1,6 @@
 """Who gets in at the admin address. The matrix lists what was tried against it."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from starlette.types import ASGIApp
@@ -26,16 +25,17 @@ def _settings(**admin: object) -> Settings:
     return Settings(admin=made, property=(PropertySettings(1, 2),))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app() -> ASGIApp:
     """Of a node on loopback that has no token and allows no action."""
     return admin_app(_settings())
 
 
 @pytest.fixture
-def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[ASGIApp]:
+def guarded(monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
     """Of a node with a token."""
     monkeypatch.setenv("TRACKLOG_TEST_ADMIN", _TOKEN)
+    monkeypatch.setattr("collector.ops.console.app.load_page", lambda: {"index.html": b"the page"})
     return admin_app(_settings(token="env:TRACKLOG_TEST_ADMIN", redact=("uid",)))
 
 
@@ -143,14 +143,15 @@ def test_a_log_in_gives_a_cookie_that_counts_until_the_log_out(
 ) -> None:
     caplog.set_level("INFO")
     assert asked(guarded, _SESSION).json() == {
-        "needs_token": True, "actions": False, "redacted": [], "node": "", "version": "",
+        "needs_token": True, "logged_in": False, "actions": False, "redacted": [], "node": "", "version": "",
     }  # fmt: skip
     logged_in = _log_in(guarded)
     _, _, flags = logged_in.headers["set-cookie"].partition("; ")
     assert flags == "Path=/; Max-Age=43200; HttpOnly; SameSite=Strict"
     cookie = _cookie(logged_in)
     state = asked(guarded, _SESSION, (*OWN, cookie)).json()
-    assert (state["needs_token"], state["redacted"], state["version"]) == (False, ["uid"], __version__)
+    assert (state["needs_token"], state["logged_in"]) == (False, True)
+    assert (state["redacted"], state["version"]) == (["uid"], __version__)
     assert logged_in.json() == state
     assert asked(guarded, "/status", (*OWN, cookie)).status == 200
     out = asked(guarded, _SESSION, (*OWN, cookie), method="DELETE")
@@ -222,7 +223,8 @@ def test_a_log_in_that_is_none_is_told_what_is_wrong(guarded: ASGIApp, body: byt
 
 
 def test_without_a_token_there_is_no_log_in(app: ASGIApp) -> None:
-    assert asked(app, _SESSION).json()["needs_token"] is False
+    state = asked(app, _SESSION).json()
+    assert (state["needs_token"], state["logged_in"]) == (False, False)
     assert _log_in(app).json()["code"] == "not_found"
     assert asked(app, _SESSION, method="DELETE").status == 204
 
