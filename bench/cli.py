@@ -13,6 +13,7 @@ from bench.measure import Options, Row, progress
 from bench.results import Results, machine
 from bench.scenarios import (
     conditions,
+    console,
     delay,
     event_ids,
     hostile,
@@ -97,6 +98,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "shipping": Scenario(shipping.of_shipping, (_wrk,)),
     "latency": Scenario(latency.of_latency),
     "kafka": Scenario(kafka.of_kafka, (why_no_kafka,)),
+    "console": Scenario(console.of_console),
     "outage": Scenario(outage.of_outage, by_default=False),
 }
 

@@ -39,6 +39,8 @@ dir = "dead"
 _PROPERTY = '[[property]]\nportal_id = 33167\nprop_id = {}\nredirect_hosts = ["shop.example.com"]\n'
 PROP_ID = 564990801
 _NONE: Final[Mapping[str, str]] = {}
+CONSOLE_FOLDER: Final = "TRACKLOG_BENCH_FOLDER"
+"""The variable that names the folder of `bench.console`."""
 FILE_SINK = """
 [[sink]]
 type = "file"
@@ -119,6 +121,17 @@ def echo(app: str = "app") -> Iterator[Server]:
     quiet = "--no-proxy-headers --no-server-header --no-date-header --log-level warning"
     command = [sys.executable, "-m", "uvicorn", f"bench.echo:{app}", *options.split(), *quiet.split()]
     with _running(command, (SERVER_CORE,), _NONE) as (process, _):
+        _wait(port)
+        yield Server(port, [process])
+
+
+@contextmanager
+def console(folder: Path) -> Iterator[Server]:
+    """The console's stream of the logs below `folder`, with the priority of the admin process."""
+    port = free_port()
+    options = f"--factory --port {port} --loop uvloop --http httptools --ws none --lifespan off --log-level error"
+    command = ["nice", "-n", "10", sys.executable, "-m", "uvicorn", "bench.console:app", *options.split()]
+    with _running(command, (SERVER_CORE,), {CONSOLE_FOLDER: str(folder)}) as (process, _):
         _wait(port)
         yield Server(port, [process])
 

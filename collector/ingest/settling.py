@@ -48,6 +48,11 @@ def pack(place: Position) -> int:
     return (place.segment % _SEGMENTS << _SEQUENCE_BITS) | place.sequence
 
 
+def sequence_of(packed: int) -> int:
+    """The sequence in a packed place."""
+    return packed % (1 << _SEQUENCE_BITS)
+
+
 def settle(block: CounterBlock, directory: str) -> None:
     """Settle the open accounts. Call it once in a process, before it counts. `directory` holds the shards."""
     counters = block.read()
@@ -81,7 +86,7 @@ def unsettled_events(counters: dict[Key, int]) -> dict[Key, int]:
 def _accounts_after(place: int, folder: LogFolder) -> Iterator[Key]:
     """Portal and property of each event from a place on, up to the end of its segment, without relayed events."""
     own = b'{"id":"%b-' % folder.log_id
-    number, sequence = place >> _SEQUENCE_BITS, place % (1 << _SEQUENCE_BITS)
+    number, sequence = place >> _SEQUENCE_BITS, sequence_of(place)
     for name in folder.segments():
         if name.number % _SEGMENTS == number:
             for block in _blocks(folder, name.start):

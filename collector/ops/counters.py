@@ -17,7 +17,7 @@ import mmap
 import os
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from multiprocessing.reduction import DupFd
 from typing import Any, Final
 
@@ -125,9 +125,14 @@ class CounterBlock:
 
 def total(blocks: Iterable[CounterBlock]) -> dict[Key, int]:
     """The sums of the counters of several blocks."""
+    return summed(block.read() for block in blocks)
+
+
+def summed(read: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
+    """The sums of the counters of several blocks that were read."""
     sums: dict[Key, int] = {}
-    for block in blocks:
-        for key, value in block.read().items():
+    for counters in read:
+        for key, value in counters.items():
             sums[key] = sums.get(key, 0) + value
     return sums
 

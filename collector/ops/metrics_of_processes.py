@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from collector.ops.counters import Key
 from collector.ops.metric_table import CPU_SECONDS, OPEN_FILES, RESIDENT
@@ -23,9 +23,22 @@ def process_samples(pids: Iterable[int]) -> dict[Key, float]:
     return samples
 
 
-def _process(pid: int, number: str) -> Iterator[tuple[Key, float]]:
+class ProcessUsage(NamedTuple):
+    """The CPU time of a process, user and system, and its resident memory."""
+
+    cpu_seconds: float
+    resident_bytes: int
+
+
+def usage_of(pid: int) -> ProcessUsage:
+    """The usage of a process. Raises OSError if it is gone."""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         fields = file.read().rpartition(")")[2].split()
-    yield (CPU_SECONDS.name, number), (int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS
-    yield (RESIDENT.name, number), int(fields[_PAGES]) * _PAGE_BYTES
+    return ProcessUsage((int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS, int(fields[_PAGES]) * _PAGE_BYTES)
+
+
+def _process(pid: int, number: str) -> Iterator[tuple[Key, float]]:
+    usage = usage_of(pid)
+    yield (CPU_SECONDS.name, number), usage.cpu_seconds
+    yield (RESIDENT.name, number), usage.resident_bytes
     yield (OPEN_FILES.name, number), len(os.listdir(f"/proc/{pid}/fd"))

@@ -1,19 +1,20 @@
 """What the data folder says of a node: its shards, and how far each sink is. Reads files only; blocks."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 
 from msgspec import Struct
 
 from collector.settings import Settings
 from collector.ship.status import Status, statuses
+from wal.cursor import Cursor
 from wal.damage import read_ledger
 from wal.errors import WalError
 from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.log import now_ms
-from wal.tools.listing import end_of
+from wal.tools.listing import Lag, end_of, lag_of
 
 
 class ShardStatus(Struct, frozen=True):
@@ -53,13 +54,15 @@ def shard_statuses(settings: Settings) -> list[ShardStatus]:
         return [ShardStatus(settings.log.dir, error=str(error))]
 
 
-def sink_statuses(settings: Settings, serving: Collection[str | None]) -> list[SinkStatus]:
+def sink_statuses(
+    settings: Settings, serving: Collection[str | None], lag: Callable[[LogFolder, Cursor], Lag] = lag_of
+) -> list[SinkStatus]:
     """The state of every sink in every shard, none where no shard can be found.
 
-    `serving`: the shard of each worker, None where it has none yet.
+    `serving`: the shard of each worker, None where it has none yet. `lag` gives the backlog of a cursor.
     """
     try:
-        return [_sink_status(status) for status in statuses(settings, partial(_is_held, serving))]
+        return [_sink_status(status) for status in statuses(settings, partial(_is_held, serving), lag)]
     except OSError:  # there is no log yet, or `shard_statuses` tells why
         return []
 

@@ -12,9 +12,11 @@ import msgspec
 import uvicorn
 import uvloop
 
+from collector.ops.console.watch import Watch
 from collector.ops.counters import CounterBlock
+from collector.process_log.of_libraries import Uncaught
 from collector.process_log.output import set_up
-from collector.server.admin_app import Admin, create_admin_app
+from collector.server.admin_app import Admin, create_admin_app, watch_of
 from collector.server.admin_connection import AdminConnection
 from collector.server.node_state import NodeState
 from collector.settings import Settings
@@ -32,9 +34,11 @@ def run(
     """Serve until SIGTERM, or until the supervisor is gone. `states` gets each state of the node as a packet."""
     set_up(settings.process_log.format, settings.process_log.level)
     node = _LastState(states)
+    admin = Admin(settings, os.path.abspath(config), node.get, counters)
+    watch = watch_of(admin)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_admin_app(Admin(settings, os.path.abspath(config), node.get, counters)),
+            create_admin_app(admin, watch),
             http=AdminConnection,
             ws="none",
             lifespan="off",
@@ -47,7 +51,7 @@ def run(
         )
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(server, listener, node))
+        runner.run(_serve(server, listener, node, watch))
 
 
 class _LastState:
@@ -76,6 +80,15 @@ class _LastState:
         self._state = msgspec.json.decode(packet, type=NodeState)
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket, node: _LastState) -> None:
+async def _serve(server: uvicorn.Server, listener: socket.socket, node: _LastState, watch: Watch) -> None:
     asyncio.get_running_loop().add_reader(node.fileno(), node.receive)
+    watching = asyncio.create_task(watch.run())
+    watching.add_done_callback(_log_bug)
     await server.serve(sockets=[listener])
+    watching.cancel()
+
+
+def _log_bug(watching: asyncio.Task[None]) -> None:
+    """Go on without the watch: probes need an answer all the same, and the console shows how old its samples are."""
+    if not watching.cancelled() and (error := watching.exception()) is not None:
+        Uncaught().write(exc_info=error)

@@ -22,6 +22,7 @@ from collector.ops.console.access import Access
 from collector.ops.console.app import console_routes
 from collector.ops.console.guard import Guard
 from collector.ops.console.refusals import EXCEPTION_HANDLERS, json_response
+from collector.ops.console.watch import Watch
 from collector.ops.counters import CounterBlock
 from collector.ops.metrics import CONTENT_TYPE, render
 from collector.ops.readiness import NotReady
@@ -50,11 +51,16 @@ class Admin(NamedTuple):
     """Those of all workers."""
 
 
-def create_admin_app(admin: Admin) -> ASGIApp:
-    """The application. Raises BadSettings if the token can't be read."""
+def watch_of(admin: Admin) -> Watch:
+    """What watches the node for the console, once it runs."""
+    return Watch(admin.settings, admin.config, partial(_node, admin), admin.counters)
+
+
+def create_admin_app(admin: Admin, watch: Watch | None = None) -> ASGIApp:
+    """The application; without `watch` with one that does not run. Raises BadSettings if the token can't be read."""
     token = admin.settings.admin.token
     access = Access(read_key("admin.token", token) if token else None, now_ms)
-    console = console_routes(admin.settings, admin.config, access, partial(_shards, admin))
+    console = console_routes(admin.settings, admin.config, access, watch or watch_of(admin), partial(_shards, admin))
     open_routes = (Route("/livez", _livez), Route("/readyz", partial(_readyz, admin)), *console.open)
     routes = (
         *open_routes,

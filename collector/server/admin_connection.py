@@ -1,26 +1,35 @@
 """A connection to the admin address: uvicorn's, with the limits that it lacks.
 
-uvicorn waits for a request, and for its end, as long as the client likes. Probes must get in all the same.
+uvicorn waits as long as the client likes: for a request, for its end, and for the client to read. Probes must get in
+all the same.
 """
 
 import asyncio
+import socket
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_CONNECTIONS: Final = 100
 """A page of an operator, a scraper and probes need few. At the limit the oldest connection makes room."""
+STALL_SECONDS: Final = 20.0
+"""A client that reads nothing for so long loses its connection."""
 _REQUEST_BYTES: Final = 512 << 10
 """Twice the longest body that an endpoint reads. uvicorn holds 64 KiB that no endpoint reads, and then waits."""
+_SEND_BUFFER_BYTES: Final = 64 << 10
+"""In the kernel. By default it grows to megabytes, so that it would take minutes to see that a client reads nothing."""
 
 
 class AdminConnection(HttpToolsProtocol):
-    """One of at most MOST_CONNECTIONS, which sends at most _REQUEST_BYTES until its response is complete."""
+    """One of at most MOST_CONNECTIONS, which sends at most _REQUEST_BYTES until its response is complete, and reads."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         self._opened_at = asyncio.get_running_loop().time()
         self._received_bytes = 0
+        self._stalled: asyncio.TimerHandle | None = None
+        if (own := transport.get_extra_info("socket")) is not None:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         if len(self.connections) > MOST_CONNECTIONS:
             oldest = min(self.connections, key=_by_use)
             self.connections.discard(oldest)
@@ -33,9 +42,26 @@ class AdminConnection(HttpToolsProtocol):
         else:
             super().data_received(data)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._end_stall()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALL_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._end_stall()
+
     def on_response_complete(self) -> None:
         self._received_bytes = 0
         super().on_response_complete()
+
+    def _end_stall(self) -> None:
+        if self._stalled:
+            self._stalled.cancel()
+            self._stalled = None
 
     @property
     def _is_waiting(self) -> bool:

@@ -28,8 +28,10 @@ LAYERS = {
     "collector.ops.console": (
         "collector.dead_letters",
         "collector.errors",
+        "collector.ingest.settling",
         "collector.ops",
         "collector.process_log",
+        "collector.server.node_state",
         "collector.settings",
         "collector.ship",
         "collector.web",
@@ -174,6 +176,10 @@ _PURE = {
     "collector/ops/readiness.py",
     *(f"collector/ops/audit/{name}.py" for name in ("ranges", "balance")),
     *(f"collector/ops/console/{name}.py" for name in ("decoding", "filters", "ring", "rows", "sampling")),
+    *(
+        f"collector/ops/console/{name}.py"
+        for name in ("account_answer", "account_counters", "rates", "reading", "series")
+    ),
     *(f"collector/dedup/{name}.py" for name in ("bounds", "layout", "scan")),
     "collector/settings/durations.py",
     "collector/dead_letters/rules.py",

@@ -24,13 +24,16 @@ class Lag(NamedTuple):
     since_ms: int | None
 
 
-def lag_of(folder: LogFolder, cursor: Cursor) -> Lag:
-    """The backlog up to the end of the log. Raises Broken, Unreadable, OSError."""
+def lag_of(folder: LogFolder, cursor: Cursor, end: Position | None = None) -> Lag:
+    """The backlog up to `end`; without it, up to the end of the log, for which its last segment is read.
+
+    Raises Broken, Unreadable, OSError.
+    """
     names = folder.segments()
     if not names:
         found = "no segment; restore the log"
         raise MissingSegment(folder.path, 0, f"segment {cursor.acked.segment}", found)
-    end, _ = end_of(folder, names[-1])
+    end = end or end_of(folder, names[-1])[0]
     settled = max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
     if settled >= end.sequence:
         return Lag(0, 0, None)

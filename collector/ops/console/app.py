@@ -14,6 +14,8 @@ from collector.ops.console.redaction import Redaction
 from collector.ops.console.session_endpoint import SessionEndpoint
 from collector.ops.console.shard_endpoints import Serving
 from collector.ops.console.try_endpoint import TryEndpoint
+from collector.ops.console.watch import Watch
+from collector.ops.console.watch_endpoints import WatchEndpoints
 from collector.settings import Settings
 
 _JOBS: Final = "jobs"
@@ -29,11 +31,11 @@ class ConsoleRoutes(NamedTuple):
     """For who needs no log-in, or has one."""
 
 
-def console_routes(settings: Settings, config: str, access: Access, serving: Serving) -> ConsoleRoutes:
+def console_routes(settings: Settings, config: str, access: Access, watch: Watch, serving: Serving) -> ConsoleRoutes:
     """All routes of the console. `config`: the path of the settings file; `serving` gives the shard of each worker."""
     jobs = Jobs(os.path.join(settings.admin.dir, _JOBS), is_hiding=bool(settings.admin.redact))
     desk = JobDesk(settings, config, Redaction(settings.admin.redact), jobs)
     return ConsoleRoutes(
         (*page_routes(load_page()), SessionEndpoint(settings.admin, access).route()),
-        (TryEndpoint(settings).route(), *lookup_routes(desk, serving)),
+        (TryEndpoint(settings).route(), *WatchEndpoints(watch).routes(), *lookup_routes(desk, serving)),
     )

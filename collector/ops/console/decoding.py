@@ -80,7 +80,8 @@ def row_of_record(line: bytes, block: BlockPlace, sequence: int, start: int) -> 
     return EventRow(
         received_ms=record.received_at,
         kind=STORED,
-        event_id=_id_of(block, sequence),
+        log_id=block.log_id,
+        sequence=sequence,
         property=_property(record.portal_id, record.prop_id),
         source=source and _shared(source),
         dialect=dialect and _shared(dialect),
@@ -89,7 +90,7 @@ def row_of_record(line: bytes, block: BlockPlace, sequence: int, start: int) -> 
         uid=None if uid is None else str(uid)[:MOST_CHARACTERS],
         bytes=len(line),
         warnings=len(record.warnings),
-        block=block,
+        path=block.path,
         start=start,
     )
 
@@ -108,7 +109,8 @@ def row_of_damage(damage: Damage, log_id: bytes, ms: int) -> EventRow:
     return EventRow(
         received_ms=ms,
         kind=DAMAGED,
-        event_id=f"{log_id.decode()}-{start.sequence}",
+        log_id=log_id.decode(),
+        sequence=start.sequence,
         bytes=end.offset - start.offset if start.segment == end.segment else None,
         warnings=damage.lost,
         code=damage.kind.value,
@@ -126,11 +128,10 @@ def _row_of_members(kind: str, line: bytes, block: BlockPlace, sequence: int, st
     portal, prop = _text(members.portal_id), _text(members.prop_id)
     received = bytes(members.received_at)
     return EventRow(
-        received_ms=int(received)
-        if received.isdigit() and len(received) <= _TIME_DIGITS
-        else block.header.timestamp_ms,
+        received_ms=int(received) if received.isdigit() and len(received) <= _TIME_DIGITS else block.timestamp_ms,
         kind=kind,
-        event_id=_id_of(block, sequence),
+        log_id=block.log_id,
+        sequence=sequence,
         property=f"{portal}/{prop}" if portal and prop else None,
         source=_text(members.source),
         dialect=_text(members.dialect),
@@ -139,7 +140,7 @@ def _row_of_members(kind: str, line: bytes, block: BlockPlace, sequence: int, st
         uid=_text(event.uid),
         bytes=len(line),
         code=_text(members.code),
-        block=block,
+        path=block.path,
         start=start,
     )
 
@@ -176,10 +177,6 @@ def _text(value: Raw) -> str | None:
         return str(_decode_any(content))[:MOST_CHARACTERS]
     except _Undecodable:
         return None
-
-
-def _id_of(block: BlockPlace, sequence: int) -> str:
-    return f"{block.header.log_id.decode()}-{sequence}"
 
 
 @lru_cache(4096)

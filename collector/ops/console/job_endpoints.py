@@ -27,9 +27,9 @@ from collector.ops.console.jobs import JobActor, Jobs
 from collector.ops.console.letter_endpoints import check_property
 from collector.ops.console.parameters import read_parameters
 from collector.ops.console.plans import PLAN_SECONDS, JobPlan
-from collector.ops.console.reading import reading_files
 from collector.ops.console.redaction import Redaction
 from collector.ops.console.refusals import json_response, refused
+from collector.ops.console.unreadable import reading_files
 from collector.settings import Settings
 from collector.ship.replay import Replay, sink_named
 from wal.log import now_ms

@@ -9,7 +9,6 @@ import os
 import time
 from typing import Final
 
-from collector.ops.console.rows import BlockPlace
 from wal.damage import Damage
 from wal.errors import MissingSegment
 from wal.examine import headers_from
@@ -64,18 +63,22 @@ class LogTail:
             self._count(self._place)
         return [step for step in found if isinstance(step, Damage) or step.records]
 
-    def block(self, header: Header) -> BlockPlace | None:
-        """The place of a block that was found; None if its segment is gone."""
-        if self._segment and self._segment.name.number == header.segment:
-            return BlockPlace(self.folder, self._segment.name, header)
-        name = next((name for name in self.folder.segments() if name.number == header.segment), None)
-        return BlockPlace(self.folder, name, header) if name else None
-
-    def payload(self, place: BlockPlace) -> bytes | None:
-        """The payload of a block, unchecked; None if its segment is gone."""
-        if self._segment and self._segment.name == place.segment:
-            return self._segment.raw(place.offset, place.header.length)
-        return read_payload(place)
+    def payload(self, header: Header) -> tuple[str, bytes] | None:
+        """The file of a block that was found, and its payload, unchecked; None if its segment is gone."""
+        segment = self._segment
+        if segment is not None and segment.name.number == header.segment:
+            return segment.path, _payload(segment, header)
+        name = next((each for each in self.folder.segments() if each.number == header.segment), None)
+        try:
+            segment = SegmentReader(self.folder, name) if name else None
+        except FileNotFoundError:
+            segment = None
+        if segment is None:
+            return None
+        try:
+            return segment.path, _payload(segment, header)
+        finally:
+            segment.close()
 
     def close(self) -> None:
         """Close the open segment. `advance` opens it again."""
@@ -172,16 +175,8 @@ class LogTail:
         self.seen = proven - self._base
 
 
-def read_payload(place: BlockPlace) -> bytes | None:
-    """The payload of a block, unchecked; None if its segment is gone. Raises Unreadable, OSError."""
-    try:
-        segment = SegmentReader(place.folder, place.segment)
-    except FileNotFoundError:
-        return None
-    try:
-        return segment.raw(place.offset, place.header.length)
-    finally:
-        segment.close()
+def _payload(segment: SegmentReader, header: Header) -> bytes:
+    return segment.raw(header.offset + HEADER_BYTES, header.length)
 
 
 def _newest_place(folder: LogFolder) -> Position | None:

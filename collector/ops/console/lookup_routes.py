@@ -19,9 +19,9 @@ from collector.ops.console.job_endpoints import (
 )
 from collector.ops.console.letter_endpoints import list_letters, list_reasons, send_body, show_letter
 from collector.ops.console.node_endpoint import show_node, show_snippet
-from collector.ops.console.reading import reading_files
 from collector.ops.console.search_endpoint import search
 from collector.ops.console.shard_endpoints import Serving, list_segments, list_shards
+from collector.ops.console.unreadable import reading_files
 
 _Endpoint = Callable[..., Response]
 

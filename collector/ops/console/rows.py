@@ -7,9 +7,6 @@ from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from wal.folder import LogFolder
-from wal.format import HEADER_BYTES, Header, SegmentName
-
 STORED: Final = "stored"
 REJECTED: Final = "rejected"
 DEAD: Final = "dead"
@@ -36,27 +33,28 @@ class Hiding(Protocol):
 
 
 class BlockPlace(NamedTuple):
-    """A block of a log: where to read its lines again."""
+    """What the rows of a block share."""
 
-    folder: LogFolder
-    segment: SegmentName
-    header: Header
-
-    @property
-    def offset(self) -> int:
-        """The first byte of the payload in its segment."""
-        return self.header.offset + HEADER_BYTES
+    path: str
+    """The file of its segment."""
+    log_id: str
+    timestamp_ms: int
+    """Unix ms of the commit."""
 
 
-class EventRow(Struct, kw_only=True):
-    """One row. Texts have at most MOST_CHARACTERS; what a line does not have, or holds in another form, is None."""
+class EventRow(Struct, kw_only=True, gc=False):
+    """One row. Texts have at most MOST_CHARACTERS; what a line does not have, or holds in another form, is None.
+
+    It refers to texts and numbers alone, so that the garbage collector need not look at 20,000 of them.
+    """
 
     received_ms: int
     """Unix ms; of damage the commit of the block after it."""
     kind: str
     """One of KINDS."""
-    event_id: str | None = None
-    """LOG-SEQ. None for refusals that left no record."""
+    log_id: str | None = None
+    """None for refusals that left no record."""
+    sequence: int = 0
     property: str | None = None
     """PORTAL/PROP."""
     source: str | None = None
@@ -70,17 +68,22 @@ class EventRow(Struct, kw_only=True):
     """The number of warnings; of damage the number of lost events."""
     code: str | None = None
     """Why it was refused; of damage its kind; None for stored events."""
-    block: BlockPlace | None = None
+    path: str | None = None
+    """The file that holds its line; None if there is no line."""
     start: int = 0
-    """The first byte of its line in the payload of `block`."""
+    """The first byte of its line in that file."""
     number: int = 0
     """The ring counts its rows."""
+
+    def event_id(self) -> str | None:
+        """LOG-SEQ."""
+        return None if self.log_id is None else f"{self.log_id}-{self.sequence}"
 
     def shown(self) -> tuple[object, ...]:
         """The row as the page gets it."""
         return (
             self.number,
-            self.event_id,
+            self.event_id(),
             self.received_ms,
             self.kind,
             self.property,

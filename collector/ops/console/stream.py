@@ -3,15 +3,15 @@
 import asyncio
 import re
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Final
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from collector.errors import Refusal, Rejected
-from collector.ops.console.events import LIVE, RETRY_MS, TOPICS, Events, Sources, Wish, message
 from collector.ops.console.filters import PARAMETERS, parse_filters
+from collector.ops.console.messages import LIVE, RETRY_MS, TOPICS, LiveMessages, Sources, Wish, message
 
 MOST_STREAMS: Final = 20
 _RETRY_SECONDS: Final = 5
@@ -50,11 +50,8 @@ async def _serve(sources: Sources, wish: Wish, receive: Receive, send: Send) -> 
     leaving = asyncio.create_task(_left(receive))
     try:
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-    except asyncio.CancelledError:  # the server stops
-        sending.cancel()
-        await asyncio.wait((sending,))
+    except asyncio.CancelledError:  # the server stops, and would log an error if this were raised
         await _send_part(send, message("bye", {"reason": "stop", "retry_ms": RETRY_MS}), is_last=True)
-        raise
     finally:
         for task in (sending, leaving):
             task.cancel()
@@ -64,8 +61,8 @@ async def _serve(sources: Sources, wish: Wish, receive: Receive, send: Send) -> 
 
 async def _send_all(sources: Sources, wish: Wish, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-    async with sources.live.watched():
-        async for part in Events(sources, wish).messages():
+    async with sources.live.watched() if LIVE in wish.topics else nullcontext():
+        async for part in LiveMessages(sources, wish).parts():
             await _send_part(send, part)
 
 

@@ -138,29 +138,29 @@ class Tail:
     def _read_block(self, step: _Step, header: Header, deadline: float) -> tuple[list[EventRow], int]:
         """The rows of a block, newest first, and the number of lines read."""
         try:
-            place = step.log.block(header)
-            payload = place and step.log.payload(place)
+            found = step.log.payload(header)
         except (WalError, OSError) as error:
             return [_row_of_fault(step._replace(found=_name_of(error)))], 0
-        if place is None or payload is None:  # dropped meanwhile
+        if found is None:  # dropped meanwhile
             return [], 0
+        path, payload = found
         if cause := payload_fault(header, payload):
             lost = Block(header, payload)
             return [_row_of_fault(step._replace(found=Damage(Kind.CORRUPT, lost.start, lost.end, cause)))], 0
-        return self._rows_of(step.kind, place, payload.split(b"\n")[:-1], deadline)
+        place = BlockPlace(path, header.log_id.decode(), header.timestamp_ms)
+        return self._rows_of(step.kind, place, Block(header, payload), deadline)
 
-    def _rows_of(
-        self, kind: _Kind, place: BlockPlace, lines: list[bytes], deadline: float
-    ) -> tuple[list[EventRow], int]:
+    def _rows_of(self, kind: _Kind, place: BlockPlace, block: Block, deadline: float) -> tuple[list[EventRow], int]:
         rows: list[EventRow] = []
-        header = place.header
-        sequence, start = header.sequence + header.records, header.length
+        row_of, redact = kind.row_of, kind.redact
+        sequence, start = block.end.sequence, block.end.offset
+        lines = block.payload.split(b"\n")[:-1]
         for count, line in enumerate(reversed(lines)):
             if count % _LINES_A_LOOK == 0 and self._cpu_clock() >= deadline:
                 return rows, count
             sequence -= 1
             start -= len(line) + 1
-            row = kind.row_of(kind.redact(line), place, sequence, start)
+            row = row_of(redact(line), place, sequence, start)
             if row is not None:
                 row.bytes = len(line)
                 rows.append(row)

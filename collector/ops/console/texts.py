@@ -3,13 +3,18 @@
 So a text is found in all of the ring, and also after a stream has come back.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from collector.ops.console.filters import Filters
-from collector.ops.console.log_tail import read_payload
-from collector.ops.console.rows import DEAD, BlockPlace, EventRow, Hiding
-from wal.errors import WalError
+from collector.ops.console.rows import DEAD, EventRow, Hiding
+from wal.files import Files
+
+_READ_BYTES: Final = 256 << 10
+_ROWS_A_LOOK: Final = 64
+"""Rows between two looks at the clock."""
 
 
 def holding(
@@ -21,28 +26,45 @@ def holding(
 ) -> tuple[list[EventRow], int]:
     """The rows whose line holds the text of `filters`, in order, and the number of rows that were looked at.
 
-    The newest are looked at first, for `budget` seconds of CPU.
+    The newest are looked at first, for `budget` seconds of CPU. A line that is gone holds nothing.
     """
     found: list[EventRow] = []
     deadline = cpu_clock() + budget
-    block: BlockPlace | None = None
-    payload = b""
+    lines = _Lines()
     for count, row in enumerate(reversed(rows)):
-        if row.block is None or row.bytes is None:
-            continue
-        if row.block is not block:
-            if cpu_clock() >= deadline:
-                return found[::-1], count
-            block, payload = row.block, _payload(row.block)
-        line = payload[row.start : row.start + row.bytes]
-        if filters.is_in(hiding.dead_letter(line) if row.kind == DEAD else hiding.record(line)):
+        if count % _ROWS_A_LOOK == 0 and cpu_clock() >= deadline:
+            return found[::-1], count
+        line = lines.of(row)
+        if line and filters.is_in(hiding.dead_letter(line) if row.kind == DEAD else hiding.record(line)):
             found.append(row)
     return found[::-1], len(rows)
 
 
-def _payload(block: BlockPlace) -> bytes:
-    """Nothing if it can't be read any more: its segment was dropped, or the disk fails."""
-    try:
-        return read_payload(block) or b""
-    except (WalError, OSError):
+class _Lines:
+    """Reads lines backwards, many at a time."""
+
+    def __init__(self) -> None:
+        self._files = Files()
+        self._path: str | None = None
+        self._start = 0
+        self._content = b""
+
+    def of(self, row: EventRow) -> bytes:
+        """The line of a row; nothing if it can't be read."""
+        if row.path is None or row.bytes is None:
+            return b""
+        end = row.start + row.bytes
+        if row.path != self._path or not self._start <= row.start <= end <= self._start + len(self._content):
+            self._path, self._start = row.path, min(row.start, max(0, end - _READ_BYTES))
+            self._content = self._read(row.path, self._start, end - self._start)
+        return self._content[row.start - self._start : end - self._start]
+
+    def _read(self, path: str, start: int, length: int) -> bytes:
+        """Nothing if the segment was dropped, or if the disk fails: the tail tells that."""
+        with contextlib.suppress(OSError):
+            descriptor = self._files.open(path)
+            try:
+                return self._files.read(descriptor, length, start)
+            finally:
+                self._files.close(descriptor)
         return b""

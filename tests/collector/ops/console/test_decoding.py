@@ -16,15 +16,9 @@ from collector.settings import Limits
 from tests.collector.ingest.test_record import SESSION, VISIT
 from tests.collector.ops.console.node import event, letter
 from wal.damage import Damage, Kind
-from wal.files import Files
-from wal.folder import LogFolder
-from wal.format import BLOCK_KIND, Header, Position, SegmentName
+from wal.format import Position
 
-BLOCK = BlockPlace(
-    LogFolder(Files(), "log", b"0123456789abcdef"),
-    SegmentName(1, 1),
-    Header(BLOCK_KIND, b"0123456789abcdef", 1, 148, 1, 1, 500, 148, 1_700_000_000_000, 0, 0, 0),
-)
+BLOCK = BlockPlace("log/seg", "0123456789abcdef", 1_700_000_000_000)
 
 
 def _stored(line: bytes) -> EventRow:
@@ -113,7 +107,7 @@ def test_a_row_can_be_sent_whatever_was_refused(raw: bytes) -> None:
 def test_any_bytes_are_a_row(line: bytes) -> None:
     for row in (_stored(line), _dead(line)):
         assert msgspec.json.encode(row.shown())
-        assert row.event_id == "0123456789abcdef-7"
+        assert row.event_id() == "0123456789abcdef-7"
 
 
 def test_a_member_that_is_hidden_leaves_the_others() -> None:

@@ -47,7 +47,7 @@ def test_rows_have_the_id_that_the_log_gives(node: Node) -> None:
     node.write([event(), event()])
     node.write([letter({"ea": 5})], dead=True)
     log_id, dead_id = node.log().log_id.decode(), node.log(dead=True).log_id.decode()
-    assert [row.event_id for row in node.tail().tick().rows] == [f"{log_id}-1", f"{log_id}-2", f"{dead_id}-1"]
+    assert [row.event_id() for row in node.tail().tick().rows] == [f"{log_id}-1", f"{log_id}-2", f"{dead_id}-1"]
 
 
 def test_logs_are_merged_by_the_time_of_their_commits(node: Node) -> None:
@@ -129,7 +129,7 @@ def test_a_damaged_payload_is_a_row_in_its_place(node: Node) -> None:
     assert names(rows) == ["a", "a", "corrupt", "c", "c"]
     assert scanned == 4
     assert (rows[2].kind, rows[2].warnings) == ("damaged", 2)
-    assert rows[2].event_id == f"{node.log().log_id.decode()}-3"
+    assert rows[2].event_id() == f"{node.log().log_id.decode()}-3"
 
 
 def test_a_damaged_header_is_a_row_once_and_the_events_after_it_follow(node: Node) -> None:

@@ -62,7 +62,7 @@ class _Counts(NamedTuple):
     scanned: int
 
 
-class Events:
+class LiveMessages:
     """One stream. Create it while the live rows are watched."""
 
     def __init__(self, sources: Sources, wish: Wish) -> None:
@@ -79,20 +79,20 @@ class Events:
         self._jobs: dict[object, dict[str, object]] = {}
         """The last state sent of each job."""
 
-    async def messages(self) -> AsyncIterator[bytes]:
+    async def parts(self) -> AsyncIterator[bytes]:
         """What to send, without end. Each item is sent before the next one is made."""
-        yield b"retry: %d\n\n" % RETRY_MS + self._hello()
-        if LIVE in self._wish.topics:
-            yield b"".join(await self._caught_up())
-        second_at = job_at = 0.0
-        quiet_at = self._loop.time() + _QUIET_SECONDS
+        yield b"".join([b"retry: %d\n\n" % RETRY_MS, self._hello(), *self._sample()])
+        if LIVE in self._wish.topics and (caught_up := await self._caught_up()):
+            yield b"".join(caught_up)
+        job_at = self._loop.time()
+        second_at, quiet_at = job_at + 1.0, job_at + _QUIET_SECONDS
         while True:
             self._live.check()
             found = await self._flushed() if LIVE in self._wish.topics else []
             now = self._loop.time()
             if now >= second_at:
                 second_at = now + 1.0
-                found += self._of_this_second()
+                found += [*self._sample(), *self._coverage()]
             if now >= job_at:
                 job_at = now + _JOB_SECONDS
                 found += self._changed_jobs()
@@ -158,16 +158,13 @@ class Events:
             for part, number in zip(parts, numbers, strict=False)
         ]
 
-    def _of_this_second(self) -> list[bytes]:
-        found = []
-        if NOW in self._wish.topics:
-            found.append(message("now", self._sources.samples()))
-        if LIVE in self._wish.topics:
-            found += self._coverage()
-        return found
+    def _sample(self) -> list[bytes]:
+        return [message("now", self._sources.samples())] if NOW in self._wish.topics else []
 
     def _coverage(self) -> list[bytes]:
         """How much of what came is shown; nothing after a second in which nothing came, but for the first one."""
+        if LIVE not in self._wish.topics:
+            return []
         before, self._since = self._since, self._counts()
         seen = self._since.seen - before.seen
         was_flowing, self._was_flowing = self._was_flowing, seen > 0 or self._matched > 0

@@ -1,0 +1,59 @@
+"""The accounts of some days as JSON values. Pure.
+
+received = stored + duplicate + rejected + shed + waiting
+stored   = delivered + pending + dead
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from collector.ops.console.account_counters import DUPLICATE_CODE, REJECTED_CODE, SHED_CODE, STORED_CODE
+
+DEAD_CODE: Final = "dead"
+"""Events that a sink refused."""
+_SEAM_MS: Final = 15_000
+"""A supervisor that starts this soon after the last counters were saved was restarted: nothing came in between."""
+
+
+def account_row(
+    prop: str, counts: Mapping[str, int], waiting: int, pending: int | None, *, knows_dead: bool
+) -> dict[str, Any]:
+    """The account of a property, from its events by code. `pending` is None where that is not known."""
+    stored, duplicate = counts.get(STORED_CODE, 0), counts.get(DUPLICATE_CODE, 0)
+    rejected, shed = _after(REJECTED_CODE, counts), _after(SHED_CODE, counts)
+    dead = counts.get(DEAD_CODE, 0) if knows_dead else None
+    delivered = None if pending is None or dead is None else max(0, stored - pending - dead)
+    return {
+        "property": prop,
+        "received": stored + duplicate + sum(rejected.values()) + sum(shed.values()) + waiting,
+        "stored": stored,
+        "duplicate": duplicate,
+        "rejected": sum(rejected.values()),
+        "shed": sum(shed.values()),
+        "waiting": waiting,
+        "codes": dict(sorted((rejected | shed).items(), key=lambda item: -item[1])),
+        "delivered": delivered,
+        "pending": pending,
+        "dead": dead,
+    }
+
+
+def covered_since(boots: Sequence[tuple[int, int]], from_ms: int, origin_ms: int | None) -> int | None:
+    """Since when all events are counted, in Unix ms; None if that is before `from_ms`, or since the first event.
+
+    `boots` are begin and end of the time in which counters were saved, the newest first. `origin_ms` is the time of the
+    oldest log, if it has all of its segments.
+    """
+    since = boots[0][0] if boots else from_ms
+    for begin, end in boots:
+        if since - end > _SEAM_MS:
+            break
+        since = begin
+    if since <= from_ms or (origin_ms is not None and since - origin_ms <= _SEAM_MS):
+        return None
+    return since
+
+
+def _after(beginning: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """The events by the rest of their codes."""
+    return {code.removeprefix(beginning): events for code, events in counts.items() if code.startswith(beginning)}

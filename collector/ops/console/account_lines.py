@@ -1,0 +1,132 @@
+"""Counts lines of logs by property: events of a gap, events in dead letters, events that a sink waits for. Blocks."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from collector.ops.console.account_store import DAY_MS
+from wal.cursor import Cursor
+from wal.folder import LogFolder
+from wal.format import Position
+from wal.reader import Reader, read_all
+from wal.seek import place_before
+from wal.segment import Block
+
+MOST_BACKLOG_BYTES: Final = 4 << 20
+"""A longer backlog is not counted by property: it would take more than 20 ms."""
+
+PropertyOfDay = tuple[int, str]
+
+
+class _Line(Struct, frozen=True):
+    portal_id: int
+    prop_id: int
+
+
+class _Letter(Struct):
+    portal_id: int
+    prop_id: int
+    received_at: int
+    sink: str = ""
+    part: int = 1
+
+
+_decode: Final = msgspec.json.Decoder(_Line).decode
+_decode_lines: Final = msgspec.json.Decoder(_Line).decode_lines
+_decode_letter: Final = msgspec.json.Decoder(_Letter).decode
+_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+class CountedPart(NamedTuple):
+    """Events by day and property, and the place after them."""
+
+    place: Position
+    events: Counter[PropertyOfDay]
+
+
+def events_from(folder: LogFolder, sequence: int, until_ms: int) -> Iterator[CountedPart]:
+    """Each block with events from a sequence on, until one that was committed at this time. Raises WalError, OSError.
+
+    Events that other nodes relayed are left out: they were received there.
+    """
+    start = place_before(folder, sequence) or folder.oldest()
+    for block in _blocks(folder, start):
+        if block.header.timestamp_ms >= until_ms:
+            return
+        if block.end.sequence > sequence:
+            yield CountedPart(block.end, _own_events(folder, block, sequence))
+
+
+def letters_from(folder: LogFolder, start: Position | None) -> Iterator[CountedPart]:
+    """Each block of a log of dead letters from a place on, with the events that sinks refused.
+
+    Raises WalError, OSError.
+    """
+    oldest = folder.oldest()
+    start = max(start, oldest) if start and oldest else oldest
+    for block in _blocks(folder, start):
+        events: Counter[PropertyOfDay] = Counter()
+        for line in block.payload.split(b"\n")[:-1]:
+            try:
+                letter = _decode_letter(line)
+            except _UNFIT:
+                continue
+            if letter.sink and letter.part == 1:
+                events[letter.received_at // DAY_MS, _name(letter)] += 1
+        yield CountedPart(block.end, events)
+
+
+def backlog_of(folder: LogFolder, cursors: Sequence[Cursor]) -> Counter[PropertyOfDay]:
+    """The events after the cursor that is furthest behind. Raises WalError, OSError."""
+    slowest = min(cursors, key=_settled)
+    events: Counter[PropertyOfDay] = Counter()
+    for block in _blocks(folder, slowest.acked):
+        if block.end.sequence > _settled(slowest):
+            events += _own_events(folder, block, _settled(slowest))
+    return events
+
+
+def _settled(cursor: Cursor) -> int:
+    return max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
+
+
+def _blocks(folder: LogFolder, start: Position | None) -> Iterator[Block]:
+    """The blocks with events from a place on; damage is passed over."""
+    if start is None:
+        return
+    with closing(Reader(folder, start)) as reader:
+        for step in read_all(reader):
+            if isinstance(step, Block) and step.header.records:
+                yield step
+
+
+def _own_events(folder: LogFolder, block: Block, sequence: int) -> Counter[PropertyOfDay]:
+    """The events of a block from a sequence on that this node received."""
+    day = block.header.timestamp_ms // DAY_MS
+    lines, own = block.payload.split(b"\n")[:-1], b'{"id":"%b-' % folder.log_id
+    skipped = max(0, sequence - block.header.sequence)
+    found = _decoded([line for line in lines[skipped:] if line.startswith(own)])
+    return Counter({(day, _name(line)): events for line, events in Counter(found).items()})
+
+
+def _decoded(lines: list[bytes]) -> list[_Line]:
+    """The lines that can be decoded, which are all but in a log that another program has written."""
+    try:
+        return _decode_lines(b"\n".join(lines))
+    except _UNFIT:
+        return [line for each in lines if (line := _decoded_one(each))]
+
+
+def _decoded_one(line: bytes) -> _Line | None:
+    try:
+        return _decode(line)
+    except _UNFIT:
+        return None
+
+
+def _name(line: _Line | _Letter) -> str:
+    return f"{line.portal_id}/{line.prop_id}"

@@ -1,0 +1,239 @@
+"""The accounts of 31 days in SQLite. Owns the tables; knows neither counters nor logs. For one thread.
+
+    events   day, property, code → events           what became of them
+    unknown  day, name → requests, first_ms         requests that name no property that exists
+    counted  property, code → events                the counters of this boot when they were saved last
+    boots    begin_ms → end_ms                      the time in which counters were saved
+    logs     log → counted, boot_ms                 events before this sequence are in `events`; the last boot with more
+    gaps     log, until_ms → next                   events that no counter has: from this sequence to that time
+    rings    block → number                         the refusals of each worker that are in `unknown`
+    letters  log → segment, offset, sequence        how far dead letters are in `events`
+
+A boot is a start of the supervisor, where all counters begin at 0. Days are those of UTC, as days since 1970.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from wal.format import Position
+
+DAY_MS: Final = 86_400_000
+KEPT_DAYS: Final = 31
+OTHERS: Final = "(others)"
+_MOST_UNKNOWN: Final = 200
+"""Names of properties that do not exist in one day: clients choose them."""
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS events(day INTEGER, property TEXT, code TEXT, events INTEGER NOT NULL,
+    PRIMARY KEY(day, property, code)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unknown(day INTEGER, name TEXT, requests INTEGER NOT NULL, first_ms INTEGER NOT NULL,
+    PRIMARY KEY(day, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counted(property TEXT, code TEXT, events INTEGER NOT NULL,
+    PRIMARY KEY(property, code)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS boots(begin_ms INTEGER PRIMARY KEY, end_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS logs(log TEXT PRIMARY KEY, counted INTEGER NOT NULL, boot_ms INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS gaps(log TEXT, until_ms INTEGER, next INTEGER NOT NULL, PRIMARY KEY(log, until_ms))
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rings(block INTEGER PRIMARY KEY, number INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS letters(log TEXT PRIMARY KEY, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
+    sequence INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+Account = tuple[str, str]
+"""A property and a code."""
+DayCounts = Mapping[tuple[int, str, str], int]
+"""Events by day, property and code."""
+
+
+class Gap(NamedTuple):
+    """Events of a log that no counter has: from sequence `next` on, as far as they were committed before `until_ms`."""
+
+    log: str
+    until_ms: int
+    next: int
+
+
+class UnknownName(NamedTuple):
+    """What requests named as their property in one day, although there is none."""
+
+    name: str
+    requests: int
+    first_ms: int
+
+
+class AccountStore:
+    """The tables. Every method but `close` is one transaction, and raises sqlite3.Error."""
+
+    def __init__(self, path: str) -> None:
+        """`path` may be `:memory:`. A file that is no database, or a damaged one, is moved aside, to `.damaged`."""
+        try:
+            self._db = _opened(path)
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # the disk is full, say: the file may be sound
+                raise
+            os.replace(path, f"{path}.damaged")
+            for end in ("-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path + end)
+            self._db = _opened(path)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def begin(self, boot_ms: int) -> dict[Account, int]:
+        """The counters of this boot when they were saved last. At a new boot, what came since the last one is a gap."""
+        with self._db:
+            if self._db.execute("SELECT 1 FROM boots WHERE begin_ms = ?", (boot_ms,)).fetchone() is None:
+                self._begin_boot(boot_ms)
+            return {(prop, code): events for prop, code, events in self._db.execute("SELECT * FROM counted")}
+
+    def find_log(self, log: str, boot_ms: int) -> None:
+        """A log is there. All that it has from before this boot is a gap, unless the log is known."""
+        with self._db:
+            if self._db.execute("INSERT OR IGNORE INTO logs VALUES (?, 0, NULL)", (log,)).rowcount:
+                self._db.execute("INSERT INTO gaps VALUES (?, ?, 0)", (log, boot_ms))
+
+    def save(
+        self,
+        boot_ms: int,
+        unix_ms: int,
+        counts: Mapping[Account, int],
+        differences: Mapping[Account, int],
+        places: Mapping[str, int],
+    ) -> None:
+        """Save counters of this boot that have changed, the differences of today, and how far they go in each log."""
+        with self._db:
+            self._add({(unix_ms // DAY_MS, *account): events for account, events in differences.items()})
+            self._db.executemany(
+                "INSERT OR REPLACE INTO counted VALUES (?, ?, ?)",
+                [(*account, counts[account]) for account in differences],
+            )
+            self._db.execute("UPDATE boots SET end_ms = ? WHERE begin_ms = ?", (unix_ms, boot_ms))
+            self._db.executemany(
+                "INSERT INTO logs VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+                "SET counted = max(counted, excluded.counted), boot_ms = excluded.boot_ms",
+                [(log, sequence, boot_ms) for log, sequence in places.items()],
+            )
+
+    def rings(self) -> dict[int, int]:
+        """The number of the last refusal of each block that was saved in this boot."""
+        with self._db:
+            return dict(self._db.execute("SELECT block, number FROM rings").fetchall())
+
+    def add_unknown(self, day: int, names: Iterable[UnknownName], rings: Mapping[int, int]) -> None:
+        """Add requests for properties that do not exist. Names beyond _MOST_UNKNOWN a day count together."""
+        with self._db:
+            known = {name for (name,) in self._db.execute("SELECT name FROM unknown WHERE day = ?", (day,))}
+            for each in names:
+                name = each.name if each.name in known or len(known) < _MOST_UNKNOWN else OTHERS
+                known.add(name)
+                self._db.execute(
+                    "INSERT INTO unknown VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET requests = requests + ?",
+                    (day, name, each.requests, each.first_ms, each.requests),
+                )
+            self._db.executemany("INSERT OR REPLACE INTO rings VALUES (?, ?)", rings.items())
+
+    def gaps(self) -> list[Gap]:
+        """What is not read yet, the newest first."""
+        with self._db:
+            found = self._db.execute("SELECT log, until_ms, next FROM gaps ORDER BY until_ms DESC, log")
+            return [Gap(*row) for row in found]
+
+    def fill(self, gap: Gap, counts: DayCounts, *, is_done: bool) -> None:
+        """Add events of a gap, which are those before `gap.next`."""
+        with self._db:
+            self._add(counts)
+            if is_done:
+                self._db.execute("DELETE FROM gaps WHERE log = ? AND until_ms = ?", gap[:2])
+                self._db.execute("UPDATE logs SET counted = max(counted, ?) WHERE log = ?", (gap.next, gap.log))
+            else:
+                self._db.execute("UPDATE gaps SET next = ? WHERE log = ? AND until_ms = ?", (gap.next, *gap[:2]))
+
+    def letters_place(self, log: str) -> Position | None:
+        """How far the dead letters of a log are counted."""
+        with self._db:
+            row = self._db.execute("SELECT segment, offset, sequence FROM letters WHERE log = ?", (log,)).fetchone()
+            return Position(*row) if row else None
+
+    def add_letters(self, log: str, place: Position, counts: DayCounts) -> None:
+        """Add the events in dead letters up to this place of their log."""
+        with self._db:
+            self._add(counts)
+            self._db.execute("INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?)", (log, *place))
+
+    def events(self, first: int, last: int) -> dict[str, dict[str, int]]:
+        """Events by property and code, of the days from `first` to `last`."""
+        found: dict[str, dict[str, int]] = {}
+        query = "SELECT property, code, sum(events) FROM events WHERE day BETWEEN ? AND ? GROUP BY property, code"
+        with self._db:
+            for prop, code, events in self._db.execute(query, (first, last)):
+                found.setdefault(prop, {})[code] = events
+        return found
+
+    def days(self, prop: str, first: int, without: str) -> dict[int, int]:
+        """The events of a property by day, without those of one code."""
+        query = "SELECT day, sum(events) FROM events WHERE property = ? AND day >= ? AND code != ? GROUP BY day"
+        with self._db:
+            return dict(self._db.execute(query, (prop, first, without)).fetchall())
+
+    def unknown(self, first: int, last: int) -> list[UnknownName]:
+        """The names of properties that do not exist, the most frequent first."""
+        query = (
+            "SELECT name, sum(requests), min(first_ms) FROM unknown WHERE day BETWEEN ? AND ? GROUP BY name "
+            "ORDER BY 2 DESC, name LIMIT ?"
+        )
+        with self._db:
+            return [UnknownName(*row) for row in self._db.execute(query, (first, last, _MOST_UNKNOWN))]
+
+    def boots(self) -> list[tuple[int, int]]:
+        """Begin and end of the time in which counters were saved, of each boot, the newest first. Unix ms."""
+        with self._db:
+            return self._db.execute("SELECT begin_ms, end_ms FROM boots ORDER BY begin_ms DESC").fetchall()
+
+    def first_day(self) -> int | None:
+        """The first day with an event; None if there is none."""
+        with self._db:
+            (day,) = self._db.execute("SELECT min(day) FROM events").fetchone()
+            return None if day is None else int(day)
+
+    def drop_before(self, day: int) -> None:
+        """Forget days that are too old."""
+        with self._db:
+            self._db.execute("DELETE FROM events WHERE day < ?", (day,))
+            self._db.execute("DELETE FROM unknown WHERE day < ?", (day,))
+            self._db.execute("DELETE FROM boots WHERE end_ms < ?", (day * DAY_MS,))
+
+    def _begin_boot(self, boot_ms: int) -> None:
+        (last,) = self._db.execute("SELECT max(begin_ms) FROM boots").fetchone()
+        self._db.execute("DELETE FROM counted")
+        self._db.execute("DELETE FROM rings")
+        self._db.execute("INSERT INTO boots VALUES (?, ?)", (boot_ms, boot_ms))
+        for log, counted, boot in self._db.execute("SELECT log, counted, boot_ms FROM logs").fetchall():
+            (newest,) = self._db.execute("SELECT max(until_ms) FROM gaps WHERE log = ?", (log,)).fetchone()
+            if newest is None or boot == last:
+                self._db.execute("INSERT INTO gaps VALUES (?, ?, ?)", (log, boot_ms, counted))
+            else:  # nobody has written to that log since the gap began
+                self._db.execute("UPDATE gaps SET until_ms = ? WHERE log = ? AND until_ms = ?", (boot_ms, log, newest))
+
+    def _add(self, counts: DayCounts) -> None:
+        self._db.executemany(
+            "INSERT INTO events VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET events = events + excluded.events",
+            [(*key, events) for key, events in counts.items()],
+        )
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError(f"{path} is damaged")
+        db.executescript(_TABLES)
+    except BaseException:
+        db.close()
+        raise
+    return db

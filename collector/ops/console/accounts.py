@@ -1,0 +1,186 @@
+"""The books of a node: events by day, property and fate, from the counters and, where these do not reach, from the log.
+
+Counters restart with the supervisor. What of the log no counter has is read in short steps beside all else; of what
+was rejected and shed then, nothing is known.
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from collector.ops.console.account_answer import DEAD_CODE, account_row, covered_since
+from collector.ops.console.account_counters import STORED_CODE, counts_in, places_in, unknown_in, waiting_in
+from collector.ops.console.account_lines import CountedPart, PropertyOfDay, events_from, letters_from
+from collector.ops.console.account_store import DAY_MS, KEPT_DAYS, AccountStore, Gap
+from collector.ops.console.logs import Logs
+from collector.ops.console.unknown_names import UnknownNames
+from collector.ops.counters import CounterBlock, Key, summed
+from wal.errors import WalError
+from wal.folder import LogFolder
+
+DAYS: Final = 30
+PAGE_ROWS: Final = 200
+_SAVE_MS: Final = 10_000
+"""How often the time up to which counters are saved is written while nothing changes."""
+_STEP_SECONDS: Final = 0.02
+
+
+class AccountBooks:
+    """The books. For one thread. Every method raises sqlite3.Error."""
+
+    def __init__(self, store: AccountStore, logs: Logs, blocks: Sequence[CounterBlock], boot_ms: int) -> None:
+        """`blocks` are those of all workers, `boot_ms` the start of the supervisor."""
+        self._store = store
+        self._logs = logs
+        self._boot_ms = boot_ms
+        self._counted = store.begin(boot_ms)
+        self._unknown = UnknownNames(store, blocks)
+        self._saved_ms = 0
+        self._day = 0
+        self._waiting: Mapping[str, int] = {}
+        self._gap: tuple[Gap, Iterator[CountedPart]] | None = None
+        self._unreadable: set[Gap] = set()
+        self._knows_dead = False
+        for folder in logs.of_events():
+            with contextlib.suppress(WalError, OSError):
+                store.find_log(folder.log_id.decode(), boot_ms)
+
+    def save(self, unix_ms: int, counters: Sequence[Mapping[Key, int]]) -> None:
+        """Save what was counted since the last call. `counters` are those of each worker."""
+        sums = summed(counters)
+        counts = counts_in(sums)
+        differences = {
+            account: events - self._counted.get(account, 0)
+            for account, events in counts.items()
+            if events != self._counted.get(account, 0)
+        }
+        if differences or unix_ms - self._saved_ms >= _SAVE_MS:
+            places = self._logs.by_id(places_in(counters))
+            self._store.save(self._boot_ms, unix_ms, counts, differences, places)
+            self._counted, self._saved_ms = counts, unix_ms
+        self._waiting = waiting_in(sums)
+        self._unknown.save(unknown_in(sums), unix_ms)
+        if unix_ms // DAY_MS != self._day:
+            self._day = unix_ms // DAY_MS
+            self._store.drop_before(self._day - KEPT_DAYS + 1)
+
+    def step(self) -> bool:
+        """Read logs for _STEP_SECONDS of CPU. Returns whether there is more to read."""
+        deadline = time.thread_time() + _STEP_SECONDS
+        are_counted = [self._count_letters(folder, deadline) for folder in self._logs.of_dead_letters()]
+        self._knows_dead = all(are_counted)
+        return self._fill_gap(deadline) or not self._knows_dead
+
+    def answer(self, first_day: int, last_day: int, after: int, text: str, unix_ms: int) -> dict[str, Any]:
+        """The accounts of these days: PAGE_ROWS rows after the first `after`, of properties whose name has `text`."""
+        store, today = self._store, unix_ms // DAY_MS
+        counts, pending = store.events(first_day, last_day), self._logs.pending(first_day, last_day)
+        waiting = self._waiting if first_day <= today <= last_day else {}
+        rows = [
+            account_row(
+                prop,
+                counts.get(prop, {}),
+                waiting.get(prop, 0),
+                None if pending is None else pending.get(prop, 0),
+                knows_dead=self._knows_dead,
+            )
+            for prop in counts.keys() | waiting.keys()
+            if text in prop
+        ]
+        rows.sort(key=lambda row: (-row["received"], row["property"]))
+        page = rows[after : after + PAGE_ROWS]
+        return {
+            "from_ms": first_day * DAY_MS,
+            "to_ms": (last_day + 1) * DAY_MS,
+            **self._known(first_day),
+            "rows": [row | {"days": self._days(row["property"], today)} for row in page],
+            "unknown": [
+                {"property": each.name, "requests": each.requests, "first_ms": each.first_ms}
+                for each in store.unknown(first_day, last_day)
+            ],
+            "warnings": self._logs.warnings(),
+            "next": str(after + PAGE_ROWS) if len(rows) > after + PAGE_ROWS else None,
+            "properties": len(rows),
+        }
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _known(self, first_day: int) -> dict[str, Any]:
+        """Since when the numbers are complete: None where that is from the beginning of the days on."""
+        from_ms, (origin_ms, is_whole) = first_day * DAY_MS, self._logs.origin()
+        since = covered_since(self._store.boots(), from_ms, origin_ms if is_whole else None)
+        stored = None if since is None else min(since, origin_ms or since)
+        return {
+            "unknown_before_ms": since,
+            "stored_unknown_before_ms": stored if stored is not None and stored > from_ms else None,
+            "is_reading": any(gap not in self._unreadable for gap in self._store.gaps()) or not self._knows_dead,
+        }
+
+    def _days(self, prop: str, today: int) -> list[int | None]:
+        """What was received on each of the last days, oldest first; None before the first day that is known."""
+        found = self._store.days(prop, today - DAYS + 1, DEAD_CODE)
+        begun = [begin // DAY_MS for begin, _ in self._store.boots()]
+        known = min([*begun, *([first] if (first := self._store.first_day()) is not None else [])], default=today)
+        return [found.get(day, 0) if day >= known else None for day in range(today - DAYS + 1, today + 1)]
+
+    def _fill_gap(self, deadline: float) -> bool:
+        """Read on in the newest gap. Returns whether there is more to read, there or in another."""
+        current = self._gap or self._next_gap()
+        if current is None:
+            return False
+        gap, parts = current
+        events: Counter[PropertyOfDay] = Counter()
+        is_done = True
+        try:
+            for part in parts:
+                events += part.events
+                gap = gap._replace(next=part.place.sequence)
+                if time.thread_time() >= deadline:
+                    is_done = False
+                    break
+        except (WalError, OSError):
+            self._unreadable.add(gap)  # the next process tries it again
+            is_done = False
+        self._store.fill(gap, _with_code(events, STORED_CODE), is_done=is_done)
+        self._gap = None if is_done or gap in self._unreadable else (gap, parts)
+        return True
+
+    def _next_gap(self) -> tuple[Gap, Iterator[CountedPart]] | None:
+        for gap in self._store.gaps():
+            folder = self._logs.with_id(gap.log)
+            if gap not in self._unreadable and folder:
+                return gap, events_from(folder, gap.next, gap.until_ms)
+        return None
+
+    def _count_letters(self, folder: LogFolder, deadline: float) -> bool:
+        """Count dead letters of sinks that are new. Returns whether these are all."""
+        try:
+            log = folder.log_id.decode()
+            place, events = self._store.letters_place(log), Counter[PropertyOfDay]()
+            start, is_done = place, True
+            for part in letters_from(folder, place):
+                place, events = part.place, events + part.events
+                if time.thread_time() >= deadline:
+                    is_done = False
+                    break
+            if place and place != start:
+                self._store.add_letters(log, place, _with_code(events, DEAD_CODE))
+        except (WalError, OSError):
+            return False
+        return is_done
+
+
+def _with_code(events: Mapping[PropertyOfDay, int], code: str) -> dict[tuple[int, str, str], int]:
+    return {(day, prop, code): number for (day, prop), number in events.items()}
+
+
+def open_books(path: str, logs: Logs, blocks: Sequence[CounterBlock], boot_ms: int) -> AccountBooks:
+    """The books in a file; in memory where it can't be used."""
+    with contextlib.suppress(sqlite3.Error, OSError):
+        return AccountBooks(AccountStore(path), logs, blocks, boot_ms)
+    return AccountBooks(AccountStore(":memory:"), logs, blocks, boot_ms)
