@@ -15,7 +15,7 @@ from msgspec import Meta
 from collector.ops.console.refusals import refused
 from wal.examine import headers_from
 from wal.folder import LogFolder
-from wal.format import HEADER_BYTES, MAX_BLOCK_BYTES, Header, SegmentName, payload_fault
+from wal.format import HEADER_BYTES, MAX_BLOCK_BYTES, Header, payload_fault
 from wal.seek import place_before, place_before_time
 from wal.segment import SegmentReader
 
@@ -26,11 +26,10 @@ LONGEST_PLACES: Final = 8192
 
 
 class LogLine(NamedTuple):
-    """A line, without its LF; `start` is its first byte in the payload of its block."""
+    """A line, without its LF; `path` is the file of its segment, and `start` its first byte there."""
 
     source: str
-    folder: LogFolder
-    segment: SegmentName
+    path: str
     header: Header
     sequence: int
     start: int
@@ -118,7 +117,7 @@ class _Backwards:
         assert segment  # noqa: S101  `peek` has opened it
         payload = self._payload(header)
         lines = payload.split(b"\n")[:-1] if payload_fault(header, payload) is None else []
-        start = len(payload)
+        start = header.offset + HEADER_BYTES + len(payload)
         for at in range(len(lines) - 1, -1, -1):
             start -= len(lines[at]) + 1
             sequence = header.sequence + at
@@ -126,7 +125,7 @@ class _Backwards:
                 self.before = sequence
                 if at == 0:
                     self._headers.pop()
-                yield LogLine(source, self._folder, segment.name, header, sequence, start, lines[at])
+                yield LogLine(source, segment.path, header, sequence, start, lines[at])
         if not lines:
             self.before = header.sequence
             self._headers.pop()

@@ -87,6 +87,6 @@ def _row(line: LogLine, filters: Filters, redaction: Redaction) -> EventRow | No
     shown = redaction.dead_letter(line.line) if is_letter else redaction.record(line.line)
     if filters.needles and not filters.is_in(shown):
         return None
-    place = BlockPlace(line.folder, line.segment, line.header)
+    place = BlockPlace(line.path, line.header.log_id.decode(), line.header.timestamp_ms)
     row = (row_of_letter if is_letter else row_of_record)(shown, place, line.sequence, line.start)
     return next(iter(filters.select([row])), None) if row else None
