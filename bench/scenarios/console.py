@@ -102,8 +102,8 @@ def _of_hop(log: Log, blocks: int) -> float:
     log.mark_idle()
     tail = _tail(log)
     begun = time.process_time()
-    headers = tail.advance()
-    return (time.process_time() - begun) * 1e6 / len(headers)
+    tail.advance()
+    return (time.process_time() - begun) * 1e6 / len(tail.take())
 
 
 def _tail(log: Log) -> LogTail:
@@ -121,24 +121,25 @@ def _of_rate(server: Server, log: Log, lines: list[bytes], rate: int, most: floa
     rounds = []
     for number in range(options.rounds):
         progress(f"console, {rate} events/s: round {number + 1} of {options.rounds}")
-        rounds.append(_viewed(server, log, lines, rate, options.seconds))
+        rounds.append(_viewed(server, log, lines, rate, options))
     share = statistics.median(each.share for each in rounds)
     seen, scanned, shown = (sum(each[place] for each in rounds) for place in (1, 2, 3))
     beside = f"{scanned / max(seen, 1):.0%} read, {shown:,} of {seen:,} shown; {server.mib:.0f} MiB"
     return Row(f"one viewer, {rate:,} events/s", share, "of a core", most=most, beside=beside)
 
 
-def _viewed(server: Server, log: Log, lines: list[bytes], rate: int, seconds: float) -> _Seen:
+def _viewed(server: Server, log: Log, lines: list[bytes], rate: int, options: Options) -> _Seen:
     """Append for some seconds while a viewer reads."""
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(b"GET /api/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")
         coverages: list[dict[str, float]] = []
         reading = threading.Thread(target=_read, args=(connection, coverages))
         reading.start()
-        _append(log, lines, rate, 1.0)  # the first tick reads the end of the log, which is no part of the rate
+        # the first tick reads the end of the log, which is no part of the rate
+        _append(log, lines, rate, options.size(1.0, 0.3))
         coverages.clear()
         begun, cpu = time.monotonic(), server.cpu_seconds
-        _append(log, lines, rate, seconds)
+        _append(log, lines, rate, options.seconds)
         share = (server.cpu_seconds - cpu) / (time.monotonic() - begun)
         connection.shutdown(socket.SHUT_RDWR)
         reading.join()

@@ -57,6 +57,7 @@ def test_scenarios_are_measured_one_by_one_into_a_table_results_and_charts(tmp_p
         ("shapes", ["16 KiB, a cart of small objects", "worst shape: form, refused"]),
         ("hostile", ["zstd of 80 events", "log, most of 4 bodies", "honest requests that failed"]),
         ("soak", ["memory growth", "refused"]),
+        ("console", ["row of a record", "one viewer, 20,000 events/s"]),
     ],
 )
 def test_scenarios_that_have_requests_refused_are_measured_without_wrk(scenario: str, rows: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The routes of the console. `collector.server.admin_app` serves them behind the guard."""
 
 import os
+import socket
 from typing import Final, NamedTuple
 
 from starlette.routing import Route
@@ -8,15 +9,20 @@ from starlette.routing import Route
 from collector.ops.console.access import Access
 from collector.ops.console.job_endpoints import JobDesk
 from collector.ops.console.jobs import Jobs
+from collector.ops.console.live import Live
 from collector.ops.console.lookup_routes import lookup_routes
+from collector.ops.console.messages import Sources
 from collector.ops.console.page_files import load_page, page_routes
 from collector.ops.console.redaction import Redaction
 from collector.ops.console.session_endpoint import SessionEndpoint
 from collector.ops.console.shard_endpoints import Serving
+from collector.ops.console.stream import Streams
+from collector.ops.console.tail import Tail
 from collector.ops.console.try_endpoint import TryEndpoint
 from collector.ops.console.watch import Watch
 from collector.ops.console.watch_endpoints import WatchEndpoints
 from collector.settings import Settings
+from wal import __version__
 
 _JOBS: Final = "jobs"
 """The folder of the jobs, in `admin.dir`."""
@@ -33,9 +39,26 @@ class ConsoleRoutes(NamedTuple):
 
 def console_routes(settings: Settings, config: str, access: Access, watch: Watch, serving: Serving) -> ConsoleRoutes:
     """All routes of the console. `config`: the path of the settings file; `serving` gives the shard of each worker."""
-    jobs = Jobs(os.path.join(settings.admin.dir, _JOBS), is_hiding=bool(settings.admin.redact))
-    desk = JobDesk(settings, config, Redaction(settings.admin.redact), jobs)
+    redaction = Redaction(settings.admin.redact)
+    jobs = Jobs(os.path.join(settings.admin.dir, _JOBS), is_hiding=bool(redaction.paths))
     return ConsoleRoutes(
         (*page_routes(load_page()), SessionEndpoint(settings.admin, access).route()),
-        (TryEndpoint(settings).route(), *WatchEndpoints(watch).routes(), *lookup_routes(desk, serving)),
+        (
+            TryEndpoint(settings).route(),
+            Streams(_sources(settings, redaction, watch, jobs)).route(),
+            *WatchEndpoints(watch).routes(),
+            *lookup_routes(JobDesk(settings, config, redaction, jobs), serving),
+        ),
     )
+
+
+def _sources(settings: Settings, redaction: Redaction, watch: Watch, jobs: Jobs) -> Sources:
+    admin = settings.admin
+    about = {
+        "version": __version__,
+        "node": socket.gethostname(),
+        "actions": admin.allow_actions,
+        "redacted": admin.redact,
+    }
+    live = Live(Tail(settings.log.dir, settings.dead_letters.dir, redaction), redaction, watch.refusals)
+    return Sources(live, lambda: about, watch.samples, jobs.recent)

@@ -28,43 +28,56 @@ another one."""
 
 
 class LogTail:
-    """Follows the end of one log. One thread at a time. Every method raises WalError, OSError."""
+    """Follows the end of one log. One thread at a time."""
 
     def __init__(self, folder: LogFolder, *, is_new: bool) -> None:
         """`is_new`: the log was not there before, so that `seen` counts all of its events."""
         self.folder = folder
-        self.seen = 0
-        """Events proven durable since this began, the lost ones too. Exact at any rate, since sequences have no gap."""
         self._is_new = is_new
         self._base: int | None = None
+        """The sequence after which events are counted."""
         self._place: Position | None = None
         """Where the next header is expected."""
         self._previous: int | None = None
         self._segment: SegmentReader | None = None
-        self._unproven: Header | None = None
-        """The last block, while no header follows it."""
+        self._found: list[Header | Damage] = []
+        """What `take` has not returned yet. The last block may not be proven."""
         self._look: tuple[int, int] | None = None
         """Size of the segment and ns of the last change of the folder, when no header could be read."""
         self._has_asked = False
         """Whether the reader was asked about bytes that are no block, and has found nothing."""
 
-    def advance(self) -> list[Header | Damage]:
-        """The blocks with events that were proven durable since the last call, and the damage, oldest first.
+    @property
+    def seen(self) -> int:
+        """Events proven durable since this began, the lost ones too. Exact at any rate, since sequences have no gap."""
+        return 0 if self._base is None or self._place is None else self._proven(self._place) - self._base
 
-        The first call starts START_BYTES before the end. Blocks are left out if there are more than a call can read.
+    def advance(self) -> None:
+        """Read headers to the end of the log. The first call starts START_BYTES before it.
+
+        Blocks are left out if there are more than a call can read. Raises WalError, OSError.
         """
         try:
             if self._place is None and not self._start():
-                return []
-            found = self._follow()
+                return
+            self._follow()
         except (MissingSegment, FileNotFoundError):  # retention was faster
-            found = self._follow() if self._start() else []
-        if self._place:
-            self._count(self._place)
-        return [step for step in found if isinstance(step, Damage) or step.records]
+            if self._start():
+                self._follow()
+        if self._base is None and self._place:
+            self._base = self._proven(self._place)
+
+    def take(self) -> list[Header | Damage]:
+        """The blocks with events that were proven durable since the last call, and the damage, oldest first."""
+        found, unproven = self._found, self._unproven()
+        self._found = [unproven] if unproven else []
+        return [step for step in found if step is not unproven and (isinstance(step, Damage) or step.records)]
 
     def payload(self, header: Header) -> tuple[str, bytes] | None:
-        """The file of a block that was found, and its payload, unchecked; None if its segment is gone."""
+        """The file of a block that was found, and its payload, unchecked; None if its segment is gone.
+
+        Raises Unreadable, OSError.
+        """
         segment = self._segment
         if segment is not None and segment.name.number == header.segment:
             return segment.path, _payload(segment, header)
@@ -92,23 +105,19 @@ class LogTail:
         if place is None or (self._place and place <= self._place):
             return False
         self.close()
-        self._place, self._previous, self._unproven = place, None, None
+        self._place, self._previous = place, None
         if self._is_new and self._base is None:
             self._base = self.folder.segments()[0].sequence
         return True
 
-    def _follow(self) -> list[Header | Damage]:
+    def _follow(self) -> None:
         """Read headers to the end of the log, or until there are too many of them, and go near the end then."""
-        found: list[Header | Damage] = []
-        if self._unproven:
-            found.append(self._unproven)
+        count = 0
         while (step := self._next()) is not None:
-            found.append(step)
-            if len(found) == _MOST_HEADERS and self._start():
-                found.clear()
-        last = found[-1] if found else None
-        self._unproven = last if isinstance(last, Header) and self._is_here(last) else None
-        return found[:-1] if self._unproven else found
+            self._found.append(step)
+            count += 1
+            if count == _MOST_HEADERS and self._start():
+                self._found.clear()
 
     def _next(self) -> Header | Damage | None:
         """The next block or damage; None if there is nothing yet."""
@@ -164,15 +173,17 @@ class LogTail:
         name = next((name for name in self.folder.segments() if name.number == number), None)
         self._segment = SegmentReader(self.folder, name) if name else None
 
-    def _is_here(self, header: Header) -> bool:
-        """Whether a block is of the segment that is being written: of another one it is proven by the next segment."""
-        return self._place is not None and header.segment == self._place.segment
+    def _unproven(self) -> Header | None:
+        """The last block, unless a header follows it: of this segment or of the next one."""
+        last = self._found[-1] if self._found else None
+        if isinstance(last, Header) and self._place and last.segment == self._place.segment:
+            return last
+        return None
 
-    def _count(self, place: Position) -> None:
-        proven = self._unproven.sequence if self._unproven else place.sequence
-        if self._base is None:
-            self._base = proven
-        self.seen = proven - self._base
+    def _proven(self, place: Position) -> int:
+        """The sequence after the last event that is proven durable."""
+        unproven = self._unproven()
+        return unproven.sequence if unproven else place.sequence
 
 
 def _payload(segment: SegmentReader, header: Header) -> bytes:

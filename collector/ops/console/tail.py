@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from collector.ops.console.decoding import row_of_damage, row_of_letter, row_of_record
 from collector.ops.console.log_tail import LogTail
-from collector.ops.console.rows import DAMAGED, BlockPlace, EventRow, Hiding
+from collector.ops.console.redaction import Redaction
+from collector.ops.console.rows import DAMAGED, BlockPlace, EventRow
 from wal.damage import Damage, Kind
 from wal.errors import WalError
 from wal.files import Files
@@ -63,13 +64,13 @@ class Tail:
         self,
         log_directory: str,
         letter_directory: str,
-        hiding: Hiding,
+        redaction: Redaction,
         cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         """The folders of the shards and of the dead letters."""
         self._kinds = (
-            _Kind(log_directory, row_of_record, hiding.record),
-            _Kind(letter_directory, row_of_letter, hiding.dead_letter),
+            _Kind(log_directory, row_of_record, redaction.record),
+            _Kind(letter_directory, row_of_letter, redaction.dead_letter),
         )
         self._cpu_clock = cpu_clock
         self._files = Files()
@@ -107,16 +108,17 @@ class Tail:
 
     def _advance(self, path: str, log: LogTail, kind: _Kind) -> list[_Step]:
         """What is new in a log. A log that can't be read is told once, and tried again at the next tick."""
-        ms = now_ms()
+        before, fault = self._faults.get(path), ""
         try:
-            found = log.advance()
+            log.advance()
         except (WalError, OSError) as error:
-            cause = str(error)
-            before, self._faults[path] = self._faults.get(path), cause
-            return [] if cause == before else [_Step(log, kind, _name_of(error), ms)]
-        self._faults.pop(path, None)
-        steps = []
-        for each in reversed(found):  # damage has the time of the block after it
+            fault, self._faults[path] = _name_of(error), str(error)
+        else:
+            self._faults.pop(path, None)
+        ms, steps = now_ms(), []
+        if fault and self._faults[path] != before:
+            steps.append(_Step(log, kind, fault, ms))
+        for each in reversed(log.take()):  # damage has the time of the block after it
             ms = each.timestamp_ms if isinstance(each, Header) else ms
             steps.append(_Step(log, kind, each, ms))
         return steps[::-1]
