@@ -2,11 +2,10 @@
 import { html, useEffect, useState } from "./preact.js";
 import { get, useApi } from "./api.js";
 import { Spark, highest } from "./chart.js";
-import { AllWell, Command, Failure, Field, Note, Select, Skeleton, State, Time } from "./parts.js";
+import { AllWell, Command, Details, Failure, Field, Note, Pairs, Select, Skeleton, State, Table, TextBox, Time } from "./parts.js";
 import { address, go } from "./router.js";
-import { Pairs, Table } from "./table.js";
 import { count, day } from "./text.js";
-import { Text } from "./value.js";
+import { inert } from "./value.js";
 
 const DAY_MS = 86_400_000;
 
@@ -17,8 +16,9 @@ export function Accounts({ query }) {
   return html`
     <h1>Accounts</h1>
     <form class="bar" role="search" aria-label="Which accounts" onSubmit=${(event) => event.preventDefault()}>
-      <${Field} label="day (UTC)"><${Select} value=${query.day ?? ""} options=${days()} onChange=${(value) => change({ day: value })} /><//>
-      <${Field} label="property"><input type="search" value=${query.property ?? ""} maxlength="200" onChange=${(event) => change({ property: event.currentTarget.value })} placeholder="any" /><//>
+      <${Field} label="day (UTC)"><${Select} value=${query.day ?? ""} options=${days(query.day ?? "")} onChange=${(value) => change({ day: value })} /><//>
+      <${Field} label="property">
+        <${TextBox} type="search" value=${query.property ?? ""} placeholder="any" onChange=${(property) => change({ property })} /><//>
       ${data && html`<p class="muted">from <${Time} ms=${data.from_ms} isWhole /></p>`}
     </form>
     <${Failure} error=${error} retry=${reload} />
@@ -27,10 +27,11 @@ export function Accounts({ query }) {
   `;
 }
 
-/** Today, yesterday, each day of the last month, and all of them. */
-function days() {
-  const past = Array.from({ length: 29 }, (_, ago) => day(Date.now() - (ago + 1) * DAY_MS));
-  return [["", "today"], [past[0], "yesterday"], ["30d", "the last 30 days"], ...past.slice(1).map((each) => [each, each])];
+/** The days to choose from, and the one that the address names. */
+function days(chosen) {
+  const yesterday = day(Date.now() - DAY_MS);
+  const known = [["", "today"], [yesterday, "yesterday"], ["30d", "the last 30 days"]];
+  return known.some(([value]) => value === chosen) ? known : [...known, [chosen, chosen]];
 }
 
 /** The rows of a page, and the pages after it. */
@@ -42,26 +43,30 @@ function Balance({ first, parameters }) {
   const rows = [first, ...pages].flatMap((page) => page.rows);
   const more = () => get("/api/accounts", { ...parameters, after: last.next }).then((page) => set([...pages, page]), fail);
   return html`
-    ${first.unknown_before_ms && html`<${Note} tone="warn"><${State} tone="warn" shape="◆">The counters restarted: what was rejected or shed before <${Time} ms=${first.unknown_before_ms} isWhole /> is unknown.<//><//>`}
+    ${first.unknown_before_ms && html`<${Note} tone="warn"><${State} tone="warn">
+      The counters restarted: what was rejected or shed before${" "}<${Time} ms=${first.unknown_before_ms} isWhole />${" "}is unknown.<//><//>`}
     ${(first.warnings ?? []).map((warning) => html`<${Warning} ...${warning} />`)}
     ${rows.length
       ? html`<${Table} caption="Balance of each property" columns=${COLUMNS} rows=${rows} rowKey=${({ property }) => property} />`
       : html`<${Note}>${parameters.q ? "No property with this text had an event on this day." : "No event on this day."}<//>`}
     <${Failure} error=${error} />
-    ${last.next && html`<p class="buttons"><button type="button" onClick=${more}>More: ${count(rows.length)} of ${count(first.properties)}</button>
+    ${last.next && html`<p class="buttons">
+      <button type="button" onClick=${more}>More: ${count(rows.length)} of ${count(first.properties)}</button>
       <span class="muted">The order is of the rows that are shown.</span></p>`}
     <${Unknown} unknown=${first.unknown ?? []} />
   `;
 }
 
 const Warning = ({ property, message, command }) =>
-  html`<div class="note bad" role="alert"><p><${State} tone="bad" shape="▲"><${Text} value=${property} />: <${Text} value=${message} /><//></p>
+  html`<div class="note bad" role="alert"><p><${State} tone="bad">${inert(property)}: ${inert(message)}<//></p>
     ${command && html`<${Command} text=${command} />`}</div>`;
 
 const number = (name, label) => ({ name, label, isNumber: true, cell: (row) => count(row[name]), sort: (row) => row[name] });
 
+const liveLink = ({ property }) => html`<a href=${address("/live", { property })}>${inert(property)}</a>`;
+
 const COLUMNS = [
-  { name: "property", label: "property", cell: ({ property }) => html`<a href=${address("/live", { property })}><${Text} value=${property} /></a>`, sort: ({ property }) => property },
+  { name: "property", label: "property", cell: liveLink, sort: ({ property }) => property },
   number("received", "received"),
   number("stored", "= stored"),
   number("duplicate", "+ duplicate"),
@@ -79,7 +84,8 @@ const sparkText = (days) => `today ${count(days.at(-1))}, most in 30 days ${coun
 function Rejected({ row }) {
   const codes = Object.entries(row.codes ?? {}).sort(([, one], [, other]) => other - one);
   if (!codes.length) return count(row.rejected);
-  return html`<details><summary>${count(row.rejected)}</summary><${Pairs} pairs=${codes.map(([code, events]) => [html`<code>${code}</code>`, count(events)])} /></details>`;
+  const pairs = codes.map(([code, events]) => [html`<code>${code}</code>`, count(events)]);
+  return html`<${Details} label=${count(row.rejected)}><${Pairs} pairs=${pairs} /><//>`;
 }
 
 /** What is missing on either side of an account, null where a number is unknown. Pure. */
@@ -95,8 +101,8 @@ export function differences(row) {
 
 function Verdict({ row }) {
   const { received, stored } = differences(row);
-  if (received) return html`<${State} tone="bad" shape="▲">${count(received)} received without an outcome<//>`;
-  if (stored) return html`<${State} tone="bad" shape="▲">${count(stored)} stored without a place<//>`;
+  if (received) return html`<${State} tone="bad">${count(received)} received without an outcome<//>`;
+  if (stored) return html`<${State} tone="bad">${count(stored)} stored without a place<//>`;
   if (received == null || stored == null) return html`<${State} tone="muted" shape="◌">not known<//>`;
   return html`<${State} tone="ok" shape="✓">balances<//>`;
 }
@@ -104,15 +110,18 @@ function Verdict({ row }) {
 function Unknown({ unknown }) {
   if (!unknown.length) return html`<${AllWell}>no request for a property that does not exist<//>`;
   return html`<h2>Properties that do not exist</h2>
-    <p class="muted">Requests for them get 404, and their events are not kept. To take them, add the property to the settings, then run <code>collector reload</code>.</p>
+    <p class="muted">Requests for them get 404, and their events are not kept. To take them, add the property to the settings,
+      then run${" "}<code>collector reload</code>.</p>
     <${Table} caption="Properties that do not exist" rows=${unknown} rowKey=${({ property }) => property} columns=${UNKNOWN_COLUMNS} />`;
 }
 
+const how = ({ property }) => html`<${Details} label="how"><pre class="raw" tabindex="0">${settingsOf(property)}</pre><//>`;
+
 const UNKNOWN_COLUMNS = [
-  { name: "property", label: "property", cell: ({ property }) => html`<${Text} value=${property} />` },
+  { name: "property", label: "property", cell: ({ property }) => inert(property) },
   { name: "requests", label: "requests", isNumber: true, cell: ({ requests }) => count(requests) },
   { name: "first", label: "first", cell: ({ first_ms }) => html`<${Time} ms=${first_ms} isWhole />` },
-  { name: "how", label: "to add it", cell: ({ property }) => html`<details><summary>how</summary><pre class="raw" tabindex="0">${settingsOf(property)}</pre></details>` },
+  { name: "how", label: "to add it", cell: how },
 ];
 
 function settingsOf(property) {

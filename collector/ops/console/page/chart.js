@@ -31,6 +31,7 @@ export function line(values, top, width = WIDTH, height = HEIGHT) {
   return path;
 }
 
+const second = (ms, isLocal) => clock(ms, isLocal).slice(0, 8);
 const round = (value) => Math.round(value * 10) / 10;
 
 /** Values in buckets of `size`, each the mean of what is known, the newest bucket whole. */
@@ -48,7 +49,8 @@ export function summary(values, firstMs, stepS, format, isLocal = false) {
   const last = values.findLast((value) => value != null);
   if (last === undefined) return "nothing yet";
   const at = values.indexOf(highest([values]));
-  return `now ${format(last)}, highest ${format(values[at] ?? last)} at ${clock(firstMs + Math.max(0, at) * stepS * 1000, isLocal).slice(0, 8)}`;
+  const when = second(firstMs + Math.max(0, at) * stepS * 1000, isLocal);
+  return `now ${format(last)}, highest ${format(values[at] ?? last)} at ${when}`;
 }
 
 /** A series chart. `lines`: `[{name, label, tone}]`; `series`: `{step_s, first_ms, values}`. */
@@ -62,7 +64,8 @@ export function Chart({ title, lines, series, format, least = 0 }) {
   const texts = lines.map(({ label }, each) => `${label}: ${summary(lists[each], series.first_ms, series.step_s, format, isLocal)}`);
   const id = `chart-${lines[0].name}`;
   return html`<figure class="chart" aria-labelledby="${id}">
-    <figcaption><h3 id=${id}>${title}</h3><span class="muted">${at == null ? `highest ${format(top)}` : clock(series.first_ms + index * series.step_s * 1000, isLocal).slice(0, 8)}</span></figcaption>
+    <figcaption><h3 id=${id}>${title}</h3><span class="muted">
+      ${at == null ? `highest ${format(top)}` : second(series.first_ms + index * series.step_s * 1000, isLocal)}</span></figcaption>
     <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-labelledby="${id} ${id}-text"
       onPointerMove=${follow} onPointerLeave=${() => cursor.set(null)}>
       <title id="${id}-text">${texts.join("; ")}</title>
@@ -70,10 +73,13 @@ export function Chart({ title, lines, series, format, least = 0 }) {
       ${lines.map(({ tone }, each) => html`<path class="line ${tone}" d=${line(lists[each], top)} />`)}
       ${at != null && html`<path class="cursor" d="M${round(at * WIDTH)} 0V${HEIGHT}" />`}
     </svg>
-    <p class="legend">${lines.map(({ label, tone }, each) => html`<span><span class="swatch ${tone}" aria-hidden="true"></span> ${label} <b>${format(lists[each][index])}</b></span>`)}</p>
+    <p class="legend">${lines.map(({ label, tone }, each) => html`<span>
+      <${Swatch} tone=${tone} /> ${label} <b>${format(lists[each][index])}</b></span>`)}</p>
     <${AsTable} title=${title} lines=${lines} lists=${lists} series=${series} format=${format} />
   </figure>`;
 }
+
+export const Swatch = ({ tone }) => html`<span class="swatch ${tone}" aria-hidden="true"></span>`;
 
 function follow(event) {
   const box = event.currentTarget.getBoundingClientRect();
@@ -93,7 +99,9 @@ function AsTable({ title, lines, lists, series, format, action }) {
     ${isOpen && html`<div class="scroll" tabindex="0" role="region" aria-label="${title} as table"><table>
       <thead><tr><th scope="col">from</th>${lines.map(({ label }) => html`<th scope="col" class="number">${label}</th>`)}</tr></thead>
       <tbody>${columns[0].map((_, row) => row).reverse().map((row) => html`<tr>
-        <th scope="row">${action ? html`<button type="button" class="small" onClick=${() => action(time(row))}>${clock(time(row), isLocal).slice(0, 8)}</button>` : clock(time(row), isLocal).slice(0, 8)}</th>
+        <th scope="row">${action
+          ? html`<button type="button" class="small" onClick=${() => action(time(row))}>${second(time(row), isLocal)}</button>`
+          : second(time(row), isLocal)}</th>
         ${columns.map((column) => html`<td class="number">${format(column[row])}</td>`)}
       </tr>`)}</tbody>
     </table></div>`}
@@ -119,8 +127,10 @@ export function Bars({ label, tone, values, firstMs, stepS, format, chosenMs, ch
       <path class="bar ${tone}" d=${barsPath(values, top)} />
       ${chosenMs != null && html`<path class="cursor" d="M${(chosenMs - firstMs) / stepS / 1000} 0h1v24h-1z" />`}
     </svg>
-    <figcaption><span id=${id}><span class="swatch ${tone}" aria-hidden="true"></span> ${label}</span> <b>${format(values.at(-1))}</b></figcaption>
-    <${AsTable} title=${label} lines=${[{ label }]} lists=${[values]} series=${{ first_ms: firstMs, step_s: stepS }} format=${format} action=${choose} />
+    <figcaption><span id=${id}><${Swatch} tone=${tone} /> ${label}</span> <b>${format(values.at(-1))}</b>
+      <span class="muted wide">5 min, a bar is ${stepS} s</span></figcaption>
+    <${AsTable} title=${label} lines=${[{ label }]} lists=${[values]} format=${format}
+      series=${{ first_ms: firstMs, step_s: stepS }} action=${choose} />
   </figure>`;
 }
 

@@ -1,14 +1,13 @@
 /** Dead letters: what was refused and why, and a second chance for it. */
 import { html, useEffect, useState } from "./preact.js";
 import { get, post, useAction, useApi } from "./api.js";
-import { JobsList, useJobs } from "./jobs.js";
-import { LetterView } from "./letter.js";
-import { ActionButton, AllWell, Failure, Field, Names, Note, Select, Skeleton, State, Time } from "./parts.js";
+import { LetterView } from "./event.js";
+import { ActionButton, AllWell, Failure, Field, Names, Note, Pairs, Select, Skeleton, State, Table, TextBox, Time } from "./parts.js";
+import { JobsList, useJobs } from "./replay.js";
 import { address, deadPath, go } from "./router.js";
 import { node, useCell, useNarrow } from "./state.js";
-import { Pairs, Table } from "./table.js";
 import { bytes, count, plural } from "./text.js";
-import { Text } from "./value.js";
+import { inert } from "./value.js";
 
 const SINCE_HOURS = { "1h": 1, "24h": 24, "7d": 168, all: null };
 const SINCE_LABELS = [["1h", "the last hour"], ["24h", "24 hours"], ["7d", "7 days"], ["all", "all that are kept"]];
@@ -22,7 +21,10 @@ export function Dead({ parts: [id], query }) {
   const change = (changes) => go(address("/dead", { ...query, ...changes }));
   const reasons = useApi("/api/dead/reasons", { property: query.property, since: sinceMs });
   const view = { query, since, sinceMs, change, reasons, id };
-  if (id && isNarrow) return html`<h1>Dead letter</h1><p><a href=${address("/dead", query)}>all dead letters</a></p><${LetterView} key=${id} id=${id} />`;
+  if (id && isNarrow) {
+    return html`<h1>Dead letter</h1><p><a href=${address("/dead", query)}>all dead letters</a></p>
+      <${LetterView} key=${id} id=${id} />`;
+  }
   return html`
     <h1>Dead letters</h1>
     <${Which} ...${view} />
@@ -37,7 +39,8 @@ function Which({ query, since, change }) {
   const { properties } = useCell(node);
   return html`<form class="bar" role="search" aria-label="Which dead letters" onSubmit=${(event) => event.preventDefault()}>
     <${Field} label="since"><${Select} value=${since} options=${SINCE_LABELS} onChange=${(value) => change({ since: value })} /><//>
-    <${Field} label="property"><input type="search" list="dead-properties" maxlength="200" value=${query.property ?? ""} placeholder="any" onChange=${(event) => change({ property: event.currentTarget.value })} /><//>
+    <${Field} label="property">
+      <${TextBox} type="search" list="dead-properties" value=${query.property ?? ""} placeholder="any" onChange=${(property) => change({ property })} /><//>
     <${Names} id="dead-properties" names=${properties.map(({ property }) => property)} />
   </form>`;
 }
@@ -52,16 +55,21 @@ function Letters({ query, sinceMs, reasons, id, change, isNarrow }) {
       <${Redrive} key=${`redrive ${JSON.stringify(selection)}`} selection=${selection} total=${total} />
     </div>
     <div>${isListShown && html`<${List} key=${JSON.stringify(selection)} selection=${selection} query=${query} id=${id} />`}</div>
-    ${id && html`<aside class="panel" aria-label="Dead letter"><button type="button" class="small close" aria-label="Close the letter" onClick=${() => change({})}>✕</button><${LetterView} key=${id} id=${id} /></aside>`}
+    ${id && html`<aside class="panel" aria-label="Dead letter">
+      <button type="button" class="small close" aria-label="Close the letter" onClick=${() => change({})}>✕</button>
+      <${LetterView} key=${id} id=${id} /></aside>`}
   </div>`;
 }
 
 const Reasons = ({ reasons, query }) =>
   html`<ul class="choices">
-    <li><a href=${address("/dead", { ...query, reason: "" })} aria-current=${query.reason ? undefined : "true"}><b>all reasons</b> <span class="amount">${count(reasons.letters)}</span></a></li>
-    ${reasons.reasons.map(({ reason, letters, of_sink }) => html`<li key=${reason}><a href=${address("/dead", { ...query, reason })} aria-current=${reason === query.reason ? "true" : undefined}>
-      <span><${Text} value=${reason} />${of_sink && html` <span class="muted">by a sink</span>`}</span> <span class="amount">${count(letters)}</span></a></li>`)}
+    <${Reason} query=${query} reason="" letters=${reasons.letters} label="all reasons" />
+    ${reasons.reasons.map((each) => html`<${Reason} key=${each.reason} query=${query} ...${each} label=${each.reason} />`)}
   </ul>`;
+
+const Reason = ({ query, reason, letters, label, of_sink }) =>
+  html`<li><a href=${address("/dead", { ...query, reason })} aria-current=${reason === (query.reason ?? "") ? "true" : undefined}>
+    <span>${inert(label)} ${of_sink && html`<span class="muted">by a sink</span>`}</span> <span class="amount">${count(letters)}</span></a></li>`;
 
 /** The letters, newest first, a page at a time. */
 function List({ selection, query, id }) {
@@ -82,10 +90,13 @@ function List({ selection, query, id }) {
       : html`<${Note}>More than ${count(MOST_ROWS)}: narrow the selection, or use <code>collector dead ls</code>.<//>`)}`;
 }
 
+const LetterLink = ({ letter, query }) =>
+  html`<a href=${address(deadPath(letter.id), query)}><${Time} ms=${letter.received_ms} isWhole /></a>`;
+
 const columnsOf = (query) => [
-  { name: "time", label: "time", cell: (letter) => html`<a href=${address(deadPath(letter.id), query)}><${Time} ms=${letter.received_ms} isWhole /></a>` },
-  { name: "reason", label: "reason", cell: ({ reason }) => html`<${State} tone="dead" shape="✚"><${Text} value=${reason} /><//>` },
-  { name: "property", label: "property", cell: ({ property, dialect }) => html`<${Text} value=${property} /> <span class="muted">${dialect}</span>` },
+  { name: "time", label: "time", cell: (letter) => html`<${LetterLink} letter=${letter} query=${query} />` },
+  { name: "reason", label: "reason", cell: ({ reason }) => html`<${State} tone="dead">${inert(reason)}<//>` },
+  { name: "property", label: "property", cell: ({ property, dialect }) => html`${inert(property)} <span class="muted">${dialect}</span>` },
   { name: "size", label: "size", isNumber: true, cell: (letter) => bytes(letter.bytes) },
   { name: "redriven", label: "redriven", cell: ({ redriven }) => (redriven ? html`<${State} tone="ok" shape="✓">yes<//>` : "–") },
 ];
@@ -100,10 +111,12 @@ function Redrive({ selection, total }) {
   return html`<section class="action">
     <h2>Redrive</h2>
     <p class="muted">Letters that pass today's rules are stored as events. The letters stay.</p>
-    <p><${ActionButton} kind="" isBusy=${preview.isBusy} onClick=${() => (start.clear(), preview.run())}>${preview.isBusy ? "Reading …" : `Preview redrive of ${count(total)}`}<//></p>
+    <p><${ActionButton} kind="" isBusy=${preview.isBusy} onClick=${() => (start.clear(), preview.run())}>
+      ${preview.isBusy ? "Reading …" : `Preview redrive of ${count(total)}`}<//></p>
     <${Failure} error=${preview.error} />
     <div role="status">${plan && html`<${Preview} plan=${plan} />`}</div>
-    ${plan && !start.data && plan.would_pass > 0 && html`<p><${ActionButton} isBusy=${start.isBusy} onClick=${() => start.run(plan.plan)}>Redrive ${plural(plan.would_pass, "letter")}<//></p>`}
+    ${plan && !start.data && plan.would_pass > 0 && html`<p>
+      <${ActionButton} isBusy=${start.isBusy} onClick=${() => start.run(plan.plan)}>Redrive ${plural(plan.would_pass, "letter")}<//></p>`}
     <${Failure} error=${start.error} />
     ${start.data && html`<${JobsList} jobs=${jobs.list.filter(({ id }) => id === start.data.job)} />`}
   </section>`;
@@ -112,7 +125,7 @@ function Redrive({ selection, total }) {
 const Preview = ({ plan }) =>
   html`<${Pairs} pairs=${[
     ["would pass now", html`<${State} tone="ok" shape="✓">${count(plan.would_pass)}<//>`],
-    ...Object.entries(plan.still_refused).map(([reason, letters]) => [html`still refused: <${Text} value=${reason} />`, count(letters)]),
+    ...Object.entries(plan.still_refused).map(([reason, letters]) => [html`still refused: ${inert(reason)}`, count(letters)]),
     ["of a property that was removed", plan.unknown ? count(plan.unknown) : null],
     ["refused by a sink: Replay sends them there again", plan.of_sinks ? count(plan.of_sinks) : null],
     ["the preview holds until", html`<${Time} ms=${plan.expires_ms} />`],

@@ -1,21 +1,18 @@
-/** One event: what was sent, the record around it, and what each sink did with it. */
+/** One event, with what each sink did with it; and one dead letter. */
 import { html } from "./preact.js";
 import { useApi } from "./api.js";
-import { LetterView } from "./letter.js";
-import { useMore } from "./more.js";
-import { Copy, Failure, Kind, Note, Skeleton, State, Tabs, Time } from "./parts.js";
-import { deadPath, eventPath } from "./router.js";
-import { CODE, EA, EC, ID, KIND, PROPERTY, SOURCE, TIME, UID, warningsOf } from "./row.js";
+import { Copy, Failure, Kind, Note, Pairs, Skeleton, State, Tabs, Time } from "./parts.js";
+import { address, deadPath, eventPath, logPath } from "./router.js";
+import { CODE, EA, EC, KIND, PROPERTY, SOURCE, TIME, UID, warningsOf } from "./row.js";
 import { useNarrow } from "./state.js";
-import { Pairs } from "./table.js";
 import { bytes, count } from "./text.js";
-import { Cut, Json, Text, parseExactly } from "./value.js";
+import { Cut, Json, inert, parseExactly, useMore } from "./value.js";
 
 const SINK_STATES = {
-  delivered: ["ok", "✓", "delivered"],
-  pending: ["muted", "◌", "waits"],
-  in_flight: ["accent", "→", "on its way"],
-  refused: ["dead", "✚", "refused"],
+  delivered: ["ok", "delivered"],
+  pending: ["muted", "waits"],
+  in_flight: ["accent", "on its way"],
+  refused: ["dead", "refused"],
 };
 
 /** The page `/event/ID`. */
@@ -31,7 +28,7 @@ export function EventPanel({ id, row }) {
 function EventView({ id, row, isLinked }) {
   const { data, error, isLoading, reload } = useApi(`/api/event/${encodeURIComponent(id)}`);
   return html`
-    <h2 class="id"><${Text} value=${id} /></h2>
+    <h2 class="id">${inert(id)}</h2>
     ${row && html`<p class="muted"><${Kind} kind=${row[KIND]} /> <${Time} ms=${row[TIME]} isWhole /></p>`}
     <div class="buttons">
       <${Copy} id="copy-link" text=${location.origin + eventPath(id)} label="copy the link">link<//>
@@ -51,7 +48,7 @@ function Body({ event }) {
   if (event.damage) return html`<${Damaged} event=${event} />`;
   const record = more.isWhole ? parseExactly(more.text) : undefined;
   if (record === undefined || record === null || typeof record !== "object") {
-    return html`<${Cut} text=${more.text} loaded=${more.loaded} total=${event.bytes} more=${more} /><${Failure} error=${more.error} /><${Sinks} sinks=${event.sinks} />`;
+    return html`<${Cut} total=${event.bytes} more=${more} /><${Sinks} sinks=${event.sinks} />`;
   }
   const { event: sent, ...around } = record;
   const panels = [
@@ -62,15 +59,13 @@ function Body({ event }) {
   return html`<${Tabs} label="Parts of the event" panels=${panels} isStacked=${isNarrow || location.pathname.startsWith("/event")} />`;
 }
 
-const segmentPath = ({ shard, segment }) => `/log/${encodeURIComponent(shard)}/${segment}`;
-
 const Damaged = ({ event }) =>
-  html`<${Note} tone="bad"><${State} tone="bad" shape="▲"><${Text} value=${event.damage} /><//><//>
-    ${event.place && html`<p><a href=${segmentPath(event.place)}>segment ${event.place.segment} of shard ${event.place.shard}</a></p>`}`;
+  html`<${Note} tone="bad"><${State} tone="bad">${inert(event.damage)}<//><//>
+    ${event.place && html`<p><a href=${logPath(event.place.shard, event.place.segment)}>segment ${event.place.segment} of shard ${event.place.shard}</a></p>`}`;
 
 const Place = ({ place, size }) =>
   html`<${Pairs} pairs=${[
-    ["place", html`<a href=${segmentPath(place)}>shard ${place.shard}, segment ${place.segment}</a>, byte ${count(place.offset)}`],
+    ["place", html`<a href=${logPath(place.shard, place.segment)}>shard ${place.shard}, segment ${place.segment}</a>, byte ${count(place.offset)}`],
     ["sequence", count(place.sequence)],
     ["committed", html`<${Time} ms=${place.committed_ms} isWhole />`],
     ["size", bytes(size)],
@@ -79,9 +74,9 @@ const Place = ({ place, size }) =>
 function Sinks({ sinks }) {
   if (!sinks?.length) return html`<p class="muted">There is no sink in the settings.</p>`;
   return html`<ul class="plain">${sinks.map(({ name, state, reason }) => {
-    const [tone, shape, word] = SINK_STATES[state] ?? ["muted", "·", state];
-    return html`<li><b><${Text} value=${name} /></b> <${State} tone=${tone} shape=${shape}>${word}<//>
-      ${reason && html`<span class="muted"><${Text} value=${reason} /></span>`}</li>`;
+    const [tone, word] = SINK_STATES[state] ?? ["muted", state];
+    return html`<li><b>${inert(name)}</b> <${State} tone=${tone}>${word}<//>
+      ${reason && html`<span class="muted">${inert(reason)}</span>`}</li>`;
   })}</ul>`;
 }
 
@@ -90,13 +85,56 @@ const RowOnly = ({ row }) =>
   html`<h2><${Kind} kind=${row[KIND]} /></h2>
     <${Pairs} pairs=${[
       ["time", html`<${Time} ms=${row[TIME]} isWhole />`],
-      ["property", html`<${Text} value=${row[PROPERTY]} />`],
+      ["property", inert(row[PROPERTY])],
       ["source", row[SOURCE]],
-      ["reason", row[CODE] && html`<${Text} value=${row[CODE]} />`],
-      ["ea", row[EA] && html`<${Text} value=${row[EA]} />`],
-      ["ec", row[EC] && html`<${Text} value=${row[EC]} />`],
-      ["uid", row[UID] && html`<${Text} value=${row[UID]} />`],
+      ["reason", row[CODE] && inert(row[CODE])],
+      ["ea", row[EA] && inert(row[EA])],
+      ["ec", row[EC] && inert(row[EC])],
+      ["uid", row[UID] && inert(row[UID])],
       ["warnings", warningsOf(row)],
     ]} />
-    <p class="muted">${row[KIND] === "duplicate" ? "The log has an event with this id already: see it there." : "The content of such a request is not kept."}</p>
-    ${row[ID] && html`<p><a href=${deadPath(row[ID])}>${row[ID]}</a></p>`}`;
+    <p class="muted">${row[KIND] === "duplicate" ? "The log has an event with this id already." : "Its content is not kept."}</p>`;
+
+export function LetterView({ id, isLinked }) {
+  const { data, error, isLoading, reload } = useApi(`/api/dead/${encodeURIComponent(id)}`);
+  return html`
+    <h2 class="id">${inert(id)}</h2>
+    <div class="buttons">
+      <${Copy} id="copy-link" text=${location.origin + deadPath(id)} label="copy the link">link<//>
+      <a class="button" download href="/api/dead/${encodeURIComponent(id)}/raw">raw</a>
+      <a class="button" href=${address("/try", { letter: id })}>open in Try</a>
+      ${isLinked && html`<a class="button" href=${deadPath(id)}>whole page</a>`}
+    </div>
+    <${Failure} error=${error} retry=${error?.status === 410 ? null : reload} />
+    ${isLoading && html`<${Skeleton} />`}
+    ${data && html`<${Letter} letter=${data} />`}
+  `;
+}
+
+function Letter({ letter }) {
+  const more = useMore(`/api/dead/${encodeURIComponent(letter.id)}/raw`, letter.body, letter.truncated_at);
+  const value = more.isWhole && letter.encoding === "json" ? parseExactly(more.text) : undefined;
+  return html`
+    <p><${State} tone="dead">${inert(letter.reason)}<//></p>
+    <${Errors} errors=${letter.errors ?? []} />
+    <${Pairs} pairs=${[
+      ["received", html`<${Time} ms=${letter.received_ms} isWhole />`],
+      ["property", inert(letter.property)],
+      ["dialect", letter.dialect],
+      ["refused by", letter.sink && html`sink ${inert(letter.sink)}`],
+      ["code", letter.code],
+      ["from", letter.ip && inert(letter.ip)],
+      ["user agent", letter.user_agent && inert(letter.user_agent)],
+      ["referer", letter.referer && inert(letter.referer)],
+      ["size", `${bytes(letter.bytes)}${letter.encoding === "base64" ? ", not UTF-8: shown as base64" : ""}`],
+    ]} />
+    <h3>What was sent</h3>
+    ${value === undefined
+      ? html`<${Cut} total=${letter.bytes} more=${more} />`
+      : html`<${Json} value=${value} />`}
+  `;
+}
+
+const Errors = ({ errors }) =>
+  errors.length > 0 &&
+  html`<ul class="plain">${errors.map(({ field, message }) => html`<li><code>${inert(field)}</code> ${inert(message)}</li>`)}</ul>`;

@@ -1,17 +1,15 @@
 /** Live: what arrives, newest first, and one event beside it. */
 import { html, useEffect, useRef } from "./preact.js";
+import { useSeries } from "./api.js";
+import { Bars, buckets } from "./chart.js";
 import { EventPanel } from "./event.js";
-import { Filters, filtersOf } from "./filters.js";
-import { LiveBars, BAR_MS } from "./live_bars.js";
-import { useLiveStream } from "./live_stream.js";
-import { useKeys } from "./keys.js";
-import { Copy, Dialog, Failure, Time } from "./parts.js";
-import { address, go } from "./router.js";
-import { ID, KIND, TIME, pathOf } from "./row.js";
+import { Copy, Dialog, Failure, Skeleton, Time } from "./parts.js";
+import { address, go, useKeys } from "./router.js";
+import { COLUMNS, ID, KIND, TIME } from "./row.js";
 import { rows } from "./rows.js";
-import { useSearch } from "./search.js";
+import { Filters, filtersOf, useLiveStream, useSearch } from "./sources.js";
 import { connection, node, useCell, useNarrow } from "./state.js";
-import { count, coverageText, curl, percent } from "./text.js";
+import { count, coverageText, curl, percent, rate } from "./text.js";
 
 const EXAMPLE = '{"ea":"view","ec":"product","sid":6320,"aid":"38400000-8cf0-11bd-b23e-10b96e40000d","uid":"u-8812"}';
 
@@ -99,12 +97,11 @@ function Pause({ list, isSearch, leave }) {
 function Coverage({ live }) {
   const { state } = useCell(connection);
   const isNarrow = useNarrow();
-  if (state !== "open") return html`<p class="coverage muted">${state === "connecting" ? "connecting" : "not connected: the list is as it was"}</p>`;
-  if (!live.coverage) return html`<p class="coverage muted">listening</p>`;
-  const text = coverageText(live.coverage);
-  if (!isNarrow) return html`<p class="coverage">${text}</p>`;
+  const away = state === "connecting" ? "connecting" : "not connected: the list is as it was";
+  const text = state !== "open" ? away : live.coverage ? coverageText(live.coverage) : "listening";
   const [first, ...rest] = text.split(" · ");
-  return rest.length ? html`<details class="coverage"><summary>${first}</summary>${rest.join(" · ")}</details>` : html`<p class="coverage">${first}</p>`;
+  if (!isNarrow || !rest.length) return html`<p class="coverage">${text}</p>`;
+  return html`<details class="coverage"><summary>${first}</summary>${rest.join(" · ")}</details>`;
 }
 
 function Progress({ search }) {
@@ -116,10 +113,15 @@ function Progress({ search }) {
   </p><${Failure} error=${search.error} retry=${search.goOn} />`;
 }
 
-const GAPS = { resume: "while this tab was away", slow: "because this browser was slow to read", restart: "while the admin process restarted" };
+const GAPS = {
+  resume: "while this tab was away",
+  slow: "because this browser was slow to read",
+  restart: "while the admin process restarted",
+};
 
 const Gap = ({ gap }) =>
-  gap && html`<p class="note warn" role="status">${count(gap.missed)} rows were not shown ${GAPS[gap.reason] ?? ""}: search the log for them.</p>`;
+  gap && html`<p class="note warn" role="status">
+    ${gap.missed == null ? "Some" : count(gap.missed)} rows were not shown ${GAPS[gap.reason] ?? ""}: search the log for them.</p>`;
 
 /** The table. Its rows are no business of Preact's. */
 function List({ open }) {
@@ -131,9 +133,10 @@ function List({ open }) {
   useEffect(() => rows.attach(scroller.current, sizer.current, (row) => opener.current(row)), []);
   return html`<div class="list" role="table" aria-label="Events, newest first" aria-rowcount=${count + 1} aria-colcount="8">
     <div role="rowgroup" class="list-head"><div role="row" aria-rowindex="1">
-      ${["time", "kind", "property", "source", "ea", "ec", "uid", "bytes"].map((name) => html`<span role="columnheader" class="cell ${name}">${name}</span>`)}
+      ${COLUMNS.map((name) => html`<span role="columnheader" class="cell ${name}">${name}</span>`)}
     </div></div>
-    <div role="rowgroup" class="scroller" tabindex="0" aria-label="rows" ref=${scroller}><div class="sizer" role="presentation" ref=${sizer}></div></div>
+    <div role="rowgroup" class="scroller" tabindex="0" aria-label="rows" ref=${scroller}>
+      <div class="sizer" role="presentation" ref=${sizer}></div></div>
   </div>`;
 }
 
@@ -146,7 +149,7 @@ function Below({ list, live, search, isSearch, filters, at, change }) {
   }
   if (list.count > 0) return null;
   if (isSearch) return !search.isRunning && html`<div class="empty"><p>Nothing in the log matches.</p></div>`;
-  if (!live.isGreeted) return html`<div class="empty skeleton" aria-hidden="true">${Array.from({ length: 8 }, () => html`<div></div>`)}</div>`;
+  if (!live.isGreeted) return html`<div class="empty"><${Skeleton} rows=${8} /></div>`;
   const isFiltered = Object.keys(filters).length > 0 || at;
   return isFiltered ? html`<${NoMatch} ring=${live.ring} at=${at} change=${change} />` : html`<${NoEvent} />`;
 }
@@ -171,8 +174,35 @@ function Panel({ id, list, close }) {
   const isNarrow = useNarrow();
   const row = list.chosen ? rows.chosenRow() : id && rows.find(id.replace(/^dead:/, ""));
   if (!id && !row) return null;
-  const panel = html`<${EventPanel} id=${id} row=${row} path=${row && pathOf(row)} />`;
+  const panel = html`<${EventPanel} id=${id} row=${row} />`;
   if (isNarrow) return html`<${Dialog} label="Event" kind="sheet" onClose=${close}>${panel}<//>`;
   return html`<aside class="panel" aria-label="Event">
     <button type="button" class="small close" onClick=${close} aria-label="Close the event">✕</button>${panel}</aside>`;
 }
+
+const STEP_S = 5;
+export const BAR_MS = STEP_S * 1000;
+const NAMES = ["stored", "rejected", "shed"];
+const SECONDS = 300;
+
+export function LiveBars({ chosenMs, choose }) {
+  const { series } = useSeries(NAMES, SECONDS);
+  if (!series) return html`<div class="both-bars" aria-hidden="true"></div>`;
+  const firstMs = Math.ceil(series.first_ms / BAR_MS) * BAR_MS;
+  const from = Math.round((firstMs - series.first_ms) / 1000 / series.step_s);
+  const barsOf = (list) => wholeBars(list.slice(from), STEP_S / series.step_s);
+  const { stored, rejected, shed } = series.values;
+  const refused = rejected.map((value, at) => (value == null ? null : value + (shed[at] ?? 0)));
+  const shared = { firstMs, stepS: STEP_S, format: rate, chosenMs, choose };
+  return html`<div class="both-bars" role="group" aria-label="The last 5 minutes, in bars of 5 seconds">
+    <${Bars} label="stored" tone="accent" values=${barsOf(stored)} ...${shared} />
+    <${Bars} label="refused" tone="warn" values=${barsOf(refused)} ...${shared} />
+  </div>`;
+}
+
+/** Bars that begin at whole steps; the newest may be of less than a step. */
+const wholeBars = (list, size) => {
+  const rest = list.length % size;
+  const whole = buckets(rest ? list.slice(0, -rest) : list, size);
+  return rest ? [...whole, ...buckets(list.slice(-rest), rest)] : whole;
+};

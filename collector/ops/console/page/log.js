@@ -1,13 +1,16 @@
 /** Log: the shards, their segments and how far each sink is in them. */
 import { html, useEffect, useState } from "./preact.js";
 import { get, useApi } from "./api.js";
-import { Command, Failure, Note, Skeleton, State, Time } from "./parts.js";
+import { Swatch } from "./chart.js";
+import { Command, Failure, Note, Pairs, Skeleton, State, Table, Time } from "./parts.js";
+import { eventPath, logPath } from "./router.js";
 import { useNarrow } from "./state.js";
-import { Pairs, Table } from "./table.js";
 import { bytes, count, plural } from "./text.js";
-import { Text } from "./value.js";
+import { inert } from "./value.js";
 
-const SEGMENT_STATES = { delivered: ["ok", "✓"], waits: ["warn", "◌"], open: ["accent", "●"] };
+/** The colour of each state of a segment, its shape in the table and its height in the strip. */
+const SEGMENT_STATES = { delivered: ["ok", "✓", 16], waits: ["warn", "◌", 12], open: ["accent", "●", 8] };
+const STRIP_LEGEND = [["ok", "delivered"], ["warn", "waits for a sink"], ["accent", "open"], ["bad", "damaged"]];
 const SEGMENTS_A_PAGE = 100;
 
 export function Log({ parts: [name, segment] }) {
@@ -20,25 +23,31 @@ export function Log({ parts: [name, segment] }) {
     ${isLoading && html`<${Skeleton} />`}
     ${data && !shards.length && html`<${Note}>There is no log yet: the first event makes it.<//>`}
     ${data && shards.length > 0 && html`<div class="sides">
-      <nav aria-label="Shards"><ul class="choices">${shards.map((each) => html`<${ShardLink} key=${each.shard} shard=${each} isChosen=${each === shard} />`)}</ul></nav>
-      <div>${shard ? html`<${Shard} key=${shard.shard} shard=${shard} number=${segment} />` : html`<${Note} tone="bad">There is no shard ${name} in the data folder.<//>`}</div>
+      <nav aria-label="Shards"><ul class="choices">
+        ${shards.map((each) => html`<${ShardLink} key=${each.shard} shard=${each} isChosen=${each === shard} />`)}</ul></nav>
+      <div>${shard ? html`<${Shard} key=${shard.shard} shard=${shard} number=${segment} />`
+        : html`<${Note} tone="bad">There is no shard ${name} in the data folder.<//>`}</div>
     </div>`}
   `;
 }
 
 const ShardLink = ({ shard, isChosen }) =>
-  html`<li><a href="/log/${encodeURIComponent(shard.shard)}" aria-current=${isChosen ? "true" : undefined}>
+  html`<li><a href=${logPath(shard.shard)} aria-current=${isChosen ? "true" : undefined}>
     <b>shard ${shard.shard}</b> <span class="muted">${shard.worker == null ? "no worker" : `worker ${shard.worker}`}</span>
     <span class="muted">${bytes(shard.bytes)} · ${plural(shard.segments, "segment")}</span>
-    ${shard.error && html`<${State} tone="bad" shape="▲">unreadable<//>`}
+    ${shard.error && html`<${State} tone="bad">unreadable<//>`}
     ${shard.damaged_events > 0 && html`<${State} tone="bad" shape="✚">${count(shard.damaged_events)} lost<//>`}
   </a></li>`;
 
 function Shard({ shard, number }) {
-  if (shard.error) return html`<${Note} tone="bad"><${State} tone="bad" shape="▲"><${Text} value=${shard.error} /><//><//>`;
+  if (shard.error) return html`<${Note} tone="bad"><${State} tone="bad">${inert(shard.error)}<//><//>`;
   return html`
     <h2>Shard ${shard.shard}</h2>
-    <${Pairs} pairs=${[["log", html`<code><${Text} value=${shard.log} /></code>`], ["next sequence", count(shard.next_sequence)], ["size", `${bytes(shard.bytes)} in ${plural(shard.segments, "segment")}`]]} />
+    <${Pairs} pairs=${[
+      ["log", html`<code>${inert(shard.log)}</code>`],
+      ["next sequence", count(shard.next_sequence)],
+      ["size", `${bytes(shard.bytes)} in ${plural(shard.segments, "segment")}`],
+    ]} />
     <${Cursors} cursors=${shard.cursors} />
     ${shard.damaged_events > 0 && html`<${Damage} shard=${shard} />`}
     ${number === undefined ? html`<${Segments} shard=${shard} />` : html`<${OneSegment} shard=${shard} number=${Number(number)} />`}
@@ -46,18 +55,21 @@ function Shard({ shard, number }) {
 }
 
 const Damage = ({ shard }) =>
-  html`<div class="note bad"><p><${State} tone="bad" shape="✚">${plural(shard.damaged_events, "event")} of this shard can't be read any more.<//> damage.ndjson names them; quarantine/ keeps the bytes. To check the files:</p>
+  html`<div class="note bad">
+    <p><${State} tone="bad" shape="✚">${plural(shard.damaged_events, "event")} of this shard can't be read any more.<//>
+      ${" "}damage.ndjson names them; quarantine/ keeps the bytes. To check the files:</p>
     <${Command} text=${`wal verify ${shard.path}`} /></div>`;
 
 const CURSOR_COLUMNS = [
-  { name: "sink", label: "sink", cell: ({ sink }) => html`<b><${Text} value=${sink} /></b>` },
-  { name: "state", label: "state", cell: ({ state }) => html`<${State} tone=${state === "up" ? "ok" : "warn"} shape=${state === "up" ? "●" : "◆"}>${state}<//>` },
+  { name: "sink", label: "sink", cell: ({ sink }) => html`<b>${inert(sink)}</b>` },
+  { name: "state", label: "state", cell: ({ state }) => html`<${State} tone=${state === "up" ? "ok" : "warn"}>${state}<//>` },
   { name: "next", label: "next sequence", isNumber: true, cell: ({ next_sequence }) => count(next_sequence) },
   { name: "behind", label: "behind", isNumber: true, cell: ({ behind }) => count(behind) },
 ];
 
 const Cursors = ({ cursors }) =>
-  cursors.length > 0 && html`<h3>Cursors</h3><${Table} caption="Cursors" columns=${CURSOR_COLUMNS} rows=${cursors} rowKey=${({ sink }) => sink} />`;
+  cursors.length > 0 && html`<h3>Cursors</h3>
+    <${Table} caption="Cursors" columns=${CURSOR_COLUMNS} rows=${cursors} rowKey=${({ sink }) => sink} />`;
 
 /** All segments, the newest first, a page at a time. */
 function Segments({ shard }) {
@@ -78,9 +90,12 @@ function Segments({ shard }) {
     ${next != null && html`<p><button type="button" onClick=${more}>Older segments</button></p>`}`;
 }
 
+const sequencesOf = ({ first_sequence, last_sequence }) =>
+  `${count(first_sequence)} – ${last_sequence == null ? "open" : count(last_sequence)}`;
+
 const segmentColumns = ({ shard }) => [
-  { name: "number", label: "segment", cell: ({ number }) => html`<a href="/log/${encodeURIComponent(shard)}/${number}"><code>${String(number).padStart(10, "0")}</code></a>` },
-  { name: "sequences", label: "sequences", cell: ({ first_sequence, last_sequence }) => `${count(first_sequence)} – ${last_sequence == null ? "" : count(last_sequence)}` },
+  { name: "number", label: "segment", cell: ({ number }) => html`<a href=${logPath(shard, number)}><code>${String(number).padStart(10, "0")}</code></a>` },
+  { name: "sequences", label: "sequences", cell: sequencesOf },
   { name: "first", label: "from", cell: ({ first_ms }) => html`<${Time} ms=${first_ms} isWhole />` },
   { name: "last", label: "to", cell: ({ last_ms }) => html`<${Time} ms=${last_ms} />` },
   { name: "size", label: "size", isNumber: true, cell: (segment) => bytes(segment.bytes) },
@@ -96,12 +111,16 @@ function SegmentState({ segment: { state, lost } }) {
 function Strip({ segments }) {
   const inOrder = segments.toReversed();
   const of = (name) => segments.filter(({ state }) => state === name).length;
-  const text = `${of("delivered")} delivered, ${of("waits")} wait, ${of("open")} open, ${segments.filter(({ lost }) => lost).length} with damage`;
+  const damaged = segments.filter(({ lost }) => lost).length;
+  const text = `${of("delivered")} delivered, ${of("waits")} wait, ${of("open")} open, ${damaged} with damage`;
   return html`<figure class="strip">
     <svg viewBox="0 0 ${inOrder.length} 16" preserveAspectRatio="none" role="img" aria-label=${text}>
-      ${inOrder.map(({ number, state, lost }, at) => html`<rect key=${number} class=${lost ? "damaged" : state} x=${at + 0.04} y=${{ delivered: 0, waits: 4, open: 8 }[state] ?? 0} width="0.92" height=${{ delivered: 16, waits: 12, open: 8 }[state] ?? 16} />`)}
+      ${inOrder.map(({ number, state, lost }, at) => {
+        const [tone, , height] = SEGMENT_STATES[state] ?? ["muted", "", 16];
+        return html`<rect key=${number} class=${lost ? "bad" : tone} x=${at + 0.04} y=${16 - height} width="0.92" height=${height} />`;
+      })}
     </svg>
-    <figcaption class="legend"><span><span class="swatch ok"></span> delivered</span><span><span class="swatch warn"></span> waits for a sink</span><span><span class="swatch accent"></span> open</span><span><span class="swatch bad"></span> damaged</span></figcaption>
+    <figcaption class="legend">${STRIP_LEGEND.map(([tone, word]) => html`<span><${Swatch} tone=${tone} /> ${word}</span>`)}</figcaption>
   </figure>`;
 }
 
@@ -109,26 +128,27 @@ function Strip({ segments }) {
 function OneSegment({ shard, number }) {
   const { data, error, isLoading } = useApi(`/api/shards/${encodeURIComponent(shard.shard)}/segments`, { after: number + 1, limit: 1 });
   const segment = data?.segments.find((each) => each.number === number);
-  const back = html`<p><a href="/log/${encodeURIComponent(shard.shard)}">all segments of shard ${shard.shard}</a></p>`;
+  const back = html`<p><a href=${logPath(shard.shard)}>all segments of shard ${shard.shard}</a></p>`;
   if (!segment) {
     return html`${back}<${Failure} error=${error} />${isLoading && html`<${Skeleton} />`}
       ${data && html`<${Note}>Segment ${number} is not in the log: it was dropped after every sink had it, or never existed.<//>`}`;
   }
   return html`${back}<h3>Segment ${number}</h3>
     <${Pairs} pairs=${[
-      ["file", html`<code><${Text} value=${segment.file} /></code>`],
-      ["sequences", `${count(segment.first_sequence)} – ${segment.last_sequence == null ? "open" : count(segment.last_sequence)}`],
+      ["file", html`<code>${inert(segment.file)}</code>`],
+      ["sequences", sequencesOf(segment)],
       ["from", html`<${Time} ms=${segment.first_ms} isWhole />`],
       ["to", html`<${Time} ms=${segment.last_ms} isWhole />`],
       ["size", bytes(segment.bytes)],
       ["state", html`<${SegmentState} segment=${segment} />`],
-      ["first event", html`<a href="/event/${encodeURIComponent(shard.log)}-${segment.first_sequence}">${shard.log}-${segment.first_sequence}</a>`],
+      ["first event", html`<a href=${eventPath(`${shard.log}-${segment.first_sequence}`)}>${shard.log}-${segment.first_sequence}</a>`],
     ]} />
-    ${segment.damage.length > 0 && html`<h3>Damage</h3><${Table} caption="Damage" columns=${DAMAGE_COLUMNS} rows=${segment.damage} rowKey=${({ offset }) => offset} />`}`;
+    ${segment.damage.length > 0 && html`<h3>Damage</h3>
+      <${Table} caption="Damage" columns=${DAMAGE_COLUMNS} rows=${segment.damage} rowKey=${({ offset }) => offset} />`}`;
 }
 
 const DAMAGE_COLUMNS = [
   { name: "offset", label: "at byte", cell: ({ offset }) => count(offset) },
-  { name: "sequences", label: "lost sequences", cell: ({ first_sequence, last_sequence }) => `${count(first_sequence)} – ${count(last_sequence)}` },
-  { name: "message", label: "cause", cell: ({ message }) => html`<${Text} value=${message} />` },
+  { name: "sequences", label: "lost sequences", cell: sequencesOf },
+  { name: "message", label: "cause", cell: ({ message }) => inert(message) },
 ];

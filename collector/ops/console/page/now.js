@@ -1,16 +1,19 @@
 /** Now: whether this node is well. */
 import { html } from "./preact.js";
+import { useSeries } from "./api.js";
 import { Chart } from "./chart.js";
-import { AllWell, Failure, Note, Skeleton, State, staleness, useAge } from "./parts.js";
-import { useSeries } from "./series.js";
+import { AllWell, Details, Failure, Note, Pairs, Skeleton, State, Table, staleness, useAge } from "./parts.js";
 import { now, useCell } from "./state.js";
-import { Pairs, Table } from "./table.js";
 import { bytes, count, duration, milliseconds, percent, plural, rate } from "./text.js";
-import { Text } from "./value.js";
+import { inert } from "./value.js";
 
 const CHARTS = [
   { title: "Events in", format: rate, lines: [["received", "received", "accent"], ["stored", "stored", "ok"]] },
-  { title: "Not stored", format: rate, lines: [["rejected", "rejected", "warn"], ["shed", "shed", "dead"], ["duplicate", "duplicate", "accent"]] },
+  {
+    title: "Not stored",
+    format: rate,
+    lines: [["rejected", "rejected", "warn"], ["shed", "shed", "dead"], ["duplicate", "duplicate", "accent"]],
+  },
   { title: "Request time", format: milliseconds, lines: [["request_p50", "p50", "accent"], ["request_p99", "p99", "warn"]] },
   { title: "Commit time", format: milliseconds, lines: [["commit_p50", "p50", "accent"], ["commit_p99", "p99", "warn"]] },
   { title: "Events out", format: rate, lines: [["delivered", "delivered", "ok"]] },
@@ -26,7 +29,8 @@ export function Now() {
   const stale = staleness(useAge(sample));
   return html`
     <h1>Now</h1>
-    ${sample ? html`<${Banner} sample=${sample} stale=${stale} /><${Tiles} sample=${sample} stale=${stale} />` : html`<${Skeleton} rows=${3} />`}
+    ${sample ? html`<${Banner} sample=${sample} stale=${stale} /><${Tiles} sample=${sample} stale=${stale} />`
+      : html`<${Skeleton} rows=${3} />`}
     <${Charts} started=${sample?.started_ms} nowMs=${sample?.now_ms} />
     ${sample && html`<div class="halves">
       <section><h2>Workers</h2><${Workers} workers=${sample.workers} /></section>
@@ -39,20 +43,22 @@ export function Now() {
 const isFresh = ({ age_ms }) => !staleness(age_ms ?? 0);
 const isWell = ({ state }) => state === "up";
 
-/** What the node is, in a sentence. */
+/** How the node is: a tone, and a sentence. */
 export function verdict({ ready, reason, workers, sinks }) {
   const away = workers.filter((worker) => !worker.ready || !isFresh(worker)).length;
   const down = new Set(sinks.filter((sink) => !isWell(sink) || !isFresh(sink)).map(({ name }) => name)).size;
   const sinksText = down ? `${plural(down, "sink")} ${down === 1 ? "is" : "are"} not up.` : "";
-  if (!ready) return { tone: "bad", shape: "▲", text: `Not ready: ${reason ?? "no worker takes events"}. ${sinksText}` };
-  if (away) return { tone: "warn", shape: "◆", text: `Ready, but ${away} of ${plural(workers.length, "worker")} ${away === 1 ? "does" : "do"} not take events. ${sinksText}` };
-  if (down) return { tone: "warn", shape: "◆", text: `Ready: all workers acknowledge. ${sinksText}` };
-  return { tone: "ok", shape: "●", text: "Ready: all workers acknowledge, all sinks are up." };
+  const awayText = `${away} of ${plural(workers.length, "worker")} ${away === 1 ? "does" : "do"} not take events.`;
+  if (!ready) return ["bad", `Not ready: ${reason ?? "no worker takes events"}. ${sinksText}`];
+  if (away) return ["warn", `Ready, but ${awayText} ${sinksText}`];
+  if (down) return ["warn", `Ready: all workers acknowledge. ${sinksText}`];
+  return ["ok", "Ready: all workers acknowledge, all sinks are up."];
 }
 
 function Banner({ sample, stale }) {
-  const { tone, shape, text } = stale ? { tone: "bad", shape: "▲", text: `The admin process is silent: ${stale}. The values below are from before.` } : verdict(sample);
-  return html`<p class="banner ${tone}"><${State} tone=${tone} shape=${shape}>${text}<//></p>`;
+  const silent = ["bad", `The admin process is silent: ${stale}. The values below are from before.`];
+  const [tone, text] = stale ? silent : verdict(sample);
+  return html`<p class="banner ${tone}"><${State} tone=${tone}>${text}<//></p>`;
 }
 
 function Tiles({ sample, stale }) {
@@ -71,8 +77,8 @@ function Tiles({ sample, stale }) {
     ["disk full in", disk?.full_in_s == null ? "not in sight" : duration(disk.full_in_s)],
     ["up for", duration((now_ms - started_ms) / 1000)],
   ];
-  return html`<dl class=${stale ? "tiles stale" : "tiles"}>${tiles.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-    ${stale && html`<p class="muted">${stale}</p>`}`;
+  return html`<dl class=${stale ? "tiles stale" : "tiles"}>
+    ${tiles.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
 function Charts({ started, nowMs }) {
@@ -86,7 +92,7 @@ function Charts({ started, nowMs }) {
 
 const WORKER_COLUMNS = [
   { name: "worker", label: "worker", cell: ({ place, pid }) => html`<b>${place}</b> <span class="muted">pid ${pid ?? "–"}</span>` },
-  { name: "state", label: "state", cell: (worker) => stateOf(worker, worker.ready ? ["ok", "●", "ready"] : ["bad", "▲", worker.reason ?? "not ready"]) },
+  { name: "state", label: "state", cell: (worker) => stateOf(worker, worker.ready ? ["ok", "ready"] : ["bad", worker.reason ?? "not ready"]) },
   { name: "shard", label: "shard", cell: ({ shard }) => (shard ? html`<a href="/log/${encodeURIComponent(shard)}">${shard}</a>` : "–") },
   { name: "cpu", label: "CPU", isNumber: true, cell: ({ cpu }) => percent(cpu) },
   { name: "memory", label: "memory", isNumber: true, cell: ({ memory }) => bytes(memory) },
@@ -94,18 +100,27 @@ const WORKER_COLUMNS = [
   { name: "restarts", label: "restarts", isNumber: true, cell: ({ restarts }) => count(restarts) },
 ];
 
-function stateOf(each, [tone, shape, word]) {
+function stateOf(each, known) {
   const stale = staleness(each.age_ms ?? 0);
-  return stale ? html`<${State} tone="bad" shape="▲">${stale}<//>` : html`<${State} tone=${tone} shape=${shape}>${word}<//>`;
+  const [tone, word] = stale ? ["bad", stale] : known;
+  return html`<${State} tone=${tone}>${word}<//>`;
 }
 
-const Workers = ({ workers }) => html`<${Table} caption="Workers" columns=${WORKER_COLUMNS} rows=${workers} rowKey=${({ place }) => place} />`;
+const Workers = ({ workers }) =>
+  html`<${Table} caption="Workers" columns=${WORKER_COLUMNS} rows=${workers} rowKey=${({ place }) => place} />`;
+
+const since = (ms) => (ms ? ` for ${duration((Date.now() - ms) / 1000)}` : "");
+
+function lagOf({ lag_events, lag_bytes, lag_seconds }) {
+  if (!lag_events) return count(lag_events);
+  return html`${count(lag_events)} <span class="muted">${bytes(lag_bytes)}, ${duration(lag_seconds)}</span>`;
+}
 
 const SINK_COLUMNS = [
-  { name: "sink", label: "sink", cell: ({ name, shard }) => html`<b><${Text} value=${name} /></b> <span class="muted">shard ${shard}</span>` },
-  { name: "state", label: "state", cell: (sink) => stateOf(sink, isWell(sink) ? ["ok", "●", sink.state] : ["warn", "◆", `${sink.state}${sink.since_ms ? ` for ${duration((Date.now() - sink.since_ms) / 1000)}` : ""}`]) },
-  { name: "lag", label: "lag", isNumber: true, cell: ({ lag_events, lag_bytes, lag_seconds }) => (lag_events ? html`${count(lag_events)} <span class="muted">${bytes(lag_bytes)}, ${duration(lag_seconds)}</span>` : count(lag_events)) },
-  { name: "error", label: "last error", cell: ({ error }) => (error ? html`<details><summary>why</summary><${Text} value=${error} /></details>` : "–") },
+  { name: "sink", label: "sink", cell: ({ name, shard }) => html`<b>${inert(name)}</b> <span class="muted">shard ${shard}</span>` },
+  { name: "state", label: "state", cell: (sink) => stateOf(sink, isWell(sink) ? ["ok", sink.state] : ["warn", `${sink.state}${since(sink.since_ms)}`]) },
+  { name: "lag", label: "lag", isNumber: true, cell: lagOf },
+  { name: "error", label: "last error", cell: ({ error }) => (error ? html`<${Details} label="why">${inert(error)}<//>` : "–") },
 ];
 
 const Sinks = ({ sinks }) =>

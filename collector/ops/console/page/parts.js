@@ -1,17 +1,19 @@
 /** The small parts of all views. */
 import { html, useEffect, useRef, useState } from "./preact.js";
-import { isLocalTime, session, useCell, useTick } from "./state.js";
+import { isLocalTime, session, useCell, useNarrow, useTick } from "./state.js";
 import { clock, duration, stamp } from "./text.js";
 
-const SHAPES = { stored: "●", rejected: "◆", dead: "✚", duplicate: "◌", damage: "▲" };
-const TONES = { stored: "ok", rejected: "warn", dead: "dead", duplicate: "muted", damage: "bad" };
+const SHAPES = { stored: "●", rejected: "◆", dead: "✚", duplicate: "◌", damaged: "▲" };
+const TONES = { stored: "ok", rejected: "warn", dead: "dead", duplicate: "muted", damaged: "bad" };
 
 /** The shape and the tone of a kind of row. */
 export const shapeOf = (kind) => SHAPES[kind] ?? "·";
 export const toneOf = (kind) => TONES[kind] ?? "muted";
 
+const SHAPE_OF_TONE = { ok: "●", warn: "◆", bad: "▲", dead: "✚", accent: "→", muted: "◌" };
+
 /** A word with a shape before it, so that colour is not all that tells. */
-export const State = ({ tone, shape = "●", children }) =>
+export const State = ({ tone, shape = SHAPE_OF_TONE[tone], children }) =>
   html`<span class="state ${tone}"><span aria-hidden="true">${shape}</span> ${children}</span>`;
 
 export const Kind = ({ kind }) => html`<${State} tone=${toneOf(kind)} shape=${shapeOf(kind)}>${kind}<//>`;
@@ -27,7 +29,7 @@ export function Time({ ms, isWhole = false }) {
 export const Failure = ({ error, retry }) =>
   error &&
   html`<div class="note bad" role="alert">
-    <p><${State} tone="bad" shape="▲">${error.message}<//></p>
+    <p><${State} tone="bad">${error.message}<//></p>
     ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
   </div>`;
 
@@ -113,9 +115,22 @@ export function Tabs({ panels, isStacked, label }) {
       ${names.map((name) => html`<button type="button" role="tab" id="tab-${name}" data-name=${name} aria-controls="panel-of-tabs"
         aria-selected=${String(name === chosen)} tabindex=${name === chosen ? 0 : -1} onClick=${() => choose(name)}>${name}</button>`)}
     </div>
-    <div role="tabpanel" id="panel-of-tabs" aria-labelledby="tab-${chosen}" tabindex="0">${panels.find(([name]) => name === chosen)[1]}</div>
+    <div role="tabpanel" id="panel-of-tabs" aria-labelledby="tab-${chosen}" tabindex="0">
+      ${panels.find(([name]) => name === chosen)[1]}</div>
   `;
 }
+
+/** A box for one line of text. `onInput` and `onChange` get the text. */
+export const TextBox = ({ onInput, onChange, type = "text", ...rest }) =>
+  html`<input type=${type} maxlength="200" autocomplete="off" spellcheck="false" ...${rest}
+    onInput=${onInput && ((event) => onInput(event.currentTarget.value))} onChange=${onChange && ((event) => onChange(event.currentTarget.value))} />`;
+
+/** A box to tick. */
+export const Check = ({ label, isOn, onChange }) =>
+  html`<label class="check"><input type="checkbox" checked=${isOn} onChange=${(event) => onChange(event.currentTarget.checked)} /> ${label}</label>`;
+
+/** What is shown on demand. */
+export const Details = ({ label, children }) => html`<details><summary>${label}</summary>${children}</details>`;
 
 /** A labelled control of a form. */
 export const Field = ({ label, hint, children }) =>
@@ -125,6 +140,9 @@ export const Select = ({ value, options, onChange, ...rest }) =>
   html`<select value=${value} onChange=${(event) => onChange(event.currentTarget.value)} ...${rest}>
     ${options.map(([key, label]) => html`<option value=${key} selected=${key === value}>${label}</option>`)}
   </select>`;
+
+/** Options whose value is their label. */
+export const plain = (names) => names.map((name) => [name, name]);
 
 /** Names that a text box proposes. */
 export const Names = ({ id, names }) => html`<datalist id=${id}>${names.map((name) => html`<option value=${name} />`)}</datalist>`;
@@ -137,3 +155,52 @@ export function ActionButton({ onClick, isBusy = false, children, kind = "danger
     ${!isAllowed && html`<small class="muted">set admin.allow_actions = true in the settings to use it</small>`}
   `;
 }
+
+/**
+ * `columns`: `{name, label, cell: (row) => element, isNumber, sort: (row) => value}`; the first names the row.
+ * `rowKey`: a function from a row to its key. `chosen`: the key of the row that is open.
+ */
+export function Table({ caption, columns, rows, rowKey, chosen }) {
+  const isNarrow = useNarrow();
+  const [sort, setSort] = useState(null);
+  const sorted = sort ? inOrder(rows, columns.find(({ name }) => name === sort.name).sort, sort.isUp) : rows;
+  const shared = { caption, columns, rows: sorted, rowKey, chosen };
+  if (isNarrow) return html`<${Cards} ...${shared} />`;
+  const by = (name) => setSort({ name, isUp: sort?.name === name && !sort.isUp });
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}><table>
+    <caption class="unseen">${caption}</caption>
+    <thead><tr>${columns.map((column) => html`<${Head} column=${column} sort=${sort} by=${by} />`)}</tr></thead>
+    <tbody>${sorted.map((row) => html`<tr key=${rowKey(row)} class=${rowKey(row) === chosen ? "chosen" : ""}>
+      ${columns.map((column, at) => html`<${at ? "td" : "th"} scope=${at ? undefined : "row"} class=${column.isNumber ? "number" : ""}>
+        ${column.cell(row)}<//>`)}
+    </tr>`)}</tbody>
+  </table></div>`;
+}
+
+function inOrder(rows, value, isUp) {
+  const direction = isUp ? 1 : -1;
+  return [...rows].sort((one, other) => {
+    const [first, second] = [value(one), value(other)];
+    return first === second ? 0 : (first ?? -Infinity) < (second ?? -Infinity) ? -direction : direction;
+  });
+}
+
+function Head({ column, sort, by }) {
+  const { name, label, isNumber } = column;
+  const order = sort?.name !== name ? "none" : sort.isUp ? "ascending" : "descending";
+  if (!column.sort) return html`<th scope="col" class=${isNumber ? "number" : ""}>${label}</th>`;
+  const arrow = { none: "", ascending: " ↑", descending: " ↓" }[order];
+  return html`<th scope="col" class=${isNumber ? "number" : ""} aria-sort=${order}>
+    <button type="button" class="sort" onClick=${() => by(name)}>${label}<span aria-hidden="true">${arrow}</span></button></th>`;
+}
+
+const Cards = ({ caption, columns: [title, ...columns], rows, rowKey, chosen }) =>
+  html`<ul class="cards" aria-label=${caption}>${rows.map((row) => html`<li key=${rowKey(row)}
+    class=${rowKey(row) === chosen ? "chosen" : ""}>
+    <div class="card-title">${title.cell(row)}</div>
+    <dl>${columns.map(({ label, cell }) => html`<div><dt>${label}</dt><dd>${cell(row)}</dd></div>`)}</dl>
+  </li>`)}</ul>`;
+
+/** Members and their values. */
+export const Pairs = ({ pairs }) =>
+  html`<dl class="pairs">${pairs.map(([name, value]) => value != null && value !== "" && html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;

@@ -1,12 +1,12 @@
-/** Replay: send a window of the log to a sink again. */
-import { html, useState } from "./preact.js";
-import { post, useAction } from "./api.js";
-import { JobsList, useJobs } from "./jobs.js";
-import { ActionButton, Failure, Field, Note, Select, State, Time } from "./parts.js";
-import { node, useCell } from "./state.js";
-import { Pairs } from "./table.js";
-import { bytes, count, plural } from "./text.js";
+/** Replay: send a window of the log to a sink again. And the jobs, those of redrives, too. */
+import { html, useEffect, useState } from "./preact.js";
+import { post, remove, useAction, useApi } from "./api.js";
+import { ActionButton, Check, Failure, Field, Note, Pairs, Select, State, TextBox, Time, plain } from "./parts.js";
+import { jobUpdates, node, useCell } from "./state.js";
+import { bytes, count, percent, plural } from "./text.js";
+import { inert } from "./value.js";
 
+const NO_CHOICE = { sink: "", to: "", where: "", name: "", dead_letters: false };
 const HOUR_MS = 3_600_000;
 
 /** The value of a `datetime-local` control that is read as UTC. */
@@ -15,7 +15,7 @@ export const fromControl = (text) => (text ? Date.parse(`${text}Z`) : null);
 
 export function Replay() {
   const jobs = useJobs();
-  const [form, set] = useState(() => ({ sink: "", from: toControl(Date.now() - HOUR_MS), to: "", where: "", name: "", dead_letters: false }));
+  const [form, set] = useState(() => ({ ...NO_CHOICE, from: toControl(Date.now() - HOUR_MS) }));
   const dry = useAction(() => post("/api/replay/preview", requestOf(form)));
   const start = useAction((plan) => post("/api/jobs", { plan }));
   function change(changes) {
@@ -23,13 +23,16 @@ export function Replay() {
     dry.clear();
     start.clear();
   }
-  const again = ({ request }) => change({ ...request, from: toControl(request.from), to: toControl(request.to), where: request.where.join(" ") });
+  function again({ request: { from, to, where, ...rest } }) {
+    change({ ...rest, from: toControl(from), to: toControl(to), where: where.join(" ") });
+  }
   return html`
     <h1>Replay</h1>
     <div class="halves">
       <section><h2>Which events, where to</h2>
         <${Form} form=${form} change=${change} />
-        <p><${ActionButton} kind="" isBusy=${dry.isBusy || !form.sink} onClick=${() => (start.clear(), dry.run())}>${dry.isBusy ? "Reading …" : "Dry run"}<//></p>
+        <p><${ActionButton} kind="" isBusy=${dry.isBusy || !form.sink} onClick=${() => (start.clear(), dry.run())}>
+          ${dry.isBusy ? "Reading …" : "Dry run"}<//></p>
         <${Failure} error=${dry.error} />
         <div role="status">${dry.data && html`<${Preview} plan=${dry.data} />`}</div>
         ${dry.data && !start.data && html`<${Start} plan=${dry.data} sink=${form.sink} start=${start} />`}
@@ -50,14 +53,14 @@ const requestOf = ({ sink, from, to, where, name, dead_letters }) => ({
 
 function Form({ form, change }) {
   const { sinks } = useCell(node);
-  const text = (name, rest) => html`<input type="text" value=${form[name]} maxlength="200" autocomplete="off" spellcheck="false" onInput=${(event) => change({ [name]: event.currentTarget.value })} ...${rest} />`;
-  const time = (name) => html`<input type="datetime-local" step="1" value=${form[name]} onChange=${(event) => change({ [name]: event.currentTarget.value })} />`;
+  const text = (name) => html`<${TextBox} value=${form[name]} onInput=${(value) => change({ [name]: value })} />`;
+  const time = (name) => html`<${TextBox} type="datetime-local" step="1" value=${form[name]} onChange=${(value) => change({ [name]: value })} />`;
   return html`<form class="stack" onSubmit=${(event) => event.preventDefault()}>
-    <${Field} label="sink"><${Select} value=${form.sink} options=${[["", "choose"], ...sinks.map((each) => [each, each])]} onChange=${(sink) => change({ sink })} /><//>
+    <${Field} label="sink"><${Select} value=${form.sink} options=${[["", "choose"], ...plain(sinks)]} onChange=${(sink) => change({ sink })} /><//>
     <div class="two"><${Field} label="from (UTC)">${time("from")}<//><${Field} label="to (UTC)" hint="empty: now">${time("to")}<//></div>
     <${Field} label="where" hint="conditions such as prop_id=2 source=pos; all must hold">${text("where")}<//>
-    <${Field} label="name" hint="Another name makes another replay: events that a replay of the same name sent are left out.">${text("name")}<//>
-    <label class="check"><input type="checkbox" checked=${form.dead_letters} onChange=${(event) => change({ dead_letters: event.currentTarget.checked })} /> only events that this sink refused</label>
+    <${Field} label="name" hint="Events that a replay of the same name sent are left out.">${text("name")}<//>
+    <${Check} label="only events that this sink refused" isOn=${form.dead_letters} onChange=${(dead_letters) => change({ dead_letters })} />
   </form>`;
 }
 
@@ -73,4 +76,41 @@ function Start({ plan, sink, start }) {
   const left = plan.events - plan.already_sent;
   if (left <= 0) return html`<${Note}>There is nothing to send.<//>`;
   return html`<p><${ActionButton} isBusy=${start.isBusy} onClick=${() => start.run(plan.plan)}>Replay ${plural(left, "event")} to ${sink}<//></p>`;
+}
+
+const STATES = { running: ["accent", "→"], done: ["ok", "✓"], failed: ["bad", "▲"], stopped: ["warn", "◆"] };
+
+/** `{list, error, reload}`: the jobs, each with what the stream said of it last. */
+export function useJobs() {
+  const { data, error, reload } = useApi("/api/jobs");
+  const updates = useCell(jobUpdates);
+  const known = data?.jobs ?? [];
+  const hasNew = data && Object.keys(updates).some((id) => !known.some((job) => job.id === id));
+  useEffect(() => void (hasNew && reload()), [hasNew, Object.keys(updates).length]);
+  const list = known.map((job) => (updates[job.id] && job.state === "running" ? { ...job, ...updates[job.id] } : job));
+  return { list, error, reload };
+}
+
+/** The jobs; `again(job)`, if it is given, starts from the request of one. */
+export const JobsList = ({ jobs, again }) =>
+  html`<ul class="plain jobs">${jobs.map((job) => html`<li key=${job.id}><${Job} job=${job} again=${again} /></li>`)}</ul>`;
+
+function Job({ job, again }) {
+  const stop = useAction(() => remove(`/api/jobs/${encodeURIComponent(job.id)}`));
+  const [tone, shape] = STATES[job.state] ?? ["muted", "·"];
+  const isRunning = job.state === "running";
+  const share = job.total ? job.done / job.total : 0;
+  return html`
+    <p><${State} tone=${tone} shape=${shape}>${job.state}<//> <b>${inert(job.title ?? job.kind)}</b>
+      ${" "}<span class="muted"><${Time} ms=${job.started_ms} isWhole /></span></p>
+    ${isRunning && html`<p class="progress">
+      <progress max="1" value=${share} aria-label="progress of ${job.kind}"></progress> ${percent(share)}</p>`}
+    <p>${count(job.done)} of ${count(job.total)}${job.exit_code != null && job.state !== "done" && html` · exit code ${job.exit_code}`}
+      ${job.message && html` · ${inert(job.message)}`}</p>
+    <p class="buttons">
+      ${isRunning && html`<${ActionButton} isBusy=${stop.isBusy} onClick=${stop.run}>Stop<//>
+        <small class="muted">What is done stays done.</small>`}
+      ${!isRunning && again && job.kind === "replay" && html`<button type="button" onClick=${() => again(job)}>
+        Run again with the same times</button>`}</p>
+    <${Failure} error=${stop.error} />`;
 }

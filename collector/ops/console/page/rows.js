@@ -5,36 +5,30 @@
  * It pauses when the reader scrolls away or chooses a row, and holds still for a moment while the mouse moves over it:
  * then new rows are counted, and none is inserted under the pointer.
  */
-import { ID, N, fillRow, keyOf, makeRow } from "./row.js";
+import { ID, Pool, keyOf } from "./row.js";
 import { cell, isLocalTime } from "./state.js";
 
 const MOST_ROWS = 2000;
-const SPARE_ROWS = 4;
 const HOLD_MS = 1200;
-/** More rows at once do not fade in: to paint the fading of all would cost more than the rows. */
-const FADING_ROWS = 5;
 
 class RowList {
-  /** `{isPaused, waiting, count, chosen, isHeld}`, for the view around the list. */
-  state = cell({ isPaused: false, isHeld: false, waiting: 0, count: 0, chosen: null });
+  /** For the view around the list. */
+  state = cell({ isPaused: false, waiting: 0, count: 0, chosen: null });
   /** Newest first. */
   #rows = [];
   #waiting = [];
   #missed = 0;
   #filter = null;
-  #pool = [];
-  #placed = new Map();
+  #pool = null;
   #scroller = null;
-  #sizer = null;
-  #height = 28;
   #frame = 0;
   #held = 0;
   #open = () => {};
 
-  /** Show the list in these elements; `open(row)` is called for a row that is clicked or entered. Returns how to end it. */
+  /** Show the list in these elements, and call `open(row)` for a row that is chosen. Returns how to end it. */
   attach(scroller, sizer, open) {
     this.#scroller = scroller;
-    this.#sizer = sizer;
+    this.#pool = new Pool(scroller, sizer);
     this.#open = open;
     const ends = [
       listen(scroller, "scroll", () => this.#scrolled(), { passive: true }),
@@ -42,9 +36,9 @@ class RowList {
       listen(scroller, "pointerleave", () => this.#release()),
       listen(scroller, "click", (event) => this.#clicked(event)),
       listen(scroller, "keydown", (event) => this.#pressed(event)),
-      isLocalTime.watch(() => this.#refill()),
+      isLocalTime.watch(() => (this.#pool.forget(), this.#schedule())),
     ];
-    const observer = new ResizeObserver(() => this.#resized());
+    const observer = new ResizeObserver(() => (this.#pool.measure(), this.#schedule()));
     observer.observe(scroller);
     return () => {
       ends.forEach((end) => end());
@@ -109,7 +103,7 @@ class RowList {
   step(step) {
     const shown = this.#shown();
     const chosen = shown.findIndex((row) => keyOf(row) === this.state.get().chosen);
-    const first = Math.ceil((this.#scroller?.scrollTop ?? 0) / this.#height);
+    const first = this.#pool ? Math.ceil(this.#scroller.scrollTop / this.#pool.height) : 0;
     const at = Math.min(shown.length - 1, Math.max(0, chosen < 0 ? first : chosen + step));
     if (shown[at]) this.choose(shown[at]);
     return shown[at];
@@ -118,7 +112,7 @@ class RowList {
   /** Choose a row, which pauses the list, and bring it in sight. */
   choose(row) {
     this.#set({ isPaused: true, chosen: keyOf(row) });
-    this.#reveal(this.#shown().indexOf(row));
+    this.#pool?.reveal(this.#shown().indexOf(row));
     this.#schedule();
   }
 
@@ -140,9 +134,7 @@ class RowList {
   #detach() {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
-    this.#pool = [];
-    this.#placed.clear();
-    this.#scroller = this.#sizer = null;
+    this.#pool = this.#scroller = null;
   }
 
   #shown() {
@@ -167,7 +159,7 @@ class RowList {
 
   #set(changes) {
     const old = this.state.get();
-    const next = { ...old, waiting: this.#missed, isHeld: this.#held !== 0, ...changes };
+    const next = { ...old, waiting: this.#missed, ...changes };
     if (Object.keys(next).some((name) => next[name] !== old[name])) this.state.set(next);
   }
 
@@ -183,23 +175,8 @@ class RowList {
   }
 
   #scrolled() {
-    if (this.#scroller.scrollTop > this.#height / 2 && !this.state.get().isPaused) this.pause();
+    if (this.#scroller.scrollTop > this.#pool.height / 2 && !this.state.get().isPaused) this.pause();
     this.#schedule();
-  }
-
-  #resized() {
-    const height = Number.parseFloat(getComputedStyle(this.#scroller).getPropertyValue("--row"));
-    if (height !== this.#height) this.#placed.clear();
-    this.#height = height || 28;
-    this.#schedule();
-  }
-
-  #reveal(at) {
-    if (at < 0 || !this.#scroller) return;
-    const top = at * this.#height;
-    const room = this.#scroller.clientHeight - this.#height;
-    const from = this.#scroller.scrollTop;
-    if (top < from || top > from + room) this.#scroller.scrollTop = top < from ? top : top - room;
   }
 
   #clicked(event) {
@@ -225,49 +202,11 @@ class RowList {
     if (!this.#frame && this.#scroller) this.#frame = requestAnimationFrame(() => this.#paint());
   }
 
-  /** Fill all rows again. */
-  #refill() {
-    this.#placed.clear();
-    this.#schedule();
-  }
-
   #paint() {
     this.#frame = 0;
     const shown = this.#shown();
-    const first = Math.max(0, Math.floor(this.#scroller.scrollTop / this.#height) - SPARE_ROWS);
-    const visibleRows = Math.ceil(this.#scroller.clientHeight / this.#height) + 2 * SPARE_ROWS;
-    const wanted = new Map(shown.slice(first, first + visibleRows).map((row, at) => [row, first + at]));
-    const free = this.#free(wanted, visibleRows);
-    const fresh = [...wanted.keys()].filter((row) => !this.#placed.has(row));
-    for (const row of fresh) this.#fill(free.pop(), row, fresh.length <= FADING_ROWS && !this.state.get().isPaused);
-    for (const element of free) element.hidden = true;
-    for (const [row, at] of wanted) this.#place(this.#placed.get(row), row, at);
-    this.#sizer.style.height = `${shown.length * this.#height}px`;
+    this.#pool.paint(shown, { chosen: this.state.get().chosen, isStill: this.#isStill() });
     this.#set({ count: shown.length });
-  }
-
-  /** The elements that stand for no wanted row, after as many were made as there are places. */
-  #free(wanted, places) {
-    while (this.#pool.length < places) this.#pool.push(this.#sizer.appendChild(makeRow()));
-    for (const row of [...this.#placed.keys()]) if (!wanted.has(row)) this.#placed.delete(row);
-    const taken = new Set(this.#placed.values());
-    return this.#pool.filter((element) => !taken.has(element));
-  }
-
-  #fill(element, row, isFading) {
-    this.#placed.set(row, element);
-    fillRow(element, row);
-    element.hidden = false;
-    element.classList.toggle("fresh", isFading);
-  }
-
-  #place(element, row, at) {
-    const isChosen = keyOf(row) === this.state.get().chosen;
-    element.style.transform = `translateY(${at * this.#height}px)`;
-    element.setAttribute("aria-rowindex", at + 2);
-    element.classList.toggle("chosen", isChosen);
-    element.classList.toggle("odd", row[N] % 2 === 1);
-    element.firstChild.firstChild.tabIndex = isChosen ? 0 : -1;
   }
 }
 

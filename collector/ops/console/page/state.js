@@ -67,20 +67,18 @@ export const hasKeys = kept("keys", true);
 export const isRedacted = (field) =>
   (session.get()?.redacted ?? []).some((path) => path === field || path === `event.${field}`);
 
-/** Whether a media query holds. */
-export function useMedia(query) {
-  const [holds, set] = useState(() => matchMedia(query).matches);
-  useEffect(() => {
-    const media = matchMedia(query);
-    const listen = () => set(media.matches);
-    listen();
-    media.addEventListener("change", listen);
-    return () => media.removeEventListener("change", listen);
-  }, [query]);
-  return holds;
-}
+const NARROW = matchMedia("(max-width: 759px)");
 
-export const useNarrow = () => useMedia("(max-width: 759px)");
+/** Whether the page is as narrow as a phone. */
+export function useNarrow() {
+  const [isNarrow, set] = useState(NARROW.matches);
+  useEffect(() => {
+    const listen = () => set(NARROW.matches);
+    NARROW.addEventListener("change", listen);
+    return () => NARROW.removeEventListener("change", listen);
+  }, []);
+  return isNarrow;
+}
 
 /** Draw the component again each second, for what shows an age. */
 export function useTick() {

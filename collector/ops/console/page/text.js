@@ -39,19 +39,15 @@ export function duration(seconds) {
 /** `one event`, `2 events`. */
 export const plural = (value, noun) => `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
 
-const two = (value) => String(value).padStart(2, "0");
-
 /** The time of day with milliseconds, in UTC or where the browser is. */
 export function clock(ms, isLocal = false) {
   if (ms == null) return UNKNOWN;
-  const at = shifted(ms, isLocal);
-  return `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}:${two(at.getUTCSeconds())}.${String(at.getUTCMilliseconds()).padStart(3, "0")}`;
+  return shifted(ms, isLocal).toISOString().slice(11, 23);
 }
 
 /** The day as `2026-11-28`. */
 export function day(ms, isLocal = false) {
-  const at = shifted(ms, isLocal);
-  return `${at.getUTCFullYear()}-${two(at.getUTCMonth() + 1)}-${two(at.getUTCDate())}`;
+  return shifted(ms, isLocal).toISOString().slice(0, 10);
 }
 
 export const stamp = (ms, isLocal = false) =>

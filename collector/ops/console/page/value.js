@@ -1,5 +1,7 @@
 /** Strings and JSON of senders as elements: text nodes only, with what is invisible made visible. */
-import { html, useState } from "./preact.js";
+import { html, useRef, useState } from "./preact.js";
+import { getBytes, useAction } from "./api.js";
+import { Failure } from "./parts.js";
 import { REDACTED, bytes, count, pieces } from "./text.js";
 
 const FOLD_CHARACTERS = 2000;
@@ -14,6 +16,9 @@ export function Text({ value }) {
   if (text === REDACTED) return html`<span class="redacted" title="hidden by admin.redact">${text}</span>`;
   return html`<bdi>${pieces(text).map(({ text, chip }) => (chip ? html`<span class="chip">${chip}</span>` : text))}</bdi>`;
 }
+
+/** The same, as a value for templates. */
+export const inert = (value) => html`<${Text} value=${value} />`;
 
 /** A string that may be long: its beginning, and the rest on demand. */
 export function LongText({ value }) {
@@ -88,11 +93,27 @@ function Leaf({ value }) {
   return html`<span class="value literal">${value instanceof Digits ? value.source : String(value)}</span>`;
 }
 
-/** Text of which the server has more: `more` gets the next part. */
-export function Cut({ text, loaded, total, more }) {
+/** Text of which the server has more. `more` is what `useMore` gave. */
+export function Cut({ total, more }) {
   return html`
-    <pre class="raw" tabindex="0"><${Text} value=${text} /></pre>
-    ${loaded < total && html`<button type="button" onClick=${more.run} disabled=${more.isBusy}>
+    <pre class="raw" tabindex="0">${inert(more.text)}</pre>
+    ${more.loaded < total && html`<button type="button" onClick=${more.run} disabled=${more.isBusy}>
       next 20 KB of ${bytes(total)}</button>`}
+    <${Failure} error=${more.error} />
   `;
+}
+
+const PART_BYTES = 20480;
+
+/** `{text, loaded, isWhole, run, isBusy, error}`: `start` is the text so far, `truncatedAt` its bytes, null if it is whole. */
+export function useMore(path, start, truncatedAt) {
+  const [state, set] = useState({ text: start, loaded: truncatedAt ?? Infinity, isWhole: truncatedAt == null });
+  const decoder = useRef(null);
+  decoder.current ??= new TextDecoder();
+  const action = useAction(async () => {
+    const part = await getBytes(path, { from: state.loaded, limit: PART_BYTES });
+    const text = decoder.current.decode(part, { stream: true });
+    set((old) => ({ text: old.text + text, loaded: old.loaded + part.length, isWhole: part.length < PART_BYTES }));
+  });
+  return { ...state, run: action.run, isBusy: action.isBusy, error: action.error };
 }
