@@ -18,6 +18,7 @@ from collector.dead_letters.letter_selection import reason_of
 from collector.dead_letters.reader import DeadLetter, DeadLetterRecord
 from collector.ops.console.find_line import FoundLine, LostLine, find_sequence, folders_of
 from collector.ops.console.newest_lines import NewestLines
+from collector.ops.console.redaction import HIDDEN
 from collector.ops.console.refusals import refused
 from collector.settings import Settings
 from wal.folder import LogFolder
@@ -33,11 +34,25 @@ _FRAME_HEAD: Final = 32
 
 
 class LetterQuery(NamedTuple):
-    """Criteria of dead letters: the reason as `reason_of` has it, PORTAL/PROP, and the Unix ms of the oldest."""
+    """Criteria of dead letters: the reason as it is shown, PORTAL/PROP, and the Unix ms of the oldest."""
 
     reason: str = ""
     property: str = ""
     since: int = 0
+    is_hiding: bool = False
+    """Whether sinks' reasons are hidden: they may quote the event."""
+
+    def has(self, record: DeadLetterRecord) -> bool:
+        """Whether a letter has the property and the reason."""
+        if self.property and self.property != f"{record.portal_id}/{record.prop_id}":
+            return False
+        return not self.reason or self.reason == self.shown_reason(record)
+
+    def shown_reason(self, record: DeadLetterRecord) -> str:
+        """The reason of a letter in a few words."""
+        if record.sink and self.is_hiding:
+            return f"{record.sink}: {HIDDEN}"
+        return reason_of(record.reason, record.errors)
 
 
 class LetterLine(NamedTuple):
@@ -81,7 +96,7 @@ def letter_page(settings: Settings, query: LetterQuery, after: str | None, limit
     with closing(NewestLines(_sources(settings), after, None)) as lines:
         for record in _records(lines, query):
             if record:
-                found.append(_line_of(record, is_redriven=record.id in redriven))
+                found.append(_line_of(record, query.shown_reason(record), is_redriven=record.id in redriven))
             if len(found) == limit or time.thread_time() > deadline:
                 return LetterPage(found, lines.places)
     return LetterPage(found, None)
@@ -94,7 +109,7 @@ def count_reasons(settings: Settings, query: LetterQuery) -> ReasonCounts:
     with closing(NewestLines(_sources(settings), None, None)) as lines:
         for record in _records(lines, query):
             if record:
-                key = reason_of(record.reason, record.errors), bool(record.sink)
+                key = query.shown_reason(record), bool(record.sink)
                 counts[key if key in counts or len(counts) < _MOST_REASONS else (_OTHER, key[1])] += 1
             if time.thread_time() > deadline:
                 return ReasonCounts(counts, lines.back_to_ms)
@@ -125,29 +140,26 @@ def _sources(settings: Settings) -> dict[str, LogFolder]:
 def _records(lines: NewestLines, query: LetterQuery) -> Iterator[DeadLetterRecord | None]:
     """Each line: the letter that begins there if it is selected, else None."""
     for line in lines:
-        if line.header.timestamp_ms < query.since:
+        if line and line.header.timestamp_ms < query.since:
             return
-        try:
-            record = _decode(line.line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            yield None
-        else:
-            yield record if record.part == 1 and _is_selected(record, query) else None
+        record = line and _decoded(line.line)
+        yield record if record and record.part == 1 and query.has(record) else None
 
 
-def _is_selected(record: DeadLetterRecord, query: LetterQuery) -> bool:
-    if query.property and query.property != f"{record.portal_id}/{record.prop_id}":
-        return False
-    return not query.reason or query.reason == reason_of(record.reason, record.errors)
+def _decoded(line: bytes) -> DeadLetterRecord | None:
+    try:
+        return _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
-def _line_of(record: DeadLetterRecord, *, is_redriven: bool) -> LetterLine:
+def _line_of(record: DeadLetterRecord, reason: str, *, is_redriven: bool) -> LetterLine:
     return LetterLine(
         record.id,
         record.received_at,
         f"{record.portal_id}/{record.prop_id}",
         record.dialect,
-        reason_of(record.reason, record.errors),
+        reason,
         _length(record),
         record.sink,
         is_redriven,

@@ -159,6 +159,16 @@ def test_what_is_hidden_is_in_no_answer(tmp_path: Path, body: str) -> None:
     assert "▒▒▒▒" in node.json(f"/api/dead/{name}")["body"]
 
 
+def test_the_reason_of_a_sink_may_quote_the_event_and_is_hidden_too(tmp_path: Path) -> None:
+    node = LookedUp(tmp_path, 'redact = ["uid"]')
+    (name,) = node.bury("{}", reason="http: 422: bad uid u-77", sink="http", form="record")
+    (reason,) = node.json("/api/dead/reasons")["reasons"]
+    assert reason["reason"] == node.json(f"/api/dead/{name}")["reason"] == "http: ▒▒▒▒"
+    assert [each["id"] for each in _listed(node, "&reason=http: ▒▒▒▒".replace("▒", "%E2%96%92"))] == [name]
+    for path in (f"/api/dead/{name}", "/api/dead", "/api/dead/reasons", "/api/search"):
+        assert b"u-77" not in node.get(path).body
+
+
 def test_a_hidden_property_can_be_no_filter(tmp_path: Path) -> None:
     node = LookedUp(tmp_path, 'redact = ["prop_id"]')
     node.bury("{}")
