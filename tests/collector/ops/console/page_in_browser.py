@@ -86,7 +86,9 @@ class Console:
 
     def say(self, name: str, data: object, event_id: str = "") -> None:
         """Send a message of the stream."""
-        self.page.evaluate("([name, data, id]) => streams.at(-1).say(name, data, id)", [name, json.dumps(data), event_id])
+        self.page.evaluate(
+            "([name, data, id]) => streams.at(-1).say(name, data, id)", [name, json.dumps(data), event_id]
+        )
 
     def _listen(self, text: str) -> None:
         if "Content Security Policy" in text or "TrustedHTML" in text:
