@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Route, sync_playwright
 
 from tests.collector.ops.console.test_page_source import PAGE
 
@@ -65,7 +65,7 @@ class Console:
         self.page.add_init_script(STREAM)
         self.page.route("**/*", self._answer)
         self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.trouble.append(dialog.message), dialog.dismiss()))
+        self.page.on("dialog", self._dismiss)
         self.page.on("console", lambda message: self._listen(message.text))
 
     def open(self, path: str) -> None:
@@ -89,6 +89,10 @@ class Console:
         self.page.evaluate(
             "([name, data, id]) => streams.at(-1).say(name, data, id)", [name, json.dumps(data), event_id]
         )
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.trouble.append(dialog.message)
+        dialog.dismiss()
 
     def _listen(self, text: str) -> None:
         if "Content Security Policy" in text or "TrustedHTML" in text:
