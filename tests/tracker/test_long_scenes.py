@@ -72,7 +72,7 @@ def test_minutes_of_visits_lose_nothing_and_need_no_more_memory(scene: Scene, to
     chance = random.Random(os.environ.get("TRACKLOG_SEED"))
     hidden = scene.open()
     assert isinstance(hidden, ChromiumTab)
-    hidden.js("void (sendAndSay(10), setInterval(() => sendAndSay(1), 1000))")
+    hidden.js("void (sendAndSay(10), window.timer = setInterval(() => sendAndSay(1), 1000))")
     scene.drain(hidden)
     before = hidden.heap()
     scene.proxy.plan = plan(STORMY, chance)
@@ -81,6 +81,7 @@ def test_minutes_of_visits_lose_nothing_and_need_no_more_memory(scene: Scene, to
         stage.open()
     steps = _wander(stage, time.monotonic() + _SOAK_MINUTES * 60)
     scene.proxy.plan = lambda: faults.PASS
+    hidden.js("clearInterval(window.timer)")
     outcome = end(stage, "soak", steps)
     growth = hidden.heap() - before
     verdict = scene.verdict()
