@@ -104,7 +104,7 @@ def test_values_that_are_no_json_are_refused_and_others_arrive_as_they_are(scene
 
 
 def test_half_of_a_surrogate_pair_is_replaced(scene: Scene) -> None:
-    """A page makes one when it cuts a text, and the collector refuses it: it is text in JavaScript, and none in JSON."""
+    """A page makes one when it cuts a text, and the collector refuses it: it is no text in JSON."""
     tab = scene.open()
     scene.track(tab, 1, "{extra: {text: 'cut \\ud83d', path: '\\\\ud83d', whole: '\U0001f600'}}")
     scene.drain(tab)

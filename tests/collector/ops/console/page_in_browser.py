@@ -68,10 +68,6 @@ class Console:
         self.page.on("dialog", self._dismiss)
         self.page.on("console", lambda message: self._listen(message.text))
 
-    def _dismiss(self, dialog: Dialog) -> None:
-        self.trouble.append(dialog.message)
-        dialog.dismiss()
-
     def open(self, path: str) -> None:
         """Load the page at an address, and greet its stream."""
         self.page.goto(ORIGIN + path)
