@@ -28,9 +28,9 @@ def collector(origin: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium. Its event loop runs in this thread until it ends, so the tests of another file can't have theirs."""
     assert CHROMIUM, "the test must have been skipped"
     with chromium() as started:
         yield started
