@@ -8,11 +8,10 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collector.dead_letters.letter_selection import reason_of
 from collector.ops.console.event_endpoint import NoParameters
 from collector.ops.console.excerpts import EXCERPT_BYTES, excerpt_of, part_response, read_part
 from collector.ops.console.find_line import FoundLine, Kept, LostLine, find_line, parse_id
-from collector.ops.console.letters import LetterQuery, count_reasons, letter_page, read_letter
+from collector.ops.console.letters import LetterQuery, count_reasons, letter_page, read_letter, shown_reason
 from collector.ops.console.newest_lines import LONGEST_PLACES
 from collector.ops.console.parameters import read_parameters
 from collector.ops.console.redaction import HIDDEN, Redaction
@@ -45,7 +44,7 @@ def list_reasons(settings: Settings, redaction: Redaction, request: Request) -> 
     """How many letters there are by reason, most first."""
     query = read_parameters(request.scope["query_string"], ReasonsQuery)
     check_property(query.property, redaction)
-    found = count_reasons(settings, LetterQuery("", query.property, query.since))
+    found = count_reasons(settings, LetterQuery("", query.property, query.since, bool(redaction.paths)))
     reasons = [
         {"reason": reason, "letters": letters, "of_sink": is_of_sink}
         for (reason, is_of_sink), letters in found.counts.most_common()
@@ -58,7 +57,7 @@ def list_letters(settings: Settings, redaction: Redaction, request: Request) -> 
     """A page of letters, newest first."""
     query = read_parameters(request.scope["query_string"], LettersQuery)
     check_property(query.property, redaction)
-    wanted = LetterQuery(query.reason, query.property, query.since)
+    wanted = LetterQuery(query.reason, query.property, query.since, bool(redaction.paths))
     page = letter_page(settings, wanted, query.after, query.limit)
     letters = [each._replace(property=_property(each.property, redaction))._asdict() for each in page.letters]
     return json_response({"letters": letters, "next": page.next})
@@ -77,7 +76,7 @@ def show_letter(settings: Settings, redaction: Redaction, request: Request) -> R
         "received_ms": record.received_at,
         "property": _property(f"{record.portal_id}/{record.prop_id}", redaction),
         "dialect": record.dialect,
-        "reason": reason_of(record.reason, record.errors),
+        "reason": shown_reason(record, are_sinks_hidden=bool(redaction.paths)),
         "code": record.code,
         "errors": [{"field": each.field, "message": each.message} for each in record.errors],
         "sink": record.sink,

@@ -18,6 +18,7 @@ from collector.dead_letters.letter_selection import reason_of
 from collector.dead_letters.reader import DeadLetter, DeadLetterRecord
 from collector.ops.console.find_line import FoundLine, LostLine, find_sequence, folders_of
 from collector.ops.console.newest_lines import NewestLines
+from collector.ops.console.redaction import HIDDEN
 from collector.ops.console.refusals import refused
 from collector.settings import Settings
 from wal.folder import LogFolder
@@ -33,11 +34,13 @@ _FRAME_HEAD: Final = 32
 
 
 class LetterQuery(NamedTuple):
-    """Criteria of dead letters: the reason as `reason_of` has it, PORTAL/PROP, and the Unix ms of the oldest."""
+    """Criteria of dead letters: the reason as `shown_reason` has it, PORTAL/PROP, and the Unix ms of the oldest."""
 
     reason: str = ""
     property: str = ""
     since: int = 0
+    are_sinks_hidden: bool = False
+    """Whether the reasons of sinks are hidden."""
 
 
 class LetterLine(NamedTuple):
@@ -81,7 +84,8 @@ def letter_page(settings: Settings, query: LetterQuery, after: str | None, limit
     with closing(NewestLines(_sources(settings), after, None)) as lines:
         for record in _records(lines, query):
             if record:
-                found.append(_line_of(record, is_redriven=record.id in redriven))
+                reason = shown_reason(record, are_sinks_hidden=query.are_sinks_hidden)
+                found.append(_line_of(record, reason, is_redriven=record.id in redriven))
             if len(found) == limit or time.thread_time() > deadline:
                 return LetterPage(found, lines.places)
     return LetterPage(found, None)
@@ -94,11 +98,16 @@ def count_reasons(settings: Settings, query: LetterQuery) -> ReasonCounts:
     with closing(NewestLines(_sources(settings), None, None)) as lines:
         for record in _records(lines, query):
             if record:
-                key = reason_of(record.reason, record.errors), bool(record.sink)
+                key = shown_reason(record, are_sinks_hidden=query.are_sinks_hidden), bool(record.sink)
                 counts[key if key in counts or len(counts) < _MOST_REASONS else (_OTHER, key[1])] += 1
             if time.thread_time() > deadline:
                 return ReasonCounts(counts, lines.back_to_ms)
     return ReasonCounts(counts, None)
+
+
+def shown_reason(record: DeadLetterRecord, *, are_sinks_hidden: bool) -> str:
+    """The reason of a letter in a few words. That of a sink may quote the event, so that it can be hidden."""
+    return HIDDEN if record.sink and are_sinks_hidden else reason_of(record.reason, record.errors)
 
 
 def read_letter(found: FoundLine) -> DeadLetter:
@@ -138,16 +147,16 @@ def _records(lines: NewestLines, query: LetterQuery) -> Iterator[DeadLetterRecor
 def _is_selected(record: DeadLetterRecord, query: LetterQuery) -> bool:
     if query.property and query.property != f"{record.portal_id}/{record.prop_id}":
         return False
-    return not query.reason or query.reason == reason_of(record.reason, record.errors)
+    return not query.reason or query.reason == shown_reason(record, are_sinks_hidden=query.are_sinks_hidden)
 
 
-def _line_of(record: DeadLetterRecord, *, is_redriven: bool) -> LetterLine:
+def _line_of(record: DeadLetterRecord, reason: str, *, is_redriven: bool) -> LetterLine:
     return LetterLine(
         record.id,
         record.received_at,
         f"{record.portal_id}/{record.prop_id}",
         record.dialect,
-        reason_of(record.reason, record.errors),
+        reason,
         _length(record),
         record.sink,
         is_redriven,

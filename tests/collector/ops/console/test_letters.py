@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import zstandard
@@ -157,6 +158,18 @@ def test_what_is_hidden_is_in_no_answer(tmp_path: Path, body: str) -> None:
         assert b"u-77" not in answer.body
         assert b"192.0.2.7" not in answer.body
     assert "▒▒▒▒" in node.json(f"/api/dead/{name}")["body"]
+
+
+def test_the_reason_of_a_sink_may_quote_what_is_hidden(tmp_path: Path) -> None:
+    node = LookedUp(tmp_path, 'redact = ["uid"]')
+    quoted = "422: no such user u-77"
+    (name,) = node.bury("{}", sink="hook", form="record", reason=quoted)
+    for path in (f"/api/dead/{name}", "/api/dead", "/api/dead/reasons", "/api/search"):
+        assert b"u-77" not in node.get(path).body
+    assert node.json("/api/search?q=u-77")["rows"] == []
+    assert node.json("/api/dead/reasons")["reasons"] == [{"reason": "▒▒▒▒", "letters": 1, "of_sink": True}]
+    assert len(node.json(f"/api/dead?reason={quote('▒▒▒▒')}")["letters"]) == 1
+    assert node.json(f"/api/dead?reason={quote(quoted)}")["letters"] == []
 
 
 def test_a_hidden_property_can_be_no_filter(tmp_path: Path) -> None:
