@@ -64,8 +64,8 @@ class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             min_length=1,
-            description="folder for the history of the console: charts of the last hour, accounts of 30 days, the last "
-            "100 jobs; it may be deleted while the collector is stopped",
+            description="folder for the history of the console: charts of the last hour, accounts of 30 days, jobs; it "
+            "may be deleted while the collector is stopped",
         ),
     ] = "data/console"
 

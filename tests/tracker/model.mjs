@@ -25,6 +25,7 @@ class Scene {
     this.chance = random(seed)
     this.world = new World(this.chance)
     this.world.hasLocks = this.chance() < 0.8
+    this.isLong = this.chance() < 0.5 // days go by; else the clock jumps: a client can't tell the two apart
     for (let tab = 0; tab <= this.chance() * 3; tab++) this.open()
   }
 
@@ -58,10 +59,10 @@ class Scene {
     else if (at < 0.86) this.setAnswers()
     else if (at < 0.9) world.collector.answer = () => ({ status: 200 })
     else if (at < 0.93) this.setOnline(chance() < 0.5)
-    else if (at < 0.95) world.skew = [0, DAY, -DAY, 2 * DAY][Math.floor(chance() * 4)]
+    else if (at < 0.95) world.skew = this.isLong ? 0 : [0, DAY, -DAY, 2 * DAY][Math.floor(chance() * 4)]
     else if (at < 0.97) world.isFull = chance() < 0.4
     else if (at < 0.975) await this.deny()
-    else if (at < 0.978) await world.pass((0.2 + 1.3 * chance()) * DAY)
+    else if (at < 0.984) this.isLong && (await world.pass((0.2 + 1.3 * chance()) * DAY))
     else if (world.tabs.length < 5) this.open()
   }
 

@@ -62,6 +62,7 @@ class Proxy:
         self.faults: deque[Fault] = deque()
         """Of the next requests, one each."""
         self._serving: set[asyncio.Task[Any] | None] = set()
+        self._is_down = False
         self._background = background
         self._behind = f"http://127.0.0.1:{behind}"
         background.run(self._open())
@@ -77,12 +78,12 @@ class Proxy:
         return sum(each.ended is None for each in self.received)
 
     def down(self) -> None:
-        """Refuse connections, and cut those that there are."""
-        self._background.run(self._stop())
+        """Cut each connection, at once if it is new."""
+        self._background.run(self._cut_all())
 
     def up(self) -> None:
-        """Listen again."""
-        self._background.run(self._listen())
+        """Serve again."""
+        self._is_down = False
 
     def close(self) -> None:
         """Cut everything and stop."""
@@ -96,21 +97,23 @@ class Proxy:
     async def _open(self) -> None:
         self._client = aiohttp.ClientSession(auto_decompress=False)
         self._pages = web.Server(self._serve, access_log=None)
-        await self._listen()
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._protocol, "127.0.0.1", self.port)
 
-    async def _listen(self) -> None:
-        self._listener = await asyncio.get_running_loop().create_server(self._pages, "127.0.0.1", self.port)
+    def _protocol(self) -> asyncio.BaseProtocol:
+        return _Refusing() if self._is_down else self._pages()
 
-    async def _stop(self) -> None:
-        self._listener.close()
+    async def _cut_all(self) -> None:
+        self._is_down = True
         for each in self._pages.connections:
             if each.transport:
                 each.transport.abort()
 
     async def _close(self) -> None:
         """A request of a page that is gone is served to its end, so the server does not know its task any more."""
-        await self._stop()
-        await asyncio.sleep(_AT_ONCE)  # a connection that was just accepted is not known yet
+        await self._cut_all()
+        await asyncio.sleep(_AT_ONCE)  # asyncio leaks a connection that is being accepted while the server closes
+        self._listener.close()
         await self._pages.shutdown(_AT_ONCE)
         await cancel(filter(None, self._serving))
         await self._client.close()
@@ -152,6 +155,14 @@ class Proxy:
                 return web.Response(status=answer.status, headers=kept, body=await answer.read())
         except (aiohttp.ClientError, OSError):
             return None
+
+
+class _Refusing(asyncio.Protocol):
+    """Of a connection that comes while the proxy is down. To close the port would leak what is just being accepted."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()
 
 
 def _made(request: web.BaseRequest, fault: Fault) -> web.Response:

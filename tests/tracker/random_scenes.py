@@ -68,7 +68,11 @@ def _left(tab: Tab, deadline: float) -> int:
 
 def faults_of(outcome: Outcome, verdict: Verdict) -> list[str]:
     """All that a scene broke."""
-    found = [] if verdict.is_kept else [f"missing {_steps_of(outcome, verdict.missing)}, twice {verdict.twice}"]
+    found = (
+        []
+        if verdict.is_kept
+        else [f"missing {_steps_of(outcome, verdict.missing)}, {_fates(outcome, verdict)}, twice {verdict.twice}"]
+    )
     if outcome.left:
         found.append(f"{outcome.left} events are queued {outcome.seconds:.0f} s after the last fault")
     found += outcome.scene.errors()
@@ -77,6 +81,10 @@ def faults_of(outcome: Outcome, verdict: Verdict) -> list[str]:
     if outcome.handicap == "consent denied" and outcome.scene.proxy.received:
         found.append(f"{len(outcome.scene.proxy.received)} requests without consent")
     return [f"{outcome.label} ({outcome.handicap}): {each}" for each in found]
+
+
+def _fates(outcome: Outcome, verdict: Verdict) -> list[list[str]]:
+    return [outcome.scene.fate(each) for each in verdict.missing]
 
 
 def _steps_of(outcome: Outcome, ids: list[str]) -> list[str]:

@@ -158,6 +158,11 @@ class Scene:
             len(came) - len(set(came)),
         )
 
+    def fate(self, event_id: str) -> list[str]:
+        """The requests that an event was part of: what was injected, and the status that was answered."""
+        sent = [each for each in self.proxy.received if event_id in each.ids]
+        return [f"{each.fault.name}: {each.status}" for each in sent]
+
     def arrive(self, ids: list[str]) -> None:
         """Return once the log has these events."""
         eventually(lambda: set(ids) <= {each["event_id"] for each in self.stored()}, "the events are in the log")

@@ -35,7 +35,7 @@ class WebKit(Browser):
         assert _SCREEN, "the test must have been skipped"
         self._visitors: list[WebKitVisitor] = []
         command = [_SCREEN, "-displayfd", "1", "-screen", "0", "800x600x24"]
-        self._screen = Process(command, folder, r"^(\d+)\n", os.environ)
+        self._screen = Process(command, folder, r"(?m)^(\d+)$", os.environ)
 
     def visitor(self) -> "WebKitVisitor":
         begun = WebKitVisitor(f":{self._screen.address}")

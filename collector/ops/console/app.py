@@ -39,16 +39,18 @@ class ConsoleRoutes(NamedTuple):
 def console_routes(settings: Settings, config: str, access: Access, watch: Watch, serving: Serving) -> ConsoleRoutes:
     """All routes of the console. `config`: the path of the settings file; `serving` gives the shard of each worker."""
     redaction = Redaction(settings.admin.redact)
-    jobs = Jobs(os.path.join(settings.admin.dir, _JOBS))
-    desk = JobDesk(settings, config, redaction, jobs)
-    live = Live(Tail(settings.log.dir, settings.dead_letters.dir, redaction), redaction, watch.refusals)
-    streams = Streams(Sources(live, partial(about_node, settings.admin), watch.samples, jobs.recent))
+    jobs = Jobs(os.path.join(settings.admin.dir, _JOBS), is_hiding=bool(redaction.paths))
     return ConsoleRoutes(
         (*page_routes(load_page()), SessionEndpoint(settings.admin, access).route()),
         (
             TryEndpoint(settings).route(),
-            Route("/api/stream", streams),
+            Streams(_sources(settings, redaction, watch, jobs)).route(),
             *WatchEndpoints(watch).routes(),
-            *lookup_routes(desk, serving),
+            *lookup_routes(JobDesk(settings, config, redaction, jobs), serving),
         ),
     )
+
+
+def _sources(settings: Settings, redaction: Redaction, watch: Watch, jobs: Jobs) -> Sources:
+    live = Live(Tail(settings.log.dir, settings.dead_letters.dir, redaction), redaction, watch.refusals)
+    return Sources(live, partial(about_node, settings.admin), watch.samples, jobs.recent)

@@ -4,20 +4,31 @@ A filter on a field that `admin.redact` hides is refused: which rows match would
 searched in the redacted line, for the same reason.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from collector.errors import Refusal, Rejected
-from collector.ops.console.rows import KINDS, MOST_CHARACTERS, EventRow
+from collector.ops.console.refusals import refused
+from collector.ops.console.rows import EventRow
 
-EQUALITIES: Final = ("kind", "property", "source", "dialect", "ea", "ec", "uid")
-"""Parameters that are compared with the field of the same name."""
-PARAMETERS: Final = (*EQUALITIES, "q")
-_MEMBERS: Final = {"kind": (), "property": ("portal_id", "prop_id"), "q": ()}
+_EQUALITIES: Final = ("kind", "property", "source", "dialect", "ea", "ec", "uid")
+_MEMBERS: Final = {"kind": (), "property": ("portal_id", "prop_id")}
 """The members of a record behind a parameter, where they have other names."""
+
+
+class FilterParameters(Struct, frozen=True):
+    """The parameters of filters: each is compared with the field of the same name, but for the text `q`."""
+
+    kind: Literal["stored", "rejected", "dead", "duplicate", "damaged"] | None = None
+    property: str | None = None
+    source: str | None = None
+    dialect: str | None = None
+    ea: str | None = None
+    ec: str | None = None
+    uid: str | None = None
+    q: str | None = None
 
 
 class Filters(Struct, frozen=True):
@@ -38,22 +49,13 @@ class Filters(Struct, frozen=True):
         return any(needle in line for needle in self.needles)
 
 
-def parse_filters(query: Mapping[str, str], hides: Callable[[str], bool]) -> Filters:
-    """The filters of a query; an empty value is no filter. `hides`: whether `admin.redact` hides a member.
-
-    Raises Rejected.
-    """
-    asked = {name: query[name] for name in PARAMETERS if query.get(name)}
-    for name, value in asked.items():
-        if len(value) > MOST_CHARACTERS:
-            raise _bad(f"{name}: expected at most {MOST_CHARACTERS} characters, got {len(value)}")
+def filters_of(asked: FilterParameters, hides: Callable[[str], bool]) -> Filters:
+    """The filters that a query asks for. `hides`: whether `admin.redact` hides a member. Raises Rejected."""
+    equal = tuple((name, value) for name in _EQUALITIES if (value := getattr(asked, name)) is not None)
+    for name, _ in equal:
         if any(map(hides, _MEMBERS.get(name, (name,)))):
-            message = f"{name} is hidden by admin.redact; a filter on it would give its values away"
-            raise Rejected.of(Refusal("redacted", message))
-    if asked.get("kind", KINDS[0]) not in KINDS:
-        raise _bad(f"kind: expected one of {', '.join(KINDS)}")
-    text = asked.pop("q", "")
-    return Filters(tuple(asked.items()), _needles(text) if text else ())
+            raise refused("redacted", f"{name} is hidden by admin.redact; a filter on it would give its values away")
+    return Filters(equal, _needles(asked.q) if asked.q else ())
 
 
 def _needles(text: str) -> tuple[bytes, ...]:
@@ -72,7 +74,3 @@ def _to_ascii(text: str, form: bytes) -> bytes:
         pairs = zip(units[::2], units[1::2], strict=True)
         parts += [character.encode()] if character.isascii() else [form % (high << 8 | low) for high, low in pairs]
     return b"".join(parts)
-
-
-def _bad(message: str) -> Rejected:
-    return Rejected.of(Refusal("bad_parameter", message))

@@ -16,6 +16,7 @@ from collector.ops.console.bodies import read_body
 from collector.ops.console.event_endpoint import NoParameters
 from collector.ops.console.guard import address_of, caller_of
 from collector.ops.console.job_commands import check_arguments, frozen, json_of, run_preview
+from collector.ops.console.job_files import JobActor
 from collector.ops.console.job_requests import (
     JobWanted,
     RedriveWanted,
@@ -24,7 +25,7 @@ from collector.ops.console.job_requests import (
     redrive_arguments,
     replay_arguments,
 )
-from collector.ops.console.jobs import JobActor, Jobs
+from collector.ops.console.jobs import Jobs
 from collector.ops.console.letter_endpoints import check_property
 from collector.ops.console.parameters import read_parameters
 from collector.ops.console.plans import PLAN_SECONDS, JobPlan

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from collector.ops.console.event_endpoint import NoParameters
 from collector.ops.console.excerpts import EXCERPT_BYTES, excerpt_of, part_response, read_part
 from collector.ops.console.find_line import FoundLine, Kept, LostLine, find_line, parse_id
-from collector.ops.console.letters import LetterQuery, count_reasons, letter_page, read_letter, shown_reason
+from collector.ops.console.letters import LetterQuery, count_reasons, letter_page, read_letter
 from collector.ops.console.newest_lines import LONGEST_PLACES
 from collector.ops.console.parameters import read_parameters
 from collector.ops.console.redaction import HIDDEN, Redaction
@@ -76,7 +76,7 @@ def show_letter(settings: Settings, redaction: Redaction, request: Request) -> R
         "received_ms": record.received_at,
         "property": _property(f"{record.portal_id}/{record.prop_id}", redaction),
         "dialect": record.dialect,
-        "reason": shown_reason(record, are_sinks_hidden=bool(redaction.paths)),
+        "reason": LetterQuery(is_hiding=bool(redaction.paths)).shown_reason(record),
         "code": record.code,
         "errors": [{"field": each.field, "message": each.message} for each in record.errors],
         "sink": record.sink,

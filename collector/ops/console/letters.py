@@ -34,13 +34,25 @@ _FRAME_HEAD: Final = 32
 
 
 class LetterQuery(NamedTuple):
-    """Criteria of dead letters: the reason as `shown_reason` has it, PORTAL/PROP, and the Unix ms of the oldest."""
+    """Criteria of dead letters: the reason as it is shown, PORTAL/PROP, and the Unix ms of the oldest."""
 
     reason: str = ""
     property: str = ""
     since: int = 0
-    are_sinks_hidden: bool = False
-    """Whether the reasons of sinks are hidden."""
+    is_hiding: bool = False
+    """Whether sinks' reasons are hidden: they may quote the event."""
+
+    def has(self, record: DeadLetterRecord) -> bool:
+        """Whether a letter has the property and the reason."""
+        if self.property and self.property != f"{record.portal_id}/{record.prop_id}":
+            return False
+        return not self.reason or self.reason == self.shown_reason(record)
+
+    def shown_reason(self, record: DeadLetterRecord) -> str:
+        """The reason of a letter in a few words."""
+        if record.sink and self.is_hiding:
+            return f"{record.sink}: {HIDDEN}"
+        return reason_of(record.reason, record.errors)
 
 
 class LetterLine(NamedTuple):
@@ -84,8 +96,7 @@ def letter_page(settings: Settings, query: LetterQuery, after: str | None, limit
     with closing(NewestLines(_sources(settings), after, None)) as lines:
         for record in _records(lines, query):
             if record:
-                reason = shown_reason(record, are_sinks_hidden=query.are_sinks_hidden)
-                found.append(_line_of(record, reason, is_redriven=record.id in redriven))
+                found.append(_line_of(record, query.shown_reason(record), is_redriven=record.id in redriven))
             if len(found) == limit or time.thread_time() > deadline:
                 return LetterPage(found, lines.places)
     return LetterPage(found, None)
@@ -98,16 +109,11 @@ def count_reasons(settings: Settings, query: LetterQuery) -> ReasonCounts:
     with closing(NewestLines(_sources(settings), None, None)) as lines:
         for record in _records(lines, query):
             if record:
-                key = shown_reason(record, are_sinks_hidden=query.are_sinks_hidden), bool(record.sink)
+                key = query.shown_reason(record), bool(record.sink)
                 counts[key if key in counts or len(counts) < _MOST_REASONS else (_OTHER, key[1])] += 1
             if time.thread_time() > deadline:
                 return ReasonCounts(counts, lines.back_to_ms)
     return ReasonCounts(counts, None)
-
-
-def shown_reason(record: DeadLetterRecord, *, are_sinks_hidden: bool) -> str:
-    """The reason of a letter in a few words. That of a sink may quote the event, so that it can be hidden."""
-    return HIDDEN if record.sink and are_sinks_hidden else reason_of(record.reason, record.errors)
 
 
 def read_letter(found: FoundLine) -> DeadLetter:
@@ -134,20 +140,17 @@ def _sources(settings: Settings) -> dict[str, LogFolder]:
 def _records(lines: NewestLines, query: LetterQuery) -> Iterator[DeadLetterRecord | None]:
     """Each line: the letter that begins there if it is selected, else None."""
     for line in lines:
-        if line.header.timestamp_ms < query.since:
+        if line and line.header.timestamp_ms < query.since:
             return
-        try:
-            record = _decode(line.line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            yield None
-        else:
-            yield record if record.part == 1 and _is_selected(record, query) else None
+        record = line and _decoded(line.line)
+        yield record if record and record.part == 1 and query.has(record) else None
 
 
-def _is_selected(record: DeadLetterRecord, query: LetterQuery) -> bool:
-    if query.property and query.property != f"{record.portal_id}/{record.prop_id}":
-        return False
-    return not query.reason or query.reason == shown_reason(record, are_sinks_hidden=query.are_sinks_hidden)
+def _decoded(line: bytes) -> DeadLetterRecord | None:
+    try:
+        return _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _line_of(record: DeadLetterRecord, reason: str, *, is_redriven: bool) -> LetterLine:

@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from collector.ops.console.filters import Filters
+from collector.ops.console.redaction import Redaction
 from collector.ops.console.ring import Ring
-from collector.ops.console.rows import EventRow, Hiding
+from collector.ops.console.rows import EventRow
 from collector.ops.console.tail import TICK_BUDGET, Tail
 from collector.ops.console.texts import holding
 
@@ -27,7 +28,7 @@ _NICENESS: Final = 15
 class Live:
     """The ring, its numbers and what fills it. Create it anywhere; use it in one event loop."""
 
-    def __init__(self, tail: Tail, hiding: Hiding, refusals: Callable[[], Sequence[EventRow]]) -> None:
+    def __init__(self, tail: Tail, redaction: Redaction, refusals: Callable[[], Sequence[EventRow]]) -> None:
         """`refusals` gives the refusals without a record since its last call, oldest first."""
         self.boot = secrets.token_hex(4)
         """Names this ring: numbers of rows mean nothing in another one."""
@@ -36,7 +37,7 @@ class Live:
         """Events, dead letters and refusals, counted exactly while a stream is open."""
         self.scanned = 0
         """How many of them were read."""
-        self.hiding = hiding
+        self.redaction = redaction
         self._tail = tail
         self._refusals = refusals
         self._watchers = 0
@@ -65,7 +66,7 @@ class Live:
     async def holding(self, rows: Sequence[EventRow], filters: Filters) -> tuple[list[EventRow], int]:
         """The rows whose line holds the text of `filters`, and the number of rows that were looked at."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, holding, rows, filters, self.hiding, TICK_BUDGET)
+        return await loop.run_in_executor(self._thread, holding, rows, filters, self.redaction, TICK_BUDGET)
 
     async def _first_tick(self, ticking: asyncio.Task[None]) -> None:
         ticked = asyncio.ensure_future(self._ticked.wait())

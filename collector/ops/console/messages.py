@@ -40,7 +40,7 @@ class Sources(NamedTuple):
     about: Callable[[], dict[str, object]]
     """The members of `hello` about the node: version, node, actions, redacted."""
     samples: Callable[[], dict[str, object]]
-    """The data of `now`."""
+    """The data of `now`; empty while there is none."""
     jobs: Callable[[], Sequence[dict[str, object]]]
     """The data of `job` for each job, with its `id`."""
 
@@ -159,7 +159,8 @@ class LiveMessages:
         ]
 
     def _sample(self) -> list[bytes]:
-        return [message("now", self._sources.samples())] if NOW in self._wish.topics else []
+        sample = self._sources.samples() if NOW in self._wish.topics else None
+        return [message("now", sample)] if sample else []
 
     def _coverage(self) -> list[bytes]:
         """How much of what came is shown; nothing after a second in which nothing came, but for the first one."""

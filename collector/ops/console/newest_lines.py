@@ -15,7 +15,7 @@ from msgspec import Meta
 from collector.ops.console.refusals import refused
 from wal.examine import headers_from
 from wal.folder import LogFolder
-from wal.format import HEADER_BYTES, Header, SegmentName, payload_fault
+from wal.format import HEADER_BYTES, MAX_BLOCK_BYTES, Header, payload_fault
 from wal.seek import place_before, place_before_time
 from wal.segment import SegmentReader
 
@@ -26,11 +26,10 @@ LONGEST_PLACES: Final = 8192
 
 
 class LogLine(NamedTuple):
-    """A line, without its LF; `start` is its first byte in the payload of its block."""
+    """A line, without its LF; `path` is the file of its segment, and `start` its first byte there."""
 
     source: str
-    folder: LogFolder
-    segment: SegmentName
+    path: str
     header: Header
     sequence: int
     start: int
@@ -65,11 +64,12 @@ class NewestLines:
         left = {name: each.before for name, each in self._sources.items() if each.peek()}
         return msgspec.json.encode(left).decode() if left else None
 
-    def __iter__(self) -> Iterator[LogLine]:
+    def __iter__(self) -> Iterator[LogLine | None]:
+        """Each line, and None for a block that is damaged: a caller's time may end there, too."""
         while heads := [(head.timestamp_ms, name) for name, each in self._sources.items() if (head := each.peek())]:
             self.back_to_ms, name = max(heads)
             for line in self._sources[name].lines(name):
-                self.scanned_bytes += len(line.line) + 1
+                self.scanned_bytes += len(line.line) + 1 if line else 0
                 yield line
 
     def close(self) -> None:
@@ -111,13 +111,13 @@ class _Backwards:
             pass
         return self._headers[-1] if self._headers else None
 
-    def lines(self, source: str) -> Iterator[LogLine]:
-        """The lines that are left of the newest block, newest first; none if the block is damaged."""
+    def lines(self, source: str) -> Iterator[LogLine | None]:
+        """The lines that are left of the newest block, newest first; None if the block is damaged."""
         header, segment = self._headers[-1], self._segment
         assert segment  # noqa: S101  `peek` has opened it
         payload = self._payload(header)
         lines = payload.split(b"\n")[:-1] if payload_fault(header, payload) is None else []
-        start = len(payload)
+        start = header.offset + HEADER_BYTES + len(payload)
         for at in range(len(lines) - 1, -1, -1):
             start -= len(lines[at]) + 1
             sequence = header.sequence + at
@@ -125,10 +125,11 @@ class _Backwards:
                 self.before = sequence
                 if at == 0:
                     self._headers.pop()
-                yield LogLine(source, self._folder, segment.name, header, sequence, start, lines[at])
+                yield LogLine(source, segment.path, header, sequence, start, lines[at])
         if not lines:
             self.before = header.sequence
             self._headers.pop()
+            yield None
 
     def close(self) -> None:
         """Close the open segment."""
@@ -155,6 +156,8 @@ class _Backwards:
             first = self._take(start, self._end)
             if first < self._end or start == HEADER_BYTES:
                 self._end = first if start > HEADER_BYTES else HEADER_BYTES
+            elif span > MAX_BLOCK_BYTES:
+                self._end = start  # no block is as long: these bytes are damaged
             else:
                 span *= 2  # a block is longer than the window
         return True
@@ -175,7 +178,9 @@ class _Backwards:
 
     def _payload(self, header: Header) -> bytes:
         start = header.offset + HEADER_BYTES - self._data_start
-        return self._data[start : start + header.length]
+        if start + header.length <= len(self._data) or self._segment is None:
+            return self._data[start : start + header.length]
+        return self._segment.raw(header.offset + HEADER_BYTES, min(header.length, MAX_BLOCK_BYTES))
 
     def _open_previous(self) -> bool:
         """Open the newest segment that was not read yet; False if there is none."""

@@ -3,7 +3,7 @@
 A row is a summary: a dozen fields, each cut, and the place of its line, so that everything else can be read again.
 """
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -12,24 +12,10 @@ REJECTED: Final = "rejected"
 DEAD: Final = "dead"
 DUPLICATE: Final = "duplicate"
 DAMAGED: Final = "damaged"
-KINDS: Final = (STORED, REJECTED, DEAD, DUPLICATE, DAMAGED)
-"""Stored events, refusals that left no record, dead letters, events that were sent before, and damage of a log."""
+"""The kinds: stored events, refusals that left no record, dead letters, events sent before, and damage of a log."""
 
 MOST_CHARACTERS: Final = 200
 """Longer values are cut."""
-
-
-class Hiding(Protocol):
-    """What `admin.redact` hides. Lines are redacted before anything is read of them."""
-
-    def record(self, line: bytes) -> bytes:
-        """A line of the log of events without the hidden values."""
-
-    def dead_letter(self, line: bytes) -> bytes:
-        """A line of the dead letters without the hidden values."""
-
-    def hides(self, member: str) -> bool:
-        """Whether a filter by a member would give a hidden value away."""
 
 
 class BlockPlace(NamedTuple):
@@ -51,7 +37,7 @@ class EventRow(Struct, kw_only=True, gc=False):
     received_ms: int
     """Unix ms; of damage the commit of the block after it."""
     kind: str
-    """One of KINDS."""
+    """One of the kinds above."""
     log_id: str | None = None
     """None for refusals that left no record."""
     sequence: int = 0

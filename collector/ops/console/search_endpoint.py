@@ -5,13 +5,12 @@ import time
 from contextlib import closing
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
-from msgspec.structs import asdict
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
 from collector.ops.console.decoding import row_of_letter, row_of_record
-from collector.ops.console.filters import Filters, parse_filters
+from collector.ops.console.filters import FilterParameters, Filters, filters_of
 from collector.ops.console.find_line import folders_of
 from collector.ops.console.newest_lines import LONGEST_PLACES, LogLine, NewestLines
 from collector.ops.console.parameters import read_parameters
@@ -25,17 +24,9 @@ _CPU_SECONDS: Final = 0.05
 _LATEST_MS: Final = 10**13 - 1
 
 
-class Search(Struct, frozen=True):
+class Search(FilterParameters, frozen=True):
     """The query: filters, and where to begin or to go on."""
 
-    kind: str = ""
-    property: str = ""
-    source: str = ""
-    dialect: str = ""
-    ea: str = ""
-    ec: str = ""
-    uid: str = ""
-    q: str = ""
     before: Annotated[str, Meta(max_length=LONGEST_PLACES)] | None = None
     before_ms: Annotated[int, Meta(ge=0, le=_LATEST_MS)] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
@@ -44,8 +35,7 @@ class Search(Struct, frozen=True):
 def search(settings: Settings, redaction: Redaction, request: Request) -> Response:
     """The matching rows of the next part of the logs, and where to go on."""
     wanted = read_parameters(request.scope["query_string"], Search)
-    query = {name: value for name, value in asdict(wanted).items() if isinstance(value, str)}
-    filters = parse_filters(query, redaction.hides)
+    filters = filters_of(wanted, redaction.hides)
     with closing(NewestLines(_sources(settings, wanted.kind), wanted.before, wanted.before_ms)) as lines:
         rows = _matching(lines, filters, redaction, wanted.limit)
         body = {
@@ -58,14 +48,13 @@ def search(settings: Settings, redaction: Redaction, request: Request) -> Respon
     return json_response(body)
 
 
-def _sources(settings: Settings, kinds: str) -> dict[str, LogFolder]:
-    """The logs that may hold rows of some kinds, by name. Refusals and duplicates left no line."""
-    wanted = kinds.split(",") if kinds else (STORED, DEAD)
+def _sources(settings: Settings, wanted: str | None) -> dict[str, LogFolder]:
+    """The logs that may hold rows of a kind, by name. Refusals and duplicates left no line."""
     directories = {STORED: settings.log.dir, DEAD: settings.dead_letters.dir}
     return {
         f"{kind}/{os.path.basename(folder.path)}": folder
         for kind, directory in directories.items()
-        if kind in wanted
+        if wanted in (None, kind)
         for folder in folders_of(directory)
     }
 
@@ -74,7 +63,7 @@ def _matching(lines: NewestLines, filters: Filters, redaction: Redaction, limit:
     rows: list[EventRow] = []
     deadline = time.thread_time() + _CPU_SECONDS
     for line in lines:
-        if row := _row(line, filters, redaction):
+        if line and (row := _row(line, filters, redaction)):
             rows.append(row)
         if len(rows) == limit or time.thread_time() > deadline:
             break
@@ -87,7 +76,6 @@ def _row(line: LogLine, filters: Filters, redaction: Redaction) -> EventRow | No
     shown = redaction.dead_letter(line.line) if is_letter else redaction.record(line.line)
     if filters.needles and not filters.is_in(shown):
         return None
-    header = line.header
-    place = BlockPlace(line.folder.segment_file(line.segment), header.log_id.decode(), header.timestamp_ms)
+    place = BlockPlace(line.path, line.header.log_id.decode(), line.header.timestamp_ms)
     row = (row_of_letter if is_letter else row_of_record)(shown, place, line.sequence, line.start)
     return next(iter(filters.select([row])), None) if row else None

@@ -2,27 +2,34 @@
 
 import asyncio
 import re
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Final
 
 from starlette.requests import Request
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from collector.errors import Refusal, Rejected
-from collector.ops.console.filters import PARAMETERS, parse_filters
+from collector.ops.console.filters import FilterParameters, filters_of
 from collector.ops.console.messages import LIVE, RETRY_MS, TOPICS, LiveMessages, Sources, Wish, message
+from collector.ops.console.parameters import read_parameters
+from collector.ops.console.redaction import Redaction
+from collector.ops.console.refusals import refused
 
 MOST_STREAMS: Final = 20
 _RETRY_SECONDS: Final = 5
-_PARAMETERS: Final = (*PARAMETERS, "topics", "after")
 _PLACE: Final = re.compile(r"([0-9a-f]{8})\.([0-9]{1,16})")
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
-    (b"x-content-type-options", b"nosniff"),
 ]
+
+
+class StreamParameters(FilterParameters, frozen=True):
+    """The query of a stream."""
+
+    topics: str = LIVE
+    after: str | None = None
 
 
 class Streams:
@@ -32,12 +39,16 @@ class Streams:
         self._sources = sources
         self._open = 0
 
+    def route(self) -> Route:
+        """The route."""
+        return Route("/api/stream", self, methods=["GET"])
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream until its client leaves. Raises Rejected before anything is sent."""
-        wish = _wish(Request(scope), self._sources.live.hiding.hides)
+        wish = _wish(Request(scope), self._sources.live.redaction)
         if self._open >= MOST_STREAMS:
             text = f"{MOST_STREAMS} viewers are open already: close one, then try again"
-            raise Rejected.of(Refusal("unavailable", text, retry_seconds=_RETRY_SECONDS))
+            raise refused("unavailable", text, _RETRY_SECONDS)
         self._open += 1
         try:
             await _serve(self._sources, wish, receive, send)
@@ -76,20 +87,14 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def _wish(request: Request, hides: Callable[[str], bool]) -> Wish:
+def _wish(request: Request, redaction: Redaction) -> Wish:
     """What a request asks for. Raises Rejected."""
-    query = request.query_params
-    if unknown := [name for name in query if name not in _PARAMETERS]:
-        raise _bad(f"{unknown[0][:40]}: no such parameter; there are {', '.join(_PARAMETERS)}")
-    topics = frozenset(filter(None, query.get("topics", LIVE).split(",", len(TOPICS))))
+    asked = read_parameters(request.scope["query_string"], StreamParameters)
+    topics = frozenset(asked.topics.split(","))
     if not topics <= set(TOPICS):
-        raise _bad(f"topics: expected {' and '.join(TOPICS)}, separated by a comma")
-    after = request.headers.get("last-event-id") or query.get("after")
+        raise refused("bad_parameter", f"topics: expected {' and '.join(TOPICS)}, separated by a comma")
+    after = request.headers.get("last-event-id") or asked.after
     place = _PLACE.fullmatch(after) if after else None
     if after and place is None:
-        raise _bad("after: expected the id of a message of this stream")
-    return Wish(topics, parse_filters(query, hides), (place[1], int(place[2])) if place else None)
-
-
-def _bad(text: str) -> Rejected:
-    return Rejected.of(Refusal("bad_parameter", text))
+        raise refused("bad_parameter", "after: expected the id of a message of this stream")
+    return Wish(topics, filters_of(asked, redaction.hides), (place[1], int(place[2])) if place else None)

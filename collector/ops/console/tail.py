@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from collector.ops.console.decoding import row_of_damage, row_of_letter, row_of_record
 from collector.ops.console.log_tail import LogTail
-from collector.ops.console.rows import DAMAGED, BlockPlace, EventRow, Hiding
+from collector.ops.console.redaction import Redaction
+from collector.ops.console.rows import DAMAGED, BlockPlace, EventRow
 from wal.damage import Damage, Kind
 from wal.errors import WalError
 from wal.files import Files
@@ -63,13 +64,13 @@ class Tail:
         self,
         log_directory: str,
         letter_directory: str,
-        hiding: Hiding,
+        redaction: Redaction,
         cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         """The folders of the shards and of the dead letters."""
         self._kinds = (
-            _Kind(log_directory, row_of_record, hiding.record),
-            _Kind(letter_directory, row_of_letter, hiding.dead_letter),
+            _Kind(log_directory, row_of_record, redaction.record),
+            _Kind(letter_directory, row_of_letter, redaction.dead_letter),
         )
         self._cpu_clock = cpu_clock
         self._files = Files()

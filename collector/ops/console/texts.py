@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from collector.ops.console.filters import Filters
-from collector.ops.console.rows import DEAD, EventRow, Hiding
+from collector.ops.console.redaction import Redaction
+from collector.ops.console.rows import DEAD, EventRow
 from wal.files import Files
 
 _READ_BYTES: Final = 256 << 10
@@ -20,7 +21,7 @@ _ROWS_A_LOOK: Final = 64
 def holding(
     rows: Sequence[EventRow],
     filters: Filters,
-    hiding: Hiding,
+    redaction: Redaction,
     budget: float,
     cpu_clock: Callable[[], float] = time.thread_time,
 ) -> tuple[list[EventRow], int]:
@@ -35,7 +36,7 @@ def holding(
         if count % _ROWS_A_LOOK == 0 and cpu_clock() >= deadline:
             return found[::-1], count
         line = lines.of(row)
-        if line and filters.is_in(hiding.dead_letter(line) if row.kind == DEAD else hiding.record(line)):
+        if line and filters.is_in(redaction.dead_letter(line) if row.kind == DEAD else redaction.record(line)):
             found.append(row)
     return found[::-1], len(rows)
 

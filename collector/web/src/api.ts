@@ -38,10 +38,10 @@ const put = safely((event: TrackEvent): string | null => {
 })
 
 /** Start what a page tells by itself, once, whichever property asks for it. */
-const watch = (value: Switch | undefined, start: (track: typeof put) => void) => {
-  if ((value || value === '') && value != 'false' && !watching.has(start)) {
+const watch = (value: Switch | undefined, start: (call: typeof track) => void) => {
+  if (/^(true)?$/.test(value as string) && !watching.has(start)) {
     watching.add(start)
-    start(put)
+    start(track)
   }
 }
 

@@ -1,9 +1,8 @@
 /** What a page tells by itself: where it is, its views, clicks, and how long it was visible. */
 
 import { on } from './on.js'
-import type { TrackEvent } from './types.js'
 
-type Track = (event: TrackEvent) => unknown
+type Track = (ea: string, ec: string, more?: object) => unknown
 
 /** A shorter time is not worth an event, in ms. */
 const LEAST_TIME = 500
@@ -22,7 +21,7 @@ export const pageContext = (): Record<string, string> => {
     referrer: cut(referrer || document.referrer),
   }
   new URLSearchParams(location.search).forEach((value, key) => {
-    if (/^utm_|clk?id$|^[gw]braid$/.test(key)) context[key] = cut(value)
+    if (/^utm_|clk?id$|braid$/.test(key)) context[key] = cut(value)
   })
   return context
 }
@@ -35,7 +34,7 @@ export const watchPages = (track: Track): void => {
     if (now == seen) return
     referrer = seen
     seen = now
-    track({ ea: 'view', ec: 'page' })
+    track('view', 'page')
   }
   const later = () => setTimeout(look)
   for (const name of ['pushState', 'replaceState'] as const) {
@@ -61,10 +60,10 @@ export const watchClicks = (track: Track): void => {
     if (!element) return
     const { ea, ec = 'click', ...extra } = element.dataset
     const url: string = element.href
-    if (ea) track({ ea, ec, extra: { ...extra, url } })
-    else if (element.hasAttribute('download') || /\.(pdf|zip|docx|xlsx|csv|dmg|exe|apk|mp[34])$/i.test(element.pathname))
-      track({ ea: 'click', ec: 'download', extra: { url } })
-    else if (element.host != location.host && /^http/.test(url)) track({ ea: 'click', ec: 'outbound', extra: { url } })
+    if (ea) track(ea, ec, { extra: { ...extra, url } })
+    else if (element.hasAttribute('download') || /\.(pdf|zip|docx|xlsx|csv|mp[34])$/i.test(element.pathname))
+      track('click', 'download', { extra: { url } })
+    else if (element.host != location.host && /^http/.test(url)) track('click', 'outbound', { extra: { url } })
   }
   on(document, 'click', look, true)
   on(document, 'auxclick', look, true)
@@ -75,7 +74,7 @@ export const watchTime = (track: Track): void => {
   let since = 0
   const look = () => {
     const now = performance.now()
-    if (since && now - since > LEAST_TIME) track({ ea: 'time', ec: 'page', extra: { visible_ms: Math.round(now - since) } })
+    if (since && now - since > LEAST_TIME) track('time', 'page', { extra: { visible_ms: Math.round(now - since) } })
     since = document.hidden ? 0 : now
   }
   on(document, 'visibilitychange', look)

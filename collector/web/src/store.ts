@@ -24,7 +24,7 @@ export const openStore = (prefix: string, cookieDomain?: string) => {
   const memory: Area = {}
   let disk = memory
 
-  const isCookie = (key: string) => cookieDomain && disk != memory && /^[as]$/.test(key)
+  const isCookie = (key: string) => cookieDomain && disk != memory && /^[as]/.test(key)
   const setCookie = (key: string, value: string | number, seconds: number) =>
     (document.cookie = `${prefix + key}=${value};domain=${cookieDomain};path=/;max-age=${seconds};samesite=lax;secure`)
 

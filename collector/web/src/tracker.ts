@@ -60,7 +60,8 @@ export const startTracker = (options: Options, name: string) => {
   const add = (event: TrackEvent): string | null => {
     if (mode == 'granted') event = { aid: deviceId(), uid, ...event }
     else event = { ...event, aid: undefined, uid: undefined, sid: undefined }
-    let json = JSON.stringify(event)
+    // half of a surrogate pair, which a page makes when it cuts a text: the collector refuses it
+    let json = JSON.stringify(event).replace(/\\ud\w{3}/g, '\\ufffd')
     if (bytesOf(json) > MOST_BYTES) return drop(event, 'too_large')
     if (queue._count >= MOST_EVENTS || queue._length + json.length > MOST_LENGTH) return drop(event, 'full')
     if (lost()) {

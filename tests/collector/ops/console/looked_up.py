@@ -46,7 +46,7 @@ class LookedUp:
         self.config = folder / "collector.toml"
         self.config.write_text(settings.replace("{admin}", admin))
         self.settings: Settings = load_settings(str(self.config))
-        self.jobs = Jobs(str(folder / "data/console/jobs"))
+        self.jobs = Jobs(str(folder / "data/console/jobs"), is_hiding=bool(self.settings.admin.redact))
         desk = JobDesk(self.settings, str(self.config), Redaction(self.settings.admin.redact), self.jobs)
         routes = lookup_routes(desk, lambda: ["00"])
         app = Starlette(routes=list(routes), exception_handlers=EXCEPTION_HANDLERS)

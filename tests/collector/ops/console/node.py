@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from collector.ops.console.redaction import Redaction
 from collector.ops.console.rows import EventRow
 from collector.ops.console.tail import Tail
 from tests.wal.logs import Clock
@@ -12,43 +13,8 @@ from wal.files import Files
 from wal.format import HEADER_BYTES
 from wal.log import Log
 
-HIDDEN = "▒▒▒▒"
-
-
-class Nothing:
-    """Hides nothing."""
-
-    def record(self, line: bytes) -> bytes:
-        """The line as it is."""
-        return line
-
-    dead_letter = record
-
-    def hides(self, member: str) -> bool:
-        """Nothing."""
-        return False
-
-
-class UserIds:
-    """Hides the `uid` of records and of dead letters, if their event is JSON."""
-
-    def record(self, line: bytes) -> bytes:
-        """The line without its uid."""
-        return self._without(line, "event")
-
-    def dead_letter(self, line: bytes) -> bytes:
-        """The line without its uid."""
-        return self._without(line, "raw")
-
-    def hides(self, member: str) -> bool:
-        """The uid alone."""
-        return member == "uid"
-
-    def _without(self, line: bytes, name: str) -> bytes:
-        members = json.loads(line)
-        if "uid" in members[name]:
-            members[name]["uid"] = HIDDEN
-        return json.dumps(members).encode()
+NOTHING_HIDDEN = Redaction(())
+USER_IDS_HIDDEN = Redaction(("uid",))
 
 
 def event(**fields: Any) -> bytes:
@@ -102,7 +68,7 @@ class Node:
 
     def tail(self, **options: Any) -> Tail:
         """A tail of this folder that hides nothing unless told otherwise."""
-        return Tail(self.log_directory, self.letter_directory, **{"hiding": Nothing(), **options})
+        return Tail(self.log_directory, self.letter_directory, **{"redaction": NOTHING_HIDDEN, **options})
 
     def log(self, shard: str = "00", *, dead: bool = False) -> Log:
         """The log of a shard, or its dead letters; opened if it is not."""

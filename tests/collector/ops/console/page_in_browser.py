@@ -38,7 +38,7 @@ window.EventSource = class extends EventTarget {
     }
     close() {}
     say(name, data, id = "") {
-        this.dispatchEvent(new MessageEvent(name, {data: JSON.stringify(data), lastEventId: id}));
+        this.dispatchEvent(new MessageEvent(name, {data, lastEventId: id}));
     }
 };
 """
@@ -68,10 +68,6 @@ class Console:
         self.page.on("dialog", self._dismiss)
         self.page.on("console", lambda message: self._listen(message.text))
 
-    def _dismiss(self, dialog: Dialog) -> None:
-        self.trouble.append(dialog.message)
-        dialog.dismiss()
-
     def open(self, path: str) -> None:
         """Load the page at an address, and greet its stream."""
         self.page.goto(ORIGIN + path)
@@ -90,7 +86,13 @@ class Console:
 
     def say(self, name: str, data: object, event_id: str = "") -> None:
         """Send a message of the stream."""
-        self.page.evaluate("([name, data, id]) => streams.at(-1).say(name, data, id)", [name, data, event_id])
+        self.page.evaluate(
+            "([name, data, id]) => streams.at(-1).say(name, data, id)", [name, json.dumps(data), event_id]
+        )
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.trouble.append(dialog.message)
+        dialog.dismiss()
 
     def _listen(self, text: str) -> None:
         if "Content Security Policy" in text or "TrustedHTML" in text:

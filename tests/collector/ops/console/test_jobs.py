@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,13 +174,22 @@ def test_a_console_that_only_reads_runs_nothing(tmp_path: Path, method: str, pat
     assert node.json("/api/jobs") == {"jobs": []}
 
 
+@pytest.fixture
+def blocked_interrupts() -> Iterator[None]:
+    """SIGINT is blocked, as in the admin process, and children inherit that."""
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
+@pytest.mark.usefixtures("blocked_interrupts")
 def test_a_job_that_is_stopped_keeps_what_it_has_done_and_another_process_lists_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "collector")
     receiver = HttpReceiver(tmp_path)
+    node = LookedUp(tmp_path, settings=LookedUp(tmp_path).config.read_text() + receiver.toml())
     try:
-        node = LookedUp(tmp_path, settings=LookedUp(tmp_path).config.read_text() + receiver.toml())
         node.write()
         receiver.down()
         plan = node.send("POST", "/api/replay/preview", _replay(sink="http"))
@@ -185,9 +197,11 @@ def test_a_job_that_is_stopped_keeps_what_it_has_done_and_another_process_lists_
         eventually(lambda: "can't connect" in _job(node, name)["message"], "the job tells why it waits")
         another = node.send("POST", "/api/replay/preview", _replay(sink="http"))
         assert node.send("POST", "/api/jobs", {"plan": another["plan"]}, 409)["code"] == "busy"
+        hiding = Jobs(str(tmp_path / "data/console/jobs"), is_hiding=True)
+        assert [each["message"] for each in hiding.recent()] == ["hidden by admin.redact; the folder admin.dir has it"]
         successor = Jobs(str(tmp_path / "data/console/jobs"))
-        (job,) = successor.recent()
-        assert (job["id"], job["state"], job["total"]) == (name, "running", 3)
+        (shown,) = successor.recent()
+        assert (shown["id"], shown["state"], shown["total"]) == (name, "running", 3)
         successor.stop(name)
         assert (_ended(node, name)["state"], _ended(node, name)["exit_code"]) == ("stopped", 130)
         eventually(lambda: "stopped, " in caplog.text, "the end is in the process log")
@@ -197,6 +211,9 @@ def test_a_job_that_is_stopped_keeps_what_it_has_done_and_another_process_lists_
         assert node.send("DELETE", "/api/jobs/none", status=404)["code"] == "not_found"
         assert f"replay by anybody on loopback from 127.0.0.1: job {name}, replay to http" in caplog.text
     finally:
+        for job, state in node.jobs.listed():
+            if state.state == "running":
+                os.kill(job.pid, signal.SIGKILL)
         receiver.close()
 
 

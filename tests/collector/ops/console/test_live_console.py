@@ -103,6 +103,25 @@ def test_escapes_in_a_path_change_nothing_about_who_may_use_it(collector: Collec
     assert _ask(collector, "GET", "/api/session?" + "a" * 60_000).status == 200
 
 
+def test_the_stream_shows_events_and_dead_letters_as_they_arrive(collector: Collector) -> None:
+    assert _ask(collector, "GET", "/api/stream").status == 401
+    connection = HTTPConnection("127.0.0.1", collector.admin_port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request("GET", "/api/stream?topics=live,now", headers={"authorization": f"Bearer {_TOKEN}"})
+        stream = connection.getresponse()
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        _try(collector, _EVENT.replace("view", "seen"))
+        _try(collector, '{"ea":"refused","ec":7}')
+        wanted = {("stored", "33167/1", "seen"), ("dead", "33167/1", "refused")}
+        while wanted:
+            line = stream.readline()
+            assert line, "the stream has ended"
+            if line.startswith(b"data: [["):
+                wanted -= {(row[3], row[4], row[7]) for row in json.loads(line[len("data: ") :])}
+    finally:
+        connection.close()
+
+
 def test_guesses_over_many_connections_get_five_tries(collector: Collector) -> None:
     guesses = [{"token": f"guess {number}"} for number in range(20)]
     with ThreadPoolExecutor(10) as pool:

@@ -11,7 +11,7 @@ from collector.ops.console.live import Live
 from collector.ops.console.messages import CATCH_UP_ROWS, FLUSH_ROWS, LIVE, NOW, LiveMessages, Sources, Wish
 from collector.ops.console.ring import RING_ROWS
 from collector.ops.console.rows import EventRow
-from tests.collector.ops.console.node import Node, Nothing
+from tests.collector.ops.console.node import NOTHING_HIDDEN, Node
 from tests.collector.ops.console.quick_loop import run_quickly
 
 ABOUT: dict[str, object] = {"node": "node-1", "version": "1", "actions": False, "redacted": []}
@@ -21,7 +21,7 @@ class Desk:
     """A ring that a test fills by hand, and the streams that read it."""
 
     def __init__(self, node: Node) -> None:
-        self.live = Live(node.tail(), Nothing(), list)
+        self.live = Live(node.tail(), NOTHING_HIDDEN, list)
         self.jobs: list[dict[str, object]] = []
         self.sources = Sources(self.live, lambda: ABOUT, lambda: {"rate": 7}, lambda: self.jobs)
 

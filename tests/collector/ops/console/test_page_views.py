@@ -14,8 +14,8 @@ from tests.collector.ops.console.page_in_browser import CHROMIUM, NODE, ORIGIN, 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
 )
-HOSTILE = "<img src=x onerror=alert(1)>'\"`</script><script>alert(2)</script>${7*7}\u202e\u200b//evil.example/x"
-SHOWN = "<img src=x onerror=alert(1)>'\"`</script><script>alert(2)</script>${7*7}\\u202e\\u200b//evil.example/x"
+HOSTILE = "<img src=x onerror=alert(1)>'\"`</script><script>alert(2)</script>${7*7}\u202e\u200b\ud800//evil.example/x"
+SHOWN = "<img src=x onerror=alert(1)>'\"`</script><script>alert(2)</script>${7*7}\\u202e\\u200b\\ud800//evil.example/x"
 VIEWS = {
     "live": "/",
     "live with an event": f"/live?event={EVENT}",

@@ -53,7 +53,9 @@ def test_blocks_that_are_longer_or_shorter_than_the_window_are_all_read(
     monkeypatch.setattr(newest_lines, "_WINDOW_BYTES", window)
     folder = LogFolder(FILES, str(node.folder / "data/log/00"))
     with closing(NewestLines({"00": folder}, None, None)) as lines:
-        assert [line.sequence for line in lines] == list(range(210, 0, -1))
+        found = [line for line in lines if line]
+        assert [line.sequence for line in found] == list(range(210, 0, -1))
+        assert all(Path(each.path).read_bytes()[each.start :].startswith(each.line + b"\n") for each in found[::20])
         assert lines.places is None
 
 
@@ -88,6 +90,21 @@ def test_damage_hides_its_own_block_alone(node: LookedUp) -> None:
     path = segments(str(node.folder / "data/log/01"))[0]
     damage(path, path.read_bytes().index(b'-5","received_at"'))
     assert len(_ids(node, "kind=stored&limit=1000")) == 330 - 3
+
+
+def test_bytes_without_a_block_are_passed_over_and_a_long_block_before_them_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newest_lines, "_WINDOW_BYTES", 500)
+    monkeypatch.setattr(newest_lines, "MAX_BLOCK_BYTES", 5000)
+    node = LookedUp(tmp_path)
+    node.write(events=9)
+    node.write(blocks=20)
+    folder = LogFolder(FILES, str(node.folder / "data/log/00"))
+    path = segments(folder.path)[1]
+    damage(path, 200, b"x" * (path.stat().st_size - 200))
+    with closing(NewestLines({"00": folder}, None, None)) as lines:
+        assert [line.sequence for line in lines if line] == list(range(9, 0, -1))
 
 
 def test_a_search_begins_before_a_time(node: LookedUp) -> None:

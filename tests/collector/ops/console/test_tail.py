@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from collector.ops.console.log_tail import START_BYTES
-from tests.collector.ops.console.node import FIRST_PAYLOAD, Node, UserIds, event, letter, names
+from tests.collector.ops.console.node import FIRST_PAYLOAD, USER_IDS_HIDDEN, Node, event, letter, names
 from tests.wal.logs import damage
 from wal.files import Files
 from wal.format import HEADER_BYTES
@@ -256,7 +256,7 @@ def test_what_is_hidden_is_in_no_row(node: Node) -> None:
     stored, dead = event(uid="secret-1"), letter({"ea": "x", "uid": "secret-2"})
     node.write([stored])
     node.write([dead], dead=True)
-    rows = node.tail(hiding=UserIds()).tick().rows
+    rows = node.tail(redaction=USER_IDS_HIDDEN).tick().rows
     assert [row.uid for row in rows] == ["▒▒▒▒", "▒▒▒▒"]
     assert [row.bytes for row in rows] == [
         len(event(uid="secret-1")) - 1,
