@@ -109,7 +109,7 @@ def _line_in(folder: LogFolder, block: Block, sequence: int) -> FoundLine:
 def _absent(folder: LogFolder, wanted: EventId, kept: Kept) -> Rejected:
     names = folder.segments()
     if not names or not 0 < wanted.sequence < names[0].sequence:
-        return refused("not_found", f"there was never a {kept.noun} {wanted}")
+        return refused("not_found", f"no {kept.noun} ever had the id {wanted}")
     before = utc(opened_ms(folder, names[0]))
     return refused(
         "gone", f"not in the log any more: {kept.noun}s are kept for {kept.hours:g} h, this one is from before {before}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -138,7 +139,8 @@ def _plan_replay(desk: JobDesk, wanted: ReplayWanted) -> dict[str, Any]:
     result = _preview(desk, arguments)
     title = f"replay to {wanted.sink}, {utc(wanted.start)} to {utc(until)}"
     events = result["events"] + result["unproven"]
-    plan = JobPlan("replay", title, arguments, json_of(wanted), events, label)
+    # with its end, so that the same request is the same replay
+    plan = JobPlan("replay", title, arguments, json_of(replace(wanted, to=until)), events, label)
     sent = min(desk.jobs.sent(label), events)
     return {**_kept(desk, plan), "events": events, "bytes": result["bytes"], "already_sent": sent}
 

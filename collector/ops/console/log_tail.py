@@ -157,7 +157,8 @@ class LogTail:
     def _ask_reader(self, place: Position) -> Header | Damage | None:
         """What the reader of the log finds here."""
         reader = Reader(self.folder, place)
-        reader.previous = self._previous
+        if place.offset != HEADER_BYTES:  # at the beginning of a segment it reads the segment's own header again
+            reader.previous = self._previous
         try:
             step = reader.next()
         finally:

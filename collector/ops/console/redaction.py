@@ -16,7 +16,9 @@ _EVENT: Final = "event"
 _RAW: Final = "raw"
 """The member of a dead letter that holds the refused bytes: JSON, or a string of another encoding."""
 _DIALECT: Final = "dialect"
-_NO_DIALECT: Final = msgspec.Raw(b'""')
+_SINK: Final = "sink"
+_REASON: Final = "reason"
+_NONE: Final = msgspec.Raw(b'""')
 _MOST_LEVELS: Final = 8
 """Arrays in arrays. What is nested deeper is hidden whole: each level costs another pass."""
 _SPACE: Final = b" \t\r\n"
@@ -48,11 +50,15 @@ class Redaction:
         return _without(line, self._record) if self.paths else line
 
     def dead_letter(self, line: bytes) -> bytes:
-        """A line of the log of dead letters, likewise; `raw` as `content` has it, but for JSON alone."""
+        """A line of the log of dead letters, likewise; `raw` as `content` has it, but for JSON alone.
+
+        The reason of a sink is hidden, since it may quote the event.
+        """
         if not self.paths:
             return line
-        raw = {} if _is_of_dialect(line) else self._content
-        return _without(line, self._record | {_RAW: raw})
+        raw = {} if _has(line, _DIALECT) else self._content
+        reason: dict[str, _Tree] = {_REASON: {}} if _has(line, _SINK) else {}
+        return _without(line, self._record | {_RAW: raw} | reason)
 
     def content(self, raw: bytes, dialect: str = "") -> bytes:
         """The bytes of a refused request, which may be an event, an array of events, or a record, likewise.
@@ -62,10 +68,10 @@ class Redaction:
         return _without(raw, {} if dialect else self._content) if self.paths else raw
 
 
-def _is_of_dialect(line: bytes) -> bool:
-    """Whether a dead letter is of a dialect, or of none that can be told."""
+def _has(line: bytes, member: str) -> bool:
+    """Whether a dead letter has a member that is no empty string, or none that can be told."""
     try:
-        return _decode_object(line).get(_DIALECT, _NO_DIALECT) != _NO_DIALECT
+        return _decode_object(line).get(member, _NONE) != _NONE
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return True
 

@@ -9,8 +9,8 @@ import { inert } from "./value.js";
 const NO_CHOICE = { sink: "", to: "", where: "", name: "", dead_letters: false };
 const HOUR_MS = 3_600_000;
 
-/** The value of a `datetime-local` control that is read as UTC. */
-export const toControl = (ms) => (ms == null ? "" : new Date(ms).toISOString().slice(0, 19));
+/** The value of a `datetime-local` control that is read as UTC. Exact: other times are another replay, which sends again. */
+export const toControl = (ms) => (ms == null ? "" : new Date(ms).toISOString().slice(0, 23));
 export const fromControl = (text) => (text ? Date.parse(`${text}Z`) : null);
 
 export function Replay() {
@@ -54,12 +54,12 @@ const requestOf = ({ sink, from, to, where, name, dead_letters }) => ({
 function Form({ form, change }) {
   const { sinks } = useCell(node);
   const text = (name) => html`<${TextBox} value=${form[name]} onInput=${(value) => change({ [name]: value })} />`;
-  const time = (name) => html`<${TextBox} type="datetime-local" step="1" value=${form[name]} onChange=${(value) => change({ [name]: value })} />`;
+  const time = (name) => html`<${TextBox} type="datetime-local" step="0.001" value=${form[name]} onChange=${(value) => change({ [name]: value })} />`;
   return html`<form class="stack" onSubmit=${(event) => event.preventDefault()}>
     <${Field} label="sink"><${Select} value=${form.sink} options=${[["", "choose"], ...plain(sinks)]} onChange=${(sink) => change({ sink })} /><//>
     <div class="two"><${Field} label="from (UTC)">${time("from")}<//><${Field} label="to (UTC)" hint="empty: now">${time("to")}<//></div>
     <${Field} label="where" hint="conditions such as prop_id=2 source=pos; all must hold">${text("where")}<//>
-    <${Field} label="name" hint="Events that a replay of the same name sent are left out.">${text("name")}<//>
+    <${Field} label="name" hint="The same sink, times, conditions and name are the same replay, which sends each event once.">${text("name")}<//>
     <${Check} label="only events that this sink refused" isOn=${form.dead_letters} onChange=${(dead_letters) => change({ dead_letters })} />
   </form>`;
 }

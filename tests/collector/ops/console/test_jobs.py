@@ -96,6 +96,13 @@ def test_letters_are_selected_as_the_list_shows_them(node: LookedUp) -> None:
     assert node.send("POST", "/api/redrive/preview", _selection(reason="--config=/etc/passwd"))["would_pass"] == 0
 
 
+def test_a_replay_of_a_job_s_request_sends_nothing_again(node: LookedUp) -> None:
+    node.write()
+    job = _run(node, node.send("POST", "/api/replay/preview", _replay()))
+    plan = node.send("POST", "/api/replay/preview", job["request"])
+    assert (job["done"], plan["events"], plan["already_sent"]) == (3, 3, 3)
+
+
 def test_a_replay_sends_what_its_preview_counted_and_knows_what_an_earlier_one_sent(node: LookedUp) -> None:
     node.write(blocks=2)
     node.bury("{")

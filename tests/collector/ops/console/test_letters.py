@@ -165,6 +165,7 @@ def test_the_reason_of_a_sink_may_quote_the_event_and_is_hidden_too(tmp_path: Pa
     (reason,) = node.json("/api/dead/reasons")["reasons"]
     assert reason["reason"] == node.json(f"/api/dead/{name}")["reason"] == "http: ▒▒▒▒"
     assert [each["id"] for each in _listed(node, "&reason=http: ▒▒▒▒".replace("▒", "%E2%96%92"))] == [name]
+    assert node.json("/api/search?q=u-77")["rows"] == []
     for path in (f"/api/dead/{name}", "/api/dead", "/api/dead/reasons", "/api/search"):
         assert b"u-77" not in node.get(path).body
 

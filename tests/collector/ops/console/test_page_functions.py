@@ -173,3 +173,8 @@ def test_an_address_names_view_and_state(call: Call, path: str, search: str, fou
 @pytest.mark.parametrize("path", ["/metrics", "/api/node", "/constructor"])
 def test_other_addresses_are_not_the_pages(call: Call, path: str) -> None:
     assert call("router.js", "parse", path, "") is None
+
+
+@pytest.mark.parametrize("ms", [0, 1_795_891_534_346, 1_795_891_534_000])
+def test_a_time_goes_through_a_control_unchanged(call: Call, ms: int) -> None:
+    assert call("replay.js", "fromControl", call("replay.js", "toControl", ms)) == ms

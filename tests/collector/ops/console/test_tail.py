@@ -90,6 +90,21 @@ def test_the_next_segment_proves_the_last_block_of_the_one_before(node: Node) ->
     assert (names(rows), seen, len(node.segments())) == (["b"], 1, 2)
 
 
+def test_a_segment_without_events_is_not_taken_for_damage_when_a_viewer_comes_back(node: Node) -> None:
+    node.log()
+    tail = node.tail()
+    for _ in range(3):
+        assert tail.tick().rows == []
+        tail.close()
+    node.write([event(ea="a")])
+    node.rotate()
+    for expected in (["a"], [], []):
+        assert names(tail.tick().rows) == expected
+        tail.close()
+    node.write([event(ea="b")])
+    assert names(tail.tick().rows) == ["b"]
+
+
 def test_segments_dropped_while_they_are_read_are_passed_and_their_events_counted(node: Node) -> None:
     node.write([event(ea="a")])
     tail = node.tail()
