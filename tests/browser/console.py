@@ -1,0 +1,186 @@
+"""A node with a console, and a tab that looks at it in Chromium and notes what a page must never cause.
+
+`python -m tests.browser.console FOLDER` saves a picture of each view after a visit to the demo shop, light and dark, at
+two widths.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, Dialog, Page, Request, expect
+
+from bench.processes import free_port
+from tests.browser.demo import SCHEMES, chromium, walk, window
+from tests.running import PATIENCE_SECONDS, Collector, eventually, running
+
+SETTINGS = """
+[server]
+port = {port}
+workers = {workers}
+demo = "shop"
+[admin]
+port = ADMIN_PORT
+dir = "data/console"
+allow_actions = true
+[[property]]
+portal_id = 33167
+prop_id = 564990801
+id = "shop"
+required = ["ea", "ec"]
+dedup = "26h"
+[[property]]
+portal_id = 33167
+prop_id = 2
+id = "app"
+source = "android"
+[[property]]
+portal_id = 33167
+prop_id = 3
+source = "pos"
+required = ["ea", "ec", "sid"]
+[[sink]]
+type = "file"
+dir = "data/events"
+flush_seconds = 0.2
+"""
+WIDTHS = (360, 1920)
+_POLICY = ("Content Security Policy", "TrustedHTML", "TrustedScript")
+
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+
+
+@contextmanager
+def console_node(folder: Path, settings: str = SETTINGS) -> Iterator[Collector]:
+    """A collector of one worker. Its admin address keeps its port when the admin process starts again."""
+    with running(folder, 1, settings.replace("ADMIN_PORT", str(free_port()))) as node:
+        yield node
+
+
+class Tab:
+    """A tab with the console of a node."""
+
+    def __init__(self, context: BrowserContext, port: int) -> None:
+        """`port`: of the admin address."""
+        self.origin = f"http://127.0.0.1:{port}"
+        self.trouble: list[str] = []
+        """Dialogs, errors, reports of the policy, and requests to other hosts."""
+        self.page: Page = context.new_page()
+        self.page.on("dialog", self._dismiss)
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("console", lambda message: self._listen(message.text))
+        self.page.on("request", self._look_at)
+
+    def open(self, path: str) -> Page:
+        """Load an address, and return once its view has its data."""
+        self.page.goto(self.origin + path)
+        expect(self.page.locator("h1")).to_have_count(1)
+        expect(self.page.locator(".skeleton")).to_have_count(0)
+        return self.page
+
+    def get(self, path: str) -> Any:
+        """The JSON of an address of the API, asked by the page."""
+        return self.page.evaluate("path => fetch(path).then(answer => answer.json())", path)
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.trouble.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _listen(self, text: str) -> None:
+        if any(word in text for word in _POLICY):
+            self.trouble.append(text)
+
+    def _look_at(self, request: Request) -> None:
+        url = urlsplit(request.url)
+        if f"{url.scheme}://{url.netloc}" != self.origin:
+            self.trouble.append(request.url)
+
+
+def listed(page: Page) -> list[str]:
+    """The rows that the live list shows, newest first: kind, `ea` or code, `ec`, uid."""
+    script = """[...document.querySelectorAll('.sizer [role=row]:not([hidden])')]
+        .sort((one, other) => one.ariaRowIndex - other.ariaRowIndex)
+        .map(row => [1, 4, 5, 6].map(at => row.children[at].textContent).join(' '))"""
+    found: list[str] = page.evaluate(script)
+    return found
+
+
+def _visit_shop(node: Collector, context: BrowserContext) -> None:
+    """Buy a clock, and have every kind of row besides."""
+    page = context.new_page()
+    for _ in walk(page, node, "granted"):
+        page.wait_for_timeout(700)
+    page.close()
+    for number in range(12):
+        event = {"ea": "view", "ec": "product", "uid": f"u-{8812 + number % 3}", "event_id": f"{number // 2:032x}"}
+        node.post(event if number % 4 else {"ec": "product", "uid": "u-17"})
+        node.send("POST", "/v1/track?writeKey=app", _TRACK, content_type="application/json")
+        page_of_nobody = "/event?portal_id=33167&prop_id=9&ea=view&ec=page"
+        node.send("GET" if number % 3 else "POST", page_of_nobody, b"")
+        context.pages[0].wait_for_timeout(300)
+
+
+_TRACK = b"""{"type": "track", "event": "Order Completed", "userId": "u-8812", "context": {"ip": "203.0.113.7"},
+    "properties": {"order_id": "9912", "total": 129.0, "products": [{"product_id": "864115", "quantity": 1}]}}"""
+
+
+def _views(tab: Tab) -> Iterator[str]:
+    """Open each view with something to see; yields its name."""
+    stored = tab.get("/api/search?kind=stored&limit=50")["rows"]
+    event = next(row[1] for row in stored if row[7] == "purchase")
+    letter = tab.get("/api/dead?limit=1")["letters"][0]["id"]
+    segment = tab.get("/api/shards/00/segments?limit=1")["segments"][0]["number"]
+    for name, path in {
+        "live": "/",
+        "live-event": f"/live?event={event}",
+        "event": f"/event/{event}",
+        "now": "/now",
+        "accounts": "/accounts",
+        "log": "/log",
+        "segment": f"/log/00/{segment}",
+        "dead": "/dead",
+        "letter": f"/dead/{letter}",
+        "replay": "/replay",
+        "try": "/try?property=33167/564990801",
+    }.items():
+        tab.open(path)
+        expect(tab.page.locator(".health")).to_contain_text("ready")
+        yield name
+
+
+def _work(page: Page, view: str) -> None:
+    """Use the view, so that there is more than an empty form."""
+    if view == "replay":
+        page.get_by_role("combobox", name="sink").select_option("file")
+        page.get_by_role("button", name="Dry run").click()
+        expect(page.get_by_role("button", name="Replay")).to_be_visible()
+    elif view == "try":
+        page.get_by_role("button", name="Send a real event").click()
+        expect(page.locator(".json")).not_to_have_count(0)
+        expect(page.locator(".skeleton")).to_have_count(0)
+    elif view == "dead":
+        page.get_by_role("button", name="Preview redrive").click()
+        expect(page.get_by_text("would pass now")).to_be_visible()
+
+
+def _save_pictures(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as place, console_node(Path(place)) as node, chromium() as browser:
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                with window(browser, width, scheme) as context:
+                    tab = Tab(context, node.admin_port)
+                    tab.open("/")
+                    _visit_shop(node, context)
+                    for view in _views(tab):
+                        _work(tab.page, view)
+                        tab.page.wait_for_timeout(700)
+                        tab.page.screenshot(path=folder / f"{view}-{width}-{scheme}.png", full_page=view != "live")
+
+
+if __name__ == "__main__":
+    _save_pictures(Path(sys.argv[1]))
