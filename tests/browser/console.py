@@ -1,10 +1,12 @@
 """A node with a console, and a tab that looks at it in Chromium and notes what a page must never cause.
 
-`python -m tests.browser.console FOLDER` saves a picture of each view after a visit to the demo shop, light and dark, at
-two widths.
+`python -m tests.browser.console FOLDER [SECONDS]` saves a picture of each view, light and dark, at three widths, after
+so many seconds of traffic, of which the demo shop's is a part.
 """
 
+import random
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from playwright.sync_api import BrowserContext, Dialog, Page, Request, expect
 
 from bench.processes import free_port
 from tests.browser.demo import SCHEMES, chromium, walk, window
-from tests.running import PATIENCE_SECONDS, Collector, eventually, running
+from tests.running import PATIENCE_SECONDS, Collector, running
 
 SETTINGS = """
 [server]
@@ -48,7 +50,7 @@ type = "file"
 dir = "data/events"
 flush_seconds = 0.2
 """
-WIDTHS = (360, 1920)
+WIDTHS = (360, 1280, 1920)
 _POLICY = ("Content Security Policy", "TrustedHTML", "TrustedScript")
 
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
@@ -101,36 +103,53 @@ class Tab:
 
 
 def listed(page: Page) -> list[str]:
-    """The rows that the live list shows, newest first: kind, `ea` or code, `ec`, uid."""
+    """The rows that the live list shows, newest first: kind, `ea` or code, `ec`, uid; `-` for none."""
     script = """[...document.querySelectorAll('.sizer [role=row]:not([hidden])')]
         .sort((one, other) => one.ariaRowIndex - other.ariaRowIndex)
-        .map(row => [1, 4, 5, 6].map(at => row.children[at].textContent).join(' '))"""
+        .map(row => [1, 4, 5, 6].map(at => row.children[at].textContent).join(' ').slice(2).replaceAll('\u2013', '-'))"""
     found: list[str] = page.evaluate(script)
     return found
 
 
-def _visit_shop(node: Collector, context: BrowserContext) -> None:
-    """Buy a clock, and have every kind of row besides."""
-    page = context.new_page()
-    for _ in walk(page, node, "granted"):
-        page.wait_for_timeout(700)
-    page.close()
-    for number in range(12):
-        event = {"ea": "view", "ec": "product", "uid": f"u-{8812 + number % 3}", "event_id": f"{number // 2:032x}"}
-        node.post(event if number % 4 else {"ec": "product", "uid": "u-17"})
-        node.send("POST", "/v1/track?writeKey=app", _TRACK, content_type="application/json")
-        page_of_nobody = "/event?portal_id=33167&prop_id=9&ea=view&ec=page"
-        node.send("GET" if number % 3 else "POST", page_of_nobody, b"")
-        context.pages[0].wait_for_timeout(300)
+def ids(node: Collector) -> dict[str, str]:
+    """The ids of the stored events, by their `ea`."""
+    return {record["event"]["ea"]: record["id"] for record in node.stored()}
 
 
+_ACTIONS = (("view", "product"), ("view", "product"), ("impression", "list"), ("add", "cart"), ("search", "site"))
 _TRACK = b"""{"type": "track", "event": "Order Completed", "userId": "u-8812", "context": {"ip": "203.0.113.7"},
     "properties": {"order_id": "9912", "total": 129.0, "products": [{"product_id": "864115", "quantity": 1}]}}"""
 
 
+def _have_traffic(node: Collector, context: BrowserContext, seconds: float) -> None:
+    """Rows of each kind for so long, then a visit to the demo shop that buys a clock."""
+    page, end = context.new_page(), time.monotonic() + seconds
+    chance = random.Random(seconds)
+    while time.monotonic() < end:
+        _have_rows(node, chance)
+        page.wait_for_timeout(200 + chance.randrange(1000))
+    for _ in walk(page, node, "granted"):
+        _have_rows(node, chance)
+        page.wait_for_timeout(300)
+    page.close()
+
+
+def _have_rows(node: Collector, chance: random.Random) -> None:
+    for number in range(chance.randrange(4, 9)):
+        ea, ec = chance.choice(_ACTIONS)
+        event = {"ea": ea, "ec": ec, "uid": f"u-{chance.randrange(8800, 8900)}", "event_id": chance.randbytes(8).hex()}
+        if number == 5 and chance.random() < 0.3:
+            node.post(event)  # and once more below, which makes it a duplicate
+        node.post(event if chance.random() < 0.97 else {"ec": ec, "uid": event["uid"]})
+    node.send("POST", "/v1/track?writeKey=app", _TRACK, content_type="application/json")
+    if chance.random() < 0.2:
+        node.send("GET", "/event?portal_id=33167&prop_id=9&ea=view&ec=page")
+
+
 def _views(tab: Tab) -> Iterator[str]:
     """Open each view with something to see; yields its name."""
-    stored = tab.get("/api/search?kind=stored&limit=50")["rows"]
+    tab.open("/")
+    stored = tab.get("/api/search?kind=stored&limit=100")["rows"]
     event = next(row[1] for row in stored if row[7] == "purchase")
     letter = tab.get("/api/dead?limit=1")["letters"][0]["id"]
     segment = tab.get("/api/shards/00/segments?limit=1")["segments"][0]["number"]
@@ -167,15 +186,16 @@ def _work(page: Page, view: str) -> None:
         expect(page.get_by_text("would pass now")).to_be_visible()
 
 
-def _save_pictures(folder: Path) -> None:
+def _save_pictures(folder: Path, seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as place, console_node(Path(place)) as node, chromium() as browser:
+        with window(browser, 1280, "light") as context:
+            _have_traffic(node, context, seconds)
         for width in WIDTHS:
             for scheme in SCHEMES:
                 with window(browser, width, scheme) as context:
+                    _have_traffic(node, context, 0)
                     tab = Tab(context, node.admin_port)
-                    tab.open("/")
-                    _visit_shop(node, context)
                     for view in _views(tab):
                         _work(tab.page, view)
                         tab.page.wait_for_timeout(700)
@@ -183,4 +203,4 @@ def _save_pictures(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    _save_pictures(Path(sys.argv[1]))
+    _save_pictures(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0)
