@@ -146,33 +146,33 @@ def _have_rows(node: Collector, chance: random.Random) -> None:
         node.send("GET", "/event?portal_id=33167&prop_id=9&ea=view&ec=page")
 
 
-def _views(tab: Tab) -> Iterator[str]:
-    """Open each view with something to see; yields its name."""
+def open_views(tab: Tab, ea: str) -> Iterator[str]:
+    """Open each view and use it, so that there is something to see; yields its name. `ea`: of an event to show."""
     tab.open("/")
-    stored = tab.get("/api/search?kind=stored&limit=100")["rows"]
-    event = next(row[1] for row in stored if row[7] == "purchase")
+    event = tab.get(f"/api/search?kind=stored&ea={ea}")["rows"][0][1]
     letter = tab.get("/api/dead?limit=1")["letters"][0]["id"]
     segment = tab.get("/api/shards/00/segments?limit=1")["segments"][0]["number"]
-    for name, path in {
+    paths = {
         "live": "/",
         "live-event": f"/live?event={event}",
         "event": f"/event/{event}",
         "now": "/now",
         "accounts": "/accounts",
-        "log": "/log",
+        "log": "/log/00",
         "segment": f"/log/00/{segment}",
         "dead": "/dead",
         "letter": f"/dead/{letter}",
         "replay": "/replay",
         "try": "/try?property=33167/564990801",
-    }.items():
-        tab.open(path)
-        expect(tab.page.locator(".health")).to_contain_text("ready")
-        yield name
+    }
+    for view, path in paths.items():
+        page = tab.open(path)
+        expect(page.locator(".health")).to_contain_text("ready")
+        _use(page, view)
+        yield view
 
 
-def _work(page: Page, view: str) -> None:
-    """Use the view, so that there is more than an empty form."""
+def _use(page: Page, view: str) -> None:
     if view == "replay":
         page.get_by_role("combobox", name="sink").select_option("file")
         page.get_by_role("button", name="Dry run").click()
@@ -196,8 +196,7 @@ def _save_pictures(folder: Path, seconds: float) -> None:
                 with window(browser, width, scheme) as context:
                     _have_traffic(node, context, 0)
                     tab = Tab(context, node.admin_port)
-                    for view in _views(tab):
-                        _work(tab.page, view)
+                    for view in open_views(tab, "purchase"):
                         tab.page.wait_for_timeout(700)
                         tab.page.screenshot(path=folder / f"{view}-{width}-{scheme}.png", full_page=view != "live")
 
