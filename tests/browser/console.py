@@ -106,9 +106,9 @@ def listed(page: Page) -> list[str]:
     """The rows that the live list shows, newest first: kind, `ea` or code, `ec`, uid; `-` for none."""
     script = """[...document.querySelectorAll('.sizer [role=row]:not([hidden])')]
         .sort((one, other) => one.ariaRowIndex - other.ariaRowIndex)
-        .map(row => [1, 4, 5, 6].map(at => row.children[at].textContent).join(' ').slice(2).replaceAll('\u2013', '-'))"""
+        .map(row => [1, 4, 5, 6].map(at => row.children[at].textContent).join(' '))"""
     found: list[str] = page.evaluate(script)
-    return found
+    return [row[len("x ") :].replace("\u2013", "-") for row in found]
 
 
 def ids(node: Collector) -> dict[str, str]:

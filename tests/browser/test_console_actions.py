@@ -1,19 +1,17 @@
-"""Redrive, replay and Try in the console of a real node, in real Chromium; a restart of its admin process; each view."""
+"""Redrive, replay and Try in the console of a real node, in real Chromium."""
 
 import json
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import axe_playwright_python
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.console import SETTINGS, Tab, console_node, listed
-from tests.browser.demo import CHROMIUM, SCHEMES, window
+from tests.browser.console import Tab, console_node, listed
+from tests.browser.demo import CHROMIUM
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually
 
 pytestmark = pytest.mark.skipif(

@@ -1,7 +1,6 @@
 """The console of a real node in real Chromium, after hostile senders sent all that they could to it."""
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -59,8 +58,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
         ):
             node.post(body)
         node.post({"ea": "long", "ec": "c", "extra": {"text": "x" * 60_000}})
-        for path, body in _DIALECTS.values():
-            answer = node.send("POST", path, json.dumps(body).encode(), content_type="application/json")
+        for path, wanted in _DIALECTS.values():
+            answer = node.send("POST", path, json.dumps(wanted).encode(), content_type="application/json")
             assert answer.status == 200, answer
         node.send("POST", "/matomo.php?idsite=app", _FORM.encode(), content_type="application/x-www-form-urlencoded")
         cloud_event = json.dumps(_CLOUD_EVENT | {"data": _EVENT}).encode()

@@ -1,4 +1,4 @@
-"""The console of a real node with a token and `admin.redact`, in real Chromium: what is hidden leaves the port in no byte."""
+"""The console of a real node with a token and `admin.redact`, in real Chromium: where hidden values may not be."""
 
 import json
 from base64 import b64encode
@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, expect
 from tests.browser.console import SETTINGS, Tab, console_node
 from tests.browser.demo import CHROMIUM
 from tests.browser.recorder import Recorder, recording
-from tests.running import Collector, eventually
+from tests.running import Collector
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
@@ -43,8 +43,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
             track = json.dumps(_TRACK).encode()
             node.send("POST", "/v1/track?writeKey=app", track, content_type="application/json", **_SENDER)
             node.send("POST", "/v1/track?writeKey=app", track[:-1], content_type="application/json", **_SENDER)
-            node.send("GET", f"/event?portal_id=33167&prop_id=3&ea=view&uid={_UID}", **_SENDER)
-            node.send("GET", f"/event?portal_id=33167&prop_id=9&ea=view&uid={_UID}", **_SENDER)
+            node.send("GET", f"/event?portal_id=33167&prop_id=3&ea=view&uid={_UID}", b"", **_SENDER)
+            node.send("GET", f"/event?portal_id=33167&prop_id=9&ea=view&uid={_UID}", b"", **_SENDER)
             assert _UID in json.dumps([*node.stored(), *node.dead()])
             yield node
 

@@ -37,7 +37,7 @@ def test_when_the_admin_process_is_killed_the_stream_goes_on_and_the_charts_are_
     page = tab.open("/live?ec=product")
     _post(node, "before")
     eventually(lambda: listed(page) == ["stored before product u-1"], "the row is listed")
-    eventually(lambda: _known(tab) >= 2, "two steps of the charts are known")
+    eventually(lambda: _known(tab) > 0, "a step of the charts is known")
     known = _known(tab)
     (killed,) = node.admin_processes()
     killed.send_signal(signal.SIGKILL)

@@ -25,9 +25,9 @@ _PROGRAM: Final = (
     "print('{\"exit\":%d}' % code, flush=True)\n"
     "sys.exit(code)\n"
 )
-"""The admin process blocks SIGINT, by which a job is stopped, and its children inherit that. A job that is stopped before
-its command takes the signal has the exit code that the command would have. The code is printed, because the process may
-outlive the one that could wait for it."""
+"""The admin process blocks SIGINT, by which a job is stopped, and its children inherit that. A job that is stopped
+before its command takes the signal has the exit code that the command would have. The code is printed, because the
+process may outlive the one that could wait for it."""
 _PREVIEW_SECONDS: Final = 60.0
 
 
