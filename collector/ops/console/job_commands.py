@@ -15,15 +15,19 @@ from collector.ops.console.shards import end_of_log
 
 _PROGRAM: Final = (
     "import signal, sys\n"
-    "from collector.cli import main\n"
-    "signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})\n"
     "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "code = main(sys.argv[1:])\n"
+    "try:\n"
+    "    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})\n"
+    "    from collector.cli import main\n"
+    "    code = main(sys.argv[1:])\n"
+    "except KeyboardInterrupt:\n"
+    "    code = 130\n"
     "print('{\"exit\":%d}' % code, flush=True)\n"
     "sys.exit(code)\n"
 )
-"""The admin process blocks SIGINT, by which a job is stopped, and its children inherit that. The exit code is printed,
-because the process may outlive the one that could wait for it."""
+"""The admin process blocks SIGINT, by which a job is stopped, and its children inherit that. A job that is stopped
+before its command takes the signal has the exit code that the command would have. The code is printed, because the
+process may outlive the one that could wait for it."""
 _PREVIEW_SECONDS: Final = 60.0
 
 

@@ -24,6 +24,7 @@ VIEWS: Final = (
     "/now",
     "/accounts",
     "/log",
+    "/log/{shard}",
     "/log/{shard}/{segment}",
     "/dead",
     "/dead/{id}",

@@ -65,7 +65,7 @@ export function Chart({ title, lines, series, format, least = 0 }) {
   const id = `chart-${lines[0].name}`;
   return html`<figure class="chart" aria-labelledby="${id}">
     <figcaption><h3 id=${id}>${title}</h3><span class="muted">
-      ${at == null ? `highest ${format(top)}` : second(series.first_ms + index * series.step_s * 1000, isLocal)}</span></figcaption>
+      ${at == null ? `highest ${format(highest(lists))}` : second(series.first_ms + index * series.step_s * 1000, isLocal)}</span></figcaption>
     <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-labelledby="${id} ${id}-text"
       onPointerMove=${follow} onPointerLeave=${() => cursor.set(null)}>
       <title id="${id}-text">${texts.join("; ")}</title>

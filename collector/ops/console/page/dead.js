@@ -124,7 +124,7 @@ function Redrive({ selection, total }) {
 
 const Preview = ({ plan }) =>
   html`<${Pairs} pairs=${[
-    ["would pass now", html`<${State} tone="ok" shape="✓">${count(plan.would_pass)}<//>`],
+    ["would pass now", plan.would_pass ? html`<${State} tone="ok" shape="✓">${count(plan.would_pass)}<//>` : "none"],
     ...Object.entries(plan.still_refused).map(([reason, letters]) => [html`still refused: ${inert(reason)}`, count(letters)]),
     ["of a property that was removed", plan.unknown ? count(plan.unknown) : null],
     ["refused by a sink: Replay sends them there again", plan.of_sinks ? count(plan.of_sinks) : null],

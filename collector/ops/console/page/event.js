@@ -1,5 +1,5 @@
 /** One event, with what each sink did with it; and one dead letter. */
-import { html } from "./preact.js";
+import { html, useEffect } from "./preact.js";
 import { useApi } from "./api.js";
 import { Copy, Failure, Kind, Note, Pairs, Skeleton, State, Tabs, Time } from "./parts.js";
 import { address, deadPath, eventPath, logPath } from "./router.js";
@@ -15,6 +15,10 @@ const SINK_STATES = {
   refused: ["dead", "refused"],
 };
 
+/** States of a sink after which it has another one. */
+const UNDECIDED = ["pending", "in_flight"];
+const LOOK_AGAIN_MS = 2000;
+
 /** The page `/event/ID`. */
 export const EventPage = ({ parts: [id = ""] }) => html`<div class="one"><h1>Event</h1><${EventView} key=${id} id=${id} /></div>`;
 
@@ -27,6 +31,11 @@ export function EventPanel({ id, row }) {
 
 function EventView({ id, row, isLinked }) {
   const { data, error, isLoading, reload } = useApi(`/api/event/${encodeURIComponent(id)}`);
+  useEffect(() => {
+    if (!data?.sinks?.some(({ state }) => UNDECIDED.includes(state))) return undefined;
+    const timer = setTimeout(reload, LOOK_AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [data]);
   return html`
     <h2 class="id">${inert(id)}</h2>
     ${row && html`<p class="muted"><${Kind} kind=${row[KIND]} /> <${Time} ms=${row[TIME]} isWhole /></p>`}

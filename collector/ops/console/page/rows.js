@@ -18,6 +18,7 @@ class RowList {
   #rows = [];
   #waiting = [];
   #missed = 0;
+  #mayRepeat = false;
   #filter = null;
   #pool = null;
   #scroller = null;
@@ -49,7 +50,7 @@ class RowList {
 
   /** Add rows that arrived, oldest first. */
   push(arrived) {
-    const newest = arrived.toReversed();
+    const newest = this.#unknown(arrived).toReversed();
     if (this.#isStill()) {
       this.#waiting.unshift(...newest);
       this.#missed += newest.length;
@@ -58,6 +59,11 @@ class RowList {
       this.#add(newest);
     }
     this.#schedule();
+  }
+
+  /** Leave rows out from now on that are there already: a new admin process sends the newest ones again, with new numbers. */
+  leaveOutKnown() {
+    this.#mayRepeat = true;
   }
 
   /** Add older rows behind the last one. */
@@ -70,6 +76,7 @@ class RowList {
     this.#rows = [];
     this.#waiting = [];
     this.#missed = 0;
+    this.#mayRepeat = false;
     this.#filter = null;
     this.#set({ isPaused: false, chosen: null });
     if (this.#scroller) this.#scroller.scrollTop = 0;
@@ -141,6 +148,12 @@ class RowList {
     return this.#filter ? this.#rows.filter(this.#filter) : this.#rows;
   }
 
+  #unknown(arrived) {
+    if (!this.#mayRepeat) return arrived;
+    const known = new Set([...this.#rows, ...this.#waiting].map(contentOf));
+    return arrived.filter((row) => !known.has(contentOf(row)));
+  }
+
   #isStill() {
     return this.state.get().isPaused || this.#held !== 0;
   }
@@ -209,6 +222,9 @@ class RowList {
     this.#set({ count: shown.length });
   }
 }
+
+/** All of a row but its number. */
+const contentOf = (row) => row.slice(ID).join();
 
 function listen(target, name, listener, options) {
   target.addEventListener(name, listener, options);

@@ -122,6 +122,6 @@ function Snippet({ property }) {
     ${data && html`<p class="muted">Put these tags into the head of each page that shall send to ${inert(property)}.</p>
       <pre class="raw" tabindex="0">${data.tags}</pre>
       <p><${Copy} text=${data.tags} label="copy the snippet">copy<//></p>
-      ${data.notes.length > 0 && html`<ul>${data.notes.map((note) => html`<li>${note}</li>`)}</ul>`}`}
+      ${data.notes.length > 0 && html`<ul class="notes">${data.notes.map((note) => html`<li>${note}</li>`)}</ul>`}`}
   </section>`;
 }
