@@ -30,7 +30,7 @@ def collector(origin: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium. While it lives, its event loop runs in this thread, where tests of other files need their own."""
+    """A headless Chromium. Its event loop holds this thread while it lives, and tests of other files need their own."""
     assert CHROMIUM, "the test must have been skipped"
     with chromium() as started:
         yield started
