@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_STARTS_A_PROCESS = re.compile(r"\brunning\(|PROGRAMS|tests\.(destinations|kafka)|\bstarted\(|subprocess\.")
+_STARTS_A_PROCESS = re.compile(r"\b(running|started|console_node)\(|PROGRAMS|tests\.(destinations|kafka)|subprocess\.")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,11 +1,12 @@
 """A node with a console, and a tab that looks at it in Chromium and notes what a page must never cause.
 
 `python -m tests.browser.console FOLDER [SECONDS]` saves a picture of each view, light and dark, at three widths, after
-so many seconds of traffic, of which the demo shop's is a part.
+so many seconds of traffic, to which each visitor adds those of the demo shop.
 """
 
 import random
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ type = "file"
 dir = "data/events"
 flush_seconds = 0.2
 """
-WIDTHS = (360, 1280, 1920)
+WIDTHS = (1280, 360, 1920)
 _POLICY = ("Content Security Policy", "TrustedHTML", "TrustedScript")
 
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
@@ -121,17 +122,23 @@ _TRACK = b"""{"type": "track", "event": "Order Completed", "userId": "u-8812", "
     "properties": {"order_id": "9912", "total": 129.0, "products": [{"product_id": "864115", "quantity": 1}]}}"""
 
 
-def _have_traffic(node: Collector, context: BrowserContext, seconds: float) -> None:
-    """Rows of each kind for so long, then a visit to the demo shop that buys a clock."""
-    page, end = context.new_page(), time.monotonic() + seconds
-    chance = random.Random(seconds)
-    while time.monotonic() < end:
-        _have_rows(node, chance)
-        page.wait_for_timeout(200 + chance.randrange(1000))
-    for _ in walk(page, node, "granted"):
-        _have_rows(node, chance)
-        page.wait_for_timeout(300)
-    page.close()
+@contextmanager
+def _traffic(node: Collector) -> Iterator[None]:
+    """Rows of each kind until the end."""
+    is_over = threading.Event()
+
+    def send() -> None:
+        chance = random.Random(19)
+        while not is_over.wait(0.2 + chance.random()):
+            _have_rows(node, chance)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _have_rows(node: Collector, chance: random.Random) -> None:
@@ -188,17 +195,18 @@ def _use(page: Page, view: str) -> None:
 
 def _save_pictures(folder: Path, seconds: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as place, console_node(Path(place)) as node, chromium() as browser:
-        with window(browser, 1280, "light") as context:
-            _have_traffic(node, context, seconds)
+    with TemporaryDirectory() as place, console_node(Path(place)) as node, chromium() as browser, _traffic(node):
+        time.sleep(seconds)
         for width in WIDTHS:
             for scheme in SCHEMES:
                 with window(browser, width, scheme) as context:
-                    _have_traffic(node, context, 0)
+                    assert list(walk(context.new_page(), node, "granted"))
                     tab = Tab(context, node.admin_port)
                     for view in open_views(tab, "purchase"):
-                        tab.page.wait_for_timeout(700)
-                        tab.page.screenshot(path=folder / f"{view}-{width}-{scheme}.png", full_page=view != "live")
+                        tab.page.wait_for_timeout(1500)  # for the first line about the rates
+                        tab.page.screenshot(
+                            path=folder / f"{view}-{width}-{scheme}.png", full_page=not view.startswith("live")
+                        )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ _APP = "stored Order Completed track u-2"
 _DEAD = "dead invalid_event - u-17"
 _REJECTED = "rejected not_found - -"
 _DUPLICATE = "duplicate duplicate - -"
+_CUT_ROWS = """[...document.querySelectorAll('.list [role=row]')]
+    .filter(row => row.scrollWidth > row.clientWidth).length"""
 _HIDDEN_MS = 10_000
 _SET_HIDDEN = """isHidden => {
     Object.defineProperty(document, 'hidden', {value: isHidden, configurable: true});
@@ -121,6 +123,7 @@ def test_an_open_event_pauses_the_list_and_has_a_link_of_its_own(node: Collector
     _row(page, "first").click()
     panel = page.get_by_role("complementary", name="Event")
     event_id = panel.locator("h2").inner_text()
+    assert page.evaluate(_CUT_ROWS) == 0
     _post(node, ec="opened", ea="second")
     expect(page.get_by_role("button", name="1 new while paused")).to_be_visible()
     panel.get_by_role("link", name="whole page").click()

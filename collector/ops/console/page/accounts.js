@@ -1,8 +1,10 @@
 /** Accounts: for each property, what came in is what was stored, refused or shed, and what was stored went out. */
-import { html, useEffect, useState } from "./preact.js";
-import { get, useApi } from "./api.js";
+import { html } from "./preact.js";
+import { useApi } from "./api.js";
 import { Spark, highest } from "./chart.js";
-import { AllWell, Command, Details, Failure, Field, Note, Pairs, Select, Skeleton, State, Table, TextBox, Time } from "./parts.js";
+import {
+  AllWell, Command, Details, Failure, Field, Note, Pairs, Select, Skeleton, State, Table, TextBox, Time, usePages
+} from "./parts.js";
 import { address, go } from "./router.js";
 import { count, day } from "./text.js";
 import { inert } from "./value.js";
@@ -34,14 +36,9 @@ function days(chosen) {
   return known.some(([value]) => value === chosen) ? known : [...known, [chosen, chosen]];
 }
 
-/** The rows of a page, and the pages after it. */
 function Balance({ first, parameters }) {
-  const [pages, set] = useState([]);
-  const [error, fail] = useState(null);
-  useEffect(() => set([]), [first]);
-  const last = pages.at(-1) ?? first;
-  const rows = [first, ...pages].flatMap((page) => page.rows);
-  const more = () => get("/api/accounts", { ...parameters, after: last.next }).then((page) => set([...pages, page]), fail);
+  const { pages, next, more, failure } = usePages(first, "/api/accounts", parameters);
+  const rows = pages.flatMap((page) => page.rows);
   return html`
     ${first.unknown_before_ms && html`<${Note} tone="warn"><${State} tone="warn">
       The counters restarted: what was rejected or shed before${" "}<${Time} ms=${first.unknown_before_ms} isWhole />${" "}is unknown.<//><//>`}
@@ -49,8 +46,8 @@ function Balance({ first, parameters }) {
     ${rows.length
       ? html`<${Table} caption="Balance of each property" columns=${COLUMNS} rows=${rows} rowKey=${({ property }) => property} />`
       : html`<${Note}>${parameters.q ? "No property with this text had an event on this day." : "No event on this day."}<//>`}
-    <${Failure} error=${error} />
-    ${last.next && html`<p class="buttons">
+    <${Failure} error=${failure} />
+    ${next && html`<p class="buttons">
       <button type="button" onClick=${more}>More: ${count(rows.length)} of ${count(first.properties)}</button>
       <span class="muted">The order is of the rows that are shown.</span></p>`}
     <${Unknown} unknown=${first.unknown ?? []} />

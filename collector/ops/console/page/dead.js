@@ -1,22 +1,25 @@
 /** Dead letters: what was refused and why, and a second chance for it. */
-import { html, useEffect, useState } from "./preact.js";
-import { get, post, useAction, useApi } from "./api.js";
+import { html, useState } from "./preact.js";
+import { post, useAction, useApi } from "./api.js";
 import { LetterView } from "./event.js";
-import { ActionButton, AllWell, Failure, Field, Names, Note, Pairs, Select, Skeleton, State, Table, TextBox, Time } from "./parts.js";
+import {
+  ActionButton, AllWell, Failure, Field, Names, Note, Pairs, Select, Skeleton, State, Table, TextBox, Time, usePages
+} from "./parts.js";
 import { JobsList, useJobs } from "./replay.js";
 import { address, deadPath, go } from "./router.js";
 import { node, useCell, useNarrow } from "./state.js";
 import { bytes, count, plural } from "./text.js";
 import { inert } from "./value.js";
 
-const SINCE_HOURS = { "1h": 1, "24h": 24, "7d": 168, all: null };
-const SINCE_LABELS = [["1h", "the last hour"], ["24h", "24 hours"], ["7d", "7 days"], ["all", "all that are kept"]];
+/** Hours and label. */
+const SINCE = { "1h": [1, "the last hour"], "24h": [24, "24 hours"], "7d": [168, "7 days"], all: [null, "all that are kept"] };
 const MOST_ROWS = 1000;
 
 export function Dead({ parts: [id], query }) {
-  const since = query.since in SINCE_HOURS ? query.since : "24h";
+  const since = Object.hasOwn(SINCE, query.since) ? query.since : "24h";
   const [openedAt] = useState(() => Date.now());
-  const sinceMs = SINCE_HOURS[since] == null ? null : Math.floor(openedAt - SINCE_HOURS[since] * 3_600_000);
+  const [hours, label] = SINCE[since];
+  const sinceMs = hours && openedAt - hours * 3_600_000;
   const isNarrow = useNarrow();
   const change = (changes) => go(address("/dead", { ...query, ...changes }));
   const reasons = useApi("/api/dead/reasons", { property: query.property, since: sinceMs });
@@ -31,14 +34,15 @@ export function Dead({ parts: [id], query }) {
     <${Failure} error=${reasons.error} retry=${reasons.reload} />
     ${reasons.isLoading && html`<${Skeleton} />`}
     ${reasons.data && (reasons.data.letters || id ? html`<${Letters} ...${view} isNarrow=${isNarrow} />`
-      : html`<${AllWell}>no dead letter in ${SINCE_LABELS.find(([key]) => key === since)[1]}<//>`)}
+      : html`<${AllWell}>no dead letter in ${label}<//>`)}
   `;
 }
 
 function Which({ query, since, change }) {
   const { properties } = useCell(node);
   return html`<form class="bar" role="search" aria-label="Which dead letters" onSubmit=${(event) => event.preventDefault()}>
-    <${Field} label="since"><${Select} value=${since} options=${SINCE_LABELS} onChange=${(value) => change({ since: value })} /><//>
+    <${Field} label="since"><${Select} value=${since} options=${Object.entries(SINCE).map(([key, [, text]]) => [key, text])}
+      onChange=${(value) => change({ since: value })} /><//>
     <${Field} label="property">
       <${TextBox} type="search" list="dead-properties" value=${query.property ?? ""} placeholder="any" onChange=${(property) => change({ property })} /><//>
     <${Names} id="dead-properties" names=${properties.map(({ property }) => property)} />
@@ -76,13 +80,9 @@ function List({ selection, query, id }) {
   const { reason, property, since } = selection;
   const parameters = { reason, property, since };
   const { data, error, isLoading, reload } = useApi("/api/dead", parameters);
-  const [pages, set] = useState([]);
-  const [failure, fail] = useState(null);
-  useEffect(() => set([]), [data]);
+  const { pages, next, more, failure } = usePages(data, "/api/dead", parameters);
   if (!data) return html`<${Failure} error=${error} retry=${reload} />${isLoading && html`<${Skeleton} />`}`;
-  const letters = [data, ...pages].flatMap((page) => page.letters);
-  const { next } = pages.at(-1) ?? data;
-  const more = () => get("/api/dead", { ...parameters, after: next }).then((page) => set([...pages, page]), fail);
+  const letters = pages.flatMap((page) => page.letters);
   return html`
     <${Table} caption="Dead letters, newest first" columns=${columnsOf(query)} rows=${letters} rowKey=${(letter) => letter.id} chosen=${id} />
     <${Failure} error=${failure} />

@@ -15,10 +15,6 @@ const SINK_STATES = {
   refused: ["dead", "refused"],
 };
 
-/** States of a sink after which it has another one. */
-const UNDECIDED = ["pending", "in_flight"];
-const LOOK_AGAIN_MS = 2000;
-
 /** The page `/event/ID`. */
 export const EventPage = ({ parts: [id = ""] }) => html`<div class="one"><h1>Event</h1><${EventView} key=${id} id=${id} /></div>`;
 
@@ -32,8 +28,8 @@ export function EventPanel({ id, row }) {
 function EventView({ id, row, isLinked }) {
   const { data, error, isLoading, reload } = useApi(`/api/event/${encodeURIComponent(id)}`);
   useEffect(() => {
-    if (!data?.sinks?.some(({ state }) => UNDECIDED.includes(state))) return undefined;
-    const timer = setTimeout(reload, LOOK_AGAIN_MS);
+    const isOpen = data?.sinks.some(({ state }) => state === "pending" || state === "in_flight");
+    const timer = isOpen && setTimeout(reload, 2000);
     return () => clearTimeout(timer);
   }, [data]);
   return html`

@@ -10,8 +10,7 @@ import { rows } from "./rows.js";
 import { Filters, filtersOf, useLiveStream, useSearch } from "./sources.js";
 import { connection, node, useCell, useNarrow } from "./state.js";
 import { count, coverageText, curl, percent, rate } from "./text.js";
-
-const EXAMPLE = '{"ea":"view","ec":"product","sid":6320,"aid":"38400000-8cf0-11bd-b23e-10b96e40000d","uid":"u-8812"}';
+import { VIEW } from "./try.js";
 
 export function Live({ query }) {
   const filters = filtersOf(query);
@@ -164,7 +163,7 @@ function NoEvent() {
   const { event_url, properties } = useCell(node);
   if (!properties.length) return html`<div class="empty"><p>No event yet, and no property in the settings that could take one.</p></div>`;
   const [portal, prop] = properties[0].property.split("/");
-  const command = curl(`${event_url}?portal_id=${encodeURIComponent(portal)}&prop_id=${encodeURIComponent(prop)}&resp_type=json`, EXAMPLE);
+  const command = curl(`${event_url}?portal_id=${encodeURIComponent(portal)}&prop_id=${encodeURIComponent(prop)}&resp_type=json`, JSON.stringify(VIEW));
   return html`<div class="empty"><p>No event yet. Send one:</p><pre class="raw" tabindex="0">${command}</pre>
     <p><${Copy} text=${command} label="copy the command">copy<//> or <a href="/try">use Try</a></p></div>`;
 }

@@ -1,8 +1,8 @@
 /** Log: the shards, their segments and how far each sink is in them. */
-import { html, useEffect, useState } from "./preact.js";
-import { get, useApi } from "./api.js";
+import { html } from "./preact.js";
+import { useApi } from "./api.js";
 import { Swatch } from "./chart.js";
-import { Command, Failure, Note, Pairs, Skeleton, State, Table, Time } from "./parts.js";
+import { Command, Failure, Note, Pairs, Skeleton, State, Table, Time, usePages } from "./parts.js";
 import { eventPath, logPath } from "./router.js";
 import { useNarrow } from "./state.js";
 import { bytes, count, plural } from "./text.js";
@@ -75,14 +75,10 @@ const Cursors = ({ cursors }) =>
 function Segments({ shard }) {
   const path = `/api/shards/${encodeURIComponent(shard.shard)}/segments`;
   const { data, error, isLoading } = useApi(path, { limit: SEGMENTS_A_PAGE });
-  const [pages, set] = useState([]);
-  const [failure, fail] = useState(null);
+  const { pages, next, more, failure } = usePages(data, path, { limit: SEGMENTS_A_PAGE });
   const isNarrow = useNarrow();
-  useEffect(() => set([]), [data]);
   if (!data) return html`<${Failure} error=${error} />${isLoading && html`<${Skeleton} />`}`;
-  const segments = [data, ...pages].flatMap((page) => page.segments);
-  const { next } = pages.at(-1) ?? data;
-  const more = () => get(path, { limit: SEGMENTS_A_PAGE, after: next }).then((page) => set([...pages, page]), fail);
+  const segments = pages.flatMap((page) => page.segments);
   return html`<h3>Segments</h3>
     ${!isNarrow && html`<${Strip} segments=${segments} />`}
     <${Table} caption="Segments, newest first" columns=${segmentColumns(shard)} rows=${segments} rowKey=${({ number }) => number} />

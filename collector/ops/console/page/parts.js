@@ -1,5 +1,6 @@
 /** The small parts of all views. */
 import { html, useEffect, useRef, useState } from "./preact.js";
+import { get } from "./api.js";
 import { isLocalTime, session, useCell, useNarrow, useTick } from "./state.js";
 import { clock, duration, stamp } from "./text.js";
 
@@ -125,11 +126,9 @@ export const TextBox = ({ onInput, onChange, type = "text", ...rest }) =>
   html`<input type=${type} maxlength="200" autocomplete="off" spellcheck="false" ...${rest}
     onInput=${onInput && ((event) => onInput(event.currentTarget.value))} onChange=${onChange && ((event) => onChange(event.currentTarget.value))} />`;
 
-/** A box to tick. */
 export const Check = ({ label, isOn, onChange }) =>
   html`<label class="check"><input type="checkbox" checked=${isOn} onChange=${(event) => onChange(event.currentTarget.checked)} /> ${label}</label>`;
 
-/** What is shown on demand. */
 export const Details = ({ label, children }) => html`<details><summary>${label}</summary>${children}</details>`;
 
 /** A labelled control of a form. */
@@ -201,6 +200,16 @@ const Cards = ({ caption, columns: [title, ...columns], rows, rowKey, chosen }) 
     <dl>${columns.map(({ label, cell }) => html`<div><dt>${label}</dt><dd>${cell(row)}</dd></div>`)}</dl>
   </li>`)}</ul>`;
 
-/** Members and their values. */
+/** `{pages, next, more, failure}` of a list; `more()` reads its next page. */
+export function usePages(first, path, parameters) {
+  const [later, set] = useState([]);
+  const [failure, fail] = useState(null);
+  useEffect(() => set([]), [first]);
+  const pages = [first, ...later];
+  const next = pages.at(-1)?.next;
+  const more = () => get(path, { ...parameters, after: next }).then((page) => set([...later, page]), fail);
+  return { pages, next, more, failure };
+}
+
 export const Pairs = ({ pairs }) =>
   html`<dl class="pairs">${pairs.map(([name, value]) => value != null && value !== "" && html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;

@@ -18,7 +18,7 @@ class RowList {
   #rows = [];
   #waiting = [];
   #missed = 0;
-  #mayRepeat = false;
+  #repeated = new Set();
   #filter = null;
   #pool = null;
   #scroller = null;
@@ -50,7 +50,7 @@ class RowList {
 
   /** Add rows that arrived, oldest first. */
   push(arrived) {
-    const newest = this.#unknown(arrived).toReversed();
+    const newest = arrived.filter((row) => !this.#repeated.has(withoutNumber(row))).toReversed();
     if (this.#isStill()) {
       this.#waiting.unshift(...newest);
       this.#missed += newest.length;
@@ -61,9 +61,9 @@ class RowList {
     this.#schedule();
   }
 
-  /** Leave rows out from now on that are there already: a new admin process sends the newest ones again, with new numbers. */
-  leaveOutKnown() {
-    this.#mayRepeat = true;
+  /** A new admin process sends again what is there: leave that out. */
+  expectRepeats() {
+    this.#repeated = new Set([...this.#rows, ...this.#waiting].map(withoutNumber));
   }
 
   /** Add older rows behind the last one. */
@@ -76,7 +76,6 @@ class RowList {
     this.#rows = [];
     this.#waiting = [];
     this.#missed = 0;
-    this.#mayRepeat = false;
     this.#filter = null;
     this.#set({ isPaused: false, chosen: null });
     if (this.#scroller) this.#scroller.scrollTop = 0;
@@ -148,12 +147,6 @@ class RowList {
     return this.#filter ? this.#rows.filter(this.#filter) : this.#rows;
   }
 
-  #unknown(arrived) {
-    if (!this.#mayRepeat) return arrived;
-    const known = new Set([...this.#rows, ...this.#waiting].map(contentOf));
-    return arrived.filter((row) => !known.has(contentOf(row)));
-  }
-
   #isStill() {
     return this.state.get().isPaused || this.#held !== 0;
   }
@@ -223,8 +216,7 @@ class RowList {
   }
 }
 
-/** All of a row but its number. */
-const contentOf = (row) => row.slice(ID).join();
+const withoutNumber = (row) => row.slice(ID).join();
 
 function listen(target, name, listener, options) {
   target.addEventListener(name, listener, options);

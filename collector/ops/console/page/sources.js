@@ -137,7 +137,7 @@ export function useLiveStream(filters, isOn) {
       stream.on("hello", ({ ring }) => change({ isGreeted: true, ring: Math.max(0, ring.last - ring.first + 1) })),
       stream.on("rows", (arrived, id) => take(arrived, id, key)),
       stream.on("coverage", (coverage) => (change({ coverage }), speak(coverage))),
-      stream.on("gap", (gap) => (gap.reason === "restart" && rows.leaveOutKnown(), change({ gap }))),
+      stream.on("gap", (gap) => (gap.reason === "restart" && rows.expectRepeats(), change({ gap }))),
     ];
     return () => ends.forEach((end) => end());
   }, [key, isOn]);

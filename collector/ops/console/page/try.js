@@ -9,7 +9,7 @@ import { curl, isJson, milliseconds } from "./text.js";
 import { Json, inert, parseExactly } from "./value.js";
 
 const PAGE = { url: "https://shop.example.com/tv", title: "Televisions" };
-const VIEW = {
+export const VIEW = {
   ea: "view", ec: "product", sid: 6320, aid: "38400000-8cf0-11bd-b23e-10b96e40000d", uid: "u-8812",
   items: [{ id: "864115", name: "Tivi Samsung 43 inch", price: 4500000 }],
 };
