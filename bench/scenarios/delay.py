@@ -21,6 +21,8 @@ from wal.committer import Committer
 from wal.log import Log
 
 _SYNC_SECONDS: Final = 2.0
+_LEAST_SYNCS: Final = 2
+"""A disk that others use may take all of a short time for one."""
 _MOST: Final = 3.0
 _GOAL: Final = 2.0
 _EVENTS_A_BLOCK: Final = 54
@@ -68,7 +70,7 @@ def p99_of_fdatasync(most_seconds: float = _SYNC_SECONDS) -> float:
     block, times = BODY * _EVENTS_A_BLOCK, []
     with tempfile.TemporaryFile() as file:
         begun = time.perf_counter()
-        while (now := time.perf_counter()) - begun < most_seconds:
+        while (now := time.perf_counter()) - begun < most_seconds or len(times) < _LEAST_SYNCS:
             os.write(file.fileno(), block)
             os.fdatasync(file.fileno())
             times.append(time.perf_counter() - now)

@@ -29,7 +29,6 @@ export function Accounts({ query }) {
   `;
 }
 
-/** The days to choose from, and the one that the address names. */
 function days(chosen) {
   const yesterday = day(Date.now() - DAY_MS);
   const known = [["", "today"], [yesterday, "yesterday"], ["30d", "the last 30 days"]];

@@ -22,7 +22,6 @@ export const get = (path, parameters, signal) => call("GET", withQuery(path, par
 export const post = (path, body) => call("POST", path, body);
 export const remove = (path) => call("DELETE", path);
 
-/** The bytes of a path. */
 export async function getBytes(path, parameters) {
   const answer = await answerOf(withQuery(path, parameters), {});
   return new Uint8Array(await answer.arrayBuffer());
@@ -175,7 +174,6 @@ class Stream {
     this.#source = null;
   }
 
-  /** Try again at once. */
   retry() {
     if (this.#wanted) this.#open();
   }

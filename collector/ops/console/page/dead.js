@@ -11,7 +11,6 @@ import { node, useCell, useNarrow } from "./state.js";
 import { bytes, count, plural } from "./text.js";
 import { inert } from "./value.js";
 
-/** Hours and label. */
 const SINCE = { "1h": [1, "the last hour"], "24h": [24, "24 hours"], "7d": [168, "7 days"], all: [null, "all that are kept"] };
 const MOST_ROWS = 1000;
 

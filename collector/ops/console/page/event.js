@@ -15,7 +15,6 @@ const SINK_STATES = {
   refused: ["dead", "refused"],
 };
 
-/** The page `/event/ID`. */
 export const EventPage = ({ parts: [id = ""] }) => html`<div class="one"><h1>Event</h1><${EventView} key=${id} id=${id} /></div>`;
 
 /** Beside the live list: an event, a dead letter (`dead:ID`), or the row alone where nothing more is kept. */
@@ -85,7 +84,6 @@ function Sinks({ sinks }) {
   })}</ul>`;
 }
 
-/** A refusal of which no content is kept. */
 const RowOnly = ({ row }) =>
   html`<h2><${Kind} kind=${row[KIND]} /></h2>
     <${Pairs} pairs=${[

@@ -56,7 +56,6 @@ function close(change) {
   change({ event: "" });
 }
 
-/** Show only the rows of the chosen bar. */
 function useBar(at, isSearch) {
   useEffect(() => {
     if (at == null) return undefined;
@@ -168,7 +167,6 @@ function NoEvent() {
     <p><${Copy} text=${command} label="copy the command">copy<//> or <a href="/try">use Try</a></p></div>`;
 }
 
-/** The chosen event: beside the list, or over it at 360 px. */
 function Panel({ id, list, close }) {
   const isNarrow = useNarrow();
   const row = list.chosen ? rows.chosenRow() : id && rows.find(id.replace(/^dead:/, ""));

@@ -120,7 +120,6 @@ function Strip({ segments }) {
   </figure>`;
 }
 
-/** `/log/SHARD/SEGMENT`. */
 function OneSegment({ shard, number }) {
   const { data, error, isLoading } = useApi(`/api/shards/${encodeURIComponent(shard.shard)}/segments`, { after: number + 1, limit: 1 });
   const segment = data?.segments.find((each) => each.number === number);
