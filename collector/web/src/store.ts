@@ -17,8 +17,8 @@ type Area = Record<string, string>
 
 export type Store = ReturnType<typeof openStore>
 
-/** Bytes of a text as UTF-8. */
-export const bytesOf = (text: string): number => new Blob([text]).size
+/** Bytes of a text as UTF-8. A Blob, which is shorter to write, takes 0.2 ms in Chromium. */
+export const bytesOf = (text: string): number => new TextEncoder().encode(text).length
 
 export const openStore = (prefix: string, cookieDomain?: string) => {
   const memory: Area = {}

@@ -51,9 +51,9 @@ export const startTracker = (options: Options, name: string) => {
   const sender = startSender(options, query, prefix, store, queue)
 
   const deviceId = () => {
-    const id = store._get('a') || newId()
-    store._set('a', id)
-    return id
+    const id = store._get('a')
+    if (!id) store._set('a', newId())
+    return id || store._get('a')
   }
 
   /** Put an event into the queue. Returns its id, or null if there is no room. */
