@@ -67,7 +67,8 @@ def of_commit(options: Options) -> Iterator[Row]:
 
 def p99_of_fdatasync(most_seconds: float = _SYNC_SECONDS) -> float:
     """Milliseconds of an fdatasync after a block of usual size, with nothing else going on."""
-    block, times = BODY * _EVENTS_A_BLOCK, []
+    block = BODY * _EVENTS_A_BLOCK
+    times: list[float] = []
     with tempfile.TemporaryFile() as file:
         begun = time.perf_counter()
         while (now := time.perf_counter()) - begun < most_seconds or len(times) < _LEAST_SYNCS:
