@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection
 from functools import partial
+from typing import Final
 
 from msgspec import Struct
 
@@ -15,6 +16,9 @@ from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.log import now_ms
 from wal.tools.listing import Lag, end_of, lag_of
+
+_HIDDEN_ERROR: Final = "hidden by admin.redact; the process log has it"
+"""A receiver may quote an event in its refusal."""
 
 
 class ShardStatus(Struct, frozen=True):
@@ -62,7 +66,7 @@ def sink_statuses(
     `serving`: the shard of each worker, None where it has none yet. `lag` gives the backlog of a cursor.
     """
     try:
-        return [_sink_status(status) for status in statuses(settings, partial(_is_held, serving), lag)]
+        return [_sink_status(settings, status) for status in statuses(settings, partial(_is_held, serving), lag)]
     except OSError:  # there is no log yet, or `shard_statuses` tells why
         return []
 
@@ -99,7 +103,7 @@ def _shard_status(folder: LogFolder) -> ShardStatus:
         return ShardStatus(shard, error=str(error))
 
 
-def _sink_status(status: Status) -> SinkStatus:
+def _sink_status(settings: Settings, status: Status) -> SinkStatus:
     lag = status.lag
     return SinkStatus(
         status.sink,
@@ -110,7 +114,7 @@ def _sink_status(status: Status) -> SinkStatus:
         lag.events if lag else None,
         lag.bytes if lag else None,
         _seconds_since(lag.since_ms) if lag else None,
-        status.error,
+        _HIDDEN_ERROR if status.error and status.since_ms is not None and settings.admin.redact else status.error,
     )
 
 

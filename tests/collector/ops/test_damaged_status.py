@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from collector.ops.counters import CounterBlock
 from collector.ops.metrics import render
 from collector.ops.status import shard_statuses, sink_statuses
 from collector.settings import Settings, load_settings
+from collector.ship.health import Health, health_path, save_health
 from tests.wal.logs import line
 from wal.log import Log
 
@@ -84,3 +86,18 @@ def test_a_folder_of_the_log_that_cannot_be_listed_is_told(settings: Settings) -
     assert "Not a directory" in (status.error or "")
     assert sink_statuses(settings, []) == []
     assert b"tracklog_disk_free_bytes" in render([], settings, {"version": "1", "python": "3", "config": "x"}, {})
+
+
+@pytest.mark.parametrize("paths", [(), ("uid",)], ids=["shown", "hidden"])
+def test_the_last_error_of_a_sink_is_hidden_where_something_is_redacted(
+    settings: Settings, paths: tuple[str, ...]
+) -> None:
+    """The receiver may have quoted an event."""
+    settings = replace(settings, admin=replace(settings.admin, redact=paths))
+    file = Path(health_path(f"{settings.log.dir}/00", "files"))
+    file.parent.mkdir(exist_ok=True)
+    with file.open("wb") as opened:
+        save_health(opened.fileno(), Health("down", 1, 'refused {"uid":"u-8812"}'))
+    (status,) = (each for each in sink_statuses(settings, ["00", "01"]) if each.shard == "00")
+    assert status.state == "down"
+    assert ("u-8812" in status.error) == (paths == ())
