@@ -16,16 +16,17 @@ quick: .venv/dev  ## the unit tests, in half a minute on two idle cores
 	$(BIN)/pytest -n 2 --dist loadfile $$(grep -rLE '\brunning\(|PROGRAMS|tests\.(destinations|kafka|processes)' \
 	  --include='test_*.py' tests/wal tests/collector tests/project)
 
-# Twice as many workers as the smallest machine has cores: half of a run waits for disks, timeouts and servers.
+# Three times as many workers as the smallest machine has cores: most of a test waits for disks, timeouts and servers.
 test: .venv/dev build/clients/python/installed collector/web/node_modules/installed  ## the tests, in a few minutes
-	$(BIN)/pytest -n 4 --dist loadfile
+	$(BIN)/pytest -n 6 --dist loadfile
 
 # What a machine lacks npm, a JDK, Maven or a browser for is skipped, and says so. Scenes in browsers wait most of the time.
 test-clients: .venv/dev build/clients/python/installed build/clients/jars/installed tests/clients/node_modules/installed
 test-clients: collector/web/node_modules/installed
-test-clients:  ## every SDK that is served unchanged, and the tracker in browsers, in five minutes
+test-clients:  ## every SDK that is served unchanged, and all pages in browsers, in some minutes
 	$(BIN)/pytest -m 'not torture' -n 2 tests/clients
 	$(BIN)/pytest -m 'not torture' -n 6 tests/tracker
+	$(BIN)/pytest -m 'clients' -n 4 --dist loadfile tests/browser tests/docs
 
 lint: .venv/dev  ## style and types
 	$(BIN)/ruff check .

@@ -50,6 +50,7 @@ done = function(summary, latency)
     latency:percentile(50), latency:percentile(99)))
 end
 """
+_LONGEST_TO_REPEAT: Final = 5
 
 
 class Load(NamedTuple):
@@ -63,7 +64,10 @@ class Load(NamedTuple):
 
 
 def run(port: int, traffic: Traffic, connections: int, seconds: float, *, core: int | None = LOAD_CORE) -> Load:
-    """Send this traffic for `seconds`, rounded up, from one core, or from any. Raises BenchError if a request fails."""
+    """Send this traffic for `seconds`, rounded up, from one core, or from any. Raises BenchError if a request fails.
+
+    Where a busy machine answers nothing in that time, the traffic is sent again for four times as long.
+    """
     with tempfile.TemporaryDirectory() as folder:
         script, content = Path(folder) / "load.lua", Path(folder) / "requests"
         pieces = traffic.halves if traffic.visitors else traffic.requests
@@ -78,6 +82,8 @@ def run(port: int, traffic: Traffic, connections: int, seconds: float, *, core: 
     if not found:
         raise BenchError(f"wrk printed no result:\n{printed}")
     requests, microseconds, errors, p50, p99 = map(int, found.groups())
+    if not requests and not errors and seconds <= _LONGEST_TO_REPEAT:
+        return run(port, traffic, connections, 4 * seconds, core=core)
     if errors or not requests:
         raise BenchError(f"{errors} of {requests} requests failed ({traffic.name}, {connections} connections)")
     return Load(requests, microseconds / 1e6, errors, p50 / 1000, p99 / 1000)

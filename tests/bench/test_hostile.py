@@ -49,6 +49,7 @@ def test_bodies_are_found_without_repetition_the_same_each_time() -> None:
     assert len(set(names)) == 20
 
 
+@pytest.mark.torture
 def test_the_bodies_that_are_always_measured_are_among_the_known_ones() -> None:
     names = [body.name for body in known_bodies.known()]
     assert len(set(names)) == len(names)
@@ -61,6 +62,7 @@ def test_only_a_body_that_does_not_compress_may_add_more_than_its_length() -> No
     assert 1.33 < (hostile.most_added(bodies.posted("noise", noise, 0)) - 8192) / len(noise) < 1.34
 
 
+@pytest.mark.torture
 def test_every_known_body_is_answered_and_what_is_taken_is_in_the_log(pool: Executor) -> None:
     names = [body.name for body in dialect_bodies.of_dialects()]
     skipped = set(names) - set(names[::_EVERY])

@@ -12,9 +12,10 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from tests.running import Collector, running
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.clients,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
+]
 _TOKEN = "a token that is long enough"
 _SETTINGS = """
 [server]

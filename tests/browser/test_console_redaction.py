@@ -13,9 +13,10 @@ from tests.browser.demo import CHROMIUM
 from tests.browser.recorder import Recorder, recording
 from tests.running import Collector
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.clients,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
+]
 _TOKEN = "a token that is long enough"
 _UID, _EMAIL, _IP = "uid-8d1f4c", "ada-77ab@example.com", "203.0.113.77"
 _HIDDEN = (_UID, _EMAIL, _IP)

@@ -12,9 +12,10 @@ from tests.browser.console import Tab, console_node, listed, open_views
 from tests.browser.demo import CHROMIUM, window
 from tests.running import Collector, eventually
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.clients,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ _IDS = "[...document.querySelectorAll('#events code')].map(each => each.textCont
 _IS_ALL_STORED = "[...document.querySelectorAll('#events li')].every(each => each.querySelector('.stored'))"
 _KEYS = "Object.keys(localStorage).concat(document.cookie || [])"
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.clients,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")

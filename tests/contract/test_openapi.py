@@ -147,7 +147,7 @@ def test_every_response_is_described_by_the_document(
 ) -> None:
     for operation in operations:
         if operation.path in _FOR_EVENTS:
-            for case in _cases(operation, mode, 12):
+            for case in _cases(operation, mode, 6):
                 if is_known:
                     case.query = {**(case.query if isinstance(case.query, dict) else {}), **_KNOWN}
                 case.call_and_validate(checks=_CHECKS)
@@ -197,7 +197,7 @@ def test_cloud_events_that_are_valid_by_the_document_are_stored(
 ) -> None:
     post = next(each for each in operations if (each.method, each.path) == ("post", "/event"))
     taken = 0
-    for case in _cases(post, GenerationMode.POSITIVE, 200):
+    for case in _cases(post, GenerationMode.POSITIVE, 100):
         if case.media_type == media and case.body:
             case.query = {"id": "33167.2"}
             response = case.call()
@@ -210,7 +210,7 @@ def test_cloud_events_that_are_valid_by_the_document_are_stored(
 def test_every_event_valid_by_the_document_is_stored(ours: Collector, operations: list[Any]) -> None:
     post = next(each for each in operations if (each.method, each.path) == ("post", "/event"))
     taken = 0
-    for case in _cases(post, GenerationMode.POSITIVE, 200):
+    for case in _cases(post, GenerationMode.POSITIVE, 100):
         if case.media_type == "application/json" and not _has_fractions(case.body):
             case.query = {**_KNOWN, "resp_type": "json"}
             response = case.call()
@@ -231,7 +231,7 @@ def test_an_event_is_stored_if_and_only_if_it_is_valid_by_the_document(
 ) -> None:
     schema = document["components"]["schemas"]["Event"]
 
-    @_settings(300)
+    @_settings(150)
     @given(_changes(_BODY_VALUES))
     def check(changes: dict[str, Any]) -> None:
         event = _without_missing({**_EVENT, **changes})
@@ -256,7 +256,7 @@ def test_a_query_is_stored_if_and_only_if_its_parameters_are_valid_by_the_docume
 ) -> None:
     parameters = document["paths"]["/event"]["get"]["parameters"]
 
-    @_settings(200)
+    @_settings(100)
     @given(_changes(_QUERY_VALUES))
     def check(changes: dict[str, str]) -> None:
         fields = _without_missing({**_EVENT, **_KNOWN, "resp_type": "json", **changes})

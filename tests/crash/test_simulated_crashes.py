@@ -84,7 +84,7 @@ class LogMachine(RuleBasedStateMachine):
 
 
 TestLogMachine = LogMachine.TestCase
-TestLogMachine.settings = settings(max_examples=300, stateful_step_count=40, deadline=None, print_blob=True)
+TestLogMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None, print_blob=True)
 
 
 class SyncsNothing(SimulatedFiles):
@@ -116,13 +116,16 @@ class TrustsItsCache(SimulatedFiles):
 
 @pytest.mark.parametrize(("broken", "invariant"), [(SyncsNothing, "I1"), (SyncsNoNames, "I1"), (TrustsItsCache, "I6")])
 def test_a_disk_that_loses_what_it_was_told_to_keep_is_found_out(broken: type[SimulatedFiles], invariant: str) -> None:
-    said = set()
-    for seed in range(500):
-        try:
-            run_case(seed, Counter(), broken)
-        except (Violation, WalError, OSError) as fault:
-            said.add(str(fault).partition(" ")[0])
-    assert invariant in said
+    assert any(_said(seed, broken) == invariant for seed in range(500))
+
+
+def _said(seed: int, broken: type[SimulatedFiles]) -> str:
+    """The invariant that a case breaks on this disk, or the first word of another error; empty if all is well."""
+    try:
+        run_case(seed, Counter(), broken)
+    except (Violation, WalError, OSError) as fault:
+        return str(fault).partition(" ")[0]
+    return ""
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -24,6 +24,9 @@ _OF_THE_THEME = {"aria-dialog-name", "color-contrast", "link-in-text-block", "sc
 """Rules that the theme itself breaks, with its search box, palettes, links and wide tables. Nothing of it is edited."""
 
 
+pytestmark = pytest.mark.clients
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base class has it
         """Tests say what went wrong themselves."""

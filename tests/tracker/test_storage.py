@@ -23,6 +23,18 @@ def test_without_storage_events_are_sent_from_memory(scene: Scene, path: str) ->
 
 
 @BOTH
+def test_without_storage_the_last_chance_is_the_page_s_end_although_nobody_ever_answered(scene: Scene) -> None:
+    tab = scene.open("plain", before=NO_STORAGE, prop=ANYWHERE)
+    scene.proxy.down()
+    scene.track(tab, 3)
+    eventually(lambda: len(tab.errors) >= 3, "the browser complains thrice")
+    scene.proxy.up()
+    tab.js("void setTimeout(() => location.href = '/bye')")
+    eventually(lambda: scene.verdict().stored == 3, "the events are stored")
+    assert scene.verdict().is_kept
+
+
+@BOTH
 def test_with_full_storage_events_are_sent_from_memory(scene: Scene) -> None:
     scene.proxy.faults.append(faults.refuse(503, 1))
     tab = scene.open()

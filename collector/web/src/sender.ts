@@ -46,9 +46,9 @@ export const startSender = (options: Options, query: string, name: string, store
   let release: (wait: number) => void
 
   /** After 3 requests without any answer, there is an ad blocker, a policy of the page or a refused origin. */
-  const canSend = () => queue._isOn() && silences < 3 && navigator.onLine !== false
+  const canSend = () => queue._isOn() && navigator.onLine
 
-  const hasWork = () => canSend() && store._keys('e')[0]
+  const hasWork = () => silences < 3 && canSend() && store._keys('e')[0]
 
   /** Look at the queue in so many ms, unless that is planned for an earlier time. */
   const wake = (ms: number) => {
@@ -176,7 +176,7 @@ export const startSender = (options: Options, query: string, name: string, store
 
   /** The page may be gone after this, with its timers. What it sends stays in the queue until an answer is seen. */
   const leave = () => {
-    const batch = canSend() ? pick(MOST_KEEPALIVE - keptAlive, Infinity) : []
+    const batch = canSend() && (silences < 3 || !store._isShared()) ? pick(MOST_KEEPALIVE - keptAlive, Infinity) : []
     if (batch[0]) send(batch, true).catch(() => wake(REST))
   }
 
@@ -207,7 +207,7 @@ export const startSender = (options: Options, query: string, name: string, store
 
   return {
     _wake: wake,
-    _flying: () => flying.size,
+    _flying: flying,
 
     async _flush() {
       while (hasWork() && (await run()));

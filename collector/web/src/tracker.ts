@@ -145,7 +145,7 @@ export const startTracker = (options: Options, name: string) => {
     _flush: sender._flush,
     _stats(sum: Stats) {
       sum.queued += held.length + store._keys('e').length
-      sum.flying += sender._flying()
+      sum.flying += sender._flying.size
       sum.lost += lost()
     },
   }
