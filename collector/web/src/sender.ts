@@ -11,6 +11,8 @@ const DAY = 864e5
 /** How long an event rests that was sent and whose answer this page can't see, in ms: another page may see it. */
 const REST = 1e4
 const TIMEOUT = 1e4
+/** How long a page is quiet after 3 requests without any answer, in ms. */
+const QUIET = 6e4
 const MOST_EVENTS = 50
 const MOST_BYTES = 48e3
 /** Bytes of all requests that may outlive the page: the browser allows 64 KiB, for all scripts of the page together. */
@@ -38,17 +40,19 @@ export const startSender = (options: Options, query: string, name: string, store
   let timer = 0
   let due = 0
   let failures = 0
+  /** Requests without any answer; none counts once this page has seen an answer. */
   let silences = 0
+  /** No request of this page before, on the clock of `performance`. */
+  let quietUntil = 0
   let most = MOST_EVENTS
   let keptAlive = 0
   /** How soon the first event that rests may go out, in ms. */
   let rest = 0
   let release: (wait: number) => void
 
-  /** After 3 requests without any answer, there is an ad blocker, a policy of the page or a refused origin. */
   const canSend = () => queue._isOn() && navigator.onLine
 
-  const hasWork = () => silences < 3 && canSend() && store._keys('e')[0]
+  const hasWork = () => canSend() && store._keys('e')[0]
 
   /** Look at the queue in so many ms, unless that is planned for an earlier time. */
   const wake = (ms: number) => {
@@ -141,7 +145,8 @@ export const startSender = (options: Options, query: string, name: string, store
     if (keepalive) keptAlive -= size
     batch.forEach(([key]) => flying.delete(key))
     if (response) silences = -Infinity
-    else if (!controller.signal.aborted) silences++
+    // an ad blocker, a policy of the page or a refused origin, else a collector that is down for long
+    else if (++silences > 2) quietUntil = performance.now() + QUIET
     const wait = settle(batch, isLeaving, response?.status, answer, response?.headers)
     if (isLeaving) wake(wait)
     return wait
@@ -150,7 +155,7 @@ export const startSender = (options: Options, query: string, name: string, store
   /** Send the next batch. Returns in how many ms to go on. */
   const attempt = async (): Promise<number> => {
     if (!hasWork()) return HOUR
-    const wait = +store._get('w')! - Date.now()
+    const wait = Math.max((+store._get('w')! || 0) - Date.now(), quietUntil - performance.now())
     // one that is further away was written before the clock changed
     if (wait > 0 && wait <= HOUR) return wait
     return locked(async () => {
@@ -176,8 +181,8 @@ export const startSender = (options: Options, query: string, name: string, store
 
   /** The page may be gone after this, with its timers. What it sends stays in the queue until an answer is seen. */
   const leave = () => {
-    const batch = canSend() && (silences < 3 || !store._isShared()) ? pick(MOST_KEEPALIVE - keptAlive, Infinity) : []
-    if (batch[0]) send(batch, true).catch(() => wake(REST))
+    const batch = pick(MOST_KEEPALIVE - keptAlive, Infinity)
+    if (batch[0] && canSend()) send(batch, true).catch(() => wake(REST))
   }
 
   /** Answers that are still to come belong to an earlier life of the page. */
@@ -200,7 +205,7 @@ export const startSender = (options: Options, query: string, name: string, store
   })
   on(window, 'online', () => {
     failures = 0
-    if (silences > 0) silences = 0
+    quietUntil = 0
     store._remove('w')
     wake(0)
   })
