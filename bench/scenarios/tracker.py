@@ -75,7 +75,7 @@ def of_tracker(options: Options) -> Iterator[Row]:
             statistics.mean(calls),
             "ms",
             most=_MOST_CALL_MS,
-            beside=f"median {statistics.median(calls):.3f} ms; the browser stops the page for milliseconds, few calls have all of it",
+            beside=f"median {statistics.median(calls):.3f} ms; the browser stops the page now and then",
         )
 
 
