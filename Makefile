@@ -26,7 +26,7 @@ test-clients: collector/web/node_modules/installed
 test-clients:  ## every SDK that is served unchanged, and all pages in browsers, in some minutes
 	$(BIN)/pytest -m 'not torture' -n 2 tests/clients
 	$(BIN)/pytest -m 'not torture' -n 6 tests/tracker
-	$(BIN)/pytest -m 'clients' -n 4 --dist loadfile tests/browser tests/docs
+	$(BIN)/pytest -m 'clients' -n 4 --dist loadfile tests/browser tests/docs tests/bench
 
 lint: .venv/dev  ## style and types
 	$(BIN)/ruff check .

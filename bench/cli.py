@@ -31,6 +31,7 @@ from bench.scenarios import (
     stages,
     tracker,
     url,
+    viewer,
 )
 
 REPORT: Final = Path(__file__).parent / "report"
@@ -101,6 +102,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "kafka": Scenario(kafka.of_kafka, (why_no_kafka,)),
     "tracker": Scenario(tracker.of_tracker, (tracker.why_not,)),
     "console": Scenario(console.of_console),
+    "viewer": Scenario(viewer.of_viewer, (_wrk, viewer.why_not)),
     "outage": Scenario(outage.of_outage, by_default=False),
 }
 

@@ -16,6 +16,7 @@ import psutil
 
 from bench import BenchError
 from bench.processes import end, free_port
+from collector.server.admin_process import PROCESS_NAME
 
 SERVER_CORE = 0
 LOAD_CORE = 1
@@ -25,7 +26,7 @@ port = 0
 workers = {workers}
 {server}
 [admin]
-enabled = false
+{admin}
 [log]
 dir = "log"
 retain_hours = {retain_hours}
@@ -85,12 +86,13 @@ def collector(
     dead_letters: str = "",
     of_property: str = "",
     sections: str = "",
+    admin: str = "enabled = false",
     environment: Mapping[str, str] = _NONE,
 ) -> Iterator[Server]:
     """A collector with fsync and these sinks, below `folder`, or with an empty log in a folder that is deleted after.
 
     `under` is a command that runs it. `server`, `dead_letters` and `of_property` are further lines of these sections of
-    its settings, `sections` are further sections.
+    its settings, `admin` are the lines of this section, `sections` are further sections.
     """
     with ExitStack() as stack:
         folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -102,15 +104,14 @@ def collector(
             dead_letters=dead_letters,
             properties="".join(f"{_PROPERTY.format(each)}{of_property}\n" for each in properties),
             sections=sections,
+            admin=admin,
         )
         (folder / "collector.toml").write_text(config)
         program = Path(sys.executable).parent / "collector"
         command = [*under, str(program), "serve", "--config", str(folder / "collector.toml")]
         process, printed = stack.enter_context(_running(command, cores, environment))
         port = _port_printed(process, printed)
-        # the supervisor's other child is multiprocessing's resource tracker
-        family = process.children(recursive=True)
-        yield Server(port, [each for each in family if "spawn_main" in " ".join(each.cmdline())], folder)
+        yield Server(port, [each for each in process.children(recursive=True) if _is_worker(each)], folder)
 
 
 @contextmanager
@@ -134,6 +135,11 @@ def console(folder: Path) -> Iterator[Server]:
     with _running(command, (SERVER_CORE,), {CONSOLE_FOLDER: str(folder)}) as (process, _):
         _wait(port)
         yield Server(port, [process])
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    """The supervisor's other children are the admin process and multiprocessing's resource tracker."""
+    return "spawn_main" in " ".join(process.cmdline()) and process.name() != PROCESS_NAME
 
 
 def why_too_few_cores() -> str:

@@ -30,7 +30,7 @@ _DIFFERENT: Final = 1000
 _REPEATS: Final = 20
 
 
-class _Unsynced(Files):
+class Unsynced(Files):
     """Reading is measured, not the disk."""
 
     def sync(self, descriptor: int) -> None:
@@ -51,7 +51,7 @@ def of_console(options: Options) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "dead").mkdir()
         with _log(folder) as log:
-            lines = [_line(event, log.log_id) for event in others(_DIFFERENT)]
+            lines = [line_of(event, log.log_id) for event in others(_DIFFERENT)]
             yield Row("row of a record", _of_row(lines), "us", beside=f"{len(lines[0])} bytes")
             yield Row("hop to the next block", _of_hop(log, options.size(20_000, 100)), "us")
             with servers.console(Path(folder)) as server:
@@ -61,14 +61,14 @@ def of_console(options: Options) -> Iterator[Row]:
 
 @contextmanager
 def _log(folder: str) -> Iterator[Log]:
-    log = Log(f"{folder}/log/00", files=_Unsynced())
+    log = Log(f"{folder}/log/00", files=Unsynced())
     try:
         yield log
     finally:
         log.close()
 
 
-def _line(event: dict[str, object], log_id: bytes) -> bytes:
+def line_of(event: dict[str, object], log_id: bytes) -> bytes:
     """A record of about 0.9 KB, as intake stores the event."""
     record = {
         "id": f"{log_id.decode()}-12345678",

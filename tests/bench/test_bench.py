@@ -65,10 +65,19 @@ def test_scenarios_that_have_requests_refused_are_measured_without_wrk(scenario:
     assert all(row in printed for row in rows), printed
 
 
+@pytest.mark.clients
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_the_tracker_is_measured_in_a_browser() -> None:
     printed = _bench("tracker", "--quick")
     for row in ("start of the tracker, median", "events stored, p99", "CPU / 4, mean"):
+        assert row in printed
+
+
+@pytest.mark.clients
+@pytest.mark.skipif(None in (shutil.which("chromium"), shutil.which("wrk")), reason="chromium or wrk is not installed")
+def test_a_viewer_of_the_console_is_measured_in_a_browser() -> None:
+    printed = _bench("viewer", "--quick")
+    for row in ("with a viewer", "longest task of the page", "all views on"):
         assert row in printed
 
 
