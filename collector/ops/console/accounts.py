@@ -15,11 +15,12 @@ from collector.ops.console.account_answer import DEAD_CODE, account_row, covered
 from collector.ops.console.account_counters import STORED_CODE, counts_in, places_in, unknown_in
 from collector.ops.console.account_lines import CountedPart, PropertyOfDay, events_from, letters_from
 from collector.ops.console.account_store import DAY_MS, KEPT_DAYS, AccountStore, Gap
+from collector.ops.console.folder import report_memory
 from collector.ops.console.logs import Logs
 from collector.ops.console.open_events import OpenEvents, OpenEventsWatch
 from collector.ops.console.unknown_names import UnknownNames
 from collector.ops.counters import CounterBlock, Key, summed
-from wal.errors import WalError
+from wal.errors import WalError, cause_of
 from wal.folder import LogFolder
 
 DAYS: Final = 30
@@ -191,6 +192,10 @@ def _with_code(events: Mapping[PropertyOfDay, int], code: str) -> dict[tuple[int
 
 def open_books(path: str, logs: Logs, blocks: Sequence[CounterBlock], boot_ms: int) -> AccountBooks:
     """The books in a file; in memory where it can't be used."""
-    with contextlib.suppress(sqlite3.Error, OSError):
+    try:
         return AccountBooks(AccountStore(path), logs, blocks, boot_ms)
+    except OSError as error:
+        report_memory(path, cause_of(error))
+    except sqlite3.Error as error:
+        report_memory(path, str(error))
     return AccountBooks(AccountStore(":memory:"), logs, blocks, boot_ms)
