@@ -74,6 +74,9 @@ def _property(settings: Settings, name: str, config: str) -> PropertySettings:
 
 def _hints_on_url(match: re.Match[str], *, is_given: bool) -> Iterator[str]:
     if not is_given:
-        yield f"{match[0]} is the address by server.host: say with --url how pages reach the node"
+        yield (
+            f"{match[0]} is the address by server.host, and tags and policy are for it alone: "
+            "say with --url how pages reach the node"
+        )
     if match[1] == "http" and match[2] not in _LOCAL:
         yield "pages over HTTPS can't send to an http address: give an https one"
