@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     hints = [f"property {prop.public_id}: {each}" for each in advice(prop)]
     hints += _hints_on_url(match, is_given=bool(options.url))
     hints += GENERAL_ADVICE
-    hints += [f"the page's Content-Security-Policy needs: {each}" for each in snippet.policy()]
+    hints += snippet.policy_notes()
     for hint in hints:
         print(harmless(f"collector: note: {hint}"), file=sys.stderr)
     return 0

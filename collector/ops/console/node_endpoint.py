@@ -58,6 +58,6 @@ def show_snippet(settings: Settings, request: Request) -> Response:
         f"{url} is the address by server.host, and tags and policy are for it alone: for the one by which pages reach "
         f"the node, run collector snippet --property {prop.public_id} --url URL",
         *GENERAL_ADVICE,
-        *(f"the page's Content-Security-Policy needs: {each}" for each in snippet.policy()),
+        *snippet.policy_notes(),
     ]
     return json_response({"tags": snippet.tags(), "notes": notes})
