@@ -20,4 +20,4 @@ def app() -> Starlette:
     folder = os.environ[CONSOLE_FOLDER]
     redaction = Redaction(())
     live = Live(Tail(f"{folder}/log", f"{folder}/dead", redaction), redaction, list)
-    return Starlette(routes=[Streams(Sources(live, dict, dict, list)).route()])
+    return Starlette(routes=[Streams(Sources(live, dict, dict, list), lambda _: True).route()])

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     hints = [f"property {prop.public_id}: {each}" for each in advice(prop)]
     hints += _hints_on_url(match, is_given=bool(options.url))
     hints += GENERAL_ADVICE
-    hints += [f"the page's Content-Security-Policy needs: {each}" for each in snippet.policy()]
+    hints += snippet.policy_notes()
     for hint in hints:
         print(harmless(f"collector: note: {hint}"), file=sys.stderr)
     return 0
@@ -74,6 +74,9 @@ def _property(settings: Settings, name: str, config: str) -> PropertySettings:
 
 def _hints_on_url(match: re.Match[str], *, is_given: bool) -> Iterator[str]:
     if not is_given:
-        yield f"{match[0]} is the address by server.host: say with --url how pages reach the node"
+        yield (
+            f"{match[0]} is the address by server.host, and tags and policy are for it alone: "
+            "say with --url how pages reach the node"
+        )
     if match[1] == "http" and match[2] not in _LOCAL:
         yield "pages over HTTPS can't send to an http address: give an https one"

@@ -45,3 +45,13 @@ class HostRefused(Repeated, frozen=True):
 
     page = "TracklogScrapeFails"
     text = "requests to the admin address refused with 421, admin.hosts lacks the host"
+
+
+class HistoryInMemory(ProcessLogEvent, frozen=True):
+    """The console can't keep its history in `admin.dir`: charts and accounts end with the admin process."""
+
+    page = "TracklogHistoryInMemory"
+    text = "the console keeps history in memory only, until the admin process ends: {path}: {cause}; {advice}"
+    path: str
+    cause: str
+    advice: str

@@ -43,6 +43,12 @@ class Snippet(NamedTuple):
             sources = _origin(self.script_url) + (f" {_digest(self._inline_code())}" if self.is_inline else "")
         return f"script-src {sources}", f"connect-src {_origin(self.events_url)}"
 
+    def policy_notes(self) -> tuple[str, ...]:
+        """What the page's Content-Security-Policy needs, in sentences."""
+        if "[" in _origin(self.events_url):
+            return ("browsers ignore IPv6 addresses in a Content-Security-Policy: pages with one need a host name",)
+        return tuple(f"the page's Content-Security-Policy needs: {each}" for each in self.policy())
+
     def _inline_code(self) -> str:
         options = {"url": self.events_url, "id": self.public_id, "pages": True}
         return f"{STUB}tracklog('init',{msgspec.json.encode(options).decode().translate(_IN_SCRIPTS)})"

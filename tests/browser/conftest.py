@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
+from tests.browser.axe import axe_source
 from tests.browser.console import Tab
 from tests.browser.demo import chromium
 from tests.running import Collector
@@ -14,6 +15,12 @@ from tests.running import Collector
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core."""
+    return axe_source()
 
 
 @pytest.fixture

@@ -142,8 +142,12 @@ def test_a_person_logs_in_and_out(collector: Collector, context: BrowserContext)
     page.reload()
     expect(page.get_by_role("navigation").first).to_be_visible()
     assert page.evaluate("document.cookie") == ""
+    other, _ = _console(context, collector)
+    expect(other.locator(".health")).to_contain_text("ready")
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("token")).to_be_visible()
+    expect(other.get_by_label("token"), "the stream of the other tab has ended").to_be_visible()
+    other.close()
     assert context.cookies() == []
     assert violations == []
 

@@ -2,12 +2,11 @@
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.browser.axe import violations
 from tests.browser.console import Tab, console_node, listed, open_views
 from tests.browser.demo import CHROMIUM, window
 from tests.running import Collector, eventually
@@ -22,12 +21,6 @@ pytestmark = [
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     with console_node(tmp_path_factory.mktemp("console")) as node:
         yield node
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    (path,) = Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")
-    return path.read_text()
 
 
 def _post(node: Collector, ea: str) -> None:
@@ -72,8 +65,6 @@ def test_every_view_is_accessible_fits_and_loads_again_with_real_data(
         tab = Tab(context, node.admin_port)
         for view in open_views(tab, "view"):
             page = tab.page
-            page.evaluate(axe)
-            found = page.evaluate("axe.run().then(({violations}) => violations.map(v => [v.id, v.nodes[0].html]))")
-            assert found == [], view
+            assert violations(page, axe) == [], view
             assert page.evaluate("document.documentElement.scrollWidth") <= width, view
         assert tab.trouble == []

@@ -75,6 +75,10 @@ class Access:
         if self._sessions:
             self._sessions.end(session)
 
+    def lasts(self, caller: Caller) -> bool:
+        """Whether a caller would be let in once more. Others than sessions would: a new token is a new process."""
+        return self._sessions is None or caller.session is None or self._sessions.lasts(caller.session)
+
     def note(self, fact: type[Repeated], key: str) -> None:
         """Count what clients can repeat, and write the lines that are due."""
         self._notices.count(fact, key)

@@ -1,13 +1,14 @@
 """The accounts of some days as JSON values. Pure.
 
-received = stored + duplicate + rejected + shed + waiting
-stored   = delivered + pending + dead
+received = stored + duplicate + rejected + shed + waiting     `balance` says whether two counts agree on this
+delivered = stored - pending - dead                           the cursors say so; `collector audit` asks the sinks
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from collector.ops.console.account_counters import DUPLICATE_CODE, REJECTED_CODE, SHED_CODE, STORED_CODE
+from collector.ops.console.open_events import OpenEvents
 
 DEAD_CODE: Final = "dead"
 """Events that a sink refused."""
@@ -16,9 +17,13 @@ _SEAM_MS: Final = 15_000
 
 
 def account_row(
-    prop: str, counts: Mapping[str, int], waiting: int, pending: int | None, *, knows_dead: bool
+    prop: str, counts: Mapping[str, int], open_events: OpenEvents | None, pending: int | None, *, knows_dead: bool
 ) -> dict[str, Any]:
-    """The account of a property, from its events by code. `pending` is None where that is not known."""
+    """The account of a property, from its events by code. `pending` is None where that is not known.
+
+    `open_events` is None if no counter reaches into these days.
+    """
+    waiting = open_events.events if open_events else 0
     stored, duplicate = counts.get(STORED_CODE, 0), counts.get(DUPLICATE_CODE, 0)
     rejected, shed = _after(REJECTED_CODE, counts), _after(SHED_CODE, counts)
     dead = counts.get(DEAD_CODE, 0) if knows_dead else None
@@ -31,6 +36,7 @@ def account_row(
         "rejected": sum(rejected.values()),
         "shed": sum(shed.values()),
         "waiting": waiting,
+        "balance": open_events and open_events.balance,
         "codes": dict(sorted((rejected | shed).items(), key=lambda item: -item[1])),
         "delivered": delivered,
         "pending": pending,

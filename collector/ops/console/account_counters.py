@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from collector.ingest.settling import PLACE, sequence_of, unsettled_events
+from collector.ingest.settling import PLACE, sequence_of
 from collector.ops.console.account_store import OTHERS, Account
 from collector.ops.counters import Key
 from collector.ops.metric_table import DUPLICATE, OTHER, REJECTED, SHED, STORED, UNKNOWN
@@ -26,15 +26,10 @@ _CODES: Final = {
 def counts_in(counters: Mapping[Key, int]) -> dict[Account, int]:
     """The events by property and code."""
     return {
-        (_name(labels), _CODES[name] + "".join(labels[2:])): value
+        (property_of(labels), _CODES[name] + "".join(labels[2:])): value
         for (name, *labels), value in counters.items()
         if name in _CODES
     }
-
-
-def waiting_in(counters: Mapping[Key, int]) -> dict[str, int]:
-    """The events by property that wait for the disk."""
-    return {_name(labels): events for labels, events in unsettled_events(dict(counters)).items() if events > 0}
 
 
 def unknown_in(counters: Mapping[Key, int]) -> int:
@@ -52,7 +47,8 @@ def places_in(blocks: Iterable[Mapping[Key, int]]) -> dict[str, int]:
     return found
 
 
-def _name(labels: Iterable[str]) -> str:
+def property_of(labels: Iterable[str]) -> str:
+    """The name of a property by the labels of its counters."""
     portal, prop, *_ = labels
     if portal == OTHER:
         return OTHERS

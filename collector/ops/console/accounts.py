@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from collector.ops.console.account_answer import DEAD_CODE, account_row, covered_since
-from collector.ops.console.account_counters import STORED_CODE, counts_in, places_in, unknown_in, waiting_in
+from collector.ops.console.account_counters import STORED_CODE, counts_in, places_in, unknown_in
 from collector.ops.console.account_lines import CountedPart, PropertyOfDay, events_from, letters_from
 from collector.ops.console.account_store import DAY_MS, KEPT_DAYS, AccountStore, Gap
+from collector.ops.console.folder import report_memory
 from collector.ops.console.logs import Logs
+from collector.ops.console.open_events import OpenEvents, OpenEventsWatch
 from collector.ops.console.unknown_names import UnknownNames
 from collector.ops.counters import CounterBlock, Key, summed
-from wal.errors import WalError
+from wal.errors import WalError, cause_of
 from wal.folder import LogFolder
 
 DAYS: Final = 30
@@ -40,7 +42,7 @@ class AccountBooks:
         self._unknown = UnknownNames(store, blocks)
         self._saved_ms = 0
         self._day = 0
-        self._waiting: Mapping[str, int] = {}
+        self._open = OpenEventsWatch()
         self._gap: tuple[Gap, Iterator[CountedPart]] | None = None
         self._unreadable: set[Gap] = set()
         self._knows_dead = False
@@ -51,6 +53,7 @@ class AccountBooks:
     def save(self, unix_ms: int, counters: Sequence[Mapping[Key, int]]) -> None:
         """Save what was counted since the last call. `counters` are those of each worker."""
         sums = summed(counters)
+        self._open.look(unix_ms, sums)
         counts = counts_in(sums)
         differences = {
             account: events - self._counted.get(account, 0)
@@ -61,7 +64,6 @@ class AccountBooks:
             places = self._logs.by_id(places_in(counters))
             self._store.save(self._boot_ms, unix_ms, counts, differences, places)
             self._counted, self._saved_ms = counts, unix_ms
-        self._waiting = waiting_in(sums)
         self._unknown.save(unknown_in(sums), unix_ms)
         if unix_ms // DAY_MS != self._day:
             self._day = unix_ms // DAY_MS
@@ -78,16 +80,16 @@ class AccountBooks:
         """The accounts of these days: PAGE_ROWS rows after the first `after`, of properties whose name has `text`."""
         store, today = self._store, unix_ms // DAY_MS
         counts, pending = store.events(first_day, last_day), self._logs.pending(first_day, last_day)
-        waiting = self._waiting if first_day <= today <= last_day else {}
+        opened = self._open_events(first_day, last_day, unix_ms)
         rows = [
             account_row(
                 prop,
                 counts.get(prop, {}),
-                waiting.get(prop, 0),
+                opened.get(prop),
                 None if pending is None else pending.get(prop, 0),
                 knows_dead=self._knows_dead,
             )
-            for prop in counts.keys() | waiting.keys()
+            for prop in counts.keys() | {prop for prop, each in opened.items() if each.events}
             if text in prop
         ]
         rows.sort(key=lambda row: (-row["received"], row["property"]))
@@ -109,6 +111,15 @@ class AccountBooks:
     def close(self) -> None:
         """Close the store."""
         self._store.close()
+
+    def _open_events(self, first_day: int, last_day: int, unix_ms: int) -> dict[str, OpenEvents]:
+        """The events without an outcome, of the properties of these days that have counters. They came today."""
+        if (last_day + 1) * DAY_MS <= self._boot_ms:
+            return {}
+        opened = self._open.open_events(unix_ms)
+        if first_day <= unix_ms // DAY_MS <= last_day:
+            return opened
+        return {prop: each._replace(events=0) for prop, each in opened.items()}
 
     def _known(self, first_day: int) -> dict[str, Any]:
         """Since when the numbers are complete: None where that is from the beginning of the days on."""
@@ -181,6 +192,10 @@ def _with_code(events: Mapping[PropertyOfDay, int], code: str) -> dict[tuple[int
 
 def open_books(path: str, logs: Logs, blocks: Sequence[CounterBlock], boot_ms: int) -> AccountBooks:
     """The books in a file; in memory where it can't be used."""
-    with contextlib.suppress(sqlite3.Error, OSError):
+    try:
         return AccountBooks(AccountStore(path), logs, blocks, boot_ms)
+    except OSError as error:
+        report_memory(path, cause_of(error))
+    except sqlite3.Error as error:
+        report_memory(path, str(error))
     return AccountBooks(AccountStore(":memory:"), logs, blocks, boot_ms)

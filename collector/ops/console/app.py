@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from starlette.routing import Route
 
 from collector.ops.console.access import Access
+from collector.ops.console.guard import is_let_in
 from collector.ops.console.job_endpoints import JobDesk
 from collector.ops.console.jobs import Jobs
 from collector.ops.console.live import Live
@@ -44,7 +45,7 @@ def console_routes(settings: Settings, config: str, access: Access, watch: Watch
         (*page_routes(load_page()), SessionEndpoint(settings.admin, access).route()),
         (
             TryEndpoint(settings).route(),
-            Streams(_sources(settings, redaction, watch, jobs)).route(),
+            Streams(_sources(settings, redaction, watch, jobs), partial(is_let_in, access)).route(),
             *WatchEndpoints(watch).routes(),
             *lookup_routes(JobDesk(settings, config, redaction, jobs), serving),
         ),

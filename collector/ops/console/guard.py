@@ -95,6 +95,12 @@ def caller_of(request: Request) -> Caller | None:
     return caller
 
 
+def is_let_in(access: Access, scope: Scope) -> bool:
+    """Whether the sender of a request that was let in would be so now."""
+    caller: Caller | None = scope[_CALLER]
+    return caller is not None and access.lasts(caller)
+
+
 def address_of(scope: Scope) -> str:
     """The sender's address."""
     client = scope.get("client")

@@ -7,6 +7,7 @@ decides. Where reading goes on is a sequence for each log, so that a place is ex
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -45,7 +46,6 @@ class NewestLines:
         Raises Rejected for places that were never given out, WalError, OSError.
         """
         known = _decoded(places) if places else None
-        self.scanned_bytes = 0
         self.back_to_ms: int | None = None
         """The time of the oldest block that was read."""
         self._sources = {
@@ -54,9 +54,9 @@ class NewestLines:
         }
 
     @property
-    def total_bytes(self) -> int:
-        """The length of all logs. Raises OSError."""
-        return sum(each.total_bytes for each in self._sources.values())
+    def left_bytes(self) -> int:
+        """The length of the part of all logs that was not read yet. Raises OSError."""
+        return sum(each.left_bytes for each in self._sources.values())
 
     @property
     def places(self) -> str | None:
@@ -68,9 +68,7 @@ class NewestLines:
         """Each line, and None for a block that is damaged: a caller's time may end there, too."""
         while heads := [(head.timestamp_ms, name) for name, each in self._sources.items() if (head := each.peek())]:
             self.back_to_ms, name = max(heads)
-            for line in self._sources[name].lines(name):
-                self.scanned_bytes += len(line.line) + 1 if line else 0
-                yield line
+            yield from self._sources[name].lines(name)
 
     def close(self) -> None:
         """Close the open segments."""
@@ -95,15 +93,14 @@ class _Backwards:
             self._seek()
 
     @property
-    def total_bytes(self) -> int:
-        """The length of the log. Raises OSError."""
-        total = 0
-        for name in self._folder.segments():
-            try:
-                total += os.path.getsize(self._folder.segment_file(name))
-            except FileNotFoundError:  # retention has deleted it meanwhile
-                continue
-        return total
+    def left_bytes(self) -> int:
+        """The length of the part that was not read yet: up to the end of the newest block there. Raises OSError."""
+        newest = self.peek()
+        left = newest.end if newest else 0
+        for name in self._names:
+            with suppress(FileNotFoundError):  # retention has deleted it meanwhile
+                left += os.path.getsize(self._folder.segment_file(name))
+        return left
 
     def peek(self) -> Header | None:
         """The header of the newest block that is left."""

@@ -55,8 +55,9 @@ def show_snippet(settings: Settings, request: Request) -> Response:
     snippet = snippet_of(settings.server, prop, url)
     notes = [
         *advice(prop),
-        f"{url} is the address by server.host: put the one by which pages reach the node in its place",
+        f"{url} is the address by server.host, and tags and policy are for it alone: for the one by which pages reach "
+        f"the node, run collector snippet --property {prop.public_id} --url URL",
         *GENERAL_ADVICE,
-        *(f"the page's Content-Security-Policy needs: {each}" for each in snippet.policy()),
+        *snippet.policy_notes(),
     ]
     return json_response({"tags": snippet.tags(), "notes": notes})

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from collector.ops.console.disk import DiskWatch
+from collector.ops.console.folder import report_memory
 from collector.ops.console.rates import NAMES, NodeReading, Values, codes_between, sums_of, values_between
 from collector.ops.console.reading import DiskReading
 from collector.ops.console.series import COARSE_LENGTH, COARSE_SECONDS, FINE_LENGTH, FINE_SECONDS, SeriesRing
@@ -21,7 +22,7 @@ from collector.ops.counters import CounterBlock, Key, summed
 from collector.ops.metrics_of_processes import usage_of
 from collector.server.node_state import NodeState
 from collector.settings import Settings
-from wal.errors import WalError
+from wal.errors import WalError, cause_of
 from wal.log import now_ms
 
 T = TypeVar("T")
@@ -123,8 +124,10 @@ class Sampler:
 
     async def open_file(self, path: str) -> None:
         """Go on with the coarse series in a file, and keep them there, if that is possible."""
-        with contextlib.suppress(OSError):
+        try:
             self._file = await self._in_thread(SeriesFile, path, self.coarse)
+        except OSError as error:
+            report_memory(path, cause_of(error))
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)

@@ -37,12 +37,13 @@ def search(settings: Settings, redaction: Redaction, request: Request) -> Respon
     wanted = read_parameters(request.scope["query_string"], Search)
     filters = filters_of(wanted, redaction.hides)
     with closing(NewestLines(_sources(settings, wanted.kind), wanted.before, wanted.before_ms)) as lines:
+        left_before = lines.left_bytes
         rows = _matching(lines, filters, redaction, wanted.limit)
         body = {
             "rows": [row.shown() for row in rows],
             "next": lines.places,
-            "scanned_bytes": lines.scanned_bytes,
-            "total_bytes": lines.total_bytes,
+            "scanned_bytes": max(0, left_before - lines.left_bytes),
+            "left_bytes": lines.left_bytes,
             "back_to_ms": lines.back_to_ms,
         }
     return json_response(body)

@@ -56,15 +56,18 @@ class AdminSessions:
             del self._ended[next(iter(self._ended))]
         self._ended[session.id] = None
 
+    def lasts(self, session: AdminSession) -> bool:
+        """Whether a session is neither over nor logged out."""
+        left_ms = session.expires_ms - self._now_ms()
+        return 0 < left_ms <= SESSION_SECONDS * 1000 and session.id not in self._ended
+
     def _session_in(self, value: str) -> AdminSession | None:
         match = _VALUE.fullmatch(value)
         if match is None:
             return None
         session = AdminSession(match[2], int(match[1]))
         is_genuine = compare_digest(match[3], self._signature(session))
-        left_ms = session.expires_ms - self._now_ms()
-        is_current = 0 < left_ms <= SESSION_SECONDS * 1000 and session.id not in self._ended
-        return session if is_genuine and is_current else None
+        return session if is_genuine and self.lasts(session) else None
 
     def _signature(self, session: AdminSession) -> str:
         return blake2b(f"{session.expires_ms}.{session.id}".encode(), key=self._key, digest_size=32).hexdigest()

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext, suppress
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.routing import Route
@@ -17,6 +19,8 @@ from collector.ops.console.refusals import refused
 
 MOST_STREAMS: Final = 20
 _RETRY_SECONDS: Final = 5
+_LOOK_SECONDS: Final = 1.0
+"""How long a stream goes on after its session ended."""
 _PLACE: Final = re.compile(r"([0-9a-f]{8})\.([0-9]{1,16})")
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -35,8 +39,10 @@ class StreamParameters(FilterParameters, frozen=True):
 class Streams:
     """At most MOST_STREAMS streams at a time. One more is refused with 503."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, is_let_in: Callable[[Scope], bool]) -> None:
+        """`is_let_in` tells whether the sender of a request is still logged in, if that is needed."""
         self._sources = sources
+        self._is_let_in = is_let_in
         self._open = 0
 
     def route(self) -> Route:
@@ -44,30 +50,34 @@ class Streams:
         return Route("/api/stream", self, methods=["GET"])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one stream until its client leaves. Raises Rejected before anything is sent."""
+        """Serve one stream until its client leaves, or is logged out. Raises Rejected before anything is sent."""
         wish = _wish(Request(scope), self._sources.live.redaction)
         if self._open >= MOST_STREAMS:
             text = f"{MOST_STREAMS} viewers are open already: close one, then try again"
             raise refused("unavailable", text, _RETRY_SECONDS)
         self._open += 1
         try:
-            await _serve(self._sources, wish, receive, send)
+            await _serve(_send_all(self._sources, wish, send), receive, send, partial(self._is_let_in, scope))
         finally:
             self._open -= 1
 
 
-async def _serve(sources: Sources, wish: Wish, receive: Receive, send: Send) -> None:
-    sending = asyncio.create_task(_send_all(sources, wish, send))
-    leaving = asyncio.create_task(_left(receive))
+async def _serve(
+    messages: Coroutine[Any, Any, None], receive: Receive, send: Send, is_let_in: Callable[[], bool]
+) -> None:
+    sending, leaving = asyncio.create_task(messages), asyncio.create_task(_left(receive))
+    over = asyncio.create_task(_logged_out(is_let_in))
     try:
-        await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((sending, leaving, over), return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:  # the server stops, and would log an error if this were raised
-        await _send_part(send, message("bye", {"reason": "stop", "retry_ms": RETRY_MS}), is_last=True)
+        await _say_goodbye(send, "stop")
     finally:
-        for task in (sending, leaving):
+        for task in (sending, leaving, over):
             task.cancel()
     with suppress(asyncio.CancelledError):
         await sending
+    if over.done() and not over.cancelled():
+        await _say_goodbye(send, "log-in needed")
 
 
 async def _send_all(sources: Sources, wish: Wish, send: Send) -> None:
@@ -79,6 +89,18 @@ async def _send_all(sources: Sources, wish: Wish, send: Send) -> None:
 
 async def _send_part(send: Send, part: bytes, *, is_last: bool = False) -> None:
     await send({"type": "http.response.body", "body": part, "more_body": not is_last})
+
+
+async def _say_goodbye(send: Send, reason: str) -> None:
+    await _send_part(send, message("bye", {"reason": reason, "retry_ms": RETRY_MS}), is_last=True)
+
+
+async def _logged_out(is_let_in: Callable[[], bool]) -> None:
+    """Return when the client must log in again."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        if not is_let_in():
+            return
 
 
 async def _left(receive: Receive) -> None:

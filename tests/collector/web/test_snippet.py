@@ -112,6 +112,13 @@ def test_the_policy_is_that_of_the_form(changes: dict[str, object], sources: str
     assert snippet.policy() == (f"script-src {sources}", "connect-src https://c.example.com")
 
 
+def test_the_policy_is_told_for_a_name_and_not_for_an_ipv6_address_which_browsers_ignore() -> None:
+    told = [f"the page's Content-Security-Policy needs: {each}" for each in SNIPPET.policy()]
+    assert list(SNIPPET.policy_notes()) == told
+    (note,) = SNIPPET._replace(events_url="http://[::1]:8080/event").policy_notes()
+    assert "need a host name" in note
+
+
 GOOD = PropertySettings(1, 2, required=("ea", "ec"), dedup="26h", origins=("https://shop.example.com",))
 
 

@@ -38,6 +38,7 @@ REHEARSALS: Final = {
 """By the page's name."""
 NOT_REHEARSED: Final = {
     "TracklogBug": "nobody knows a bug to bring about; tests of each part raise an error there",
+    "TracklogHistoryInMemory": "root may write everywhere; tests/collector/ops/console/test_watch.py makes each cause",
     "TracklogIdsIncomplete": "it needs a log that can't be read; tests/collector/dedup/test_catch_up.py makes it",
     "it-does-not-start": "tests/docs/test_running.py runs its block; tests of settings and starts make each cause",
 }
@@ -52,6 +53,7 @@ NOT_SEEN: Final = {
     "drop_failed": "the disk must refuse to delete a file",
     "eviction_failed": "the disk must refuse a call that it never refuses",
     "events_gone": "a sink must lose what it had, and the log must have dropped it",
+    "history_in_memory": "root may write everywhere; tests/collector/ops/console/test_watch.py makes each cause",
     "host_refused": "it needs a scraper that goes by a name; tests/collector/ops/console/test_access.py is one",
     "ids_incomplete": "it needs damage that a start meets while it reads the ids of events again",
     "library": "a line of a library",

@@ -1,4 +1,4 @@
-/** Accounts: for each property, what came in is what was stored, refused or shed, and what was stored went out. */
+/** Accounts: for each property, what came in is what was stored, refused or shed, and how much of it the sinks have. */
 import { html } from "./preact.js";
 import { useApi } from "./api.js";
 import { Spark, highest } from "./chart.js";
@@ -43,7 +43,8 @@ function Balance({ first, parameters }) {
       The counters restarted: what was rejected or shed before${" "}<${Time} ms=${first.unknown_before_ms} isWhole />${" "}is unknown.<//><//>`}
     ${(first.warnings ?? []).map((warning) => html`<${Warning} ...${warning} />`)}
     ${rows.length
-      ? html`<${Table} caption="Balance of each property" columns=${COLUMNS} rows=${rows} rowKey=${({ property }) => property} />`
+      ? html`<${Table} caption="Balance of each property" columns=${COLUMNS} rows=${rows} rowKey=${({ property }) => property} />
+        <p class="muted">✓: as many outcomes as events were counted. Delivered is what the cursors say:${" "}<code>collector audit</code> checks it.</p>`
       : html`<${Note}>${parameters.q ? "No property with this text had an event on this day." : "No event on this day."}<//>`}
     <${Failure} error=${failure} />
     ${next && html`<p class="buttons">
@@ -70,8 +71,8 @@ const COLUMNS = [
   number("shed", "+ shed"),
   { name: "balance", label: "balances", cell: (row) => html`<${Verdict} row=${row} />` },
   number("delivered", "delivered"),
-  number("pending", "+ pending"),
-  number("dead", "+ dead"),
+  number("pending", "pending"),
+  number("dead", "dead"),
   { name: "days", label: "30 days", cell: ({ days }) => html`<${Spark} values=${days} label=${sparkText(days)} />` },
 ];
 
@@ -84,23 +85,17 @@ function Rejected({ row }) {
   return html`<${Details} label=${count(row.rejected)}><${Pairs} pairs=${pairs} /><//>`;
 }
 
-/** What is missing on either side of an account, null where a number is unknown. Pure. */
-export function differences(row) {
-  const sum = (...names) => names.reduce((total, name) => (row[name] == null || total == null ? null : total + row[name]), 0);
-  const inside = sum("stored", "duplicate", "rejected", "shed", "waiting");
-  const outside = sum("delivered", "pending", "dead");
-  return {
-    received: inside == null || row.received == null ? null : row.received - inside,
-    stored: outside == null || row.stored == null ? null : row.stored - outside,
-  };
+/** Tone, shape and words for a balance. Pure. */
+export function verdict({ balance, waiting }) {
+  const open = waiting > 0 ? `${count(waiting)} under way` : "";
+  if (balance === "differs") return ["bad", "▲", waiting > 0 ? `${count(waiting)} without an outcome` : "counts differ"];
+  if (balance === "settled") return ["ok", "✓", open ? `balances, ${open}` : "balances"];
+  return ["muted", "◌", open || "not checked"];
 }
 
 function Verdict({ row }) {
-  const { received, stored } = differences(row);
-  if (received) return html`<${State} tone="bad">${count(received)} received without an outcome<//>`;
-  if (stored) return html`<${State} tone="bad">${count(stored)} stored without a place<//>`;
-  if (received == null || stored == null) return html`<${State} tone="muted" shape="◌">not known<//>`;
-  return html`<${State} tone="ok" shape="✓">balances<//>`;
+  const [tone, shape, text] = verdict(row);
+  return html`<${State} tone=${tone} shape=${shape}>${text}<//>`;
 }
 
 function Unknown({ unknown }) {

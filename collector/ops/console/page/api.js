@@ -131,6 +131,8 @@ export function useSeries(names, seconds) {
 
 /** Browsers allow six connections to a host: hidden tabs would take them from the one that is looked at. */
 const HIDDEN_MS = 10_000;
+/** A sample comes each second, so a stream that is silent for longer is lost. */
+const SILENT_MS = 15_000;
 const WAITS_S = [1, 2, 4, 8, 15];
 const TOPICS = ["hello", "rows", "coverage", "gap", "now", "job", "bye"];
 
@@ -189,6 +191,8 @@ class Stream {
 
   #take(topic, message) {
     const data = JSON.parse(message.data);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#fail(message.target), SILENT_MS);
     if (message.lastEventId) this.#after = message.lastEventId;
     if (topic === "hello") this.#greet(data);
     else if (topic === "now") now.set({ ...data, at: performance.now() });

@@ -103,7 +103,7 @@ function Coverage({ live }) {
 }
 
 function Progress({ search }) {
-  const share = search.total ? Math.min(1, search.read / search.total) : 0;
+  const share = search.next === null ? 1 : search.read / (search.read + search.left || 1);
   return html`<p class="coverage" role="status">
     Search of the log: ${count(search.found)} found${search.backTo && html`, back to <${Time} ms=${search.backTo} isWhole />`}, ${percent(share)} read
     ${search.isRunning ? html` <button type="button" class="small" onClick=${search.stop}>Stop</button>`

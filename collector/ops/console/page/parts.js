@@ -146,11 +146,11 @@ export const plain = (names) => names.map((name) => [name, name]);
 /** Names that a text box proposes. */
 export const Names = ({ id, names }) => html`<datalist id=${id}>${names.map((name) => html`<option value=${name} />`)}</datalist>`;
 
-/** A button for what changes something. Without `admin.allow_actions` it is there, disabled, and says why. */
+/** A button for what changes something. Without `admin.allow_actions` it is disabled and says why; while busy it keeps the focus. */
 export function ActionButton({ onClick, isBusy = false, children, kind = "danger" }) {
   const isAllowed = useCell(session)?.actions;
   return html`
-    <button type="button" class=${kind} onClick=${onClick} disabled=${!isAllowed || isBusy}>${children}</button>
+    <button type="button" class=${kind} onClick=${!isBusy && onClick} disabled=${!isAllowed} aria-disabled=${isBusy}>${children}</button>
     ${!isAllowed && html`<small class="muted">set admin.allow_actions = true in the settings to use it</small>`}
   `;
 }

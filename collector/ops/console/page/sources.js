@@ -62,11 +62,11 @@ function Typed({ name, value, change, list }) {
 }
 
 const ENOUGH_ROWS = 100;
-const IDLE = { isRunning: false, read: 0, total: 0, backTo: null, found: 0, next: "", error: null };
+const IDLE = { isRunning: false, read: 0, left: 0, backTo: null, found: 0, next: "", error: null };
 
 /**
  * Search while `isOn`, from `beforeMs` or the end of the log; the rows go to the list. Returns
- * `{isRunning, read, total, backTo, found, next, error, stop, goOn}`: `next` is null once the whole log was read.
+ * `{isRunning, read, left, backTo, found, next, error, stop, goOn}`: `next` is null once the whole log was read.
  */
 export function useSearch(isOn, filters, beforeMs) {
   const [state, set] = useState(IDLE);
@@ -109,8 +109,8 @@ async function read(parameters, signal, set) {
   }
 }
 
-const added = (old, { rows, next, scanned_bytes, total_bytes, back_to_ms }) => ({
-  ...old, read: old.read + scanned_bytes, total: total_bytes, backTo: back_to_ms, found: old.found + rows.length, next,
+const added = (old, { rows, next, scanned_bytes, left_bytes, back_to_ms }) => ({
+  ...old, read: old.read + scanned_bytes, left: left_bytes, backTo: back_to_ms, found: old.found + rows.length, next,
 });
 
 const SPEAK_MS = 5000;

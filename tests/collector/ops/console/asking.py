@@ -40,8 +40,23 @@ def asked(
     async def receive() -> Message:
         return {"type": "http.request", "body": body}
 
+    async def serve() -> None:
+        await app(scope_of(path, headers, method=method, address=address), receive, send)
+
+    try:
+        asyncio.run(serve())
+    except ValueError:
+        assert sent, "after a bug there is an answer, and the exception is for the server's log"
+    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return Response(sent[0]["status"], found, b"".join(each.get("body", b"") for each in sent[1:]))
+
+
+def scope_of(
+    path: str, headers: Iterable[tuple[str, str]], *, method: str = "GET", address: str = "127.0.0.1"
+) -> dict[str, Any]:
+    """The ASGI scope of a request."""
     path, _, query = path.partition("?")
-    scope: dict[str, Any] = {
+    return {
         "type": "http",
         "method": method,
         "path": path,
@@ -50,13 +65,3 @@ def asked(
         "client": (address, 1),
         "server": ("127.0.0.1", PORT),
     }
-
-    async def serve() -> None:
-        await app(scope, receive, send)
-
-    try:
-        asyncio.run(serve())
-    except ValueError:
-        assert sent, "after a bug there is an answer, and the exception is for the server's log"
-    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return Response(sent[0]["status"], found, b"".join(each.get("body", b"") for each in sent[1:]))

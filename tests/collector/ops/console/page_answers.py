@@ -93,7 +93,8 @@ def _job(text: str, state: str) -> dict[str, Any]:
 
 def _accounts(text: str) -> dict[str, Any]:
     inside = {"received": 10, "stored": 7, "duplicate": 1, "rejected": 1, "shed": 1, "waiting": 0, "codes": {text: 1}}
-    row = {"property": text, **inside, "delivered": 5, "pending": 1, "dead": 0, "days": [None, *range(29)]}
+    outside = {"delivered": 5, "pending": 1, "dead": 0}
+    row = {"property": text, **inside, "balance": "differs", **outside, "days": [None, *range(29)]}
     return {
         **{"day": "2025-11-28", "from_ms": NOW_MS, "to_ms": NOW_MS, "unknown_before_ms": NOW_MS, "rows": [row]},
         "unknown": [{"property": text, "requests": 4, "first_ms": NOW_MS}],

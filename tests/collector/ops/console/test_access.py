@@ -1,13 +1,18 @@
 """Who gets in at the admin address. The matrix lists what was tried against it."""
 
+import asyncio
 import json
+import time
+from typing import Any
 
 import pytest
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from collector.ops.console.guard import HEADERS
+from collector.ops.console.sessions import SESSION_SECONDS
 from collector.settings import AdminSettings, PropertySettings, Settings
-from tests.collector.ops.console.asking import OWN, PORT, admin_app, asked
+from tests.collector.ops.console.asking import OWN, PORT, admin_app, asked, scope_of
+from tests.collector.ops.console.quick_loop import run_quickly
 from tests.running import Response
 from wal import __version__
 
@@ -158,6 +163,37 @@ def test_a_log_in_gives_a_cookie_that_counts_until_the_log_out(
     assert (out.status, out.headers["set-cookie"].partition(";")[0]) == (204, f"tracklog-session-{PORT}=")
     assert asked(guarded, "/status", (*OWN, cookie)).status == 401
     assert caplog.messages == [f"log-in to the console from 10.0.0.1: session {cookie[1].split('.')[1]}"]
+
+
+@pytest.mark.parametrize("end", ["log-out", "expiry"])
+def test_a_stream_ends_with_its_session(guarded: ASGIApp, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    cookie = _cookie(_log_in(guarded))
+    later = time.time_ns() + SESSION_SECONDS * 10**9
+    sent: list[bytes] = []
+    is_greeted = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        sent.append(message.get("body", b""))
+        if b"event: hello" in sent[-1]:
+            is_greeted.set()
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    async def check() -> None:
+        scope = scope_of("/api/stream?topics=now", (*OWN, cookie))
+        stream = asyncio.ensure_future(guarded(scope, never, send))
+        await is_greeted.wait()
+        await asyncio.sleep(60)
+        assert not stream.done()
+        if end == "log-out":
+            await guarded(scope_of(_SESSION, (*OWN, cookie), method="DELETE"), never, send)
+        else:
+            monkeypatch.setattr(time, "time_ns", lambda: later)
+        await asyncio.wait_for(stream, 2)
+
+    run_quickly(check())
+    assert sent[-1].startswith(b"event: bye\n")
 
 
 def test_behind_a_proxy_with_tls_the_cookie_is_secure(guarded: ASGIApp) -> None:

@@ -14,6 +14,7 @@ from collector.ops.console.account_answer import covered_since
 from collector.ops.console.account_store import DAY_MS, OTHERS, AccountStore
 from collector.ops.console.accounts import PAGE_ROWS, AccountBooks, open_books
 from collector.ops.console.logs import Logs
+from collector.ops.console.open_events import QUIET_MS, Balance
 from collector.ops.counters import CounterBlock
 from collector.ops.metric_table import DUPLICATE, RECEIVED, REJECTED, SHED, STORED, UNKNOWN
 from collector.ops.refusals import RefusalRing
@@ -121,6 +122,7 @@ def test_what_was_received_is_stored_duplicate_rejected_shed_or_waits(node: Node
         "rejected": 5,
         "shed": 2,
         "waiting": 5,
+        "balance": Balance.UNDER_WAY,
         "codes": {"invalid_event": 4, "unavailable": 2, "forbidden": 1},
         "delivered": None,
         "pending": None,
@@ -128,6 +130,51 @@ def test_what_was_received_is_stored_duplicate_rejected_shed_or_waits(node: Node
         "days": [None] * 29 + [20],
     }
     assert (second["property"], second["received"], second["codes"]) == ("(none)", 6, {"invalid_query": 6})
+    assert second["balance"] is Balance.SETTLED
+
+
+def test_an_account_balances_if_as_many_outcomes_as_events_are_counted(node: Node) -> None:
+    def said() -> tuple[Balance, int, int]:
+        (row,) = node.answer()["rows"]
+        return row["balance"], row["waiting"], row["received"]
+
+    node.store(2, 10)
+    node.save()
+    assert said() == (Balance.SETTLED, 0, 10)
+    node.block.add(3, RECEIVED.name, "1", "2")
+    node.save(QUIET_MS // 2)
+    assert said() == (Balance.SETTLED, 3, 13), "it balanced half a minute ago"
+    node.store(2, 5)
+    node.save(QUIET_MS)
+    assert said() == (Balance.UNDER_WAY, 3, 18), "others came meanwhile"
+    node.save(QUIET_MS)
+    assert said() == (Balance.DIFFERS, 3, 18)
+    node.block.add(4, STORED.name, "1", "2")
+    node.save(QUIET_MS)
+    assert said() == (Balance.DIFFERS, -1, 18), "more outcomes than events"
+    node.block.add(1, RECEIVED.name, "1", "2")
+    node.save()
+    assert said() == (Balance.SETTLED, 0, 19)
+
+
+def test_an_account_of_days_that_no_counter_saw_is_not_said_to_balance(node: Node) -> None:
+    node.store(2, 10)
+    node.save()
+    node.end()
+    node.clock.ms += DAY_MS
+    node.boot()
+    node.store(3, 1)
+    node.block.add(2, RECEIVED.name, "1", "3")
+    node.save()
+    today = node.clock.ms // DAY_MS
+    (yesterday,) = node.books.answer(today - 1, today - 1, 0, "", node.clock.ms)["rows"]
+    assert (yesterday["property"], yesterday["balance"], yesterday["waiting"]) == ("1/2", None, 0)
+    (row,) = node.answer()["rows"]
+    assert (row["property"], row["balance"], row["waiting"]) == ("1/3", Balance.UNDER_WAY, 2)
+    assert {row["property"]: row["balance"] for row in node.answer(days=2)["rows"]} == {
+        "1/2": None,
+        "1/3": Balance.UNDER_WAY,
+    }
 
 
 def test_another_admin_process_goes_on_where_the_last_one_saved(node: Node) -> None:

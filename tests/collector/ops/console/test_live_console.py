@@ -2,10 +2,12 @@
 
 import json
 import re
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from contextlib import suppress
+from http.client import HTTPConnection, IncompleteRead
 from typing import Any
 
 import pytest
@@ -186,3 +188,24 @@ def test_a_try_leads_nowhere_but_to_this_node(collector: Collector, members: dic
 def test_a_try_of_the_longest_event_fits(collector: Collector) -> None:
     event = json.dumps(json.loads(_EVENT) | {"extra": {"text": '"\n' * 15_000}})
     assert _try(collector, event).json()["status"] == 200
+
+
+def test_a_new_token_ends_streams_and_sessions(collector: Collector) -> None:
+    settings = collector.folder / "collector.toml"
+    before = settings.read_text()
+    connection = HTTPConnection("127.0.0.1", collector.admin_port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request("GET", "/api/stream?topics=now", headers={"authorization": f"Bearer {_TOKEN}"})
+        stream = connection.getresponse()
+        assert stream.readline() == b"retry: 1000\n"
+        settings.write_text(before.replace("TRACKLOG_TEST_ADMIN", "TRACKLOG_TEST_KEY_B"))
+        collector.process.send_signal(signal.SIGHUP)
+        with suppress(ConnectionError, IncompleteRead):
+            while stream.readline():
+                pass
+        assert _ask(collector, "GET", "/status", authorization=f"Bearer {_TOKEN}").status == 401
+        token = WRITE_KEYS["TRACKLOG_TEST_KEY_B"]
+        assert _ask(collector, "GET", "/status", authorization=f"Bearer {token}").status == 200
+    finally:
+        connection.close()
+        settings.write_text(before)

@@ -61,12 +61,12 @@ def test_each_event_is_in_the_accounts_once_whichever_process_ends(tmp_path: Pat
         collector.send("POST", "/event?portal_id=7&prop_id=1", b"{}", content_type="application/json")
         row = _accounts(collector, lambda row, unknown: row["delivered"] == 15 and row["dead"] == 0 and unknown)
         assert (row["property"], row["received"], row["codes"]) == ("33167/564990801", 21, {"invalid_event": 1})
-        assert (row["stored"], row["duplicate"], row["pending"], row["waiting"]) == (15, 5, 0, 0)
+        assert (row["stored"], row["duplicate"], row["pending"], row["balance"]) == (15, 5, 0, "settled")
         collector.kill()
         collector.start()
         collector.post({"ea": "view", "event_id": "e-21"})
         row = _accounts(collector, lambda row, unknown: row["delivered"] == 16 and unknown == {"7/1": 1})
-        assert (row["stored"], row["duplicate"]) == (16, 5)
+        assert (row["stored"], row["duplicate"], row["balance"]) == (16, 5, "settled")
         assert row["days"][-1] == row["received"]
         series = _get(collector, "/api/series?names=stored,disk_free,cpu&seconds=60")
         assert {name: len(values) for name, values in series["values"].items()} == dict.fromkeys(

@@ -60,6 +60,7 @@ def test_the_snippet_has_the_tags_and_what_to_mind(node: LookedUp) -> None:
     snippet = node.json("/api/snippet?property=1/7")
     assert '"url":"http://127.0.0.1:8090/event","id":"shop"' in snippet["tags"]
     assert any("Content-Security-Policy" in note for note in snippet["notes"])
+    assert any(note.endswith("run collector snippet --property shop --url URL") for note in snippet["notes"])
     assert not any("dedup" in note for note in snippet["notes"])
     assert any("dedup is off" in note for note in node.json("/api/snippet?property=1/8")["notes"])
     assert node.json("/api/snippet?property=1/9", 404)["code"] == "not_found"

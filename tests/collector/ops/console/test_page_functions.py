@@ -130,20 +130,20 @@ def test_a_sample_goes_to_the_mean_of_its_step_or_begins_one(call: Call) -> None
 
 
 @pytest.mark.parametrize(
-    ("changes", "missing"),
+    ("balance", "waiting", "said"),
     [
-        ({}, {"received": 0, "stored": 0}),
-        ({"received": 13}, {"received": 3, "stored": 0}),
-        ({"pending": 0}, {"received": 0, "stored": 1}),
-        ({"shed": None}, {"received": None, "stored": 0}),
+        ("settled", 0, ["ok", "✓", "balances"]),
+        ("settled", 12, ["ok", "✓", "balances, 12 under way"]),
+        ("under_way", 12, ["muted", "◌", "12 under way"]),
+        ("differs", 12, ["bad", "▲", "12 without an outcome"]),
+        ("differs", -1, ["bad", "▲", "counts differ"]),
+        (None, 0, ["muted", "◌", "not checked"]),
     ],
 )
-def test_an_account_balances_or_says_what_is_missing(
-    call: Call, changes: dict[str, int | None], missing: dict[str, int | None]
+def test_an_account_is_said_to_balance_only_if_the_counts_say_so(
+    call: Call, balance: str | None, waiting: int, said: list[str]
 ) -> None:
-    inside = {"stored": 7, "duplicate": 1, "rejected": 1, "shed": 1, "waiting": 0}
-    row = {"received": 10, **inside, "delivered": 5, "pending": 1, "dead": 1, **changes}
-    assert call("accounts.js", "differences", row) == missing
+    assert call("accounts.js", "verdict", {"balance": balance, "waiting": waiting}) == said
 
 
 def test_a_node_that_is_well_says_so_and_one_that_is_not_says_why(call: Call) -> None:

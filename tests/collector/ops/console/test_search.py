@@ -43,7 +43,17 @@ def test_all_is_found_once_and_the_newest_first(node: LookedUp, limit: int) -> N
     assert Counter(row[3] for row in rows) == {"stored": 330, "dead": 6}
     newest = node.json("/api/search?limit=2")
     assert (newest["back_to_ms"], [row[0] for row in newest["rows"]]) == (START_MS + 69 * 2000, [0, 0])
-    assert 0 < newest["scanned_bytes"] < newest["total_bytes"]
+
+
+@pytest.mark.parametrize("query", ["limit=7", "limit=1000", f"limit=50&before_ms={START_MS + 60_000}"])
+def test_a_search_tells_how_much_is_left_and_at_its_end_nothing_is(node: LookedUp, query: str) -> None:
+    page = node.json(f"/api/search?{query}")
+    scanned, whole = page["scanned_bytes"], page["scanned_bytes"] + page["left_bytes"]
+    while page["next"]:
+        page = node.json(f"/api/search?limit=50&before={page['next']}")
+        scanned += page["scanned_bytes"]
+        assert scanned + page["left_bytes"] == whole
+    assert (page["left_bytes"], scanned) == (0, whole)
 
 
 @pytest.mark.parametrize("window", [100, 1000, 5000])
@@ -115,7 +125,7 @@ def test_a_search_begins_before_a_time(node: LookedUp) -> None:
         "rows": [],
         "next": None,
         "scanned_bytes": 0,
-        "total_bytes": found["total_bytes"],
+        "left_bytes": 0,
         "back_to_ms": None,
     }
 

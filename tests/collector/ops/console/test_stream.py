@@ -4,13 +4,14 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import Scope
 
 from collector.errors import Rejected
 from collector.ops.console.live import Live
@@ -72,10 +73,12 @@ class Viewer:
 
 
 @contextmanager
-def serving(node: Node, redaction: Redaction = NOTHING_HIDDEN) -> Iterator[Site]:
+def serving(
+    node: Node, redaction: Redaction = NOTHING_HIDDEN, is_let_in: Callable[[Scope], bool] = lambda _: True
+) -> Iterator[Site]:
     """A server of the stream of a node."""
     live = Live(node.tail(redaction=redaction), redaction, list)
-    streams = Streams(Sources(live, dict, dict, list))
+    streams = Streams(Sources(live, dict, dict, list), is_let_in)
     app = Starlette(routes=[streams.route()], exception_handlers=EXCEPTION_HANDLERS)
     config = uvicorn.Config(
         app,
@@ -154,8 +157,12 @@ def test_a_hidden_value_can_neither_be_seen_nor_searched(node: Node) -> None:
 )
 def test_a_parameter_out_of_bounds_is_refused(node: Node, query: str, says: str) -> None:
     with pytest.raises(Rejected, match=says) as error:
-        asyncio.run(_ask(Streams(Sources(Live(node.tail(), NOTHING_HIDDEN, list), dict, dict, list)), query))
+        asyncio.run(_ask(_streams(Live(node.tail(), NOTHING_HIDDEN, list)), query))
     assert error.value.refusal.code == "bad_parameter"
+
+
+def _streams(live: Live) -> Streams:
+    return Streams(Sources(live, dict, dict, list), lambda _: True)
 
 
 async def _ask(streams: Streams, query: str) -> None:
@@ -194,6 +201,21 @@ def test_a_stop_says_goodbye(node: Node) -> None:
         viewer.next("hello")
     assert viewer.next("bye")[0] == {"reason": "stop", "retry_ms": 1000}
     viewer.close()
+
+
+def test_a_stream_whose_sender_must_log_in_again_ends_and_another_one_goes_on(node: Node) -> None:
+    known = {b"name=one", b"name=two"}
+    with serving(node, is_let_in=lambda scope: dict(scope["headers"])[b"cookie"] in known) as site:
+        one, two = (site.open(headers=f"cookie: name={name}\r\n") for name in ("one", "two"))
+        one.next("hello")
+        known.remove(b"name=one")
+        assert one.next("bye")[0] == {"reason": "log-in needed", "retry_ms": 1000}
+        with pytest.raises(AssertionError, match="the stream ended"):
+            one.next("rows")
+        node.write([event(ea="after")])
+        assert two.next("rows")[0][0][7] == "after"
+        one.close()
+        two.close()
 
 
 def test_nothing_is_read_while_nobody_looks(node: Node) -> None:
@@ -245,7 +267,7 @@ def test_a_stream_ends_if_its_rows_can_not_come_any_more(node: Node) -> None:
 
     live = Live(Faulty(node.log_directory, node.letter_directory, NOTHING_HIDDEN), NOTHING_HIDDEN, list)
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(_ask(Streams(Sources(live, dict, dict, list)), ""))
+        asyncio.run(_ask(_streams(live), ""))
 
 
 def test_a_reader_that_takes_nothing_has_one_message_made_for_it(node: Node) -> None:
@@ -261,7 +283,7 @@ def test_a_reader_that_takes_nothing_has_one_message_made_for_it(node: Node) -> 
                 await gate.wait()
 
         live = Live(node.tail(), NOTHING_HIDDEN, list)
-        streams = Streams(Sources(live, dict, dict, list))
+        streams = _streams(live)
         node.write([event(ea="a")])
         request = {"type": "http", "headers": [], "query_string": b""}
         serving = asyncio.create_task(streams(request, _nothing, send))

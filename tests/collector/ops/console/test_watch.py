@@ -166,11 +166,46 @@ def test_refusals_and_duplicates_are_rows_each_given_once(tmp_path: Path) -> Non
     _serve(tmp_path, use)
 
 
-def test_a_second_process_keeps_its_history_in_memory(tmp_path: Path) -> None:
+_IN_MEMORY = "the console keeps history in memory only, until the admin process ends: "
+
+
+def test_a_second_process_keeps_its_history_in_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def use(get: Get, block: CounterBlock, watch: Watch) -> None:
         await _until(get, "/api/accounts", "", lambda _: True)
         held = sorted(os.listdir(tmp_path / "console"))
         assert held[0] == "LOCK"
+        assert caplog.messages == []
         assert open_folder(str(tmp_path / "console")) is None
 
     _serve(tmp_path, use)
+    cause = "held by another process; give each node an admin.dir of its own"
+    assert caplog.messages == [f"{_IN_MEMORY}{tmp_path}/console: {cause}"]
+
+
+@pytest.mark.parametrize(
+    ("blocked", "told"),
+    [
+        ("console", "console: Not a directory"),
+        ("console/LOCK", "console: Is a directory"),
+        ("console/series", "console/series: Is a directory"),
+        ("console/accounts.sqlite", "console/accounts.sqlite: unable to open database file"),
+    ],
+)
+def test_a_history_that_cant_be_kept_is_told_once_with_what_to_do(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, blocked: str, told: str
+) -> None:
+    """Root may write everywhere, so that something else stands in the place of a folder or file."""
+
+    async def use(get: Get, block: CounterBlock, watch: Watch) -> None:
+        block.add(1, STORED.name, "1", "2")
+        await _until(get, "/api/accounts", "", lambda found: found["rows"])
+        await _until(get, "/api/accounts", "", lambda _: caplog.messages != [])
+
+    path = tmp_path / blocked
+    if blocked == "console":
+        path.write_text("a file")
+    else:
+        path.mkdir(parents=True)
+    _serve(tmp_path, use)
+    advice = "let this user write there, or set admin.dir to another folder, and restart"
+    assert caplog.messages == [f"{_IN_MEMORY}{tmp_path}/{told}; {advice}"]
