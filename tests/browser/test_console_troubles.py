@@ -15,9 +15,10 @@ from tests.browser.console import Tab, console_node, listed
 from tests.browser.demo import CHROMIUM
 from tests.running import PATIENCE_SECONDS, Collector, eventually
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.clients,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
+]
 _SILENT_MS = 15_000
 _RETRY_MS = 5000
 _MOST_TABS = 60
