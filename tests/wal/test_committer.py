@@ -12,6 +12,7 @@ import pytest
 from tests.running import PATIENCE_SECONDS
 from tests.wal.faulty_files import FaultyFiles, SmallDisk
 from tests.wal.logs import events, line, lines, numbers, read_blocks
+from wal import commit_thread
 from wal.committer import Committer, State
 from wal.errors import LogClosed, LogFull, LogPoisoned, RecordTooLarge
 from wal.folder import LogFolder
@@ -508,8 +509,9 @@ def test_an_append_goes_from_idle_through_gathering_and_committing_back_to_idle(
 
 
 def test_a_block_of_several_appends_is_followed_by_a_delay_which_a_block_of_one_is_not(
-    directory: str, files: FaultyFiles
+    directory: str, files: FaultyFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(commit_thread, "COMMIT_DELAY_SECONDS", 0.5)  # a busy machine sleeps through 0.3 ms
     seen: list[State] = []
 
     async def run() -> None:
