@@ -70,24 +70,30 @@ def _left(scene: Scene, leave: Leave, seconds: float) -> Scene:
     return scene
 
 
-@BOTH
-def test_a_page_sends_as_it_is_left(scene: Scene) -> None:
-    """Nothing of ours comes after it, so it was the page itself."""
-    tab = scene.open()
-    tab.js("void (sendAndSay(3), setTimeout(() => location.href = '/bye'))")
-    eventually(lambda: len(scene.returned()) == 3, "the page told its ids")
-    scene.arrive(sorted(scene.returned()))
-    assert scene.proxy.received[0].is_leave
-    scene.check()
-
-
-@BOTH
-def test_a_page_sends_as_it_is_hidden(scene: Scene) -> None:
+def _waiting_tab(scene: Scene) -> Tab:
+    """A tab with an event, whose next request would come in a minute."""
     scene.proxy.faults.append(faults.refuse(503, 60))
     tab = scene.open()
     scene.track(tab)
     eventually(lambda: scene.proxy.received, "the first request comes")
     tab.until("tracklog('stats').flying === 0")
+    return tab
+
+
+@BOTH
+def test_a_page_sends_as_it_is_left(scene: Scene) -> None:
+    """Nothing of ours comes after it, so it was the page itself."""
+    tab = _waiting_tab(scene)
+    tab.js("void (sendAndSay(3), setTimeout(() => location.href = '/bye'))")
+    eventually(lambda: len(scene.returned()) == 4, "the page told its ids")
+    scene.arrive(sorted(scene.returned()))
+    assert [each.is_leave for each in scene.proxy.received] == [False, True]
+    scene.check()
+
+
+@BOTH
+def test_a_page_sends_as_it_is_hidden(scene: Scene) -> None:
+    tab = _waiting_tab(scene)
     scene.visitor.open()
     tab.until("document.visibilityState === 'hidden'")
     scene.arrive(sorted(scene.returned()))
