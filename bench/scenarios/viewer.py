@@ -8,10 +8,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from bench import BenchError, servers
 from bench.load import traffic
@@ -35,6 +35,7 @@ _PATHS: Final = ("/", "/api/node", "/api/shards", "/api/series", "/api/accounts"
 _SEGMENTS: Final = "/api/shards/00/segments"
 """What Log asks for as a shard is unfolded; it takes a look at each segment."""
 _HIGH: Final = "the highest rate"
+_PATIENCE_SECONDS: Final = 30.0
 _LONG_TASKS: Final = """() => {
     window.tasks = [0]
     new PerformanceObserver(list => tasks.push(...list.getEntries().map(each => each.duration)))
@@ -71,9 +72,8 @@ def _node(folder: Path | None = None, sinks: str = servers.FILE_SINK) -> Iterato
 
 def _viewed(server: Server, port: int, kind: Traffic, seconds: float) -> Sample:
     """The load while somebody looks at the console."""
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(b"GET /api/stream?topics=live,now HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        reading = threading.Thread(target=_read, args=(connection,))
+    with _stream(port) as (connection, messages):
+        reading = threading.Thread(target=list, args=(messages,))
         reading.start()
         sample = load(server, kind, seconds)
         connection.shutdown(socket.SHUT_RDWR)
@@ -81,9 +81,15 @@ def _viewed(server: Server, port: int, kind: Traffic, seconds: float) -> Sample:
     return sample
 
 
-def _read(connection: socket.socket) -> None:
-    while connection.recv(1 << 16):
-        continue
+@contextmanager
+def _stream(port: int) -> Iterator[tuple[socket.socket, IO[bytes]]]:
+    """The connection of a viewer who was let in, and the lines that come."""
+    with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as messages:
+        connection.sendall(b"GET /api/stream?topics=live,now HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        status = messages.readline()
+        if b" 200 " not in status:
+            raise BenchError(f"the stream got {status.decode()}")
+        yield connection, messages
 
 
 def _of_page(server: Server, port: int, seconds: float) -> Row:
@@ -128,29 +134,34 @@ def _opened(folder: Path, rounds: int) -> tuple[float, float, float]:
     For all views, for these after its start, and for the segments of a shard.
     """
     with _node(folder, sinks="") as (_, port):
-        first, *others = [_milliseconds(port, *_PATHS) + _until_a_message(port) for _ in range(rounds + 1)]
+        first, *later = [_milliseconds(port, *_PATHS) + _until_a_message(port) for _ in range(rounds + 1)]
         segments = [_milliseconds(port, _SEGMENTS) for _ in range(rounds)]
-        return statistics.median(others), first, statistics.median(segments)
+        return statistics.median(later), first, statistics.median(segments)
 
 
 def _milliseconds(port: int, *paths: str) -> float:
     begun = time.monotonic()
     for path in paths:
-        client = http.client.HTTPConnection("127.0.0.1", port)
+        while (status := _get(port, path)) != 200:  # right after a start, accounts are not open yet
+            if status != 503 or time.monotonic() > begun + _PATIENCE_SECONDS:
+                raise BenchError(f"GET {path} got {status}")
+            time.sleep(0.01)
+    return (time.monotonic() - begun) * 1000
+
+
+def _get(port: int, path: str) -> int:
+    """The status of a request, whose answer was read to its end."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
         client.request("GET", path)
         answer = client.getresponse()
-        if answer.status != 200:
-            raise BenchError(f"GET {path} got {answer.status}: {answer.read().decode()}")
         answer.read()
-        client.close()
-    return (time.monotonic() - begun) * 1000
+        return answer.status
 
 
 def _until_a_message(port: int) -> float:
     """Milliseconds until the stream of a new viewer has its first message."""
     begun = time.monotonic()
-    with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as messages:
-        connection.sendall(b"GET /api/stream?topics=live,now HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    with _stream(port) as (_, messages):
         next(line for line in messages if line.startswith(b"data:"))
     return (time.monotonic() - begun) * 1000
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
@@ -81,10 +82,13 @@ def test_a_replay_sends_what_its_dry_run_counted(node: Collector, tab: Tab) -> N
 def test_a_replay_that_runs_shows_progress_and_can_be_stopped(node: Collector, tab: Tab) -> None:
     page = tab.open("/replay")
     _dry_run(page)
-    page.get_by_role("button", name=re.compile("Replay .* to file")).click()
+    start = page.get_by_role("button", name=re.compile("Replay .* to file"))
+    expect(start).to_be_enabled()  # the dry run, a replay too, is over
+    with ThreadPoolExecutor(1) as pool:
+        suspended = pool.submit(_suspended_job, node)
+        start.click()
+        process = suspended.result()
     job = page.locator(".jobs li").first
-    process = _job_process(node)
-    process.suspend()
     expect(job).to_contain_text("→ running")
     expect(job.get_by_role("progressbar")).to_be_visible()
     job.get_by_role("button", name="Stop").click()
@@ -94,12 +98,17 @@ def test_a_replay_that_runs_shows_progress_and_can_be_stopped(node: Collector, t
     expect(page.get_by_role("combobox", name="sink")).to_have_value("file")
 
 
-def _job_process(node: Collector) -> psutil.Process:
-    """The process of the job that was started last, once it is there."""
+def _suspended_job(node: Collector) -> psutil.Process:
+    """The process of the next replay, suspended as soon as it is there: it would soon be done."""
     (admin,) = node.admin_processes()
-    eventually(admin.children, "the job runs")
-    process: psutil.Process = admin.children()[-1]
+    eventually(lambda: _replays(admin), "the job runs")
+    (process,) = _replays(admin)
+    process.suspend()
     return process
+
+
+def _replays(admin: psutil.Process) -> list[psutil.Process]:
+    return [each for each in admin.children() if "replay" in each.cmdline()]
 
 
 @pytest.mark.parametrize("dialect", ["event", "segment"])
