@@ -23,6 +23,7 @@ _READERS = (
     "collector audit",
 )
 """Commands that change nothing: they run again until they print what the page shows."""
+_KILL = "kill -KILL "
 _PATIENCE_SECONDS = 20.0
 _NOISE = re.compile(r"^.*running as root.*\n?|bash: line \d+: +\d+ Killed.*\n?", re.MULTILINE)
 """The warning that test machines get, and bash's word on a killed job, which may follow on the same line."""
@@ -73,6 +74,8 @@ class Shell:
         """Run a command, and compare its output."""
         if command.endswith("&"):
             printed = self._start(command.removesuffix("&"), expected)
+        elif command.startswith(_KILL):
+            printed = self._kill(command)
         else:
             printed = self._printed(command, expected)
         assert is_like(printed, expected), f"$ {command}\n{printed}\n--- but the page shows\n{expected}"
@@ -86,6 +89,13 @@ class Shell:
         while not is_like(path.read_text() if path.exists() else "", expected) and time.monotonic() < deadline:
             time.sleep(0.02)
         return path.read_text()
+
+    def _kill(self, command: str) -> str:
+        """Kill a job, and wait until all its processes are gone, as they are when a reader types the next command."""
+        group = int(self.run(f"jobs -p {command.removeprefix(_KILL)}"))
+        printed = self.run(command)
+        eventually(lambda: not _lives(group), f"the end of what `{command}` killed")
+        return printed
 
     def _printed(self, command: str, expected: str) -> str:
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -113,6 +123,14 @@ def shell(folder: Path, admin_port: str) -> Iterator[Shell]:
                 child.kill()
         started.process.kill()
         started.process.communicate()
+
+
+def _lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def is_like(printed: str, expected: str) -> bool:

@@ -50,7 +50,7 @@ export function Try({ query }) {
         <${Select} value=${type} options=${plain(types)} onChange=${(value) => change({ type: value })} /><//>`}
     </form>
     <${Failure} error=${letter.error} />
-    ${letter.isLoading || !type ? html`<${Skeleton} />`
+    ${letter.isLoading || !dialects[0] ? html`<${Skeleton} />`
       : html`<${Request} key=${`${dialect} ${type} ${query.letter}`} ...${chosen} start=${letter.data?.body ?? exampleOf(dialect, type)} />`}
     <${Snippet} property=${property} />
   `;

@@ -24,6 +24,8 @@ _ABORT_SECONDS: Final = 5.0
 STEP_SECONDS: Final = 0.1
 """How soon a waiting call notices `stop`."""
 
+_PURGED: Final = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
+
 _PROPERTIES: Final[dict[str, object]] = {
     "transaction.timeout.ms": TRANSACTION_SECONDS * 1000,
     "message.timeout.ms": 30_000,
@@ -176,7 +178,8 @@ class Transactions:
             self._trouble = error
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        if error and not self._failure:
+        # a message is purged because another one failed, whose report may come behind
+        if error and (not self._failure or self._failure.code in _PURGED):
             self._failure = KafkaFault(error, message.topic() or "")
 
 
