@@ -19,7 +19,7 @@ from playwright.sync_api import BrowserContext, Dialog, Page, Request, expect
 
 from bench.processes import free_port
 from tests.browser.demo import SCHEMES, chromium, walk, window
-from tests.running import PATIENCE_SECONDS, Collector, running
+from tests.running import PATIENCE_SECONDS, Collector, eventually, running
 
 SETTINGS = """
 [server]
@@ -157,6 +157,7 @@ def open_views(tab: Tab, ea: str) -> Iterator[str]:
     """Open each view and use it, so that there is something to see; yields its name. `ea`: of an event to show."""
     tab.open("/")
     event = tab.get(f"/api/search?kind=stored&ea={ea}")["rows"][0][1]
+    eventually(lambda: tab.get("/api/dead?limit=1")["letters"], "a bad event came")
     letter = tab.get("/api/dead?limit=1")["letters"][0]["id"]
     segment = tab.get("/api/shards/00/segments?limit=1")["segments"][0]["number"]
     paths = {
