@@ -10,13 +10,10 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.console import Tab, console_node, ids, listed
-from tests.browser.demo import CHROMIUM
+from tests.browser.demo import IN_CHROMIUM
 from tests.running import Collector, eventually
 
-pytestmark = [
-    pytest.mark.clients,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 _ORDER = {"type": "track", "event": "Order Completed", "userId": "u-2", "properties": {"coupon": "SPRING"}}
 _STORED = "stored view product u-1"
 _APP = "stored Order Completed track u-2"

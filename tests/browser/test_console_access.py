@@ -1,6 +1,5 @@
 """The console in real headless Chromium: the log-in, and pages of others that try to use or to read it."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
+from tests.browser.demo import CHROMIUM, IN_CHROMIUM
 from tests.running import Collector, running
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.clients,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 _TOKEN = "a token that is long enough"
 _SETTINGS = """
 [server]

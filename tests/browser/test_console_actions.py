@@ -12,13 +12,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.console import Tab, console_node, listed
-from tests.browser.demo import CHROMIUM
+from tests.browser.demo import IN_CHROMIUM
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually
 
-pytestmark = [
-    pytest.mark.clients,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 _STRICT = '"ea", "ec", "sid"'
 
 

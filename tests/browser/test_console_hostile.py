@@ -9,13 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.console import Tab, console_node, ids, listed
-from tests.browser.demo import CHROMIUM
+from tests.browser.demo import IN_CHROMIUM
 from tests.running import Collector, eventually
 
-pytestmark = [
-    pytest.mark.clients,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 _SCRIPT = "<img src=//evil.example onerror=alert(1)>'\"`</script><script>alert(2)</script>javascript:alert(3)"
 _UNSEEN = "a\u202eb\u2066c\u200bd\ufeffe\u2028f\x1bg"
 _CHIPS = {"\\u202e", "\\u2066", "\\u200b", "\\ufeff", "\\u2028", "\\u001b"}

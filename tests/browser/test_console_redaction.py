@@ -9,14 +9,11 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.console import SETTINGS, Tab, console_node
-from tests.browser.demo import CHROMIUM
+from tests.browser.demo import IN_CHROMIUM
 from tests.browser.recorder import Recorder, recording
 from tests.running import Collector
 
-pytestmark = [
-    pytest.mark.clients,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 _TOKEN = "a token that is long enough"
 _UID, _EMAIL, _IP = "uid-8d1f4c", "ada-77ab@example.com", "203.0.113.77"
 _HIDDEN = (_UID, _EMAIL, _IP)

@@ -8,13 +8,10 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.axe import violations
 from tests.browser.console import Tab, console_node, listed, open_views
-from tests.browser.demo import CHROMIUM, window
+from tests.browser.demo import IN_CHROMIUM, window
 from tests.running import Collector, eventually
 
-pytestmark = [
-    pytest.mark.clients,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture(scope="module")

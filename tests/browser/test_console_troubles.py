@@ -12,13 +12,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from collector.ops.console.stream import MOST_STREAMS
 from tests.browser.axe import violations
 from tests.browser.console import Tab, console_node, listed
-from tests.browser.demo import CHROMIUM
+from tests.browser.demo import IN_CHROMIUM
 from tests.running import PATIENCE_SECONDS, Collector, eventually
 
-pytestmark = [
-    pytest.mark.clients,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 _SILENT_MS = 15_000
 _RETRY_MS = 5000
 _MOST_TABS = 60

@@ -7,29 +7,20 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.browser.demo import CHROMIUM, SCHEMES, chromium, demo_shop, walk, window
+from tests.browser.demo import IN_CHROMIUM, SCHEMES, demo_shop, walk, window
 from tests.running import Collector, eventually
 
 _IDS = "[...document.querySelectorAll('#events code')].map(each => each.textContent)"
 _IS_ALL_STORED = "[...document.querySelectorAll('#events li')].every(each => each.querySelector('.stored'))"
 _KEYS = "Object.keys(localStorage).concat(document.cookie || [])"
 
-pytestmark = [
-    pytest.mark.clients,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     with demo_shop(tmp_path_factory.mktemp("shop")) as collector:
         yield collector
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

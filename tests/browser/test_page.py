@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
+from tests.browser.demo import CHROMIUM, IN_CHROMIUM
 from tests.browser.site import Site, Tls, site
 from tests.running import eventually
 
-CHROMIUM = shutil.which("chromium")
 EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
 FIELDS = {"ea": "view", "ec": "product", "sid": "1", "aid": "a", "uid": "u"}
 FETCH = """async ([url, event]) => {
@@ -46,10 +46,7 @@ LINK = """url => {
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="openssl is not installed; on Debian: apt-get install openssl"
 )
-pytestmark = [
-    pytest.mark.clients,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture(scope="module")

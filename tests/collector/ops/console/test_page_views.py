@@ -1,13 +1,12 @@
 """Every view of the console's page, whose answers are as hostile as senders can make them, and its states."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.axe import axe_source, violations
 from tests.collector.ops.console.page_answers import EVENT, LETTER, answers, rows, sample
 from tests.collector.ops.console.page_in_browser import CHROMIUM, NODE, ORIGIN, SESSION, Console, chromium
 
@@ -43,8 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    (path,) = Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")
-    return path.read_text()
+    return axe_source()
 
 
 @pytest.fixture(scope="module", params=[WIDE, NARROW], ids=["1920", "360"])
@@ -81,8 +79,7 @@ def test_a_view_renders_hostile_text_as_text_and_is_accessible(hostile: Console,
     expect(page.locator("img, script:not([src]), iframe, [onerror]")).to_have_count(0)
     assert hostile.trouble == []
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    page.evaluate(axe)
-    found = page.evaluate("axe.run().then(({violations}) => violations.map(v => [v.id, v.nodes[0].html]))")
+    found = violations(page, axe)
     assert found == []
 
 
@@ -170,8 +167,7 @@ def test_who_must_log_in_sees_nothing_but_the_form(console: Console, axe: str) -
     page.goto(f"{ORIGIN}/now")
     expect(page.get_by_label("token")).to_be_visible()
     assert page.evaluate("streams.length") == 0
-    page.evaluate(axe)
-    assert page.evaluate("axe.run().then(({violations}) => violations.map(v => v.id))") == []
+    assert violations(page, axe) == []
 
 
 @pytest.mark.parametrize(
