@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil
 
+from collector.server.admin_process import PROCESS_NAME
+
 
 @contextlib.contextmanager
 def started(command: Sequence[str], **options: Any) -> Iterator["subprocess.Popen[Any]"]:
@@ -41,6 +43,25 @@ def free_port() -> int:
     atexit.register(holder.close)
     port: int = holder.getsockname()[1]
     return port
+
+
+def is_worker(child: psutil.Process) -> bool:
+    """Whether a child of a supervisor is a worker: others are the admin process and multiprocessing's resource tracker.
+
+    One that was killed may not be reaped yet.
+    """
+    try:
+        return "spawn_main" in " ".join(child.cmdline()) and not is_admin_process(child)
+    except psutil.Error:
+        return False
+
+
+def is_admin_process(child: psutil.Process) -> bool:
+    """Whether a child of a supervisor is the admin process, and lives."""
+    try:
+        return bool(child.name() == PROCESS_NAME)
+    except psutil.Error:
+        return False
 
 
 def is_connectable(port: int) -> bool:

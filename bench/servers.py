@@ -15,8 +15,7 @@ from typing import IO, Final, NamedTuple
 import psutil
 
 from bench import BenchError
-from bench.processes import end, free_port
-from collector.server.admin_process import PROCESS_NAME
+from bench.processes import end, free_port, is_worker
 
 SERVER_CORE = 0
 LOAD_CORE = 1
@@ -111,7 +110,7 @@ def collector(
         command = [*under, str(program), "serve", "--config", str(folder / "collector.toml")]
         process, printed = stack.enter_context(_running(command, cores, environment))
         port = _port_printed(process, printed)
-        yield Server(port, [each for each in process.children(recursive=True) if _is_worker(each)], folder)
+        yield Server(port, [each for each in process.children(recursive=True) if is_worker(each)], folder)
 
 
 @contextmanager
@@ -135,11 +134,6 @@ def console(folder: Path) -> Iterator[Server]:
     with _running(command, (SERVER_CORE,), {CONSOLE_FOLDER: str(folder)}) as (process, _):
         _wait(port)
         yield Server(port, [process])
-
-
-def _is_worker(process: psutil.Process) -> bool:
-    """The supervisor's other children are the admin process and multiprocessing's resource tracker."""
-    return "spawn_main" in " ".join(process.cmdline()) and process.name() != PROCESS_NAME
 
 
 def why_too_few_cores() -> str:

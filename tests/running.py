@@ -18,8 +18,7 @@ from urllib.request import urlopen
 import psutil
 import zstandard
 
-from bench.processes import end, free_port, is_connectable
-from collector.server.admin_process import PROCESS_NAME
+from bench.processes import end, free_port, is_admin_process, is_connectable, is_worker
 from wal.files import Files
 from wal.folder import LogFolder
 from wal.reader import Reader, read_all
@@ -134,7 +133,7 @@ class Collector:
 
     def admin_processes(self) -> list[psutil.Process]:
         """The admin process, if it lives now."""
-        return [each for each in psutil.Process(self.process.pid).children() if _is_named(each, PROCESS_NAME)]
+        return [each for each in psutil.Process(self.process.pid).children() if is_admin_process(each)]
 
     @property
     def admin_port(self) -> int:
@@ -251,22 +250,4 @@ def eventually(holds: Any, what: str) -> None:
 
 def workers_of(pid: int) -> list[psutil.Process]:
     """The worker processes of a supervisor that live now."""
-    return [each for each in psutil.Process(pid).children() if _is_worker(each)]
-
-
-def _is_worker(child: psutil.Process) -> bool:
-    """The supervisor's other children are the admin process and multiprocessing's resource tracker.
-
-    One that was killed may not be reaped yet.
-    """
-    try:
-        return "spawn_main" in " ".join(child.cmdline()) and not _is_named(child, PROCESS_NAME)
-    except psutil.Error:
-        return False
-
-
-def _is_named(process: psutil.Process, name: str) -> bool:
-    try:
-        return bool(process.name() == name)
-    except psutil.Error:
-        return False
+    return [each for each in psutil.Process(pid).children() if is_worker(each)]

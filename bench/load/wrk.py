@@ -51,6 +51,7 @@ done = function(summary, latency)
 end
 """
 _LONGEST_TO_REPEAT: Final = 5
+"""Seconds: after a longer time without an answer, the server is at fault."""
 
 
 class Load(NamedTuple):
