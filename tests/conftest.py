@@ -16,7 +16,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let Ctrl-C reach the processes that tests start, and let these find compiled modules.
 
     A shell starts what runs in its background with SIGINT ignored, and a child inherits that, as it does a blocked one.
+    SIGTERM ends a run as Ctrl-C does, so that fixtures stop what they started.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
