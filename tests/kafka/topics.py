@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 _STEP_SECONDS = 10.0
 _SETTLED_SECONDS = 5.0
