@@ -28,7 +28,9 @@ _EVENT: Final = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"
 _NO_END: Final = 10**9
 _SHED: Final = (503, "1")
 _POLL_SECONDS: Final = 0.01
-_PROBES: Final = 64
+_PROBES: Final = 600
+"""At most, a minute's. A worker that does not get to run takes all that were sent meanwhile in one turn, in which it
+does not know yet that the disk stands still."""
 _PROBE_SECONDS: Final = 0.1
 
 
