@@ -61,9 +61,11 @@ def test_no_tab_sends_before_retry_after(scene: Scene, status: int) -> None:
     scene.check()
 
 
-@pytest.mark.parametrize("status", [400, 413, 415])
-def test_an_event_that_is_refused_for_its_content_is_told_and_not_sent_again(scene: Scene, status: int) -> None:
-    scene.proxy.faults.append(refuse(status))
+@pytest.mark.parametrize(
+    "refusal", [refuse(400)._replace(body='{"code": "invalid_event"}'), refuse(413)], ids=["invalid", "too large"]
+)
+def test_an_event_that_is_refused_for_its_content_is_told_and_not_sent_again(scene: Scene, refusal: Fault) -> None:
+    scene.proxy.faults.append(refusal)
     tab = scene.open()
     (refused,) = scene.track(tab)
     scene.drain(tab)

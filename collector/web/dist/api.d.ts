@@ -6,7 +6,7 @@ export declare const init: (options: Options) => void | null;
  * Track an event. Returns its id, or null if it will not be sent: it is denied or too large, or the queue is full.
  * `track('view', 'product', {…})` is short for `track({ea: 'view', ec: 'product', …})`.
  */
-export declare const track: (event: TrackEvent | string, ec?: string, more?: object) => string | null;
+export declare const track: (event: string | TrackEvent, ec?: string | undefined, more?: object | undefined) => string | null;
 /** Track a view of this page. */
 export declare const page: (more?: object) => string | null;
 /** The user is known from now on, or no more. */
@@ -18,5 +18,5 @@ export declare const consent: (choice?: Consent | undefined) => Consent | null |
 /** Send at once. Returns whether all events are stored. */
 export declare const flush: () => Promise<boolean>;
 export declare const stats: () => Stats;
-/** Make a call that was made at `at`, in Unix ms. */
-export declare const replay: (at: number, call: () => unknown) => void;
+/** Make the calls that a stub queued, each with its time in Unix ms. */
+export declare const replay: (queue: [number, unknown[]][], call: (...given: any[]) => unknown) => void;

@@ -24,18 +24,9 @@ const safely =
     }
   }
 
+/** Returns whether the call waits for `init`. */
 const toAll = (call: (tracker: Tracker) => void): unknown =>
-  trackers.size ? trackers.forEach(call) : early[MOST_EARLY - 1] || early.push(() => trackers.forEach(call))
-
-const put = safely((event: TrackEvent): string | null => {
-  const id = `${event.event_id || newId()}`
-  const whole = { ...event, event_id: id, et: event.et || moment || Date.now(), context: { ...pageContext(), ...event.context } }
-  let isKept = !trackers.size
-  toAll((tracker) => {
-    if (tracker._track(whole)) isKept = true
-  })
-  return isKept ? id : null
-})
+  trackers.size ? trackers.forEach(call) : early.push(() => trackers.forEach(call))
 
 /** Start what a page tells by itself, once, whichever property asks for it. */
 const watch = (value: Switch | undefined, start: (call: typeof track) => void) => {
@@ -50,7 +41,7 @@ export const init = safely((options: Options): void => {
   const name = options.id || `${options.portal}:${options.prop}`
   if (trackers.has(name)) return
   trackers.set(name, startTracker(options, name))
-  early.splice(0).forEach((call) => call())
+  early.splice(0).map(safely).forEach((call) => call())
   watch(options.time, watchTime)
   watch(options.pages, watchPages)
   watch(options.clicks, watchClicks)
@@ -60,8 +51,14 @@ export const init = safely((options: Options): void => {
  * Track an event. Returns its id, or null if it will not be sent: it is denied or too large, or the queue is full.
  * `track('view', 'product', {…})` is short for `track({ea: 'view', ec: 'product', …})`.
  */
-export const track = (event: TrackEvent | string, ec?: string, more?: object): string | null =>
-  put(typeof event == 'string' ? { ...more, ea: event, ec: ec! } : event)
+export const track = safely((event: TrackEvent | string, ec?: string, more?: object): string | null => {
+  if (early[MOST_EARLY - 1]) return null
+  if (typeof event == 'string') event = { ...more, ea: event, ec: ec! }
+  const id = `${event.event_id || newId()}`
+  const whole = { ...event, event_id: id, et: event.et || moment || Date.now(), context: { ...pageContext(), ...event.context } }
+  let kept: string | null = null
+  return toAll((tracker) => (kept = tracker._track(whole) || kept)) ? id : kept
+})
 
 /** Track a view of this page. */
 export const page = (more?: object): string | null => track('view', 'page', more)
@@ -89,9 +86,13 @@ export const stats = (): Stats => {
   return sum
 }
 
-/** Make a call that was made at `at`, in Unix ms. */
-export const replay = (at: number, call: () => unknown): void => {
-  moment = at
-  call()
+/** Make the calls that a stub queued, each with its time in Unix ms. */
+export const replay = (queue: [number, unknown[]][], call: (...given: any[]) => unknown): void => {
+  queue.forEach(
+    safely(([at, given]) => {
+      moment = at
+      call(...given)
+    }),
+  )
   moment = 0
 }

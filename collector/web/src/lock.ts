@@ -3,24 +3,24 @@
 import { newId } from './ids.js'
 import type { Store } from './store.js'
 
-/** A tab that holds the lock this long, in ms, is frozen: a request takes 10 s at most. */
-const PATIENCE = 3e4
+/** Who was refused so often in a row, 2 to 4 s apart, takes the lock: its tab is frozen, as a request takes 10 s at most. */
+const MOST_REFUSALS = 10
 const LEASE = 15e3
 
 /** `act` gets the lock for as long as it takes. Returns its result, or in how many ms to ask again. */
 export const openLock = (name: string, store: Store) => {
   const me = newId()
-  let refusedSince = 0
+  let refusals = 0
 
   return (act: () => Promise<number>): Promise<number> => {
     let isOurs: unknown
     const begin = async (lock?: unknown): Promise<number> => {
       isOurs = lock
       if (lock) {
-        refusedSince = 0
+        refusals = 0
         return act()
       }
-      refusedSince ||= performance.now()
+      refusals++
       return 2e3 + Math.random() * 2e3
     }
     /** A write of another tab may show only in a later task, so look again after a while. */
@@ -35,9 +35,8 @@ export const openLock = (name: string, store: Store) => {
       return wait
     }
     if (!store._isShared()) return act()
-    const isFrozen = refusedSince && performance.now() - refusedSince > PATIENCE
     return new Promise<number>((done) =>
-      done(navigator.locks.request(name, isFrozen ? { steal: true } : { ifAvailable: true }, begin)),
+      done(navigator.locks.request(name, { [refusals < MOST_REFUSALS ? 'ifAvailable' : 'steal']: true }, begin)),
     ).catch(() => (isOurs ? LEASE : lease())) // it was stolen from us; else there are no locks here
   }
 }

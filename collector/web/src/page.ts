@@ -55,15 +55,15 @@ export const watchPages = (track: Track): void => {
 }
 
 export const watchClicks = (track: Track): void => {
-  const look = ({ target }: { target: Element }) => {
+  const look = ({ target, button }: { target: Element; button: number }) => {
     const element: any = target.closest?.('a[href],[data-ea]')
-    if (!element) return
+    if (!element || button > 1) return
     const { ea, ec = 'click', ...extra } = element.dataset
     const url: string = element.href
+    const isFile = element.hasAttribute('download') || /\.(pdf|zip|docx|xlsx|csv|mp[34])$/i.test(element.pathname)
     if (ea) track(ea, ec, { extra: { ...extra, url } })
-    else if (element.hasAttribute('download') || /\.(pdf|zip|docx|xlsx|csv|mp[34])$/i.test(element.pathname))
-      track('click', 'download', { extra: { url } })
-    else if (element.host != location.host && /^http/.test(url)) track('click', 'outbound', { extra: { url } })
+    else if (/^http/.test(url) && (isFile || element.host != location.host))
+      track('click', isFile ? 'download' : 'outbound', { extra: { url } })
   }
   on(document, 'click', look, true)
   on(document, 'auxclick', look, true)

@@ -1,6 +1,6 @@
 /** The sender of one property: what goes out when, and what becomes of it. See the guide for the table of answers. */
 
-import { type Answer, isRefused, isStored, waitOf } from './answer.js'
+import { type Answer, isRefused, isSettled, waitOf } from './answer.js'
 import { timeOf } from './ids.js'
 import { openLock } from './lock.js'
 import { on } from './on.js'
@@ -50,9 +50,7 @@ export const startSender = (options: Options, query: string, name: string, store
   let rest = 0
   let release: (wait: number) => void
 
-  const canSend = () => queue._isOn() && navigator.onLine
-
-  const hasWork = () => canSend() && store._keys('e')[0]
+  const hasWork = () => queue._isOn() && navigator.onLine && store._keys('e')[0]
 
   /** Look at the queue in so many ms, unless that is planned for an earlier time. */
   const wake = (ms: number) => {
@@ -90,22 +88,23 @@ export const startSender = (options: Options, query: string, name: string, store
   }
 
   /** What an answer makes of a batch. Returns in how many ms to go on. */
-  const settle = (batch: Picked[], isLeaving?: boolean, status = 0, answer?: Answer, headers?: Headers): number => {
+  const settle = (batch: Picked[], device?: string | false, status = 0, answer?: Answer, headers?: Headers): number => {
     const rejected = answer?.rejected
-    if (isStored(status, answer, headers?.get('x-event-ack')) || (isRefused(status) && (rejected || !batch[1]))) {
+    const areRefused = isRefused(status, answer)
+    if (isSettled(answer, headers?.get('x-event-ack')) || (areRefused && (rejected || !batch[1]))) {
       failures = 0
       most = MOST_EVENTS
       batch.forEach(([key, json], index) => {
         store._remove(key)
-        const fault = rejected?.find((each) => each.index == index) || (isRefused(status) && (answer || {}))
+        const fault = rejected?.find((each) => each.index == index) || (areRefused && (answer || status))
         if (fault) queue._drop(json, 'rejected', fault)
       })
-      if (answer?.an_session && !isLeaving && store._isShared()) store._set('s', answer.an_session)
+      if (answer?.an_session && device && device == store._get('a')) store._set('s', answer.an_session)
       return 0
     }
     // what became of them is known, so they need not rest
     batch.forEach(([key, json, tried]) => store._get(key) && store._set(key, Math.min(tried, Date.now() - REST) + json))
-    if (isRefused(status)) {
+    if (areRefused) {
       most = batch.length >> 1
       return 0
     }
@@ -120,13 +119,10 @@ export const startSender = (options: Options, query: string, name: string, store
     const events = batch.map(([, json]) => `${json.slice(0, -1)},"sent_at":${now}}`)
     const body = events[1] ? `[${events}]` : events[0]!
     const size = bytesOf(body)
+    const device = store._get('a')
     const token = store._get('s')
     const url = `${options.url}?${query}&resp_type=json${isLeaving ? '' : '&queued=1'}${token ? '&an_session=' + token : ''}`
     batch.forEach(([key, json, tried]) => store._set(key, tried + json))
-    if (isLeaving && !('keepalive' in Request.prototype)) {
-      navigator.sendBeacon(url, body)
-      return REST
-    }
     const keepalive = isLeaving || (size < 16e3 && keptAlive + size < MOST_KEEPALIVE && !failures)
     const controller = new AbortController()
     const timeout = setTimeout(() => controller.abort(), TIMEOUT)
@@ -136,7 +132,7 @@ export const startSender = (options: Options, query: string, name: string, store
     let response: Response | undefined
     let answer
     try {
-      response = await fetch(url, { method: 'POST', body, keepalive, credentials: options.credentials || 'omit', signal: controller.signal })
+      response = await fetch(url, { method: 'POST', body, keepalive, redirect: 'error', credentials: (device && options.credentials) || 'omit', signal: controller.signal })
       answer = JSON.parse(await response.text())
     } catch {}
     clearTimeout(timeout)
@@ -147,7 +143,7 @@ export const startSender = (options: Options, query: string, name: string, store
     if (response) silences = -Infinity
     // an ad blocker, a policy of the page or a refused origin, else a collector that is down for long
     else if (++silences > 2) quietUntil = performance.now() + QUIET
-    const wait = settle(batch, isLeaving, response?.status, answer, response?.headers)
+    const wait = settle(batch, !isLeaving && device, response?.status, answer, response?.headers)
     if (isLeaving) wake(wait)
     return wait
   }
@@ -182,7 +178,7 @@ export const startSender = (options: Options, query: string, name: string, store
   /** The page may be gone after this, with its timers. What it sends stays in the queue until an answer is seen. */
   const leave = () => {
     const batch = pick(MOST_KEEPALIVE - keptAlive, Infinity)
-    if (batch[0] && canSend()) send(batch, true).catch(() => wake(REST))
+    if (batch[0] && hasWork()) send(batch, true).catch(() => wake(REST))
   }
 
   /** Answers that are still to come belong to an earlier life of the page. */
@@ -204,8 +200,7 @@ export const startSender = (options: Options, query: string, name: string, store
     }
   })
   on(window, 'online', () => {
-    failures = 0
-    quietUntil = 0
+    failures = quietUntil = 0
     store._remove('w')
     wake(0)
   })

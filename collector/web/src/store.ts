@@ -65,7 +65,7 @@ export const openStore = (prefix: string, cookieDomain?: string) => {
     _use(isKept: boolean) {
       disk = memory
       try {
-        if (isKept) disk = (localStorage as unknown as Area) || memory
+        if (isKept && Object.keys(localStorage)) disk = localStorage as unknown as Area
       } catch {}
     },
   }

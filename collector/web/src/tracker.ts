@@ -33,7 +33,7 @@ export const startTracker = (options: Options, name: string) => {
 
   /** The event will not arrive. What nobody refused is counted, and the next event carries the count. */
   const drop = (event: TrackEvent, why: Drop, detail?: unknown): null => {
-    const more = +(why == 'full' || why == 'expired') + (+event.lost! || 0)
+    const more = +/full|expired/.test(why) + (+event.lost! || 0)
     if (more) store._set('n', lost() + more)
     try {
       options.onDrop?.(event, why, detail)
@@ -51,9 +51,8 @@ export const startTracker = (options: Options, name: string) => {
   const sender = startSender(options, query, prefix, store, queue)
 
   const deviceId = () => {
-    const id = store._get('a')
-    if (!id) store._set('a', newId())
-    return id || store._get('a')
+    if (!store._get('a')) store._set('a', newId())
+    return store._get('a')
   }
 
   /** Put an event into the queue. Returns its id, or null if there is no room. */
@@ -61,7 +60,7 @@ export const startTracker = (options: Options, name: string) => {
     if (mode == 'granted') event = { aid: deviceId(), uid, ...event }
     else event = { ...event, aid: undefined, uid: undefined, sid: undefined }
     // half of a surrogate pair, which a page makes when it cuts a text: the collector refuses it
-    let json = JSON.stringify(event).replace(/\\ud\w{3}/g, '\\ufffd')
+    let json = JSON.stringify(event).replace(/\\(\\|ud\w{3})/g, (found) => (found[2] ? '\\ufffd' : found))
     if (bytesOf(json) > MOST_BYTES) return drop(event, 'too_large')
     if (queue._count >= MOST_EVENTS || queue._length + json.length > MOST_LENGTH) return drop(event, 'full')
     if (lost()) {
@@ -120,6 +119,8 @@ export const startTracker = (options: Options, name: string) => {
       if (newValue) sender._wake(PATIENCE)
     }
   })
+  // a page on the way back may not have heard of a denial
+  on(window, 'pageshow', () => mode == 'granted' && !store._get('c') && setConsent('denied'))
   store._use(true)
   setConsent(options.consent || (store._get('c') as Consent) || mode)
 
@@ -135,8 +136,10 @@ export const startTracker = (options: Options, name: string) => {
     },
     _reset() {
       uid = undefined
+      store._use(true) // of an earlier grant, while no choice is made
       store._remove('a')
       store._remove('s')
+      store._use(mode == 'granted')
     },
     _consent(choice?: Consent): Consent {
       if (choice) setConsent(choice)
