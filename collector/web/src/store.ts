@@ -3,7 +3,7 @@
  *
  * | key     | value                                                                                              |
  * |---------|----------------------------------------------------------------------------------------------------|
- * | `e<id>` | when it was first sent (Unix ms; 0: never), then the event's JSON. The order of ids is that of time |
+ * | `e<id>` | when it was first sent (Unix ms or zeros), then the event's JSON. The order of ids is that of time  |
  * | `w`     | no request before (Unix ms)                                                                        |
  * | `n`     | events lost since the last event that carried the count                                            |
  * | `a` `s` | device id, session token; in cookies if the page names their domain                                |

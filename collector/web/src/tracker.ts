@@ -12,6 +12,8 @@ const MOST_EVENTS = 400
 const MOST_LENGTH = 262144
 /** Bytes of one event. */
 const MOST_BYTES = 16384
+/** That an event was never sent: as long as a time in ms, which takes its place also where the disk is full. */
+const NEVER = '0000000000000'
 /** How soon events go out, in ms: those of one moment go together. */
 const DELAY = 100
 /** How soon another tab looks after events of this one, in ms. */
@@ -67,7 +69,7 @@ export const startTracker = (options: Options, name: string) => {
       json = `${json.slice(0, -1)},"lost":${lost()}}`
       store._remove('n')
     }
-    store._set('e' + newId(), '0' + json)
+    store._set('e' + newId(), NEVER + json)
     queue._count++
     queue._length += json.length
     sender._wake(DELAY)
