@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from typing import Final
 
@@ -46,8 +47,8 @@ def run(options: argparse.Namespace) -> int:
     """Print how many events of the log have which values. Exit code 1 for new damage."""
     directory = options.directory or load_settings(options.config).log.dir
     prepare_stdout()
-    follower = Follower(Files(), directory, selection_of(options), is_raw=True)
-    counts = _counted(follower.new_lines(), options.by)
+    with closing(Follower(Files(), directory, selection_of(options), is_raw=True)) as follower:
+        counts = _counted(follower.new_lines(), options.by)
     groups = counts.groups()
     listed = groups[: options.limit]
     columns = (*map(Column, options.by), Column("events", is_number=True))

@@ -1,6 +1,7 @@
 """Reads dead letters, for `collector dead` and `collector redrive`."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import Final
 
 import msgspec
@@ -59,14 +60,20 @@ class DeadLetter(Struct, frozen=True):
 _decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
 
 
-def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:
+def read_letters(directory: str, selection: Selection) -> Generator[DeadLetter, None, None]:
     """The selected dead letters below `directory`, in order of time; one that lacks a part is left out.
 
     Damage and lines that are not dead letters are reported on stderr and skipped. Raises Broken, OSError.
     """
+    with closing(Follower(Files(), directory, selection, is_raw=True)) as follower:
+        yield from _letters(directory, follower.new_lines())
+
+
+def _letters(directory: str, lines: Iterator[bytes]) -> Iterator[DeadLetter]:
+    """The letters of these lines, for the process log of this directory."""
     begun: dict[str, list[DeadLetterRecord]] = {}
     unreadable = 0
-    for line in Follower(Files(), directory, selection, is_raw=True).new_lines():
+    for line in lines:
         try:
             letter = _decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -98,4 +105,5 @@ def members_to_show(letter: DeadLetterRecord) -> dict[str, object]:
 
 def is_kept(directory: str, sink: str, line: bytes) -> bool:
     """Whether there is a dead letter of this line of the log from this sink. Raises Broken, OSError."""
-    return any(dead_letter.body == line for dead_letter in read_letters(directory, Selection(where=(("sink", sink),))))
+    with closing(read_letters(directory, Selection(where=(("sink", sink),)))) as letters:
+        return any(letter.body == line for letter in letters)

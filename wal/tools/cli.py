@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Final
 
@@ -118,8 +119,8 @@ def _ls(options: argparse.Namespace) -> int:
 
 
 def _cat(options: argparse.Namespace) -> int:
-    follower = _follower(options)
-    shown = follower.show(islice(follower.new_lines(), options.n))
+    with closing(_follower(options)) as follower:
+        shown = follower.show(islice(follower.new_lines(), options.n))
     event = selection_of(options).event_id
     if event and not shown and options.n != 0:
         reason = why_missing(find_logs(_FILES, options.directory), event)
@@ -129,11 +130,11 @@ def _cat(options: argparse.Namespace) -> int:
 
 
 def _tail(options: argparse.Namespace) -> int:
-    follower = _follower(options)
-    follower.show(follower.last_lines(options.n))
-    while options.follow:
-        follower.show(follower.new_lines())
-        time.sleep(_POLL_SECONDS)
+    with closing(_follower(options)) as follower:
+        follower.show(follower.last_lines(options.n))
+        while options.follow:
+            follower.show(follower.new_lines())
+            time.sleep(_POLL_SECONDS)
     return int(follower.is_damaged)
 
 

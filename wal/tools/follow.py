@@ -5,12 +5,13 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from itertools import pairwise
 
 from wal.files import Files
 from wal.folder import LogFolder, find_logs
-from wal.format import Position
+from wal.format import Position, SegmentName
 from wal.reader import Reader
 from wal.seek import place_before
 from wal.tools.listing import opened_ms
@@ -24,7 +25,7 @@ _Line = tuple[int, int, bytes]
 
 
 class Follower:
-    """Prints events of several logs in order of time, and remembers its position in each."""
+    """Prints events of several logs in order of time, and remembers its position in each. Close it at the end."""
 
     def __init__(self, files: Files, directory: str, selection: Selection, *, is_raw: bool) -> None:
         """With `is_raw` a terminal gets the same bytes as a pipe: no escapes, no colours."""
@@ -35,6 +36,11 @@ class Follower:
         self._is_coloured = not os.environ.get("NO_COLOR")
         self._readers: dict[str, Reader] = {}
         self._report = ReadReport()
+
+    def close(self) -> None:
+        """Close the open segments."""
+        for reader in self._readers.values():
+            reader.close()
 
     @property
     def is_damaged(self) -> bool:
@@ -56,10 +62,8 @@ class Follower:
         for at, folder in enumerate(self._logs()):
             lines: list[_Line] = []
             for name in reversed(folder.segments()):
-                reader = Reader(folder, name.start)
-                last = deque(self._read(reader, at, name.number), maxlen=count)
+                last = deque(self._segment_lines(at, folder, name), maxlen=count)
                 lines = [*last, *lines][-count:] if count else []
-                self._readers.setdefault(folder.path, reader)
                 if len(lines) == count:
                     break
             found += lines
@@ -95,6 +99,15 @@ class Follower:
                 return
             reader = self._readers[folder.path] = Reader(folder, start)
         yield from self._read(reader, at, None)
+
+    def _segment_lines(self, at: int, folder: LogFolder, name: SegmentName) -> Iterator[_Line]:
+        """The lines of one segment; of the newest, which comes first, up to the end of the log, for `new_lines`."""
+        if folder.path not in self._readers:
+            reader = self._readers[folder.path] = Reader(folder, name.start)
+            yield from self._read(reader, at, None)
+            return
+        with closing(Reader(folder, name.start)) as reader:
+            yield from self._read(reader, at, name.number)
 
     def _read(self, reader: Reader, at: int, segment: int | None) -> Iterator[_Line]:
         """The selected lines from the reader's position to the end of `segment` or of the log."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
@@ -81,9 +82,9 @@ def _missing(folder: LogFolder, names: list[SegmentName], cursors: list[Cursor])
 def _sealed(folder: LogFolder, names: list[SegmentName]) -> Iterator[Step]:
     """Record damage of sealed segments that damage.ndjson does not have yet."""
     ledger = read_ledger(folder)
-    for step in read_on(Reader(folder, names[0].start)):
-        if not isinstance(step, Finding):
-            continue
+    with closing(Reader(folder, names[0].start)) as reader:
+        findings = [step for step in read_on(reader) if isinstance(step, Finding)]
+    for step in findings:
         if step.kind in ("foreign", "broken"):
             raise Broken(
                 step.path, 0, "a log whose segments follow one another", f"{step.message}; move this log aside"

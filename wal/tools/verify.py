@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Final, NamedTuple
 
 from wal.damage import FILE_NAME, Damage, Ledger, read_ledger
@@ -66,14 +67,13 @@ def verify(folder: LogFolder, on_block: Callable[[Block], None] = lambda _: None
     names = folder.segments()
     total = Summary(len(names), 0, 0, 0)
     if names:
-        reader = Reader(folder, names[0].start)
-        for step in read_on(reader):
-            if isinstance(step, Finding):
-                yield step
-            else:
-                total = _added(total, step)
-                on_block(step)
-        reader.close()
+        with closing(Reader(folder, names[0].start)) as reader:
+            for step in read_on(reader):
+                if isinstance(step, Finding):
+                    yield step
+                else:
+                    total = _added(total, step)
+                    on_block(step)
         if not held:
             yield from _torn(folder, reader.position, names[-1])
     yield from _ledger_fault(folder)
