@@ -56,11 +56,10 @@ async def serving_control(log_dir: str, reload: ReloadFunction) -> AsyncIterator
     """Serve `reload` to those who connect. Without the socket, SIGHUP still reloads."""
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):  # who has called does not wait any more
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):  # the caller may not wait any more
             done = await reload(lambda text: _write(writer, Answer((text,))))
             _write(writer, Answer(done.lines, is_accepted=done.is_accepted, is_last=True))
             await writer.drain()
-        writer.close()
 
     async with contextlib.AsyncExitStack() as stack:
         try:
