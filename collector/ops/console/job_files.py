@@ -114,10 +114,17 @@ class JobFiles:
         """Delete the files of the oldest jobs, so that there is room for another one. Raises OSError."""
         for job in self.load()[_MOST_JOBS - 1 :]:
             if job.end:
-                self._ended.pop(job.id, None)
-                for path in (self.output(job.id), self._path(job.id)):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(path)
+                self.drop(job.id)
+
+    def drop(self, job_id: str) -> None:
+        """Delete the files of a job that does not run, also the unfinished one of a `save` that failed.
+
+        Raises OSError.
+        """
+        self._ended.pop(job_id, None)
+        for path in (self.output(job_id), self._path(job_id), f"{self._path(job_id)}.tmp"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def _read(self, job_id: str) -> Job | None:
         try:

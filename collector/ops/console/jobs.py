@@ -10,7 +10,7 @@ import secrets
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -48,27 +48,24 @@ class Jobs:
                 self._watch(job, None)
 
     def start(self, name: str, config: str, actor: JobActor) -> Job:
-        """Run a plan. Raises Rejected while another job of its kind runs, or if it has expired or run; OSError."""
+        """Run a plan. Raises Rejected while another job of its kind runs, or if it has expired or run.
+
+        Raises OSError if the job can't be begun or noted. The plan is then left, and no file or process of the job.
+        """
         with self._guard:
             plan = self.plans.find(name)
             self._check_free(plan.kind)
-            self.plans.take(name)
             self._files.drop_old()
             started_ms = self._clock()
             job_id = f"{started_ms}-{secrets.token_hex(4)}"
-            descriptor = self._files.create_output(job_id)
             try:
-                process = subprocess.Popen(  # noqa: S603  no shell, and the program is our own
-                    command_line((*plan.arguments, "--config", config)),
-                    stdin=subprocess.DEVNULL,
-                    stdout=descriptor,
-                    stderr=descriptor,
-                    start_new_session=True,
-                )
-            finally:
-                os.close(descriptor)
-            job = Job(job_id, plan, actor, started_ms, process.pid)
-            self._files.save(job)
+                process = self._spawn(job_id, command_line((*plan.arguments, "--config", config)))
+                job = Job(job_id, plan, actor, started_ms, process.pid)
+                self._save_or_kill(job, process)
+            except OSError:
+                self._files.drop(job_id)
+                raise
+            self.plans.drop(name)
         self._watch(job, process)
         return job
 
@@ -113,6 +110,24 @@ class Jobs:
         if is_running:
             return JobState("running", done_of(output), output.message, is_text=True)
         return _end_of(output, self._clock())
+
+    def _spawn(self, job_id: str, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+        descriptor = self._files.create_output(job_id)
+        try:
+            return subprocess.Popen(  # noqa: S603  no shell, and the program is our own
+                arguments, stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, start_new_session=True
+            )
+        finally:
+            os.close(descriptor)
+
+    def _save_or_kill(self, job: Job, process: "subprocess.Popen[bytes]") -> None:
+        """Save a job that has just begun. One that can't be saved could be neither seen nor stopped: kill it."""
+        try:
+            self._files.save(job)
+        except OSError:
+            process.kill()
+            process.wait()
+            raise
 
     def _check_free(self, kind: JobKind) -> None:
         for job in self._files.load():

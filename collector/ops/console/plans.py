@@ -56,9 +56,7 @@ class Plans:
                 raise refused("expired", "this preview has expired, or has run already: make another one")
             return plan
 
-    def take(self, name: str) -> JobPlan:
-        """The plan of a name, which can't be had again. Raises Rejected."""
-        plan = self.find(name)
+    def drop(self, name: str) -> None:
+        """Forget a plan that has run."""
         with self._guard:
             self._plans.pop(name, None)
-        return plan

@@ -18,16 +18,16 @@ def test_a_plan_expires() -> None:
     assert plans.find(name) is _PLAN
     now[0] = PLAN_SECONDS
     with pytest.raises(Rejected) as refused:
-        plans.take(name)
+        plans.find(name)
     assert refused.value.refusal.code == "expired"
 
 
-def test_a_plan_is_taken_once() -> None:
+def test_a_plan_that_was_dropped_can_not_be_had_again() -> None:
     plans = Plans()
     name = plans.add(_PLAN)
-    assert plans.take(name) is _PLAN
+    plans.drop(name)
     with pytest.raises(Rejected):
-        plans.take(name)
+        plans.find(name)
 
 
 def test_of_too_many_plans_the_oldest_is_forgotten() -> None:

@@ -1,15 +1,18 @@
 """Redrive and replay from the console: a preview freezes what the job takes, and a job outlives what started it."""
 
+import errno
 import json
 import logging
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collector.ops.console.job_files import JobActor
 from collector.ops.console.jobs import Jobs
 from tests.collector.ops.console.looked_up import START_MS, LookedUp
 from tests.destinations.files import contents_of, lines_in
@@ -81,6 +84,34 @@ def test_a_plan_runs_once(node: LookedUp) -> None:
     _run(node, plan)
     assert node.send("POST", "/api/jobs", {"plan": plan["plan"]}, 410)["code"] == "expired"
     assert node.send("POST", "/api/jobs", {"plan": "none"}, 410)["code"] == "expired"
+
+
+@pytest.mark.parametrize("step", ["Popen", "save"])
+def test_a_job_that_can_not_begin_leaves_its_plan_and_nothing_else(
+    node: LookedUp, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    node.bury(_GOOD)
+    plan = node.send("POST", "/api/redrive/preview", _selection())
+    begun: list[subprocess.Popen[bytes]] = []
+
+    class Recorded(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            begun.append(self)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", fail if step == "Popen" else Recorded)
+        if step == "save":
+            patched.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="No space left"):
+            node.jobs.start(plan["plan"], str(node.config), JobActor("anybody", "127.0.0.1"))
+    assert [process.returncode for process in begun] == [-signal.SIGKILL] * (step == "save")
+    assert os.listdir(node.folder / "data/console/jobs") == []
+    assert node.jobs.listed() == []
+    assert _run(node, plan)["state"] == "done"
 
 
 def test_letters_are_selected_as_the_list_shows_them(node: LookedUp) -> None:
