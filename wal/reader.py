@@ -1,6 +1,7 @@
 """The one reader across segments. Recovery, the shipper, the command line and the tests use it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 from wal.damage import Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt, ForeignLog, MissingSegment
@@ -17,15 +18,12 @@ def place_of(folder: LogFolder, sequence: int, limit: Position | None = None) ->
     """
     names = folder.segments()
     earlier = [name for name in names if name.sequence <= sequence]
-    reader = Reader(folder, (earlier or names)[-1 if earlier else 0].start)
-    try:
+    with closing(Reader(folder, (earlier or names)[-1 if earlier else 0].start)) as reader:
         place = reader.position
         for step in read_all(reader, limit):
             if isinstance(step, Block) and step.end.sequence > sequence:
                 return step.start
             place = reader.position
-    finally:
-        reader.close()
     return place
 
 
@@ -37,11 +35,8 @@ def block_of(folder: LogFolder, sequence: int, limit: Position) -> Block | None:
     earlier = [name for name in folder.segments() if name.sequence <= sequence]
     if not earlier:
         return None
-    reader = Reader(folder, earlier[-1].start)
-    try:
-        step = next((step for step in read_all(reader, limit) if step.end.sequence > sequence), None)
-    finally:
-        reader.close()
+    steps = read_from(folder, earlier[-1].start, limit)
+    step = next((step for step in steps if step.end.sequence > sequence), None)
     return step if isinstance(step, Block) and step.start.sequence <= sequence else None
 
 
@@ -136,16 +131,15 @@ class Reader:
         name = next((name for name in self._later() if name.number == segment.name.number + 1), None)
         if name is None:
             return None
-        successor = SegmentReader(self.folder, name)
-        try:
-            header = successor.header()
-        except Broken:
-            raise
-        except Corrupt:
-            is_whole = name.sequence == self.position.sequence
-            return Position(segment.name.number, self.position.offset if is_whole else segment.size(), name.sequence)
-        finally:
-            successor.close()
+        with closing(SegmentReader(self.folder, name)) as successor:
+            try:
+                header = successor.header()
+            except Broken:
+                raise
+            except Corrupt:
+                is_whole = name.sequence == self.position.sequence
+                offset = self.position.offset if is_whole else segment.size()
+                return Position(segment.name.number, offset, name.sequence)
         return Position(segment.name.number, header.durable, header.sequence)
 
     def _leave(self, end: Position) -> Damage | None:
@@ -217,6 +211,12 @@ class Reader:
 
     def _missing(self, number: int) -> MissingSegment:
         return MissingSegment(self.folder.path, 0, f"segment {number}", "no such file; restore it, or run `wal repair`")
+
+
+def read_from(folder: LogFolder, start: Position, limit: Position | None = None) -> Iterator[Block | Damage]:
+    """Everything from `start` up to `limit`, or to the end as it is now. Raises Broken, Unreadable, OSError."""
+    with closing(Reader(folder, start)) as reader:
+        yield from read_all(reader, limit)
 
 
 def read_all(reader: Reader, limit: Position | None = None) -> Iterator[Block | Damage]:

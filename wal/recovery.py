@@ -5,6 +5,7 @@ Its memory is bounded, whatever the size of the log. It never appends to a segme
 
 import logging
 import os
+from contextlib import closing
 from typing import NamedTuple
 
 from wal import damage
@@ -98,21 +99,18 @@ def scan_last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> tu
     A place was durable if a cursor has passed it, or if damage.ndjson has it: the header that proved it to an earlier
     start may have been cut off with a torn tail. Raises Broken, Unreadable.
     """
-    reader = Reader(folder, name.start)
     recorded = [entry.end for entry in read_ledger(folder).entries if entry.kind is Kind.CORRUPT]
     places = [place for place in (*(cursor.acked for cursor in cursors), *recorded) if place.segment == name.number]
     proven = max(places, default=None)
     damages: list[Damage] = []
     previous = 0
-    try:
+    with closing(Reader(folder, name.start)) as reader:
         for limit in (proven or reader.position, None):
             for step in read_all(reader, limit):
                 previous = reader.previous or previous
                 if isinstance(step, Damage):
                     damages.append(step)
         end, previous = reader.position, reader.previous or previous
-    finally:
-        reader.close()
     if damages and damages[-1].kind is Kind.SHIFTED:
         end = end._replace(offset=damages[-1].start.offset)
     return end, previous, damages
@@ -120,11 +118,8 @@ def scan_last(folder: LogFolder, name: SegmentName, cursors: list[Cursor]) -> tu
 
 def _check_is_in_place(folder: LogFolder, name: SegmentName) -> None:
     """Raise Broken if the file holds another segment. Its own events would otherwise count as lost, or as torn."""
-    reader = SegmentReader(folder, name)
-    try:
+    with closing(SegmentReader(folder, name)) as reader:
         header = decode_header(reader.raw(0, HEADER_BYTES))
-    finally:
-        reader.close()
     if header and header.log_id == folder.log_id and header.segment != name.number:
         found = f"segment {header.segment}; one was moved or copied here: put them back, or move this log aside"
         raise Broken(reader.path, 0, f"segment {name.number}", found)

@@ -82,13 +82,8 @@ def is_sealed(folder: LogFolder, block: Block) -> bool:
     header = block.header
     for name in folder.segments():
         if name.number == header.segment + 1:
-            reader = SegmentReader(folder, name)
-            try:
+            with contextlib.closing(SegmentReader(folder, name)) as reader, contextlib.suppress(Corrupt):
                 return reader.header().durable >= header.end
-            except Corrupt:
-                return False
-            finally:
-                reader.close()
     return False
 
 
@@ -97,12 +92,9 @@ def _sealed(folder: LogFolder) -> list[SealedSegment]:
     found: list[SealedSegment] = []
     sealed_ms = 0
     for at, name in enumerate(reversed(folder.segments())):
-        reader = SegmentReader(folder, name)
-        try:
+        with contextlib.closing(SegmentReader(folder, name)) as reader:
             if at:
                 found.append(SealedSegment(name, reader.size(), sealed_ms or now_ms()))
             with contextlib.suppress(Corrupt):
                 sealed_ms = reader.header().timestamp_ms
-        finally:
-            reader.close()
     return found[::-1]

@@ -7,6 +7,7 @@ unless the clock was set back.
 
 from bisect import bisect_left
 from collections.abc import Callable
+from contextlib import closing, suppress
 from typing import Final
 
 from wal.errors import Corrupt
@@ -42,19 +43,14 @@ def place_before_time(folder: LogFolder, unix_ms: int) -> Position | None:
 
 def _created_ms(folder: LogFolder, name: SegmentName) -> int:
     """When a segment was created; 0 if its header is damaged."""
-    segment = SegmentReader(folder, name)
-    try:
+    with closing(SegmentReader(folder, name)) as segment, suppress(Corrupt):
         return segment.header().timestamp_ms
-    except Corrupt:
-        return 0
-    finally:
-        segment.close()
+    return 0
 
 
 def _bisected(folder: LogFolder, name: SegmentName, is_after: Callable[[Header], bool]) -> Position:
     """A place in a segment, at or shortly before the first block that `is_after`."""
-    segment = SegmentReader(folder, name)
-    try:
+    with closing(SegmentReader(folder, name)) as segment:
         place, end = name.start, segment.size()
         while end - place.offset > _NEAR_BYTES:
             middle = (place.offset + end) // 2
@@ -64,8 +60,6 @@ def _bisected(folder: LogFolder, name: SegmentName, is_after: Callable[[Header],
             else:
                 place = Position(name.number, found.offset, found.sequence)
         return place
-    finally:
-        segment.close()
 
 
 def _first_header(segment: SegmentReader, start: int, end: int) -> Header | None:

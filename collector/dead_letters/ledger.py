@@ -11,7 +11,7 @@ from wal.damage import Damage
 from wal.errors import Broken
 from wal.files import Files
 from wal.folder import LogFolder
-from wal.reader import Reader, read_all
+from wal.reader import read_from
 from wal.tools.listing import end_of
 
 REDRIVE_LOG: Final = "redrive"
@@ -59,11 +59,7 @@ def _plans(ledger: LogFolder) -> Iterator[RedrivePlan]:
     if start is None:
         return
     decode = msgspec.json.Decoder(RedrivePlan).decode
-    reader = Reader(ledger, start)
-    try:
-        for step in read_all(reader):
-            if isinstance(step, Damage):
-                raise Broken(ledger.path, step.start.offset, "which letters were redriven", "damage")
-            yield from map(decode, step.payload.splitlines())
-    finally:
-        reader.close()
+    for step in read_from(ledger, start):
+        if isinstance(step, Damage):
+            raise Broken(ledger.path, step.start.offset, "which letters were redriven", "damage")
+        yield from map(decode, step.payload.splitlines())

@@ -3,6 +3,7 @@
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Final, NamedTuple
 
 from collector.dedup.entries import Entries
@@ -156,11 +157,8 @@ def _stretches(folder: LogFolder, state: LogState, since_ms: int) -> Iterator[St
 
 def _steps(stretch: Stretch) -> Iterator[Block | Finding]:
     """The blocks of a stretch, and what is damaged in it."""
-    reader = Reader(stretch.folder, stretch.start)
-    try:
+    with closing(Reader(stretch.folder, stretch.start)) as reader:
         for step in read_on(reader):
             if isinstance(step, Block) and step.header.segment != stretch.start.segment:
                 return
             yield step
-    finally:
-        reader.close()

@@ -23,7 +23,7 @@ from wal.errors import WalError
 from wal.files import Files
 from wal.folder import LogFolder
 from wal.format import Position
-from wal.reader import Reader, read_all
+from wal.reader import read_from
 from wal.segment import Block
 
 PLACE: Final = "place"
@@ -97,12 +97,8 @@ def _accounts_after(place: int, folder: LogFolder) -> Iterator[Key]:
 
 def _blocks(folder: LogFolder, start: Position) -> Iterator[Block]:
     """The blocks of one segment."""
-    reader = Reader(folder, start)
-    try:
-        for step in read_all(reader):
-            if step.start.segment != start.segment:
-                return
-            if isinstance(step, Block):
-                yield step
-    finally:
-        reader.close()
+    for step in read_from(folder, start):
+        if step.start.segment != start.segment:
+            return
+        if isinstance(step, Block):
+            yield step

@@ -27,7 +27,7 @@ from wal.errors import Corrupt, LogLocked, WalError
 from wal.files import Files
 from wal.folder import LogFolder
 from wal.log import now_ms
-from wal.reader import Reader, place_of, read_all
+from wal.reader import place_of, read_from
 from wal.segment import Block
 
 
@@ -153,11 +153,8 @@ class RelayedLogs:
 
     def _finds(self, folder: LogFolder, sequence: int, start: bytes) -> bool:
         """Whether a shard has a line that begins with `start`, from `sequence` on."""
-        reader = Reader(folder, place_of(folder, sequence))
-        try:
-            return any(_has_line(step, start) for step in read_all(reader) if isinstance(step, Block))
-        finally:
-            reader.close()
+        steps = read_from(folder, place_of(folder, sequence))
+        return any(_has_line(step, start) for step in steps if isinstance(step, Block))
 
 
 def may_relay(mark: RelayMark, key: str, keys: frozenset[str]) -> bool:

@@ -27,7 +27,7 @@ from wal.errors import LogLocked, WalError
 from wal.files import Files
 from wal.folder import IDENTITY, LogFolder
 from wal.format import Position
-from wal.reader import Reader, read_all
+from wal.reader import read_from
 
 _LOOK_SECONDS: Final = 5.0
 _SHORTEST_REST_SECONDS: Final = 60.0
@@ -165,8 +165,4 @@ def _is_behind(folder: LogFolder, consumer: str) -> bool:
     start: Position | None = cursor.acked if cursor else folder.oldest()
     if start is None:
         return False
-    reader = Reader(folder, start)
-    try:
-        return any(isinstance(step, Damage) or step.header.records for step in read_all(reader))
-    finally:
-        reader.close()
+    return any(isinstance(step, Damage) or step.header.records for step in read_from(folder, start))

@@ -6,6 +6,7 @@ killed goes on when it is run again, and a sink that counts a batch once does so
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import groupby
 from typing import Final
 
@@ -187,9 +188,8 @@ def _of_log(folder: LogFolder, selection: Selection, report: ReplayReport) -> It
     start = start_of_selection(folder, selection)
     if start is None:
         return
-    reader = Reader(folder, start)
     unproven: Block | None = None
-    try:
+    with closing(Reader(folder, start)) as reader:
         for step in read_on(reader):
             if isinstance(step, Finding):
                 ReplayGap(step.path, step.message).write()
@@ -199,8 +199,6 @@ def _of_log(folder: LogFolder, selection: Selection, report: ReplayReport) -> It
             unproven = step
             if step.start.sequence > selection.last_sequence(folder.log_id):
                 break
-    finally:
-        reader.close()
     if unproven and is_sealed(folder, unproven):
         yield from _parts(unproven, selection)
     elif unproven:

@@ -5,6 +5,7 @@ Whatever is raised here, the same call may be made again: it reads from its plac
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import Final
 
 from collector.process_log.of_shards import DamageFound
@@ -72,7 +73,7 @@ class Source:
         """
         if self._reader is None or place != self._place:
             self.close()
-            self._reader = self._reader_at(place)
+            self._reader = Reader(self._log.folder, place)
         try:
             found = await self._cut(self._reader)
         except BaseException:
@@ -93,17 +94,14 @@ class Source:
         Where damage has taken a part, the rest goes under the same token: a sink that has the batch already has all.
         Raises Broken where the log is not damaged, and yet not the one that the intent was cut from.
         """
-        reader, is_damaged = self._reader_at(intent.first), False
-        cut = BatchBuilder(self._log.log_id, self._sink)
-        try:
+        cut, is_damaged = BatchBuilder(self._log.log_id, self._sink), False
+        with closing(Reader(self._log.folder, intent.first)) as reader:
             for step in read_all(reader, intent.last):
                 if isinstance(step, Damage):
                     is_damaged = True
                     await self._record_damage(step)
                 elif step.header.records:
                     cut.add(step)
-        finally:
-            reader.close()
         batch, found = cut.batch() or (None, None)
         if found != intent._replace(next=0, size=0) and not is_damaged:
             raise Broken(self._log.folder.path, intent.first.offset, f"the batch {intent.token}", "other bytes")
@@ -137,9 +135,6 @@ class Source:
             expected = f"event {mark.next - 1} in a block with the CRC {mark.chain}, which the sink has"
             found = f"the CRC {block.header.header_crc:08x}; {advice}"
             raise Broken(log.folder.path, block.header.offset, expected, found)
-
-    def _reader_at(self, place: Position) -> Reader:
-        return Reader(self._log.folder, place)
 
     async def _cut(self, reader: Reader) -> tuple[Batch, Intent] | None:
         cut, turn_ends, due = BatchBuilder(self._log.log_id, self._sink), 0, float("inf")

@@ -1,6 +1,7 @@
 """Where a log ends, how far a consumer is from there, and when a segment was opened. Reads; changes nothing."""
 
 import os
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from wal.damage import Damage, Kind
 from wal.errors import Corrupt, MissingSegment
 from wal.folder import LogFolder
 from wal.format import Position, SegmentName
-from wal.reader import Reader, read_all
+from wal.reader import Reader, read_all, read_from
 from wal.segment import Block, SegmentReader
 
 
@@ -37,11 +38,8 @@ def lag_of(folder: LogFolder, cursor: Cursor, end: Position | None = None) -> La
     settled = max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
     if settled >= end.sequence:
         return Lag(0, 0, None)
-    reader = Reader(folder, cursor.acked)
-    try:
-        oldest = next((step for step in read_all(reader) if isinstance(step, Block) and step.header.records), None)
-    finally:
-        reader.close()
+    steps = read_from(folder, cursor.acked)
+    oldest = next((step for step in steps if isinstance(step, Block) and step.header.records), None)
     length = bytes_between(folder, cursor.acked, end)
     return Lag(end.sequence - settled, length, oldest.header.timestamp_ms if oldest else None)
 
@@ -51,31 +49,22 @@ def end_of(folder: LogFolder, name: SegmentName) -> tuple[Position, int | None]:
 
     Raises Broken, Unreadable, OSError.
     """
-    reader, last = Reader(folder, name.start), None
-    end = reader.position
-    try:
+    end, last = name.start, None
+    with closing(Reader(folder, name.start)) as reader, suppress(MissingSegment):
         for step in read_all(reader):
             if isinstance(step, Damage) and step.kind is Kind.MISSING:
                 break
             if isinstance(step, Block):
                 last = step.header.timestamp_ms
             end = reader.position
-    except MissingSegment:
-        pass
-    finally:
-        reader.close()
     return end, last
 
 
 def opened_ms(folder: LogFolder, name: SegmentName) -> int | None:
     """The Unix ms when a segment was created; None if its header is damaged."""
-    segment = SegmentReader(folder, name)
-    try:
+    with closing(SegmentReader(folder, name)) as segment, suppress(Corrupt):
         return segment.header().timestamp_ms
-    except Corrupt:
-        return None
-    finally:
-        segment.close()
+    return None
 
 
 def bytes_between(folder: LogFolder, place: Position, end: Position) -> int:

@@ -1,6 +1,7 @@
 """Why an event that was asked for by its id is not there."""
 
 from collections.abc import Sequence
+from contextlib import closing
 
 from wal.damage import read_ledger
 from wal.folder import LogFolder
@@ -30,11 +31,8 @@ def _why(folder: LogFolder, event: EventId) -> str:
     if place is None:
         oldest = f"the oldest is {event._replace(sequence=names[0].sequence)}" if names else "this log has no segment"
         return f"retention has deleted it; {oldest}"
-    reader = Reader(folder, place)
-    try:
+    with closing(Reader(folder, place)) as reader:
         return _why_from(reader, event)
-    finally:
-        reader.close()
 
 
 def _why_from(reader: Reader, event: EventId) -> str:

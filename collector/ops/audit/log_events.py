@@ -5,7 +5,7 @@ A writer may append meanwhile, and retention may drop segments: neither makes an
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Final, NamedTuple
 
 import msgspec
@@ -101,8 +101,7 @@ class LogEvents:
         """A span for each block, damage, and gap."""
         if self._start is None:
             return
-        reader = Reader(self._folder, self._start)
-        try:
+        with closing(Reader(self._folder, self._start)) as reader:
             for step in self._steps(reader):
                 yield from self._gap(step.start.sequence)
                 if (step.start.segment, step.start.offset) >= self._end:
@@ -115,8 +114,6 @@ class LogEvents:
                 elif is_next and here.events and self._is_selected(step):
                     yield Span(here, _properties(step), relayed=_relayed(step, self._folder.log_id))
             yield from self._gap(reader.position.sequence)  # retention may have left a segment without a block
-        finally:
-            reader.close()
 
     def _steps(self, reader: Reader) -> Iterator[Block | Damage]:
         """All blocks and damage."""

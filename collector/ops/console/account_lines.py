@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from typing import Final, NamedTuple
 
 import msgspec
@@ -12,7 +11,7 @@ from collector.ops.console.account_store import DAY_MS
 from wal.cursor import Cursor
 from wal.folder import LogFolder
 from wal.format import Position
-from wal.reader import Reader, read_all
+from wal.reader import read_from
 from wal.seek import place_before
 from wal.segment import Block
 
@@ -98,10 +97,9 @@ def _blocks(folder: LogFolder, start: Position | None) -> Iterator[Block]:
     """The blocks with events from a place on; damage is passed over."""
     if start is None:
         return
-    with closing(Reader(folder, start)) as reader:
-        for step in read_all(reader):
-            if isinstance(step, Block) and step.header.records:
-                yield step
+    for step in read_from(folder, start):
+        if isinstance(step, Block) and step.header.records:
+            yield step
 
 
 def _own_events(folder: LogFolder, block: Block, sequence: int) -> Counter[PropertyOfDay]:

@@ -1,6 +1,7 @@
 """What each sink did with an event: its cursor tells, and the dead letters of what it refused."""
 
 import time
+from contextlib import closing
 from typing import Final, Literal
 
 import msgspec
@@ -67,16 +68,13 @@ def find_refusals(directory: str, found: FoundLine, cpu_seconds: float) -> Refus
         start = start_of_selection(folder, Selection(since_ms=found.block.header.timestamp_ms))
         if start is None:
             continue
-        reader = Reader(folder, start)
-        try:
+        with closing(Reader(folder, start)) as reader:
             for step in read_on(reader):
                 if time.thread_time() > deadline:
                     refusals.is_whole = False
                     return refusals
                 if not isinstance(step, Finding):
                     refusals.reasons |= _refusals_in(step.payload, found.line)
-        finally:
-            reader.close()
     return refusals
 
 

@@ -1,6 +1,6 @@
 """Finds a line of a log by its id: the log id leads to the shard, file names to the segment, headers to the block."""
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import NamedTuple
 
 from collector.errors import Rejected
@@ -84,8 +84,8 @@ def find_sequence(folder: LogFolder, sequence: int) -> FoundLine | LostLine | No
     place = place_before(folder, sequence)
     if place is None:
         return None
-    fault, reader = "", Reader(folder, place)
-    try:
+    fault = ""
+    with closing(Reader(folder, place)) as reader:
         for step in read_on(reader):
             if isinstance(step, Finding):
                 damage, fault = step.damage, step.message
@@ -95,8 +95,6 @@ def find_sequence(folder: LogFolder, sequence: int) -> FoundLine | LostLine | No
                 return _line_in(folder, step, sequence)
             elif step.start.sequence > sequence:
                 return LostLine(folder, sequence, step.start, fault) if sequence >= _oldest(folder) else None
-    finally:
-        reader.close()
     return None
 
 

@@ -7,6 +7,7 @@ reader tells why: the end for now, the next segment, or damage.
 
 import os
 import time
+from contextlib import closing
 from typing import Final
 
 from wal.damage import Damage
@@ -88,10 +89,8 @@ class LogTail:
             segment = None
         if segment is None:
             return None
-        try:
+        with closing(segment):
             return segment.path, _payload(segment, header)
-        finally:
-            segment.close()
 
     def close(self) -> None:
         """Close the open segment. `advance` opens it again."""
@@ -156,13 +155,10 @@ class LogTail:
 
     def _ask_reader(self, place: Position) -> Header | Damage | None:
         """What the reader of the log finds here."""
-        reader = Reader(self.folder, place)
-        if place.offset != HEADER_BYTES:  # at the beginning of a segment it reads the segment's own header again
-            reader.previous = self._previous
-        try:
+        with closing(Reader(self.folder, place)) as reader:
+            if place.offset != HEADER_BYTES:  # at the beginning of a segment it reads the segment's own header again
+                reader.previous = self._previous
             step = reader.next()
-        finally:
-            reader.close()
         self._place, self._previous = reader.position, reader.previous
         if step is None:
             return self._next() if reader.position != place else None
@@ -209,11 +205,8 @@ def _first_after(folder: LogFolder, name: SegmentName, offset: int) -> Position:
     """The first block at or after an offset of a segment; the first of the segment if there is none."""
     if offset <= HEADER_BYTES:
         return name.start
-    segment = SegmentReader(folder, name)
-    try:
+    with closing(SegmentReader(folder, name)) as segment:
         for at, header in headers_from(segment, offset):
             if at == header.offset:
                 return Position(name.number, at, header.sequence)
-    finally:
-        segment.close()
     return name.start

@@ -7,7 +7,7 @@ decides. Where reading goes on is a sequence for each log, so that a place is ex
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -206,13 +206,10 @@ def _first_from(folder: LogFolder, unix_ms: int) -> int:
     place = place_before_time(folder, unix_ms)
     names = [name for name in folder.segments() if place and name.number >= place.segment]
     for name in names:
-        segment = SegmentReader(folder, name)
-        try:
+        with closing(SegmentReader(folder, name)) as segment:
             for at, header in headers_from(segment, place.offset if place and place.segment == name.number else 0):
                 if at == header.offset and header.timestamp_ms >= unix_ms:
                     return header.sequence
-        finally:
-            segment.close()
     return sys.maxsize if names else 0
 
 
