@@ -12,7 +12,7 @@ from wal.errors import Broken
 from wal.files import Files
 from wal.folder import LogFolder
 from wal.reader import read_from
-from wal.tools.listing import end_of
+from wal.tools.listing import end_of_log
 
 REDRIVE_LOG: Final = "redrive"
 """The name of the log of redriven events, beside the shards."""
@@ -49,8 +49,8 @@ def done_letters(log: LogFolder, ledger: LogFolder) -> set[str]:
     Raises Broken, OSError.
     """
     plans = {(plan.log_id, plan.sequence): plan.letters for plan in _plans(ledger)}
-    names = log.segments()
-    end, log_id = end_of(log, names[-1])[0].sequence if names else 1, log.log_id.decode()
+    found, log_id = end_of_log(log), log.log_id.decode()
+    end = found[0].sequence if found else 1
     return {letter for (of, sequence), letters in plans.items() if of != log_id or sequence < end for letter in letters}
 
 

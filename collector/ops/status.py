@@ -1,7 +1,7 @@
 """What the data folder says of a node: its shards, and how far each sink is. Reads files only; blocks."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from typing import Final
 
@@ -9,13 +9,12 @@ from msgspec import Struct
 
 from collector.settings import Settings
 from collector.ship.status import Status, statuses
-from wal.cursor import Cursor
 from wal.damage import read_ledger
 from wal.errors import WalError
 from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.log import now_ms
-from wal.tools.listing import Lag, end_of, lag_of
+from wal.tools.listing import end_of_log
 
 _HIDDEN_ERROR: Final = "hidden by admin.redact; the process log has it"
 """A receiver may quote an event in its refusal."""
@@ -58,21 +57,19 @@ def shard_statuses(settings: Settings) -> list[ShardStatus]:
         return [ShardStatus(settings.log.dir, error=str(error))]
 
 
-def sink_statuses(
-    settings: Settings, serving: Collection[str | None], lag: Callable[[LogFolder, Cursor], Lag] = lag_of
-) -> list[SinkStatus]:
+def sink_statuses(settings: Settings, serving: Collection[str | None]) -> list[SinkStatus]:
     """The state of every sink in every shard, none where no shard can be found.
 
-    `serving`: the shard of each worker, None where it has none yet. `lag` gives the backlog of a cursor.
+    `serving`: the shard of each worker, None where it has none yet.
     """
     try:
-        return [_sink_status(settings, status) for status in statuses(settings, partial(_is_held, serving), lag)]
+        return [_sink_status(settings, status) for status in statuses(settings, partial(is_held, serving=serving))]
     except OSError:  # there is no log yet, or `shard_statuses` tells why
         return []
 
 
-def _is_held(serving: Collection[str | None], folder: LogFolder) -> bool:
-    """Whether a process holds a shard. Does not try its lock while a worker may want it for its start."""
+def is_held(folder: LogFolder, serving: Collection[str | None]) -> bool:
+    """Whether a process writes a shard. Does not try its lock while a worker may want it for its start."""
     if os.path.basename(folder.path) in serving:
         return True
     return None not in serving and folder.is_locked()
@@ -88,12 +85,12 @@ def _logs(settings: Settings) -> list[LogFolder]:
 def _shard_status(folder: LogFolder) -> ShardStatus:
     shard = os.path.basename(folder.path)
     try:
-        names = folder.segments()
+        names, end = folder.segments(), end_of_log(folder)
         lengths = [os.path.getsize(folder.segment_file(name)) for name in names]
         damages = read_ledger(folder).entries
         return ShardStatus(
             shard,
-            next_sequence=end_of(folder, names[-1])[0].sequence if names else None,
+            next_sequence=end[0].sequence if end else None,
             segments=len(names),
             bytes=sum(lengths),
             damaged_events=sum(damage.lost for damage in damages),

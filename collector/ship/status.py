@@ -8,7 +8,6 @@ from typing import NamedTuple
 from collector.errors import BadSettings
 from collector.settings import Settings
 from collector.ship.health import health_path, load_health, lock_path
-from wal.cursor import Cursor
 from wal.errors import LogLocked, WalError
 from wal.files import Files, make_directories
 from wal.folder import LogFolder, find_logs
@@ -35,11 +34,7 @@ class Status(NamedTuple):
     error: str
 
 
-def statuses(
-    settings: Settings,
-    is_held: Callable[[LogFolder], bool] = LogFolder.is_locked,
-    lag: Callable[[LogFolder, Cursor], Lag] = lag_of,
-) -> Iterator[Status]:
+def statuses(settings: Settings, is_held: Callable[[LogFolder], bool] = LogFolder.is_locked) -> Iterator[Status]:
     """Every sink that has a cursor, log after log. Raises FileNotFoundError where there is no log, OSError.
 
     `is_held` tells whether a process holds a log. The default tries its lock, so a worker that starts just then may
@@ -51,7 +46,7 @@ def statuses(
         except OSError as error:
             yield from (_unreadable(folder, sink.name, error) for sink in settings.sink)
         else:
-            yield from (_status(settings, folder, name, lag, held=held) for name in names)
+            yield from (_status(settings, folder, name, held=held) for name in names)
 
 
 def drop(settings: Settings, name: str) -> list[str]:
@@ -97,13 +92,11 @@ def state_of(settings: Settings, folder: LogFolder, name: str, *, held: bool) ->
     return SinkCondition(health.state, health.since_ms, health.error)
 
 
-def _status(
-    settings: Settings, folder: LogFolder, name: str, lag: Callable[[LogFolder, Cursor], Lag], *, held: bool
-) -> Status:
+def _status(settings: Settings, folder: LogFolder, name: str, *, held: bool) -> Status:
     state, since_ms, error = state_of(settings, folder, name, held=held)
     try:
         cursor = folder.cursor(name)
-        behind = lag(folder, cursor) if cursor else None
+        behind = lag_of(folder, cursor) if cursor else None
     except (WalError, OSError) as fault:
         return _unreadable(folder, name, fault)
     return Status(name, folder.path, state, since_ms, cursor.acked.sequence if cursor else None, behind, error)

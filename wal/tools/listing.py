@@ -1,6 +1,7 @@
 """Where a log ends, how far a consumer is from there, and when a segment was opened. Reads; changes nothing."""
 
 import os
+import sys
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from wal.errors import Corrupt, MissingSegment
 from wal.folder import LogFolder
 from wal.format import Position, SegmentName
 from wal.reader import Reader, read_all, read_from
+from wal.seek import place_before
 from wal.segment import Block, SegmentReader
 
 
@@ -25,16 +27,12 @@ class Lag(NamedTuple):
     since_ms: int | None
 
 
-def lag_of(folder: LogFolder, cursor: Cursor, end: Position | None = None) -> Lag:
-    """The backlog up to `end`; without it, up to the end of the log, for which its last segment is read.
-
-    Raises Broken, Unreadable, OSError.
-    """
-    names = folder.segments()
-    if not names:
-        found = "no segment; restore the log"
-        raise MissingSegment(folder.path, 0, f"segment {cursor.acked.segment}", found)
-    end = end or end_of(folder, names[-1])[0]
+def lag_of(folder: LogFolder, cursor: Cursor) -> Lag:
+    """The backlog of a consumer. Raises Broken, Unreadable, OSError."""
+    found = end_of_log(folder)
+    if found is None:
+        raise MissingSegment(folder.path, 0, f"segment {cursor.acked.segment}", "no segment; restore the log")
+    end, _ = found
     settled = max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
     if settled >= end.sequence:
         return Lag(0, 0, None)
@@ -44,8 +42,23 @@ def lag_of(folder: LogFolder, cursor: Cursor, end: Position | None = None) -> La
     return Lag(end.sequence - settled, length, oldest.header.timestamp_ms if oldest else None)
 
 
+def end_of_log(folder: LogFolder) -> tuple[Position, int | None] | None:
+    """The place after the last block, and its Unix ms if it is known; None for a log without a segment.
+
+    Reads only the last bytes. Raises Broken, Unreadable, OSError.
+    """
+    place = place_before(folder, sys.maxsize)
+    if place is None:
+        return None
+    last = None
+    with closing(Reader(folder, place)) as reader:
+        for step in read_all(reader):
+            last = step.header.timestamp_ms if isinstance(step, Block) else last
+    return reader.position, last
+
+
 def end_of(folder: LogFolder, name: SegmentName) -> tuple[Position, int | None]:
-    """Where the last segment, or one before a gap, ends, and the Unix ms of its last commit.
+    """Where the last segment, or one before a gap, ends, and the Unix ms of its last commit. Reads all of the segment.
 
     Raises Broken, Unreadable, OSError.
     """

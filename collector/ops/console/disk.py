@@ -1,28 +1,30 @@
 """Reads what the disk holds of a node: free space, how far each sink is, and dead letters. Blocks.
 
-Cheap enough for every few seconds: of the logs it reads cursors, the block at each, and headers that are new.
+Cheap enough for every few seconds: of the logs it reads cursors, the block at each, their last bytes, and the dead
+letters that are new.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
 from typing import Final
 
 from collector.ops.console.reading import DiskReading, SinkLag
-from collector.ops.console.walk import HeaderWalk
 from collector.ops.status import SinkStatus, sink_statuses
 from collector.settings import Settings
-from wal.cursor import Cursor
 from wal.errors import WalError
 from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.format import Position
 from wal.log import now_ms
+from wal.reader import Reader
 from wal.tools.follow import start_of_selection
-from wal.tools.listing import Lag, lag_of
 from wal.tools.select import Selection
+from wal.tools.verify import Finding, read_on
 
-_HEADERS: Final = 20_000
-"""Headers that one reading may read of a log, 0.1 s."""
+_CPU_SECONDS: Final = 0.1
+"""For the dead letters in one reading. 100 MB of them are read in that time."""
 _MINUTE_MS: Final = 60_000
 _DAY_MINUTES: Final = 24 * 60
 
@@ -30,12 +32,15 @@ _DAY_MINUTES: Final = 24 * 60
 class DiskWatch:
     """Reads again and again, in one thread."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds, and never goes back."""
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float], cpu_clock: Callable[[], float] = time.thread_time
+    ) -> None:
+        """`clock` gives seconds, and never goes back; `cpu_clock` those that this thread has computed."""
         self._clock = clock
+        self._cpu_clock = cpu_clock
         self._settings = settings
-        self._walks: dict[str, HeaderWalk] = {}
-        """One for each log, by its folder."""
+        self._counted: dict[str, Position] = {}
+        """Up to where the letters of a log are counted, by its folder."""
         self._letters: Counter[int] = Counter()
         """Dead letters by minute."""
 
@@ -43,7 +48,7 @@ class DiskWatch:
         """What is there now. `serving`: the shard of each worker, None where it has none yet. Raises OSError."""
         begun, settings = self._clock(), self._settings
         room = Files().room(settings.log.dir)
-        sinks = tuple(sink_statuses(settings, serving, self._lag))
+        sinks = tuple(sink_statuses(settings, serving))
         names = [sink.name for sink in settings.sink]
         known = [sink for sink in sinks if sink.sink in names]
         return DiskReading(
@@ -56,27 +61,12 @@ class DiskWatch:
             self._dead_letters(),
         )
 
-    def _lag(self, folder: LogFolder, cursor: Cursor) -> Lag:
-        return lag_of(folder, cursor, self._end(folder))
-
-    def _end(self, folder: LogFolder) -> Position | None:
-        """The end of a log; None if it has to be found by reading the last segment."""
-        walk = self._walks.get(folder.path)
-        if walk is None:
-            names = folder.segments()
-            if not names:
-                return None
-            walk = self._walks[folder.path] = HeaderWalk(folder, names[-1].start)
-        while len(walk.read(_HEADERS)) == _HEADERS:
-            pass
-        return walk.end
-
     def _dead_letters(self) -> int | None:
         """The dead letters of the last 24 h, to the minute; None where they can't be read, or are not counted yet."""
-        now = now_ms() // _MINUTE_MS
+        now, deadline = now_ms() // _MINUTE_MS, self._cpu_clock() + _CPU_SECONDS
         try:
             folders = find_logs(Files(), self._settings.dead_letters.dir)
-            are_counted = [self._count_letters(folder) for folder in folders]
+            are_counted = [self._count_letters(folder, deadline) for folder in folders]
         except FileNotFoundError:
             return 0
         except (WalError, OSError):
@@ -85,18 +75,20 @@ class DiskWatch:
             del self._letters[minute]
         return self._letters.total() if all(are_counted) else None
 
-    def _count_letters(self, folder: LogFolder) -> bool:
-        """Count the dead letters of a log that are new. Returns whether these are all."""
-        walk = self._walks.get(folder.path)
-        if walk is None:
-            start = start_of_selection(folder, Selection(since_ms=now_ms() - _DAY_MINUTES * _MINUTE_MS))
-            if start is None:
-                return True
-            walk = self._walks[folder.path] = HeaderWalk(folder, start)
-        headers = walk.read(_HEADERS)
-        for header in headers:
-            self._letters[header.timestamp_ms // _MINUTE_MS] += header.records
-        return len(headers) < _HEADERS
+    def _count_letters(self, folder: LogFolder, deadline: float) -> bool:
+        """Count the dead letters of a log that are new. Returns False if there are more, for which there is no time."""
+        place = self._counted.get(folder.path)
+        place = place or start_of_selection(folder, Selection(since_ms=now_ms() - _DAY_MINUTES * _MINUTE_MS))
+        if place is None:
+            return True
+        with closing(Reader(folder, place)) as reader:
+            for step in read_on(reader):
+                if not isinstance(step, Finding) and step.header.records:
+                    self._letters[step.header.timestamp_ms // _MINUTE_MS] += step.header.records
+                self._counted[folder.path] = reader.position
+                if self._cpu_clock() >= deadline:
+                    return False
+        return True
 
 
 def _sink_lag(sinks: Iterable[SinkStatus]) -> SinkLag:

@@ -11,7 +11,7 @@ import msgspec
 from collector.ops.console.find_line import folders_of
 from collector.ops.console.job_output import read_output
 from collector.ops.console.refusals import refused
-from collector.ops.console.shards import end_of_log
+from wal.tools.listing import end_of_log
 
 _PROGRAM: Final = (
     "import signal, sys\n"

@@ -12,7 +12,8 @@ from collector.ops.console.event_endpoint import NoParameters
 from collector.ops.console.find_line import folders_of
 from collector.ops.console.parameters import read_parameters
 from collector.ops.console.refusals import json_response, refused
-from collector.ops.console.shards import is_held, segments, shards
+from collector.ops.console.shards import segments, shards
+from collector.ops.status import is_held
 from collector.settings import Settings
 
 Serving = Callable[[], Sequence[str | None]]

@@ -1,7 +1,6 @@
 """The logs of the events at a glance: each shard with its cursors, and its segments a page at a time."""
 
 import os
-import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, Literal
@@ -9,16 +8,14 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from collector.ops.console.find_line import folders_of
+from collector.ops.status import is_held
 from collector.settings import Settings
 from collector.ship.status import state_of
 from wal.damage import Damage, Kind, read_ledger
 from wal.errors import WalError
 from wal.folder import LogFolder
 from wal.format import Position, SegmentName
-from wal.reader import Reader, read_all
-from wal.seek import place_before
-from wal.segment import Block
-from wal.tools.listing import opened_ms
+from wal.tools.listing import end_of_log, opened_ms
 
 SegmentState = Literal["open", "waits", "delivered"]
 _UNREADABLE: Final = "unreadable"
@@ -98,23 +95,6 @@ def damage_by_segment(entries: Sequence[Damage], names: Sequence[SegmentName]) -
     return found
 
 
-def end_of_log(folder: LogFolder) -> tuple[Position, int | None] | None:
-    """The place after the last block, and its Unix ms if it is known; None for a log without a segment.
-
-    Reads the last bytes alone, and not all of the last segment as `wal ls` does. Raises WalError, OSError.
-    """
-    place = place_before(folder, sys.maxsize)
-    if place is None:
-        return None
-    reader, last = Reader(folder, place), None
-    try:
-        for step in read_all(reader):
-            last = step.header.timestamp_ms if isinstance(step, Block) else last
-    finally:
-        reader.close()
-    return reader.position, last
-
-
 def _shard(settings: Settings, folder: LogFolder, serving: Sequence[str | None]) -> ShardSummary:
     name = os.path.basename(folder.path)
     worker = serving.index(name) if name in serving else None
@@ -136,13 +116,6 @@ def _shard(settings: Settings, folder: LogFolder, serving: Sequence[str | None])
         )
     except (WalError, OSError) as error:  # an OSError too: a segment may be dropped in between
         return ShardSummary(name, worker, error=str(error))
-
-
-def is_held(folder: LogFolder, serving: Sequence[str | None]) -> bool:
-    """Whether a process writes a shard. Does not try its lock while a worker may want it for its start."""
-    if os.path.basename(folder.path) in serving:
-        return True
-    return None not in serving and folder.is_locked()
 
 
 def _cursor(settings: Settings, folder: LogFolder, name: str, end: int | None, *, is_held: bool) -> ShardCursor:

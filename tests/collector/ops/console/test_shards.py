@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from collector.ops.console.shards import end_of_log
 from tests.collector.ops.console.looked_up import START_MS, LookedUp
 from tests.wal.logs import FILES, segments
 from wal.damage import Damage, Kind, append
 from wal.folder import LogFolder
 from wal.format import Position
+from wal.tools.listing import end_of_log
 
 
 @pytest.fixture
