@@ -13,7 +13,6 @@ from typing import Final
 from wal.backlog import BLOCK_BYTES, MAX_WAITING_BYTES, Backlog
 from wal.commit_thread import CommitThread
 from wal.errors import LogClosed, LogFull, LogPoisoned, WalError
-from wal.followers import Followers
 from wal.format import Position, check_lines
 from wal.idle_timer import IDLE_SECONDS, IdleTimer
 from wal.log import Log
@@ -42,7 +41,7 @@ class Committer:
                append              stops growing              had several appends
         IDLE -----------> GATHERING --------------> COMMITTING ---------------------> DELAYING
           ^                   ^                         | had one, or none                |
-          |                   +------- appends wait ----+<---- COMMIT_DELAY is over ------+
+          |                   +------- appends wait ----+<-- COMMIT_DELAY_SECONDS over ---+
           +--------------------------- none wait -------+                  seal done: CLOSED
 
     In GATHERING, a block grows while each turn of the event loop adds appends, up to MAX_COMMIT_DELAY; a full block
@@ -85,7 +84,7 @@ class Committer:
         self._in_flight: PendingBlock | None = None
         """The block that the thread has, while COMMITTING."""
         self._commit_seconds = 0.0
-        self._followers = Followers(self._loop)
+        self._moved = asyncio.Event()
         self._started = self._loop.time()
         self._idle_timer = IdleTimer(self._mark_idle)
         self._closing: asyncio.Future[None] | None = None
@@ -144,7 +143,7 @@ class Committer:
     async def wait_beyond(self, position: Position) -> None:
         """Return once `durable` is after `position`."""
         while self.durable <= position:
-            await self._followers.moved()
+            await self._moved.wait()
 
     async def close(self) -> None:
         """Refuse new appends, commit those that wait, seal the log and end the thread. The log stays locked.
@@ -217,7 +216,8 @@ class Committer:
 
     def _succeed(self, block: PendingBlock) -> None:
         block.resolve(None)
-        self._followers.wake()
+        self._moved.set()
+        self._moved.clear()  # wakes those that wait now, and no later one
         now = self._loop.time()
         self._idle_timer.committed(now)
         if block.records:
