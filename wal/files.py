@@ -1,4 +1,4 @@
-"""The file system as the log uses it: the only caller of fsync, rename, flock and fallocate.
+"""The file system as the log uses it: nothing else in `wal` calls fsync, rename, flock or fallocate.
 
 Every function that touches the disk takes a `Files`, so that a test can pass one that fails or loses power.
 """

@@ -1,4 +1,7 @@
-"""Attempts at what may fail for a while: the one retry loop of shipping."""
+"""Attempts at what may fail for a while: the retry loop of a shipper.
+
+A replay has its own, which shows no health and never gives up.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
