@@ -22,11 +22,16 @@ _LOG_ID: Final = re.compile("[0-9a-f]{16}")
 
 def find_logs(files: Files, path: str) -> list["LogFolder"]:
     """The log at `path`, or the logs directly below it. Raises FileNotFoundError if there is none, OSError."""
-    below = [os.path.join(path, name) for name in files.names(path)]
-    found = [folder for folder in (LogFolder(files, place) for place in (path, *below)) if folder.is_log()]
+    found = logs_at(files, path)
     if not found:
         raise FileNotFoundError(f"{path}: no log here, nor in a folder of it; expected a {IDENTITY}")
     return found
+
+
+def logs_at(files: Files, path: str) -> list["LogFolder"]:
+    """The log at `path`, or the logs directly below it, if there are any. Raises OSError."""
+    below = [os.path.join(path, name) for name in files.names(path)]
+    return [folder for folder in (LogFolder(files, place) for place in (path, *below)) if folder.is_log()]
 
 
 class LogFolder:

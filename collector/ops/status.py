@@ -12,7 +12,7 @@ from collector.ship.status import Status, statuses
 from wal.damage import read_ledger
 from wal.errors import WalError
 from wal.files import Files
-from wal.folder import LogFolder, find_logs
+from wal.folder import LogFolder, logs_at
 from wal.log import now_ms
 from wal.tools.listing import end_of_log
 
@@ -52,7 +52,7 @@ class SinkStatus(Struct, frozen=True):
 def shard_statuses(settings: Settings) -> list[ShardStatus]:
     """The state of every shard; empty if there is none yet. Where none can be found, one names the folder and why."""
     try:
-        return [_shard_status(folder) for folder in _logs(settings)]
+        return [_shard_status(folder) for folder in logs_at(Files(), settings.log.dir)]
     except OSError as error:
         return [ShardStatus(settings.log.dir, error=str(error))]
 
@@ -73,13 +73,6 @@ def is_held(folder: LogFolder, serving: Collection[str | None]) -> bool:
     if os.path.basename(folder.path) in serving:
         return True
     return None not in serving and folder.is_locked()
-
-
-def _logs(settings: Settings) -> list[LogFolder]:
-    try:
-        return find_logs(Files(), settings.log.dir)
-    except FileNotFoundError:
-        return []
 
 
 def _shard_status(folder: LogFolder) -> ShardStatus:

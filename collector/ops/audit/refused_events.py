@@ -1,16 +1,15 @@
 """The dead letters as an audit counts them: those of sinks by log, those of requests by property and code."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from collector.dead_letters.reader import DeadLetter, read_letters
+from collector.dead_letters.reader import read_letters
 from collector.ops.audit.ranges import Range, coverage, runs
 from wal.files import Files
-from wal.folder import find_logs
+from wal.folder import logs_at
 from wal.tools.select import Selection
 
 
@@ -38,7 +37,8 @@ def read_refused(directory: str, selection: Selection) -> RefusedEvents:
     sequences: dict[tuple[str, str], list[int]] = {}
     rejected: Counter[tuple[int, int, str]] = Counter()
     unnamed = 0
-    for letter in _letters(directory):
+    # no worker may have written one yet
+    for letter in read_letters(directory, Selection()) if logs_at(Files(), directory) else ():
         record = letter.record
         if not record.sink:
             if selection.since_ms <= record.received_at < selection.until_ms:
@@ -50,15 +50,6 @@ def read_refused(directory: str, selection: Selection) -> RefusedEvents:
             unnamed += 1
     sets = {key: coverage(runs(sorted(found)))[0] for key, found in sequences.items()}
     return RefusedEvents(sets, rejected, unnamed)
-
-
-def _letters(directory: str) -> Iterator[DeadLetter]:
-    """All dead letters; none where no worker has written one yet."""
-    try:
-        find_logs(Files(), directory)
-    except FileNotFoundError:
-        return
-    yield from read_letters(directory, Selection())
 
 
 def _place(line: bytes) -> tuple[str, int] | None:

@@ -15,7 +15,7 @@ from collector.ops.status import SinkStatus, sink_statuses
 from collector.settings import Settings
 from wal.errors import WalError
 from wal.files import Files
-from wal.folder import LogFolder, find_logs
+from wal.folder import LogFolder, logs_at
 from wal.format import Position
 from wal.log import now_ms
 from wal.reader import Reader
@@ -65,10 +65,8 @@ class DiskWatch:
         """The dead letters of the last 24 h, to the minute; None where they can't be read, or are not counted yet."""
         now, deadline = now_ms() // _MINUTE_MS, self._cpu_clock() + _CPU_SECONDS
         try:
-            folders = find_logs(Files(), self._settings.dead_letters.dir)
+            folders = logs_at(Files(), self._settings.dead_letters.dir)
             are_counted = [self._count_letters(folder, deadline) for folder in folders]
-        except FileNotFoundError:
-            return 0
         except (WalError, OSError):
             return None
         for minute in [minute for minute in self._letters if minute <= now - _DAY_MINUTES]:

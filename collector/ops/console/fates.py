@@ -10,12 +10,13 @@ from msgspec.structs import replace
 
 from collector.dead_letters.reader import DeadLetterRecord
 from collector.dead_letters.writer import Form
-from collector.ops.console.find_line import FoundLine, folders_of
+from collector.ops.console.find_line import FoundLine
 from collector.settings import Settings
 from collector.ship.health import load_health
 from wal.cursor import Cursor
 from wal.errors import WalError
-from wal.folder import LogFolder
+from wal.files import Files
+from wal.folder import LogFolder, logs_at
 from wal.reader import Reader
 from wal.tools.follow import start_of_selection
 from wal.tools.select import Selection
@@ -64,7 +65,7 @@ def state_by_cursor(cursor: Cursor, sequence: int) -> State:
 def find_refusals(directory: str, found: FoundLine, cpu_seconds: float) -> Refusals:
     """Search the dead letters that are not older than an event. Raises WalError, OSError."""
     refusals, deadline = Refusals({}, is_whole=True), time.thread_time() + cpu_seconds
-    for folder in folders_of(directory):
+    for folder in logs_at(Files(), directory):
         start = start_of_selection(folder, Selection(since_ms=found.block.header.timestamp_ms))
         if start is None:
             continue

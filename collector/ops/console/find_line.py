@@ -7,7 +7,7 @@ from collector.errors import Rejected
 from collector.ops.console.refusals import refused
 from wal.errors import WalError
 from wal.files import Files
-from wal.folder import LogFolder, find_logs
+from wal.folder import LogFolder, logs_at
 from wal.format import HEADER_BYTES, Position
 from wal.reader import Reader
 from wal.seek import place_before
@@ -55,17 +55,9 @@ def parse_id(text: str) -> EventId:
     raise refused("bad_id", "expected an id: 16 hexadecimal digits, a dash and a number, such as 3f9c2a7100112233-8813")
 
 
-def folders_of(directory: str) -> list[LogFolder]:
-    """The logs at or below a directory; none if it does not exist yet. Raises OSError."""
-    try:
-        return find_logs(Files(), directory)
-    except FileNotFoundError:
-        return []
-
-
 def find_line(directory: str, wanted: EventId, kept: Kept) -> FoundLine | LostLine:
     """The line of an id in the logs of a directory. Raises Rejected (not_found, gone), WalError, OSError."""
-    folder = next((each for each in folders_of(directory) if _log_id(each) == wanted.log_id), None)
+    folder = next((each for each in logs_at(Files(), directory) if _log_id(each) == wanted.log_id), None)
     if folder is None:
         raise refused(
             "not_found",

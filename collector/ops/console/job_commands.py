@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from collector.ops.console.find_line import folders_of
 from collector.ops.console.job_output import read_output
 from collector.ops.console.refusals import refused
+from wal.files import Files
+from wal.folder import logs_at
 from wal.tools.listing import end_of_log
 
 _PROGRAM: Final = (
@@ -62,7 +63,7 @@ def frozen(directory: str) -> tuple[str, ...]:
     """The arguments that leave out what comes later to the logs of a directory. Raises Rejected, WalError, OSError."""
     ends = [
         f"--until-seq={folder.log_id.decode()}={end[0].sequence}"
-        for folder in folders_of(directory)
+        for folder in logs_at(Files(), directory)
         if (end := end_of_log(folder))
     ]
     if not ends:

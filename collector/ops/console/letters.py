@@ -16,12 +16,13 @@ from collector.dead_letters.content import raw_of
 from collector.dead_letters.ledger import redrive_logs, redriven_letters
 from collector.dead_letters.letter_selection import reason_of
 from collector.dead_letters.reader import DeadLetter, DeadLetterRecord
-from collector.ops.console.find_line import FoundLine, LostLine, find_sequence, folders_of
+from collector.ops.console.find_line import FoundLine, LostLine, find_sequence
 from collector.ops.console.newest_lines import NewestLines
 from collector.ops.console.redaction import HIDDEN
 from collector.ops.console.refusals import refused
 from collector.settings import Settings
-from wal.folder import LogFolder
+from wal.files import Files
+from wal.folder import LogFolder, logs_at
 
 _LIST_CPU_SECONDS: Final = 0.2
 _COUNT_CPU_SECONDS: Final = 1.0
@@ -134,7 +135,7 @@ def read_letter(found: FoundLine) -> DeadLetter:
 
 
 def _sources(settings: Settings) -> dict[str, LogFolder]:
-    return {os.path.basename(folder.path): folder for folder in folders_of(settings.dead_letters.dir)}
+    return {os.path.basename(folder.path): folder for folder in logs_at(Files(), settings.dead_letters.dir)}
 
 
 def _records(lines: NewestLines, query: LetterQuery) -> Iterator[DeadLetterRecord | None]:

@@ -11,7 +11,7 @@ from collector.settings import Settings
 from wal.damage import read_ledger
 from wal.errors import WalError
 from wal.files import Files
-from wal.folder import LogFolder, find_logs
+from wal.folder import LogFolder, logs_at
 from wal.tools.listing import bytes_between, opened_ms
 
 _BACKLOG_SECONDS: Final = 2.0
@@ -127,6 +127,6 @@ class Logs:
 
 def _logs(directory: str) -> list[LogFolder]:
     try:
-        return find_logs(Files(), directory)
+        return logs_at(Files(), directory)
     except OSError:
         return []

@@ -11,14 +11,14 @@ from starlette.responses import Response
 
 from collector.ops.console.decoding import row_of_letter, row_of_record
 from collector.ops.console.filters import FilterParameters, Filters, filters_of
-from collector.ops.console.find_line import folders_of
 from collector.ops.console.newest_lines import LONGEST_PLACES, LogLine, NewestLines
 from collector.ops.console.parameters import read_parameters
 from collector.ops.console.redaction import Redaction
 from collector.ops.console.refusals import json_response
 from collector.ops.console.rows import DEAD, STORED, BlockPlace, EventRow
 from collector.settings import Settings
-from wal.folder import LogFolder
+from wal.files import Files
+from wal.folder import LogFolder, logs_at
 
 _CPU_SECONDS: Final = 0.05
 _LATEST_MS: Final = 10**13 - 1
@@ -56,7 +56,7 @@ def _sources(settings: Settings, wanted: str | None) -> dict[str, LogFolder]:
         f"{kind}/{os.path.basename(folder.path)}": folder
         for kind, directory in directories.items()
         if wanted in (None, kind)
-        for folder in folders_of(directory)
+        for folder in logs_at(Files(), directory)
     }
 
 

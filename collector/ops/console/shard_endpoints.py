@@ -9,12 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from collector.ops.console.event_endpoint import NoParameters
-from collector.ops.console.find_line import folders_of
 from collector.ops.console.parameters import read_parameters
 from collector.ops.console.refusals import json_response, refused
 from collector.ops.console.shards import segments, shards
 from collector.ops.status import is_held
 from collector.settings import Settings
+from wal.files import Files
+from wal.folder import logs_at
 
 Serving = Callable[[], Sequence[str | None]]
 """Returns the shard of each worker, by its place; None where it has none yet."""
@@ -37,7 +38,7 @@ def list_segments(settings: Settings, serving: Serving, request: Request) -> Res
     """A page of the segments of a shard. The name of the shard is compared, and is never a path."""
     page = read_parameters(request.scope["query_string"], SegmentPage)
     wanted = request.path_params["shard"]
-    folder = next((each for each in folders_of(settings.log.dir) if os.path.basename(each.path) == wanted), None)
+    folder = next((each for each in logs_at(Files(), settings.log.dir) if os.path.basename(each.path) == wanted), None)
     if folder is None:
         raise refused("not_found", "there is no such shard")
     names = [each for each in reversed(folder.segments()) if page.after is None or each.number < page.after]

@@ -7,13 +7,13 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from collector.ops.console.find_line import folders_of
 from collector.ops.status import is_held
 from collector.settings import Settings
 from collector.ship.status import state_of
 from wal.damage import Damage, Kind, read_ledger
 from wal.errors import WalError
-from wal.folder import LogFolder
+from wal.files import Files
+from wal.folder import LogFolder, logs_at
 from wal.format import Position, SegmentName
 from wal.tools.listing import end_of_log, opened_ms
 
@@ -71,7 +71,7 @@ class SegmentSummary(Struct, frozen=True):
 
 def shards(settings: Settings, serving: Sequence[str | None]) -> list[ShardSummary]:
     """Every shard. `serving`: the shard of each worker, by its place; None where it has none yet. Raises OSError."""
-    return [_shard(settings, folder, serving) for folder in folders_of(settings.log.dir)]
+    return [_shard(settings, folder, serving) for folder in logs_at(Files(), settings.log.dir)]
 
 
 def segments(folder: LogFolder, names: Sequence[SegmentName], *, is_held: bool) -> list[SegmentSummary]:
