@@ -105,7 +105,11 @@ class Files:
         os.fsync(descriptor)
 
     def open_directory(self, path: str) -> int:
-        """A descriptor for `sync_names`."""
+        """A descriptor for `sync_names`.
+
+        Open it before the names change: if the process is out of descriptors, nothing has changed yet and all can be
+        retried.
+        """
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def sync_names(self, descriptor: int) -> None:
@@ -114,7 +118,7 @@ class Files:
 
     def sync_directory(self, path: str) -> None:
         """Make the names in a directory durable. A failed open is reported like a failed sync."""
-        with opened_directory(self, path) as descriptor:
+        with opened(self, self.open_directory(path)) as descriptor:
             self.sync_names(descriptor)
 
     def forget_cache(self, descriptor: int, offset: int = 0, length: int = 0) -> None:
@@ -151,12 +155,8 @@ class Files:
 
 
 @contextlib.contextmanager
-def opened_directory(files: Files, path: str) -> Iterator[int]:
-    """A descriptor of a directory, to sync its names after they change.
-
-    Open it before the change: if the process is out of descriptors, nothing has changed yet and all can be retried.
-    """
-    descriptor = files.open_directory(path)
+def opened(files: Files, descriptor: int) -> Iterator[int]:
+    """Close a descriptor at the end."""
     try:
         yield descriptor
     finally:
@@ -199,27 +199,15 @@ def write_all(files: Files, descriptor: int, buffers: Sequence[bytes]) -> None:
 
 def read_file(files: Files, path: str) -> bytes:
     """The whole content of a small file."""
-    descriptor = files.open(path)
-    try:
-        with named(path):
-            return files.read(descriptor, files.size(descriptor), 0)
-    finally:
-        files.close(descriptor)
+    with opened(files, files.open(path)) as descriptor, named(path):
+        return files.read(descriptor, files.size(descriptor), 0)
 
 
 def copy_range(files: Files, source: str, target: str, offset: int, length: int) -> None:
     """Copy a range of bytes, shorter at the end of the file, to a new file. Syncs the file, but not its directory."""
-    reading = files.open(source)
-    try:
-        writing = files.create(target)
-        try:
-            with named(target):
-                _copy(files, reading, writing, offset, length)
-                files.sync_all(writing)
-        finally:
-            files.close(writing)
-    finally:
-        files.close(reading)
+    with opened(files, files.open(source)) as reading, opened(files, files.create(target)) as writing, named(target):
+        _copy(files, reading, writing, offset, length)
+        files.sync_all(writing)
 
 
 def _copy(files: Files, reading: int, writing: int, offset: int, length: int) -> None:
@@ -231,12 +219,9 @@ def _copy(files: Files, reading: int, writing: int, offset: int, length: int) ->
 
 def write_file(files: Files, path: str, content: bytes) -> None:
     """Replace the file at `path`, durably. After a crash the old content or the new one is there, whole."""
-    with named(path), opened_directory(files, os.path.dirname(path)) as directory:
-        descriptor = files.create(f"{path}.tmp")
-        try:
+    with named(path), opened(files, files.open_directory(os.path.dirname(path))) as directory:
+        with opened(files, files.create(f"{path}.tmp")) as descriptor:
             write_all(files, descriptor, [content])
             files.sync_all(descriptor)
-        finally:
-            files.close(descriptor)
         files.rename(f"{path}.tmp", path)
         files.sync_names(directory)

@@ -3,7 +3,7 @@
 import os
 
 from wal.errors import Corrupt
-from wal.files import write_file
+from wal.files import opened, write_file
 from wal.folder import IDENTITY, LogFolder
 from wal.format import HEADER_BYTES, decode_header
 
@@ -34,11 +34,8 @@ def id_in_segments(folder: LogFolder) -> bytes | None:
     """The id that all whole segment headers have; None if they differ, or if there is none."""
     found = set()
     for name in folder.segments():
-        descriptor = folder.files.open(folder.segment_file(name))
-        try:
+        with opened(folder.files, folder.files.open(folder.segment_file(name))) as descriptor:
             header = decode_header(folder.files.read(descriptor, HEADER_BYTES, 0))
-        finally:
-            folder.files.close(descriptor)
         if header:
             found.add(header.log_id)
     return found.pop() if len(found) == 1 else None

@@ -11,7 +11,7 @@ from typing import Final
 
 from wal.damage import Damage
 from wal.errors import PASSING, LogClosed, LogFull, LogPoisoned, WalError, cause_of
-from wal.files import Files, opened_directory
+from wal.files import Files, opened
 from wal.folder import LogFolder
 from wal.format import MAX_BLOCK_BYTES, Position, SegmentName
 from wal.identity import ensure_log_id
@@ -200,7 +200,7 @@ class Log:
 
     def _create(self, number: int, sequence: int, predecessor_end: int, previous: int) -> SegmentWriter:
         """A new segment, durable. Raises OSError if there is none, and LogPoisoned if that is unknown."""
-        with opened_directory(self.folder.files, self.folder.path) as directory:
+        with opened(self.folder.files, self.folder.files.open_directory(self.folder.path)) as directory:
             segment = SegmentWriter(
                 self.folder,
                 SegmentName(number, sequence),

@@ -3,6 +3,7 @@
 import contextlib
 from typing import Final
 
+from wal.files import opened
 from wal.folder import LogFolder
 from wal.format import Position
 
@@ -20,9 +21,8 @@ def evict_from_page_cache(folder: LogFolder, start: Position, end: Position) -> 
         if start.segment <= name.number <= end.segment:
             first = start.offset // _UNIT_BYTES * _UNIT_BYTES if name.number == start.segment else 0
             length = end.offset - first if name.number == end.segment else 0
-            with contextlib.suppress(FileNotFoundError):  # retention deleted it meanwhile
-                descriptor = folder.files.open(folder.segment_file(name))
-                try:
-                    folder.files.forget_cache(descriptor, first, length)
-                finally:
-                    folder.files.close(descriptor)
+            with (
+                contextlib.suppress(FileNotFoundError),  # retention deleted it meanwhile
+                opened(folder.files, folder.files.open(folder.segment_file(name))) as descriptor,
+            ):
+                folder.files.forget_cache(descriptor, first, length)

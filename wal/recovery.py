@@ -12,7 +12,7 @@ from wal import damage
 from wal.cursor import Cursor
 from wal.damage import QUARANTINE, Damage, Kind, read_ledger
 from wal.errors import Broken, Corrupt, MissingSegment
-from wal.files import Files, copy_range
+from wal.files import Files, copy_range, opened
 from wal.folder import CURSORS, LogFolder
 from wal.format import HEADER_BYTES, Position, SegmentName, decode_header
 from wal.reader import Reader, read_all
@@ -127,27 +127,20 @@ def _check_is_in_place(folder: LogFolder, name: SegmentName) -> None:
 
 def _drop_cached(files: Files, path: str) -> None:
     """Make the next reads come from the disk, and not from the page cache."""
-    descriptor = files.open(path, write=True)
-    try:
+    with opened(files, files.open(path, write=True)) as descriptor:
         files.sync(descriptor)
         files.forget_cache(descriptor)
-    finally:
-        files.close(descriptor)
 
 
 def _cut_tail(folder: LogFolder, name: SegmentName, end: Position) -> TornTail | None:
     """Copy the bytes after `end` to quarantine, cut them off, and free the blocks allocated after them."""
-    files, path = folder.files, folder.segment_file(name)
-    descriptor = files.open(path, write=True)
-    try:
+    files, path, torn = folder.files, folder.segment_file(name), None
+    with opened(files, files.open(path, write=True)) as descriptor:
         size = files.size(descriptor)
-        torn = None
         if end.offset < size:
             torn = TornTail(path, end.offset, size - end.offset, damage.quarantine(folder, end, size))
         files.truncate(descriptor, min(size, end.offset))
         files.sync_all(descriptor)
-    finally:
-        files.close(descriptor)
     files.sync_directory(folder.path)
     return torn
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from wal.errors import Corrupt
-from wal.files import opened_directory
+from wal.files import opened
 from wal.folder import LogFolder
 from wal.format import Position, SegmentName
 from wal.log import monotonic_ms, now_ms
@@ -71,7 +71,7 @@ def drop_segments(
 
 def _unlink(folder: LogFolder, names: Iterable[SegmentName]) -> None:
     """Unlink one by one and sync each time. Otherwise a power cut could leave a gap."""
-    with opened_directory(folder.files, folder.path) as descriptor:
+    with opened(folder.files, folder.files.open_directory(folder.path)) as descriptor:
         for name in names:
             folder.files.unlink(folder.segment_file(name))
             folder.files.sync_names(descriptor)

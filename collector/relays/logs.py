@@ -24,7 +24,7 @@ from collector.ops.metric_table import RELAYED
 from collector.relays.marks import FOLDER, Marks, Plan, RelayMark, key_name
 from wal.committer import Committer
 from wal.errors import Corrupt, LogLocked, WalError
-from wal.files import Files
+from wal.files import Files, opened
 from wal.folder import LogFolder
 from wal.log import now_ms
 from wal.reader import place_of, read_from
@@ -138,18 +138,13 @@ class RelayedLogs:
         except LogLocked:
             return None
         try:
-            self._sync(folder.segment_file(folder.segments()[-1]))
+            path = folder.segment_file(folder.segments()[-1])
+            with opened(self._files, self._files.open(path, write=True)) as descriptor:
+                self._files.sync_all(descriptor)
         except BaseException:
             self._files.close(lock)
             raise
         return lock
-
-    def _sync(self, path: str) -> None:
-        descriptor = self._files.open(path, write=True)
-        try:
-            self._files.sync_all(descriptor)
-        finally:
-            self._files.close(descriptor)
 
     def _finds(self, folder: LogFolder, sequence: int, start: bytes) -> bool:
         """Whether a shard has a line that begins with `start`, from `sequence` on."""

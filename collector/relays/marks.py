@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from collector.errors import Forbidden, Overloaded, RelayBlocked
 from wal.errors import LogLocked
-from wal.files import Files, read_file, write_file
+from wal.files import Files, opened, read_file, write_file
 
 FOLDER: Final = "relays"
 MAX_SEQUENCE: Final = 2**53
@@ -109,11 +109,8 @@ class Marks:
     @asynccontextmanager
     async def held(self, log_id: str) -> AsyncIterator[None]:
         """Hold the lock of a log that has a mark, against all processes. Raises Overloaded, OSError."""
-        lock = await self._lock(os.path.join(self._directory, f"{log_id}.lock"))
-        try:
+        with opened(self._files, await self._lock(os.path.join(self._directory, f"{log_id}.lock"))):
             yield
-        finally:
-            self._files.close(lock)
 
     async def _lock(self, path: str) -> int:
         for _ in range(_LOCK_POLLS):

@@ -19,7 +19,7 @@ from collector.ship.sinks import sink_of
 from collector.ship.supervise import supervised
 from wal.committer import Committer
 from wal.errors import LogLocked, WalError
-from wal.files import Files
+from wal.files import Files, opened
 from wal.folder import LogFolder
 from wal.format import Position
 from wal.log import Log, now_ms
@@ -183,11 +183,8 @@ def drop_from_free_shards(settings: Settings) -> None:
         with _warned(partial(DropFailed, folder.path)), contextlib.suppress(FileNotFoundError, LogLocked):
             if not folder.is_log():
                 continue  # to lock it would create a file there
-            lock = folder.lock()
-            try:
+            with opened(files, folder.lock()):
                 drop_delivered(settings, folder)
-            finally:
-                files.close(lock)
 
 
 def retention_warning(settings: Settings) -> str | None:

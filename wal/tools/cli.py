@@ -12,7 +12,7 @@ from typing import Final
 
 from wal import __version__
 from wal.errors import WalError
-from wal.files import Files
+from wal.files import Files, opened
 from wal.folder import LogFolder, find_logs
 from wal.segment import Block
 from wal.tools.arguments import add_json, add_selection, count_argument, selection_of
@@ -205,8 +205,7 @@ class _Bar:
 
 def _repair(options: argparse.Namespace) -> int:
     for folder in find_logs(_FILES, options.directory):
-        lock = folder.lock()
-        try:
+        with opened(_FILES, folder.lock()):
             steps = plan(folder)
             for step in steps:
                 print(harmless(f"{folder.path}: {step.text}"))
@@ -214,8 +213,6 @@ def _repair(options: argparse.Namespace) -> int:
                     step.apply()
             if not steps:
                 print(harmless(f"{folder.path}: nothing to repair"))
-        finally:
-            _FILES.close(lock)
     if not options.apply:
         print("nothing was changed; --apply takes these steps")
     return 0

@@ -11,7 +11,7 @@ from typing import Final
 from collector.ops.console.filters import Filters
 from collector.ops.console.redaction import Redaction
 from collector.ops.console.rows import DEAD, EventRow
-from wal.files import Files
+from wal.files import Files, opened
 
 _READ_BYTES: Final = 256 << 10
 _ROWS_A_LOOK: Final = 64
@@ -62,10 +62,6 @@ class _Lines:
 
     def _read(self, path: str, start: int, length: int) -> bytes:
         """Nothing if the segment was dropped, or if the disk fails: the tail tells that."""
-        with contextlib.suppress(OSError):
-            descriptor = self._files.open(path)
-            try:
-                return self._files.read(descriptor, length, start)
-            finally:
-                self._files.close(descriptor)
+        with contextlib.suppress(OSError), opened(self._files, self._files.open(path)) as descriptor:
+            return self._files.read(descriptor, length, start)
         return b""
