@@ -32,6 +32,11 @@ class Cursor(NamedTuple):
     acked: Position
     intent: Intent | None = None
 
+    @property
+    def settled(self) -> int:
+        """The sequence after the last event that is delivered or refused, also within the batch under way."""
+        return max(self.acked.sequence, self.intent.next if self.intent else 0)
+
 
 def decode_cursor(content: bytes, path: str, log_id: bytes, consumer: str) -> Cursor:
     """The cursor of `consumer` on the log `log_id`, from the bytes of its file at `path`. Raises Corrupt."""

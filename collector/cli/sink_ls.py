@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _row(status: Status) -> Row:
     lag, log = status.lag, os.path.relpath(status.directory)
-    seconds = f"{_milliseconds_since(lag.since_ms) / 1000:.1f}" if lag and lag.since_ms else "0"
+    seconds = f"{lag.age_seconds(now_ms()):.1f}" if lag and lag.since_ms else "0"
     behind = (lag.events, lag.bytes, seconds) if lag else ("?", "?", "?")
     return Row(
         {
@@ -61,9 +61,5 @@ def _row(status: Status) -> Row:
 def _state(status: Status) -> str:
     if status.since_ms is None:
         return status.state
-    return f"{status.state} {timedelta(seconds=_milliseconds_since(status.since_ms) // 1000)}"
-
-
-def _milliseconds_since(unix_ms: int) -> int:
-    """At least 0: the clock may have been set back since."""
-    return max(now_ms() - unix_ms, 0)
+    milliseconds = max(now_ms() - status.since_ms, 0)  # the clock may have been set back since
+    return f"{status.state} {timedelta(seconds=milliseconds // 1000)}"

@@ -72,8 +72,7 @@ def _sink(folder: LogFolder, name: str) -> Iterator[Sample]:
     lag = lag_of(folder, cursor)
     yield (SINK_LAG_EVENTS.name, *labels), lag.events
     yield (SINK_LAG_BYTES.name, *labels), lag.bytes
-    age_ms = max(0, now_ms() - lag.since_ms) if lag.since_ms is not None else 0
-    yield (SINK_LAG_SECONDS.name, *labels), age_ms / 1000
+    yield (SINK_LAG_SECONDS.name, *labels), lag.age_seconds(now_ms())
 
 
 def _length(path: str) -> int | None:

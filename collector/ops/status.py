@@ -103,10 +103,6 @@ def _sink_status(settings: Settings, status: Status) -> SinkStatus:
         status.next,
         lag.events if lag else None,
         lag.bytes if lag else None,
-        _seconds_since(lag.since_ms) if lag else None,
+        lag.age_seconds(now_ms()) if lag else None,
         _HIDDEN_ERROR if status.error and status.since_ms is not None and settings.admin.redact else status.error,
     )
-
-
-def _seconds_since(unix_ms: int | None) -> float:
-    return 0.0 if unix_ms is None else max(now_ms() - unix_ms, 0) / 1000

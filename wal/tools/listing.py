@@ -26,6 +26,10 @@ class Lag(NamedTuple):
     bytes: int
     since_ms: int | None
 
+    def age_seconds(self, now_ms: int) -> float:
+        """The age of the oldest event in the backlog; 0 if there is none, or if the clock was set back since."""
+        return 0.0 if self.since_ms is None else max(now_ms - self.since_ms, 0) / 1000
+
 
 def lag_of(folder: LogFolder, cursor: Cursor) -> Lag:
     """The backlog of a consumer. Raises Broken, Unreadable, OSError."""
@@ -33,13 +37,12 @@ def lag_of(folder: LogFolder, cursor: Cursor) -> Lag:
     if found is None:
         raise MissingSegment(folder.path, 0, f"segment {cursor.acked.segment}", "no segment; restore the log")
     end, _ = found
-    settled = max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
-    if settled >= end.sequence:
+    if cursor.settled >= end.sequence:
         return Lag(0, 0, None)
     steps = read_from(folder, cursor.acked)
     oldest = next((step for step in steps if isinstance(step, Block) and step.header.records), None)
     length = bytes_between(folder, cursor.acked, end)
-    return Lag(end.sequence - settled, length, oldest.header.timestamp_ms if oldest else None)
+    return Lag(end.sequence - cursor.settled, length, oldest.header.timestamp_ms if oldest else None)
 
 
 def end_of_log(folder: LogFolder) -> tuple[Position, int | None] | None:

@@ -81,9 +81,7 @@ def _settled(folder: LogFolder, sink: str, on_problem: Callable[[str], None]) ->
     except WalError as error:
         on_problem(f"sink {sink}: its cursor can't be read: {error}")
         return 0
-    if cursor is None:
-        return 0
-    return max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
+    return cursor.settled if cursor else 0
 
 
 async def _read_marks(state: SinkState, on_problem: Callable[[str], None]) -> None:

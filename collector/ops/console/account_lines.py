@@ -81,16 +81,12 @@ def letters_from(folder: LogFolder, start: Position | None) -> Iterator[CountedP
 
 def backlog_of(folder: LogFolder, cursors: Sequence[Cursor]) -> Counter[PropertyOfDay]:
     """The events after the cursor that is furthest behind. Raises WalError, OSError."""
-    slowest = min(cursors, key=_settled)
+    slowest = min(cursors, key=lambda cursor: cursor.settled)
     events: Counter[PropertyOfDay] = Counter()
     for block in _blocks(folder, slowest.acked):
-        if block.end.sequence > _settled(slowest):
-            events += _own_events(folder, block, _settled(slowest))
+        if block.end.sequence > slowest.settled:
+            events += _own_events(folder, block, slowest.settled)
     return events
-
-
-def _settled(cursor: Cursor) -> int:
-    return max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
 
 
 def _blocks(folder: LogFolder, start: Position | None) -> Iterator[Block]:

@@ -57,7 +57,7 @@ def sink_fates(settings: Settings, found: FoundLine) -> list[SinkFate]:
 def state_by_cursor(cursor: Cursor, sequence: int) -> State:
     """How far a cursor says that an event is. A sink has passed what it refused, too."""
     intent = cursor.intent
-    if sequence < cursor.acked.sequence or (intent and sequence < intent.next):
+    if sequence < cursor.settled:
         return "delivered"
     return "in_flight" if intent and sequence < intent.last.sequence else "pending"
 

@@ -126,8 +126,7 @@ def _cursor(settings: Settings, folder: LogFolder, name: str, end: int | None, *
     state = state_of(settings, folder, name, held=is_held).state
     if cursor is None or end is None:
         return ShardCursor(name, None, None, state)
-    settled = max(cursor.acked.sequence, cursor.intent.next if cursor.intent else 0)
-    return ShardCursor(name, settled, max(end - settled, 0), state)
+    return ShardCursor(name, cursor.settled, max(end - cursor.settled, 0), state)
 
 
 def _segment_state(folder: LogFolder, name: SegmentName, slowest: Position | None, *, is_held: bool) -> SegmentState:
