@@ -55,13 +55,12 @@ class RecordTooLarge(WalError):
 
 
 class Corrupt(WalError):
-    """Bytes that violate the format. Attributes: path, offset (bytes), expected, found."""
+    """Bytes that violate the format. Attributes: path, offset (bytes), found."""
 
     def __init__(self, path: str, offset: int, expected: str, found: str) -> None:
         super().__init__(f"{path}: at byte {offset}: expected {expected}, found {found}")
         self.path = path
         self.offset = offset
-        self.expected = expected
         self.found = found
 
 

@@ -14,6 +14,7 @@ from bench.measure import CONNECTIONS, Options, Row, progress
 from bench.servers import Server
 from collector.settings import load_settings
 from collector.ship.status import Status, statuses
+from wal.log import now_ms
 
 _SHARE: Final = 0.7
 _MOST_MIB: Final = 5.0
@@ -67,5 +68,4 @@ async def _slice(server: Server, loop: OpenLoop, rate: float, seconds: float) ->
 
 
 def _seconds_behind(status: Status) -> float:
-    oldest = status.lag.since_ms if status.lag else None
-    return 0.0 if oldest is None else time.time() - oldest / 1000
+    return status.lag.age_seconds(now_ms()) if status.lag else 0.0

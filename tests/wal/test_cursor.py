@@ -140,3 +140,10 @@ def test_consumers_are_those_with_a_cursor(directory: str, path: Path) -> None:
     assert LogFolder(FILES, directory).consumers() == ["a.b", "file"]
     assert LogFolder(FILES, f"{directory}/nowhere").consumers() == []
     assert sorted(os.listdir(path.parent)) == ["a.b.json", "file.json", "file.json.tmp", "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("intent", "settled"), [(None, 1), (_NEW.intent, 1), (Intent(_OLD.acked, _OLD.acked, "", next=9), 9)]
+)
+def test_events_are_settled_up_to_the_place_within_the_batch_under_way(intent: Intent | None, settled: int) -> None:
+    assert Cursor(_OLD.acked, intent).settled == settled

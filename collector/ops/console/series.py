@@ -55,10 +55,6 @@ class SeriesRing:
         ring = self._rings.get(name)
         return [self._value(ring, tick) for tick in range(end - count + 1, end + 1)]
 
-    def newest(self) -> dict[str, float | None]:
-        """The values of the last tick."""
-        return {name: self._value(ring, self.last) for name, ring in self._rings.items()}
-
     def rows(self) -> Iterator[tuple[int, dict[str, float | None]]]:
         """All ticks with their values, oldest first."""
         for tick in range(max(1, self.last - self.length + 1), self.last + 1):

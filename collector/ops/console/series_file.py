@@ -17,7 +17,7 @@ from zlib import crc32
 
 from collector.ops.console.rates import Values
 from collector.ops.console.series import MOST_SERIES, SeriesRing
-from wal.files import Files, read_file, write_file
+from wal.files import Files, opened, read_file, write_file
 
 _CRC: Final = Struct("<I")
 _NAME: Final = Struct("<H58s")
@@ -35,7 +35,7 @@ class SeriesFile:
         """Fill an empty `ring` with the rows of the file, and write the file anew. Raises OSError."""
         self._length = ring.length
         self._columns: dict[str, int] = {}
-        self._descriptor = -1
+        self._path = path
         files = Files()
         with contextlib.suppress(FileNotFoundError):
             for tick, values in sorted(_rows(read_file(files, path), ring.length)):
@@ -45,16 +45,13 @@ class SeriesFile:
             for offset, part in self._parts(tick, values):
                 content[offset : offset + len(part)] = part
         write_file(files, path, bytes(content))
-        self._descriptor = files.open(path, write=True)
 
     def write(self, tick: int, values: Values) -> None:
         """Write the row of a tick. Raises OSError."""
-        for offset, part in self._parts(tick, values):
-            os.pwrite(self._descriptor, part, offset)
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        files = Files()
+        with opened(files, files.open(self._path, write=True)) as descriptor:
+            for offset, part in self._parts(tick, values):
+                os.pwrite(descriptor, part, offset)
 
     def _parts(self, tick: int, values: Values) -> Iterator[tuple[int, bytes]]:
         """The row of a tick, and before it the names that the file does not have yet, each with its offset."""

@@ -47,9 +47,8 @@ def test_the_hour_survives_a_restart_and_series_that_are_gone_make_room(tmp_path
     for tick in range(1, 9):
         file.write(tick, {"stored": float(tick), ("code.a" if tick < 3 else "code.b"): 0.5})
     size = (tmp_path / "series").stat().st_size
-    file.close()
     ring = SeriesRing(10, 5)
-    SeriesFile(path, ring).close()
+    SeriesFile(path, ring)
     assert ring.values("stored", 8, 6) == [None, 4.0, 5.0, 6.0, 7.0, 8.0]
     assert ring.names == ("stored", "code.b")
     assert (tmp_path / "series").stat().st_size == size, "it is of fixed size"
@@ -60,12 +59,11 @@ def test_a_row_that_is_half_written_is_unknown_and_hides_no_other(tmp_path: Path
     file = SeriesFile(str(path), SeriesRing(10, 5))
     for tick in range(1, 6):
         file.write(tick, {"stored": float(tick)})
-    file.close()
     content = bytearray(path.read_bytes())
     content[-20] ^= 1  # of the row at 4 % 5
     path.write_bytes(content)
     ring = SeriesRing(10, 5)
-    SeriesFile(str(path), ring).close()
+    SeriesFile(str(path), ring)
     assert ring.values("stored", 5, 5) == [1.0, 2.0, 3.0, None, 5.0]
 
 
@@ -75,9 +73,8 @@ def test_another_file_in_its_place_is_replaced(tmp_path: Path, content: bytes) -
     ring = SeriesRing(10, 5)
     file = SeriesFile(str(tmp_path / "series"), ring)
     file.write(3, {"stored": 1.5})
-    file.close()
     assert ring.last == 0
-    SeriesFile(str(tmp_path / "series"), ring).close()
+    SeriesFile(str(tmp_path / "series"), ring)
     assert ring.values("stored", 3, 1) == [1.5]
 
 
