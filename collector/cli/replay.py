@@ -73,6 +73,8 @@ def _print(report: ReplayReport, *, is_dry: bool) -> None:
         print(harmless(f"  {event}: {reason}"))
     if report.unproven:
         print(f"left out, because they may not be fsynced yet: {report.unproven}")
+    if report.unnamed:
+        print(f"left out, because they have no id: {report.unnamed}")
 
 
 def _log_to_stderr() -> None:

@@ -1,10 +1,10 @@
 """Reads dead letters, for `collector dead` and `collector redrive`."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from collector.dead_letters.content import Encoding, raw_of
 from collector.dead_letters.writer import Form
@@ -55,8 +55,23 @@ class DeadLetter(Struct, frozen=True):
     record: DeadLetterRecord
     body: bytes
 
+    @property
+    def event(self) -> tuple[str, int] | None:
+        """The log and the sequence of the event that a sink refused; None if the body is not a record of ours."""
+        try:
+            log_id, sequence = _decode_id(self.body).id.split("-")
+        except _UNFIT:
+            return None
+        return log_id, int(sequence)
+
+
+class _Event(Struct):
+    id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}-[0-9]{1,16}\Z")]
+
 
 _decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
+_decode_id: Final = msgspec.json.Decoder(_Event).decode
+_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:

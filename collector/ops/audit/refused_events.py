@@ -2,9 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from collector.dead_letters.reader import DeadLetter, read_letters
@@ -12,14 +10,6 @@ from collector.ops.audit.ranges import Range, coverage, runs
 from wal.files import Files
 from wal.folder import find_logs
 from wal.tools.select import Selection
-
-
-class _Record(Struct):
-    id: str
-
-
-_decode: Final = msgspec.json.Decoder(_Record).decode
-_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class RefusedEvents(Struct):
@@ -44,8 +34,8 @@ def read_refused(directory: str, selection: Selection) -> RefusedEvents:
             if selection.since_ms <= record.received_at < selection.until_ms:
                 events = sum(len(reason.indexes) for reason in record.refusals) or 1
                 rejected[record.portal_id, record.prop_id, record.code] += events
-        elif place := _place(letter.body):
-            sequences.setdefault((record.sink, place[0]), []).append(place[1])
+        elif event := letter.event:
+            sequences.setdefault((record.sink, event[0]), []).append(event[1])
         else:
             unnamed += 1
     sets = {key: coverage(runs(sorted(found)))[0] for key, found in sequences.items()}
@@ -59,12 +49,3 @@ def _letters(directory: str) -> Iterator[DeadLetter]:
     except FileNotFoundError:
         return
     yield from read_letters(directory, Selection())
-
-
-def _place(line: bytes) -> tuple[str, int] | None:
-    """The log and the sequence of a record."""
-    try:
-        log_id, _, sequence = _decode(line).id.rpartition("-")
-    except _UNFIT:
-        return None
-    return (log_id, int(sequence)) if sequence.isdecimal() else None
