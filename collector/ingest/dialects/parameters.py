@@ -91,6 +91,16 @@ def line_of(event: dict[str, Any]) -> bytes:
     return msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line
 
 
+def take_device(names: tuple[str, ...], taken: dict[str, Any], event: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Set `aid` to the first of the parameters that is given. The others go to `extra`, under their names."""
+    for name in names:
+        if name in taken:
+            if "aid" in event:
+                extra[name] = taken[name]
+            else:
+                event["aid"] = taken[name]
+
+
 def shown(text: str) -> str:
     """A text of a client, cut for a message."""
     return text[:_SHOWN]

@@ -11,9 +11,8 @@ from collector.ingest.dialects.segment.call import Call, OptionalPart, is_given,
 from collector.ingest.dialects.segment.context import CallContext, CallContexts
 from collector.ingest.dialects.segment.credentials import credentials_of
 from collector.ingest.dialects.segment.table import add_extra, add_ids, beginning, row_of, take_dims
+from collector.settings.tables import LARGEST_EVENT
 
-_LARGEST_CALL: Final = 128 << 10
-"""Bytes of a call: the most that the limit of an event can be."""
 _PAID_BYTES: Final = 64
 """The bytes by which every event may exceed its call. Only made-up calls take more, and by two bytes."""
 _LONGEST_TIME: Final = 64
@@ -81,8 +80,8 @@ class CallsToEvents:
         return _credentials_in(write_key) if write_key else self._credentials
 
     def _event(self, raw: bytes) -> DialectEvent:
-        if len(raw) > _LARGEST_CALL:
-            raise TooLarge(f"the call is over the limit of {_LARGEST_CALL} bytes")
+        if len(raw) > LARGEST_EVENT:
+            raise TooLarge(f"the call is over the limit of {LARGEST_EVENT} bytes")
         call, others = read_call(raw)
         kind = call.type or self._shared.kind
         row = row_of(kind)

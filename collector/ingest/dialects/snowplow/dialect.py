@@ -74,7 +74,7 @@ class Snowplow:
 
     def credentials(self, head: RequestHead) -> Credentials:
         """Those in `aid` of the query: `ID`, or `ID:SECRET`."""
-        return _credentials(parse_pairs(head.query).values.get("aid", ""))
+        return Credentials.of(parse_pairs(head.query).values.get("aid", ""))
 
     def retries(self, head: RequestHead) -> bool:
         """True for a POST."""
@@ -111,11 +111,6 @@ class Snowplow:
         return replace(response, status=_DROPPED) if response.status in _FOR_GOOD else response
 
 
-def _credentials(aid: str) -> Credentials:
-    property_id, _, secret = aid.partition(":")
-    return Credentials(property_id, secret)
-
-
 def _payloads(body: bytes) -> Generator[DialectEvent, None, list[bytes]]:
     """The elements of `data`, UTF-8, after a PAUSE if the body is long. Raises BadEvent and TooLarge."""
     try:
@@ -133,14 +128,14 @@ def _payloads(body: bytes) -> Generator[DialectEvent, None, list[bytes]]:
 def _credentials_in(raw: bytes) -> Credentials:
     """Those of an event that can't be read otherwise."""
     try:
-        return _credentials(_named_in(raw).aid)
+        return Credentials.of(_named_in(raw).aid)
     except UNREADABLE:
         return NO_CREDENTIALS
 
 
 def _converted(sent: bytes, fields: dict[str, str], growth: Growth, *, is_anonymous: bool) -> DialectEvent:
     """One event, for which the client sent these bytes."""
-    credentials = _credentials(fields.get("aid", ""))
+    credentials = Credentials.of(fields.get("aid", ""))
     refusal = None
     try:
         raw = line = _grown_line(event_of(fields), len(sent), growth)
