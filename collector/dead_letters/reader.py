@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from collector.dead_letters.content import Encoding, raw_of
 from collector.dead_letters.writer import Form
-from collector.errors import Fault
+from collector.errors import UNDECODABLE, Fault
 from collector.process_log.of_shards import DeadLettersUnreadable
 from wal.files import Files
 from wal.tools.follow import Follower
@@ -60,7 +60,7 @@ class DeadLetter(Struct, frozen=True):
         """The log and the sequence of the event that a sink refused; None if the body is not a record of ours."""
         try:
             log_id, sequence = _decode_id(self.body).id.split("-")
-        except _UNFIT:
+        except UNDECODABLE:
             return None
         return log_id, int(sequence)
 
@@ -71,7 +71,6 @@ class _Event(Struct):
 
 _decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
 _decode_id: Final = msgspec.json.Decoder(_Event).decode
-_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:

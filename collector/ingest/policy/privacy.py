@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw
 
 from collector.dead_letters.writer import Form
-from collector.errors import BadEvent, TooLarge
+from collector.errors import UNDECODABLE, BadEvent, TooLarge
 from collector.ingest.event import check_utf8
 from collector.ingest.policy.client_address import kept_address
 from collector.ingest.query import MOST_PAIRS, unescaped
@@ -56,7 +56,6 @@ _BOTH: Final = ADDRESSES | USER_AGENTS
 _NONE: Final[frozenset[bytes]] = frozenset()
 _ESCAPED: Final = re.compile(rb"\\u00[2-7]")
 """An escape that a name may contain; the names are ASCII."""
-_UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode: Final = msgspec.json.encode
 _decode_any: Final = msgspec.json.Decoder(Raw).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -121,7 +120,7 @@ def _is_json(text: bytes) -> bool:
     try:
         check_utf8(text)
         _decode_any(text)
-    except (*_UNFIT, BadEvent):
+    except (*UNDECODABLE, BadEvent):
         return False
     return True
 
@@ -130,7 +129,7 @@ def _scrubbed(event: bytes, ip: IpRule, stripped: frozenset[bytes], levels: int)
     """A JSON object with the members named in `stripped` removed or truncated; other bytes as they are."""
     try:
         members = _decode_members(event)
-    except _UNFIT:
+    except UNDECODABLE:
         return event
     _strip([members], ip, stripped, levels)
     return _encode(members)

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from collector.errors import BadEvent, Refusal, TooLarge
+from collector.errors import UNDECODABLE, BadEvent, Refusal, TooLarge
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
 from collector.ingest.dialects.cloudevents.event import Members, event_of, is_json_type
@@ -50,7 +50,6 @@ _PREFIX: Final = b"ce-"
 _QUOTED_PAIR: Final = re.compile(r"\\(.)")
 _UNPAID_BYTES: Final = 1024 + 64
 """Bytes by which the event of a request may be longer than its body."""
-_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_any: Final = msgspec.json.Decoder(Raw).decode
 _encode: Final = msgspec.json.encode
@@ -134,7 +133,7 @@ def _readable(body: bytes) -> bytes:
     body = mended(body)
     try:
         _decode_any(body)
-    except _UNFIT as error:
+    except UNDECODABLE as error:
         raise malformed(error) from None
     return body
 
@@ -147,7 +146,7 @@ def _structured(raw: bytes, *, is_line: bool) -> DialectEvent:
         return DialectEvent(raw, event_of(_decode_members(raw if is_line else msgspec.json.format(raw, indent=-1))))
     except msgspec.ValidationError:
         return DialectEvent(raw, b"", Refusal(BadEvent.code, "expected an event, a JSON object"))
-    except _UNFIT as error:
+    except UNDECODABLE as error:
         return DialectEvent(raw, b"", malformed(error).refusal)
     except BadEvent as error:
         return DialectEvent(raw, b"", error.refusal)

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Raw
 
-from collector.ingest.dialects.parameters import UNREADABLE, take_device
+from collector.errors import UNDECODABLE
+from collector.ingest.dialects.parameters import take_device
 
 _Place = tuple[int, str]
 """Where the value of a parameter goes: one of the five objects below, and the name there."""
@@ -103,7 +104,7 @@ def _items(text: str) -> list[dict[str, _Element]]:
         return []
     try:
         items = _items_in(text)
-    except UNREADABLE:
+    except UNDECODABLE:
         return []
     return [
         {
@@ -119,7 +120,7 @@ def _json_or_text(text: str) -> Raw | str:
     """A JSON object as such."""
     try:
         _object_in(text)
-    except UNREADABLE:
+    except UNDECODABLE:
         return text
     return Raw(text.encode())
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from collector.errors import BadEvent, Fault, FieldCode, Refusal, TooLarge
+from collector.errors import UNDECODABLE, BadEvent, Fault, FieldCode, Refusal, TooLarge
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
 from collector.ingest.dialects.posthog.body import first_of
 from collector.ingest.event_id import event_id
@@ -95,7 +95,7 @@ def read_event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
         return _event(raw, shared, free)
     except msgspec.ValidationError:
         return _refused(raw, shared.key or _key_in(raw), _refusal(raw, shared))
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         return _refused(raw, shared.key, Refusal(BadEvent.code, f"the event is not JSON: {error}"))
 
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from collector.errors import BadEvent, FieldCode, Refusal, TooLarge
+from collector.errors import UNDECODABLE, BadEvent, FieldCode, Refusal, TooLarge
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
 from collector.ingest.dialects.segment.call import Call, OptionalPart, is_given, read_call, wrong
 from collector.ingest.dialects.segment.context import CallContext, CallContexts
@@ -20,7 +20,6 @@ _LONGEST_TIME: Final = 64
 _SERVER: Final = Raw(b'"server"')
 _SENT_AT: Final = b',"sent_at":'
 _EMPTY_OBJECTS: Final = (b"{}", b"[]")
-_UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class _Named(Struct, gc=False, rename="camel"):
@@ -67,7 +66,7 @@ class CallsToEvents:
             return self._event(raw)
         except (BadEvent, TooLarge) as error:
             refusal = error.refusal
-        except _UNREADABLE as error:
+        except UNDECODABLE as error:
             refusal = Refusal(BadEvent.code, f"expected a call, one JSON object: {error}")
         return DialectEvent(raw, b"", refusal, credentials=self._credentials_of(raw))
 
@@ -75,7 +74,7 @@ class CallsToEvents:
         """The credentials of a call that is refused."""
         try:
             write_key = _named_in(raw).write_key
-        except _UNREADABLE:
+        except UNDECODABLE:
             return self._credentials
         return _credentials_in(write_key) if write_key else self._credentials
 

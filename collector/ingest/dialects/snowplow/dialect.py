@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from collector.errors import BadEvent, Refusal, Rejected
+from collector.errors import UNDECODABLE, BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import Response
 from collector.ingest.dialects.dialect import (
@@ -22,7 +22,6 @@ from collector.ingest.dialects.dialect import (
     refusal_response,
 )
 from collector.ingest.dialects.parameters import (
-    UNREADABLE,
     Growth,
     check_all_read,
     grown,
@@ -115,7 +114,7 @@ def _payloads(body: bytes) -> Generator[DialectEvent, None, list[bytes]]:
     """The elements of `data`, UTF-8, after a PAUSE if the body is long. Raises BadEvent and TooLarge."""
     try:
         data = bytes(_payload_in(body).data)
-    except UNREADABLE as error:
+    except UNDECODABLE as error:
         raise BadEvent(f"expected a JSON object with data, an array of events: {error}") from None
     if len(body) > LONG_BYTES:
         yield PAUSE
@@ -129,7 +128,7 @@ def _credentials_in(raw: bytes) -> Credentials:
     """Those of an event that can't be read otherwise."""
     try:
         return Credentials.of(_named_in(raw).aid)
-    except UNREADABLE:
+    except UNDECODABLE:
         return NO_CREDENTIALS
 
 
