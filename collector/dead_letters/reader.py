@@ -69,8 +69,17 @@ class _Event(Struct):
     id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}-[0-9]{1,16}\Z")]
 
 
-_decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
+decode_letter: Final = msgspec.json.Decoder(DeadLetterRecord).decode
+"""Raises UNDECODABLE."""
 _decode_id: Final = msgspec.json.Decoder(_Event).decode
+
+
+def letter_in(line: bytes) -> DeadLetterRecord | None:
+    """The dead letter in a line, or the part of one; None if the line is neither."""
+    try:
+        return decode_letter(line)
+    except UNDECODABLE:
+        return None
 
 
 def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:
@@ -81,9 +90,8 @@ def read_letters(directory: str, selection: Selection) -> Iterator[DeadLetter]:
     begun: dict[str, list[DeadLetterRecord]] = {}
     unreadable = 0
     for line in Follower(Files(), directory, selection, is_raw=True).new_lines():
-        try:
-            letter = _decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        letter = letter_in(line)
+        if letter is None:
             unreadable += 1
             continue
         log_id, _, sequence = letter.id.rpartition("-")
