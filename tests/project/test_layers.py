@@ -21,6 +21,7 @@ LAYERS = {
     "collector.ops.audit": (
         "collector.dead_letters.reader",
         "collector.errors",
+        "collector.ops.event_property",
         "collector.settings",
         "collector.ship",
         "wal",
@@ -37,6 +38,7 @@ LAYERS = {
         "collector.web",
         "wal",
     ),
+    "collector.ops.event_property": ("collector.errors",),
     "collector.ops.own_port": ("collector.settings",),
     "collector.ops.status": ("collector.settings", "collector.ship.status", "wal"),
     "collector.ops.metrics": ("collector.ops", "collector.settings"),
@@ -173,6 +175,7 @@ _PURE = {
     "collector/server/node_state.py",
     *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
     "collector/ops/notices.py",
+    "collector/ops/event_property.py",
     "collector/ops/readiness.py",
     *(f"collector/ops/audit/{name}.py" for name in ("ranges", "balance")),
     *(f"collector/ops/console/{name}.py" for name in ("decoding", "filters", "ring", "rows", "sampling")),
