@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Meta, Raw, Struct
 
+from collector.errors import UNDECODABLE
 from collector.ship.batch import Part, lines_of
-from collector.ship.formats.encoding import UNFIT, Encoding, FileEvents
+from collector.ship.formats.encoding import Encoding, FileEvents
 
 _TIME: Final = pa.timestamp("ms", "UTC")
 SCHEMA: Final = pa.schema(
@@ -118,13 +119,13 @@ class _Lenient(Generic[_Decoded]):
     def __call__(self, data: bytes | Raw) -> _Decoded:
         try:
             return self._decode(data)
-        except UNFIT:
+        except UNDECODABLE:
             return self._kind(**dict(self._fitting(data)))
 
     def _fitting(self, data: bytes | Raw) -> Iterator[tuple[str, Any]]:
-        with suppress(*UNFIT):
+        with suppress(*UNDECODABLE):
             for name, raw in self._decode_members(data).items():
-                with suppress(*UNFIT, KeyError):
+                with suppress(*UNDECODABLE, KeyError):
                     yield name, self._members[name](raw)
 
 
@@ -192,7 +193,7 @@ def _as_sent(value: Raw) -> str | None:
     """A string, or the digits of a number; None for any other value."""
     written = bytes(value)
     if written.startswith(b'"'):
-        with suppress(*UNFIT):
+        with suppress(*UNDECODABLE):
             return _decode_text(written)
     return written.decode() if written[:1].isdigit() or written.startswith(b"-") else None
 
