@@ -116,7 +116,7 @@ LAYERS = {
         "wal",
     ),
     "collector.shards.readiness": ("collector.ops.readiness", "wal.committer"),
-    "collector.web": ("collector.errors", "collector.http", "collector.settings"),
+    "collector.web": ("collector.http", "collector.settings"),
     "collector.app": ("collector", "wal"),
     "collector.background": ("collector", "wal"),
     "collector.endpoints": ("collector",),
