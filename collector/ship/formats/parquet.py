@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
+from operator import attrgetter
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -132,6 +133,11 @@ class _Lenient(Generic[_Decoded]):
 _decode_record: Final = _Lenient(_Record)
 _decode_event: Final = _Lenient(_Event)
 _decode_text: Final = msgspec.json.Decoder(str).decode
+_own_columns: Final = attrgetter(
+    *("received_at", "occurred_at", "portal_id", "prop_id", "source", "ip", "user_agent", "referer", "s2s"),
+    *("event_id", "dialect", "au_id", "client_id"),
+)
+"""The members of a record that are columns as they are, in the order of SCHEMA."""
 
 
 def _encode(log_id: str, parts: Sequence[Part]) -> bytes:
@@ -156,19 +162,7 @@ def _row(log_id: str, sequence: int, line: bytes) -> tuple[object, ...]:
         record.id or f"{log_id}-{sequence}",
         log_id,
         sequence,
-        record.received_at,
-        record.occurred_at,
-        record.portal_id,
-        record.prop_id,
-        record.source,
-        record.ip,
-        record.user_agent,
-        record.referer,
-        record.s2s,
-        record.event_id,
-        record.dialect,
-        record.au_id,
-        record.client_id,
+        *_own_columns(record),
         session.id,
         None if session.start is None else session.start * 1000,
         session.hits,
