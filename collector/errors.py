@@ -5,10 +5,14 @@ traceback, the frames in it, and every body that these refer to.
 """
 
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
+
+UNDECODABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+"""The exceptions of decoding JSON that others have made. msgspec raises the last two for deep nesting and bad UTF-8."""
 
 
 class FieldCode(StrEnum):

@@ -17,7 +17,7 @@ from collector.ops.audit.report import Account, AuditedLog, AuditedSink, Differe
 from collector.settings import load_settings
 from collector.ship.replay import sink_named
 from wal.errors import WalError
-from wal.tools.arguments import TIME_HELP, add_json, time_argument
+from wal.tools.arguments import add_json, add_times
 from wal.tools.select import Selection
 from wal.tools.tables import Column, Row, print_rows
 from wal.tools.terminal import harmless, prepare_stdout
@@ -42,10 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "exit code 1: it does not balance; 2: it can't run\n\nexample: collector audit --since 24h --sink warehouse"
     )
     parser.add_argument("--sink", metavar="NAME", help="only this sink")
-    parser.add_argument(
-        "--since", type=time_argument, default=0, metavar="T", help=f"committed at T or later: {TIME_HELP}"
-    )
-    parser.add_argument("--until", type=time_argument, default=10**13, metavar="T", help="committed before T")
+    add_times(parser)
     parser.add_argument("--deep", action="store_true", help="read also the files that are older than the log")
     add_json(parser)
 

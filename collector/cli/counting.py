@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from collector.errors import UNDECODABLE
 from wal.tools.select import values
 
 _MOST_GROUPS: Final = 100_000
@@ -91,7 +92,7 @@ def _raw_values(fields: Sequence[str]) -> Callable[[bytes], tuple[bytes, ...] | 
     def raw_values(line: bytes) -> tuple[bytes, ...] | None:
         try:
             record = decode(line)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        except UNDECODABLE:
             return None
         return tuple([_first(record, attributes) for attributes in getters])
 

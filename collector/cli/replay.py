@@ -4,9 +4,9 @@ import argparse
 import asyncio
 import logging
 import sys
-from datetime import UTC, datetime
 
 from collector.cli.progress import print_member, progress_of
+from collector.process_log.lines import utc_with_ms
 from collector.settings import load_settings
 from collector.ship.replay import Replay, ReplayReport, replay, sink_named
 from wal.log import now_ms
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     request = Replay(
         sink_named(settings, options.sink), selection, options.name, options.dead_letters, is_dry=options.dry_run
     )
-    times = f"--from {_iso(options.since)} --to {_iso(until)}"
+    times = f"--from {utc_with_ms(options.since / 1000)} --to {utc_with_ms(until / 1000)}"
     print(f"replay {request.label}: {times}; if interrupted, run it again with these times", file=sys.stderr)
     with progress_of(_text, as_json=options.json) as show:
         report = asyncio.run(replay(settings, request, show))
@@ -73,6 +73,8 @@ def _print(report: ReplayReport, *, is_dry: bool) -> None:
         print(harmless(f"  {event}: {reason}"))
     if report.unproven:
         print(f"left out, because they may not be fsynced yet: {report.unproven}")
+    if report.unnamed:
+        print(f"left out, because they have no id: {report.unnamed}")
 
 
 def _log_to_stderr() -> None:
@@ -86,7 +88,3 @@ class _HarmlessFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return harmless(super().format(record))
-
-
-def _iso(unix_ms: int) -> str:
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

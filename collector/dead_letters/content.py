@@ -20,6 +20,7 @@ from typing import Final, Literal, get_args
 import msgspec
 import zstandard
 
+from collector.errors import UNDECODABLE
 from collector.nesting import is_deeper
 
 Encoding = Literal["json", "utf-8", "base64", "zstd+base64"]
@@ -53,7 +54,7 @@ def embedded(raw: bytes) -> bytes | None:
     try:
         raw.decode()
         _decode_any(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNDECODABLE:
         return None
     if is_deeper(raw, _MOST_LEVELS):
         return None

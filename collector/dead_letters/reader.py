@@ -2,14 +2,14 @@
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from collector.dead_letters.content import Encoding, raw_of
 from collector.dead_letters.writer import Form
-from collector.errors import Fault
+from collector.errors import UNDECODABLE, Fault
 from collector.process_log.of_shards import DeadLettersUnreadable
 from wal.files import Files
 from wal.tools.follow import Follower
@@ -56,8 +56,31 @@ class DeadLetter(Struct, frozen=True):
     record: DeadLetterRecord
     body: bytes
 
+    @property
+    def event(self) -> tuple[str, int] | None:
+        """The log and the sequence of the event that a sink refused; None if the body is not a record of ours."""
+        try:
+            log_id, sequence = _decode_id(self.body).id.split("-")
+        except UNDECODABLE:
+            return None
+        return log_id, int(sequence)
 
-_decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
+
+class _Event(Struct):
+    id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}-[0-9]{1,16}\Z")]
+
+
+decode_letter: Final = msgspec.json.Decoder(DeadLetterRecord).decode
+"""Raises UNDECODABLE."""
+_decode_id: Final = msgspec.json.Decoder(_Event).decode
+
+
+def letter_in(line: bytes) -> DeadLetterRecord | None:
+    """The dead letter in a line, or the part of one; None if the line is neither."""
+    try:
+        return decode_letter(line)
+    except UNDECODABLE:
+        return None
 
 
 def read_letters(directory: str, selection: Selection) -> Generator[DeadLetter, None, None]:
@@ -74,9 +97,8 @@ def _letters(directory: str, lines: Iterator[bytes]) -> Iterator[DeadLetter]:
     begun: dict[str, list[DeadLetterRecord]] = {}
     unreadable = 0
     for line in lines:
-        try:
-            letter = _decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        letter = letter_in(line)
+        if letter is None:
             unreadable += 1
             continue
         log_id, _, sequence = letter.id.rpartition("-")

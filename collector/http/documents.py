@@ -9,7 +9,12 @@ from collector.errors import MethodNotAllowed, Refusal
 from collector.http.request import Request, RequestHead
 from collector.http.response import JSON, HeaderLines, Pending, Response, json_response
 
-_METHODS: Final = b"GET, HEAD"
+_METHOD_REFUSED: Final = json_response(MethodNotAllowed(b"GET, HEAD").refusal)
+
+
+def refused_method(head: RequestHead) -> Response | None:
+    """The refusal of any method but GET and HEAD."""
+    return None if head.method in ("GET", "HEAD") else _METHOD_REFUSED
 
 
 class HeadOnly:
@@ -32,9 +37,7 @@ class Document(HeadOnly):
 
     def admit(self, head: RequestHead) -> Response:
         """The document."""
-        if head.method in ("GET", "HEAD"):
-            return self._response
-        return json_response(MethodNotAllowed(_METHODS).refusal)
+        return refused_method(head) or self._response
 
 
 class HealthCheck(HeadOnly):
@@ -48,8 +51,8 @@ class HealthCheck(HeadOnly):
 
     def admit(self, head: RequestHead) -> Response:
         """The state at this moment."""
-        if head.method not in ("GET", "HEAD"):
-            return json_response(MethodNotAllowed(_METHODS).refusal)
+        if refusal := refused_method(head):
+            return refusal
         reason = self._reason()
         return self._ready if reason is None else self._not_ready[reason]
 

@@ -1,8 +1,12 @@
-"""The media type of a body, pure."""
+"""The media type of a body, and its inflation, pure."""
 
+from collections.abc import Generator
 from typing import Final
 
 from collector.errors import UnsupportedMedia
+from collector.http.inflate import inflate
+from collector.long_work import SLICE_BYTES
+from collector.settings import Limits
 
 NDJSON: Final = b"application/x-ndjson"
 FORM: Final = b"application/x-www-form-urlencoded"
@@ -32,3 +36,19 @@ def media_of(fields: dict[bytes, bytes]) -> bytes:
 def is_json(form: bytes) -> bool:
     """Whether the body of a form is JSON: clients that set no content type send their library's default, the form's."""
     return form[:1] in (b"{", b"[")
+
+
+def inflated(body: bytes, encoding: bytes, limits: Limits) -> Generator[None, None, bytes]:
+    """The body without its content encoding; yields when other requests may run.
+
+    Raises UnsupportedMedia, TooLarge and BadEvent.
+    """
+    parts: list[bytes] = []
+    length = 0
+    for part in inflate(body, encoding, limits.body_bytes, limits.inflation_ratio):
+        parts.append(part)
+        length += len(part)
+        if length > SLICE_BYTES:
+            length = 0
+            yield
+    return b"".join(parts)

@@ -36,7 +36,7 @@ from collector.ingest.policy.origins import check_origin, cors_headers, prefligh
 from collector.ingest.policy.properties import Property
 from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.query import Pairs, parse_pairs
-from collector.ingest.record import RequestContext
+from collector.ingest.record import LONGEST_REFERER, LONGEST_USER_AGENT, RequestContext
 from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import METHODS, preflight_response, redirect_response, stored_headers, typed_refusal
@@ -47,8 +47,6 @@ from collector.settings import Limits
 from wal.errors import WalError
 
 _METHODS: Final = frozenset(METHODS.decode().split(", "))
-_MOST_USER_AGENT: Final = 1024
-_MOST_REFERER: Final = 4096
 _NO_WARNINGS: Final[list[str]] = []
 _KEY: Final = b"idempotency-key"
 _EVENTLESS: Final = ("HEAD", "OPTIONS")
@@ -183,19 +181,19 @@ class EventEndpoint:
             prop,
             self._intake.clock(),
             None if is_s2s else kept_address(client.ip, prop.ip),
-            _text(fields[b"user-agent"], _MOST_USER_AGENT) if has_agent else None,
-            _text(fields[b"referer"], _MOST_REFERER) if b"referer" in fields else None,
+            _text(fields[b"user-agent"], LONGEST_USER_AGENT) if has_agent else None,
+            _text(fields[b"referer"], LONGEST_REFERER) if b"referer" in fields else None,
             is_s2s,
             list(options.warnings) if options.warnings else _NO_WARNINGS,
         )
         return EventRequest(
             options,
             context,
+            client.is_https,
+            head.method != "HEAD",
             token,
             cors,
             with_cookie,
-            client.is_https,
-            head.method != "HEAD",
             media,
             fields.get(b"content-encoding", b"").strip().lower() if pairs is None else b"",
             pairs,

@@ -7,7 +7,7 @@ from typing import Annotated, Final, cast
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from collector.errors import BadEvent, Fault, FieldCode, TooLarge
+from collector.errors import UNDECODABLE, BadEvent, Fault, FieldCode, TooLarge
 from collector.ingest.field_types import (
     LONGEST,
     MAX_SID,
@@ -101,7 +101,7 @@ def decode_event(
         event = _decoder(required)(body)
     except msgspec.ValidationError:
         raise (_all_faults(body, required) if is_explained else BadEvent("")) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise malformed(error) from None
     if not is_line:
         check_utf8(body)  # msgspec checks only the strings that it decodes

@@ -9,11 +9,10 @@ from msgspec.structs import replace
 
 from collector.dead_letters.writer import Form, Refused
 from collector.errors import BadEvent, BadTarget, NotAClick, TooLarge
-from collector.http.inflate import inflate
 from collector.http.response import Response
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
-from collector.ingest.body import FORM, NDJSON, is_json
+from collector.ingest.body import FORM, NDJSON, inflated, is_json
 from collector.ingest.event import decode_event
 from collector.ingest.event_id import identify
 from collector.ingest.long_array import elements_of
@@ -39,7 +38,7 @@ from collector.ingest.responses import event_object, event_response, stored_head
 from collector.ingest.session import Sessions
 from collector.ingest.splitting import batch_in
 from collector.ingest.visitor import next_session
-from collector.long_work import LARGE_BYTES, SLICE_BYTES
+from collector.long_work import LARGE_BYTES
 from collector.settings import Limits
 from wal.committer import Committer
 
@@ -97,20 +96,10 @@ class Intake:
         return self._batch_steps(request, body, Form.NDJSON if request.media == NDJSON else Form.JSON)
 
     def _inflated_steps(self, request: EventRequest, body: bytes) -> Steps:
-        limits = self._limits
-        parts: list[bytes] = []
-        length = 0
         try:
-            for part in inflate(body, request.encoding, limits.body_bytes, limits.inflation_ratio):
-                parts.append(part)
-                length += len(part)
-                if length > SLICE_BYTES:
-                    length = 0
-                    yield
+            body = yield from inflated(body, request.encoding, self._limits)
         except BadEvent as error:
             return AllRefused(Form.JSON, error.refusal, [Refused(error.refusal, body)])
-        body = b"".join(parts)
-        parts.clear()
         outcome = self._of_body(request, body)
         return (yield from outcome) if isinstance(outcome, Generator) else outcome
 

@@ -1,14 +1,14 @@
 """The OpenAPI document of this collector: requests and responses, with the limits in its settings."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from collector.ingest.dialects.cloudevents.dialect import CloudEvents
 from collector.ingest.dialects.dialect import MOST_EVENTS
 from collector.ingest.dialects.openapi import RESPONSES, dialect_paths
-from collector.ingest.openapi_schemas import FIELDS, SCHEMAS
+from collector.ingest.openapi_schemas import FIELDS, GIF, SCHEMAS, Json, refusal_responses
 from collector.ingest.query import JSON_FIELDS, PARAMETERS
 from collector.settings import EVENT_FIELDS, Settings
 
@@ -24,8 +24,7 @@ _REFUSALS: Final = {
     "431": "the headers are over their limit",
     "503": "the log can't take the event now, or the sink that the response waits for has not confirmed it",
 }
-_RETRY: Final = {"retry-after": {"schema": {"type": "integer"}, "description": "seconds"}}
-_STORED: Final[dict[str, Any]] = {
+_STORED: Final[Json] = {
     "x-event-ack": {"schema": {"enum": ["fsync", "shipped"]}, "description": "present if an event was stored"},
     "x-event-id": {
         "schema": {"type": "string"},
@@ -36,7 +35,7 @@ _STORED: Final[dict[str, Any]] = {
         "description": "present if an event with the same id was stored before: this one is not",
     },
 }
-_KEY: Final[dict[str, Any]] = {
+_KEY: Final[Json] = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "the id of the event, if it has no `event_id` itself; the events of a batch get `KEY-INDEX`",
@@ -72,7 +71,7 @@ def openapi(paths: Sequence[str], settings: Settings) -> bytes:
     return msgspec.json.encode(document)
 
 
-def _operations(settings: Settings) -> dict[str, Any]:
+def _operations(settings: Settings) -> Json:
     target = _parameters()
     return {
         "post": {
@@ -101,11 +100,11 @@ def _operations(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _parameters() -> list[dict[str, Any]]:
+def _parameters() -> list[Json]:
     return [_parameter(name, each.description, each.schema) for name, each in PARAMETERS.items()]
 
 
-def _field_parameters() -> list[dict[str, Any]]:
+def _field_parameters() -> list[Json]:
     return [
         _json_parameter(name, schema)
         if name in JSON_FIELDS
@@ -114,11 +113,11 @@ def _field_parameters() -> list[dict[str, Any]]:
     ]
 
 
-def _parameter(name: str, description: str, schema: dict[str, Any], *, is_required: bool = False) -> dict[str, Any]:
+def _parameter(name: str, description: str, schema: Json, *, is_required: bool = False) -> Json:
     return {"name": name, "in": "query", "description": description, "required": is_required, "schema": schema}
 
 
-def _json_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _json_parameter(name: str, schema: Json) -> Json:
     return {
         "name": name,
         "in": "query",
@@ -128,7 +127,7 @@ def _json_parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _bodies(settings: Settings) -> dict[str, Any]:
+def _bodies(settings: Settings) -> Json:
     event = {"$ref": "#/components/schemas/Event"}
     batch = {"type": "array", "minItems": 1, "maxItems": settings.limits.batch_events, "items": event}
     return {
@@ -143,7 +142,7 @@ def _bodies(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _cloud_events() -> dict[str, Any]:
+def _cloud_events() -> Json:
     """The bodies of CloudEvents, by content type."""
     event = {"$ref": "#/components/schemas/CloudEvent"}
     batch = {
@@ -158,7 +157,7 @@ def _cloud_events() -> dict[str, Any]:
     }
 
 
-def _responses() -> dict[str, Any]:
+def _responses() -> Json:
     names = ("Response", "BatchResponse", "CloudEventsResponse")
     schema = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in names]}
     return {
@@ -168,7 +167,7 @@ def _responses() -> dict[str, Any]:
             "content": {
                 "application/json": {"schema": schema},
                 "text/javascript": {"schema": {"type": "string"}},
-                "image/gif": {"schema": {"type": "string", "contentMediaType": "image/gif"}},
+                **GIF,
             },
         },
         "302": {
@@ -179,20 +178,13 @@ def _responses() -> dict[str, Any]:
     }
 
 
-def _refusals() -> dict[str, Any]:
+def _refusals() -> Json:
     content = {
         "application/json": {
             "schema": {
                 "anyOf": [{"$ref": "#/components/schemas/Refusal"}, {"$ref": "#/components/schemas/BatchResponse"}]
             }
         },
-        "image/gif": {"schema": {"type": "string", "contentMediaType": "image/gif"}},
+        **GIF,
     }
-    return {
-        status: {
-            "description": text,
-            "content": content,
-            **({"headers": _RETRY} if status in ("429", "503") else {}),
-        }
-        for status, text in _REFUSALS.items()
-    }
+    return refusal_responses(_REFUSALS, content)

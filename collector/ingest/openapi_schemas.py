@@ -1,5 +1,6 @@
 """The schemas of the OpenAPI document: the event, the bodies of responses, and a refusal."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from collector.errors import FieldCode
@@ -8,21 +9,42 @@ from collector.ingest.event import Event
 from collector.ingest.field_types import field_schemas
 from collector.settings import EVENT_FIELDS
 
+Json = dict[str, Any]
+GIF: Final[Json] = {"image/gif": {"schema": {"type": "string", "contentMediaType": "image/gif"}}}
+_RETRY: Final[Json] = {"retry-after": {"schema": {"type": "integer"}, "description": "seconds"}}
+
+
+def object_of(properties: Json, *optional: str) -> Json:
+    """The schema of an object that has all of these properties, but for the optional ones."""
+    return {
+        "type": "object",
+        "required": [each for each in properties if each not in optional],
+        "properties": properties,
+    }
+
+
+def refusal_responses(meanings: Mapping[str, str], content: Json) -> Json:
+    """The responses that refuse a request, by status, with the meaning of each."""
+    return {
+        status: {
+            "description": meaning,
+            "content": content,
+            **({"headers": _RETRY} if status in ("429", "503") else {}),
+        }
+        for status, meaning in meanings.items()
+    }
+
+
 FIELDS: Final = field_schemas(Event)
-_EVENT: Final[dict[str, Any]] = {
+_EVENT: Final[Json] = {
     "type": "object",
     "description": "What happened. Fields beyond these are kept as sent. A property can go without required ones.",
     "required": EVENT_FIELDS,
     "properties": FIELDS,
     "additionalProperties": True,
 }
-_OBJECT: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": [
-        *("dgs", "au_gt", "pv_id", "n_client_id", "session_id", "n_user"),
-        *("au_id", "type", "aid", "client_id", "an_session"),
-    ],
-    "properties": {
+_OBJECT: Final = object_of(
+    {
         "dgs": {"type": "string", "description": "URL-encoded `start:hits:new` of the session"},
         "au_gt": {"type": "string", "description": "when this visitor was first seen, in Unix seconds"},
         "pv_id": {"type": "string"},
@@ -34,20 +56,16 @@ _OBJECT: Final[dict[str, Any]] = {
         "aid": {"type": "string"},
         "client_id": {"type": "string"},
         "an_session": {"type": "string", "description": "the session token; send it with the next event"},
-    },
-}
-_BATCH: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["type", "accepted", "rejected", "duplicates", "ids", "an_session"],
-    "properties": {
+    }
+)
+_BATCH: Final = object_of(
+    {
         "type": {"const": "batch"},
         "accepted": {"type": "integer"},
         "rejected": {
             "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["index", "field", "code", "message"],
-                "properties": {
+            "items": object_of(
+                {
                     "index": {"type": "integer"},
                     "field": {"type": "string", "description": "empty where the event is at fault as a whole"},
                     "code": {
@@ -56,8 +74,8 @@ _BATCH: Final[dict[str, Any]] = {
                         "description": "that of the field, or of the refusal where no field is at fault",
                     },
                     "message": {"type": "string"},
-                },
-            },
+                }
+            ),
         },
         "duplicates": {
             "type": "array",
@@ -69,11 +87,11 @@ _BATCH: Final[dict[str, Any]] = {
         "code": {"type": "string", "description": "present, with a message, if every event failed validation"},
         "message": {"type": "string"},
     },
-}
-_REFUSAL: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["message"],
-    "properties": {
+    "code",
+    "message",
+)
+_REFUSAL: Final = object_of(
+    {
         "code": {
             "type": "string",
             "enum": sorted(STATUS),
@@ -82,31 +100,31 @@ _REFUSAL: Final[dict[str, Any]] = {
         "message": {"type": "string"},
         "errors": {
             "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "code", "message"],
-                "properties": {
+            "items": object_of(
+                {
                     "field": {"type": "string"},
                     "code": {"type": "string", "enum": sorted(FieldCode)},
                     "message": {"type": "string"},
-                },
-            },
+                }
+            ),
         },
     },
-}
-_CLOUD_EVENT: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["specversion", "id", "source", "type"],
-    "properties": {
+    "code",
+    "errors",
+)
+_CLOUD_EVENT: Final = object_of(
+    {
         "specversion": {"const": "1.0"},
         **{name: {"type": "string", "minLength": 1} for name in ("id", "source", "type")},
         "subject": {"type": "string"},
         "time": {"type": "string", "format": "date-time"},
         "data": {},
     },
-    "additionalProperties": True,
-}
-_CLOUD_EVENTS: Final[dict[str, Any]] = {
+    "subject",
+    "time",
+    "data",
+) | {"additionalProperties": True}
+_CLOUD_EVENTS: Final[Json] = {
     "type": "object",
     "description": "what became of CloudEvents: the numbers of events",
     "required": ["accepted", "duplicates", "rejected"],

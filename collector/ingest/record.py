@@ -17,9 +17,11 @@ _USER_AGENT: Final = b',"user_agent":'
 _REFERER: Final = b',"referer":'
 _S2S: Final = b',"s2s":'
 _encode: Final = msgspec.json.encode
+LONGEST_USER_AGENT: Final = 1024
+LONGEST_REFERER: Final = 4096
 _QUOTES: Final = 2
-_USER_AGENT_BYTES: Final = 1024 + _QUOTES
-_REFERER_BYTES: Final = 4096 + _QUOTES
+_USER_AGENT_BYTES: Final = LONGEST_USER_AGENT + _QUOTES
+_REFERER_BYTES: Final = LONGEST_REFERER + _QUOTES
 _ESCAPE_BYTES: Final = 6
 """The most bytes that JSON needs for one character of a header."""
 EVENT_BYTES: Final = 512

@@ -14,18 +14,18 @@ class EventRequest(Request, Struct):
 
     options: RequestOptions
     context: RequestContext
-    token: bytes
-    """The session token; empty if there is none."""
-    headers: HeaderLines
-    """The headers of every response to it."""
-    with_cookie: bool
     is_https: bool
     is_stored: bool
     """False for HEAD, which gets the response of GET, and stores nothing."""
-    media: bytes
+    token: bytes = b""
+    """The session token; empty if there is none."""
+    headers: HeaderLines = b""
+    """The headers of every response to it."""
+    with_cookie: bool = False
+    media: bytes = b""
     """The content type of the body, without parameters."""
-    encoding: bytes
-    pairs: Pairs | None
+    encoding: bytes = b""
+    pairs: Pairs | None = None
     """The pairs of a query that carries the event; None if the body does."""
     key: str = ""
     """The id that the header `Idempotency-Key` gives to the event, or with its index to each event of a batch."""

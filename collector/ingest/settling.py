@@ -14,10 +14,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-from msgspec import Struct
-
 from collector.ops.counters import CounterBlock, Key
+from collector.ops.event_property import properties_of
 from collector.ops.metric_table import DUPLICATE, OTHER, RECEIVED, REJECTED, SHED, STORED, WORKER_DIED
 from wal.errors import WalError
 from wal.files import Files
@@ -31,16 +29,6 @@ PLACE: Final = "place"
 _SIGNS: Final = {RECEIVED.name: 1, STORED.name: -1, REJECTED.name: -1, SHED.name: -1, DUPLICATE.name: -1}
 _SEQUENCE_BITS: Final = 48
 _SEGMENTS: Final = 1 << 16
-
-
-class _Record(Struct):
-    """The members of a record that name its account."""
-
-    portal_id: int
-    prop_id: int
-
-
-_decode: Final = msgspec.json.Decoder(_Record).decode
 
 
 def pack(place: Position) -> int:
@@ -91,8 +79,9 @@ def _accounts_after(place: int, folder: LogFolder) -> Iterator[Key]:
         if name.number % _SEGMENTS == number:
             for block in _blocks(folder, name.start):
                 if block.start.sequence >= sequence:
-                    records = [_decode(line) for line in block.payload.splitlines() if line.startswith(own)]
-                    yield from ((str(record.portal_id), str(record.prop_id)) for record in records)
+                    lines = [line for line in block.payload.split(b"\n") if line.startswith(own)]
+                    found = properties_of(b"\n".join(lines), len(lines))
+                    yield from ((str(each.portal_id), str(each.prop_id)) for each in found)
 
 
 def _blocks(folder: LogFolder, start: Position) -> Iterator[Block]:

@@ -123,11 +123,6 @@ class CounterBlock:
             self._slots[_decode(self._names[begin : self._names_end])] = slot
 
 
-def total(blocks: Iterable[CounterBlock]) -> dict[Key, int]:
-    """The sums of the counters of several blocks."""
-    return summed(block.read() for block in blocks)
-
-
 def summed(read: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
     """The sums of the counters of several blocks that were read."""
     sums: dict[Key, int] = {}

@@ -201,48 +201,7 @@ BUILD: Final = Metric(
     ("version", "python", "config"),
 )
 
-COUNTED: Final = (
-    REQUESTS,
-    RECEIVED,
-    STORED,
-    REJECTED,
-    SHED,
-    UNKNOWN,
-    DUPLICATE,
-    CLIENT_LOST,
-    RELAYED,
-    DEAD_LETTERS,
-    REQUEST_SECONDS,
-    COMMIT_SECONDS,
-    FSYNC_SECONDS,
-    COMMIT_EVENTS,
-    CONNECTIONS,
-    IN_FLIGHT,
-    LOOP_DELAY,
-    PRESSURE,
-    DEDUP_ENTRIES,
-    DEDUP_OLDEST,
-    DEDUP_BYTES,
-    DEDUP_FORGOTTEN,
-    RESTARTS,
-)
-"""Metrics that are in the blocks of counters."""
+METRICS: Final = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
+"""All of them, in the order in which they are defined."""
 LARGEST: Final = (LOOP_DELAY, DEDUP_ENTRIES, DEDUP_OLDEST, DEDUP_BYTES)
-"""Those of them of which each worker has a value for the whole node: the largest counts."""
-OF_THE_DISK: Final = (
-    LOG_BYTES,
-    LOG_SEGMENTS,
-    DISK_FREE,
-    DAMAGED,
-    SINK_DELIVERED,
-    SINK_LAG_EVENTS,
-    SINK_LAG_BYTES,
-    SINK_LAG_SECONDS,
-    SINK_UP,
-    SINK_FAILURES,
-)
-"""Metrics that are read from the logs, cursors and health files."""
-OF_THE_NODE: Final = (READY, LAST_RELOAD, CERTIFICATE_END)
-"""Metrics that the supervisor knows."""
-OF_PROCESSES: Final = (CPU_SECONDS, RESIDENT, OPEN_FILES, BUILD)
-METRICS: Final = (*COUNTED, *OF_THE_DISK, *OF_THE_NODE, *OF_PROCESSES)
+"""Those of which each worker has a value for the whole node: the largest counts."""

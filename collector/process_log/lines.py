@@ -24,7 +24,7 @@ class TextLines(logging.Formatter):
         """The line, without its end."""
         event = event_of(record)
         left_out = f" ({record.left_out} more were left out before)" if hasattr(record, "left_out") else ""
-        where = f"{utc(record.created)} {record.levelname} [{record.process}]"
+        where = f"{utc_with_ms(record.created)} {record.levelname} [{record.process}]"
         line = f"{where} {name_of(type(event))}: {_shortened(str(event))}{left_out}"
         return "\n".join([line, *(f"    {harmless(each)}" for each in _traceback_of(record).splitlines())])
 
@@ -36,7 +36,7 @@ class JsonLines(logging.Formatter):
         """The line, without its end."""
         event = event_of(record)
         members: dict[str, Any] = {
-            "time": utc(record.created),
+            "time": utc_with_ms(record.created),
             "level": record.levelname.lower(),
             "event": name_of(type(event)),
             "pid": record.process,
@@ -50,7 +50,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(members)
 
 
-def utc(seconds: float) -> str:
+def utc_with_ms(seconds: float) -> str:
     """A Unix time as `2026-01-31T03:00:00.123Z`."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

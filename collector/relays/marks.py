@@ -16,7 +16,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from collector.errors import Forbidden, Overloaded, RelayBlocked
+from collector.errors import UNDECODABLE, Forbidden, Overloaded, RelayBlocked
 from wal.errors import LogLocked
 from wal.files import Files, opened, read_file, write_file
 
@@ -90,7 +90,7 @@ class Marks:
             return _decode(read_file(self._files, self._path(log_id)))
         except FileNotFoundError:
             return RelayMark()
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise RelayBlocked(f"{FOLDER}/{log_id}.json: damaged: {error}; {_REPAIR}") from None
 
     async def begin(self, log_id: str, key: str) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, TypeVar
+from concurrent.futures import Future
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -14,25 +14,14 @@ async def within(seconds: float, call: Callable[[], T]) -> T:
 
     The thread is then left behind. It keeps nobody from ending this process, as one of `asyncio.to_thread` would.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # else a time-out would cancel it, and the thread could not settle it
 
     def run() -> None:
         try:
-            result = call()
+            done.set_result(call())
         except Exception as error:
-            tell(done.set_exception, error)
-        else:
-            tell(done.set_result, result)
-
-    def tell(settle: Callable[[Any], None], value: object) -> None:
-        with suppress(RuntimeError):  # the event loop is closed
-            loop.call_soon_threadsafe(_settle, done, settle, value)
+            done.set_exception(error)
 
     threading.Thread(target=run, name="bounded", daemon=True).start()
-    return await asyncio.wait_for(done, seconds)
-
-
-def _settle(done: asyncio.Future[T], settle: Callable[[Any], None], value: object) -> None:
-    if not done.done():  # else nobody waits any more
-        settle(value)
+    return await asyncio.wait_for(asyncio.wrap_future(done), seconds)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 
-from collector.process_log.lines import utc
+from collector.process_log.lines import utc_with_ms
 from collector.process_log.of_processes import Draining, Ready, Stopped, Stopping, WorkerDiedStopping, WorkersKilled
 from collector.server.exit_codes import STARTUP_FAILURE, cause_of_death, of_signal
 from collector.server.node_state import Node
@@ -130,7 +130,7 @@ class Supervisor:
             for worker in workers:
                 worker.stop(deadline)
             if by_signal and workers:
-                Stopping(len(workers), utc(time.time() + self.server.grace_seconds)).write()
+                Stopping(len(workers), utc_with_ms(time.time() + self.server.grace_seconds)).write()
             second = await self._wait_for_end(workers)
         exit_code = _exit_code(workers, second, by_signal=by_signal)
         if exit_code != STARTUP_FAILURE:

@@ -1,7 +1,7 @@
 """The tables of `collector.toml` as frozen structs: strict, with every setting's unit, bounds and help beside it."""
 
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
@@ -119,10 +119,14 @@ class SessionSettings(Struct, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: Annotated[Seconds, Meta(description="a session ends this long after its last hit")] = 1800.0
 
 
+LARGEST_EVENT: Final = 128 << 10
+"""The most that `limits.event_bytes` can be."""
+
+
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """The limits of a request and of a worker."""
 
-    event_bytes: Annotated[int, Meta(ge=1024, le=128 << 10, description="the most bytes of one event")] = 64 << 10
+    event_bytes: Annotated[int, Meta(ge=1024, le=LARGEST_EVENT, description="the most bytes of one event")] = 64 << 10
     body_bytes: Annotated[
         int, Meta(ge=1024, le=6 << 20, description="the most bytes of a body, and of an inflated body")
     ] = 5 << 20

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from collector.errors import UNDECODABLE
 from collector.settings.templates import filled, names_in
 from collector.ship.batch import Batch, Part, lines_of
-from collector.ship.formats.encoding import UNFIT
 
 _SOURCE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _UNKNOWN: Final = "unknown"
@@ -88,7 +88,7 @@ def _runs(part: Part) -> Iterator[tuple[str, Part]]:
 def _source(line: bytes) -> str:
     try:
         source = _decode_source(line).source
-    except UNFIT:
+    except UNDECODABLE:
         return _UNKNOWN
     return source if _SOURCE.fullmatch(source) else _UNKNOWN
 

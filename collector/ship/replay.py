@@ -8,9 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import groupby
-from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from collector.dead_letters.reader import read_letters
@@ -61,6 +59,8 @@ class ReplayReport(Struct):
     """Events that the sink will never take, by id, with its reason."""
     unproven: int = 0
     """Events at the end of a log that nothing proves to be fsynced yet; left out."""
+    unnamed: int = 0
+    """Dead letters whose line has no id, without which a batch can't name its place; left out."""
 
 
 async def replay(settings: Settings, request: Replay, on_progress: Callable[[ReplayReport], None]) -> ReplayReport:
@@ -153,7 +153,7 @@ class _Outlet:
 
 def _batches(settings: Settings, request: Replay, report: ReplayReport) -> Iterator[Batch]:
     if request.is_of_dead_letters:
-        for log_id, parts in _of_dead_letters(settings, request):
+        for log_id, parts in _of_dead_letters(settings, request, report):
             yield from _cut(request, log_id, parts)
         return
     for folder in logs_to_read(find_logs(Files(), settings.log.dir), request.selection):
@@ -215,20 +215,16 @@ def _parts(block: Block, selection: Selection) -> Iterator[Part]:
         yield Part(block.header.timestamp_ms, first, last, payload, block.header.header_crc)
 
 
-class _Id(Struct):
-    id: str
-
-
-_id_of: Final = msgspec.json.Decoder(_Id).decode
-
-
-def _of_dead_letters(settings: Settings, request: Replay) -> Iterator[tuple[str, list[Part]]]:
+def _of_dead_letters(settings: Settings, request: Replay, report: ReplayReport) -> Iterator[tuple[str, list[Part]]]:
     """The events that this sink refused, log by log, in order; each once."""
     found: dict[str, dict[int, Part]] = {}
     selection = request.selection._replace(where=(("sink", request.sink.name), *request.selection.where))
     for dead_letter in read_letters(settings.dead_letters.dir, selection):
-        log_id, _, sequence = _id_of(dead_letter.body).id.rpartition("-")
-        part = Part(dead_letter.record.received_at, int(sequence), int(sequence), dead_letter.body + b"\n")
-        found.setdefault(log_id, {})[int(sequence)] = part
+        if dead_letter.event is None:
+            report.unnamed += 1
+            continue
+        log_id, sequence = dead_letter.event
+        part = Part(dead_letter.record.received_at, sequence, sequence, dead_letter.body + b"\n")
+        found.setdefault(log_id, {})[sequence] = part
     for log_id, parts in found.items():
         yield log_id, [parts[sequence] for sequence in sorted(parts)]

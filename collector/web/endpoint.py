@@ -2,17 +2,15 @@
 
 from typing import Final, NamedTuple
 
-from collector.errors import MethodNotAllowed
-from collector.http.documents import HeadOnly
+from collector.http.documents import HeadOnly, refused_method
 from collector.http.request import RequestHead
-from collector.http.response import HeaderLines, Response, json_response
+from collector.http.response import HeaderLines, Response
 from collector.web.encodings import chosen, encodings_of
 from collector.web.script import Script
 
 SHORT_CACHE: Final = b"public, max-age=3600, stale-while-revalidate=86400"
 """For the name that all versions have: an hour after an upgrade pages have the new one."""
 LONG_CACHE: Final = b"public, max-age=31536000, immutable"
-_METHODS: Final = b"GET, HEAD"
 _COMMON: Final[HeaderLines] = (
     b"content-type: text/javascript; charset=utf-8\r\n"
     b"x-content-type-options: nosniff\r\n"
@@ -40,8 +38,8 @@ class ScriptEndpoint(HeadOnly):
 
     def admit(self, head: RequestHead) -> Response:
         """The script, or 304 for a client that has it."""
-        if head.method not in ("GET", "HEAD"):
-            return json_response(MethodNotAllowed(_METHODS).refusal)
+        if refusal := refused_method(head):
+            return refusal
         encoding = chosen(self._encodings, head.fields.get(b"accept-encoding", b"")).encoding
         etag, whole, unchanged = self._answers[encoding]
         return unchanged if _has(head.fields.get(b"if-none-match", b""), etag) else whole

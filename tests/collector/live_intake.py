@@ -188,14 +188,8 @@ def scope_of(method: str, query: str, body: bytes | None = None, **headers: str)
 def request_of(options: RequestOptions, context: RequestContext, **members: Any) -> EventRequest:
     """An admitted request, the plainest but for what is named."""
     plain: dict[str, Any] = {
-        "token": b"",
-        "headers": b"",
-        "with_cookie": False,
         "is_https": False,
         "is_stored": True,
-        "media": b"",
-        "encoding": b"",
-        "pairs": None,
         "head": head_for("POST", ""),
         "body_limit": Limits().body_bytes,
     }

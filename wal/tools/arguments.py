@@ -13,15 +13,20 @@ T = TypeVar("T")
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add arguments that select lines of a log, for `selection_of`."""
+    add_times(parser)
+    parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="start at sequence N of each log")
+    add_ends(parser)
+    add_conditions(parser)
+
+
+def add_times(parser: argparse.ArgumentParser) -> None:
+    """Add the bounds of the time of commit."""
     parser.add_argument(
         "--since", type=time_argument, default=0, metavar="T", help=f"committed at T or later: {TIME_HELP}"
     )
     parser.add_argument(
         "--until", type=time_argument, default=10**13, metavar="T", help="committed before T, in the same forms"
     )
-    parser.add_argument("--from-seq", type=int, default=0, metavar="N", help="start at sequence N of each log")
-    add_ends(parser)
-    add_conditions(parser)
 
 
 def add_ends(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ no settings, no property and no log, and it never decides who may send.
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, Self
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -27,6 +27,12 @@ class Credentials(NamedTuple):
 
     property_id: str
     secret: str
+
+    @classmethod
+    def of(cls, key: str) -> Self:
+        """The credentials in a key, which is `ID` or `ID:SECRET`."""
+        property_id, _, secret = key.partition(":")
+        return cls(property_id, secret)
 
 
 NO_CREDENTIALS: Final = Credentials("", "")

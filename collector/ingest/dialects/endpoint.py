@@ -14,12 +14,12 @@ from msgspec import Struct
 
 from collector.dead_letters.writer import Form
 from collector.errors import BadEvent, MethodNotAllowed, Overloaded, Rejected, UrlTooLong
-from collector.http.inflate import inflate
 from collector.http.request import Request, RequestHead
 from collector.http.response import Pending, Response
 from collector.http.status import refusal_of
 from collector.ingest.accounts import Accounts
 from collector.ingest.batch import Batches
+from collector.ingest.body import inflated
 from collector.ingest.completion import CLIENT_GONE, Completion
 from collector.ingest.dialects.dialect import PAUSE, Dialect, Result
 from collector.ingest.dialects.groups import Groups
@@ -154,7 +154,7 @@ class DialectEndpoint:
         """Read the events and make their records; yields when other requests may run. Raises Rejected."""
         groups, sent = request.groups, len(request.head.query)
         try:
-            body = yield from self._inflated(body, encoding)
+            body = yield from inflated(body, encoding, self._limits)
             sent = len(body) or sent
             yield from self._grouped(groups, request.head, body)
         except BadEvent as error:
@@ -173,18 +173,6 @@ class DialectEndpoint:
             refused = yield from without_secrets(group.refused, groups.secrets)
             parts.append(RequestPart(sub_request, batch._replace(refused=[*batch.refused, *refused])))
         return fitted(parts, sent)
-
-    def _inflated(self, body: bytes, encoding: bytes) -> Generator[None, None, bytes]:
-        limits = self._limits
-        parts: list[bytes] = []
-        length = 0
-        for part in inflate(body, encoding, limits.body_bytes, limits.inflation_ratio):
-            parts.append(part)
-            length += len(part)
-            if length > SLICE_BYTES:
-                length = 0
-                yield
-        return b"".join(parts)
 
     def _grouped(self, groups: Groups, head: RequestHead, body: bytes) -> Generator[None, None, None]:
         begun, index = time.perf_counter(), 0

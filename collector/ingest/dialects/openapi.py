@@ -2,19 +2,17 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from collector.ingest.dialects.dialect import MOST_EVENTS
 from collector.ingest.dialects.table import documents_of, served
+from collector.ingest.openapi_schemas import GIF, Json, object_of, refusal_responses
 from collector.settings import ServerSettings
 
-Json = dict[str, Any]
 _EVENTS: Final[Json] = {"type": "array", "maxItems": MOST_EVENTS, "items": {"type": "object"}}
 _ANY: Final[Json] = {"type": "object", "additionalProperties": True}
-_GIF: Final[Json] = {"image/gif": {"schema": {"type": "string", "contentMediaType": "image/gif"}}}
 _REFUSED: Final[Json] = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
 _STORED: Final[Json] = {"x-event-ack": {"schema": {"enum": ["fsync"]}, "description": "present if an event was stored"}}
-_RETRY: Final[Json] = {"retry-after": {"schema": {"type": "integer"}, "description": "seconds"}}
 _SETTLED: Final = "all events are fsynced, were stored before, or are dead letters"
 _REFUSALS: Final = {
     "400": "the request as a whole can't be read",
@@ -29,14 +27,7 @@ _REFUSALS: Final = {
     "503": "the log can't take the events now",
 }
 """By status. A dialect leaves out those for which its SDKs need another one."""
-RESPONSES: Final = {
-    f"Refused{status}": {
-        "description": text,
-        "content": _REFUSED,
-        **({"headers": _RETRY} if status in ("429", "503") else {}),
-    }
-    for status, text in _REFUSALS.items()
-}
+RESPONSES: Final = {f"Refused{status}": response for status, response in refusal_responses(_REFUSALS, _REFUSED).items()}
 """By the name that references have."""
 _WRITE_KEY: Final[list[Json]] = [{"basic": []}, {"bearer": []}, {"writeKey": []}, {"writeKeyInQuery": []}, {}]
 """The forms of the write key in a head. The last: the body or the path has it."""
@@ -98,11 +89,11 @@ def _segment(path: str) -> Json:
             **dict.fromkeys(("properties", "traits", "context"), _ANY),
         },
     }
-    batch = {"type": "object", "required": ["batch"], "properties": {"batch": _EVENTS, "context": _ANY}}
+    batch = object_of({"batch": _EVENTS, "context": _ANY}, "context")
     takes_batch = path.rpartition("/")[2] in ("batch", "import", "b", "{type}")
     whose = "Jitsu's" if path.startswith("/api/s/") else "Segment's and RudderStack's"
     what = "calls: a batch, or one" if takes_batch else "one call"
-    success = {"type": "object", "required": ["success"], "properties": {"success": {"const": True}}}
+    success = object_of({"success": {"const": True}})
     post = _operation(f"Store {what}, from {whose} SDKs", _json(success), _REFUSALS)
     body = _body({"anyOf": [batch, call]} if takes_batch else call)
     return {"post": {**post, "security": _WRITE_KEY, "requestBody": body}}
@@ -111,34 +102,22 @@ def _segment(path: str) -> Json:
 def _snowplow(path: str) -> Json:
     kept = [status for status in _REFUSALS if status not in ("413", "414", "415")]
     if path == "/i":
-        get = _operation("Store the event in a query, from Snowplow's trackers", _GIF, kept)
+        get = _operation("Store the event in a query, from Snowplow's trackers", GIF, kept)
         return {"get": {**get, "parameters": [_query(name) for name in ("e", "aid", "eid", "p", "tv")]}}
-    body = {
-        "type": "object",
-        "required": ["schema", "data"],
-        "properties": {"schema": {"type": "string"}, "data": _EVENTS},
-    }
-    success = {"type": "object", "required": ["status"], "properties": {"status": {"const": "success"}}}
+    body = object_of({"schema": {"type": "string"}, "data": _EVENTS})
+    success = object_of({"status": {"const": "success"}})
     post = _operation("Store the events of a payload, from Snowplow's trackers", _json(success), kept)
     return {"post": {**post, "requestBody": _body(body)}}
 
 
 def _matomo(_path: str) -> Json:
-    counts = {
-        "type": "object",
-        "required": ["status", "tracked", "invalid"],
-        "properties": {
-            "status": {"const": "success"},
-            "tracked": {"type": "integer"},
-            "invalid": {"type": "integer"},
-        },
-    }
+    counts = object_of({"status": {"const": "success"}, "tracked": {"type": "integer"}, "invalid": {"type": "integer"}})
     query = [_query(name) for name in ("idsite", "rec", "send_image", "url", "action_name", "_id", "token_auth")]
-    bulk: Json = {"type": "object", "required": ["requests"], "properties": {"requests": {"type": "array"}}}
+    bulk = object_of({"requests": {"type": "array"}})
     post = _operation(
-        "Store the events of a body or of the query, from Matomo's trackers", _json(counts) | _GIF, _REFUSALS
+        "Store the events of a body or of the query, from Matomo's trackers", _json(counts) | GIF, _REFUSALS
     )
-    get = _operation("Store the event in a query, from Matomo's trackers", _GIF, _REFUSALS)
+    get = _operation("Store the event in a query, from Matomo's trackers", GIF, _REFUSALS)
     for each in (get, post):
         each["parameters"] = query
         each["responses"]["204"] = {"description": f"{_SETTLED}; for `send_image=0`", "headers": _STORED}
@@ -154,12 +133,10 @@ def _posthog(_path: str) -> Json:
             "properties": _ANY,
         },
     }
-    batch = {
-        "type": "object",
-        "required": ["batch"],
-        "properties": {"api_key": {"type": "string"}, "batch": _EVENTS, "sent_at": {"type": "string"}},
-    }
-    success = {"type": "object", "required": ["status"], "properties": {"status": {"const": "Ok"}}}
+    batch = object_of(
+        {"api_key": {"type": "string"}, "batch": _EVENTS, "sent_at": {"type": "string"}}, "api_key", "sent_at"
+    )
+    success = object_of({"status": {"const": "Ok"}})
     kept = [status for status in _REFUSALS if status != "429"]
     post = _operation("Store events: a batch, an array, or one, from PostHog's SDKs", _json(success), kept)
     body = _body({"anyOf": [batch, {"type": "array", "items": event}, event]})

@@ -8,13 +8,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from collector.errors import BadEvent, TooLarge
+from collector.errors import UNDECODABLE, BadEvent, TooLarge
 from collector.ingest.query import MOST_PAIRS, Pairs
 
 MOST_SENT_BYTES: Final = 3 * (64 << 10)
 """Bytes of one event as sent: those of an event of 64 KiB with every byte percent-encoded. To read them takes 5 ms."""
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""The exceptions of decoding JSON."""
 _SPARE_BYTES: Final = 1024
 _SPARE_EVENT_BYTES: Final = 64
 _SHOWN: Final = 64
@@ -66,7 +64,7 @@ def parameters_in(raw: bytes, json_names: frozenset[str]) -> dict[str, str]:
         texts = _decode_texts(raw)
     except msgspec.ValidationError:  # not an object of texts alone, which is three times as fast
         return _mixed(raw, json_names)
-    except UNREADABLE as error:
+    except UNDECODABLE as error:
         raise BadEvent(f"the event is not JSON: {error}") from None
     if len(texts) > MOST_PAIRS:
         raise _too_many()
@@ -91,6 +89,16 @@ def line_of(event: dict[str, Any]) -> bytes:
     return msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line
 
 
+def take_device(names: tuple[str, ...], taken: dict[str, Any], event: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Set `aid` to the first of the parameters that is given. The others go to `extra`, under their names."""
+    for name in names:
+        if name in taken:
+            if "aid" in event:
+                extra[name] = taken[name]
+            else:
+                event["aid"] = taken[name]
+
+
 def shown(text: str) -> str:
     """A text of a client, cut for a message."""
     return text[:_SHOWN]
@@ -105,7 +113,7 @@ def _mixed(raw: bytes, json_names: frozenset[str]) -> dict[str, str]:
         return {name: _text(name, value, json_names) for name, value in values if value != b"null"}
     except msgspec.ValidationError:
         raise BadEvent("expected an object of parameters") from None
-    except UNREADABLE as error:
+    except UNDECODABLE as error:
         raise BadEvent(f"the event is not JSON: {error}") from None
 
 

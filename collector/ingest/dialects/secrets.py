@@ -9,10 +9,9 @@ from urllib.parse import quote
 from collector.dead_letters.writer import Refused
 from collector.long_work import sliced
 from collector.settings.environment import SHORTEST_KEY
+from collector.settings.tables import LARGEST_EVENT
 
 _JSON: Final = (b"{", b"[")
-_LONGEST_EVENT: Final = 128 << 10
-"""The most bytes that the limit of an event can be."""
 _KEYS: Final = {
     name: re.compile(name + rb'\s{0,9}:\s{0,9}"[^":]{0,99}:[^"]{0,999}"')
     for name in (b'"writeKey"', b'"api_key"', b'"token"', b'"aid"')
@@ -38,7 +37,7 @@ def _without(event: Refused, secrets: Iterable[bytes]) -> Refused:
     raw = event.raw
     for secret in secrets:
         raw = raw.replace(secret, b"")
-    if len(raw) <= _LONGEST_EVENT:
+    if len(raw) <= LARGEST_EVENT:
         for name, pattern in _KEYS.items():
             if name in raw:
                 raw = pattern.sub(name + b':""', raw)

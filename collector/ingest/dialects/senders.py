@@ -16,12 +16,10 @@ from collector.ingest.policy.client_address import Client, Networks, client_of, 
 from collector.ingest.policy.origins import KnownOrigins, check_origin, cors_headers
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.write_keys import is_key, key_in
-from collector.ingest.record import RequestContext
+from collector.ingest.record import LONGEST_REFERER, LONGEST_USER_AGENT, RequestContext
 from collector.ingest.request import EventRequest
 
 _JSON: Final = ResponseType.JSON
-LONGEST_USER_AGENT: Final = 1024
-_LONGEST_REFERER: Final = 4096
 
 
 class EventGroup(Struct):
@@ -113,7 +111,7 @@ class Senders:
             self._clock(),
             None if hides_client else kept_address(client.ip, prop.ip),
             None if agent is None else agent[:LONGEST_USER_AGENT].decode("latin-1"),
-            None if referer is None else referer[:_LONGEST_REFERER].decode("latin-1"),
+            None if referer is None else referer[:LONGEST_REFERER].decode("latin-1"),
             is_s2s,
             [],
             self._dialect.name,
@@ -121,14 +119,8 @@ class Senders:
         return EventRequest(
             options=RequestOptions(prop, _JSON, is_s2s, None, None),
             context=context,
-            token=b"",
-            headers=b"",
-            with_cookie=False,
             is_https=client.is_https,
             is_stored=head.method != "HEAD",
-            media=b"",
-            encoding=b"",
-            pairs=None,
             head=head,
             body_limit=0,
         )

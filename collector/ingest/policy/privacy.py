@@ -18,11 +18,12 @@ import msgspec
 from msgspec import Raw
 
 from collector.dead_letters.writer import Form
-from collector.errors import BadEvent, TooLarge
+from collector.errors import UNDECODABLE, BadEvent, TooLarge
 from collector.ingest.event import check_utf8
 from collector.ingest.policy.client_address import kept_address
 from collector.ingest.query import MOST_PAIRS, unescaped
 from collector.ingest.splitting import batch_in
+from collector.settings.tables import LARGEST_EVENT
 
 IpRule = Literal["full", "truncate", "drop"]
 
@@ -42,10 +43,8 @@ USER_AGENTS: Final = frozenset(
 
 _LEVELS: Final = 4
 """`context.request.headers.user-agent` is on the fourth level; clients nest no deeper."""
-_MOST_BYTES: Final = 128 << 10
-"""The largest `limits.event_bytes` that settings allow. Of a longer event nothing is kept."""
 _MOST_EVENTS: Final = 10_000
-"""The largest `limits.batch_events`, likewise."""
+"""The largest `limits.batch_events` that settings allow."""
 _MOST_ADDRESSES: Final = 16
 """Addresses of a level that are truncated, at some 5 us each. Further ones are removed: no client sends so many."""
 _BRACE: Final = ord("{")
@@ -57,7 +56,6 @@ _BOTH: Final = ADDRESSES | USER_AGENTS
 _NONE: Final[frozenset[bytes]] = frozenset()
 _ESCAPED: Final = re.compile(rb"\\u00[2-7]")
 """An escape that a name may contain; the names are ASCII."""
-_UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode: Final = msgspec.json.encode
 _decode_any: Final = msgspec.json.Decoder(Raw).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -111,9 +109,9 @@ def _may_name(text: bytes, names: frozenset[bytes]) -> bool:
 def _refused(event: bytes, ip: IpRule, stripped: frozenset[bytes], levels: int) -> bytes | None:
     """A refused event, or a JSON value in it, as it may be kept; None if nothing may be kept.
 
-    A text is no event: it may be a query, which has names of its own.
+    Of an event over LARGEST_EVENT nothing is kept. A text is no event: it may be a query, which has names of its own.
     """
-    if len(event) > _MOST_BYTES or event.lstrip()[:1] == b'"' or not _is_json(event):
+    if len(event) > LARGEST_EVENT or event.lstrip()[:1] == b'"' or not _is_json(event):
         return None
     return _scrubbed(event, ip, stripped, levels) if _may_name(event, stripped) else event
 
@@ -122,7 +120,7 @@ def _is_json(text: bytes) -> bool:
     try:
         check_utf8(text)
         _decode_any(text)
-    except (*_UNFIT, BadEvent):
+    except (*UNDECODABLE, BadEvent):
         return False
     return True
 
@@ -131,7 +129,7 @@ def _scrubbed(event: bytes, ip: IpRule, stripped: frozenset[bytes], levels: int)
     """A JSON object with the members named in `stripped` removed or truncated; other bytes as they are."""
     try:
         members = _decode_members(event)
-    except _UNFIT:
+    except UNDECODABLE:
         return event
     _strip([members], ip, stripped, levels)
     return _encode(members)

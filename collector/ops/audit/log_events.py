@@ -11,7 +11,9 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from collector.errors import UNDECODABLE
 from collector.ops.audit.ranges import Range
+from collector.ops.event_property import EventProperty, properties_of
 from wal.damage import Damage, read_ledger
 from wal.folder import LogFolder
 from wal.reader import Reader
@@ -22,16 +24,6 @@ from wal.tools.verify import Finding, read_on
 
 _SPAN_EVENTS: Final = 1 << 14
 """Events of a span: enough for the work on a span to cost little, few enough for their properties to stay small."""
-
-
-class EventProperty(Struct, frozen=True):
-    """The property of an event. Both are None for a line that names none, and for events that can't be read."""
-
-    portal_id: int | None = None
-    prop_id: int | None = None
-
-
-UNKNOWN: Final = EventProperty()
 
 
 class Span(NamedTuple):
@@ -112,7 +104,11 @@ class LogEvents:
                     if here.events:
                         yield Span(here, None)
                 elif is_next and here.events and self._is_selected(step):
-                    yield Span(here, _properties(step), relayed=_relayed(step, self._folder.log_id))
+                    yield Span(
+                        here,
+                        properties_of(step.payload, step.header.records),
+                        relayed=_relayed(step, self._folder.log_id),
+                    )
             yield from self._gap(reader.position.sequence)  # retention may have left a segment without a block
 
     def _steps(self, reader: Reader) -> Iterator[Block | Damage]:
@@ -148,29 +144,6 @@ class LogEvents:
         return self._selection.since_ms <= block.header.timestamp_ms < self._selection.until_ms
 
 
-_decode: Final = msgspec.json.Decoder(EventProperty).decode
-_decode_all: Final = msgspec.json.Decoder(EventProperty).decode_lines
-_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
-
-
-def _properties(block: Block) -> list[EventProperty]:
-    """The property of each line."""
-    try:
-        found = _decode_all(block.payload)
-        if len(found) == block.header.records:
-            return found
-    except _UNFIT:
-        pass
-    return [_property(line) for line in block.payload.split(b"\n")[:-1]]
-
-
-def _property(line: bytes) -> EventProperty:
-    try:
-        return _decode(line)
-    except _UNFIT:
-        return UNKNOWN
-
-
 class _Record(Struct):
     id: str = ""
 
@@ -193,5 +166,5 @@ def _relayed(block: Block, log_id: bytes) -> dict[str, int]:
 def _id(line: bytes) -> str:
     try:
         return _decode_id(line).id
-    except _UNFIT:
+    except UNDECODABLE:
         return ""

@@ -1,9 +1,7 @@
 """The dead letters as an audit counts them: those of sinks by log, those of requests by property and code."""
 
 from collections import Counter
-from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from collector.dead_letters.reader import read_letters
@@ -11,14 +9,6 @@ from collector.ops.audit.ranges import Range, coverage, runs
 from wal.files import Files
 from wal.folder import logs_at
 from wal.tools.select import Selection
-
-
-class _Record(Struct):
-    id: str
-
-
-_decode: Final = msgspec.json.Decoder(_Record).decode
-_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class RefusedEvents(Struct):
@@ -44,18 +34,9 @@ def read_refused(directory: str, selection: Selection) -> RefusedEvents:
             if selection.since_ms <= record.received_at < selection.until_ms:
                 events = sum(len(reason.indexes) for reason in record.refusals) or 1
                 rejected[record.portal_id, record.prop_id, record.code] += events
-        elif place := _place(letter.body):
-            sequences.setdefault((record.sink, place[0]), []).append(place[1])
+        elif event := letter.event:
+            sequences.setdefault((record.sink, event[0]), []).append(event[1])
         else:
             unnamed += 1
     sets = {key: coverage(runs(sorted(found)))[0] for key, found in sequences.items()}
     return RefusedEvents(sets, rejected, unnamed)
-
-
-def _place(line: bytes) -> tuple[str, int] | None:
-    """The log and the sequence of a record."""
-    try:
-        log_id, _, sequence = _decode(line).id.rpartition("-")
-    except _UNFIT:
-        return None
-    return (log_id, int(sequence)) if sequence.isdecimal() else None

@@ -6,8 +6,9 @@ from typing import Literal
 from msgspec import Struct, field
 
 from collector.ops.audit.balance import Fates
-from collector.ops.audit.log_events import UNKNOWN, EventProperty, Span
+from collector.ops.audit.log_events import Span
 from collector.ops.audit.ranges import Range, count
+from collector.ops.event_property import UNKNOWN, EventProperty
 
 Kind = Literal["missing", "twice", "unknown", "gone"]
 """missing: the sink's cursor has passed the event, and it is nowhere. twice: it is in two places. unknown: a file has

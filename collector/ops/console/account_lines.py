@@ -7,7 +7,9 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from collector.errors import UNDECODABLE
 from collector.ops.console.account_store import DAY_MS
+from collector.ops.event_property import properties_of
 from wal.cursor import Cursor
 from wal.folder import LogFolder
 from wal.format import Position
@@ -21,11 +23,6 @@ MOST_BACKLOG_BYTES: Final = 4 << 20
 PropertyOfDay = tuple[int, str]
 
 
-class _Line(Struct, frozen=True):
-    portal_id: int
-    prop_id: int
-
-
 class _Letter(Struct):
     portal_id: int
     prop_id: int
@@ -34,10 +31,7 @@ class _Letter(Struct):
     part: int = 1
 
 
-_decode: Final = msgspec.json.Decoder(_Line).decode
-_decode_lines: Final = msgspec.json.Decoder(_Line).decode_lines
 _decode_letter: Final = msgspec.json.Decoder(_Letter).decode
-_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class CountedPart(NamedTuple):
@@ -72,10 +66,10 @@ def letters_from(folder: LogFolder, start: Position | None) -> Iterator[CountedP
         for line in block.payload.split(b"\n")[:-1]:
             try:
                 letter = _decode_letter(line)
-            except _UNFIT:
+            except UNDECODABLE:
                 continue
             if letter.sink and letter.part == 1:
-                events[letter.received_at // DAY_MS, _name(letter)] += 1
+                events[letter.received_at // DAY_MS, f"{letter.portal_id}/{letter.prop_id}"] += 1
         yield CountedPart(block.end, events)
 
 
@@ -103,24 +97,6 @@ def _own_events(folder: LogFolder, block: Block, sequence: int) -> Counter[Prope
     day = block.header.timestamp_ms // DAY_MS
     lines, own = block.payload.split(b"\n")[:-1], b'{"id":"%b-' % folder.log_id
     skipped = max(0, sequence - block.header.sequence)
-    found = _decoded([line for line in lines[skipped:] if line.startswith(own)])
-    return Counter({(day, _name(line)): events for line, events in Counter(found).items()})
-
-
-def _decoded(lines: list[bytes]) -> list[_Line]:
-    """The lines that can be decoded, which are all but in a log that another program has written."""
-    try:
-        return _decode_lines(b"\n".join(lines))
-    except _UNFIT:
-        return [line for each in lines if (line := _decoded_one(each))]
-
-
-def _decoded_one(line: bytes) -> _Line | None:
-    try:
-        return _decode(line)
-    except _UNFIT:
-        return None
-
-
-def _name(line: _Line | _Letter) -> str:
-    return f"{line.portal_id}/{line.prop_id}"
+    received = [line for line in lines[skipped:] if line.startswith(own)]
+    found = Counter(properties_of(b"\n".join(received), len(received)))
+    return Counter({(day, str(each)): events for each, events in found.items() if each.is_known})

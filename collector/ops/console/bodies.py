@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
 
+from collector.errors import UNDECODABLE
 from collector.ops.console.parameters import worded
 from collector.ops.console.refusals import refused
 
@@ -29,7 +30,7 @@ async def read_body(request: Request, kind: type[S], most_bytes: int) -> S:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise refused("bad_body", worded(error)) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNDECODABLE:
         raise refused("bad_body", "the body is not JSON") from None
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from collector.errors import UNDECODABLE
 from collector.settings import PropertySettings
 
 _UNSAFE: Final = re.compile(r"[^ -&(-~]")
@@ -36,7 +37,7 @@ def curl_command(event_url: str, record: bytes, prop: PropertySettings | None) -
     try:
         sent = _decode(record)
         event = pasted_json(bytes(sent.event))
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNDECODABLE:
         return None
     target = f"{event_url}?portal_id={sent.portal_id}&prop_id={sent.prop_id}"
     key = _VARIABLE.fullmatch(prop.write_keys[0]) if prop and prop.write_keys else None

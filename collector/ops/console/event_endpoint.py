@@ -3,7 +3,6 @@
 import os
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,17 +14,13 @@ from collector.ops.console.find_line import FoundLine, Kept, LostLine, find_line
 from collector.ops.console.parameters import read_parameters
 from collector.ops.console.redaction import Redaction
 from collector.ops.console.refusals import json_response, refused
+from collector.ops.event_property import property_of
 from collector.settings import EVENT_PATHS, PropertySettings, Settings
 from collector.web.addresses import own_url
 
 
 class NoParameters(Struct, frozen=True):
     """The query of an endpoint that has none."""
-
-
-class _Sender(Struct):
-    portal_id: int = 0
-    prop_id: int = 0
 
 
 def show_event(settings: Settings, redaction: Redaction, request: Request) -> Response:
@@ -103,9 +98,6 @@ def _curl(settings: Settings, line: bytes) -> str | None:
 
 
 def _property_of(settings: Settings, line: bytes) -> PropertySettings | None:
-    try:
-        sender = msgspec.json.decode(line, type=_Sender)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-    wanted = sender.portal_id, sender.prop_id
+    found = property_of(line)
+    wanted = found.portal_id, found.prop_id
     return next((each for each in settings.property if (each.portal_id, each.prop_id) == wanted), None)

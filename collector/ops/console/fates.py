@@ -4,11 +4,10 @@ import time
 from contextlib import closing
 from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from collector.dead_letters.reader import DeadLetterRecord
+from collector.dead_letters.reader import letter_in
 from collector.dead_letters.writer import Form
 from collector.ops.console.find_line import FoundLine
 from collector.settings import Settings
@@ -79,9 +78,6 @@ def find_refusals(directory: str, found: FoundLine, cpu_seconds: float) -> Refus
     return refusals
 
 
-_decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
-
-
 def _refusals_in(payload: bytes, line: bytes) -> dict[str, str]:
     """The sinks' reasons in a block of dead letters. A letter holds the line as it stands in the log, as JSON."""
     found: dict[str, str] = {}
@@ -89,9 +85,8 @@ def _refusals_in(payload: bytes, line: bytes) -> dict[str, str]:
     at = payload.find(needle)
     while at >= 0:
         start, end = payload.rfind(b"\n", 0, at) + 1, payload.index(b"\n", at)
-        try:
-            record = _decode(payload[start:end])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        record = letter_in(payload[start:end])
+        if record is None:
             return found
         if record.form is Form.RECORD and record.sink and bytes(record.raw) == line:
             found[record.sink] = record.reason[:_LONGEST_REASON]

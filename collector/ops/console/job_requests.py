@@ -1,14 +1,14 @@
 """The bodies of the previews, and the commands that they stand for, pure."""
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from collector.ops.console.parameters import LATEST_MS
 from collector.ops.console.refusals import refused
 from wal.tools.select import parse_condition
 
-LATEST_MS: Final = 10**13 - 1
 _Time = Annotated[int, Meta(ge=0, le=LATEST_MS)]
 _Text = Annotated[str, Meta(max_length=200)]
 

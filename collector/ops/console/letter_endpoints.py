@@ -13,14 +13,13 @@ from collector.ops.console.excerpts import EXCERPT_BYTES, excerpt_of, part_respo
 from collector.ops.console.find_line import FoundLine, Kept, LostLine, find_line, parse_id
 from collector.ops.console.letters import LetterQuery, count_reasons, letter_page, read_letter
 from collector.ops.console.newest_lines import LONGEST_PLACES
-from collector.ops.console.parameters import read_parameters
+from collector.ops.console.parameters import LATEST_MS, read_parameters
 from collector.ops.console.redaction import HIDDEN, Redaction
 from collector.ops.console.refusals import json_response, refused
 from collector.settings import Settings
 
-_LATEST_MS: Final = 10**13 - 1
 _HIDDEN_BODY: Final = msgspec.json.encode(HIDDEN)
-_Since = Annotated[int, Meta(ge=0, le=_LATEST_MS)]
+_Since = Annotated[int, Meta(ge=0, le=LATEST_MS)]
 
 
 class ReasonsQuery(Struct, frozen=True):

@@ -9,13 +9,13 @@ from contextlib import closing
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-import msgspec
 import zstandard
 
 from collector.dead_letters.content import raw_of
 from collector.dead_letters.ledger import redrive_logs, redriven_letters
 from collector.dead_letters.letter_selection import reason_of
-from collector.dead_letters.reader import DeadLetter, DeadLetterRecord
+from collector.dead_letters.reader import DeadLetter, DeadLetterRecord, decode_letter, letter_in
+from collector.errors import UNDECODABLE
 from collector.ops.console.find_line import FoundLine, LostLine, find_sequence
 from collector.ops.console.newest_lines import NewestLines
 from collector.ops.console.redaction import HIDDEN
@@ -83,9 +83,6 @@ class ReasonCounts(NamedTuple):
     back_to_ms: int | None
 
 
-_decode: Final = msgspec.json.Decoder(DeadLetterRecord).decode
-
-
 def letter_page(settings: Settings, query: LetterQuery, after: str | None, limit: int) -> LetterPage:
     """The letters that a query selects. Also after a short page more may follow.
 
@@ -120,15 +117,15 @@ def count_reasons(settings: Settings, query: LetterQuery) -> ReasonCounts:
 def read_letter(found: FoundLine) -> DeadLetter:
     """A dead letter with all its parts. Raises Rejected if it is not whole, WalError, OSError."""
     try:
-        records = [_decode(found.line)]
+        records = [decode_letter(found.line)]
         number = found.sequence - records[0].part
         for at in range(2, records[0].of + 1):
             part = find_sequence(found.folder, number + at)
             if part is None or isinstance(part, LostLine):
                 raise refused("gone", f"part {at} of {records[0].of} of this dead letter is not in the log any more")
-            records.append(_decode(part.line))
+            records.append(decode_letter(part.line))
         return DeadLetter(records[0], raw_of(records[0].encoding, [bytes(each.raw) for each in records]))
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (*UNDECODABLE, ValueError) as error:
         raise refused(
             "unreadable", f"{found.folder.path}: sequence {found.sequence} is no dead letter: {error}"
         ) from None
@@ -143,15 +140,8 @@ def _records(lines: NewestLines, query: LetterQuery) -> Iterator[DeadLetterRecor
     for line in lines:
         if line and line.header.timestamp_ms < query.since:
             return
-        record = line and _decoded(line.line)
+        record = line and letter_in(line.line)
         yield record if record and record.part == 1 and query.has(record) else None
-
-
-def _decoded(line: bytes) -> DeadLetterRecord | None:
-    try:
-        return _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
 
 
 def _line_of(record: DeadLetterRecord, reason: str, *, is_redriven: bool) -> LetterLine:

@@ -18,6 +18,8 @@ from msgspec import Struct, inspect
 from collector.errors import Rejected
 from collector.ops.console.refusals import refused
 
+LATEST_MS: Final = 10**13 - 1
+"""The latest time of a request, in Unix ms: in the year 2286."""
 S = TypeVar("S", bound=Struct)
 _LONGEST_QUERY: Final = 16 << 10
 _LONGEST_TEXT: Final = 200

@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from collector.errors import UNDECODABLE
+
 HIDDEN: Final = "▒▒▒▒"
 _HIDDEN_JSON: Final = msgspec.Raw(msgspec.json.encode(HIDDEN))
 _EVENT: Final = "event"
@@ -72,7 +74,7 @@ def _has(line: bytes, member: str) -> bool:
     """Whether a dead letter has a member that is no empty string, or none that can be told."""
     try:
         return _decode_object(line).get(member, _NONE) != _NONE
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNDECODABLE:
         return True
 
 
@@ -101,7 +103,7 @@ def _without(json: bytes, tree: _Tree) -> bytes:
     try:
         _decode_any(json)
         return bytes(_redacted(msgspec.Raw(json), tree, 0))
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNDECODABLE:
         return bytes(_HIDDEN_JSON)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from collector.ops.console.decoding import row_of_letter, row_of_record
 from collector.ops.console.filters import FilterParameters, Filters, filters_of
 from collector.ops.console.newest_lines import LONGEST_PLACES, LogLine, NewestLines
-from collector.ops.console.parameters import read_parameters
+from collector.ops.console.parameters import LATEST_MS, read_parameters
 from collector.ops.console.redaction import Redaction
 from collector.ops.console.refusals import json_response
 from collector.ops.console.rows import DEAD, STORED, BlockPlace, EventRow
@@ -21,14 +21,13 @@ from wal.files import Files
 from wal.folder import LogFolder, logs_at
 
 _CPU_SECONDS: Final = 0.05
-_LATEST_MS: Final = 10**13 - 1
 
 
 class Search(FilterParameters, frozen=True):
     """The query: filters, and where to begin or to go on."""
 
     before: Annotated[str, Meta(max_length=LONGEST_PLACES)] | None = None
-    before_ms: Annotated[int, Meta(ge=0, le=_LATEST_MS)] | None = None
+    before_ms: Annotated[int, Meta(ge=0, le=LATEST_MS)] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 

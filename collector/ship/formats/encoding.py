@@ -2,14 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from typing import Final, NamedTuple, cast
-
-import msgspec
+from typing import NamedTuple, cast
 
 from collector.ship.batch import Part
-
-UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
-"""The errors of decoding a record."""
 
 
 class FileEvents(NamedTuple):

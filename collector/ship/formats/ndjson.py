@@ -6,8 +6,9 @@ from typing import Final
 import msgspec
 import zstandard
 
+from collector.errors import UNDECODABLE
 from collector.ship.batch import Part
-from collector.ship.formats.encoding import UNFIT, Encoding, FileEvents, events_of
+from collector.ship.formats.encoding import Encoding, FileEvents, events_of
 
 _ZSTD: Final = zstandard.ZstdCompressionParameters.from_level(1, window_log=17)
 """Records become no larger than at level 3, in 0.6 of its time. A window that fits into caches, not the level's own,
@@ -47,7 +48,7 @@ def _events(log_id: str, content: bytes) -> FileEvents:
         raise ValueError(f"it is not whole: {error}") from None
     try:
         records = _decode_all(lines)
-    except UNFIT as error:
+    except UNDECODABLE as error:
         raise ValueError(f"a line is no event: {error}") from None
     return events_of(log_id, (record.id for record in records))
 

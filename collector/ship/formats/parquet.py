@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
+from operator import attrgetter
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -16,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Meta, Raw, Struct
 
+from collector.errors import UNDECODABLE
 from collector.ship.batch import Part, lines_of
-from collector.ship.formats.encoding import UNFIT, Encoding, FileEvents
+from collector.ship.formats.encoding import Encoding, FileEvents
 
 _TIME: Final = pa.timestamp("ms", "UTC")
 SCHEMA: Final = pa.schema(
@@ -118,19 +120,24 @@ class _Lenient(Generic[_Decoded]):
     def __call__(self, data: bytes | Raw) -> _Decoded:
         try:
             return self._decode(data)
-        except UNFIT:
+        except UNDECODABLE:
             return self._kind(**dict(self._fitting(data)))
 
     def _fitting(self, data: bytes | Raw) -> Iterator[tuple[str, Any]]:
-        with suppress(*UNFIT):
+        with suppress(*UNDECODABLE):
             for name, raw in self._decode_members(data).items():
-                with suppress(*UNFIT, KeyError):
+                with suppress(*UNDECODABLE, KeyError):
                     yield name, self._members[name](raw)
 
 
 _decode_record: Final = _Lenient(_Record)
 _decode_event: Final = _Lenient(_Event)
 _decode_text: Final = msgspec.json.Decoder(str).decode
+_own_columns: Final = attrgetter(
+    *("received_at", "occurred_at", "portal_id", "prop_id", "source", "ip", "user_agent", "referer", "s2s"),
+    *("event_id", "dialect", "au_id", "client_id"),
+)
+"""The members of a record that are columns as they are, in the order of SCHEMA."""
 
 
 def _encode(log_id: str, parts: Sequence[Part]) -> bytes:
@@ -155,19 +162,7 @@ def _row(log_id: str, sequence: int, line: bytes) -> tuple[object, ...]:
         record.id or f"{log_id}-{sequence}",
         log_id,
         sequence,
-        record.received_at,
-        record.occurred_at,
-        record.portal_id,
-        record.prop_id,
-        record.source,
-        record.ip,
-        record.user_agent,
-        record.referer,
-        record.s2s,
-        record.event_id,
-        record.dialect,
-        record.au_id,
-        record.client_id,
+        *_own_columns(record),
         session.id,
         None if session.start is None else session.start * 1000,
         session.hits,
@@ -192,7 +187,7 @@ def _as_sent(value: Raw) -> str | None:
     """A string, or the digits of a number; None for any other value."""
     written = bytes(value)
     if written.startswith(b'"'):
-        with suppress(*UNFIT):
+        with suppress(*UNDECODABLE):
             return _decode_text(written)
     return written.decode() if written[:1].isdigit() or written.startswith(b"-") else None
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from collector.ops.counters import CounterBlock, total
+from collector.ops.counters import CounterBlock, summed
 from tests.running import PATIENCE_SECONDS, eventually
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -80,7 +80,7 @@ def test_the_total_of_several_blocks_adds_what_each_has() -> None:
     first.add(2, "b")
     second.add(4, "a", "x")
     second.add(8, "a", "y")
-    assert total([first, second]) == {("a", "x"): 5, ("b",): 2, ("a", "y"): 8}
+    assert summed(map(CounterBlock.read, [first, second])) == {("a", "x"): 5, ("b",): 2, ("a", "y"): 8}
 
 
 def test_a_block_closes_its_descriptor() -> None:

@@ -182,6 +182,18 @@ def test_dead_letters_of_a_sink_go_out_again_once_it_takes_them(folder: Path) ->
     assert "sent by an earlier run: 3" in _replay(folder, "--sink", "file", "--dead-letters").stdout
 
 
+def test_a_dead_letter_without_an_id_is_named_and_the_others_go_out(folder: Path) -> None:
+    lines = _fill(folder)
+    odd = [b"{}", b"no JSON", b'{"id":"x-1"}', b'{"id":7}', b"[" * 4000]
+    dead = Log(str(folder / "data/dead/00"), clock=lambda: _NOON)
+    letters = [_letter(number, line, "file") for number, line in enumerate([*odd, lines[3]], 1)]
+    dead.commit(b"".join(letters), len(letters))
+    dead.close()
+    done = _replay(folder, "--sink", "file", "--dead-letters")
+    assert _arrived(folder) == [lines[3]]
+    assert "left out, because they have no id: 5" in done.stdout
+
+
 def _refused(lines: list[bytes]) -> list[tuple[bytes, str]]:
     return [(lines[7], "file"), (lines[3], "file"), (lines[3], "file"), (lines[42], "file"), (lines[5], "other")]
 

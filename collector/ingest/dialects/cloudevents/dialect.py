@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from collector.errors import BadEvent, Refusal, TooLarge
+from collector.errors import UNDECODABLE, BadEvent, Refusal, TooLarge
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
 from collector.ingest.dialects.cloudevents.event import Members, event_of, is_json_type
@@ -36,6 +36,7 @@ from collector.ingest.dialects.surrogates import mended
 from collector.ingest.event import check_utf8, has_line_break, malformed
 from collector.ingest.query import parse_pairs, unescaped
 from collector.ingest.splitting import Events, batch_in
+from collector.settings.tables import LARGEST_EVENT
 
 _TYPE: Final = re.compile(rb"\s*application/cloudevents(?:-batch)?\+json\s*(?:;|\Z)", re.IGNORECASE)
 _VERSION: Final = b"ce-specversion"
@@ -47,11 +48,8 @@ _ALL_REFUSED: Final[dict[str, object]] = {
 }
 _PREFIX: Final = b"ce-"
 _QUOTED_PAIR: Final = re.compile(r"\\(.)")
-_LARGEST_EVENT: Final = 128 << 10
-"""Bytes of an event: the most that the limit of an event can be."""
 _UNPAID_BYTES: Final = 1024 + 64
 """Bytes by which the event of a request may be longer than its body."""
-_UNFIT: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_any: Final = msgspec.json.Decoder(Raw).decode
 _encode: Final = msgspec.json.encode
@@ -135,20 +133,20 @@ def _readable(body: bytes) -> bytes:
     body = mended(body)
     try:
         _decode_any(body)
-    except _UNFIT as error:
+    except UNDECODABLE as error:
         raise malformed(error) from None
     return body
 
 
 def _structured(raw: bytes, *, is_line: bool) -> DialectEvent:
     """The event of a JSON object, or its refusal."""
-    if len(raw) > _LARGEST_EVENT:
-        return _too_large(raw, f"the event is over the limit of {_LARGEST_EVENT} bytes")
+    if len(raw) > LARGEST_EVENT:
+        return _too_large(raw, f"the event is over the limit of {LARGEST_EVENT} bytes")
     try:
         return DialectEvent(raw, event_of(_decode_members(raw if is_line else msgspec.json.format(raw, indent=-1))))
     except msgspec.ValidationError:
         return DialectEvent(raw, b"", Refusal(BadEvent.code, "expected an event, a JSON object"))
-    except _UNFIT as error:
+    except UNDECODABLE as error:
         return DialectEvent(raw, b"", malformed(error).refusal)
     except BadEvent as error:
         return DialectEvent(raw, b"", error.refusal)
@@ -156,8 +154,8 @@ def _structured(raw: bytes, *, is_line: bool) -> DialectEvent:
 
 def _binary(fields: dict[bytes, bytes], body: bytes) -> DialectEvent:
     """The event whose attributes are headers, and whose data is the body; or its refusal."""
-    if len(body) > _LARGEST_EVENT:
-        return _too_large(body, f"the data is over the limit of {_LARGEST_EVENT} bytes")
+    if len(body) > LARGEST_EVENT:
+        return _too_large(body, f"the data is over the limit of {LARGEST_EVENT} bytes")
     try:
         event = event_of(_attributes(fields) | _data(fields.get(b"content-type", b""), body))
     except BadEvent as error:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from collector.errors import BadEvent, Refusal, Rejected
+from collector.errors import UNDECODABLE, BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import JSON, NO_STORE, Response
 from collector.ingest.dialects.dialect import (
@@ -31,7 +31,6 @@ from collector.ingest.dialects.dialect import (
 )
 from collector.ingest.dialects.matomo.table import JSON_NAMES, event_of
 from collector.ingest.dialects.parameters import (
-    UNREADABLE,
     Growth,
     check_all_read,
     check_length,
@@ -138,7 +137,7 @@ def _bulk_events(head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
     except BadEvent as error:
         yield _unread(body, error.refusal)
         return
-    except UNREADABLE as error:
+    except UNDECODABLE as error:
         yield _unread(body, BadEvent(f"expected a JSON object with requests, an array: {error}").refusal)
         return
     token = bulk.token_auth or parse_pairs(head.query).values.get("token_auth", "")
@@ -165,7 +164,7 @@ def _unread(raw: bytes, refusal: Refusal) -> DialectEvent:
     try:
         named = _named_in(raw)
         credentials = Credentials(str(named.idsite), named.token_auth)
-    except UNREADABLE:
+    except UNDECODABLE:
         credentials = NO_CREDENTIALS
     return DialectEvent(_without_secrets(raw), b"", refusal, credentials=credentials)
 

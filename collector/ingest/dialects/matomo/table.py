@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Raw
 
-from collector.ingest.dialects.parameters import UNREADABLE
+from collector.errors import UNDECODABLE
+from collector.ingest.dialects.parameters import take_device
 
 _Place = tuple[int, str]
 """Where the value of a parameter goes: one of the five objects below, and the name there."""
@@ -91,12 +92,7 @@ def _classify(event: dict[str, Any], extra: dict[str, Any]) -> None:
 
 def _identify(event: dict[str, Any], extra: dict[str, Any], taken: dict[str, Any]) -> None:
     """Set the device, and turn a time in seconds into one of ours."""
-    for name in ("cid", "_id"):
-        if name in taken:
-            if "aid" in event:
-                extra[name] = taken[name]
-            else:
-                event["aid"] = taken[name]
+    take_device(("cid", "_id"), taken, event, extra)
     time = event.get("et", "")
     if len(time) <= _SECONDS_DIGITS and time.isascii() and time.isdigit():
         event["et"] = 1000 * int(time)
@@ -108,7 +104,7 @@ def _items(text: str) -> list[dict[str, _Element]]:
         return []
     try:
         items = _items_in(text)
-    except UNREADABLE:
+    except UNDECODABLE:
         return []
     return [
         {
@@ -124,7 +120,7 @@ def _json_or_text(text: str) -> Raw | str:
     """A JSON object as such."""
     try:
         _object_in(text)
-    except UNREADABLE:
+    except UNDECODABLE:
         return text
     return Raw(text.encode())
 

@@ -22,7 +22,7 @@ from collector.ingest.dialects.dialect import (
     refusal_response,
 )
 from collector.ingest.dialects.posthog.body import read_body
-from collector.ingest.dialects.posthog.event import Shared, credentials_of, read_event
+from collector.ingest.dialects.posthog.event import Shared, read_event
 from collector.ingest.query import parse_pairs
 from collector.settings.paths import DIALECT_PATHS
 
@@ -45,7 +45,7 @@ class PostHog:
         if not head.query:
             return NO_CREDENTIALS
         values = parse_pairs(head.query).values
-        return credentials_of(values.get("api_key") or values.get("token") or "")
+        return Credentials.of(values.get("api_key") or values.get("token") or "")
 
     def retries(self, head: RequestHead) -> bool:
         """True but for beacons: of these, posthog-js never sees the response."""

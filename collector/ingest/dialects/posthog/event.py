@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from collector.errors import BadEvent, Fault, FieldCode, Refusal, TooLarge
+from collector.errors import UNDECODABLE, BadEvent, Fault, FieldCode, Refusal, TooLarge
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
 from collector.ingest.dialects.posthog.body import first_of
 from collector.ingest.event_id import event_id
+from collector.settings.tables import LARGEST_EVENT
 
 _NAMED: Final = {
     "$pageview": ("view", "page"),
@@ -67,8 +68,6 @@ class _Keys(Struct, gc=False):
     properties: Raw = Raw()
 
 
-_LARGEST_EVENT: Final = 128 << 10
-"""Bytes of an event: the most that the limit of an event can be."""
 _PAID_BYTES: Final = 64
 """Bytes by which every event may be longer than what was sent for it. All but `sent_at` takes less than 40."""
 _NOTHING: Final = Raw()
@@ -87,22 +86,16 @@ _decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.encode
 
 
-def credentials_of(key: str) -> Credentials:
-    """The credentials in a key, which is `ID` or `ID:SECRET`."""
-    property_id, _, secret = key.partition(":")
-    return Credentials(property_id, secret)
-
-
 def read_event(raw: bytes, shared: Shared, free: int) -> DialectEvent:
     """The event in `raw`, or its refusal. `free`: bytes by which it may be longer, in addition to 64."""
-    if len(raw) > _LARGEST_EVENT:
-        refusal = Refusal(TooLarge.code, f"the event is over the limit of {_LARGEST_EVENT} bytes")
+    if len(raw) > LARGEST_EVENT:
+        refusal = Refusal(TooLarge.code, f"the event is over the limit of {LARGEST_EVENT} bytes")
         return _refused(raw, shared.key, refusal)
     try:
         return _event(raw, shared, free)
     except msgspec.ValidationError:
         return _refused(raw, shared.key or _key_in(raw), _refusal(raw, shared))
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         return _refused(raw, shared.key, Refusal(BadEvent.code, f"the event is not JSON: {error}"))
 
 
@@ -207,7 +200,7 @@ def _text(value: Raw) -> str | None:
 
 
 def _credentials(key: Raw) -> Credentials:
-    return credentials_of(_text(key) or "") if key else NO_CREDENTIALS
+    return Credentials.of(_text(key) or "") if key else NO_CREDENTIALS
 
 
 def _refused(raw: bytes, key: Raw, refusal: Refusal) -> DialectEvent:

@@ -15,8 +15,7 @@ _LONGEST_ID: Final = 64
 
 def credentials_of(write_key: str) -> Credentials:
     """The credentials in a write key."""
-    property_id, _, secret = write_key.strip().partition(":")
-    return Credentials(property_id, secret)
+    return Credentials.of(write_key.strip())
 
 
 def credentials_in(head: RequestHead) -> Credentials:

@@ -1,4 +1,4 @@
-"""The dialect of Segment, RudderStack and Jitsu: their requests to calls, pure. The table of calls is segment_table.py.
+"""The dialect of Segment, RudderStack and Jitsu: their requests to calls, pure. The table of calls is table.py.
 
 `/v1/m`, the metrics of analytics.js about itself, is not served: it has no write key, our settings document turns it
 off, and the SDK takes any status.

@@ -5,15 +5,14 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from collector.errors import BadEvent, FieldCode, Refusal, TooLarge
+from collector.errors import UNDECODABLE, BadEvent, FieldCode, Refusal, TooLarge
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
 from collector.ingest.dialects.segment.call import Call, OptionalPart, is_given, read_call, wrong
 from collector.ingest.dialects.segment.context import CallContext, CallContexts
 from collector.ingest.dialects.segment.credentials import credentials_of
 from collector.ingest.dialects.segment.table import add_extra, add_ids, beginning, row_of, take_dims
+from collector.settings.tables import LARGEST_EVENT
 
-_LARGEST_CALL: Final = 128 << 10
-"""Bytes of a call: the most that the limit of an event can be."""
 _PAID_BYTES: Final = 64
 """The bytes by which every event may exceed its call. Only made-up calls take more, and by two bytes."""
 _LONGEST_TIME: Final = 64
@@ -21,7 +20,6 @@ _LONGEST_TIME: Final = 64
 _SERVER: Final = Raw(b'"server"')
 _SENT_AT: Final = b',"sent_at":'
 _EMPTY_OBJECTS: Final = (b"{}", b"[]")
-_UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class _Named(Struct, gc=False, rename="camel"):
@@ -68,7 +66,7 @@ class CallsToEvents:
             return self._event(raw)
         except (BadEvent, TooLarge) as error:
             refusal = error.refusal
-        except _UNREADABLE as error:
+        except UNDECODABLE as error:
             refusal = Refusal(BadEvent.code, f"expected a call, one JSON object: {error}")
         return DialectEvent(raw, b"", refusal, credentials=self._credentials_of(raw))
 
@@ -76,13 +74,13 @@ class CallsToEvents:
         """The credentials of a call that is refused."""
         try:
             write_key = _named_in(raw).write_key
-        except _UNREADABLE:
+        except UNDECODABLE:
             return self._credentials
         return _credentials_in(write_key) if write_key else self._credentials
 
     def _event(self, raw: bytes) -> DialectEvent:
-        if len(raw) > _LARGEST_CALL:
-            raise TooLarge(f"the call is over the limit of {_LARGEST_CALL} bytes")
+        if len(raw) > LARGEST_EVENT:
+            raise TooLarge(f"the call is over the limit of {LARGEST_EVENT} bytes")
         call, others = read_call(raw)
         kind = call.type or self._shared.kind
         row = row_of(kind)

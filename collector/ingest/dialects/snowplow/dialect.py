@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from collector.errors import BadEvent, Refusal, Rejected
+from collector.errors import UNDECODABLE, BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import Response
 from collector.ingest.dialects.dialect import (
@@ -22,7 +22,6 @@ from collector.ingest.dialects.dialect import (
     refusal_response,
 )
 from collector.ingest.dialects.parameters import (
-    UNREADABLE,
     Growth,
     check_all_read,
     grown,
@@ -74,7 +73,7 @@ class Snowplow:
 
     def credentials(self, head: RequestHead) -> Credentials:
         """Those in `aid` of the query: `ID`, or `ID:SECRET`."""
-        return _credentials(parse_pairs(head.query).values.get("aid", ""))
+        return Credentials.of(parse_pairs(head.query).values.get("aid", ""))
 
     def retries(self, head: RequestHead) -> bool:
         """True for a POST."""
@@ -111,16 +110,11 @@ class Snowplow:
         return replace(response, status=_DROPPED) if response.status in _FOR_GOOD else response
 
 
-def _credentials(aid: str) -> Credentials:
-    property_id, _, secret = aid.partition(":")
-    return Credentials(property_id, secret)
-
-
 def _payloads(body: bytes) -> Generator[DialectEvent, None, list[bytes]]:
     """The elements of `data`, UTF-8, after a PAUSE if the body is long. Raises BadEvent and TooLarge."""
     try:
         data = bytes(_payload_in(body).data)
-    except UNREADABLE as error:
+    except UNDECODABLE as error:
         raise BadEvent(f"expected a JSON object with data, an array of events: {error}") from None
     if len(body) > LONG_BYTES:
         yield PAUSE
@@ -133,14 +127,14 @@ def _payloads(body: bytes) -> Generator[DialectEvent, None, list[bytes]]:
 def _credentials_in(raw: bytes) -> Credentials:
     """Those of an event that can't be read otherwise."""
     try:
-        return _credentials(_named_in(raw).aid)
-    except UNREADABLE:
+        return Credentials.of(_named_in(raw).aid)
+    except UNDECODABLE:
         return NO_CREDENTIALS
 
 
 def _converted(sent: bytes, fields: dict[str, str], growth: Growth, *, is_anonymous: bool) -> DialectEvent:
     """One event, for which the client sent these bytes."""
-    credentials = _credentials(fields.get("aid", ""))
+    credentials = Credentials.of(fields.get("aid", ""))
     refusal = None
     try:
         raw = line = _grown_line(event_of(fields), len(sent), growth)

@@ -11,8 +11,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from collector.errors import BadEvent
-from collector.ingest.dialects.parameters import UNREADABLE
+from collector.errors import UNDECODABLE, BadEvent
 from collector.ingest.event import check_utf8
 
 _IGLU: Final = r"\Aiglu:[A-Za-z0-9_.-]+/[A-Za-z0-9_-]+/[A-Za-z0-9_-]+/[0-9]+-[0-9]+-[0-9]+\Z"
@@ -77,5 +76,5 @@ def from_base64url(text: str) -> bytes:
 def _decoded(decode: Callable[[bytes], _Envelope], text: bytes, what: str) -> _Envelope:
     try:
         return decode(text)
-    except UNREADABLE as error:
+    except UNDECODABLE as error:
         raise BadEvent(f"{what}: {error}") from None

@@ -8,7 +8,7 @@ import re
 from typing import Any, Final, NamedTuple, cast
 
 from collector.errors import BadEvent
-from collector.ingest.dialects.parameters import shown
+from collector.ingest.dialects.parameters import shown, take_device
 from collector.ingest.dialects.snowplow.self_describing import described_in, entities_in, from_base64url
 from collector.ingest.event_id import event_id
 
@@ -99,12 +99,7 @@ def _identify(event: dict[str, Any], extra: dict[str, Any], taken: dict[str, Any
     """Set the ids of the event, of the device and of the session."""
     if "event_id" in event:
         event["event_id"] = event_id(event["event_id"], _LONGEST_ID)
-    for name in ("duid", "nuid", "tnuid"):
-        if name in taken:
-            if "aid" in event:
-                extra[name] = taken[name]
-            else:
-                event["aid"] = taken[name]
+    take_device(("duid", "nuid", "tnuid"), taken, event, extra)
     if session_id := taken.get("sid"):
         extra["session_id"] = session_id
         if _UUID.fullmatch(session_id):

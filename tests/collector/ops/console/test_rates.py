@@ -4,7 +4,7 @@ import pytest
 
 from collector.ops.console.rates import NAMES, NodeReading, quantile, sums_of, values_between
 from collector.ops.console.reading import DiskReading, SinkLag
-from collector.ops.counters import CounterBlock, total
+from collector.ops.counters import CounterBlock, summed
 from collector.ops.histogram import Histogram
 from collector.ops.metric_table import (
     CLIENT_LOST,
@@ -24,7 +24,9 @@ def _disk(seconds: float, delivered: int | None, pending: int | None = 3) -> Dis
 
 
 def _reading(seconds: float, *blocks: CounterBlock, cpu: float = 0.0, disk: DiskReading | None = None) -> NodeReading:
-    return NodeReading(seconds, sums_of(total(blocks)), {0: cpu, 1: 2 * cpu}, {0: 100, 1: 50}, disk)
+    return NodeReading(
+        seconds, sums_of(summed(map(CounterBlock.read, blocks))), {0: cpu, 1: 2 * cpu}, {0: 100, 1: 50}, disk
+    )
 
 
 def test_what_was_counted_between_two_readings_becomes_rates() -> None:
