@@ -14,6 +14,7 @@ from collector.ops.console.live import Live
 from collector.ops.console.lookup_routes import lookup_routes
 from collector.ops.console.messages import Sources
 from collector.ops.console.page_files import load_page, page_routes
+from collector.ops.console.recent_jobs import RecentJobs
 from collector.ops.console.redaction import Redaction
 from collector.ops.console.session_endpoint import SessionEndpoint, about_node
 from collector.ops.console.shard_endpoints import Serving
@@ -54,4 +55,4 @@ def console_routes(settings: Settings, config: str, access: Access, watch: Watch
 
 def _sources(settings: Settings, redaction: Redaction, watch: Watch, jobs: Jobs) -> Sources:
     live = Live(Tail(settings.log.dir, settings.dead_letters.dir, redaction), redaction, watch.refusals)
-    return Sources(live, partial(about_node, settings.admin), watch.samples, jobs.recent)
+    return Sources(live, partial(about_node, settings.admin), watch.samples, RecentJobs(jobs.recent).get)

@@ -34,6 +34,7 @@ from collector.ops.console.refusals import json_response, refused
 from collector.ops.console.unreadable import reading_files
 from collector.settings import Settings
 from collector.ship.replay import Replay, sink_named
+from wal.errors import cause_of
 from wal.log import now_ms
 from wal.tools.listing import utc
 from wal.tools.select import Selection
@@ -75,7 +76,8 @@ async def start_job(desk: JobDesk, request: Request) -> Response:
     wanted = await read_body(request, JobWanted, _MOST_BYTES)
     caller = caller_of(request)
     actor = JobActor(caller.name if caller else "", address_of(request.scope))
-    job = await run_in_threadpool(desk.jobs.start, wanted.plan, desk.config, actor)
+    with _jobs_kept():
+        job = await run_in_threadpool(desk.jobs.start, wanted.plan, desk.config, actor)
     log_action(request, job.plan.kind, f"job {job.id}, {job.plan.title}", "started")
     return json_response({"job": job.id}, 202)
 
@@ -83,7 +85,8 @@ async def start_job(desk: JobDesk, request: Request) -> Response:
 async def stop_job(desk: JobDesk, request: Request) -> Response:
     """Interrupt a job: what is done stays done."""
     check_actions(desk.settings.admin)
-    job = await run_in_threadpool(desk.jobs.stop, request.path_params["id"])
+    with _jobs_kept():
+        job = await run_in_threadpool(desk.jobs.stop, request.path_params["id"])
     log_action(request, job.plan.kind, f"job {job.id}, {job.plan.title}", "told to stop")
     return Response(None, 204)
 
@@ -91,6 +94,8 @@ async def stop_job(desk: JobDesk, request: Request) -> Response:
 def list_jobs(desk: JobDesk, request: Request) -> Response:
     """All jobs that are known, newest first."""
     read_parameters(request.scope["query_string"], NoParameters)
+    with _jobs_kept():
+        listed = desk.jobs.listed()
     jobs = [
         {
             "id": job.id,
@@ -105,7 +110,7 @@ def list_jobs(desk: JobDesk, request: Request) -> Response:
             "title": job.plan.title,
             "request": job.plan.request,
         }
-        for job, state in desk.jobs.listed()
+        for job, state in listed
     ]
     return json_response({"jobs": jobs})
 
@@ -156,6 +161,15 @@ def _preview(desk: JobDesk, arguments: tuple[str, ...]) -> Any:
     check_arguments(arguments)
     with _alone():
         return run_preview((*arguments, "--config", desk.config))
+
+
+@contextmanager
+def _jobs_kept() -> Iterator[None]:
+    """Refuse a request if the files of the jobs can't be used."""
+    try:
+        yield
+    except OSError as error:
+        raise refused("unavailable", f"the jobs in admin.dir can't be read or written: {cause_of(error)}") from None
 
 
 @contextmanager

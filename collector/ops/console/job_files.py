@@ -9,6 +9,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from collector.errors import UNDECODABLE
 from collector.ops.console.plans import JobPlan
 from wal.files import FILE_MODE, Files, make_directories, write_file
 
@@ -59,7 +60,7 @@ class JobFiles:
         """Jobs whose files do not change any more."""
 
     def load(self) -> list[Job]:
-        """All jobs, newest first; without those whose files somebody has damaged. Raises OSError."""
+        """All jobs, newest first; without those whose files can't be read or are damaged. Raises OSError."""
         names = [name.removesuffix(_SUFFIX) for name in Files().names(self._directory) if name.endswith(_SUFFIX)]
         return [job for name in reversed(names) if (job := self._ended.get(name) or self._read(name))]
 
@@ -130,7 +131,7 @@ class JobFiles:
         try:
             with open(self._path(job_id), "rb") as file:
                 job = msgspec.json.decode(file.read(), type=Job)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (OSError, *UNDECODABLE):
             return None
         if job.end:
             self._ended[job_id] = job

@@ -15,12 +15,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from collector.ops.console.folder import report_memory
 from collector.ops.console.job_commands import command_line
 from collector.ops.console.job_files import Job, JobActor, JobFiles, JobState, State
 from collector.ops.console.job_output import JobOutput, done_of, read_output, summary_of
 from collector.ops.console.plans import JobKind, Plans
 from collector.ops.console.refusals import refused
 from collector.process_log.of_console import ConsoleAction
+from wal.errors import cause_of
 from wal.log import now_ms
 
 _RECENT_MS: Final = 60_000
@@ -36,14 +38,19 @@ class Jobs:
     def __init__(self, directory: str, *, is_hiding: bool = False, clock: Callable[[], int] = now_ms) -> None:
         """`is_hiding`: text that commands print is not shown. `clock` gives Unix ms.
 
-        Watches the jobs that run already. Raises OSError.
+        Watches the jobs that run already. Where the folder can't be read, there is none, and the process log says so.
         """
         self._is_hiding = is_hiding
         self.plans = Plans()
         self._files = JobFiles(directory)
         self._clock = clock
         self._guard = threading.Lock()
-        for job in self._files.load():
+        try:
+            kept = self._files.load()
+        except OSError as error:
+            report_memory(directory, cause_of(error))
+            kept = []
+        for job in kept:
             if job.end is None:
                 self._watch(job, None)
 
@@ -88,7 +95,7 @@ class Jobs:
         return max((state.done for job, state in self.listed() if job.plan.label == label), default=0)
 
     def recent(self) -> list[dict[str, object]]:
-        """The jobs that run or ended within the last minute, for the stream."""
+        """The jobs that run or ended within the last minute, for the stream. Raises OSError."""
         now = self._clock()
         found = [
             (job, self.state(job)) for job in self._files.load() if job.end is None or _ended(job) > now - _RECENT_MS
