@@ -13,14 +13,13 @@ import msgspec
 
 from collector.ops.console.filters import Filters
 from collector.ops.console.live import Live
+from collector.ops.console.ring_search import STEP_SECONDS, RingSearch
 from collector.ops.console.rows import EventRow
 from collector.ops.console.sampling import sampled
 from wal.log import now_ms
 
 FLUSH_SECONDS: Final = 0.25
 FLUSH_ROWS: Final = 25
-CATCH_UP_ROWS: Final = 100
-"""Rows at the start of a stream: those before it, or those that it missed."""
 RETRY_MS: Final = 1000
 _QUIET_SECONDS: Final = 15.0
 """After this a comment shows proxies and the browser that the stream lives."""
@@ -82,8 +81,9 @@ class LiveMessages:
     async def parts(self) -> AsyncIterator[bytes]:
         """What to send, without end. Each item is sent before the next one is made."""
         yield b"".join([b"retry: %d\n\n" % RETRY_MS, self._hello(), *self._sample()])
-        if LIVE in self._wish.topics and (caught_up := await self._caught_up()):
-            yield b"".join(caught_up)
+        if LIVE in self._wish.topics:
+            async for part in self._caught_up():
+                yield part
         job_at = self._loop.time()
         second_at, quiet_at = job_at + 1.0, job_at + _QUIET_SECONDS
         while True:
@@ -112,20 +112,36 @@ class LiveMessages:
         }
         return message("hello", members)
 
-    async def _caught_up(self) -> list[bytes]:
-        """The rows that a client missed, if all of them are in the ring; else a gap and the newest rows."""
+    async def _caught_up(self) -> AsyncIterator[bytes]:
+        """The rows that a client missed, at a first opening those of the ring; before them a gap if some are left out.
+
+        The message `backlog` tells how many rows were searched, also while a text is.
+        """
+        reason, start, lost = self._resumption()
+        search = RingSearch(self._live, self._live.ring.after(start), self._wish.filters)
+        self._place, self._since = self._live.ring.last, self._counts()
+        while not search.is_done:
+            await search.step()
+            if not search.is_done:
+                yield message("backlog", search.progress())
+                await asyncio.sleep(STEP_SECONDS)
+        missed = None if lost is None else lost + search.left_out
+        gap = [_gap(missed, reason)] if reason and missed != 0 else []
+        last = message("backlog", search.progress(), self._id(self._place))
+        yield b"".join([*gap, *self._row_messages(search.shown), last])
+
+    def _resumption(self) -> tuple[str, int, int | None]:
+        """How this client goes on.
+
+        The reason of a gap, if there should be one; the number of its last row; and how many rows have left the ring
+        since, None if nobody knows.
+        """
         ring, after = self._live.ring, self._wish.after
-        gap, start = [], 0
-        if after and (after[0] != self._live.boot or after[1] > ring.last):
-            gap = [_gap(None, "restart")]
-        elif after and after[1] < ring.first - 1:
-            gap = [_gap(ring.first - 1 - after[1], "resume")]
-        elif after:
-            start = after[1]
-        rows = await self._matching(ring.after(start))
-        shown = sampled(rows, CATCH_UP_ROWS, _RANDOM.sample) if start else rows[-CATCH_UP_ROWS:]
-        self._since, self._untested = self._counts(), 0
-        return gap + self._row_messages(shown)
+        if after is None:
+            return "", 0, 0
+        if after[0] != self._live.boot or after[1] > ring.last:
+            return "restart", 0, None
+        return "resume", after[1], max(0, ring.first - 1 - after[1])
 
     async def _flushed(self) -> list[bytes]:
         """The rows since the last flush; before them a gap, if some have left the ring by now."""

@@ -8,8 +8,9 @@ import pytest
 
 from collector.ops.console.filters import Filters
 from collector.ops.console.live import Live
-from collector.ops.console.messages import CATCH_UP_ROWS, FLUSH_ROWS, LIVE, NOW, LiveMessages, Sources, Wish
+from collector.ops.console.messages import FLUSH_ROWS, LIVE, NOW, LiveMessages, Sources, Wish
 from collector.ops.console.ring import RING_ROWS
+from collector.ops.console.ring_search import CATCH_UP_ROWS
 from collector.ops.console.rows import EventRow
 from tests.collector.ops.console.node import NOTHING_HIDDEN, Node
 from tests.collector.ops.console.quick_loop import run_quickly
@@ -57,6 +58,14 @@ class Reader:
         found = [_parsed(message) for message in read.split("\n\n") if "event: " in message]
         return [message for message in found if not names or message[0] in names.split()]
 
+    async def begin(self) -> list[tuple[str, Any, str]]:
+        """The messages between `hello` and the end of the backlog, without those of a search that goes on."""
+        await self.raw()
+        found: list[tuple[str, Any, str]] = []
+        while not (found and found[-1][0] == "backlog" and found[-1][1]["is_done"]):
+            found += await self.read()
+        return found
+
     async def numbers(self, parts: int = 1) -> list[int]:
         """The numbers of the rows in the next parts."""
         return [row[0] for _, rows, _ in await self.read("rows", parts) for row in rows]
@@ -97,18 +106,65 @@ def test_a_stream_begins_with_what_the_node_is_and_what_the_ring_holds(desk: Des
 
 def test_the_newest_rows_come_first_and_then_those_that_arrive(desk: Desk) -> None:
     async def check() -> None:
-        desk.add(300)
+        desk.add(CATCH_UP_ROWS + 100)
         reader = desk.messages()
-        await reader.read()
-        rows = await reader.read("rows")
-        assert [len(each) for _, each, _ in rows] == [FLUSH_ROWS] * 4
-        assert [row[0] for _, each, _ in rows for row in each] == list(range(201, 301))
-        assert [number for _, _, number in rows] == [f"{desk.live.boot}.{at}" for at in (225, 250, 275, 300)]
+        *rows, backlog = await reader.begin()
+        assert [len(each) for _, each, _ in rows] == [FLUSH_ROWS] * (CATCH_UP_ROWS // FLUSH_ROWS)
+        assert [row[0] for _, each, _ in rows for row in each] == list(range(101, CATCH_UP_ROWS + 101))
+        assert [number for _, _, number in rows][:2] == [f"{desk.live.boot}.{at}" for at in (125, 150)]
+        end = desk.live.ring.last
+        counts = {"rows": end, "searched": end, "matched": end, "shown": CATCH_UP_ROWS, "is_done": True}
+        assert backlog == ("backlog", counts, f"{desk.live.boot}.{end}")
         desk.add(2, ea="view")
-        arrived = [[at, None, 1, "stored", *[None] * 3, "view", *[None] * 3, 0, None] for at in (301, 302)]
-        assert await reader.read("rows") == [("rows", arrived, f"{desk.live.boot}.302")]
+        arrived = [[at, None, 1, "stored", *[None] * 3, "view", *[None] * 3, 0, None] for at in (end + 1, end + 2)]
+        assert await reader.read("rows") == [("rows", arrived, f"{desk.live.boot}.{end + 2}")]
 
     run_quickly(check())
+
+
+def test_a_filter_shows_what_matches_in_the_whole_ring(desk: Desk) -> None:
+    async def check() -> None:
+        desk.add(150, "dead")
+        desk.add(15_000)
+        *rows, (_, backlog, _) = await desk.messages(filters=_of("dead")).begin()
+        assert [row[0] for _, each, _ in rows for row in each] == list(range(1, 151))
+        assert backlog == {"rows": 15_150, "searched": 15_150, "matched": 150, "shown": 150, "is_done": True}
+
+    run_quickly(check())
+
+
+def test_a_text_is_searched_in_the_whole_ring_step_by_step(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        desk.add(1, ea="needle")
+        desk.add(15_000)
+        monkeypatch.setattr(desk.live, "holding", _a_thousand_a_step)
+        *steps, rows, (_, backlog, _) = await desk.messages(filters=Filters(needles=(b"needle",))).begin()
+        assert [data["searched"] for _, data, _ in steps] == [1000 * at for at in range(1, 16)]
+        assert not any(data["is_done"] or data["shown"] for _, data, _ in steps)
+        assert [row[7] for row in rows[1]] == ["needle"]
+        assert backlog == {"rows": 15_001, "searched": 15_001, "matched": 1, "shown": 1, "is_done": True}
+
+    run_quickly(check())
+
+
+def test_a_search_that_takes_too_long_is_given_up_and_says_how_far_it_came(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        desk.add(RING_ROWS)
+        monkeypatch.setattr(desk.live, "holding", _a_thousand_a_step)
+        reader = desk.messages(filters=Filters(needles=(b"needle",)))
+        await reader.raw()
+        assert (await reader.read())[0][1]["searched"] == 1000
+        desk.add(RING_ROWS)
+        _, backlog, _ = (await reader.read())[0]
+        assert backlog == {"rows": RING_ROWS, "searched": 1000, "matched": 0, "shown": 0, "is_done": True}
+
+    run_quickly(check())
+
+
+async def _a_thousand_a_step(rows: list[EventRow], _: Filters) -> tuple[list[EventRow], int]:
+    return [row for row in rows[-1000:] if row.ea == "needle"], min(1000, len(rows))
 
 
 def test_a_flush_has_few_rows_and_the_coverage_tells_of_how_many(desk: Desk) -> None:
@@ -157,31 +213,31 @@ def test_the_coverage_ends_with_one_that_says_that_nothing_comes(desk: Desk) -> 
     run_quickly(check())
 
 
-def test_a_stream_goes_on_where_its_client_was(desk: Desk) -> None:
+def test_a_stream_goes_on_where_its_client_was_and_leaves_nothing_out(desk: Desk) -> None:
     async def check() -> None:
-        desk.add(150)
-        reader = desk.messages(after=100)
-        await reader.raw()
-        assert await reader.numbers() == list(range(101, 151))
-        reader = desk.messages(after=10)
-        await reader.raw()
-        assert len(await reader.numbers()) == CATCH_UP_ROWS, "a sample of the 140"
-        reader = desk.messages(after=150)
-        await reader.raw()
+        desk.add(1000)
+        *rows, (_, backlog, _) = await desk.messages(after=100).begin()
+        assert [row[0] for _, each, _ in rows for row in each] == list(range(101, 1001))
+        assert (backlog["rows"], backlog["shown"]) == (900, 900)
+        reader = desk.messages(after=1000)
+        assert [name for name, _, _ in await reader.begin()] == ["backlog"]
         desk.add(1)
-        assert await reader.numbers() == [151]
+        assert await reader.numbers() == [1001]
 
     run_quickly(check())
 
 
-def test_a_client_that_comes_back_too_late_is_told_how_many_rows_it_missed(desk: Desk) -> None:
+@pytest.mark.parametrize(("arrived", "missed"), [(CATCH_UP_ROWS + 70, 70), (RING_ROWS + 500, RING_ROWS - 1500)])
+def test_a_client_that_comes_back_too_late_is_told_how_many_rows_it_misses(
+    desk: Desk, arrived: int, missed: int
+) -> None:
     async def check() -> None:
-        desk.add(RING_ROWS + 500)
-        reader = desk.messages(after=100)
-        await reader.raw()
-        gap, *rows = await reader.read()
-        assert gap[:2] == ("gap", {"missed": 400, "reason": "resume"})
-        assert [row[0] for _, data, _ in rows for row in data] == list(range(RING_ROWS + 401, RING_ROWS + 501))
+        desk.add(100)
+        desk.add(arrived)
+        gap, *rows, _ = await desk.messages(after=100).begin()
+        assert gap[:2] == ("gap", {"missed": missed, "reason": "resume"})
+        end = desk.live.ring.last
+        assert [row[0] for _, each, _ in rows for row in each] == list(range(end - CATCH_UP_ROWS + 1, end + 1))
 
     run_quickly(check())
 
@@ -190,9 +246,7 @@ def test_a_client_that_comes_back_too_late_is_told_how_many_rows_it_missed(desk:
 def test_a_place_in_another_ring_means_that_the_admin_process_has_restarted(desk: Desk, boot: str, after: int) -> None:
     async def check() -> None:
         desk.add(20)
-        reader = desk.messages(boot=boot, after=after)
-        await reader.raw()
-        gap, rows = await reader.read()
+        gap, rows, _ = await desk.messages(boot=boot, after=after).begin()
         assert gap[:2] == ("gap", {"missed": None, "reason": "restart"})
         assert len(rows[1]) == 20
 
