@@ -1,14 +1,14 @@
 """Counts lines of logs by property: events of a gap, events in dead letters, events that a sink waits for. Blocks."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from collector.errors import UNDECODABLE
-from collector.ops.console.account_store import DAY_MS
+from collector.ops.console.account_store import DAY_MS, RefusedEvent
 from collector.ops.event_property import properties_of
 from wal.cursor import Cursor
 from wal.folder import LogFolder
@@ -20,18 +20,29 @@ from wal.segment import Block
 MOST_BACKLOG_BYTES: Final = 4 << 20
 """A longer backlog is not counted by property: it would take more than 20 ms."""
 
+_SEQUENCE_DIGITS: Final = 16
+
 PropertyOfDay = tuple[int, str]
 
 
 class _Letter(Struct):
+    id: str
     portal_id: int
     prop_id: int
     received_at: int
     sink: str = ""
     part: int = 1
+    raw: msgspec.Raw = msgspec.Raw()
+
+
+class _Refused(Struct):
+    """The record that a sink refused."""
+
+    id: str
 
 
 _decode_letter: Final = msgspec.json.Decoder(_Letter).decode
+_decode_refused: Final = msgspec.json.Decoder(_Refused).decode
 
 
 class CountedPart(NamedTuple):
@@ -54,7 +65,14 @@ def events_from(folder: LogFolder, sequence: int, until_ms: int) -> Iterator[Cou
             yield CountedPart(block.end, _own_events(folder, block, sequence))
 
 
-def letters_from(folder: LogFolder, start: Position | None) -> Iterator[CountedPart]:
+class RefusedPart(NamedTuple):
+    """Events that sinks refused, and the place after their letters."""
+
+    place: Position
+    events: list[RefusedEvent]
+
+
+def letters_from(folder: LogFolder, start: Position | None) -> Iterator[RefusedPart]:
     """Each block of a log of dead letters from a place on, with the events that sinks refused.
 
     Raises WalError, OSError.
@@ -62,25 +80,33 @@ def letters_from(folder: LogFolder, start: Position | None) -> Iterator[CountedP
     oldest = folder.oldest()
     start = max(start, oldest) if start and oldest else oldest
     for block in _blocks(folder, start):
-        events: Counter[PropertyOfDay] = Counter()
-        for line in block.payload.split(b"\n")[:-1]:
-            try:
-                letter = _decode_letter(line)
-            except UNDECODABLE:
-                continue
-            if letter.sink and letter.part == 1:
-                events[letter.received_at // DAY_MS, f"{letter.portal_id}/{letter.prop_id}"] += 1
-        yield CountedPart(block.end, events)
+        yield RefusedPart(block.end, [each for line in block.payload.split(b"\n")[:-1] for each in _refused_in(line)])
 
 
-def backlog_of(folder: LogFolder, cursors: Sequence[Cursor]) -> Counter[PropertyOfDay]:
+def backlog_of(folder: LogFolder, slowest: Cursor) -> Counter[PropertyOfDay]:
     """The events after the cursor that is furthest behind. Raises WalError, OSError."""
-    slowest = min(cursors, key=lambda cursor: cursor.settled)
     events: Counter[PropertyOfDay] = Counter()
     for block in _blocks(folder, slowest.acked):
         if block.end.sequence > slowest.settled:
             events += _own_events(folder, block, slowest.settled)
     return events
+
+
+def _refused_in(line: bytes) -> Iterator[RefusedEvent]:
+    """The event of a letter of a sink. Where its record can't be read, the letter's own id stands for it."""
+    try:
+        letter = _decode_letter(line)
+    except UNDECODABLE:
+        return
+    if not letter.sink or letter.part != 1:
+        return
+    try:
+        name = _decode_refused(letter.raw).id
+    except UNDECODABLE:
+        name = letter.id
+    log, _, sequence = name.rpartition("-")
+    if sequence.isdecimal() and len(sequence) <= _SEQUENCE_DIGITS:
+        yield RefusedEvent(log, int(sequence), letter.received_at // DAY_MS, f"{letter.portal_id}/{letter.prop_id}")
 
 
 def _blocks(folder: LogFolder, start: Position | None) -> Iterator[Block]:

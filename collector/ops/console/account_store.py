@@ -1,13 +1,4 @@
-"""The accounts of 31 days in SQLite. Owns the tables; knows neither counters nor logs. For one thread.
-
-    events   day, property, code → events           what became of them
-    unknown  day, name → requests, first_ms         requests that name no property that exists
-    counted  property, code → events                the counters of this boot when they were saved last
-    boots    begin_ms → end_ms                      the time in which counters were saved
-    logs     log → counted, boot_ms                 events before this sequence are in `events`; the last boot with more
-    gaps     log, until_ms → next                   events that no counter has: from this sequence to that time
-    rings    block → number                         the refusals of each worker that are in `unknown`
-    letters  log → segment, offset, sequence        how far dead letters are in `events`
+"""The accounts of 31 days in SQLite. Knows neither counters nor logs. For one thread.
 
 A boot is a start of the supervisor, where all counters begin at 0. Days are those of UTC, as days since 1970.
 """
@@ -15,9 +6,11 @@ A boot is a start of the supervisor, where all counters begin at 0. Days are tho
 import contextlib
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from collector.ops.console.account_tables import open_tables
 from wal.format import Position
 
 DAY_MS: Final = 86_400_000
@@ -25,22 +18,6 @@ KEPT_DAYS: Final = 31
 OTHERS: Final = "(others)"
 _MOST_UNKNOWN: Final = 200
 """Names of properties that do not exist in one day: clients choose them."""
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS events(day INTEGER, property TEXT, code TEXT, events INTEGER NOT NULL,
-    PRIMARY KEY(day, property, code)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS unknown(day INTEGER, name TEXT, requests INTEGER NOT NULL, first_ms INTEGER NOT NULL,
-    PRIMARY KEY(day, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS counted(property TEXT, code TEXT, events INTEGER NOT NULL,
-    PRIMARY KEY(property, code)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS boots(begin_ms INTEGER PRIMARY KEY, end_ms INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS logs(log TEXT PRIMARY KEY, counted INTEGER NOT NULL, boot_ms INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS gaps(log TEXT, until_ms INTEGER, next INTEGER NOT NULL, PRIMARY KEY(log, until_ms))
-    WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rings(block INTEGER PRIMARY KEY, number INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS letters(log TEXT PRIMARY KEY, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
-    sequence INTEGER NOT NULL) WITHOUT ROWID;
-"""
-
 Account = tuple[str, str]
 """A property and a code."""
 DayCounts = Mapping[tuple[int, str, str], int]
@@ -53,6 +30,15 @@ class Gap(NamedTuple):
     log: str
     until_ms: int
     next: int
+
+
+class RefusedEvent(NamedTuple):
+    """An event that a sink refused, by its id, with the day on which it was received."""
+
+    log: str
+    sequence: int
+    day: int
+    property: str
 
 
 class UnknownName(NamedTuple):
@@ -69,7 +55,7 @@ class AccountStore:
     def __init__(self, path: str) -> None:
         """`path` may be `:memory:`. A file that is no database, or a damaged one, is moved aside, to `.damaged`."""
         try:
-            self._db = _opened(path)
+            self._db = open_tables(path)
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # the disk is full, say: the file may be sound
                 raise
@@ -77,7 +63,7 @@ class AccountStore:
             for end in ("-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path + end)
-            self._db = _opened(path)
+            self._db = open_tables(path)
 
     def close(self) -> None:
         """Close the database."""
@@ -152,17 +138,37 @@ class AccountStore:
             else:
                 self._db.execute("UPDATE gaps SET next = ? WHERE log = ? AND until_ms = ?", (gap.next, *gap[:2]))
 
-    def letters_place(self, log: str) -> Position | None:
-        """How far the dead letters of a log are counted."""
+    def place_in(self, log: str) -> Position | None:
+        """How far the dead letters or redriven events of a log are counted."""
         with self._db:
-            row = self._db.execute("SELECT segment, offset, sequence FROM letters WHERE log = ?", (log,)).fetchone()
+            row = self._db.execute("SELECT segment, offset, sequence FROM places WHERE log = ?", (log,)).fetchone()
             return Position(*row) if row else None
 
-    def add_letters(self, log: str, place: Position, counts: DayCounts) -> None:
-        """Add the events in dead letters up to this place of their log."""
+    def add_until(self, log: str, place: Position, counts: DayCounts) -> None:
+        """Add the events up to this place of a log."""
         with self._db:
             self._add(counts)
-            self._db.execute("INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?)", (log, *place))
+            self._db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (log, *place))
+
+    def add_letters(self, log: str, place: Position, refused: Iterable[RefusedEvent], code: str) -> None:
+        """Add the events that sinks refused, up to this place of a log of dead letters. Each event counts once."""
+        query = "INSERT OR IGNORE INTO refused VALUES (?, ?, ?, ?)"
+        with self._db:
+            new = [each for each in refused if self._db.execute(query, each).rowcount]
+            self._add(Counter((each.day, each.property, code) for each in new))
+            self._db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (log, *place))
+
+    def refused_from(self, places: Mapping[str, int], first: int, last: int) -> Counter[str]:
+        """The refused events of these days, by property: in each log from a sequence on."""
+        query = (
+            "SELECT property, count(*) FROM refused WHERE log = ? AND sequence >= ? AND day BETWEEN ? AND ? "
+            "GROUP BY property"
+        )
+        found: Counter[str] = Counter()
+        with self._db:
+            for log, sequence in places.items():
+                found.update(dict(self._db.execute(query, (log, sequence, first, last)).fetchall()))
+        return found
 
     def events(self, first: int, last: int) -> dict[str, dict[str, int]]:
         """Events by property and code, of the days from `first` to `last`."""
@@ -173,11 +179,13 @@ class AccountStore:
                 found.setdefault(prop, {})[code] = events
         return found
 
-    def days(self, prop: str, first: int, without: str) -> dict[int, int]:
-        """The events of a property by day, without those of one code."""
-        query = "SELECT day, sum(events) FROM events WHERE property = ? AND day >= ? AND code != ? GROUP BY day"
+    def days(self, prop: str, first: int, without: tuple[str, str]) -> dict[int, int]:
+        """The events of a property by day, without those of two codes."""
+        query = (
+            "SELECT day, sum(events) FROM events WHERE property = ? AND day >= ? AND code NOT IN (?, ?) GROUP BY day"
+        )
         with self._db:
-            return dict(self._db.execute(query, (prop, first, without)).fetchall())
+            return dict(self._db.execute(query, (prop, first, *without)).fetchall())
 
     def unknown(self, first: int, last: int) -> list[UnknownName]:
         """The names of properties that do not exist, the most frequent first."""
@@ -204,6 +212,7 @@ class AccountStore:
         with self._db:
             self._db.execute("DELETE FROM events WHERE day < ?", (day,))
             self._db.execute("DELETE FROM unknown WHERE day < ?", (day,))
+            self._db.execute("DELETE FROM refused WHERE day < ?", (day,))
             self._db.execute("DELETE FROM boots WHERE end_ms < ?", (day * DAY_MS,))
 
     def _begin_boot(self, boot_ms: int) -> None:
@@ -223,17 +232,3 @@ class AccountStore:
             "INSERT INTO events VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET events = events + excluded.events",
             [(*key, events) for key, events in counts.items()],
         )
-
-
-def _opened(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, check_same_thread=False)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError(f"{path} is damaged")
-        db.executescript(_TABLES)
-    except BaseException:
-        db.close()
-        raise
-    return db

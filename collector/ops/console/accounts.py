@@ -6,15 +6,16 @@ was rejected and shed then, nothing is known.
 
 import contextlib
 import sqlite3
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from collector.ops.console.account_answer import DEAD_CODE, account_row, covered_since
+from collector.ops.console.account_answer import DEAD_CODE, REDRIVEN_CODE, PendingEvents, account_row, covered_since
 from collector.ops.console.account_counters import STORED_CODE, counts_in, places_in, unknown_in
 from collector.ops.console.account_lines import CountedPart, PropertyOfDay, events_from, letters_from
-from collector.ops.console.account_store import DAY_MS, KEPT_DAYS, AccountStore, Gap
+from collector.ops.console.account_store import DAY_MS, KEPT_DAYS, AccountStore, Gap, RefusedEvent
 from collector.ops.console.folder import report_memory
 from collector.ops.console.logs import Logs
 from collector.ops.console.open_events import OpenEvents, OpenEventsWatch
@@ -45,8 +46,9 @@ class AccountBooks:
         self._open = OpenEventsWatch()
         self._gap: tuple[Gap, Iterator[CountedPart]] | None = None
         self._unreadable: set[Gap] = set()
-        self._knows_dead = False
-        for folder in logs.of_events():
+        self._is_read = False
+        """Whether all dead letters and redriven events are counted."""
+        for folder in logs.of_workers():
             with contextlib.suppress(WalError, OSError):
                 store.find_log(folder.log_id.decode(), boot_ms)
 
@@ -72,22 +74,23 @@ class AccountBooks:
     def step(self) -> bool:
         """Read logs for _STEP_SECONDS of CPU. Returns whether there is more to read."""
         deadline = time.thread_time() + _STEP_SECONDS
-        are_counted = [self._count_letters(folder, deadline) for folder in self._logs.of_dead_letters()]
-        self._knows_dead = all(are_counted)
-        return self._fill_gap(deadline) or not self._knows_dead
+        letters = [self._count_letters(folder, deadline) for folder in self._logs.of_dead_letters()]
+        redriven = [self._count_redriven(folder, deadline) for folder in self._logs.of_redrives()]
+        self._is_read = all(letters + redriven)
+        return self._fill_gap(deadline) or not self._is_read
 
     def answer(self, first_day: int, last_day: int, after: int, text: str, unix_ms: int) -> dict[str, Any]:
         """The accounts of these days: PAGE_ROWS rows after the first `after`, of properties whose name has `text`."""
         store, today = self._store, unix_ms // DAY_MS
-        counts, pending = store.events(first_day, last_day), self._logs.pending(first_day, last_day)
+        counts, pending = store.events(first_day, last_day), self._pending(first_day, last_day)
         opened = self._open_events(first_day, last_day, unix_ms)
         rows = [
             account_row(
                 prop,
                 counts.get(prop, {}),
                 opened.get(prop),
-                None if pending is None else pending.get(prop, 0),
-                knows_dead=self._knows_dead,
+                None if pending is None else pending.get(prop, PendingEvents()),
+                is_read=self._is_read,
             )
             for prop in counts.keys() | {prop for prop, each in opened.items() if each.events}
             if text in prop
@@ -121,6 +124,18 @@ class AccountBooks:
             return opened
         return {prop: each._replace(events=0) for prop, each in opened.items()}
 
+    def _pending(self, first_day: int, last_day: int) -> dict[str, PendingEvents] | None:
+        """What sinks wait for of these days, by property; None where that is not known."""
+        backlog = self._logs.backlog()
+        if backlog is None:
+            return None
+        events: Counter[str] = Counter()
+        for (day, prop), number in backlog.events.items():
+            if first_day <= day <= last_day:
+                events[prop] += number
+        refused = self._store.refused_from(backlog.places, first_day, last_day)
+        return {prop: PendingEvents(events[prop], refused[prop]) for prop in events.keys() | refused.keys()}
+
     def _known(self, first_day: int) -> dict[str, Any]:
         """Since when the numbers are complete: None where that is from the beginning of the days on."""
         from_ms, (origin_ms, is_whole) = first_day * DAY_MS, self._logs.origin()
@@ -129,12 +144,12 @@ class AccountBooks:
         return {
             "unknown_before_ms": since,
             "stored_unknown_before_ms": stored if stored is not None and stored > from_ms else None,
-            "is_reading": any(gap not in self._unreadable for gap in self._store.gaps()) or not self._knows_dead,
+            "is_reading": any(gap not in self._unreadable for gap in self._store.gaps()) or not self._is_read,
         }
 
     def _days(self, prop: str, today: int) -> list[int | None]:
         """What was received on each of the last days, oldest first; None before the first day that is known."""
-        found = self._store.days(prop, today - DAYS + 1, DEAD_CODE)
+        found = self._store.days(prop, today - DAYS + 1, (DEAD_CODE, REDRIVEN_CODE))
         begun = [begin // DAY_MS for begin, _ in self._store.boots()]
         known = min([*begun, *([first] if (first := self._store.first_day()) is not None else [])], default=today)
         return [found.get(day, 0) if day >= known else None for day in range(today - DAYS + 1, today + 1)]
@@ -172,15 +187,32 @@ class AccountBooks:
         """Count dead letters of sinks that are new. Returns whether these are all."""
         try:
             log = folder.log_id.decode()
-            place, events = self._store.letters_place(log), Counter[PropertyOfDay]()
-            start, is_done = place, True
-            for part in letters_from(folder, place):
-                place, events = part.place, events + part.events
-                if time.thread_time() >= deadline:
-                    is_done = False
+            start, refused = self._store.place_in(log), list[RefusedEvent]()
+            place, is_done = start, True
+            for part in letters_from(folder, start):
+                place, is_done = part.place, time.thread_time() < deadline
+                refused += part.events
+                if not is_done:
                     break
             if place and place != start:
-                self._store.add_letters(log, place, _with_code(events, DEAD_CODE))
+                self._store.add_letters(log, place, refused, DEAD_CODE)
+        except (WalError, OSError):
+            return False
+        return is_done
+
+    def _count_redriven(self, folder: LogFolder, deadline: float) -> bool:
+        """Count redriven events that are new. Returns whether these are all."""
+        try:
+            log = folder.log_id.decode()
+            start, events = self._store.place_in(log), Counter[PropertyOfDay]()
+            place, is_done = start, True
+            for part in events_from(folder, start.sequence if start else 0, sys.maxsize):
+                place, is_done = part.place, time.thread_time() < deadline
+                events += part.events
+                if not is_done:
+                    break
+            if place and place != start:
+                self._store.add_until(log, place, _with_code(events, REDRIVEN_CODE))
         except (WalError, OSError):
             return False
         return is_done

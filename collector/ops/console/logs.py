@@ -4,8 +4,9 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from collector.dead_letters.ledger import REDRIVE_LOG
 from collector.ops.console.account_lines import MOST_BACKLOG_BYTES, PropertyOfDay, backlog_of
 from collector.settings import Settings
 from wal.damage import read_ledger
@@ -19,6 +20,14 @@ _MOST_WARNINGS: Final = 20
 _FIRST_SEGMENT: Final = 1
 
 
+class WaitingEvents(NamedTuple):
+    """What sinks wait for."""
+
+    events: Counter[PropertyOfDay]
+    places: dict[str, int]
+    """The first sequence of each log that a sink waits for, by log id."""
+
+
 class Logs:
     """The logs of events and of dead letters. For one thread."""
 
@@ -28,11 +37,19 @@ class Logs:
         self._config = config
         self._folders: dict[str, LogFolder] = {}
         """By shard: each reads its id once."""
-        self._backlog: tuple[float, Counter[PropertyOfDay] | None] = (0.0, None)
+        self._backlog: tuple[float, WaitingEvents | None] = (0.0, None)
 
     def of_events(self) -> list[LogFolder]:
         """The shards; empty where there is none, or they can't be listed."""
         return _logs(self._settings.log.dir)
+
+    def of_workers(self) -> list[LogFolder]:
+        """The shards without the log of redriven events."""
+        return [folder for folder in self.of_events() if os.path.basename(folder.path) != REDRIVE_LOG]
+
+    def of_redrives(self) -> list[LogFolder]:
+        """The log of redriven events, if there is one."""
+        return [folder for folder in self.of_events() if os.path.basename(folder.path) == REDRIVE_LOG]
 
     def of_dead_letters(self) -> list[LogFolder]:
         """The logs of dead letters."""
@@ -56,8 +73,8 @@ class Logs:
                 continue
         return found
 
-    def pending(self, first_day: int, last_day: int) -> dict[str, int] | None:
-        """The events of these days that a sink waits for, by property.
+    def backlog(self) -> WaitingEvents | None:
+        """The events that a sink waits for.
 
         None without sinks, where a cursor can't be read, and for a backlog that is too long to be counted at once.
         """
@@ -65,14 +82,7 @@ class Logs:
             return None
         if time.monotonic() - self._backlog[0] > _BACKLOG_SECONDS:
             self._backlog = (time.monotonic(), self._read_backlog())
-        events = self._backlog[1]
-        if events is None:
-            return None
-        found: Counter[str] = Counter()
-        for (day, prop), number in events.items():
-            if first_day <= day <= last_day:
-                found[prop] += number
-        return found
+        return self._backlog[1]
 
     def origin(self) -> tuple[int | None, bool]:
         """When the oldest segment was begun, in Unix ms, and whether all segments of all logs are still there."""
@@ -105,24 +115,26 @@ class Logs:
                     )
         return found[-_MOST_WARNINGS:]
 
-    def _read_backlog(self) -> Counter[PropertyOfDay] | None:
+    def _read_backlog(self) -> WaitingEvents | None:
         names = [sink.name for sink in self._settings.sink]
-        events: Counter[PropertyOfDay] = Counter()
+        found = WaitingEvents(Counter(), {})
         try:
             for folder in self.of_events():
                 cursors = [cursor for name in names if (cursor := folder.cursor(name))]
                 segments = folder.segments()
                 if not cursors or not segments:
                     continue
-                start = min(cursor.acked for cursor in cursors)
+                slowest = min(cursors, key=lambda cursor: cursor.settled)
+                start = slowest.acked
                 size = os.path.getsize(folder.segment_file(segments[-1]))
                 end = segments[-1].start._replace(offset=size)
                 if start < end and bytes_between(folder, start, end) > MOST_BACKLOG_BYTES:
                     return None
-                events += backlog_of(folder, cursors)
+                found.events.update(backlog_of(folder, slowest))
+                found.places[folder.log_id.decode()] = slowest.settled
         except (WalError, OSError):
             return None
-        return events
+        return found
 
 
 def _logs(directory: str) -> list[LogFolder]:

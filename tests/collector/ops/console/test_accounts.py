@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,7 @@ def test_what_was_received_is_stored_duplicate_rejected_shed_or_waits(node: Node
         "waiting": 5,
         "balance": Balance.UNDER_WAY,
         "codes": {"invalid_event": 4, "unavailable": 2, "forbidden": 1},
+        "redriven": 0,
         "delivered": None,
         "pending": None,
         "dead": 0,
@@ -293,6 +295,74 @@ def test_what_is_stored_is_delivered_pending_or_dead(tmp_path: Path) -> None:
     (tmp_path / "log/00/cursors/files.json").write_text("broken")
     node.books._logs._backlog = (0.0, None)
     assert node.answer()["rows"][0]["delivered"] is None
+    node.end()
+
+
+def test_redriven_events_were_received_before_and_are_delivered(tmp_path: Path) -> None:
+    node = Node(tmp_path, _SINK)
+    node.count(REJECTED.name, 2, 5, "invalid_event")
+    node.save()
+    for day in range(2):
+        _append(tmp_path / "log/redrive", node.clock.ms, 5)
+        node.read_all()
+        (row,) = node.answer(days=2)["rows"]
+        assert (row["received"], row["stored"], row["rejected"]) == (5, 0, 5)
+        assert (row["redriven"], row["delivered"], row["pending"]) == (5 * day + 5, 5 * day + 5, 0)
+        assert sum(each or 0 for each in row["days"]) == 5
+        node.end()
+        node.clock.ms += DAY_MS
+        node.boot()
+        node.save()
+    node.read_all()
+    assert not node.answer(days=3)["is_reading"]
+    node.end()
+
+
+def _append(path: Path, ms: int, events: int) -> None:
+    """Store events of property 1/2 in another log, all delivered."""
+    with closing(Log(str(path), clock=lambda: ms)) as log:
+        numbers = range(log.end.sequence, log.end.sequence + events)
+        log.commit(b"".join(_line(log.log_id, number, 2) for number in numbers), events)
+        log.folder.ensure_cursor("files", log.end)
+        log.folder.save_cursor("files", Cursor(log.end))
+
+
+def test_an_event_counts_once_whatever_several_sinks_did_with_it(tmp_path: Path) -> None:
+    node = Node(tmp_path, _SINK + _SINK.replace("files", "more"))
+    node.store(2, 10)
+    middle = node.log.end
+    node.store(2, 10)
+    node.save()
+    folder, events = node.log.folder, node.log.log_id
+    folder.ensure_cursor("files", node.log.end)
+    folder.ensure_cursor("more", middle)
+    with closing(Log(str(tmp_path / "dead/00"))) as dead:
+        refused = {"received_at": node.clock.ms, "encoding": "json"}
+        letters = [
+            _line(b"d" * 16, number, 2, **refused, sink=sink, raw=json.loads(_line(events, of, 2)))
+            for number, (sink, of) in enumerate([("files", 1), ("more", 1), ("files", 2), ("files", 2), ("files", 15)])
+        ]
+        dead.commit(b"".join(letters), len(letters))
+    node.read_all()
+    (row,) = node.answer()["rows"]
+    assert {name: row[name] for name in ("stored", "delivered", "pending", "dead")} == {
+        "stored": 20,
+        "delivered": 8,
+        "pending": 10,
+        "dead": 2,
+    }, "event 15 is refused by one sink, and the other waits for it"
+    node.end()
+
+
+def test_counts_that_do_not_fit_together_say_so(tmp_path: Path) -> None:
+    node = Node(tmp_path, _SINK)
+    node.store(2, 10, is_counted=False)
+    node.count(STORED.name, 2, 4)
+    node.save()
+    node.read_all()
+    node.log.folder.ensure_cursor("files", Position(1, 148, 1))
+    (row,) = node.answer()["rows"]
+    assert (row["stored"], row["pending"], row["delivered"]) == (4, 10, None)
     node.end()
 
 
