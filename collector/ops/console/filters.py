@@ -11,9 +11,11 @@ import msgspec
 from msgspec import Struct
 
 from collector.ops.console.refusals import refused
-from collector.ops.console.rows import EventRow
+from collector.ops.console.rows import DAMAGED, EventRow
 
 _EQUALITIES: Final = ("kind", "property", "source", "dialect", "ea", "ec", "uid")
+_PLAIN: Final = ("dialect", "event")
+"""Selects the rows of `/event`, which have no dialect."""
 _MEMBERS: Final = {"kind": (), "property": ("portal_id", "prop_id")}
 """The members of a record behind a parameter, where they have other names."""
 
@@ -41,7 +43,10 @@ class Filters(Struct, frozen=True):
         """The rows whose fields match, in order. The text is not searched here: rows do not hold their line."""
         found = list(rows)
         for field, value in self.equal:
-            found = [row for row in found if getattr(row, field) == value]
+            if (field, value) == _PLAIN:
+                found = [row for row in found if row.dialect is None and row.kind != DAMAGED]
+            else:
+                found = [row for row in found if getattr(row, field) == value]
         return found
 
     def is_in(self, line: bytes) -> bool:

@@ -19,7 +19,7 @@ def _parsed(**query: Any) -> Filters:
 
 ROWS = [
     EventRow(received_ms=1, kind="stored", property="5/6", ea="view", uid="u-1"),
-    EventRow(received_ms=2, kind="stored", property="5/7", ea="view", ec="page"),
+    EventRow(received_ms=2, kind="stored", property="5/7", ea="view", ec="page", dialect="segment"),
     EventRow(received_ms=3, kind="dead", property="5/6", ea="click"),
     EventRow(received_ms=4, kind="damaged", code="corrupt"),
 ]
@@ -35,6 +35,8 @@ ROWS = [
         ({"ea": "vie"}, []),
         ({"uid": "u-1"}, [1]),
         ({"kind": "damaged"}, [4]),
+        ({"dialect": "segment"}, [2]),
+        ({"dialect": "event"}, [1, 3]),
     ],
 )
 def test_rows_match_by_equality_of_every_field(query: dict[str, Any], times: list[int]) -> None:
