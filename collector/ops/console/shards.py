@@ -17,7 +17,8 @@ from wal.folder import LogFolder, logs_at
 from wal.format import Position, SegmentName
 from wal.tools.listing import end_of_log, opened_ms
 
-SegmentState = Literal["open", "waits", "delivered"]
+SegmentState = Literal["open", "waits", "delivered", "kept"]
+"""`kept`: no sink has a cursor in this shard."""
 _UNREADABLE: Final = "unreadable"
 
 
@@ -34,6 +35,8 @@ class ShardSummary(Struct, frozen=True):
     """A log of events. Where it can't be read, `error` says why."""
 
     shard: str
+    path: str
+    """Its folder, for commands."""
     worker: int | None
     """The place of the worker that writes it, None for a shard that none holds."""
     log: str | None = None
@@ -103,6 +106,7 @@ def _shard(settings: Settings, folder: LogFolder, serving: Sequence[str | None])
         following = end[0].sequence if end else None
         return ShardSummary(
             name,
+            folder.path,
             worker,
             folder.log_id.decode(),
             sum(os.path.getsize(folder.segment_file(each)) for each in names),
@@ -115,7 +119,7 @@ def _shard(settings: Settings, folder: LogFolder, serving: Sequence[str | None])
             ),
         )
     except (WalError, OSError) as error:  # an OSError too: a segment may be dropped in between
-        return ShardSummary(name, worker, error=str(error))
+        return ShardSummary(name, folder.path, worker, error=str(error))
 
 
 def _cursor(settings: Settings, folder: LogFolder, name: str, end: int | None, *, is_held: bool) -> ShardCursor:
@@ -130,17 +134,21 @@ def _cursor(settings: Settings, folder: LogFolder, name: str, end: int | None, *
 
 
 def _segment_state(folder: LogFolder, name: SegmentName, slowest: Position | None, *, is_held: bool) -> SegmentState:
-    is_last = name == folder.segments()[-1]
-    if is_last and is_held:
+    after = _next_segment(folder, name)
+    if after is None and is_held:
         return "open"
-    if slowest is None or slowest.segment > name.number:
-        return "delivered"
-    end = end_of_log(folder) if is_last else None
-    return "delivered" if end and slowest.sequence >= end[0].sequence else "waits"
+    if slowest is None:
+        return "kept"
+    end = after.start if after else (end_of_log(folder) or (None,))[0]
+    return "delivered" if end and slowest.sequence >= end.sequence else "waits"
+
+
+def _next_segment(folder: LogFolder, name: SegmentName) -> SegmentName | None:
+    return next((later for each, later in pairwise(folder.segments()) if each == name), None)
 
 
 def _segment(folder: LogFolder, name: SegmentName, state: SegmentState, damages: list[Damage]) -> SegmentSummary:
-    after = next((later for each, later in pairwise(folder.segments()) if each == name), None)
+    after = _next_segment(folder, name)
     if after:
         last_sequence, last_ms = after.sequence - 1, opened_ms(folder, after)
     else:

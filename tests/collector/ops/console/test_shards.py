@@ -32,6 +32,7 @@ def test_each_shard_has_its_numbers_and_its_cursors(node: LookedUp) -> None:
     folder.ensure_cursor("file", Position(2, 148, 7))
     folder.ensure_cursor("old", Position(1, 148, 1))
     first, second = node.json("/api/shards")["shards"]
+    assert first["path"] == folder.path
     assert (first["shard"], first["worker"], first["log"]) == ("00", 0, folder.log_id.decode())
     assert first["bytes"] == sum(path.stat().st_size for path in segments(folder.path))
     assert (first["segments"], first["next_sequence"], first["damaged_events"], first["error"]) == (3, 19, 0, None)
@@ -46,6 +47,7 @@ def test_a_shard_that_cannot_be_read_hides_no_other(node: LookedUp) -> None:
     (node.folder / "data/log/00/log.json").write_text("{}")
     first, second = node.json("/api/shards")["shards"]
     assert "log.json" in first["error"]
+    assert first["path"] == str(node.folder / "data/log/00")
     assert second["error"] is None
 
 
@@ -67,12 +69,17 @@ def test_a_segment_is_open_waits_for_a_sink_or_is_delivered(node: LookedUp) -> N
     _folder(node).ensure_cursor("file", Position(2, 148, 7))
     shown = node.json("/api/shards/00/segments")["segments"]
     assert [each["state"] for each in shown] == ["open", "waits", "delivered"]
-    assert [each["state"] for each in node.json("/api/shards/redrive/segments")["segments"]] == ["delivered"]
+    assert [each["state"] for each in node.json("/api/shards/redrive/segments")["segments"]] == ["kept"]
     _folder(node, "redrive").ensure_cursor("file", Position(1, 148, 1))
     assert [each["state"] for each in node.json("/api/shards/redrive/segments")["segments"]] == ["waits"]
     _folder(node, "redrive").drop_cursor("file")
     _folder(node, "redrive").ensure_cursor("file", Position(1, 2000, 4))
     assert [each["state"] for each in node.json("/api/shards/redrive/segments")["segments"]] == ["delivered"]
+
+
+def test_a_segment_is_delivered_once_the_cursor_is_at_its_end(node: LookedUp) -> None:
+    _folder(node).ensure_cursor("file", Position(2, 4000, 13))
+    assert [each["state"] for each in node.json("/api/shards/00/segments")["segments"]][1:] == ["delivered"] * 2
 
 
 def test_damage_stands_at_its_segment_and_that_of_a_missing_one_at_the_next(node: LookedUp) -> None:
