@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from collector.ops.console.reading import DiskReading
 from collector.ops.console.sampler import Sampler
-from collector.ops.console.series import COARSE_LENGTH, COARSE_SECONDS, seconds_until_full
+from collector.ops.console.series import COARSE_LENGTH, COARSE_SECONDS, headroom
 from collector.ops.status import SinkStatus
 from collector.server.node_state import WorkerState
 from wal.log import now_ms
@@ -32,11 +32,12 @@ def now_sample(sampler: Sampler, reserve: int) -> dict[str, Any]:
     }
 
 
-def _disk(sampler: Sampler, disk: DiskReading | None, reserve: int) -> dict[str, int | None]:
+def _disk(sampler: Sampler, disk: DiskReading | None, reserve: int) -> dict[str, int | str | None]:
     if disk is None:
-        return {"free": None, "total": None, "full_in_s": None}
-    free = sampler.coarse.values("disk_free", sampler.coarse.last, COARSE_LENGTH)
-    return {"free": disk.free, "total": disk.total, "full_in_s": seconds_until_full(free, COARSE_SECONDS, reserve)}
+        return {"free": None, "total": None, "full_in_s": None, "full_state": "unknown"}
+    before = sampler.coarse.values("disk_free", sampler.coarse.last, COARSE_LENGTH)
+    found = headroom(disk.free, before, COARSE_SECONDS, reserve)
+    return {"free": disk.free, "total": disk.total, "full_in_s": found.seconds, "full_state": found.state}
 
 
 def _worker(sampler: Sampler, worker: WorkerState, age_ms: int | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import math
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from collector.ops.console.rates import Values
 
@@ -72,18 +72,28 @@ class SeriesRing:
         return None if math.isnan(value) else value
 
 
-def seconds_until_full(free: Sequence[float | None], step_seconds: int, reserve: float) -> int | None:
-    """Seconds until free bytes reach `reserve`, by the straight line through them; None while they do not shrink.
+FullState = Literal["unknown", "level", "filling", "full"]
 
-    None also for less than a minute of values.
+
+class Headroom(NamedTuple):
+    """How long free space lasts. `seconds` is None where it is unknown, and while it does not shrink."""
+
+    state: FullState
+    seconds: int | None
+
+
+def headroom(free: float, before: Sequence[float | None], step_seconds: int, reserve: float) -> Headroom:
+    """When free bytes reach `reserve`, by the straight line through those before.
+
+    Unknown for less than a minute of values.
     """
-    points = [(at * step_seconds, value) for at, value in enumerate(free) if value is not None]
+    if free <= reserve:
+        return Headroom("full", 0)
+    points = [(at * step_seconds, value) for at, value in enumerate(before) if value is not None]
     if not points or points[-1][0] - points[0][0] < _LEAST_SECONDS:
-        return None
+        return Headroom("unknown", None)
     middle = sum(at for at, _ in points) / len(points)
     mean = sum(value for _, value in points) / len(points)
     slope = sum((at - middle) * (value - mean) for at, value in points) / sum((at - middle) ** 2 for at, _ in points)
-    if slope >= 0:
-        return None
-    seconds = max(0.0, (points[-1][1] - reserve) / -slope)
-    return int(seconds) if seconds < _MOST_SECONDS else None
+    seconds = (free - reserve) / -slope if slope < 0 else _MOST_SECONDS
+    return Headroom("filling", int(seconds)) if seconds < _MOST_SECONDS else Headroom("level", None)

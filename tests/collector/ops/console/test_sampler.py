@@ -108,7 +108,8 @@ def test_what_is_old_is_no_value_any_more_and_says_its_age(tmp_path: Path) -> No
         now = node.now()
         assert [now["values"][name] for name in ("disk_free", "pending", "delivered")] == [None] * 3
         assert now["values"]["stored"] == 0, "the counters are read in another way"
-        assert (now["disk"], now["dead"]) == ({"free": None, "total": None, "full_in_s": None}, None)
+        assert now["dead"] is None
+        assert now["disk"] == {"free": None, "total": None, "full_in_s": None, "full_state": "unknown"}
         assert [sink["age_ms"] for sink in now["sinks"]] == [14_000]
 
     _run(use)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ops.console.series import MOST_SERIES, SeriesRing, seconds_until_full
+from collector.ops.console.series import MOST_SERIES, SeriesRing, headroom
 from collector.ops.console.series_file import SeriesFile
 
 
@@ -79,19 +79,22 @@ def test_another_file_in_its_place_is_replaced(tmp_path: Path, content: bytes) -
 
 
 @pytest.mark.parametrize(
-    ("free", "seconds"),
+    ("free", "expected"),
     [
-        ([1000.0 - 10 * at for at in range(7)], 800),
-        ([1000.0 - 10 * at if at != 3 else None for at in range(7)], 800),
-        ([1000.0 + at for at in range(7)], None),
-        ([1000.0] * 7, None),
-        ([1000.0 - 10 * at for at in range(3)], None),
-        ([100.0 - 10 * at for at in range(7)], 0),
-        ([1e15 - at for at in range(7)], None),
-        ([None] * 7, None),
+        ([1000.0 - 10 * at for at in range(7)], ("filling", 800)),
+        ([1000.0 - 10 * at if at != 3 else None for at in range(7)], ("filling", 800)),
+        ([1000.0 + at for at in range(7)], ("level", None)),
+        ([1000.0] * 7, ("level", None)),
+        ([1000.0 - 10 * at for at in range(3)], ("unknown", None)),
+        ([100.0 - 10 * at for at in range(7)], ("full", 0)),
+        ([139.0] * 7, ("full", 0)),
+        ([100.0 + at for at in range(7)], ("full", 0)),
+        ([1e15 - at for at in range(7)], ("level", None)),
+        ([], ("unknown", None)),
+        ([None] * 7, ("unknown", None)),
     ],
 )
 def test_the_disk_is_full_when_the_line_through_the_last_hour_says(
-    free: list[float | None], seconds: int | None
+    free: list[float | None], expected: tuple[str, int | None]
 ) -> None:
-    assert seconds_until_full(free, 10, 140.0) == seconds
+    assert headroom(next(filter(None, reversed(free)), 1000.0), free, 10, 140.0) == expected
