@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from collector.ops.console.decoding import row_of_letter, row_of_record
 from collector.ops.console.filters import FilterParameters, Filters, filters_of
-from collector.ops.console.newest_lines import LONGEST_PLACES, LogLine, NewestLines
+from collector.ops.console.log_backwards import LogLine
+from collector.ops.console.newest_lines import LONGEST_PLACES, DamagedRange, NewestLines
 from collector.ops.console.parameters import LATEST_MS, read_parameters
 from collector.ops.console.redaction import Redaction
 from collector.ops.console.refusals import json_response
@@ -44,8 +45,21 @@ def search(settings: Settings, redaction: Redaction, request: Request) -> Respon
             "scanned_bytes": max(0, left_before - lines.left_bytes),
             "left_bytes": lines.left_bytes,
             "back_to_ms": lines.back_to_ms,
+            "damaged": list(map(_damaged, lines.damaged)),
         }
     return json_response(body)
+
+
+def _damaged(found: DamagedRange) -> dict[str, object]:
+    kind, _, shard = found.source.partition("/")
+    return {
+        "kind": kind,
+        "shard": shard,
+        "log": found.log,
+        "first_sequence": found.first,
+        "last_sequence": found.end - 1,
+        "lost": found.end - found.first,
+    }
 
 
 def _sources(settings: Settings, wanted: str | None) -> dict[str, LogFolder]:

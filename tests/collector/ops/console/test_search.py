@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ops.console import newest_lines, search_endpoint
+from collector.ops.console import log_backwards, search_endpoint
 from collector.ops.console.newest_lines import NewestLines
 from tests.collector.ops.console.looked_up import START_MS, LookedUp, pages
 from tests.wal.logs import FILES, damage, segments
@@ -60,7 +60,7 @@ def test_a_search_tells_how_much_is_left_and_at_its_end_nothing_is(node: LookedU
 def test_blocks_that_are_longer_or_shorter_than_the_window_are_all_read(
     node: LookedUp, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
-    monkeypatch.setattr(newest_lines, "_WINDOW_BYTES", window)
+    monkeypatch.setattr(log_backwards, "_WINDOW_BYTES", window)
     folder = LogFolder(FILES, str(node.folder / "data/log/00"))
     with closing(NewestLines({"00": folder}, None, None)) as lines:
         found = [line for line in lines if line]
@@ -100,13 +100,39 @@ def test_damage_hides_its_own_block_alone(node: LookedUp) -> None:
     path = segments(str(node.folder / "data/log/01"))[0]
     damage(path, path.read_bytes().index(b'-5","received_at"'))
     assert len(_ids(node, "kind=stored&limit=1000")) == 330 - 3
+    found = list(pages(node, "/api/search?limit=30", "damaged", "before"))
+    log = LogFolder(FILES, str(path.parent)).log_id.decode()
+    lost = {"log": log, "first_sequence": 4, "last_sequence": 6, "lost": 3}
+    assert found == [{"kind": "stored", "shard": "01"} | lost]
+
+
+def test_events_whose_headers_or_segments_are_gone_are_told(tmp_path: Path) -> None:
+    node = LookedUp(tmp_path)
+    for minute in range(4):
+        node.write(blocks=5, ms=START_MS + minute * 60_000)
+    _, second, third, _ = segments(str(node.folder / "data/log/00"))
+    second.unlink()
+    damage(third, 148, b"x" * (third.stat().st_size - 148))
+    for limit in (1000, 7):
+        found = list(pages(node, f"/api/search?limit={limit}", "damaged", "before"))
+        assert [(each["first_sequence"], each["last_sequence"], each["lost"]) for each in found] == [(16, 45, 30)]
+    assert node.json(f"/api/search?before_ms={START_MS + 3000}")["damaged"] == []
+
+
+def test_what_retention_deleted_and_what_is_being_written_is_not_damaged(node: LookedUp) -> None:
+    node.write("00", ms=START_MS + 3_600_000)
+    oldest, newest = segments(str(node.folder / "data/log/00"))
+    oldest.unlink()
+    with newest.open("r+b") as file:
+        file.truncate(newest.stat().st_size - 600)
+    assert list(pages(node, "/api/search?limit=1000", "damaged", "before")) == []
 
 
 def test_bytes_without_a_block_are_passed_over_and_a_long_block_before_them_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(newest_lines, "_WINDOW_BYTES", 500)
-    monkeypatch.setattr(newest_lines, "MAX_BLOCK_BYTES", 5000)
+    monkeypatch.setattr(log_backwards, "_WINDOW_BYTES", 500)
+    monkeypatch.setattr(log_backwards, "MAX_BLOCK_BYTES", 5000)
     node = LookedUp(tmp_path)
     node.write(events=9)
     node.write(blocks=20)
@@ -127,6 +153,7 @@ def test_a_search_begins_before_a_time(node: LookedUp) -> None:
         "scanned_bytes": 0,
         "left_bytes": 0,
         "back_to_ms": None,
+        "damaged": [],
     }
 
 
