@@ -56,7 +56,10 @@ class RedriveReport(Struct):
     """All that were looked at."""
     redriven: int = 0
     events: int = 0
+    """In those that are redriven."""
     earlier: int = 0
+    earlier_events: int = 0
+    """In those that an earlier run has redriven."""
     unknown: int = 0
     of_sinks: int = 0
     refused: Counter[str] = msgspec.field(default_factory=Counter)
@@ -164,6 +167,7 @@ def _passed(
     for name, events in bodies.items():
         if name in done:
             report.earlier += 1
+            report.earlier_events += len(events)
             continue
         try:
             passing = [decoded(event, prop, limits) for event in events]

@@ -125,7 +125,10 @@ def _plan_redrive(desk: JobDesk, wanted: RedriveWanted) -> dict[str, Any]:
     )
     return {
         **_kept(desk, plan),
+        "letters": letters,
         "would_pass": result["redriven"],
+        "events": result["events"],
+        "redriven_before": result["earlier_events"],
         "still_refused": _most_frequent(result["refused"]),
         "unknown": result["unknown"],
         "of_sinks": result["of_sinks"],

@@ -58,6 +58,7 @@ def summary_of(output: JobOutput) -> str:
         return output.message
     refused = sum(result["refused"].values()) if "letters" in result else len(result["refused"])
     if "letters" in result:
-        return f"{result['redriven']} letters redriven, {result['earlier']} earlier, {refused} are still refused"
+        before = result["earlier_events"]
+        return f"{result['events']} events redriven, {before} redriven before, {refused} are still refused"
     sent = result["events"] - result["skipped"] - refused
     return f"{sent} events sent, {result['skipped']} by an earlier run, {refused} refused by the sink"

@@ -50,10 +50,10 @@ def test_of_too_many_plans_the_oldest_is_forgotten() -> None:
             "sink file:\\u001b[2J waits",
         ),
         (
-            b'{"result":{"letters":5,"redriven":2,"earlier":1,"refused":{"x":2}}}\n{"exit":0}\n',
+            b'{"result":{"letters":5,"events":7,"earlier_events":1,"refused":{"x":2}}}\n{"exit":0}\n',
             5,
             0,
-            "2 letters redriven, 1 earlier, 2 are still refused",
+            "7 events redriven, 1 redriven before, 2 are still refused",
         ),
         (
             b'{"result":{"events":5,"skipped":1,"refused":{"a-1":"odd"}}}\n{"exit":1}\n',

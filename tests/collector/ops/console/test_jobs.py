@@ -58,8 +58,10 @@ def test_a_redrive_takes_what_its_preview_counted_and_nothing_that_came_later(no
     ids = node.bury(_GOOD, _GOOD, "{", '{"ea":"x"}')
     node.bury(_GOOD, prop_id=9)
     plan = node.send("POST", "/api/redrive/preview", _selection())
-    assert {name: plan[name] for name in ("would_pass", "unknown", "of_sinks")} == {
-        "would_pass": 2,
+    assert {name: plan[name] for name in ("letters", "events", "redriven_before", "unknown", "of_sinks")} == {
+        "letters": 5,
+        "events": 2,
+        "redriven_before": 0,
         "unknown": 1,
         "of_sinks": 0,
     }
@@ -70,12 +72,24 @@ def test_a_redrive_takes_what_its_preview_counted_and_nothing_that_came_later(no
     node.bury(_GOOD, shard="01")
     job = _run(node, plan)
     assert (job["kind"], job["state"], job["exit_code"], job["done"], job["total"]) == ("redrive", "done", 0, 5, 5)
-    assert job["message"] == "2 letters redriven, 0 earlier, 2 are still refused"
+    assert job["message"] == "2 events redriven, 0 redriven before, 2 are still refused"
     assert job["started_ms"] <= job["ended_ms"]
     assert job["request"] == _selection()
     assert [record["event"] for record in read_log(node.folder / "data/log")] == [json.loads(_GOOD)] * 2
     assert {each["id"]: each["redriven"] for each in node.json("/api/dead")["letters"]}[ids[0]] is True
     assert node.send("POST", "/api/redrive/preview", _selection())["would_pass"] == 2
+
+
+def test_a_preview_tells_events_and_those_that_were_redriven_before(node: LookedUp) -> None:
+    refused = [{"reason": "was wrong", "errors": [], "indexes": [0, 1]}]
+    node.bury(f"[{_GOOD},{_GOOD}]", refusals=refused)
+    node.bury(f"[{_GOOD},{_GOOD},{_GOOD}]", _GOOD)
+    plan = node.send("POST", "/api/redrive/preview", _selection())
+    assert (plan["letters"], plan["events"], plan["redriven_before"]) == (3, 6, 0)
+    assert _run(node, plan)["message"] == "6 events redriven, 0 redriven before, 0 are still refused"
+    plan = node.send("POST", "/api/redrive/preview", _selection())
+    assert (plan["letters"], plan["events"], plan["redriven_before"]) == (3, 0, 6)
+    assert _run(node, plan)["message"] == "0 events redriven, 6 redriven before, 0 are still refused"
 
 
 def test_a_plan_runs_once(node: LookedUp) -> None:
