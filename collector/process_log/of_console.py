@@ -28,7 +28,7 @@ class ConsoleAction(ProcessLogEvent, frozen=True):
 
 
 class LogInRefused(Repeated, frozen=True):
-    """Log-ins to the console had a wrong token. After five a minute and address, further ones are refused unseen."""
+    """Log-ins to the console had a wrong token. After five a minute, the tokens of that address are refused unseen."""
 
     text = "log-ins to the console refused, wrong token, from"
 

@@ -17,11 +17,8 @@ from collector.process_log.of_console import LoggedIn, LogInRefused, TokenRefuse
 from collector.process_log.of_requests import Repeated
 
 _BEARER: Final = "bearer "
-_MOST_LOG_INS: Final = 5
-_MOST_TOKENS: Final = 60
-"""Wrong tokens a minute and address in `authorization`. A scraper whose token is wrong sends a few."""
-
-
+_MOST_WRONG: Final = 5
+"""A minute and address, of log-ins and of `authorization` together: one of them must not be a way around the other."""
 _UNAUTHORIZED: Final = Refusal(
     "unauthorized", "log in to the console, or send the token of admin.token as authorization: Bearer TOKEN"
 )
@@ -43,7 +40,7 @@ class Access:
         self._digest = blake2b(token).digest() if token else b""
         self._sessions = AdminSessions(token, now_ms) if token else None
         self._now_ms = now_ms
-        self._log_ins, self._tokens = WrongTokens(_MOST_LOG_INS), WrongTokens(_MOST_TOKENS)
+        self._wrong = WrongTokens(_MOST_WRONG)
         self._notices = Notices()
 
     def caller(self, headers: Headers, address: str, cookie: str | None) -> Caller:
@@ -64,7 +61,7 @@ class Access:
         """The value of the cookie of a new session. Raises Rejected for a wrong token, and after too many of them."""
         if self._sessions is None:
             raise refused("not_found", "this address needs no log-in: admin.token is not set")
-        if not self._is_token(token.encode(errors="surrogatepass"), address, self._log_ins, LogInRefused):
+        if not self._is_token(token.encode(errors="surrogatepass"), address, LogInRefused):
             raise refused("wrong_token", "this is not the token of admin.token")
         session, value = self._sessions.begin()
         LoggedIn(sender_of(address), session.id).write()
@@ -88,16 +85,16 @@ class Access:
     def _check_bearer(self, authorization: str, address: str) -> None:
         is_bearer = authorization[: len(_BEARER)].lower() == _BEARER
         presented = authorization[len(_BEARER) :].strip().encode("latin-1") if is_bearer else b""
-        if not self._is_token(presented, address, self._tokens, TokenRefused):
+        if not self._is_token(presented, address, TokenRefused):
             raise Rejected.of(_UNAUTHORIZED)
 
-    def _is_token(self, presented: bytes, address: str, wrong: WrongTokens, fact: type[Repeated]) -> bool:
+    def _is_token(self, presented: bytes, address: str, fact: type[Repeated]) -> bool:
         """Compare digests, in a time that reveals nothing about the token. Raises Rejected after too many."""
-        if wait := wrong.wait_seconds(address, self._now_ms()):
+        if wait := self._wrong.wait_seconds(address, self._now_ms()):
             self.note(fact, sender_of(address))
             raise refused("too_many_attempts", f"too many wrong tokens; retry after {wait} s", wait)
         if compare_digest(blake2b(presented).digest(), self._digest):
             return True
-        wrong.add(address, self._now_ms())
+        self._wrong.add(address, self._now_ms())
         self.note(fact, sender_of(address))
         return False

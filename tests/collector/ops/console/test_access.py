@@ -226,15 +226,16 @@ def test_after_five_wrong_tokens_even_the_right_one_waits(guarded: ASGIApp, capl
     assert 1 <= int(last.headers["retry-after"]) <= 60
     assert _log_in(guarded, address="10.0.0.2").status == 200
     assert asked(guarded, "/status", (*OWN, cookie), address="10.0.0.1").status == 200, "sessions go on"
-    assert asked(guarded, "/metrics", (*OWN, _BEARER), address="10.0.0.1").status == 200, "so do scrapers"
-    assert caplog.messages == ["log-ins to the console refused, wrong token, from 10.0.0.1: 1"]
+    assert asked(guarded, "/metrics", (*OWN, _BEARER), address="10.0.0.1").status == 429, "a program is no way around"
+    assert caplog.messages[0] == "log-ins to the console refused, wrong token, from 10.0.0.1: 1"
     assert _TOKEN not in caplog.text
 
 
-def test_tokens_of_programs_are_limited_too(guarded: ASGIApp) -> None:
+def test_wrong_tokens_of_programs_and_log_ins_count_together(guarded: ASGIApp) -> None:
     wrong = (*OWN, ("authorization", "Bearer guess"))
-    statuses = [asked(guarded, "/metrics", wrong).status for _ in range(62)]
-    assert statuses == [401] * 60 + [429] * 2
+    statuses = [asked(guarded, "/metrics", wrong).status for _ in range(3)]
+    statuses += [_log_in(guarded, "guess", address="127.0.0.1").status for _ in range(3)]
+    assert [*statuses, asked(guarded, "/metrics", wrong).status] == [401] * 3 + [403] * 2 + [429] * 2
     assert asked(guarded, "/livez", wrong).status == asked(guarded, _SESSION, wrong).status == 200
 
 
