@@ -5,6 +5,7 @@ quotes or the line, or is hidden or reordered by a terminal.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -15,8 +16,14 @@ from collector.settings import PropertySettings
 
 _UNSAFE: Final = re.compile(r"[^ -&(-~]")
 """All but printable ASCII without the single quote."""
+_UNSAFE_BYTES: Final = re.compile(rb"[^ -&(-~]")
 _SPACE: Final = "\t\r\n"
 _VARIABLE: Final = re.compile("env:([A-Za-z_][A-Za-z0-9_]*)")
+
+
+_OTHER_VARIABLE: Final = "WRITE_KEY"
+"""For a key that the settings read from elsewhere."""
+KEY_HEADER: Final = "x-write-key"
 
 
 class _Sent(Struct):
@@ -40,9 +47,38 @@ def curl_command(event_url: str, record: bytes, prop: PropertySettings | None) -
     except UNDECODABLE:
         return None
     target = f"{event_url}?portal_id={sent.portal_id}&prop_id={sent.prop_id}"
-    key = _VARIABLE.fullmatch(prop.write_keys[0]) if prop and prop.write_keys else None
-    header = f' -H "x-write-key: ${key[1]}"' if key else ""
-    return f"curl -sS '{target}' -H 'content-type: application/json'{header} --data-raw '{event}'"
+    return f"curl -sS '{target}' -H 'content-type: application/json'{_key_header(prop)} --data-raw '{event}'"
+
+
+def curl_of_request(url: str, headers: Mapping[str, str], body: bytes, prop: PropertySettings) -> str | None:
+    """The command for a POST; None for a body with NUL, which no command line can have.
+
+    The header KEY_HEADER is left out of `headers`: a write key stands as a variable.
+    """
+    if b"\0" in body:
+        return None
+    lines = [f"{name}: {value}" for name, value in headers.items() if name != KEY_HEADER]
+    shown = "".join(f" -H {_quoted(line.encode())}" for line in lines)
+    try:
+        text = f"'{pasted_json(body)}'"
+    except UNDECODABLE:
+        text = _quoted(body)
+    return f"curl -sS {_quoted(url.encode())}{shown}{_key_header(prop)} --data-raw {text}"
+
+
+def _key_header(prop: PropertySettings | None) -> str:
+    if prop is None or not prop.write_keys:
+        return ""
+    key = _VARIABLE.fullmatch(prop.write_keys[0])
+    return f' -H "{KEY_HEADER}: ${key[1] if key else _OTHER_VARIABLE}"'
+
+
+def _quoted(text: bytes) -> str:
+    """Any bytes but NUL as one word of bash or zsh, of printable ASCII."""
+    if not _UNSAFE_BYTES.search(text):
+        return f"'{text.decode()}'"
+    escaped = _UNSAFE_BYTES.sub(lambda match: b"\\x%02x" % match[0][0], text.replace(b"\\", rb"\x5c"))
+    return f"$'{escaped.decode()}'"
 
 
 def pasted_json(json: bytes) -> str:

@@ -7,6 +7,7 @@ from http.client import HTTPException
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,11 +16,15 @@ from starlette.routing import Route
 from collector.errors import BadSettings
 from collector.ops.console.actions import check_actions, log_action
 from collector.ops.console.bodies import read_body
+from collector.ops.console.curl import curl_of_request
 from collector.ops.console.refusals import json_response, refused
+from collector.ops.console.try_events import TriedRequest, ends_of, stored_events
 from collector.ops.console.try_request import Try, TryRequest, try_request
 from collector.ops.own_port import own_port
 from collector.settings import PropertySettings, ServerSettings, Settings
 from collector.settings.environment import read_key
+from collector.web.addresses import own_url
+from wal.log import now_ms
 
 _MOST_BYTES: Final = 256 << 10
 """An event of 64 KiB of which every third byte needs an escape fits."""
@@ -27,18 +32,23 @@ _SECONDS: Final = 10.0
 _MOST_ANSWER_BYTES: Final = 64 << 10
 _AT_A_TIME: Final = 4
 """Each takes one of the 40 threads, which `/status` and `/metrics` need, too."""
+_FIRST_REFUSAL: Final = 400
 _SECRET_HEADERS: Final = ("set-cookie",)
 """Headers of the answer that are not shown: the cookie is that of a visitor."""
 
 
 class TryAnswer(Struct, frozen=True):
-    """The answer of the event port."""
+    """The answer of the event port, the command that sends the same again, and what the log has of it."""
 
     status: int
     headers: dict[str, str]
     body_text: str
     event_id: str | None
+    """That of the response; of a dialect, whose responses have none, the first of `events`."""
     took_ms: float
+    curl: str | None = None
+    events: tuple[str, ...] = ()
+    """The ids of the events that were stored, at most MOST_EVENTS."""
 
 
 class TryEndpoint:
@@ -61,7 +71,7 @@ class TryEndpoint:
             raise refused("bad_body", f"property: expected PORTAL/PROP of a property, got {wanted.property!r}")
         sent = try_request(wanted, prop, _write_key(prop))
         async with self._turns:
-            answer = await run_in_threadpool(_send, self._settings.server, sent)
+            answer = await run_in_threadpool(_answered, self._settings, wanted, prop, sent)
         subject, event = f"{wanted.dialect} to {wanted.property}", answer.event_id or "no event"
         log_action(request, "try", subject, f"{answer.status}, {event}")
         return json_response(answer)
@@ -73,6 +83,21 @@ def _write_key(prop: PropertySettings) -> str | None:
         return read_key("write_keys", prop.write_keys[0]).decode("latin-1") if prop.write_keys else None
     except BadSettings as error:
         raise refused("unavailable", str(error)) from None
+
+
+def _answered(settings: Settings, wanted: Try, prop: PropertySettings, sent: TryRequest) -> TryAnswer:
+    """Send a request, and find its events."""
+    ends, begun_ms = ends_of(settings.log.dir), now_ms()
+    answer = _send(settings.server, sent)
+    events = [answer.event_id] if answer.event_id else []
+    if not events and answer.status < _FIRST_REFUSAL:
+        events = stored_events(settings.log.dir, ends, TriedRequest(prop, wanted.dialect, begun_ms, now_ms()))
+    return replace(
+        answer,
+        event_id=next(iter(events), None),
+        curl=curl_of_request(own_url(settings.server) + sent.target, sent.headers, sent.body, prop),
+        events=tuple(events),
+    )
 
 
 def _send(server: ServerSettings, sent: TryRequest) -> TryAnswer:

@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 
 from msgspec import Meta, Struct
 
+from collector.ops.console.curl import KEY_HEADER
+from collector.ops.console.try_events import USER_AGENT
 from collector.settings import PropertySettings
 from collector.settings.fields import DialectName
 from collector.settings.paths import DIALECT_PATHS
@@ -30,6 +32,8 @@ class Try(Struct, frozen=True, forbid_unknown_fields=True):
     dialect: DialectName | Literal["event"] = "event"
     type: ResponseTypeName = "json"
     """The type of response, of `/event` alone."""
+    redirect_url: Annotated[str, Meta(max_length=2000)] = ""
+    """Where a response of the type `redirect` leads; empty for the first of the property's redirect hosts."""
 
 
 class TryRequest(NamedTuple):
@@ -43,11 +47,11 @@ class TryRequest(NamedTuple):
 def try_request(wanted: Try, prop: PropertySettings, key: str | None) -> TryRequest:
     """The request for a property. `key` is one of its write keys, None if it has none."""
     body = wanted.body.encode()
-    headers = {"content-type": _media_type(wanted.dialect, body), "user-agent": "Tracklog console"}
+    headers = {"content-type": _media_type(wanted.dialect, body), "user-agent": USER_AGENT}
     if prop.origins and "*" not in prop.origins:
         headers["origin"] = prop.origins[0]
     if key is not None:
-        headers["x-write-key"] = key
+        headers[KEY_HEADER] = key
     return TryRequest(_target(wanted, prop), headers, body)
 
 
@@ -56,8 +60,9 @@ def _target(wanted: Try, prop: PropertySettings) -> str:
         path = DIALECT_PATHS[wanted.dialect][0]
         return f"{path}?{urlencode({_NAMES[wanted.dialect]: prop.public_id})}"
     query: dict[str, object] = {"portal_id": prop.portal_id, "prop_id": prop.prop_id, "resp_type": wanted.type}
-    if wanted.type == "redirect" and prop.redirect_hosts:
-        query["redirect_url"] = f"https://{prop.redirect_hosts[0].replace('*', 'www')}/"
+    if wanted.type == "redirect":
+        host = prop.redirect_hosts[0].replace("*", "www") if prop.redirect_hosts else ""
+        query["redirect_url"] = wanted.redirect_url or (host and f"https://{host}/")
     return f"/event?{urlencode(query)}"
 
 

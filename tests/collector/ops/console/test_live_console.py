@@ -1,8 +1,10 @@
 """The console of a running collector with a token, by real sockets: raw paths, many connections at once, and Try."""
 
 import json
+import os
 import re
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,8 +51,12 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
             yield collector
 
 
-def _ask(collector: Collector, method: str, path: str, body: object = None, **headers: str) -> Response:
-    connection = HTTPConnection("127.0.0.1", collector.admin_port, timeout=PATIENCE_SECONDS)
+def _ask(
+    collector: Collector, method: str, path: str, body: object = None, address: str = "127.0.0.1", **headers: str
+) -> Response:
+    """The response to a request from an address of loopback."""
+    source = address, 0
+    connection = HTTPConnection("127.0.0.1", collector.admin_port, PATIENCE_SECONDS, source)
     try:
         text = None if body is None else json.dumps(body)
         connection.putrequest(method, path, skip_accept_encoding=True)
@@ -127,7 +133,9 @@ def test_the_stream_shows_events_and_dead_letters_as_they_arrive(collector: Coll
 def test_guesses_over_many_connections_get_five_tries(collector: Collector) -> None:
     guesses = [{"token": f"guess {number}"} for number in range(20)]
     with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda guess: _ask(collector, "POST", "/api/session", guess).status, guesses))
+        answers = list(
+            pool.map(lambda guess: _ask(collector, "POST", "/api/session", guess, "127.0.0.2").status, guesses)
+        )
     assert Counter(answers) == {403: 5, 429: 15}
 
 
@@ -153,7 +161,7 @@ def test_an_event_that_is_tried_is_stored_and_the_action_is_logged(collector: Co
         ({"property": "33167/2"}, _EVENT, 200),
         ({"property": "33167/2", "dialect": "segment"}, '{"type":"track","event":"e","userId":"u"}', 200),
         ({"property": "33167/2", "dialect": "posthog"}, '{"event":"e","distinct_id":"u"}', 200),
-        ({"property": "33167/2", "dialect": "matomo"}, "e_c=video&e_a=play&uid=u", 200),
+        ({"property": "33167/2", "dialect": "matomo"}, "rec=1&e_c=video&e_a=play&uid=u&url=https://a.example", 200),
         (
             {"property": "33167/2", "dialect": "cloudevents"},
             '{"specversion":"1.0","type":"e","source":"/s","id":"1","data":{"ea":"v","ec":"p","sid":1,"aid":"a","uid":"u"}}',
@@ -165,8 +173,50 @@ def test_every_dialect_and_response_type_can_be_tried(
     collector: Collector, members: dict[str, Any], body: str, status: int
 ) -> None:
     response = _try(collector, body, **members)
-    assert response.json()["status"] == status, response.body
+    answer = response.json()
+    assert answer["status"] == status, response.body
+    records = {record["id"]: record for record in collector.stored()}
+    wanted = int(members.get("property", "1")[-1])
+    assert [records[each]["prop_id"] for each in answer["events"]] == [wanted] * (status < 400), records
+    assert answer["event_id"] == next(iter(answer["events"]), None)
     assert WRITE_KEYS["TRACKLOG_TEST_KEY_A"] not in response.body.decode()
+
+
+def test_the_command_of_a_try_sends_the_same_again(collector: Collector) -> None:
+    for members in (
+        {"body": _EVENT.replace("view", "it's")},
+        {
+            "body": "rec=1&url=https://a.example&e_c=video&e_a=it's\\\u202e&uid=u",
+            "dialect": "matomo",
+            "property": "33167/2",
+        },
+    ):
+        answer = _try(collector, **members).json()
+        environment = {"PATH": os.environ["PATH"], **WRITE_KEYS}
+        command = f"{answer['curl']} -o /dev/null -w '%{{http_code}}'"
+        assert command.isascii()
+        assert command.isprintable()
+        done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, check=True)
+        assert done.stdout == b"200"
+        events = [record["event"] for record in collector.stored()]
+        assert answer["events"] == [collector.stored()[-2]["id"]]
+        assert events[-1]["ea"].startswith("it's")
+        assert events[-1]["ea"] == events[-2]["ea"]
+    assert '-H "x-write-key: $TRACKLOG_TEST_KEY_A"' in answer["curl"]
+    assert _try(collector, "a\0").json()["curl"] is None
+
+
+def test_a_redirect_leads_where_the_try_says(collector: Collector) -> None:
+    body = _EVENT.replace("view", "click")
+    answer = _try(collector, body, type="redirect", redirect_url="https://a.example.com/b?c=d&e").json()
+    assert (answer["status"], answer["headers"]["location"]) == (302, "https://a.example.com/b?c=d&e")
+    assert "redirect_url=https%3A%2F%2Fa.example.com%2Fb%3Fc%3Dd%26e" in answer["curl"]
+
+
+def test_all_events_of_a_batch_are_told(collector: Collector) -> None:
+    batch = '{"batch":[{"type":"track","event":"a","userId":"u"},{"type":"track","event":"b","userId":"u"}]}'
+    answer = _try(collector, batch, property="33167/2", dialect="segment").json()
+    assert answer["events"] == [record["id"] for record in collector.stored()][-2:]
 
 
 @pytest.mark.parametrize(
