@@ -3,10 +3,10 @@ import { html } from "./preact.js";
 import { useApi } from "./api.js";
 import { Spark, highest } from "./chart.js";
 import {
-  AllWell, Command, Details, Failure, Field, Note, Pairs, Select, Skeleton, State, Table, TextBox, Time, usePages
+  AllWell, Command, Controls, Details, Failure, Field, Note, Pairs, PropertyField, Select, Skeleton, State, Table, Time, usePages
 } from "./parts.js";
-import { address, go } from "./router.js";
-import { count, day } from "./text.js";
+import { go } from "./router.js";
+import { address, count, day } from "./text.js";
 import { inert } from "./value.js";
 
 const DAY_MS = 86_400_000;
@@ -17,12 +17,11 @@ export function Accounts({ query }) {
   const change = (changes) => go(address("/accounts", { ...query, ...changes }));
   return html`
     <h1>Accounts</h1>
-    <form class="bar" role="search" aria-label="Which accounts" onSubmit=${(event) => event.preventDefault()}>
+    <${Controls} role="search" label="Which accounts">
       <${Field} label="day (UTC)"><${Select} value=${query.day ?? ""} options=${days(query.day ?? "")} onChange=${(value) => change({ day: value })} /><//>
-      <${Field} label="property">
-        <${TextBox} type="search" value=${query.property ?? ""} placeholder="any" onChange=${(property) => change({ property })} /><//>
+      <${PropertyField} type="search" value=${query.property ?? ""} placeholder="any" change=${(property) => change({ property })} />
       ${data && html`<p class="muted">from <${Time} ms=${data.from_ms} isWhole /></p>`}
-    </form>
+    <//>
     <${Failure} error=${error} retry=${reload} />
     ${isLoading && html`<${Skeleton} />`}
     ${data && html`<${Balance} key=${JSON.stringify(parameters)} first=${data} parameters=${parameters} />`}
@@ -39,8 +38,8 @@ function Balance({ first, parameters }) {
   const { pages, next, more, failure } = usePages(first, "/api/accounts", parameters);
   const rows = pages.flatMap((page) => page.rows);
   return html`
-    ${first.unknown_before_ms && html`<${Note} tone="warn"><${State} tone="warn">
-      The counters restarted: what was rejected or shed before${" "}<${Time} ms=${first.unknown_before_ms} isWhole />${" "}is unknown.<//><//>`}
+    ${first.unknown_before_ms && html`<${Note} tone="warn">
+      The counters restarted: what was rejected or shed before${" "}<${Time} ms=${first.unknown_before_ms} isWhole />${" "}is unknown.<//>`}
     ${(first.warnings ?? []).map((warning) => html`<${Warning} ...${warning} />`)}
     ${rows.length
       ? html`<${Table} caption="Balance of each property" columns=${COLUMNS} rows=${rows} rowKey=${({ property }) => property} />

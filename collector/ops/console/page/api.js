@@ -1,6 +1,7 @@
 /** Requests to the API and what they answer, as hooks, and the one stream of this tab. */
 import { useEffect, useState } from "./preact.js";
 import { connection, jobUpdates, now, session, useCell } from "./state.js";
+import { address } from "./text.js";
 
 /** An answer that is not a success, or none at all (`status` 0). */
 export class ApiError extends Error {
@@ -12,18 +13,12 @@ export class ApiError extends Error {
   }
 }
 
-/** A path with a query, without its empty parameters. */
-export function withQuery(path, parameters = {}) {
-  const filled = Object.entries(parameters).filter(([, value]) => value !== "" && value != null);
-  return filled.length ? `${path}?${new URLSearchParams(filled)}` : path;
-}
-
-export const get = (path, parameters, signal) => call("GET", withQuery(path, parameters), undefined, signal);
+export const get = (path, parameters, signal) => call("GET", address(path, parameters), undefined, signal);
 export const post = (path, body) => call("POST", path, body);
 export const remove = (path) => call("DELETE", path);
 
 export async function getBytes(path, parameters) {
-  const answer = await answerOf(withQuery(path, parameters), {});
+  const answer = await answerOf(address(path, parameters), {});
   return new Uint8Array(await answer.arrayBuffer());
 }
 
@@ -56,7 +51,7 @@ export async function errorOf(answer) {
 
 /** GET a path: `{data, error, isLoading, reload}`. While another path loads, `data` is null; while it reloads, the old one. */
 export function useApi(path, parameters = {}) {
-  const url = path && withQuery(path, parameters);
+  const url = path && address(path, parameters);
   const [state, set] = useState({ url: null, data: null, error: null });
   const [turn, reload] = useState(0);
   useEffect(() => {
@@ -183,7 +178,7 @@ class Stream {
   #open() {
     this.close();
     const [topics, filters] = JSON.parse(this.#wanted);
-    const source = new EventSource(withQuery("/api/stream", { topics, ...filters, after: this.#after }));
+    const source = new EventSource(address("/api/stream", { topics, ...filters, after: this.#after }));
     this.#source = source;
     for (const topic of TOPICS) source.addEventListener(topic, (message) => this.#take(topic, message));
     source.onerror = () => this.#source === source && this.#fail(source);

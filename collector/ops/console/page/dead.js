@@ -3,12 +3,12 @@ import { html, useState } from "./preact.js";
 import { post, useAction, useApi } from "./api.js";
 import { LetterView } from "./event.js";
 import {
-  ActionButton, AllWell, Failure, Field, Names, Note, Pairs, Select, Skeleton, State, Table, TextBox, Time, usePages
+  ActionButton, AllWell, Controls, Failure, Field, Note, Pairs, PropertyField, Select, Skeleton, State, Table, Time, usePages
 } from "./parts.js";
 import { JobsList, useJobs } from "./replay.js";
-import { address, deadPath, go } from "./router.js";
-import { node, useCell, useNarrow } from "./state.js";
-import { bytes, count, plural } from "./text.js";
+import { deadPath, go } from "./router.js";
+import { useNarrow } from "./state.js";
+import { address, bytes, count, plural } from "./text.js";
 import { inert } from "./value.js";
 
 const SINCE = { "1h": [1, "the last hour"], "24h": [24, "24 hours"], "7d": [168, "7 days"], all: [null, "all that are kept"] };
@@ -38,14 +38,11 @@ export function Dead({ parts: [id], query }) {
 }
 
 function Which({ query, since, change }) {
-  const { properties } = useCell(node);
-  return html`<form class="bar" role="search" aria-label="Which dead letters" onSubmit=${(event) => event.preventDefault()}>
+  return html`<${Controls} role="search" label="Which dead letters">
     <${Field} label="since"><${Select} value=${since} options=${Object.entries(SINCE).map(([key, [, text]]) => [key, text])}
       onChange=${(value) => change({ since: value })} /><//>
-    <${Field} label="property">
-      <${TextBox} type="search" list="dead-properties" value=${query.property ?? ""} placeholder="any" onChange=${(property) => change({ property })} /><//>
-    <${Names} id="dead-properties" names=${properties.map(({ property }) => property)} />
-  </form>`;
+    <${PropertyField} type="search" value=${query.property ?? ""} placeholder="any" change=${(property) => change({ property })} />
+  <//>`;
 }
 
 function Letters({ query, sinceMs, reasons, id, change, isNarrow }) {

@@ -2,10 +2,10 @@
 import { html, useEffect } from "./preact.js";
 import { useApi } from "./api.js";
 import { Copy, Failure, Kind, Note, Pairs, Skeleton, State, Tabs, Time } from "./parts.js";
-import { address, deadPath, eventPath, logPath } from "./router.js";
+import { deadPath, eventPath, logPath } from "./router.js";
 import { CODE, EA, EC, KIND, PROPERTY, SOURCE, TIME, UID, warningsOf } from "./row.js";
 import { useNarrow } from "./state.js";
-import { bytes, count } from "./text.js";
+import { address, bytes, count } from "./text.js";
 import { Cut, Json, inert, parseExactly, useMore } from "./value.js";
 
 const SINK_STATES = {
@@ -25,7 +25,7 @@ export function EventPanel({ id, row }) {
 }
 
 function EventView({ id, row, isLinked }) {
-  const { data, error, isLoading, reload } = useApi(`/api/event/${encodeURIComponent(id)}`);
+  const { data, error, isLoading, reload } = useApi(`/api${eventPath(id)}`);
   useEffect(() => {
     const isOpen = data?.sinks.some(({ state }) => state === "pending" || state === "in_flight");
     const timer = isOpen && setTimeout(reload, 2000);
@@ -34,21 +34,24 @@ function EventView({ id, row, isLinked }) {
   return html`
     <h2 class="id">${inert(id)}</h2>
     ${row && html`<p class="muted"><${Kind} kind=${row[KIND]} /> <${Time} ms=${row[TIME]} isWhole /></p>`}
-    <div class="buttons">
-      <${Copy} id="copy-link" text=${location.origin + eventPath(id)} label="copy the link">link<//>
-      <${Copy} id="copy-curl" text=${data?.curl} label="copy as curl">curl<//>
-      <a class="button" download href="/api/event/${encodeURIComponent(id)}/raw">raw</a>
-      ${isLinked && html`<a class="button" href=${eventPath(id)}>whole page</a>`}
-    </div>
+    <${Links} path=${eventPath(id)} isLinked=${isLinked}><${Copy} id="copy-curl" text=${data?.curl} label="copy as curl">curl<//><//>
     <${Failure} error=${error} retry=${error?.status === 410 ? null : reload} />
     ${isLoading && html`<${Skeleton} />`}
     ${data && html`<${Body} event=${data} />`}
   `;
 }
 
+/** The buttons of an event or a dead letter. `path`: its address in the page, and after `/api` that of its data. */
+const Links = ({ path, isLinked, children }) =>
+  html`<div class="buttons">
+    <${Copy} id="copy-link" text=${location.origin + path} label="copy the link">link<//>
+    <a class="button" download href="/api${path}/raw">raw</a>${children}
+    ${isLinked && html`<a class="button" href=${path}>whole page</a>`}
+  </div>`;
+
 function Body({ event }) {
   const isNarrow = useNarrow();
-  const more = useMore(`/api/event/${encodeURIComponent(event.id)}/raw`, event.record, event.truncated_at);
+  const more = useMore(`/api${eventPath(event.id)}/raw`, event.record, event.truncated_at);
   if (event.damage) return html`<${Damaged} event=${event} />`;
   const record = more.isWhole ? parseExactly(more.text) : undefined;
   if (record === undefined || record === null || typeof record !== "object") {
@@ -64,7 +67,7 @@ function Body({ event }) {
 }
 
 const Damaged = ({ event }) =>
-  html`<${Note} tone="bad"><${State} tone="bad">${inert(event.damage)}<//><//>
+  html`<${Note} tone="bad">${inert(event.damage)}<//>
     ${event.place && html`<p><a href=${logPath(event.place.shard, event.place.segment)}>segment ${event.place.segment} of shard ${event.place.shard}</a></p>`}`;
 
 const Place = ({ place, size }) =>
@@ -99,15 +102,10 @@ const RowOnly = ({ row }) =>
     <p class="muted">${row[KIND] === "duplicate" ? "The log has an event with this id already." : "Its content is not kept."}</p>`;
 
 export function LetterView({ id, isLinked }) {
-  const { data, error, isLoading, reload } = useApi(`/api/dead/${encodeURIComponent(id)}`);
+  const { data, error, isLoading, reload } = useApi(`/api${deadPath(id)}`);
   return html`
     <h2 class="id">${inert(id)}</h2>
-    <div class="buttons">
-      <${Copy} id="copy-link" text=${location.origin + deadPath(id)} label="copy the link">link<//>
-      <a class="button" download href="/api/dead/${encodeURIComponent(id)}/raw">raw</a>
-      <a class="button" href=${address("/try", { letter: id })}>open in Try</a>
-      ${isLinked && html`<a class="button" href=${deadPath(id)}>whole page</a>`}
-    </div>
+    <${Links} path=${deadPath(id)} isLinked=${isLinked}><a class="button" href=${address("/try", { letter: id })}>open in Try</a><//>
     <${Failure} error=${error} retry=${error?.status === 410 ? null : reload} />
     ${isLoading && html`<${Skeleton} />`}
     ${data && html`<${Letter} letter=${data} />`}
@@ -115,7 +113,7 @@ export function LetterView({ id, isLinked }) {
 }
 
 function Letter({ letter }) {
-  const more = useMore(`/api/dead/${encodeURIComponent(letter.id)}/raw`, letter.body, letter.truncated_at);
+  const more = useMore(`/api${deadPath(letter.id)}/raw`, letter.body, letter.truncated_at);
   const value = more.isWhole && letter.encoding === "json" ? parseExactly(more.text) : undefined;
   return html`
     <p><${State} tone="dead">${inert(letter.reason)}<//></p>

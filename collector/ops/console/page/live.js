@@ -4,12 +4,12 @@ import { useSeries } from "./api.js";
 import { Bars, buckets } from "./chart.js";
 import { EventPanel } from "./event.js";
 import { Copy, Dialog, Failure, Skeleton, Time } from "./parts.js";
-import { address, go, useKeys } from "./router.js";
+import { go, useKeys } from "./router.js";
 import { COLUMNS, ID, KIND, TIME } from "./row.js";
 import { rows } from "./rows.js";
 import { Filters, filtersOf, useLiveStream, useSearch } from "./sources.js";
 import { connection, node, useCell, useNarrow } from "./state.js";
-import { count, coverageText, curl, percent, rate } from "./text.js";
+import { address, count, coverageText, curl, percent, rate } from "./text.js";
 import { VIEW } from "./try.js";
 
 export function Live({ query }) {

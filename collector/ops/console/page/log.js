@@ -40,7 +40,7 @@ const ShardLink = ({ shard, isChosen }) =>
   </a></li>`;
 
 function Shard({ shard, number }) {
-  if (shard.error) return html`<${Note} tone="bad"><${State} tone="bad">${inert(shard.error)}<//><//>`;
+  if (shard.error) return html`<${Note} tone="bad">${inert(shard.error)}<//>`;
   return html`
     <h2>Shard ${shard.shard}</h2>
     <${Pairs} pairs=${[

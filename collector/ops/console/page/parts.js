@@ -1,7 +1,7 @@
 /** The small parts of all views. */
 import { html, useEffect, useRef, useState } from "./preact.js";
 import { get } from "./api.js";
-import { isLocalTime, session, useCell, useNarrow, useTick } from "./state.js";
+import { isLocalTime, node, session, useCell, useNarrow, useTick } from "./state.js";
 import { clock, duration, stamp } from "./text.js";
 
 const SHAPES = { stored: "●", rejected: "◆", dead: "✚", duplicate: "◌", damaged: "▲" };
@@ -34,10 +34,11 @@ export const Failure = ({ error, retry }) =>
     ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
   </div>`;
 
-export const Note = ({ tone = "muted", children }) => html`<div class="note ${tone}"><p>${children}</p></div>`;
+export const Note = ({ tone, shape, children }) =>
+  html`<div class="note ${tone ?? "muted"}"><p>${tone ? html`<${State} tone=${tone} shape=${shape}>${children}<//>` : children}</p></div>`;
 
 /** Good news where a list is empty. */
-export const AllWell = ({ children }) => html`<${Note} tone="ok"><${State} tone="ok" shape="✓">${children}<//><//>`;
+export const AllWell = ({ children }) => html`<${Note} tone="ok" shape="✓">${children}<//>`;
 
 export const Skeleton = ({ rows = 6 }) =>
   html`<div class="skeleton" aria-hidden="true">${Array.from({ length: rows }, () => html`<div></div>`)}</div>
@@ -135,6 +136,18 @@ export const Details = ({ label, children }) => html`<details><summary>${label}<
 export const Field = ({ label, hint, children }) =>
   html`<label class="field"><span>${label}</span>${children}${hint && html`<small class="muted">${hint}</small>`}</label>`;
 
+/** A form whose controls act at once. */
+export const Controls = ({ kind = "bar", label, role, children }) =>
+  html`<form class=${kind} role=${role} aria-label=${label} onSubmit=${(event) => event.preventDefault()}>${children}</form>`;
+
+/** A field for a property, which proposes those of the settings. `change` gets the text. */
+export const PropertyField = ({ value, change, ...rest }) =>
+  html`<${Field} label="property"><${TextBox} list="properties" value=${value} onChange=${change} ...${rest} /><//><${PropertyNames} />`;
+
+/** The properties of the settings, for a text box that proposes `properties`. */
+export const PropertyNames = () =>
+  html`<datalist id="properties">${useCell(node).properties.map(({ property }) => html`<option value=${property} />`)}</datalist>`;
+
 export const Select = ({ value, options, onChange, ...rest }) =>
   html`<select value=${value} onChange=${(event) => onChange(event.currentTarget.value)} ...${rest}>
     ${options.map(([key, label]) => html`<option value=${key} selected=${key === value}>${label}</option>`)}
@@ -142,9 +155,6 @@ export const Select = ({ value, options, onChange, ...rest }) =>
 
 /** Options whose value is their label. */
 export const plain = (names) => names.map((name) => [name, name]);
-
-/** Names that a text box proposes. */
-export const Names = ({ id, names }) => html`<datalist id=${id}>${names.map((name) => html`<option value=${name} />`)}</datalist>`;
 
 /** A button for what changes something. Without `admin.allow_actions` it is disabled and says why; while busy it keeps the focus. */
 export function ActionButton({ onClick, isBusy = false, children, kind = "danger" }) {

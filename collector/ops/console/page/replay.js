@@ -1,7 +1,7 @@
 /** Replay: send a window of the log to a sink again. And the jobs, those of redrives, too. */
 import { html, useEffect, useState } from "./preact.js";
 import { post, remove, useAction, useApi } from "./api.js";
-import { ActionButton, Check, Failure, Field, Note, Pairs, Select, State, TextBox, Time, plain } from "./parts.js";
+import { ActionButton, Check, Controls, Failure, Field, Note, Pairs, Select, State, TextBox, Time, plain } from "./parts.js";
 import { jobUpdates, node, useCell } from "./state.js";
 import { bytes, count, percent, plural } from "./text.js";
 import { inert } from "./value.js";
@@ -55,13 +55,13 @@ function Form({ form, change }) {
   const { sinks } = useCell(node);
   const text = (name) => html`<${TextBox} value=${form[name]} onInput=${(value) => change({ [name]: value })} />`;
   const time = (name) => html`<${TextBox} type="datetime-local" step="0.001" value=${form[name]} onChange=${(value) => change({ [name]: value })} />`;
-  return html`<form class="stack" onSubmit=${(event) => event.preventDefault()}>
+  return html`<${Controls} kind="stack">
     <${Field} label="sink"><${Select} value=${form.sink} options=${[["", "choose"], ...plain(sinks)]} onChange=${(sink) => change({ sink })} /><//>
     <div class="two"><${Field} label="from (UTC)">${time("from")}<//><${Field} label="to (UTC)" hint="empty: now">${time("to")}<//></div>
     <${Field} label="where" hint="conditions such as prop_id=2 source=pos; all must hold">${text("where")}<//>
     <${Field} label="name" hint="The same sink, times, conditions and name are the same replay, which sends each event once.">${text("name")}<//>
     <${Check} label="only events that this sink refused" isOn=${form.dead_letters} onChange=${(dead_letters) => change({ dead_letters })} />
-  </form>`;
+  <//>`;
 }
 
 const Preview = ({ plan }) =>

@@ -41,12 +41,6 @@ export function go(href, { replace = false } = {}) {
   route.set(current());
 }
 
-/** The address of a view with a query, without empty parameters. */
-export function address(path, query = {}) {
-  const filled = Object.entries(query).filter(([, value]) => value !== "" && value != null && value !== false);
-  return filled.length ? `${path}?${new URLSearchParams(filled)}` : path;
-}
-
 export const eventPath = (id) => `/event/${encodeURIComponent(id)}`;
 export const logPath = (shard, segment) => `/log/${encodeURIComponent(shard)}${segment === undefined ? "" : `/${segment}`}`;
 export const deadPath = (id) => `/dead/${encodeURIComponent(id)}`;

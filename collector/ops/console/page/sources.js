@@ -1,7 +1,7 @@
 /** Where the rows of the list come from: the filters, and the stream or a search in the log. */
 import { html, useEffect, useRef, useState } from "./preact.js";
 import { get, stream } from "./api.js";
-import { Dialog, Field, Names, Select, TextBox, plain } from "./parts.js";
+import { Controls, Dialog, Field, PropertyNames, Select, TextBox, plain } from "./parts.js";
 import { rows } from "./rows.js";
 import { isRedacted, node, session, spoken, useCell, useNarrow } from "./state.js";
 import { coverageText } from "./text.js";
@@ -32,7 +32,7 @@ function Form({ filters, change }) {
   const choose = (name, options) => html`<${Select} name=${name} value=${filters[name] ?? ""} options=${[["", "any"], ...plain(options)]}
     onChange=${(value) => change(name, value)} disabled=${isRedacted(name)} />`;
   const text = (name, list) => html`<${Typed} name=${name} value=${filters[name] ?? ""} change=${change} list=${list} />`;
-  return html`<form class="filters" role="search" aria-label="Filters" onSubmit=${(event) => event.preventDefault()}>
+  return html`<${Controls} kind="filters" role="search" label="Filters">
     <${Field} label="kind">${choose("kind", KINDS)}<//>
     <${Field} label="property">${text("property", "properties")}<//>
     <${Field} label="source">${choose("source", known)}<//>
@@ -41,8 +41,8 @@ function Form({ filters, change }) {
     <${Field} label="ec">${text("ec")}<//>
     <${Field} label="uid">${text("uid")}<//>
     <${Field} label="text">${text("q")}<//>
-    <${Names} id="properties" names=${properties.map(({ property }) => property)} />
-  </form>`;
+    <${PropertyNames} />
+  <//>`;
 }
 
 /** A text box that tells its value when typing stops. */

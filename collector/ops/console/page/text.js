@@ -58,6 +58,12 @@ function shifted(ms, isLocal) {
   return isLocal ? new Date(ms - at.getTimezoneOffset() * 60000) : at;
 }
 
+/** A path with a query, without its empty parameters. */
+export function address(path, query = {}) {
+  const filled = Object.entries(query).filter(([, value]) => value !== "" && value != null);
+  return filled.length ? `${path}?${new URLSearchParams(filled)}` : path;
+}
+
 /** Cut a string so that characters that nobody sees can be shown: a list of `{text}` and `{chip}`. */
 export function pieces(text) {
   const found = [];

@@ -2,10 +2,10 @@
 import { html, useEffect, useState } from "./preact.js";
 import { get, post, useAction, useApi } from "./api.js";
 import { EventPanel } from "./event.js";
-import { ActionButton, Copy, Details, Failure, Field, Names, Pairs, Select, Skeleton, State, TextBox, plain } from "./parts.js";
-import { address, eventPath, go } from "./router.js";
+import { ActionButton, Controls, Copy, Details, Failure, Field, Pairs, PropertyField, Select, Skeleton, State, plain } from "./parts.js";
+import { deadPath, eventPath, go } from "./router.js";
 import { node, useCell } from "./state.js";
-import { curl, isJson, milliseconds } from "./text.js";
+import { address, curl, isJson, milliseconds } from "./text.js";
 import { Json, inert, parseExactly } from "./value.js";
 
 const PAGE = { url: "https://shop.example.com/tv", title: "Televisions" };
@@ -31,7 +31,7 @@ const exampleOf = (dialect, type) => JSON.stringify({ ...EXAMPLES[dialect], ...(
 
 export function Try({ query }) {
   const { properties, dialects } = useCell(node);
-  const letter = useApi(query.letter ? `/api/dead/${encodeURIComponent(query.letter)}` : null);
+  const letter = useApi(query.letter ? `/api${deadPath(query.letter)}` : null);
   const property = query.property ?? letter.data?.property ?? properties[0]?.property ?? "";
   const dialect = query.dialect || letter.data?.dialect || "event";
   const types = dialects.find(({ name }) => name === dialect)?.types ?? [];
@@ -40,15 +40,13 @@ export function Try({ query }) {
   const chosen = { property, dialect, type };
   return html`
     <h1>Try</h1>
-    <form class="bar" aria-label="Which request" onSubmit=${(event) => event.preventDefault()}>
-      <${Field} label="property">
-        <${TextBox} list="try-properties" value=${property} onChange=${(value) => change({ property: value })} /><//>
-      <${Names} id="try-properties" names=${properties.map((each) => each.property)} />
+    <${Controls} label="Which request">
+      <${PropertyField} value=${property} change=${(value) => change({ property: value })} />
       <${Field} label="dialect">
         <${Select} value=${dialect} options=${plain(dialects.map(({ name }) => name))} onChange=${(value) => change({ dialect: value, type: "" })} /><//>
       ${type && html`<${Field} label="answer">
         <${Select} value=${type} options=${plain(types)} onChange=${(value) => change({ type: value })} /><//>`}
-    </form>
+    <//>
     <${Failure} error=${letter.error} />
     ${letter.isLoading || !dialects[0] ? html`<${Skeleton} />`
       : html`<${Request} key=${`${dialect} ${type} ${query.letter}`} ...${chosen} start=${letter.data?.body ?? exampleOf(dialect, type)} />`}
@@ -102,7 +100,7 @@ function Stored({ id }) {
     let isOver = false;
     async function look() {
       for (let tries = 0; tries < TRIES && !isOver; tries++) {
-        if (await get(`/api/event/${encodeURIComponent(id)}`).then(() => true, () => false)) break;
+        if (await get(`/api${eventPath(id)}`).then(() => true, () => false)) break;
         await new Promise((done) => setTimeout(done, AGAIN_MS));
       }
       if (!isOver) set(true);

@@ -1,11 +1,13 @@
-"""A node to look at."""
+"""A node to look at, and a tab with the page that looks at none."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.collector.ops.console.node import Node
+from tests.collector.ops.console.page_in_browser import Console, chromium
 
 
 @pytest.fixture
@@ -14,3 +16,18 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node = Node(tmp_path)
     yield node
     node.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def console(browser: Browser) -> Iterator[Console]:
+    """A tab in which nothing happens that must not."""
+    console = Console(browser)
+    yield console
+    console.page.close()
+    assert console.trouble == []

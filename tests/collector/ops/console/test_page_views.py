@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.axe import axe_source, violations
 from tests.collector.ops.console.page_answers import EVENT, LETTER, answers, rows, sample
-from tests.collector.ops.console.page_in_browser import CHROMIUM, NODE, ORIGIN, SESSION, Console, chromium
+from tests.collector.ops.console.page_in_browser import CHROMIUM, NODE, ORIGIN, SESSION, Console
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
@@ -35,12 +35,6 @@ NARROW = {"viewport": {"width": 360, "height": 780}, "color_scheme": "dark", "ha
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def axe() -> str:
     return axe_source()
 
@@ -52,14 +46,6 @@ def hostile(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Consol
     console.answers = answers(HOSTILE)
     yield console
     console.page.close()
-
-
-@pytest.fixture
-def console(browser: Browser) -> Iterator[Console]:
-    console = Console(browser)
-    yield console
-    console.page.close()
-    assert console.trouble == []
 
 
 def _open(console: Console, path: str) -> Page:
