@@ -39,9 +39,9 @@ def test_a_redrive_takes_what_its_preview_saw_and_the_audit_balances(node: Colle
     page = tab.open("/dead")
     page.get_by_role("link", name="sid: missing").click()
     page.get_by_role("button", name="Preview redrive of 3").click()
-    expect(page.get_by_role("button", name="Redrive 3 letters")).to_be_enabled()
+    expect(page.get_by_role("button", name="Redrive 3")).to_be_enabled()
     assert _post_strict(node, uid="late") == 400
-    page.get_by_role("button", name="Redrive 3 letters").click()
+    page.get_by_role("button", name="Redrive 3").click()
     expect(page.locator(".jobs")).to_contain_text("✓ done")
     stored = [record["event"]["uid"] for record in node.stored() if "uid" in record["event"]]
     assert sorted(stored) == ["u-0", "u-1", "u-2"]
@@ -67,7 +67,7 @@ def test_a_replay_sends_what_its_dry_run_counted(node: Collector, tab: Tab) -> N
     events = len(node.stored())
     page = tab.open("/replay")
     _dry_run(page)
-    start = page.get_by_role("button", name=f"Replay {events} events to file")
+    start = page.get_by_role("button", name=re.compile(f"Replay {events} events? to file"))
     expect(start).to_be_enabled()
     assert _post_strict(node, sid=1, uid="after the dry run") == 200
     start.click()

@@ -1,49 +1,61 @@
 /** Accounts: for each property, what came in is what was stored, refused or shed, and how much of it the sinks have. */
-import { html } from "./preact.js";
+import { html, useEffect } from "./preact.js";
 import { useApi } from "./api.js";
 import { Spark, highest } from "./chart.js";
 import {
   AllWell, Command, Controls, Details, Failure, Field, Note, Pairs, PropertyField, Select, Skeleton, State, Table, Time, usePages
 } from "./parts.js";
 import { go } from "./router.js";
-import { address, count, day } from "./text.js";
+import { nodeNow } from "./state.js";
+import { UNKNOWN, address, count, day } from "./text.js";
 import { inert } from "./value.js";
 
 const DAY_MS = 86_400_000;
+const AGAIN_MS = 5000;
 
 export function Accounts({ query }) {
   const parameters = { day: query.day, q: query.property };
-  const { data, error, isLoading, reload } = useApi("/api/accounts", parameters);
+  const { data, readAt, error, isLoading, reload } = useApi("/api/accounts", parameters);
   const change = (changes) => go(address("/accounts", { ...query, ...changes }));
   return html`
     <h1>Accounts</h1>
     <${Controls} role="search" label="Which accounts">
       <${Field} label="day (UTC)"><${Select} value=${query.day ?? ""} options=${days(query.day ?? "")} onChange=${(value) => change({ day: value })} /><//>
       <${PropertyField} type="search" value=${query.property ?? ""} placeholder="any" change=${(property) => change({ property })} />
-      ${data && html`<p class="muted">from <${Time} ms=${data.from_ms} isWhole /></p>`}
+      ${data && html`<p class="muted">from <${Time} ms=${data.from_ms} isWhole />, as of <${Time} ms=${readAt} /></p>`}
     <//>
     <${Failure} error=${error} retry=${reload} />
     ${isLoading && html`<${Skeleton} />`}
-    ${data && html`<${Balance} key=${JSON.stringify(parameters)} first=${data} parameters=${parameters} />`}
+    ${data && html`<${Balance} key=${JSON.stringify(parameters)} first=${data} parameters=${parameters} reload=${reload} />`}
   `;
 }
 
 function days(chosen) {
-  const yesterday = day(Date.now() - DAY_MS);
+  const yesterday = day(nodeNow() - DAY_MS);
   const known = [["", "today"], [yesterday, "yesterday"], ["30d", "the last 30 days"]];
   return known.some(([value]) => value === chosen) ? known : [...known, [chosen, chosen]];
 }
 
-function Balance({ first, parameters }) {
+function Balance({ first, parameters, reload }) {
   const { pages, next, more, failure } = usePages(first, "/api/accounts", parameters);
+  const isWhole = pages.length === 1; // to read the first page again would drop the others
+  useEffect(() => {
+    const timer = isWhole && setInterval(reload, AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [isWhole]);
   const rows = pages.flatMap((page) => page.rows);
+  const columns = COLUMNS.filter(({ name }) => name !== "redriven" || rows.some((row) => row.redriven));
   return html`
+    ${first.is_reading && html`<${Note}>The log is being read: stored, delivered and dead are not whole yet.<//>`}
+    ${first.stored_unknown_before_ms && html`<${Note} tone="warn">
+      The log begins later: what was stored before${" "}<${Time} ms=${first.stored_unknown_before_ms} isWhole />${" "}is unknown.<//>`}
     ${first.unknown_before_ms && html`<${Note} tone="warn">
       The counters restarted: what was rejected or shed before${" "}<${Time} ms=${first.unknown_before_ms} isWhole />${" "}is unknown.<//>`}
     ${(first.warnings ?? []).map((warning) => html`<${Warning} ...${warning} />`)}
     ${rows.length
-      ? html`<${Table} caption="Balance of each property" columns=${COLUMNS} rows=${rows} rowKey=${({ property }) => property} />
-        <p class="muted">✓: as many outcomes as events were counted. Delivered is what the cursors say:${" "}<code>collector audit</code> checks it.</p>`
+      ? html`<${Table} caption="Balance of each property" columns=${columns} rows=${rows} rowKey=${({ property }) => property} />
+        <p class="muted">✓: as many outcomes as events were counted. Stored and redriven events are delivered, pending or dead. Delivered is what
+          the cursors say:${" "}<code>collector audit</code> checks it.</p>`
       : html`<${Note}>${parameters.q ? "No property with this text had an event on this day." : "No event on this day."}<//>`}
     <${Failure} error=${failure} />
     ${next && html`<p class="buttons">
@@ -57,21 +69,22 @@ const Warning = ({ property, message, command }) =>
   html`<div class="note bad" role="alert"><p><${State} tone="bad">${inert(property)}: ${inert(message)}<//></p>
     ${command && html`<${Command} text=${command} />`}</div>`;
 
-const number = (name, label) => ({ name, label, isNumber: true, cell: (row) => count(row[name]), sort: (row) => row[name] });
+const number = (name, sign = "") => ({ name, label: sign + name, isNumber: true, cell: (row) => count(row[name]), sort: (row) => row[name] });
 
 const liveLink = ({ property }) => html`<a href=${address("/live", { property })}>${inert(property)}</a>`;
 
 const COLUMNS = [
-  { name: "property", label: "property", cell: liveLink, sort: ({ property }) => property },
-  number("received", "received"),
-  number("stored", "= stored"),
-  number("duplicate", "+ duplicate"),
-  { ...number("rejected", "+ rejected"), cell: (row) => html`<${Rejected} row=${row} />` },
-  number("shed", "+ shed"),
+  { name: "property", cell: liveLink, sort: ({ property }) => property },
+  number("received"),
+  number("stored", "= "),
+  number("duplicate", "+ "),
+  { ...number("rejected", "+ "), cell: (row) => html`<${Rejected} row=${row} />` },
+  number("shed", "+ "),
   { name: "balance", label: "balances", cell: (row) => html`<${Verdict} row=${row} />` },
-  number("delivered", "delivered"),
-  number("pending", "pending"),
-  number("dead", "dead"),
+  number("redriven"),
+  number("delivered"),
+  number("pending"),
+  number("dead"),
   { name: "days", label: "30 days", cell: ({ days }) => html`<${Spark} values=${days} label=${sparkText(days)} />` },
 ];
 
@@ -105,16 +118,17 @@ function Unknown({ unknown }) {
     <${Table} caption="Properties that do not exist" rows=${unknown} rowKey=${({ property }) => property} columns=${UNKNOWN_COLUMNS} />`;
 }
 
-const how = ({ property }) => html`<${Details} label="how"><pre class="raw" tabindex="0">${settingsOf(property)}</pre><//>`;
+const how = ({ property }) =>
+  /^\d+\/\d+$/.test(property) ? html`<${Details} label="how"><pre class="raw" tabindex="0">${settingsOf(property)}</pre><//>` : UNKNOWN;
 
 const UNKNOWN_COLUMNS = [
-  { name: "property", label: "property", cell: ({ property }) => inert(property) },
-  { name: "requests", label: "requests", isNumber: true, cell: ({ requests }) => count(requests) },
-  { name: "first", label: "first", cell: ({ first_ms }) => html`<${Time} ms=${first_ms} isWhole />` },
+  { name: "property", cell: ({ property }) => inert(property) },
+  { name: "requests", isNumber: true, cell: ({ requests }) => count(requests) },
+  { name: "first", cell: ({ first_ms }) => html`<${Time} ms=${first_ms} isWhole />` },
   { name: "how", label: "to add it", cell: how },
 ];
 
 function settingsOf(property) {
   const [portal, prop] = property.split("/");
-  return `[[property]]\nportal_id = ${portal}\nprop_id = ${prop ?? ""}\nsource = "web"`;
+  return `[[property]]\nportal_id = ${portal}\nprop_id = ${prop}\nsource = "web"`;
 }

@@ -1,17 +1,10 @@
 /** Requests to the API and what they answer, as hooks, and the one stream of this tab. */
 import { useEffect, useState } from "./preact.js";
-import { connection, jobUpdates, now, session, useCell } from "./state.js";
+import { connection, jobUpdates, nodeNow, now, session, skew, useCell } from "./state.js";
 import { address } from "./text.js";
 
 /** An answer that is not a success, or none at all (`status` 0). */
-export class ApiError extends Error {
-  constructor(status, code, message, retryAfter = null) {
-    super(message);
-    this.status = status;
-    this.code = code;
-    this.retryAfter = retryAfter;
-  }
-}
+const apiError = (status, message, retryAfter = null) => Object.assign(new Error(message), { status, retryAfter });
 
 export const get = (path, parameters, signal) => call("GET", address(path, parameters), undefined, signal);
 export const post = (path, body) => call("POST", path, body);
@@ -35,41 +28,50 @@ async function answerOf(path, options) {
     answer = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "unreachable", "the admin process does not answer: is the collector running?");
+    throw apiError(0, "the admin process does not answer: is the collector running?");
   }
   if (!answer.ok) throw await errorOf(answer);
   return answer;
 }
 
 /** The error that an answer carries. A 401 brings the log-in form, except to the form itself. */
-export async function errorOf(answer) {
+async function errorOf(answer) {
   const body = await answer.json().catch(() => ({}));
   if (answer.status === 401 && body.code !== "wrong_token") session.set({ ...session.get(), needs_token: true });
   const message = body.message ?? `the admin process answered ${answer.status}`;
-  return new ApiError(answer.status, body.code ?? "unknown", message, Number(answer.headers.get("retry-after")) || null);
+  return apiError(answer.status, message, Number(answer.headers.get("retry-after")) || null);
 }
 
-/** GET a path: `{data, error, isLoading, reload}`. While another path loads, `data` is null; while it reloads, the old one. */
+const NOTHING = { data: null, error: null };
+
+/** GET a path: `{data, readAt, error, isLoading, reload}`. While another path loads, `data` is null; while it reloads, the old one. */
 export function useApi(path, parameters = {}) {
   const url = path && address(path, parameters);
-  const [state, set] = useState({ url: null, data: null, error: null });
+  const [state, set] = useState(NOTHING);
   const [turn, reload] = useState(0);
   useEffect(() => {
     if (!url) return undefined;
     const abort = new AbortController();
     get(url, {}, abort.signal).then(
-      (data) => set({ url, data, error: null }),
-      (error) => error.name !== "AbortError" && set((old) => ({ url, data: old.url === url ? old.data : null, error })),
+      (data) => set({ url, data, error: null, readAt: nodeNow() }),
+      (error) => error.name !== "AbortError" && set((old) => ({ ...(old.url === url ? old : NOTHING), url, error })),
     );
     return () => abort.abort();
   }, [url, turn]);
   const isCurrent = state.url === url;
   return {
-    data: isCurrent ? state.data : null,
-    error: isCurrent ? state.error : null,
+    ...(isCurrent ? state : NOTHING),
     isLoading: Boolean(url) && !isCurrent,
     reload: () => reload((last) => last + 1),
   };
+}
+
+/** The same, read again when the stream is greeted again: the admin process may know more, or be another one. */
+export function useGreeted(path, parameters) {
+  const { hellos } = useCell(connection);
+  const found = useApi(path, parameters);
+  useEffect(() => void (hellos > 1 && found.reload()), [hellos]);
+  return found;
 }
 
 /** An action: `{run, data, error, isBusy, clear}`. */
@@ -113,13 +115,11 @@ function withMean(list, value, samples) {
 const moved = (list, value, ahead) =>
   [...list, ...Array(Math.min(ahead, list.length) - 1).fill(null), value ?? null].slice(-list.length);
 
-/** `{series, error}` of these names over so many seconds, kept up to date. Read again after a lost connection. */
+/** `{series, error}` of these names over so many seconds, kept up to date. */
 export function useSeries(names, seconds) {
-  const { hellos } = useCell(connection);
-  const { data, error, reload } = useApi("/api/series", { names: names.join(","), seconds });
+  const { data, error } = useGreeted("/api/series", { names: names.join(","), seconds });
   const [series, set] = useState(null);
   useEffect(() => set(data), [data]);
-  useEffect(() => void (hellos > 1 && reload()), [hellos]);
   useEffect(() => now.watch(({ now_ms, values }) => set((old) => old && extended(old, now_ms, values))), []);
   return { series, error };
 }
@@ -128,8 +128,9 @@ export function useSeries(names, seconds) {
 const HIDDEN_MS = 10_000;
 /** A sample comes each second, so a stream that is silent for longer is lost. */
 const SILENT_MS = 15_000;
+const LEAST_SKEW_MS = 10_000;
 const WAITS_S = [1, 2, 4, 8, 15];
-const TOPICS = ["hello", "rows", "coverage", "gap", "now", "job", "bye"];
+const TOPICS = ["hello", "rows", "backlog", "coverage", "gap", "now", "job", "bye"];
 
 class Stream {
   #source = null;
@@ -190,7 +191,7 @@ class Stream {
     this.#timer = setTimeout(() => this.#fail(message.target), SILENT_MS);
     if (message.lastEventId) this.#after = message.lastEventId;
     if (topic === "hello") this.#greet(data);
-    else if (topic === "now") now.set({ ...data, at: performance.now() });
+    else if (topic === "now") now.set({ ...data, at: performance.now() - (data.age_ms ?? 0) });
     else if (topic === "job") jobUpdates.set({ ...jobUpdates.get(), [data.id]: data });
     else if (topic === "bye") this.#wait(data.retry_ms / 1000, `The collector ended the stream: ${data.reason}.`);
     for (const listener of this.#listeners.get(topic)) listener(data, message.lastEventId);
@@ -198,6 +199,8 @@ class Stream {
 
   #greet(hello) {
     this.#failures = 0;
+    const ahead = hello.now_ms - Date.now();
+    if (Math.abs(ahead - skew.get()) > LEAST_SKEW_MS) skew.set(ahead);
     const { actions, redacted, node, version } = hello;
     session.set({ ...session.get(), actions, redacted, node, version });
     connection.set({ state: "open", message: "", retryAt: 0, hellos: connection.get().hellos + 1 });

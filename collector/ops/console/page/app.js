@@ -1,14 +1,13 @@
 /** The frame of all views: the log-in, the header, errors. */
 import { html, render, useEffect, useState } from "./preact.js";
 import { Accounts } from "./accounts.js";
-import { get, post, remove, stream, useAction } from "./api.js";
-import { Dead } from "./dead.js";
+import { Dead, Replay } from "./again.js";
+import { get, post, remove, stream, useAction, useGreeted } from "./api.js";
 import { EventPage } from "./event.js";
 import { Live } from "./live.js";
 import { Log } from "./log.js";
 import { Now } from "./now.js";
 import { Failure, Field, State, TextBox, staleness, useAge } from "./parts.js";
-import { Replay } from "./replay.js";
 import { KeysHelp, VIEWS, deadPath, eventPath, go, listen, listenToKeys, route, useKeys } from "./router.js";
 import { connection, isLocalTime, node, now, session, spoken, theme, useCell, useNarrow, useTick } from "./state.js";
 import { count } from "./text.js";
@@ -35,7 +34,8 @@ function Entrance() {
 function Console() {
   const { view, parts, query } = useCell(route);
   const [isHelp, help] = useState(false);
-  useEffect(() => void get("/api/node").then(node.set, () => {}), []);
+  const { data, error, reload } = useGreeted("/api/node");
+  useEffect(() => void (data && node.set(data)), [data]);
   useEffect(() => view !== "live" && stream.want("now"), [view]);
   useTitle(VIEWS[view].title);
   useKeys({ "?": () => help(true) });
@@ -44,6 +44,7 @@ function Console() {
     <a class="skip" href="#main">Skip to the view</a>
     <${Header} view=${view} help=${() => help(true)} leave=${leave} />
     <${Connection} />
+    <${Failure} error=${error} retry=${reload} />
     <main id="main" tabindex="-1" class="view view-${view}"><${Shown} key=${view} parts=${parts} query=${query} /></main>
     <${Spoken} />
     ${isHelp && html`<${KeysHelp} onClose=${() => help(false)} />`}
@@ -52,7 +53,6 @@ function Console() {
 
 const Spoken = () => html`<p class="unseen" role="status">${useCell(spoken)}</p>`;
 
-/** The line under the header while the stream does not flow. */
 function Connection() {
   const { state, message, retryAt } = useCell(connection);
   const now = useTick();
@@ -85,7 +85,7 @@ const LINKED = Object.keys(VIEWS).filter((name) => VIEWS[name].key);
 const THEMES = { auto: "light", light: "dark", dark: "auto" };
 const THEME_SHAPES = { auto: "◐", light: "○", dark: "●" };
 
-export function Header({ view, help, leave }) {
+function Header({ view, help, leave }) {
   const isNarrow = useNarrow();
   const [isOpen, open] = useState(false);
   const address = useCell(route);
@@ -102,7 +102,6 @@ export function Header({ view, help, leave }) {
   </header>`;
 }
 
-/** `node-1 ● ready`, by the last sample. */
 function Health() {
   const sample = useCell(now);
   const { node } = useCell(session);
@@ -150,7 +149,7 @@ function Switches({ help, leave }) {
   </div>`;
 }
 
-export function LogIn() {
+function LogIn() {
   const [token, type] = useState("");
   const entry = useAction(async () => {
     await post("/api/session", { token });

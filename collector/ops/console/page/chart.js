@@ -1,4 +1,4 @@
-/** Charts in SVG, by hand: lines with one cursor across all of them, bars, and the small ones in tables. */
+/** Charts in SVG: lines with one cursor across all of them, bars, and the small ones in tables. */
 import { html, useState } from "./preact.js";
 import { cell, isLocalTime, useCell } from "./state.js";
 import { clock } from "./text.js";
@@ -10,7 +10,6 @@ const TABLE_ROWS = 30;
 /** The place that the pointer is at, as a share of the width; null if it is on no chart. */
 const cursor = cell(null);
 
-/** The highest value of all lists, at least `least`. */
 export const highest = (lists, least = 0) =>
   lists.reduce((most, values) => values.reduce((top, value) => (value > top ? value : top), most), least);
 
@@ -44,7 +43,6 @@ export function buckets(values, size) {
   return found;
 }
 
-/** What a chart says: `now 20,143/s, highest 24,001/s at 13:40:10`. */
 export function summary(values, firstMs, stepS, format, isLocal = false) {
   const last = values.findLast((value) => value != null);
   if (last === undefined) return "nothing yet";
@@ -86,7 +84,7 @@ function follow(event) {
   cursor.set(Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)));
 }
 
-/** The values of a chart as a table of at most 30 rows, the newest first; made when it is opened. */
+/** The values, the newest first; the table is made when it is opened. */
 function AsTable({ title, lines, lists, series, format, action }) {
   const [isOpen, set] = useState(false);
   const isLocal = useCell(isLocalTime);
@@ -108,7 +106,7 @@ function AsTable({ title, lines, lists, series, format, action }) {
   </details>`;
 }
 
-/** Bars of one value each. A click on one calls `choose` with the time at which it begins, as the table's buttons do. */
+/** A click on a bar calls `choose` with the time at which it begins, as the table's buttons do. */
 export function Bars({ label, tone, values, firstMs, stepS, format, chosenMs, choose }) {
   const isLocal = useCell(isLocalTime);
   const top = highest([values], 1e-9);
@@ -135,12 +133,11 @@ export function Bars({ label, tone, values, firstMs, stepS, format, chosenMs, ch
 }
 
 /** One closed box for each value above 0; a small one stays visible. */
-export function barsPath(values, top, height = 24) {
+function barsPath(values, top, height = 24) {
   const box = (value, at) => (value > 0 ? `M${at + 0.1} ${height}v-${round(Math.max(1, (value / top) * height))}h.8V${height}z` : "");
   return values.map(box).join("");
 }
 
-/** A small chart in a table. It says its values in words. */
 export function Spark({ values, label }) {
   const top = highest([values], 1e-9);
   return html`<svg class="spark" viewBox="0 0 ${values.length} 24" preserveAspectRatio="none" role="img" aria-label=${label}>

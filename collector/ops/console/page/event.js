@@ -114,6 +114,7 @@ export function LetterView({ id, isLinked }) {
 
 function Letter({ letter }) {
   const more = useMore(`/api${deadPath(letter.id)}/raw`, letter.body, letter.truncated_at);
+  const isText = letter.encoding !== "base64";
   const value = more.isWhole && letter.encoding === "json" ? parseExactly(more.text) : undefined;
   return html`
     <p><${State} tone="dead">${inert(letter.reason)}<//></p>
@@ -127,11 +128,11 @@ function Letter({ letter }) {
       ["from", letter.ip && inert(letter.ip)],
       ["user agent", letter.user_agent && inert(letter.user_agent)],
       ["referer", letter.referer && inert(letter.referer)],
-      ["size", `${bytes(letter.bytes)}${letter.encoding === "base64" ? ", not UTF-8: shown as base64" : ""}`],
+      ["size", `${bytes(letter.bytes)}${isText ? "" : ", not UTF-8: at most 20 KB are shown, as base64"}`],
     ]} />
     <h3>What was sent</h3>
     ${value === undefined
-      ? html`<${Cut} total=${letter.bytes} more=${more} />`
+      ? html`<${Cut} total=${isText ? letter.bytes : 0} more=${more} />`
       : html`<${Json} value=${value} />`}
   `;
 }

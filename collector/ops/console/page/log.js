@@ -10,7 +10,7 @@ import { inert } from "./value.js";
 
 /** The colour of each state of a segment, its shape in the table and its height in the strip. */
 const SEGMENT_STATES = { delivered: ["ok", "✓", 16], waits: ["warn", "◌", 12], open: ["accent", "●", 8] };
-const STRIP_LEGEND = [["ok", "delivered"], ["warn", "waits for a sink"], ["accent", "open"], ["bad", "damaged"]];
+const STRIP_LEGEND = [["ok", "delivered"], ["warn", "waits for a sink"], ["muted", "kept, no sink"], ["accent", "open"], ["bad", "damaged"]];
 const SEGMENTS_A_PAGE = 100;
 
 export function Log({ parts: [name, segment] }) {
@@ -40,7 +40,7 @@ const ShardLink = ({ shard, isChosen }) =>
   </a></li>`;
 
 function Shard({ shard, number }) {
-  if (shard.error) return html`<${Note} tone="bad">${inert(shard.error)}<//>`;
+  if (shard.error) return html`<${Note} tone="bad">${inert(shard.error)}<//><${Verify} shard=${shard} />`;
   return html`
     <h2>Shard ${shard.shard}</h2>
     <${Pairs} pairs=${[
@@ -57,21 +57,22 @@ function Shard({ shard, number }) {
 const Damage = ({ shard }) =>
   html`<div class="note bad">
     <p><${State} tone="bad" shape="✚">${plural(shard.damaged_events, "event")} of this shard can't be read any more.<//>
-      ${" "}damage.ndjson names them; quarantine/ keeps the bytes. To check the files:</p>
-    <${Command} text=${`wal verify ${shard.path}`} /></div>`;
+      ${" "}damage.ndjson names them; quarantine/ keeps the bytes.</p>
+    <${Verify} shard=${shard} /></div>`;
+
+const Verify = ({ shard: { path } }) => path && html`<p>To check the files:</p><${Command} text=${`wal verify ${path}`} />`;
 
 const CURSOR_COLUMNS = [
-  { name: "sink", label: "sink", cell: ({ sink }) => html`<b>${inert(sink)}</b>` },
-  { name: "state", label: "state", cell: ({ state }) => html`<${State} tone=${state === "up" ? "ok" : "warn"}>${state}<//>` },
+  { name: "sink", cell: ({ sink }) => html`<b>${inert(sink)}</b>` },
+  { name: "state", cell: ({ state }) => html`<${State} tone=${state === "up" ? "ok" : "warn"}>${state}<//>` },
   { name: "next", label: "next sequence", isNumber: true, cell: ({ next_sequence }) => count(next_sequence) },
-  { name: "behind", label: "behind", isNumber: true, cell: ({ behind }) => count(behind) },
+  { name: "behind", isNumber: true, cell: ({ behind }) => count(behind) },
 ];
 
 const Cursors = ({ cursors }) =>
   cursors.length > 0 && html`<h3>Cursors</h3>
     <${Table} caption="Cursors" columns=${CURSOR_COLUMNS} rows=${cursors} rowKey=${({ sink }) => sink} />`;
 
-/** All segments, the newest first, a page at a time. */
 function Segments({ shard }) {
   const path = `/api/shards/${encodeURIComponent(shard.shard)}/segments`;
   const { data, error, isLoading } = useApi(path, { limit: SEGMENTS_A_PAGE });
@@ -91,11 +92,11 @@ const sequencesOf = ({ first_sequence, last_sequence }) =>
 
 const segmentColumns = ({ shard }) => [
   { name: "number", label: "segment", cell: ({ number }) => html`<a href=${logPath(shard, number)}><code>${String(number).padStart(10, "0")}</code></a>` },
-  { name: "sequences", label: "sequences", cell: sequencesOf },
+  { name: "sequences", cell: sequencesOf },
   { name: "first", label: "from", cell: ({ first_ms }) => html`<${Time} ms=${first_ms} isWhole />` },
   { name: "last", label: "to", cell: ({ last_ms }) => html`<${Time} ms=${last_ms} />` },
-  { name: "size", label: "size", isNumber: true, cell: (segment) => bytes(segment.bytes) },
-  { name: "state", label: "state", cell: (segment) => html`<${SegmentState} segment=${segment} />` },
+  { name: "size", isNumber: true, cell: (segment) => bytes(segment.bytes) },
+  { name: "state", cell: (segment) => html`<${SegmentState} segment=${segment} />` },
 ];
 
 function SegmentState({ segment: { state, lost } }) {

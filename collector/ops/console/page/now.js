@@ -3,8 +3,8 @@ import { html } from "./preact.js";
 import { useSeries } from "./api.js";
 import { Chart } from "./chart.js";
 import { AllWell, Details, Failure, Note, Pairs, Skeleton, State, Table, staleness, useAge } from "./parts.js";
-import { now, useCell } from "./state.js";
-import { bytes, count, duration, milliseconds, percent, plural, rate } from "./text.js";
+import { nodeNow, now, useCell } from "./state.js";
+import { UNKNOWN, bytes, count, duration, milliseconds, percent, plural, rate } from "./text.js";
 import { inert } from "./value.js";
 
 const CHARTS = [
@@ -41,9 +41,10 @@ export function Now() {
 }
 
 const isFresh = ({ age_ms }) => !staleness(age_ms ?? 0);
-const isWell = ({ state }) => state === "up";
+/** Nobody ships a shard that no worker holds, such as that of redrives, once nothing is left in it. */
+const isShipped = ({ state, lag_events }) => state === "not running" && lag_events === 0;
+const isWell = (sink) => sink.state === "up" || isShipped(sink);
 
-/** How the node is: a tone, and a sentence. */
 export function verdict({ ready, reason, workers, sinks }) {
   const away = workers.filter((worker) => !worker.ready || !isFresh(worker)).length;
   const down = new Set(sinks.filter((sink) => !isWell(sink) || !isFresh(sink)).map(({ name }) => name)).size;
@@ -61,6 +62,8 @@ function Banner({ sample, stale }) {
   return html`<p class="banner ${tone}"><${State} tone=${tone}>${text}<//></p>`;
 }
 
+const FULL = { unknown: UNKNOWN, level: "not in sight", full: "full" };
+
 function Tiles({ sample, stale }) {
   const { values, disk, started_ms, now_ms } = sample;
   const tiles = [
@@ -74,7 +77,7 @@ function Tiles({ sample, stale }) {
     ["commit p50 · p99", `${milliseconds(values.commit_p50)} · ${milliseconds(values.commit_p99)}`],
     ["pressure", percent(values.pressure)],
     ["disk free", bytes(disk?.free)],
-    ["disk full in", disk?.full_in_s == null ? "not in sight" : duration(disk.full_in_s)],
+    ["disk full in", FULL[disk?.full_state] ?? (disk?.full_in_s == null ? FULL.level : duration(disk.full_in_s))],
     ["up for", duration((now_ms - started_ms) / 1000)],
   ];
   return html`<dl class=${stale ? "tiles stale" : "tiles"}>
@@ -91,13 +94,13 @@ function Charts({ started, nowMs }) {
 }
 
 const WORKER_COLUMNS = [
-  { name: "worker", label: "worker", cell: ({ place, pid }) => html`<b>${place}</b> <span class="muted">pid ${pid ?? "–"}</span>` },
-  { name: "state", label: "state", cell: (worker) => stateOf(worker, worker.ready ? ["ok", "ready"] : ["bad", worker.reason ?? "not ready"]) },
-  { name: "shard", label: "shard", cell: ({ shard }) => (shard ? html`<a href="/log/${encodeURIComponent(shard)}">${shard}</a>` : "–") },
+  { name: "worker", cell: ({ place, pid }) => html`<b>${place}</b> <span class="muted">pid ${pid ?? "–"}</span>` },
+  { name: "state", cell: (worker) => stateOf(worker, worker.ready ? ["ok", "ready"] : ["bad", worker.reason ?? "not ready"]) },
+  { name: "shard", cell: ({ shard }) => (shard ? html`<a href="/log/${encodeURIComponent(shard)}">${shard}</a>` : "–") },
   { name: "cpu", label: "CPU", isNumber: true, cell: ({ cpu }) => percent(cpu) },
-  { name: "memory", label: "memory", isNumber: true, cell: ({ memory }) => bytes(memory) },
-  { name: "up", label: "up", isNumber: true, cell: ({ started_ms }) => (started_ms ? duration((Date.now() - started_ms) / 1000) : "–") },
-  { name: "restarts", label: "restarts", isNumber: true, cell: ({ restarts }) => count(restarts) },
+  { name: "memory", isNumber: true, cell: ({ memory }) => bytes(memory) },
+  { name: "up", isNumber: true, cell: ({ started_ms }) => (started_ms ? duration((nodeNow() - started_ms) / 1000) : "–") },
+  { name: "restarts", isNumber: true, cell: ({ restarts }) => count(restarts) },
 ];
 
 function stateOf(each, known) {
@@ -109,17 +112,22 @@ function stateOf(each, known) {
 const Workers = ({ workers }) =>
   html`<${Table} caption="Workers" columns=${WORKER_COLUMNS} rows=${workers} rowKey=${({ place }) => place} />`;
 
-const since = (ms) => (ms ? ` for ${duration((Date.now() - ms) / 1000)}` : "");
+const since = (ms) => (ms ? ` for ${duration((nodeNow() - ms) / 1000)}` : "");
 
 function lagOf({ lag_events, lag_bytes, lag_seconds }) {
   if (!lag_events) return count(lag_events);
   return html`${count(lag_events)} <span class="muted">${bytes(lag_bytes)}, ${duration(lag_seconds)}</span>`;
 }
 
+function wordOf(sink) {
+  if (isShipped(sink)) return ["ok", "nothing left"];
+  return isWell(sink) ? ["ok", sink.state] : ["warn", `${sink.state}${since(sink.since_ms)}`];
+}
+
 const SINK_COLUMNS = [
-  { name: "sink", label: "sink", cell: ({ name, shard }) => html`<b>${inert(name)}</b> <span class="muted">shard ${shard}</span>` },
-  { name: "state", label: "state", cell: (sink) => stateOf(sink, isWell(sink) ? ["ok", sink.state] : ["warn", `${sink.state}${since(sink.since_ms)}`]) },
-  { name: "lag", label: "lag", isNumber: true, cell: lagOf },
+  { name: "sink", cell: ({ name, shard }) => html`<b>${inert(name)}</b> <span class="muted">shard ${shard}</span>` },
+  { name: "state", cell: (sink) => stateOf(sink, wordOf(sink)) },
+  { name: "lag", isNumber: true, cell: lagOf },
   { name: "error", label: "last error", cell: ({ error }) => (error ? html`<${Details} label="why">${inert(error)}<//>` : "–") },
 ];
 

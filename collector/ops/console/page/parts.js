@@ -4,20 +4,18 @@ import { get } from "./api.js";
 import { isLocalTime, node, session, useCell, useNarrow, useTick } from "./state.js";
 import { clock, duration, stamp } from "./text.js";
 
-const SHAPES = { stored: "●", rejected: "◆", dead: "✚", duplicate: "◌", damaged: "▲" };
-const TONES = { stored: "ok", rejected: "warn", dead: "dead", duplicate: "muted", damaged: "bad" };
+const TONES = { stored: "ok", rejected: "warn", dead: "dead", damaged: "bad" };
 
-/** The shape and the tone of a kind of row. */
-export const shapeOf = (kind) => SHAPES[kind] ?? "·";
+/** The tone of a kind of row. */
 export const toneOf = (kind) => TONES[kind] ?? "muted";
 
-const SHAPE_OF_TONE = { ok: "●", warn: "◆", bad: "▲", dead: "✚", accent: "→", muted: "◌" };
+/** The shape of each tone, so that colour is not all that tells. */
+export const SHAPES = { ok: "●", warn: "◆", bad: "▲", dead: "✚", accent: "→", muted: "◌" };
 
-/** A word with a shape before it, so that colour is not all that tells. */
-export const State = ({ tone, shape = SHAPE_OF_TONE[tone], children }) =>
+export const State = ({ tone, shape = SHAPES[tone], children }) =>
   html`<span class="state ${tone}"><span aria-hidden="true">${shape}</span> ${children}</span>`;
 
-export const Kind = ({ kind }) => html`<${State} tone=${toneOf(kind)} shape=${shapeOf(kind)}>${kind}<//>`;
+export const Kind = ({ kind }) => html`<${State} tone=${toneOf(kind)}>${kind}<//>`;
 
 /** A time: of the day, or with its day. The other clock is in the tooltip. */
 export function Time({ ms, isWhole = false }) {
@@ -26,7 +24,6 @@ export function Time({ ms, isWhole = false }) {
   return html`<time datetime=${new Date(ms).toISOString()} title=${stamp(ms)}>${(isWhole ? stamp : clock)(ms, isLocal)}</time>`;
 }
 
-/** An error, spoken at once. */
 export const Failure = ({ error, retry }) =>
   error &&
   html`<div class="note bad" role="alert">
@@ -37,7 +34,6 @@ export const Failure = ({ error, retry }) =>
 export const Note = ({ tone, shape, children }) =>
   html`<div class="note ${tone ?? "muted"}"><p>${tone ? html`<${State} tone=${tone} shape=${shape}>${children}<//>` : children}</p></div>`;
 
-/** Good news where a list is empty. */
 export const AllWell = ({ children }) => html`<${Note} tone="ok" shape="✓">${children}<//>`;
 
 export const Skeleton = ({ rows = 6 }) =>
@@ -49,7 +45,7 @@ export function staleness(ageMs) {
   return ageMs > 5000 ? `no news for ${duration(ageMs / 1000)}` : "";
 }
 
-/** Milliseconds since a message with `at` came; drawn again each second. */
+/** Milliseconds since the `at` of a message; drawn again each second. */
 export const useAge = (message) => useTick() - (message?.at ?? performance.now());
 
 /** A dialog over the page. Focus returns to where it was when it closes. */
@@ -95,7 +91,6 @@ function Selected({ text }) {
     <textarea ref=${element} rows="8" readonly aria-label="Text to copy">${text}</textarea>`;
 }
 
-/** A command to paste, with its button. */
 export const Command = ({ text }) =>
   html`<div class="command"><pre tabindex="0" class="raw">${text}</pre><${Copy} text=${text} label="copy the command">copy<//></div>`;
 
@@ -132,19 +127,15 @@ export const Check = ({ label, isOn, onChange }) =>
 
 export const Details = ({ label, children }) => html`<details><summary>${label}</summary>${children}</details>`;
 
-/** A labelled control of a form. */
 export const Field = ({ label, hint, children }) =>
   html`<label class="field"><span>${label}</span>${children}${hint && html`<small class="muted">${hint}</small>`}</label>`;
 
-/** A form whose controls act at once. */
 export const Controls = ({ kind = "bar", label, role, children }) =>
   html`<form class=${kind} role=${role} aria-label=${label} onSubmit=${(event) => event.preventDefault()}>${children}</form>`;
 
-/** A field for a property, which proposes those of the settings. `change` gets the text. */
 export const PropertyField = ({ value, change, ...rest }) =>
   html`<${Field} label="property"><${TextBox} list="properties" value=${value} onChange=${change} ...${rest} /><//><${PropertyNames} />`;
 
-/** The properties of the settings, for a text box that proposes `properties`. */
 export const PropertyNames = () =>
   html`<datalist id="properties">${useCell(node).properties.map(({ property }) => html`<option value=${property} />`)}</datalist>`;
 
@@ -153,7 +144,6 @@ export const Select = ({ value, options, onChange, ...rest }) =>
     ${options.map(([key, label]) => html`<option value=${key} selected=${key === value}>${label}</option>`)}
   </select>`;
 
-/** Options whose value is their label. */
 export const plain = (names) => names.map((name) => [name, name]);
 
 /** A button for what changes something. Without `admin.allow_actions` it is disabled and says why; while busy it keeps the focus. */
@@ -166,7 +156,7 @@ export function ActionButton({ onClick, isBusy = false, children, kind = "danger
 }
 
 /**
- * `columns`: `{name, label, cell: (row) => element, isNumber, sort: (row) => value}`; the first names the row.
+ * `columns`: `{name, label = name, cell: (row) => element, isNumber, sort: (row) => value}`; the first names the row.
  * `rowKey`: a function from a row to its key. `chosen`: the key of the row that is open.
  */
 export function Table({ caption, columns, rows, rowKey, chosen }) {
@@ -195,7 +185,7 @@ function inOrder(rows, value, isUp) {
 }
 
 function Head({ column, sort, by }) {
-  const { name, label, isNumber } = column;
+  const { name, label = name, isNumber } = column;
   const order = sort?.name !== name ? "none" : sort.isUp ? "ascending" : "descending";
   if (!column.sort) return html`<th scope="col" class=${isNumber ? "number" : ""}>${label}</th>`;
   const arrow = { none: "", ascending: " ↑", descending: " ↓" }[order];
@@ -207,7 +197,7 @@ const Cards = ({ caption, columns: [title, ...columns], rows, rowKey, chosen }) 
   html`<ul class="cards" aria-label=${caption}>${rows.map((row) => html`<li key=${rowKey(row)}
     class=${rowKey(row) === chosen ? "chosen" : ""}>
     <div class="card-title">${title.cell(row)}</div>
-    <dl>${columns.map(({ label, cell }) => html`<div><dt>${label}</dt><dd>${cell(row)}</dd></div>`)}</dl>
+    <dl>${columns.map(({ name, label = name, cell }) => html`<div><dt>${label}</dt><dd>${cell(row)}</dd></div>`)}</dl>
   </li>`)}</ul>`;
 
 /** `{pages, next, more, failure}` of a list; `more()` reads its next page. */

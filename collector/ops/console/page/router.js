@@ -35,7 +35,6 @@ const current = () => parse(location.pathname, location.search) ?? NOWHERE;
 
 export const route = cell(current());
 
-/** Go to an address of the page. */
 export function go(href, { replace = false } = {}) {
   history[replace ? "replaceState" : "pushState"](null, "", href);
   route.set(current());
@@ -91,7 +90,6 @@ export function useKeys(map) {
   }, []);
 }
 
-/** Take keys from now on. */
 export function listenToKeys() {
   document.addEventListener("keydown", (event) => {
     if (!hasKeys.get() || event.ctrlKey || event.metaKey || event.altKey || isTaken(event)) return;
@@ -102,7 +100,6 @@ export function listenToKeys() {
   });
 }
 
-/** Whether the key belongs to the element that has the focus. */
 function isTaken({ target, key }) {
   if (document.querySelector("dialog[open]") || target.closest("input, textarea, select")) return true;
   return (key === " " || key === "Enter") && target.closest("button, a[href], summary") !== null;
@@ -118,7 +115,6 @@ function actionOf(key) {
   return [...maps].map(({ current }) => current[key]).find(Boolean);
 }
 
-/** The list of keys. */
 export const KeysHelp = ({ onClose }) =>
   html`<${Dialog} label="Keys" onClose=${onClose}>
     <dl class="pairs">${HELP.map(([keys, what]) => html`<div><dt><kbd>${keys}</kbd></dt><dd>${what}</dd></div>`)}</dl>

@@ -1,5 +1,5 @@
-/** The rows of the live list: the places of their members, where they lead, and their elements. */
-import { shapeOf, toneOf } from "./parts.js";
+/** The rows of the live list: their members, where they lead, and their elements. */
+import { SHAPES, toneOf } from "./parts.js";
 import { deadPath, eventPath } from "./router.js";
 import { isLocalTime, isRedacted } from "./state.js";
 import { REDACTED, bytes, clock, count, stamp, visible } from "./text.js";
@@ -12,7 +12,7 @@ export const COLUMNS = ["time", "kind", "property", "source", "ea", "ec", "uid",
 export const keyOf = (row) => `${row[ID] ?? ""}:${row[N]}`;
 
 /** Where a row leads; null if no content of it is kept. */
-export const pathOf = (row) => (row[ID] == null ? null : row[KIND] === "dead" ? deadPath(row[ID]) : eventPath(row[ID]));
+const pathOf = (row) => (row[ID] == null ? null : row[KIND] === "dead" ? deadPath(row[ID]) : eventPath(row[ID]));
 
 /** Warnings as one text, which may be a list or their number. */
 export function warningsOf(row) {
@@ -22,7 +22,7 @@ export function warningsOf(row) {
 }
 
 const SPARE_ROWS = 4;
-/** More rows at once do not fade in: to paint the fading of all would cost more than the rows. */
+/** More rows at once do not fade in: that would cost more than the rows. */
 const FADING_ROWS = 5;
 
 export class Pool {
@@ -38,7 +38,6 @@ export class Pool {
     this.#sizer = sizer;
   }
 
-  /** Read the height of a row again. */
   measure() {
     this.height = Number.parseFloat(getComputedStyle(this.#scroller).getPropertyValue("--row")) || this.height;
   }
@@ -48,7 +47,6 @@ export class Pool {
     this.#placed.clear();
   }
 
-  /** Scroll so that the row at this place is in sight. */
   reveal(at) {
     const top = at * this.height;
     const room = this.#scroller.clientHeight - this.height;
@@ -70,7 +68,7 @@ export class Pool {
     this.#sizer.style.height = `${rows.length * this.height}px`;
   }
 
-  /** The elements that stand for no wanted row, after as many were made as there are places. */
+  /** The elements that stand for no wanted row, of as many as there are places. */
   #free(wanted, places) {
     while (this.#elements.length < places) this.#elements.push(this.#sizer.appendChild(makeRow()));
     for (const row of [...this.#placed.keys()]) if (!wanted.has(row)) this.#placed.delete(row);
@@ -124,8 +122,9 @@ function fillRow(element, row) {
   element.shown = row;
   element.dataset.kind = row[KIND];
   fillTime(time.firstChild, row);
-  kind.className = `cell kind ${toneOf(row[KIND])}`;
-  kind.textContent = `${shapeOf(row[KIND])} ${row[KIND]}`;
+  const tone = toneOf(row[KIND]);
+  kind.className = `cell kind ${tone}`;
+  kind.textContent = `${SHAPES[tone]} ${row[KIND]}`;
   fillText(property, `${row[PROPERTY] ?? ""}${row[DIALECT] ? ` ${row[DIALECT]}` : ""}`);
   fillText(source, row[SOURCE]);
   fillText(ea, row[CODE] || row[EA], "ea");

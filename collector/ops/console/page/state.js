@@ -1,7 +1,6 @@
 /** Values that several views share, and what the visitor chose for this browser. */
 import { useEffect, useState } from "./preact.js";
 
-/** A value with listeners. */
 export function cell(value) {
   const listeners = new Set();
   return {
@@ -18,7 +17,6 @@ export function cell(value) {
   };
 }
 
-/** The value of a cell; the component is drawn again when it changes. */
 export function useCell(source) {
   const [, redraw] = useState(0);
   useEffect(() => {
@@ -32,16 +30,17 @@ export function useCell(source) {
 export const session = cell(null);
 /** The answer of `/api/node`: properties, dialects, sinks. */
 export const node = cell({ event_url: "", kept_hours: null, properties: [], more_properties: 0, dialects: [], sinks: [] });
-/** The newest `now` message, with `at`, when it came, by `performance.now()`. */
+/** The newest `now` message, with `at`, when its sample was taken, by `performance.now()`. */
 export const now = cell(null);
 /** `{state: "connecting" | "open" | "lost" | "refused", message, retryAt, hellos}`. */
 export const connection = cell({ state: "connecting", message: "", retryAt: 0, hellos: 0 });
 /** The last `job` message of each job, by id. */
 export const jobUpdates = cell({});
-/** The text for screen readers. */
+/** By how many ms the node's clock is ahead of the browser's, where they differ by more than a few seconds. */
+export const skew = cell(0);
+export const nodeNow = () => Date.now() + skew.get();
 export const spoken = cell("");
 
-/** A choice that this browser keeps. */
 function kept(name, initial) {
   const source = cell(initial);
   try {
@@ -69,7 +68,6 @@ export const isRedacted = (field) =>
 
 const NARROW = matchMedia("(max-width: 759px)");
 
-/** Whether the page is as narrow as a phone. */
 export function useNarrow() {
   const [isNarrow, set] = useState(NARROW.matches);
   useEffect(() => {

@@ -3,20 +3,20 @@
 const COUNT = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const TENTHS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
 const HIDDEN_CHARACTER = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffe\uffff]/gu;
-const SHORT_ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0" };
 const PLAIN_IN_PRINTF = /[A-Za-z0-9 _.,:;{}"=/[\]]/;
+const SHORT_ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0" };
 
 /** The value that the server puts in the place of a redacted one. */
 export const REDACTED = "▒▒▒▒";
 export const UNKNOWN = "–";
 
-/** A whole number with separators; a dash for null. */
 export const count = (value) => (value == null ? UNKNOWN : COUNT.format(value));
 
-/** Events a second: small rates with one decimal. */
-export const rate = (value) => (value == null ? UNKNOWN : `${value < 10 ? TENTHS.format(value) : COUNT.format(value)}/s`);
+export const rate = (value) => (value == null ? UNKNOWN : `${short(value)}/s`);
 
-export const milliseconds = (value) => (value == null ? UNKNOWN : `${value < 10 ? TENTHS.format(value) : COUNT.format(value)} ms`);
+export const milliseconds = (value) => (value == null ? UNKNOWN : `${short(value)} ms`);
+
+const short = (value) => (value < 10 ? TENTHS : COUNT).format(value);
 
 export const percent = (share) => (share == null ? UNKNOWN : `${COUNT.format(share * 100)} %`);
 
@@ -26,26 +26,22 @@ export function bytes(value) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let at = 0;
   for (; value >= 1000 && at < units.length - 1; at++) value /= 1024;
-  return `${at && value < 10 ? TENTHS.format(value) : COUNT.format(value)} ${units[at]}`;
+  return `${at ? short(value) : count(value)} ${units[at]}`;
 }
 
-/** Seconds in their largest unit. */
 export function duration(seconds) {
   if (seconds == null) return UNKNOWN;
   const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(([size]) => seconds >= size) ?? [1, "s"];
   return `${COUNT.format(Math.floor(seconds / size))} ${unit}`;
 }
 
-/** `one event`, `2 events`. */
 export const plural = (value, noun) => `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
 
-/** The time of day with milliseconds, in UTC or where the browser is. */
 export function clock(ms, isLocal = false) {
   if (ms == null) return UNKNOWN;
   return shifted(ms, isLocal).toISOString().slice(11, 23);
 }
 
-/** The day as `2026-11-28`. */
 export function day(ms, isLocal = false) {
   return shifted(ms, isLocal).toISOString().slice(0, 10);
 }
@@ -105,7 +101,6 @@ export function isJson(text) {
 const asciiJson = (text) =>
   text.trim().replace(/[\t\n\r]/g, " ").replace(/['\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
-/** A format of printf that prints these bytes: no percent sign, no quote, no backslash but its own. */
 function inPrintf(text) {
   const bytes = new TextEncoder().encode(text);
   return Array.from(bytes, (byte) => {

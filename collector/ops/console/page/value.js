@@ -7,7 +7,6 @@ import { REDACTED, bytes, count, pieces } from "./text.js";
 const FOLD_CHARACTERS = 2000;
 const MOST_CHILDREN = 100;
 const OPEN_CHILDREN = 12;
-/** Objects and arrays with at most so many children are open at first, in the first two levels. */
 const OPEN_LEVELS = 2;
 
 /** A string of a sender, isolated from the direction of the text around it. */
@@ -17,11 +16,9 @@ export function Text({ value }) {
   return html`<bdi>${pieces(text).map(({ text, chip }) => (chip ? html`<span class="chip">${chip}</span>` : text))}</bdi>`;
 }
 
-/** The same, as a value for templates. */
 export const inert = (value) => html`<${Text} value=${value} />`;
 
-/** A string that may be long: its beginning, and the rest on demand. */
-export function LongText({ value }) {
+function LongText({ value }) {
   const [isWhole, show] = useState(false);
   const isLong = value.length > FOLD_CHARACTERS;
   return html`
@@ -49,7 +46,6 @@ export function parseExactly(text) {
   }
 }
 
-/** A value of `parseExactly` as a tree of `<details>`. */
 export function Json({ value, level = 0 }) {
   if (!isBranch(value)) return html`<div class="leaf"><${Leaf} value=${value} /></div>`;
   return html`<div class="json"><${Children} value=${value} level=${level} /></div>`;

@@ -143,8 +143,8 @@ def test_a_redrive_names_the_number_of_its_preview_and_is_never_the_focused_butt
     console.answers |= answers("x")
     page = _open(console, "/dead")
     page.get_by_role("button", name="Preview redrive of 2").press("Enter")
-    expect(page.get_by_role("button", name="Redrive 2 letters")).to_be_enabled()
-    expect(page.get_by_role("button", name="Redrive 2 letters")).not_to_be_focused()
+    expect(page.get_by_role("button", name="Redrive 2")).to_be_enabled()
+    expect(page.get_by_role("button", name="Redrive 2")).not_to_be_focused()
 
 
 def test_who_must_log_in_sees_nothing_but_the_form(console: Console, axe: str) -> None:
@@ -159,7 +159,7 @@ def test_who_must_log_in_sees_nothing_but_the_form(console: Console, axe: str) -
 @pytest.mark.parametrize(
     ("path", "answer", "text"),
     [
-        ("/", {}, "No event yet. Send one:"),
+        ("/", {}, "No event yet. Send one"),
         ("/accounts", {"rows": [], "warnings": [], "unknown": [], "next": None}, "No event on this day."),
         ("/log", {"shards": []}, "There is no log yet"),
         ("/dead", {"reasons": [], "letters": 0}, "no dead letter in 24 hours"),
