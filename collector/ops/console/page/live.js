@@ -3,72 +3,93 @@ import { html, useEffect, useRef } from "./preact.js";
 import { useSeries } from "./api.js";
 import { Bars, buckets } from "./chart.js";
 import { EventPanel } from "./event.js";
-import { Copy, Dialog, Failure, Skeleton, Time } from "./parts.js";
-import { go, useKeys } from "./router.js";
+import { Command, Dialog, Failure, Skeleton, State, Time } from "./parts.js";
+import { go, route, useKeys } from "./router.js";
 import { COLUMNS, ID, KIND, TIME } from "./row.js";
 import { rows } from "./rows.js";
 import { Filters, filtersOf, useLiveStream, useSearch } from "./sources.js";
 import { connection, node, useCell, useNarrow } from "./state.js";
-import { address, count, coverageText, curl, percent, rate } from "./text.js";
+import { address, count, coverageText, percent, plural, rate } from "./text.js";
 import { VIEW } from "./try.js";
 
 export function Live({ query }) {
   const filters = filtersOf(query);
-  const at = Number(query.at) || null;
+  const at = timeOf(query.at);
   const isSearch = query.search === "1";
   const live = useLiveStream(filters, !isSearch);
   const search = useSearch(isSearch, filters, at && at + BAR_MS);
   const list = useCell(rows.state);
-  const change = (changes, options) => go(address("/live", { ...query, ...changes }), options);
-  useBar(at, isSearch);
-  useLiveKeys(query, change);
-  const open = (row) => openRow(row, change, query.event);
+  useBar(at, JSON.stringify([isSearch, filters]), isSearch || live.isCaughtUp);
+  useOpened(query.event);
+  useLiveKeys(query);
+  const open = (row) => openRow(row, query.event);
+  const row = query.event ? rows.find(idOf(query.event)) : withoutId(list.chosen && rows.chosenRow());
   return html`
     <h1 class="unseen">Live</h1>
     <div class="bar">
-      <${Filters} filters=${filters} change=${(name, value) => change({ [name]: value, event: "" })} />
-      <${Pause} list=${list} isSearch=${isSearch} leave=${() => change({ search: "", at: "" })} />
+      <${Filters} filters=${filters} change=${(name, value) => change({ [name]: value })} />
+      <${Pause} list=${list} isSearch=${isSearch} />
     </div>
     ${isSearch ? html`<${Progress} search=${search} />` : html`<${Coverage} live=${live} />`}
     <${LiveBars} chosenMs=${at} choose=${(ms) => change({ at: ms === at ? "" : ms, search: "" })} />
     ${at && html`<p class="chips"><button type="button" class="small" onClick=${() => change({ at: "" })}>
       <${Time} ms=${at} /> and 4 s more <span aria-hidden="true">×</span><span class="unseen">, show all times again</span></button></p>`}
     <${Gap} gap=${live.gap} />
-    <div class=${query.event || list.chosen ? "split" : "split whole"}>
+    <div class=${query.event || row ? "split" : "split whole"}>
       <div class="list-and-more">
         <${List} open=${open} />
-        <${Below} list=${list} live=${live} search=${search} isSearch=${isSearch} filters=${filters} at=${at} change=${change} />
+        <${Below} list=${list} live=${live} search=${search} isSearch=${isSearch} filters=${filters} at=${at} />
       </div>
-      <${Panel} id=${query.event} list=${list} close=${() => close(change)} />
+      <${Panel} id=${query.event} row=${row} />
     </div>
   `;
 }
 
+/** Change a part of the address as it is now, which may be newer than what was drawn. */
+const change = (changes, options) => go(address("/live", { ...route.get().query, ...changes }), options);
+
+/** A time in the address; null for none, and for one that no date can be. */
+const timeOf = (text) => (text > 0 && text < 8e15 ? Number(text) : null);
+
+/** The id of an open event, or of an open dead letter: `dead:ID`. */
+const idOf = (opened) => opened?.replace(/^dead:/, "");
+
+const withoutId = (row) => (row && row[ID] == null ? row : null);
+
 /** Open a row beside the list. What has an id is in the address; the rest only in the list. */
-function openRow(row, change, opened) {
+function openRow(row, opened) {
   rows.choose(row);
-  if (row[KIND] === "dead" && row[ID]) change({ event: `dead:${row[ID]}` }, { replace: Boolean(opened) });
-  else change({ event: row[ID] ?? "" }, { replace: Boolean(opened) });
+  const event = row[KIND] === "dead" && row[ID] ? `dead:${row[ID]}` : row[ID];
+  change({ event }, { replace: Boolean(opened) });
 }
 
-function close(change) {
+function close() {
   rows.unchoose();
   change({ event: "" });
 }
 
-function useBar(at, isSearch) {
+/** Show the rows of a bar in a list that holds still, once they are there. `key`: what clears the list. */
+function useBar(at, key, isThere) {
   useEffect(() => {
     if (at == null) return undefined;
     rows.filter((row) => row[TIME] >= at && row[TIME] < at + BAR_MS);
-    rows.pause();
     return () => rows.filter(null);
-  }, [at, isSearch]);
+  }, [at, key]);
+  useEffect(() => void (at != null && isThere && rows.pause()), [at, key, isThere]);
 }
 
-function useLiveKeys(query, change) {
+/** After Back another event is open, or none: then the row of the last one is not chosen any more. */
+function useOpened(opened) {
+  useEffect(() => {
+    const id = rows.chosenRow()?.[ID];
+    if (id != null && id !== idOf(opened)) rows.unchoose();
+  }, [opened]);
+}
+
+function useLiveKeys(query) {
   const step = (by) => () => {
     const row = rows.step(by);
-    if (row && query.event) openRow(row, change, query.event);
+    if (row && query.event) openRow(row, query.event);
   };
   useKeys({
     " ": () => rows.toggle(),
@@ -77,8 +98,8 @@ function useLiveKeys(query, change) {
     k: step(-1),
     "[": step(1),
     "]": step(-1),
-    Enter: () => rows.chosenRow() && openRow(rows.chosenRow(), change, query.event),
-    Escape: () => (query.event || rows.state.get().chosen) && close(change),
+    Enter: () => rows.chosenRow() && openRow(rows.chosenRow(), query.event),
+    Escape: () => (query.event || rows.state.get().chosen) && close(),
     x: () => go("/live"),
     "/": () => (document.getElementById("filter-q") ?? document.getElementById("open-filters"))?.focus(),
     c: () => document.getElementById("copy-curl")?.click(),
@@ -86,8 +107,8 @@ function useLiveKeys(query, change) {
   });
 }
 
-function Pause({ list, isSearch, leave }) {
-  if (isSearch) return html`<button type="button" class="pause" onClick=${leave}>▶ Back to live</button>`;
+function Pause({ list, isSearch }) {
+  if (isSearch) return html`<button type="button" class="pause" onClick=${() => change({ search: "", at: "" })}>▶ Back to live</button>`;
   return html`<button type="button" class="pause" aria-pressed=${String(list.isPaused)} onClick=${() => rows.toggle()}>
     ${list.isPaused ? "▶ Go on" : "‖ Pause"}</button>`;
 }
@@ -96,7 +117,9 @@ function Coverage({ live }) {
   const { state } = useCell(connection);
   const isNarrow = useNarrow();
   const away = state === "connecting" ? "connecting" : "not connected: the list is as it was";
-  const text = state !== "open" ? away : live.coverage ? coverageText(live.coverage) : "listening";
+  const { matched, shown } = live.backlog ?? {};
+  const begin = matched > shown ? ` · began with the newest ${count(shown)} of ${count(matched)}` : "";
+  const text = state !== "open" ? away : (live.coverage ? coverageText(live.coverage) : "listening") + begin;
   const [first, ...rest] = text.split(" · ");
   if (!isNarrow || !rest.length) return html`<p class="coverage">${text}</p>`;
   return html`<details class="coverage"><summary>${first}</summary>${rest.join(" · ")}</details>`;
@@ -107,7 +130,9 @@ function Progress({ search }) {
   return html`<p class="coverage" role="status">
     Search of the log: ${count(search.found)} found${search.backTo && html`, back to <${Time} ms=${search.backTo} isWhole />`}, ${percent(share)} read
     ${search.isRunning ? html` <button type="button" class="small" onClick=${search.stop}>Stop</button>`
-      : search.next ? html` <button type="button" class="small" onClick=${search.goOn}>Search on</button>` : " · this is all"}
+      : !search.next ? " · this is all" : rows.isFull ? " · the list is full: narrow the filters"
+      : html` <button type="button" class="small" onClick=${search.goOn}>Search on</button>`}
+    ${search.lost > 0 && html` · <${State} tone="bad" shape="✚">${plural(search.lost, "event")} can't be read any more<//>`}
   </p><${Failure} error=${search.error} retry=${search.goOn} />`;
 }
 
@@ -138,8 +163,7 @@ function List({ open }) {
   </div>`;
 }
 
-/** What stands over or in the list: how many rows wait, or why there is none. */
-function Below({ list, live, search, isSearch, filters, at, change }) {
+function Below({ list, live, search, isSearch, filters, at }) {
   const waits = !isSearch && list.waiting > 0;
   if (waits) {
     return html`<button type="button" class="waiting" onClick=${() => (change({ event: "", at: "" }), rows.resume())}>
@@ -149,27 +173,30 @@ function Below({ list, live, search, isSearch, filters, at, change }) {
   if (isSearch) return !search.isRunning && html`<div class="empty"><p>Nothing in the log matches.</p></div>`;
   if (!live.isGreeted) return html`<div class="empty"><${Skeleton} rows=${8} /></div>`;
   const isFiltered = Object.keys(filters).length > 0 || at;
-  return isFiltered ? html`<${NoMatch} ring=${live.ring} at=${at} change=${change} />` : html`<${NoEvent} />`;
+  return isFiltered ? html`<${NoMatch} live=${live} at=${at} />` : html`<${NoEvent} />`;
 }
 
-const NoMatch = ({ ring, at, change }) =>
-  html`<div class="empty">
-    <p>${at ? "This page holds no row of that time that matches." : `None of the last ${count(ring)} match.`}</p>
+function NoMatch({ live, at }) {
+  const { rows, searched } = live.backlog ?? {};
+  const none = searched < rows ? `None matches so far: ${count(searched)} of the last ${count(rows)} were searched.`
+    : `None of the last ${count(live.ring)} match.`;
+  return html`<div class="empty">
+    <p>${at ? "This page holds no row of that time that matches." : none}</p>
     <p><button type="button" onClick=${() => change({ search: "1" })}>Search the log</button></p>
   </div>`;
+}
 
 function NoEvent() {
   const { event_url, properties } = useCell(node);
   if (!properties.length) return html`<div class="empty"><p>No event yet, and no property in the settings that could take one.</p></div>`;
-  const [portal, prop] = properties[0].property.split("/");
-  const command = curl(`${event_url}?portal_id=${encodeURIComponent(portal)}&prop_id=${encodeURIComponent(prop)}&resp_type=json`, JSON.stringify(VIEW));
-  return html`<div class="empty"><p>No event yet. Send one:</p><pre class="raw" tabindex="0">${command}</pre>
-    <p><${Copy} text=${command} label="copy the command">copy<//> or <a href="/try">use Try</a></p></div>`;
+  const [portal_id, prop_id] = properties[0].property.split("/");
+  const url = address(event_url, { portal_id, prop_id, resp_type: "json" });
+  const command = `curl '${url}' -H 'content-type: application/json' -d '${JSON.stringify(VIEW)}'`;
+  return html`<div class="empty"><p>No event yet. Send one, or <a href="/try">use Try</a>:</p><${Command} text=${command} /></div>`;
 }
 
-function Panel({ id, list, close }) {
+function Panel({ id, row }) {
   const isNarrow = useNarrow();
-  const row = list.chosen ? rows.chosenRow() : id && rows.find(id.replace(/^dead:/, ""));
   if (!id && !row) return null;
   const panel = html`<${EventPanel} id=${id} row=${row} />`;
   if (isNarrow) return html`<${Dialog} label="Event" kind="sheet" onClose=${close}>${panel}<//>`;
@@ -178,11 +205,11 @@ function Panel({ id, list, close }) {
 }
 
 const STEP_S = 5;
-export const BAR_MS = STEP_S * 1000;
+const BAR_MS = STEP_S * 1000;
 const NAMES = ["stored", "rejected", "shed"];
 const SECONDS = 300;
 
-export function LiveBars({ chosenMs, choose }) {
+function LiveBars({ chosenMs, choose }) {
   const { series } = useSeries(NAMES, SECONDS);
   if (!series) return html`<div class="both-bars" aria-hidden="true"></div>`;
   const firstMs = Math.ceil(series.first_ms / BAR_MS) * BAR_MS;

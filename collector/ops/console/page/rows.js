@@ -1,9 +1,9 @@
 /**
- * The live list: a fixed pool of row elements, moved by `transform`, one paint a frame. By hand, because a list that makes
- * elements for each arrival blocks the page at a few hundred rows a second.
+ * The live list: a fixed pool of row elements, one paint a frame. To make elements for each arrival would block the page at a
+ * few hundred rows a second.
  *
- * It pauses when the reader scrolls away or chooses a row, and holds still for a moment while the mouse moves over it:
- * then new rows are counted, and none is inserted under the pointer.
+ * It pauses when the reader scrolls away or chooses a row, and holds still while the mouse moves over it: then new rows are
+ * counted, and none is inserted under the pointer.
  */
 import { ID, Pool, keyOf } from "./row.js";
 import { cell, isLocalTime } from "./state.js";
@@ -12,7 +12,6 @@ const MOST_ROWS = 2000;
 const HOLD_MS = 1200;
 
 class RowList {
-  /** For the view around the list. */
   state = cell({ isPaused: false, waiting: 0, count: 0, chosen: null });
   /** Newest first. */
   #rows = [];
@@ -72,17 +71,21 @@ class RowList {
     this.#schedule();
   }
 
+  get isFull() {
+    return this.#rows.length >= MOST_ROWS;
+  }
+
   clear() {
     this.#rows = [];
     this.#waiting = [];
     this.#missed = 0;
+    this.#repeated.clear();
     this.#filter = null;
     this.#set({ isPaused: false, chosen: null });
     if (this.#scroller) this.#scroller.scrollTop = 0;
     this.#schedule();
   }
 
-  /** Show only rows for which a function holds; null shows all. */
   filter(holds) {
     this.#filter = holds;
     if (this.#scroller) this.#scroller.scrollTop = 0;
@@ -122,7 +125,6 @@ class RowList {
     this.#schedule();
   }
 
-  /** No row is chosen any more. */
   unchoose() {
     this.#set({ chosen: null });
     this.#schedule();
@@ -132,7 +134,6 @@ class RowList {
     return this.#rows.find((row) => keyOf(row) === this.state.get().chosen);
   }
 
-  /** The row of an id, if the list has it. */
   find(id) {
     return this.#rows.find((row) => row[ID] === id);
   }

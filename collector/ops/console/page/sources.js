@@ -6,12 +6,10 @@ import { rows } from "./rows.js";
 import { isRedacted, node, session, spoken, useCell, useNarrow } from "./state.js";
 import { coverageText } from "./text.js";
 
-/** The parameters that the stream and the search take. */
-export const FILTERS = ["kind", "property", "source", "dialect", "ea", "ec", "uid", "q"];
+const FILTERS = ["kind", "property", "source", "dialect", "ea", "ec", "uid", "q"];
 const KINDS = ["stored", "rejected", "dead", "duplicate"];
 const TYPING_MS = 400;
 
-/** The filters in a query, without the rest of it and without empty ones. */
 export const filtersOf = (query) => Object.fromEntries(FILTERS.filter((name) => query[name]).map((name) => [name, query[name]]));
 
 /** The form; at 360 px a button that opens it. `change(name, value)` is called once typing stops. */
@@ -45,7 +43,6 @@ function Form({ filters, change }) {
   <//>`;
 }
 
-/** A text box that tells its value when typing stops. */
 function Typed({ name, value, change, list }) {
   const [typed, type] = useState(value);
   const timer = useRef(0);
@@ -62,11 +59,11 @@ function Typed({ name, value, change, list }) {
 }
 
 const ENOUGH_ROWS = 100;
-const IDLE = { isRunning: false, read: 0, left: 0, backTo: null, found: 0, next: "", error: null };
+const IDLE = { isRunning: false, read: 0, left: 0, backTo: null, found: 0, lost: 0, next: "", error: null };
 
 /**
  * Search while `isOn`, from `beforeMs` or the end of the log; the rows go to the list. Returns
- * `{isRunning, read, left, backTo, found, next, error, stop, goOn}`: `next` is null once the whole log was read.
+ * `{isRunning, read, left, backTo, found, lost, next, error, stop, goOn}`: `next` is null once the whole log was read.
  */
 export function useSearch(isOn, filters, beforeMs) {
   const [state, set] = useState(IDLE);
@@ -109,39 +106,43 @@ async function read(parameters, signal, set) {
   }
 }
 
-const added = (old, { rows, next, scanned_bytes, left_bytes, back_to_ms }) => ({
+const added = (old, { rows, next, scanned_bytes, left_bytes, back_to_ms, damaged = [] }) => ({
   ...old, read: old.read + scanned_bytes, left: left_bytes, backTo: back_to_ms, found: old.found + rows.length, next,
+  lost: damaged.reduce((sum, { lost }) => sum + lost, old.lost),
 });
 
 const SPEAK_MS = 5000;
-const NOTHING = { coverage: null, gap: null, isGreeted: false, ring: 0 };
+const NOTHING = { key: null, backlog: null, coverage: null, gap: null, isGreeted: false, ring: 0 };
 let last = { key: "", id: "" };
 let spokenAt = 0;
 
-/** `{coverage, gap, isGreeted, ring}` of a stream with these filters. Rows go to the list, which goes on where it was. */
+/** `{backlog, coverage, gap, isGreeted, isCaughtUp, ring}` of a stream. Its rows go to the list, which goes on where it was. */
 export function useLiveStream(filters, isOn) {
   const [state, set] = useState(NOTHING);
   const key = JSON.stringify(filters);
   useEffect(() => {
     if (!isOn) {
       last = { key: "", id: "" };
+      set(NOTHING);
       stream.want("now");
       return undefined;
     }
     if (last.key !== key) rows.clear();
     last = { key, id: last.key === key ? last.id : "" };
-    set(NOTHING);
+    set({ ...NOTHING, key });
     stream.want("live,now", filters, last.id);
     const change = (changes) => set((old) => ({ ...old, ...changes }));
     const ends = [
       stream.on("hello", ({ ring }) => change({ isGreeted: true, ring: Math.max(0, ring.last - ring.first + 1) })),
       stream.on("rows", (arrived, id) => take(arrived, id, key)),
       stream.on("coverage", (coverage) => (change({ coverage }), speak(coverage))),
+      stream.on("backlog", (backlog) => change({ backlog })),
       stream.on("gap", (gap) => (gap.reason === "restart" && rows.expectRepeats(), change({ gap }))),
     ];
     return () => ends.forEach((end) => end());
   }, [key, isOn]);
-  return state;
+  const { backlog, coverage } = state;
+  return state.key === key ? { ...state, isCaughtUp: backlog ? backlog.is_done : coverage !== null } : NOTHING;
 }
 
 function take(arrived, id, key) {

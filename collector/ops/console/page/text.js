@@ -3,7 +3,6 @@
 const COUNT = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const TENTHS = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
 const HIDDEN_CHARACTER = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffe\uffff]/gu;
-const PLAIN_IN_PRINTF = /[A-Za-z0-9 _.,:;{}"=/[\]]/;
 const SHORT_ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0" };
 
 /** The value that the server puts in the place of a redacted one. */
@@ -82,12 +81,6 @@ function escaped(character) {
   return SHORT_ESCAPES[character] ?? (code > 0xffff ? `\\u{${hex}}` : `\\u${hex}`);
 }
 
-/** A shell command that posts a body and can be pasted without harm: it has no line break and no quote of the sender. */
-export function curl(url, body, contentType = "application/json") {
-  const head = `curl -X POST '${url.replaceAll("'", "%27")}' -H 'content-type: ${contentType}'`;
-  return isJson(body) ? `${head} -d '${asciiJson(body)}'` : `printf '${inPrintf(body)}' | ${head} --data-binary @-`;
-}
-
 export function isJson(text) {
   try {
     JSON.parse(text);
@@ -95,18 +88,6 @@ export function isJson(text) {
   } catch {
     return false;
   }
-}
-
-/** Valid JSON in printable ASCII. A line break can only stand between its tokens, all else only inside its strings. */
-const asciiJson = (text) =>
-  text.trim().replace(/[\t\n\r]/g, " ").replace(/['\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
-
-function inPrintf(text) {
-  const bytes = new TextEncoder().encode(text);
-  return Array.from(bytes, (byte) => {
-    const character = String.fromCharCode(byte);
-    return PLAIN_IN_PRINTF.test(character) ? character : `\\${byte.toString(8).padStart(3, "0")}`;
-  }).join("");
 }
 
 /** How much of what arrives a reader of the list sees, from a `coverage` message. */
