@@ -41,8 +41,9 @@ def test_live_shows_all_that_came_while_the_reader_was_in_another_view(node: Col
     page.get_by_role("link", name="Now", exact=True).click()
     expect(page.get_by_role("heading", name="Now", level=1)).to_be_visible()
     _post(node, _MEANWHILE, ec="away")
+    _post(node, 1, ec="last")  # whose block proves that the one before is durable: only such are shown
     page.get_by_role("link", name="Live", exact=True).click()
-    _has(page, 1 + _MEANWHILE)
+    _has(page, 1 + _MEANWHILE + 1)
     expect(page.get_by_text("were not shown")).to_have_count(0)
 
 

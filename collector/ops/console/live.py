@@ -20,7 +20,7 @@ from collector.ops.console.texts import holding
 
 _TICK_SECONDS: Final = 0.1
 _FIRST_BUDGET: Final = 0.15
-"""Seconds of CPU for the first tick after a pause: enough to fill the ring."""
+"""Seconds of CPU for the tick that a stream begins with: enough to fill the ring."""
 _NICENESS: Final = 15
 """Of the thread that reads; more than that of the admin process, so that it slows no scrape either."""
 
@@ -42,7 +42,6 @@ class Live:
         self._refusals = refusals
         self._watchers = 0
         self._ticking: asyncio.Task[None] | None = None
-        self._ticked = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "console-tail", initializer=_lower_priority)
 
     @asynccontextmanager
@@ -50,10 +49,9 @@ class Live:
         """Keep the ring filled. Begins when it is up to date."""
         self._watchers += 1
         try:
+            await self._tick(_FIRST_BUDGET)
             if self._ticking is None or self._ticking.done():
-                self._ticked.clear()
                 self._ticking = asyncio.create_task(self._tick_on())
-            await self._first_tick(self._ticking)
             yield
         finally:
             self._watchers -= 1
@@ -68,19 +66,11 @@ class Live:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, holding, rows, filters, self.redaction, TICK_BUDGET)
 
-    async def _first_tick(self, ticking: asyncio.Task[None]) -> None:
-        ticked = asyncio.ensure_future(self._ticked.wait())
-        await asyncio.wait((ticked, ticking), return_when=asyncio.FIRST_COMPLETED)
-        ticked.cancel()
-        self.check()
-
     async def _tick_on(self) -> None:
         """Tick until nobody watches."""
-        budget = _FIRST_BUDGET
+        await asyncio.sleep(_TICK_SECONDS)
         while self._watchers:
-            await self._tick(budget)
-            self._ticked.set()
-            budget = TICK_BUDGET
+            await self._tick(TICK_BUDGET)
             await asyncio.sleep(_TICK_SECONDS)
         self._tail.close()
 
