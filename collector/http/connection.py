@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client resumed reading: restore the deadline from before the pause."""
         if not self._is_over:
-            self.deadline.resume_writing(self._parser.phase, is_answered=not self._exchanges)
+            self.deadline.resume_writing(self._parser.phase, has_responded=not self._exchanges)
             self._go_on()
 
     def shutdown(self) -> None:
@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
             self._end_after_a_bug()
         if len(self._exchanges) > waiting:
             self.deadline.phase = IDLE  # a new request: the deadline was that of the one before
-        self.deadline.time(self._parser.phase, is_answered=not self._exchanges)
+        self.deadline.time(self._parser.phase, has_responded=not self._exchanges)
 
     def _respond(self, response: Response) -> None:
         exchange = self._exchanges.popleft()

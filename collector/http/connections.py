@@ -164,7 +164,10 @@ class Connections:
         now = self._loop.time()
         for connection in [late for late in (*self._open, *self._refused) if late.deadline.at < now]:
             connection.expire()
-        idle = sorted((each for each in self._open if each.is_idle), key=lambda each: each.deadline.idle_since)
+        idle = sorted(
+            (connection for connection in self._open if connection.is_idle),
+            key=lambda connection: connection.deadline.idle_since,
+        )
         self._idle = deque(idle)
         self._idle_by_address.clear()
         for connection in idle:

@@ -29,14 +29,14 @@ class Deadline:
         """The phase that is timed. A new connection must send its first head within `header_seconds`."""
         self.is_write_paused = False
 
-    def time(self, phase: int, *, is_answered: bool) -> None:
+    def time(self, phase: int, *, has_responded: bool) -> None:
         """Start the time of the parser's phase, unless it runs already. A complete request has no deadline."""
         if self.is_write_paused:
             return  # the client has to read first
         if phase is IDLE or phase is FAILED:
             self.phase = IDLE
             self.at = math.inf
-            if is_answered:
+            if has_responded:
                 self.await_request()
         elif phase is not self.phase:
             self.phase = phase
@@ -53,11 +53,11 @@ class Deadline:
         self.is_write_paused = True
         self.at = min(self.at, self._loop.time() + self._body_seconds)
 
-    def resume_writing(self, phase: int, *, is_answered: bool) -> None:
+    def resume_writing(self, phase: int, *, has_responded: bool) -> None:
         """Start the time of the phase from before the pause again."""
         self.is_write_paused = False
         self.phase = IDLE
-        self.time(phase, is_answered=is_answered)
+        self.time(phase, has_responded=has_responded)
 
     def extend(self) -> None:
         """Wait another `body_seconds`: for bytes to be parsed, or for the client to read the last response."""

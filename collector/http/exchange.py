@@ -26,7 +26,7 @@ _NOBODY: Final = RefusesAll(UNAVAILABLE)
 class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
     """A request and its response, which may be known before the request is whole: the rest of the body is dropped then.
 
-    Call `admit` or `answer_with` once, first.
+    Call `admit` or `respond_with` once, first.
     """
 
     in_flight: InFlight
@@ -64,7 +64,7 @@ class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
         elif (length or 0) > self.request.body_limit:
             self._refuse_length()
 
-    def answer_with(self, response: Response) -> None:
+    def respond_with(self, response: Response) -> None:
         """Respond to bytes that are not a request."""
         self.response, self.is_early = response, True
 

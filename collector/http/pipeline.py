@@ -75,7 +75,7 @@ class Pipeline:
             self.give_up(Rejected.of(refusal))
         else:
             exchange = Exchange(self._in_flight)
-            exchange.answer_with(json_response(refusal))
+            exchange.respond_with(json_response(refusal))
             self.exchanges.append(exchange)
 
     def expire(self, phase: int) -> None:

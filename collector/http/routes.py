@@ -28,7 +28,7 @@ class Routes:
     def known(self, path: bytes) -> bytes | None:
         """The path, or the name of the pattern, that serves a path as sent; None if none does."""
         plain = unquote_to_bytes(path)
-        known = next((each for each in (path, plain) if each in self._endpoints), None)
+        known = next((candidate for candidate in (path, plain) if candidate in self._endpoints), None)
         return known or next((name for name, pattern in self._patterns.items() if pattern.fullmatch(plain)), None)
 
     def replace(self, path: bytes, endpoint: AnyEndpoint) -> None:
