@@ -108,7 +108,7 @@ class Batches:
             around = members if own_members is None else own_members[index]
             records.append(record_line(log_id, first + len(records), context, around, session, event, line))
         if is_longer and own_members is None:
-            sent = sum(map(len, events.events)) - sum(len(each.raw) for each in refused)
+            sent = sum(map(len, events.events)) - sum(len(event.raw) for event in refused)
             records = fitted(records, sent, context, members)
         return EventBatch(form, records, first, session, refused, keys, lost)
 

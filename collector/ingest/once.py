@@ -104,7 +104,7 @@ class StoredOnce:
             if rate := event.request.context.prop.rate:
                 rate.take(1)
 
-        def answer(durable: asyncio.Future[None]) -> None:
+        def respond(durable: asyncio.Future[None]) -> None:
             error = durable.exception()
             for event in events:
                 if error is None:
@@ -112,11 +112,11 @@ class StoredOnce:
                 else:
                     self._fail(event, error)
 
-        durable.add_done_callback(answer)
+        durable.add_done_callback(respond)
 
     def _move(self, event: Unclaimed, sequence: int) -> None:
         """Put the sequence that the event got into its response."""
-        guessed, got = (self._stored_headers(event, each) for each in (event.sequence, sequence))
+        guessed, got = (self._stored_headers(event, number) for number in (event.sequence, sequence))
         event.response = replace(event.response, headers=event.response.headers.replace(guessed, got))
         event.sequence = sequence
 
@@ -125,7 +125,7 @@ class StoredOnce:
 
     def _repeat(self, event: Unclaimed, first: Place) -> None:
         """Answer an event that is not stored again, once the first one with its id is durable."""
-        lines = [each for each in event.response.headers.splitlines(keepends=True) if not each.startswith(_OF_STORED)]
+        lines = [line for line in event.response.headers.splitlines(keepends=True) if not line.startswith(_OF_STORED)]
         event.response = replace(event.response, headers=b"".join(lines) + duplicate_headers(first))
         event.is_shipped = False
         task = asyncio.ensure_future(self._wait(event, first))

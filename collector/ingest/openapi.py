@@ -101,7 +101,7 @@ def _operations(settings: Settings) -> Json:
 
 
 def _parameters() -> list[Json]:
-    return [_parameter(name, each.description, each.schema) for name, each in PARAMETERS.items()]
+    return [_parameter(name, parameter.description, parameter.schema) for name, parameter in PARAMETERS.items()]
 
 
 def _field_parameters() -> list[Json]:

@@ -18,7 +18,7 @@ def object_of(properties: Json, *optional: str) -> Json:
     """The schema of an object that has all of these properties, but for the optional ones."""
     return {
         "type": "object",
-        "required": [each for each in properties if each not in optional],
+        "required": [name for name in properties if name not in optional],
         "properties": properties,
     }
 

@@ -15,7 +15,9 @@ _CACHED_BYTES: Final = 256
 _PARAMETERS: Final = tuple(name for name in PARAMETERS if name != "an_session")
 """The parameters of the options."""
 _CHOICES: Final[list[tuple[str, str, list[str]]]] = [
-    (name, each.schema["default"], each.schema["enum"]) for name, each in PARAMETERS.items() if "enum" in each.schema
+    (name, parameter.schema["default"], parameter.schema["enum"])
+    for name, parameter in PARAMETERS.items()
+    if "enum" in parameter.schema
 ]
 _TOKEN_PARAMETER: Final = b"an_session="
 _DIGITS: Final = 19

@@ -149,7 +149,7 @@ def _meant(name: str) -> str | None:
     """
     if not _SHORTEST_MISSPELT <= len(name) <= _LONGEST_MISSPELT:
         return None
-    return next((_NEAR[each] for each in (name, *_shorter(name)) if each in _NEAR), None)
+    return next((_NEAR[spelling] for spelling in (name, *_shorter(name)) if spelling in _NEAR), None)
 
 
 def _shorter(name: str) -> list[str]:

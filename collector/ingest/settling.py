@@ -81,7 +81,7 @@ def _accounts_after(place: int, folder: LogFolder) -> Iterator[Key]:
                 if block.start.sequence >= sequence:
                     lines = [line for line in block.payload.split(b"\n") if line.startswith(own)]
                     found = properties_of(b"\n".join(lines), len(lines))
-                    yield from ((str(each.portal_id), str(each.prop_id)) for each in found)
+                    yield from ((str(prop.portal_id), str(prop.prop_id)) for prop in found)
 
 
 def _blocks(folder: LogFolder, start: Position) -> Iterator[Block]:

@@ -26,7 +26,7 @@ from collector.ingest.dialects.groups import Groups
 from collector.ingest.dialects.parts import RequestPart, check_rates, fitted
 from collector.ingest.dialects.secrets import without_secrets
 from collector.ingest.dialects.senders import Senders
-from collector.ingest.dialects.told import events_of
+from collector.ingest.dialects.visitor_members import events_of
 from collector.ingest.intake import Intake
 from collector.ingest.noticing import notice
 from collector.ingest.outcome import EventBatch, StoredBatch

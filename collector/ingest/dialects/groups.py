@@ -94,7 +94,7 @@ class Groups:
         """Give bad events that name no property to one that others name: a 200 must not lose them."""
         if self._unnamed:
             groups = self._groups.values()
-            group = next((each for each in groups if each.request), None) or next(iter(groups), None)
+            group = next((group for group in groups if group.request), None) or next(iter(groups), None)
             (group or self._open(NO_CREDENTIALS, is_s2s=False, hides_client=False)).refused.extend(self._unnamed)
             self._unnamed = []
 

@@ -70,12 +70,14 @@ def dialect_paths(server: ServerSettings) -> Json:
 def _path(path: str, dialect: str, operations: Json) -> Json:
     """A path with its operations, the preflight, and its parameters."""
     names = re.findall(r"{(\w+)}", path)
-    parameters = [{"name": each, "in": "path", "required": True, **_PATH_PARAMETERS[each]} for each in names]
+    parameters = [{"name": name, "in": "path", "required": True, **_PATH_PARAMETERS[name]} for name in names]
     preflight = {
         "summary": "CORS preflight: allowed if any property lists the page's origin",
         "responses": {"204": {"description": "the methods and headers that a page may send"}, **_refusals(("503",))},
     }
-    tagged = {method: {"tags": [dialect], **each} for method, each in (operations | {"options": preflight}).items()}
+    tagged = {
+        method: {"tags": [dialect], **operation} for method, operation in (operations | {"options": preflight}).items()
+    }
     return {**({"parameters": parameters} if parameters else {}), **tagged}
 
 
@@ -91,10 +93,10 @@ def _segment(path: str) -> Json:
     }
     batch = object_of({"batch": _EVENTS, "context": _ANY}, "context")
     takes_batch = path.rpartition("/")[2] in ("batch", "import", "b", "{type}")
-    whose = "Jitsu's" if path.startswith("/api/s/") else "Segment's and RudderStack's"
-    what = "calls: a batch, or one" if takes_batch else "one call"
+    vendor = "Jitsu's" if path.startswith("/api/s/") else "Segment's and RudderStack's"
+    calls = "calls: a batch, or one" if takes_batch else "one call"
     success = object_of({"success": {"const": True}})
-    post = _operation(f"Store {what}, from {whose} SDKs", _json(success), _REFUSALS)
+    post = _operation(f"Store {calls}, from {vendor} SDKs", _json(success), _REFUSALS)
     body = _body({"anyOf": [batch, call]} if takes_batch else call)
     return {"post": {**post, "security": _WRITE_KEY, "requestBody": body}}
 
@@ -118,9 +120,9 @@ def _matomo(_path: str) -> Json:
         "Store the events of a body or of the query, from Matomo's trackers", _json(counts) | GIF, _REFUSALS
     )
     get = _operation("Store the event in a query, from Matomo's trackers", GIF, _REFUSALS)
-    for each in (get, post):
-        each["parameters"] = query
-        each["responses"]["204"] = {"description": f"{_SETTLED}; for `send_image=0`", "headers": _STORED}
+    for operation in (get, post):
+        operation["parameters"] = query
+        operation["responses"]["204"] = {"description": f"{_SETTLED}; for `send_image=0`", "headers": _STORED}
     return {"get": get, "post": {**post, "requestBody": {**_body(bulk), "required": False}}}
 
 
@@ -158,18 +160,18 @@ OPERATIONS: Final[dict[str, Callable[[str], Json]]] = {
 
 def _document(summary: str) -> Json:
     """The operations of a settings document. The key is in its path, or in the head."""
-    answer = {"200": {"description": "the document", "content": _json(_ANY)}}
+    response = {"200": {"description": "the document", "content": _json(_ANY)}}
     get = {
         "summary": summary,
         "security": _WRITE_KEY,
         "parameters": [_query("writeKey")],
-        "responses": {**answer, **_refusals(("400", "404", "431", "503"))},
+        "responses": {**response, **_refusals(("400", "404", "431", "503"))},
     }
     return {"get": get, "head": {**get, "summary": f"{summary}, without its body"}}
 
 
-def _operation(summary: str, answers: Json, refusals: "dict[str, str] | list[str]") -> Json:
-    stored = {"description": _SETTLED, "headers": _STORED, "content": answers}
+def _operation(summary: str, content: Json, refusals: "dict[str, str] | list[str]") -> Json:
+    stored = {"description": _SETTLED, "headers": _STORED, "content": content}
     return {"summary": summary, "responses": {"200": stored, **_refusals(tuple(refusals))}}
 
 

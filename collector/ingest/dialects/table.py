@@ -52,7 +52,7 @@ def patterns(dialect: Dialect) -> Iterator[tuple[bytes, re.Pattern[bytes]]]:
     """The routes of a dialect that stand for patterns of paths, by their names."""
     if dialect.pattern:
         yield dialect.name.encode(), dialect.pattern
-    yield from ((each.name, each.pattern) for each in documents_of(dialect))
+    yield from ((document.name, document.pattern) for document in documents_of(dialect))
 
 
 def route_names(dialect: Dialect) -> Iterator[bytes]:

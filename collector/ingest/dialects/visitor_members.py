@@ -1,4 +1,4 @@
-"""What events of an SDK tell of their visitors: addresses and user agents, whose place is in the record."""
+"""The members of records that differ by visitor: the address and the user agent in an event of an SDK."""
 
 from collections.abc import Generator, Sequence
 from functools import partial
@@ -14,8 +14,8 @@ from collector.ingest.splitting import Events
 from collector.long_work import sliced
 
 _LONGEST_ADDRESS: Final = 45
-_Told = tuple[str | None, str | None]
-_NOTHING_TOLD: Final = (None, None)
+_Visitor = tuple[str | None, str | None]
+_UNKNOWN_VISITOR: Final = (None, None)
 
 
 def events_of(group: EventGroup, context: RequestContext) -> Generator[None, None, Events]:
@@ -30,20 +30,22 @@ def events_of(group: EventGroup, context: RequestContext) -> Generator[None, Non
 
 
 def _members(events: Sequence[DialectEvent], context: RequestContext) -> Generator[None, None, list[bytes]]:
-    """The members of each event, where some tell the address or the user agent of their visitor."""
-    found: dict[_Told, bytes] = {_NOTHING_TOLD: shared_members_of(context, room_for_headers(context, len(events)))}
+    """The members of each event, where some name the address or the user agent of their visitor."""
+    found: dict[_Visitor, bytes] = {
+        _UNKNOWN_VISITOR: shared_members_of(context, room_for_headers(context, len(events)))
+    }
     return (yield from sliced(partial(_members_of, context=context, found=found), events))
 
 
-def _members_of(event: DialectEvent, context: RequestContext, found: dict[_Told, bytes]) -> bytes:
+def _members_of(event: DialectEvent, context: RequestContext, found: dict[_Visitor, bytes]) -> bytes:
     """The members of one event; those `found` before count again."""
-    told = event.ip, event.user_agent
-    if told not in found:
-        found[told] = members_of(_told(context, *told))
-    return found[told]
+    visitor = event.ip, event.user_agent
+    if visitor not in found:
+        found[visitor] = members_of(_context_of(context, *visitor))
+    return found[visitor]
 
 
-def _told(context: RequestContext, ip: str | None, user_agent: str | None) -> RequestContext:
+def _context_of(context: RequestContext, ip: str | None, user_agent: str | None) -> RequestContext:
     prop = context.prop
     if ip is not None:
         context = replace(context, ip=kept_address(ip, prop.ip) if _is_address(ip) else None)

@@ -54,15 +54,16 @@ class Registry:
 
         A bucket whose rate is as in the `earlier` registry keeps its level: a swap gives nobody another burst.
         """
-        self._settings = {(each.portal_id, each.prop_id): each for each in properties}
-        self._properties = {ids: _prepared(each, workers) for ids, each in self._settings.items()}
+        self._settings = {(settings.portal_id, settings.prop_id): settings for settings in properties}
+        self._properties = {ids: _prepared(settings, workers) for ids, settings in self._settings.items()}
         if earlier:
             self._keep_buckets(earlier)
         self._for_dialects: dict[str, Property] = {}
-        for ids, each in self._settings.items():
-            prop = self._properties[ids]._replace(required=_REQUIRED_OF_DIALECTS, dedup_ms=each.dialects_dedup_ms)
-            self._for_dialects[each.public_id] = self._for_dialects[f"{each.portal_id}/{each.prop_id}"] = prop
-        self._named = {each.public_id: self._properties[ids] for ids, each in self._settings.items()}
+        for ids, settings in self._settings.items():
+            prop = self._properties[ids]._replace(required=_REQUIRED_OF_DIALECTS, dedup_ms=settings.dialects_dedup_ms)
+            for name in (settings.public_id, f"{settings.portal_id}/{settings.prop_id}"):
+                self._for_dialects[name] = prop
+        self._named = {settings.public_id: self._properties[ids] for ids, settings in self._settings.items()}
 
     def __len__(self) -> int:
         """The number of properties."""

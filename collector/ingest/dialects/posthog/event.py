@@ -181,18 +181,18 @@ def _add_objects(event: dict[str, object], sent: _Sent, properties: dict[str, Ra
 
 
 def _is_server(properties: dict[str, Raw], library: Raw) -> bool:
-    told = bytes(properties.get("$is_server", _NOTHING))
-    if told in (b"true", b"false"):
-        return told == b"true"
+    value = bytes(properties.get("$is_server", _NOTHING))
+    if value in (b"true", b"false"):
+        return value == b"true"
     return bytes(properties.get("$lib", library)) in _SERVERS
 
 
 def _with_sent_at(line: bytes, sent_at: Raw, room: int) -> bytes:
     """The event with the time of the request, unless it is longer then than what was sent pays for."""
-    told = bytes(sent_at)
-    if told in _ABSENT or len(line) + len(told) + len(_SENT_AT) - 3 > room:
+    value = bytes(sent_at)
+    if value in _ABSENT or len(line) + len(value) + len(_SENT_AT) - 3 > room:
         return line
-    return line[:-1] + _SENT_AT % told
+    return line[:-1] + _SENT_AT % value
 
 
 def _text(value: Raw) -> str | None:

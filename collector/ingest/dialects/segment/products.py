@@ -44,8 +44,8 @@ def _split(array: bytes) -> tuple[list[dict[str, Raw]], list[Raw]]:
     except msgspec.ValidationError:
         elements = _decode_array(array)
     return (
-        [_decode_members(each) for each in elements if is_object(each)],
-        [each for each in elements if not is_object(each)],
+        [_decode_members(element) for element in elements if is_object(element)],
+        [element for element in elements if not is_object(element)],
     )
 
 

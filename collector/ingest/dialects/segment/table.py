@@ -123,7 +123,7 @@ def add_extra(parts: Parts, kind: str, call: Call, others: dict[str, Raw]) -> No
 
 def _dims(name: str, whole: dict[str, Raw], least: dict[str, Raw]) -> OptionalPart:
     return OptionalPart(
-        *[b',"dims":{"%b":%b}' % (name.encode(), _encode(each)) if each else b"" for each in (whole, least)]
+        *[b',"dims":{"%b":%b}' % (name.encode(), _encode(members)) if members else b"" for members in (whole, least)]
     )
 
 
