@@ -201,7 +201,7 @@ BUILD: Final = Metric(
     ("version", "python", "config"),
 )
 
-METRICS: Final = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
+METRICS: Final = tuple(metric for metric in list(globals().values()) if isinstance(metric, Metric))
 """All of them, in the order in which they are defined."""
 LARGEST: Final = (LOOP_DELAY, DEDUP_ENTRIES, DEDUP_OLDEST, DEDUP_BYTES)
 """Those of which each worker has a value for the whole node: the largest counts."""

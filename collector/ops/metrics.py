@@ -36,7 +36,7 @@ def render(blocks: Sequence[CounterBlock], settings: Settings, build: Mapping[st
     read = [block.read() for block in blocks]
     samples: dict[Key, float] = {**summed(read)}
     for metric in LARGEST:
-        samples[metric.name,] = max((each.get((metric.name,), 0) for each in read), default=0)
+        samples[metric.name,] = max((counters.get((metric.name,), 0) for counters in read), default=0)
     samples |= disk_samples(settings) | process_samples(block.pid for block in blocks) | dict(node)
     info = InfoMetricFamily(BUILD.name.removesuffix("_info"), BUILD.help, dict(build))
     registry = SimpleNamespace(collect=lambda: [*_families(samples), info])  # all of a registry that is asked for

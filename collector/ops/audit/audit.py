@@ -155,14 +155,14 @@ def _differ_by_name(books: Books, sink: _SinkLog, files: list[DeliveredFile], sp
 
 
 def _windows(ranges: list[Range]) -> Iterator[Range]:
-    for each in ranges:
-        for first in range(each.first, each.last + 1, _WINDOW):
-            yield Range(first, min(first + _WINDOW - 1, each.last))
+    for span in ranges:
+        for first in range(span.first, span.last + 1, _WINDOW):
+            yield Range(first, min(first + _WINDOW - 1, span.last))
 
 
 def _notes_on_log(folder: LogFolder, log: LogEvents) -> Iterator[str]:
-    for each in log.dropped:
-        yield f"{folder.path}: retention dropped events {each.first} to {each.last} while the audit ran: not compared"
+    for span in log.dropped:
+        yield f"{folder.path}: retention dropped events {span.first} to {span.last} while the audit ran: not compared"
 
 
 def _conclude(report: Report, books: Books, snapshot: Snapshot) -> None:

@@ -54,5 +54,5 @@ def passed(span: Range, claim: Claim, damaged: Sequence[Range]) -> list[Range]:
     """The events of a span that a sink's cursor alone says are delivered."""
     if claim.settled <= claim.begin:
         return []
-    behind = overlap([span], [Range(claim.begin, claim.settled - 1)])
-    return minus(minus(behind, claim.dead), damaged)
+    settled = overlap([span], [Range(claim.begin, claim.settled - 1)])
+    return minus(minus(settled, claim.dead), damaged)

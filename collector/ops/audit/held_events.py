@@ -33,30 +33,30 @@ class HeldEvents:
     @property
     def has_relayed(self) -> bool:
         """Whether a file around the last span has events whose sequence the log alone knows."""
-        return any(each.relayed for each in self._open)
+        return any(opened.relayed for opened in self._open)
 
     async def within(self, span: Range, relayed: Mapping[str, int]) -> list[Range]:
         """The ranges that files have of a span, in any order. Each call asks for a later span than the one before.
 
         `relayed` has the sequences of the span's relayed events, by id.
         """
-        self._open = [each for each in self._open if each.file.last >= span.first]
+        self._open = [opened for opened in self._open if opened.file.last >= span.first]
         while self._files and self._files[-1].first <= span.last:
             file = self._files.pop()
             if file.last >= span.first:
                 self._open.append(await self._read(file))
-        found = [each for opened in self._open for each in _clipped(opened.ranges, span)]
+        found = [part for opened in self._open for part in _clipped(opened.ranges, span)]
         for opened in self._open if relayed else ():
-            found += runs([relayed[each] for each in opened.relayed if each in relayed])
+            found += runs([relayed[event_id] for event_id in opened.relayed if event_id in relayed])
         return found
 
     def places(self) -> list[tuple[str, list[Range]]]:
         """The files around the last span, and the set of sequences that each has."""
-        return [(each.file.name, coverage(each.ranges)[0]) for each in self._open]
+        return [(opened.file.name, coverage(opened.ranges)[0]) for opened in self._open]
 
     def named_places(self) -> list[tuple[str, list[Range]]]:
         """The same files, and the set of sequences that each one's name says it has."""
-        return [(each.file.name, [Range(each.file.first, each.file.last)]) for each in self._open]
+        return [(opened.file.name, [Range(opened.file.first, opened.file.last)]) for opened in self._open]
 
     async def _read(self, file: DeliveredFile) -> _Open:
         try:
@@ -65,7 +65,7 @@ class HeldEvents:
             self._on_problem(f"{self._holdings.where}/{file.name}: {error}")
             return _Open(file, [])
         ranges = runs(events.sequences)
-        if any(each.first < file.first or each.last > file.last for each in ranges):
+        if any(span.first < file.first or span.last > file.last for span in ranges):
             self._on_problem(f"{self._holdings.where}/{file.name}: it holds events that its name does not say")
         return _Open(file, _clipped(ranges, Range(file.first, file.last)), events.relayed)
 
@@ -74,7 +74,7 @@ def _clipped(ranges: list[Range], bounds: Range) -> list[Range]:
     """The parts of ranges, which may overlap, within bounds."""
     first, last = bounds
     return [
-        each if first <= each.first and each.last <= last else Range(max(each.first, first), min(each.last, last))
-        for each in ranges
-        if each.first <= last and each.last >= first
+        span if first <= span.first and span.last <= last else Range(max(span.first, first), min(span.last, last))
+        for span in ranges
+        if span.first <= last and span.last >= first
     ]

@@ -24,7 +24,7 @@ class Range(NamedTuple):
 
 def count(ranges: Iterable[Range]) -> int:
     """The number of sequences in ranges."""
-    return sum(each.events for each in ranges)
+    return sum(span.events for span in ranges)
 
 
 def runs(sequences: Sequence[int]) -> list[Range]:
@@ -47,10 +47,10 @@ def coverage(ranges: Iterable[Range]) -> tuple[list[Range], list[Range]]:
     """The set of sequences that any range has, and the set of those that two or more have."""
     once: list[Range] = []
     twice: list[Range] = []
-    for each in sorted(ranges):
-        if once and each.first <= once[-1].last:
-            _add(twice, Range(each.first, min(each.last, once[-1].last)))
-        _add(once, each)
+    for span in sorted(ranges):
+        if once and span.first <= once[-1].last:
+            _add(twice, Range(span.first, min(span.last, once[-1].last)))
+        _add(once, span)
     return once, twice
 
 
@@ -58,12 +58,12 @@ def overlap(left: Sequence[Range], right: Sequence[Range]) -> list[Range]:
     """The sequences that both sets have."""
     found: list[Range] = []
     at = 0
-    for each in left:
-        while at < len(right) and right[at].last < each.first:
+    for span in left:
+        while at < len(right) and right[at].last < span.first:
             at += 1
         ahead = at
-        while ahead < len(right) and right[ahead].first <= each.last:
-            found.append(Range(max(each.first, right[ahead].first), min(each.last, right[ahead].last)))
+        while ahead < len(right) and right[ahead].first <= span.last:
+            found.append(Range(max(span.first, right[ahead].first), min(span.last, right[ahead].last)))
             ahead += 1
         at = max(at, ahead - 1)
     return found
@@ -73,17 +73,17 @@ def minus(left: Sequence[Range], right: Sequence[Range]) -> list[Range]:
     """The sequences of the left set that the right set does not have."""
     found: list[Range] = []
     at = 0
-    for each in left:
-        first = each.first
-        while at < len(right) and right[at].first <= each.last:
+    for span in left:
+        first = span.first
+        while at < len(right) and right[at].first <= span.last:
             if first < right[at].first:
                 found.append(Range(first, right[at].first - 1))
             first = max(first, right[at].last + 1)
-            if right[at].last > each.last:
+            if right[at].last > span.last:
                 break
             at += 1
-        if first <= each.last:
-            found.append(Range(first, each.last))
+        if first <= span.last:
+            found.append(Range(first, span.last))
     return found
 
 

@@ -121,8 +121,8 @@ class Books:
         for places, ranges in groups.items():
             key = (sink, log_id, kind, places)
             difference = self._differences.setdefault(key, Difference(sink, log_id, kind, places))
-            for each in ranges:
-                self._append(difference, each)
+            for new in ranges:
+                self._append(difference, new)
 
     def accounts(self) -> list[Account]:
         """By property and sink."""
@@ -131,7 +131,10 @@ class Books:
 
     def differences(self) -> list[Difference]:
         """In the order of sinks, logs and sequences."""
-        return sorted(self._differences.values(), key=lambda each: (each.sink, each.log_id, each.ranges[:1]))
+        return sorted(
+            self._differences.values(),
+            key=lambda difference: (difference.sink, difference.log_id, difference.ranges[:1]),
+        )
 
     def _count(self, sink: str, span: Span, name: str, ranges: list[Range]) -> None:
         for prop, events in _by_property(span, ranges).items():
@@ -152,6 +155,6 @@ def _by_property(span: Span, ranges: list[Range]) -> Counter[EventProperty]:
     if span.properties is None:
         return Counter({UNKNOWN: count(ranges)})
     found: Counter[EventProperty] = Counter()
-    for each in ranges:
-        found.update(span.properties[each.first - span.range.first : each.last - span.range.first + 1])
+    for part in ranges:
+        found.update(span.properties[part.first - span.range.first : part.last - span.range.first + 1])
     return found

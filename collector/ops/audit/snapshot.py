@@ -46,7 +46,7 @@ class Snapshot(NamedTuple):
         settled = sink.settled.get(log_id, 0)
         if sink.settings.start == "oldest" or sink.holdings is None:
             return Claim(0, settled, dead)
-        had = [file.first for file in own_files(sink, log_id)] + [each.first for each in dead]
+        had = [file.first for file in own_files(sink, log_id)] + [span.first for span in dead]
         return Claim(min([settled, *had]), settled, dead)
 
 
