@@ -113,7 +113,10 @@ class Endpoints:
         for dialect in served(settings.server):
             endpoint = serve(dialect)
             found |= dict.fromkeys(route_names(dialect), endpoint)
-            found |= {each.name: SettingsDocumentEndpoint(each, endpoint.senders) for each in documents_of(dialect)}
+            found |= {
+                document.name: SettingsDocumentEndpoint(document, endpoint.senders)
+                for document in documents_of(dialect)
+            }
         if settings.server.relay_keys:
             relay = RelayEndpoint(relays=self._relays, key_digests=self._relay_digests, limits=limits)
             found[RELAY_PATH.encode()] = relay

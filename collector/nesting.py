@@ -52,10 +52,10 @@ def _tables() -> tuple["array[int]", bytes]:
     Built from rows, of which few differ: a process that computed each word would start 23 ms later.
     """
     single = [_byte(bits) for bits in range(256)]
-    rows = {each: _row(each, single) for each in set(single)}
+    rows = {effect: _row(effect, single) for effect in set(single)}
     return (
-        array("b", b"".join([rows[each][0] for each in single])),
-        b"".join([rows[each][1] for each in single]),
+        array("b", b"".join([rows[effect][0] for effect in single])),
+        b"".join([rows[effect][1] for effect in single]),
     )
 
 

@@ -29,7 +29,7 @@ def encodings_of(body: bytes) -> tuple[Encoded, ...]:
         Encoded(b"gzip", gzip.compress(body, mtime=0)),
         Encoded(_IDENTITY, body),
     )
-    return tuple(sorted(made, key=lambda each: len(each.body)))
+    return tuple(sorted(made, key=lambda encoded: len(encoded.body)))
 
 
 def chosen(encodings: Sequence[Encoded], accepted: bytes) -> Encoded:
@@ -38,10 +38,10 @@ def chosen(encodings: Sequence[Encoded], accepted: bytes) -> Encoded:
     A client that accepts none, not even the plain body, gets the plain body.
     """
     weights = _weights(accepted)
-    best = max(encodings, key=lambda each: _weight(weights, each.encoding))
+    best = max(encodings, key=lambda encoded: _weight(weights, encoded.encoding))
     if _weight(weights, best.encoding):
         return best
-    return next(each for each in encodings if each.encoding == _IDENTITY)
+    return next(encoded for encoded in encodings if encoded.encoding == _IDENTITY)
 
 
 def _weights(accepted: bytes) -> dict[bytes, float]:

@@ -20,7 +20,7 @@ _COMMON: Final[HeaderLines] = (
 """Any page may load the script, also one that is isolated from other origins, and with Subresource Integrity."""
 
 
-class _Answers(NamedTuple):
+class _Responses(NamedTuple):
     etag: bytes
     whole: Response
     unchanged: Response
@@ -32,8 +32,9 @@ class ScriptEndpoint(HeadOnly):
     def __init__(self, script: Script, cache: bytes) -> None:
         """`cache` is the value of `Cache-Control`."""
         self._encodings = encodings_of(script.body)
-        self._answers = {
-            each.encoding: _answers(script.hash.encode(), each.encoding, each.body, cache) for each in self._encodings
+        self._responses = {
+            encoded.encoding: _responses(script.hash.encode(), encoded.encoding, encoded.body, cache)
+            for encoded in self._encodings
         }
 
     def admit(self, head: RequestHead) -> Response:
@@ -41,19 +42,19 @@ class ScriptEndpoint(HeadOnly):
         if refusal := refused_method(head):
             return refusal
         encoding = chosen(self._encodings, head.fields.get(b"accept-encoding", b"")).encoding
-        etag, whole, unchanged = self._answers[encoding]
+        etag, whole, unchanged = self._responses[encoding]
         return unchanged if _has(head.fields.get(b"if-none-match", b""), etag) else whole
 
 
-def _answers(digest: bytes, encoding: bytes, body: bytes, cache: bytes) -> _Answers:
+def _responses(digest: bytes, encoding: bytes, body: bytes, cache: bytes) -> _Responses:
     """Bodies that differ have ETags that differ, so a cache never mixes two encodings."""
     etag = b'"%b-%b"' % (digest, encoding)
     validators = b"cache-control: %b\r\netag: %b\r\nvary: accept-encoding\r\n" % (cache, etag)
     coded = b"" if encoding == b"identity" else b"content-encoding: %b\r\n" % encoding
     whole = Response(200, _COMMON + validators + coded, body)
-    return _Answers(etag, whole, Response(304, _COMMON + validators, b""))
+    return _Responses(etag, whole, Response(304, _COMMON + validators, b""))
 
 
 def _has(known: bytes, etag: bytes) -> bool:
     """Whether `If-None-Match` lists a tag. A proxy that compresses marks it as weak."""
-    return any(each.strip().removeprefix(b"W/") in (etag, b"*") for each in known.split(b","))
+    return any(tag.strip().removeprefix(b"W/") in (etag, b"*") for tag in known.split(b","))

@@ -15,4 +15,4 @@ def load_script() -> Script:
 
 def load_demo() -> dict[str, bytes]:
     """The files of the demo shop by their names."""
-    return {each.name: each.read_bytes() for each in (_FOLDER / "demo").iterdir() if each.is_file()}
+    return {file.name: file.read_bytes() for file in (_FOLDER / "demo").iterdir() if file.is_file()}

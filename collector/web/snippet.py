@@ -47,7 +47,7 @@ class Snippet(NamedTuple):
         """What the page's Content-Security-Policy needs, in sentences."""
         if "[" in _origin(self.events_url):
             return ("browsers ignore IPv6 addresses in a Content-Security-Policy: pages with one need a host name",)
-        return tuple(f"the page's Content-Security-Policy needs: {each}" for each in self.policy())
+        return tuple(f"the page's Content-Security-Policy needs: {directive}" for directive in self.policy())
 
     def _inline_code(self) -> str:
         options = {"url": self.events_url, "id": self.public_id, "pages": True}
