@@ -81,7 +81,7 @@ class Worker:
         """`clock` gives Unix ms. The rest ties it to its supervisor; without one it has its own.
 
         At a stop, after the last request, `seconds_for_sinks` gives the time to ship; the default is all of
-        `server.grace_seconds`. `readiness` is told when the log is open; `counters` are those of this worker's place.
+        `server.grace_seconds`. `readiness` is set when the log is open; `counters` are those of this worker's place.
         """
         self._settings = settings
         self._clock = clock
@@ -123,13 +123,13 @@ class Worker:
             await self._complete_ids(self._opened, settings)
 
     async def _complete_ids(self, opened: Opened, settings: Settings) -> None:
-        """Have the index know the ids that these settings remember, and of which no event was claimed when it came.
+        """Have the index know the ids that these settings remember, of events that were not claimed on arrival.
 
         New events are claimed already. Those before are read from the log, so they must be in it.
         """
         committer = opened.shard.committer
         last = committer.next_sequence
-        while committer.durable.sequence < min(last, committer.next_sequence):  # noqa: ASYNC110  no event tells it
+        while committer.durable.sequence < min(last, committer.next_sequence):  # noqa: ASYNC110  nothing signals it
             await asyncio.sleep(_COMMIT_PAUSE)
         await asyncio.to_thread(complete, opened.index, settings, self._clock())
 

@@ -55,7 +55,7 @@ def open_routes(server: ServerSettings, routes: Routes) -> None:
 
 
 class Endpoints:
-    """What endpoints share, before and after a swap: the logs, the accounts, and the marks of relayed logs."""
+    """The state that endpoints share across a swap: the logs, the accounts, and the marks of relayed logs."""
 
     def __init__(
         self,

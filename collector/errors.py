@@ -16,7 +16,7 @@ UNDECODABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class FieldCode(StrEnum):
-    """What is wrong with a field, for programs. The values are stable; docs/reference/error-codes.md has them."""
+    """The kinds of faults of a field, for programs. The values are stable; docs/reference/error-codes.md has them."""
 
     MISSING = "missing"
     WRONG_TYPE = "wrong_type"

@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
         phase = self.deadline.phase
         if self._is_over or self.deadline.is_write_paused:
             self.transport.abort()
-        elif not self._is_reading:  # the client may have sent what is awaited
+        elif not self._is_reading:  # the client may have sent the awaited bytes
             self.deadline.extend()
         elif phase is IDLE:
             self.transport.close()

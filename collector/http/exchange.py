@@ -42,14 +42,14 @@ class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
     length: int = 0
     """Bytes of the body that have arrived."""
     held_bytes: int = 0
-    """Of them, those that are counted as in flight."""
+    """The bytes of `length` that count as in flight."""
     parts: list[bytes] = []
     endpoint: AnyEndpoint = _NOBODY
     request: Any = None
     """The `Request`, if the endpoint has admitted it."""
 
     def admit(self, endpoint: AnyEndpoint) -> None:
-        """Decide by the head whether the body is wanted."""
+        """Decide by the head whether to receive the body."""
         admitted = endpoint.admit(self.head)
         if isinstance(admitted, Response):
             self.response = admitted

@@ -46,7 +46,7 @@ class Pending(Struct, frozen=True):
 
 
 async def response_of(pending: Pending) -> Response:
-    """Wait for a response. Raises what the future fails with, if the response depends on it."""
+    """Wait for a response. Raises the exception of the future, if the response depends on it."""
     if pending.is_certain:
         await asyncio.wait([pending.until])
         return cast(Response, pending.response)

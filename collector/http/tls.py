@@ -26,7 +26,7 @@ class TlsConnection(Connection):
     def __init__(
         self, context: Callable[[], ssl.SSLContext], server_state: Any, app_state: dict[str, Any], **_: Any
     ) -> None:
-        """`context` gives what holds for new handshakes; the rest is as for `Connection`."""
+        """`context` gives the context for new handshakes; the other arguments are those of `Connection`."""
         super().__init__(server_state, app_state)
         self._context = context
         self._is_shaking = True

@@ -1,4 +1,4 @@
-"""The accounts of events, by property: received = stored + duplicate + rejected + shed + what waits for the disk.
+"""The accounts of events, by property: received = stored + duplicate + rejected + shed + waiting for the disk.
 
 An event is received when its request is whole, or refused before. Then one of these comes, once:
 

@@ -50,7 +50,7 @@ _METHODS: Final = frozenset(METHODS.decode().split(", "))
 _NO_WARNINGS: Final[list[str]] = []
 _KEY: Final = b"idempotency-key"
 _EVENTLESS: Final = ("HEAD", "OPTIONS")
-"""Methods whose requests are counted as no event."""
+"""Methods whose requests don't count as events."""
 _ENDING_CLICKS: Final = frozenset((NotAClick.code, Forbidden.code, MethodNotAllowed.code))
 """Refusals after which a click is not redirected, even to an allowed location."""
 

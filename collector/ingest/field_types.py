@@ -30,9 +30,9 @@ class AnyObject(Struct):
 Text = Annotated[str, Meta(min_length=1, max_length=LONGEST)]
 EventId = Annotated[str, Meta(min_length=1, max_length=LONGEST_EVENT_ID)]
 Time = Annotated[msgspec.Raw, Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "integer"}]})]
-"""Any JSON: what can't be read as a time costs a warning only."""
+"""Any JSON: a value that is not a time costs a warning only."""
 Count = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "integer", "minimum": 0})]
-"""Any JSON: what is not a count costs a warning only."""
+"""Any JSON: a value that is not a count costs a warning only."""
 Sid = Annotated[int, Meta(ge=0, le=MAX_SID)]
 SidText = Annotated[str, Meta(extra_json_schema={"maxLength": LONGEST, "pattern": f"^0*({_digits_up_to(MAX_SID)})$"})]
 """The decoder takes any string: event.py checks the digits, which is faster than a regular expression."""

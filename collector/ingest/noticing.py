@@ -1,6 +1,6 @@
-"""What operators must know of refused requests: counted for the process log, which has a line for each kind.
+"""Notices of refused requests for operators: counted for the process log, which has a line for each kind.
 
-Those that leave no dead letter are kept for the console, without content.
+Refusals that leave no dead letter are kept for the console, without content.
 """
 
 import re
@@ -30,7 +30,7 @@ def notice(
     *,
     has_property: bool = True,
 ) -> None:
-    """Count a refusal. `sender` is its property, or what the request names as one: then `has_property` is false."""
+    """Count a refusal. `sender` is its property, or the request's name for one: then `has_property` is false."""
     if refusal.code not in _WITH_CONTENT and not (refusal.code == BadTarget.code and has_property):
         refusals.add(refusal.code, sender, path)
     if refusal.code in _NOTICED:

@@ -16,7 +16,7 @@ from collector.ingest.field_types import field_schemas, takes_text
 
 
 class Parameter(NamedTuple):
-    """A query parameter that is no field of the event."""
+    """A query parameter that is not a field of the event."""
 
     description: str
     schema: dict[str, Any]
@@ -51,7 +51,7 @@ PARAMETERS: Final = {
         "the token of an earlier response, which carries the visitor's session; else the cookie does", _TEXT
     ),
 }
-"""What a query says of itself. OpenAPI follows from it. Every other parameter is a field of the event."""
+"""The parameters of a query about itself. OpenAPI follows from it. Every other one is a field of the event."""
 JSON_FIELDS: Final = frozenset(name for name, schema in field_schemas(Event).items() if not takes_text(schema))
 """Fields whose value in a query is JSON, since they take no text."""
 MOST_PAIRS: Final = 1000
@@ -207,7 +207,7 @@ def _escapable(name: str) -> str:
 
 _encode: Final = msgspec.json.encode
 _SHORTEST_MISSPELT: Final = 5
-"""Names shorter than this are near too many others: `aid` is no misspelt `id`."""
+"""Names shorter than this are near too many others: `aid` is not a misspelt `id`."""
 _LONGEST_MISSPELT: Final = max(map(len, PARAMETERS)) + 1
 _NEAR: Final = {near: name for name in PARAMETERS if len(name) > _SHORTEST_MISSPELT for near in (name, *_shorter(name))}
 _KNOWN: Final = PARAMETERS.keys() | field_schemas(Event).keys()

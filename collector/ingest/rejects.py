@@ -41,7 +41,7 @@ class Rejects:
             raise TooFast(TOO_MANY.message, wait)
 
     def keep_short(self, request: EventRequest, form: Form, refused: list[Refused]) -> asyncio.Future[None] | None:
-        """Count one short refused event, and put it into the dead letters; returns what its response waits for."""
+        """Count one short refused event, and put it into the dead letters; returns the future of the letter, if any."""
         context, (one,) = request.context, refused
         context.prop.rejects.take(1)
         if not one.raw:
@@ -85,7 +85,7 @@ def _scrubbed(prop: Property, form: Form, refused: list[Refused]) -> list[Refuse
 
 
 def _sender(context: RequestContext, *, is_one_letter: bool) -> Sender:
-    """The sender of refused events. Its headers are cut to what fits."""
+    """The sender of refused events. Its headers are cut to their limit."""
     prop, most = context.prop, _LETTER_BYTES if is_one_letter else _SHORT_BYTES
     user_agent, referer = (text and shortened(text, most) for text in (context.user_agent, context.referer))
     return Sender(

@@ -32,6 +32,6 @@ class EventRequest(Request, Struct):
     events: int | None = None
     """The events of which nothing has become yet; None until the request is whole or refused."""
     lost: int = 0
-    """The events that the client lost before those that are appended now."""
+    """The events that the client lost before the appended ones."""
     share: int = 1
     """The number of requests that a body was split into: they share the room of one in the dead letters."""

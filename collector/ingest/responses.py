@@ -59,7 +59,7 @@ def stored_headers(event_id: bytes | None, *, is_shipped: bool = False) -> Heade
 
 
 class Verdicts(NamedTuple):
-    """What became of the events of a batch: the ids of the stored ones, and the indexes of the others."""
+    """The fate of the events of a batch: the ids of the stored ones, and the indexes of the others."""
 
     ids: list[str]
     rejected: list[tuple[int, Refusal]]

@@ -1,10 +1,10 @@
 """Settles the accounts that a worker left open when it was killed.
 
-Two kinds of events are open then. Those that were fsynced before they were counted are in the log, after the place up
-to which the worker had counted, and in that segment: whoever opens a log after the worker begins a new segment. They
-are stored. All others were in memory, their clients got no response, and they are shed.
+Two kinds of events are open then. Events that were fsynced before they were counted are in the log, after the place up
+to which the worker had counted, and in that segment: the next open of the log begins a new segment. They are
+stored. All others were in memory, their clients got no response, and they are shed.
 
-Of a block that the worker was just counting when it was killed, within microseconds, and of one behind a rotation that
+Of a block that the worker was just counting when it was killed, within microseconds, and of one after a rotation that
 was not counted yet, the events are shed here although they are in the log. Never is one stored here and not there.
 """
 

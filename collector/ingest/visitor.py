@@ -1,4 +1,4 @@
-"""The visitor who sent an event, and the session that it belongs to."""
+"""The visitor of an event, and the session that it belongs to."""
 
 import secrets
 

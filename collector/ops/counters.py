@@ -52,7 +52,7 @@ class CounterBlock:
         """The value of each slot. `values[slot] += 1` counts."""
         self._names = memory[_NAMES:_RING]
         self.ring: Final = memory[_RING:]
-        """For `RefusalRing`, and for readers of what it writes."""
+        """For `RefusalRing`, and for readers of its entries."""
         self._names_end = 0
         self._slots: dict[Key, int] = {}
         self._find_slots()

@@ -25,7 +25,7 @@ _GAUGES: Final = frozenset(metric.name for metric in (CONNECTIONS, IN_FLIGHT, PR
 
 
 class Load(NamedTuple):
-    """What a worker holds now. `shard` is None until its log is open."""
+    """The load of a worker now. `shard` is None until its log is open."""
 
     connections: int
     in_flight_bytes: int

@@ -5,7 +5,7 @@ from typing import Final
 from collector.ops.metric import BILLION, Metric, counter, seconds
 
 OTHER: Final = "other"
-"""The label value for what has none of its own: a path that is not served, properties beyond 1,000."""
+"""The label value of things without one of their own: a path that is not served, properties beyond 1,000."""
 WORKER_DIED: Final = "worker_died"
 """The code of events that a worker held when it died."""
 

@@ -33,7 +33,7 @@ Sample = tuple[Key, float]
 
 
 def disk_samples(settings: Settings) -> dict[Key, float]:
-    """The values by metric name and label values. Those that can't be read are left out."""
+    """The values by metric name and label values. Unreadable ones are left out."""
     samples: dict[Key, float] = {}
     sources = [_disk(settings)]
     with contextlib.suppress(OSError):

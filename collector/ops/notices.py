@@ -1,4 +1,4 @@
-"""Notices for the process log about what clients can repeat: counted, so that no client can fill the disk.
+"""Notices for the process log about mistakes that clients can repeat: counted, so that no client can fill the disk.
 
 A worker has one `Notices`, calls `count` at every refusal, and writes the events that are due about once a second:
 

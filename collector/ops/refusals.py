@@ -36,7 +36,7 @@ class RefusalEntry(NamedTuple):
     code: str
     """The code of the response, or `duplicate`."""
     property: str
-    """`PORTAL/PROP`, or what the request names as its property."""
+    """`PORTAL/PROP`, or the property that the request names."""
     path: str
     event_id: str
     """For a duplicate, the id of the first event; else empty."""
@@ -72,7 +72,7 @@ class RefusalRing:
 def read_refusals(block: CounterBlock, after: int) -> tuple[list[RefusalEntry], int]:
     """The refusals after the one with this number, oldest first; and the number of the last one that is published.
 
-    Those that newer ones have replaced are missing.
+    Entries that newer ones have replaced are missing.
     """
     ring = bytes(block.ring)  # at once, so that few entries change meanwhile
     (last,) = _NUMBER.unpack_from(ring)

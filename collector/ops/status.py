@@ -1,4 +1,4 @@
-"""What the data folder says of a node: its shards, and how far each sink is. Reads files only; blocks."""
+"""The status of a node by its data folder: its shards, and how far each sink is. Reads files only; blocks."""
 
 import os
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""What is wrong with a property whose events come from pages with the tracker, pure."""
+"""Advice on the settings of a property whose events come from pages with the tracker, pure."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -15,11 +15,11 @@ GENERAL_ADVICE: Final = (
     "the visitor's consent is pending, and nothing is sent until the page calls tracklog('consent', 'granted')",
     "an upgrade may change the script's name and integrity: print the tags again then",
 )
-"""What holds for every property."""
+"""Advice for every property."""
 
 
 def advice(prop: PropertySettings) -> Iterator[str]:
-    """Yield a sentence for each setting that pages with the tracker fare badly with: what is wrong, and what to set."""
+    """Yield a sentence for each setting that suits pages with the tracker badly: the fault, and the value to set."""
     if extra := sorted(set(prop.required) - set(_ALWAYS)):
         yield f'events of the tracker may lack {", ".join(extra)}, and are refused then: set required = ["ea", "ec"]'
     if prop.dedup_ms < milliseconds(_SHORTEST_DEDUP):

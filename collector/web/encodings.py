@@ -45,7 +45,7 @@ def chosen(encodings: Sequence[Encoded], accepted: bytes) -> Encoded:
 
 
 def _weights(accepted: bytes) -> dict[bytes, float]:
-    """The weight of each coding that is listed. What cannot be read counts as not listed."""
+    """The weight of each coding that is listed. Malformed parts count as not listed."""
     parts = accepted.lower().split(b",", _MOST_CODINGS)[:_MOST_CODINGS]
     matches = [match for match in map(_CODING.fullmatch, parts) if match]
     return {match[1]: float(match[2] or 1) for match in matches}

@@ -15,7 +15,7 @@ _HASHED: Final = b"hashed-script"
 
 
 def add_pages(routes: Routes, alias: str | None, demo: str | None) -> None:
-    """Add what pages load. `alias`: another path for events; `demo`: public id of the property with the demo shop."""
+    """Add the routes for pages. `alias`: another path for events; `demo`: public id of the demo shop's property."""
     script = load_script()
     paths = script_paths(alias)
     for path in paths:

@@ -23,7 +23,7 @@ class Snippet(NamedTuple):
     integrity: str
     public_id: str
     nonce: str | None = None
-    """The nonce of the page's policy, or what a template replaces by it."""
+    """The nonce of the page's policy, or the placeholder of a template for it."""
 
     is_inline: bool = True
     """Whether the options stand in inline code, beside the stub; else in attributes of the tag."""
@@ -44,7 +44,7 @@ class Snippet(NamedTuple):
         return f"script-src {sources}", f"connect-src {_origin(self.events_url)}"
 
     def policy_notes(self) -> tuple[str, ...]:
-        """What the page's Content-Security-Policy needs, in sentences."""
+        """The needs of the page's Content-Security-Policy, in sentences."""
         if "[" in _origin(self.events_url):
             return ("browsers ignore IPv6 addresses in a Content-Security-Policy: pages with one need a host name",)
         return tuple(f"the page's Content-Security-Policy needs: {directive}" for directive in self.policy())

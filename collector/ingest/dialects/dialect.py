@@ -1,4 +1,4 @@
-"""What a dialect is: the pure part of serving an SDK that exists. `endpoint.py` beside it does all the rest.
+"""The protocol of dialects: the pure part of serving an SDK that exists. `endpoint.py` beside it does all the rest.
 
 A dialect turns a request into events of ours, and a result into the response that its SDK takes as success. It knows
 no settings, no property and no log, and it never decides who may send.
@@ -42,7 +42,7 @@ class DialectEvent(Struct, frozen=True):
     """One event of a request, as one of ours."""
 
     raw: bytes
-    """What a dead letter keeps of the event if `event` is empty: the event as sent, without secrets if that is easy."""
+    """The bytes for a dead letter if `event` is empty: the event as sent, without secrets if that is easy."""
     event: bytes
     """Our event, a JSON object on one line; empty if `refusal` says why there is none."""
     refusal: Refusal | None = None
@@ -59,13 +59,13 @@ class DialectEvent(Struct, frozen=True):
 
 
 PAUSE: Final = DialectEvent(b"", b"")
-"""Not an event: other requests may run now, since what comes next takes as long as the body."""
+"""Not an event: other requests may run now, since the next step takes as long as the body."""
 LONG_BYTES: Final = 256 << 10
 """Bytes of a body for which a pause pays. To read them takes 1 ms."""
 
 
 class Result(NamedTuple):
-    """What became of the events of a request: all are in the log, or dead letters."""
+    """The numbers of events of a request by their fate: all are in the log, or dead letters."""
 
     stored: int
     duplicates: int
@@ -80,7 +80,7 @@ class Dialect(Protocol):
     paths: tuple[str, ...]
     """The paths that take events, without a slash at the end; with one they are the same."""
     pattern: re.Pattern[bytes] | None
-    """Further paths: those that it matches whole."""
+    """Further paths: it matches the whole path."""
 
     def credentials(self, head: RequestHead) -> Credentials:
         """The credentials in the head of a request: its path, query or headers."""

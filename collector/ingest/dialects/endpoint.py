@@ -106,7 +106,7 @@ class DialectEndpoint:
         return Response(response.status, response.headers + request.groups.cors_headers, response.body)
 
     def _check(self, head: RequestHead) -> None:
-        """What can be decided without the body and the property. Raises Rejected, Overloaded."""
+        """Check all that needs neither the body nor the property. Raises Rejected, Overloaded."""
         if head.method not in _METHODS:
             raise MethodNotAllowed(METHODS)
         if len(head.query) + len(head.path) > self._limits.url_bytes:

@@ -1,4 +1,4 @@
-"""The events of one request of an SDK, grouped by property and by who sent them: a server or a visitor."""
+"""The events of one request of an SDK, grouped by property and by sender: a server or a visitor."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -124,7 +124,7 @@ class Groups:
                 accounts.refuse_unread(group.prop, group.refusal)
 
     def settle(self, accounts: Accounts, refusal: Refusal) -> None:
-        """Count what has no account yet, after the request failed as a whole."""
+        """Count the events that have no account yet, after the request failed as a whole."""
         if not self._groups:
             accounts.refuse_unread(self._property, refusal)
         self.count_refused(accounts)

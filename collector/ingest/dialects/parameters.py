@@ -16,7 +16,7 @@ MOST_SENT_BYTES: Final = 3 * (64 << 10)
 _SPARE_BYTES: Final = 1024
 _SPARE_EVENT_BYTES: Final = 64
 _SHOWN: Final = 64
-"""Characters of what a client sent in a message to it."""
+"""Characters of a client's text that a message to it quotes."""
 _CONTAINERS: Final = b"{["
 _encode: Final = msgspec.json.encode
 _decode_texts: Final = msgspec.json.Decoder(dict[str, str]).decode
@@ -43,7 +43,7 @@ class Growth:
 
 
 def kept_of(fields: dict[str, str], sent: bytes) -> bytes:
-    """What a dead letter keeps of an event: its parameters as a JSON object, or if that is longer the bytes sent."""
+    """The bytes for a dead letter: the event's parameters as a JSON object, or if that is longer the bytes sent."""
     members = _encode(fields)
     return members if len(members) <= len(sent) + _SPARE_EVENT_BYTES else sent
 

@@ -1,4 +1,4 @@
-"""Who may send by a dialect, and the property that an event goes to: the rules of `/event`, for the keys of SDKs."""
+"""The senders that a dialect allows, and the property of an event: the rules of `/event`, for the keys of SDKs."""
 
 import time
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class EventGroup(Struct):
 
 
 class Senders:
-    """Decides who may send by one dialect, with the rules of `/event`."""
+    """Decides whether a client may send by one dialect, with the rules of `/event`."""
 
     def __init__(
         self, dialect: Dialect, registry: Registry, trusted_proxies: Networks, clock: Callable[[], int]

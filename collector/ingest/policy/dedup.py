@@ -1,7 +1,7 @@
 """Once from the client's hand: an event whose id is in the log already is not stored again.
 
 The index of ids is shared by all workers of a node. An id is claimed in the moment its event is appended, before the
-fsync: so whoever finds the claim of another event waits until that one is fsynced, or is known to be lost.
+fsync: so a worker that finds the claim of another event waits until that one is fsynced, or is known to be lost.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _LOST: Final = "the index of event ids is broken; this worker restarts to make a
 
 
 class Appended(NamedTuple):
-    """What became of records: the new ones are in the block of `durable`, from the sequence `first` on.
+    """The fate of records: the new ones are in the block of `durable`, from the sequence `first` on.
 
     `duplicates` has the place of the first event for each record that was not new, by its position.
     """
@@ -88,7 +88,7 @@ class Dedup:
                 await self._others(place)
 
     def stats(self, now_ms: int) -> IndexStats | None:
-        """What the index holds; None if it is broken."""
+        """Statistics of the index; None if it is broken."""
         try:
             return self._index.stats(now_ms)
         except IndexLost as error:
@@ -132,7 +132,7 @@ class Dedup:
             durable.add_done_callback(self._done)
 
     def _done(self, durable: asyncio.Future[None]) -> None:
-        """Tell the other workers of a block that is fsynced. Those of failed blocks are told by `_failed`."""
+        """Tell the other workers of a block that is fsynced. `_failed` tells them of failed blocks."""
         while self._blocks and self._blocks[0][1].done():
             self._blocks.popleft()
         if durable.exception() is None:

@@ -109,7 +109,7 @@ def _may_name(text: bytes, names: frozenset[bytes]) -> bool:
 def _refused(event: bytes, ip: IpRule, stripped: frozenset[bytes], levels: int) -> bytes | None:
     """A refused event, or a JSON value in it, as it may be kept; None if nothing may be kept.
 
-    Of an event over LARGEST_EVENT nothing is kept. A text is no event: it may be a query, which has names of its own.
+    Of an event over LARGEST_EVENT nothing is kept. A text is not an event: it may be a query, with names of its own.
     """
     if len(event) > LARGEST_EVENT or event.lstrip()[:1] == b'"' or not _is_json(event):
         return None

@@ -29,7 +29,7 @@ _SHOWN_NAMES: Final = 3
 
 
 class AuditRequest(NamedTuple):
-    """What to audit. `selection` bounds the time of commit; `is_deep` reads also files that are older than the log."""
+    """The scope of an audit. `selection` bounds the time of commit; `is_deep` also reads files older than the log."""
 
     sinks: list[SinkSettings]
     selection: Selection = Selection()
@@ -120,7 +120,7 @@ async def _compare_newer(books: Books, sinks: list[_SinkLog], log: LogEvents) ->
 async def _compare_older(
     books: Books, folder: LogFolder, log: LogEvents, sinks: list[_SinkLog], *, is_deep: bool
 ) -> None:
-    """Compare what sinks had before the oldest segment: from the first event that they have, or should go on at."""
+    """Compare the events that sinks had before the oldest segment, from the first that they have or should get."""
     lost = [Range(entry.start.sequence, entry.end.sequence - 1) for entry in read_ledger(folder).entries if entry.lost]
     damaged = coverage(lost)[0]
     for sink in sinks:

@@ -1,4 +1,4 @@
-"""The result of an audit: accounts, differences, and what was proved in which way."""
+"""The result of an audit: accounts, differences, and the way in which events were proved."""
 
 from collections import Counter
 from typing import Literal

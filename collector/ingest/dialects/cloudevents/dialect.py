@@ -74,7 +74,7 @@ class CloudEvents:
         return Credentials(values.get("id", named), "")
 
     def retries(self, _head: RequestHead) -> bool:
-        """True: who sends CloudEvents is a program."""
+        """True: programs send CloudEvents."""
         return True
 
     def response(self, _head: RequestHead, result: Result) -> Response:
@@ -161,8 +161,8 @@ def _binary(fields: dict[bytes, bytes], body: bytes) -> DialectEvent:
     except BadEvent as error:
         return DialectEvent(body, b"", error.refusal)
     if len(event) > len(body) + _UNPAID_BYTES:
-        what = "as JSON, data in base64 and attributes in headers take too much room"
-        return _too_large(body, f"{what}: at most {_UNPAID_BYTES} bytes more than the body; send the event as JSON")
+        cause = "as JSON, data in base64 and attributes in headers take too much room"
+        return _too_large(body, f"{cause}: at most {_UNPAID_BYTES} bytes more than the body; send the event as JSON")
     return DialectEvent(body, event)
 
 

@@ -54,7 +54,7 @@ def event_of(members: Members) -> bytes:
 
 
 def _fault_of(name: str, value: bytes) -> Fault | None:
-    """What is wrong with a required attribute, if anything is."""
+    """The fault of a required attribute, or None."""
     if value in (b"", _NULL):
         return Fault(name, FieldCode.MISSING, "missing")
     if value[:1] != b'"':

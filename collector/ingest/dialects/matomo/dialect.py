@@ -55,7 +55,7 @@ _SECRETS: Final = {
     b"ua=": re.compile(rb'ua=[^&"\s]{0,9999}'),
     b"uadata=": re.compile(rb'uadata=[^&"\s]{0,9999}'),
 }
-"""Tokens in bytes that can't be parsed, and what a property may not allow to be stored, by what each begins with."""
+"""Tokens and personal data in bytes that can't be parsed, by the text that they begin with."""
 _MOST_SECRETS: Final = MOST_EVENTS + 1
 """One for each event, and that of the request."""
 

@@ -99,7 +99,7 @@ def _identify(event: dict[str, Any], extra: dict[str, Any], taken: dict[str, Any
 
 
 def _items(text: str) -> list[dict[str, _Element]]:
-    """The items of an order without what the trackers send for what they lack. Empty if one can't be read."""
+    """The items of an order, without placeholders for absent values. Empty if one can't be read."""
     if text.count("[") > _MOST_ITEMS:  # they could be millions
         return []
     try:
@@ -130,5 +130,5 @@ def _query_of(values: dict[str, Any]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Escape what would end a value in a query or change it."""
+    """Escape the characters that would end a value in a query or change it."""
     return text.replace("%", "%25").replace("&", "%26").replace("=", "%3D").replace("+", "%2B")

@@ -1,6 +1,6 @@
 """The bodies of PostHog's SDKs, pure: a batch, an array of events, or one event, as JSON or wrapped.
 
-The content type is not asked, because the SDKs send any of these with any of them. A wrapped body is a form whose
+The content type is ignored, because the SDKs send any of these with any of them. A wrapped body is a form whose
 `data` is JSON or its base64, or base64 alone; gzip may be inside the base64. JSON may be wrapped in `{"data":…}` too.
 """
 
@@ -22,7 +22,7 @@ from collector.ingest.splitting import batch_in
 
 
 class Sent(NamedTuple):
-    """The events of a request, not decoded yet, and what it has once for all of them."""
+    """The events of a request, not decoded yet, and the members that they share."""
 
     events: list[bytes]
     are_lines: bool
@@ -46,7 +46,7 @@ class _Body(Struct, gc=False):
 
 
 _MOST_WRAPPED_BYTES: Final = 512 << 10
-"""Bytes of a wrapped body: eight times what a beacon may have. It is unwrapped in one turn, in 7 ms at worst."""
+"""Bytes of a wrapped body: eight times the limit of a beacon. It is unwrapped in one turn, in 7 ms at worst."""
 _INFLATION_RATIO: Final = 100
 _MOST_PAIRS: Final = 16
 _SPACE: Final = b" \t\r\n"

@@ -30,7 +30,7 @@ _OK: Final = Response(HTTPStatus.OK, JSON, b'{"status":"Ok"}')
 _BEACON: Final = re.compile(rb"(?:^|&)beacon=1(?:&|$)")
 _ENGAGE: Final = b"/engage"
 _FREE_BYTES: Final = 1024
-"""Bytes by which the events of a request may be longer than what was sent for them, 64 bytes an event aside."""
+"""Bytes by which the events of a request may exceed the bytes sent for them, 64 bytes an event aside."""
 
 
 class PostHog:
@@ -63,7 +63,7 @@ class PostHog:
             free = 0
             if event.credentials.property_id:
                 known = event.credentials
-            elif event.refusal:  # what is no object can't name its property; that of an event before it does
+            elif event.refusal:  # not an object, so it can't name its property: take that of an event before it
                 event = replace(event, credentials=known)
             yield event
 

@@ -32,7 +32,7 @@ _SERVERS: Final = frozenset(
 
 
 class Shared(NamedTuple):
-    """What a request has once for all of its events."""
+    """The members that the events of a request share."""
 
     key: Raw = Raw()
     sent_at: Raw = Raw()
@@ -69,7 +69,7 @@ class _Keys(Struct, gc=False):
 
 
 _PAID_BYTES: Final = 64
-"""Bytes by which every event may be longer than what was sent for it. All but `sent_at` takes less than 40."""
+"""Bytes by which every event may exceed the bytes sent for it. All but `sent_at` takes less than 40."""
 _NOTHING: Final = Raw()
 _NULL: Final = Raw(b"null")
 _ABSENT: Final = frozenset((b"", b"null"))
@@ -160,7 +160,7 @@ def _add_id_and_time(event: dict[str, object], sent: _Sent, properties: dict[str
 
 
 def _add_objects(event: dict[str, object], sent: _Sent, properties: dict[str, Raw]) -> None:
-    """`dims`, `context` and `extra`, from what the other fields did not take."""
+    """`dims`, `context` and `extra`, from the members that the other fields did not take."""
     users = sent.set or properties.get("$set", _NOTHING)
     properties.pop("$set", None)
     if bytes(users) not in (b"", b"null", b"{}"):
@@ -188,7 +188,7 @@ def _is_server(properties: dict[str, Raw], library: Raw) -> bool:
 
 
 def _with_sent_at(line: bytes, sent_at: Raw, room: int) -> bytes:
-    """The event with the time of the request, unless it is longer then than what was sent pays for."""
+    """The event with the time of the request, unless it is then longer than the bytes sent allow."""
     value = bytes(sent_at)
     if value in _ABSENT or len(line) + len(value) + len(_SENT_AT) - 3 > room:
         return line
@@ -222,7 +222,7 @@ def _key_in(raw: bytes) -> Raw:
 
 
 def _refusal(raw: bytes, shared: Shared) -> Refusal:
-    """The refusal of an event that is no object, or whose name or properties are wrong."""
+    """The refusal of an event that is not an object, or whose name or properties are wrong."""
     try:
         members = _decode_members(raw)
     except msgspec.ValidationError:

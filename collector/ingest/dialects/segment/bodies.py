@@ -14,7 +14,7 @@ from collector.ingest.splitting import batch_in
 
 
 class CallsInBody(NamedTuple):
-    """The calls of a body, and what it has once for all of them."""
+    """The calls of a body, and the members that they share."""
 
     calls: list[bytes]
     is_line: bool

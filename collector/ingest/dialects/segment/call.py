@@ -65,7 +65,7 @@ _decode_kind: Final = msgspec.json.Decoder(str | None).decode
 def read_call(raw: bytes) -> tuple[Call, dict[str, Raw]]:
     """Decode a call, and the members for which it has no field, nulls left out. Those take three times as long.
 
-    Raises BadEvent if `type` is no string, and ValidationError if the call is no object.
+    Raises BadEvent if `type` is not a string, and ValidationError if the call is not an object.
     """
     try:
         return _decode_call(raw), {}
@@ -90,7 +90,7 @@ def is_object(raw: Raw | bytes) -> bool:
 
 
 def members_of(raw: Raw | bytes) -> dict[str, Raw]:
-    """The members of an object; none if it is missing or null. Raises ValidationError if it is no object."""
+    """The members of an object; none if it is missing or null. Raises ValidationError if it is not an object."""
     text = bytes(raw)
     return {} if text in _EMPTY_OBJECTS else _decode_members(text)
 

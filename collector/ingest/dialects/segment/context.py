@@ -1,4 +1,4 @@
-"""The `context` of calls of Segment's family, pure: what the event keeps of it, and what it tells of the visitor."""
+"""The `context` of calls of Segment's family, pure: the parts that the event keeps, and those about the visitor."""
 
 from typing import Final
 
@@ -62,7 +62,7 @@ class CallContexts:
     """The contexts of one request. The last one is kept: the calls of a batch have mostly the same."""
 
     def __init__(self, batch: Raw) -> None:
-        """`batch`: the context of the batch. If it is no object, or too long, it is as if there were none."""
+        """`batch`: the context of the batch. If it is not an object, or too long, it is as if there were none."""
         try:
             self._batch = members_of(batch) if len(batch) <= _LONGEST_SHARED else {}
         except msgspec.ValidationError:
@@ -72,7 +72,7 @@ class CallContexts:
         self._last: CallContext
 
     def of(self, raw: Raw, room: int, *, takes_traits: bool) -> CallContext:
-        """The context of a call. Raises ValidationError if it is no object.
+        """The context of a call. Raises ValidationError if it is not an object.
 
         If the batch's is longer than `room`, only its own places are read: to merge it with each of 2,500 calls would
         take longer than all the rest.
@@ -120,7 +120,7 @@ def _is_sid(raw: Raw) -> bool:
 
 
 def _text(raw: Raw | None) -> str | None:
-    """A string that is not empty. A value of another type is no address and no user agent: it is dropped."""
+    """A string that is not empty. A value of another type is neither address nor user agent: it is dropped."""
     if raw is None or bytes(raw)[:1] != b'"':
         return None
     return _decode_text(raw) or None

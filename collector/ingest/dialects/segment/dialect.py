@@ -32,7 +32,7 @@ _KINDS_BY_PATH: Final = {name: kind for short, kind in _KINDS.items() for name i
 _JITSU: Final = b"/api/s/"
 _JITSU_S2S: Final = b"/api/s/s2s/"
 _ROOM: Final = 1024
-"""Bytes by which all events of a request may exceed its body, besides those that each may."""
+"""Bytes by which all events of a request may exceed its body, besides the allowance of each event."""
 _SUCCESS: Final = b'{"success":true}'
 
 
@@ -66,7 +66,7 @@ class SegmentDialect:
         return Response(200, JSON, _SUCCESS)
 
     def refusal(self, head: RequestHead, refusal: Refusal) -> Response:  # noqa: ARG002
-        """JSON with code and message: without them RudderStack for Python sends again what was refused."""
+        """JSON with code and message: without them RudderStack for Python sends a refused request again."""
         body: dict[str, object] = {"code": refusal.code, "message": refusal.message}
         if refusal.faults:
             body["errors"] = refusal.faults

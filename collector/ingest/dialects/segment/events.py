@@ -16,7 +16,7 @@ from collector.settings.tables import LARGEST_EVENT
 _PAID_BYTES: Final = 64
 """The bytes by which every event may exceed its call. Only made-up calls take more, and by two bytes."""
 _LONGEST_TIME: Final = 64
-"""Bytes of a batch's `sentAt`. What is longer is no time."""
+"""Bytes of a batch's `sentAt`. A longer one is not a time."""
 _SERVER: Final = Raw(b'"server"')
 _SENT_AT: Final = b',"sent_at":'
 _EMPTY_OBJECTS: Final = (b"{}", b"[]")
@@ -33,7 +33,7 @@ _named_in: Final = msgspec.json.Decoder(_Named).decode
 
 
 class SharedMembers(NamedTuple):
-    """What a request has once for all of its calls."""
+    """The members that the calls of a request share."""
 
     kind: str
     """The type of calls that name none; empty if each must."""

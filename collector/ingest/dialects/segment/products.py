@@ -36,7 +36,7 @@ def take_items(properties: dict[str, Raw]) -> list[dict[str, Raw]]:
 
 
 def _split(array: bytes) -> tuple[list[dict[str, Raw]], list[Raw]]:
-    """The objects in an array, and what else is in it. No objects if it is no array, or has too many of them."""
+    """The objects and the other elements of an array. Both empty if it is not an array or has too many objects."""
     if array[:1] != b"[" or array.count(b"{") > _MOST_OBJECTS or array.count(b",") > _MOST_COMMAS:
         return [], []
     try:

@@ -90,7 +90,7 @@ def take_dims(row: CallRow, call: Call, raw: Raw, others: dict[str, Raw]) -> Opt
 
 
 def add_ids(parts: Parts, call: Call, sid: bytes, others: dict[str, Raw]) -> None:
-    """Add who sent the call, its id, and its times."""
+    """Add the sender of the call, its id, and its times."""
     if sid:
         parts += (b',"sid":', sid)
     if is_given(call.anonymous_id):

@@ -58,7 +58,7 @@ def entities_in(text: bytes) -> list[SelfDescribing]:
 
 
 def described_in(text: bytes) -> SelfDescribing:
-    """What a self-describing event says. Raises BadEvent."""
+    """The content of a self-describing event. Raises BadEvent."""
     return _decoded(_unstruct_in, text, "the self-describing event").data
 
 
@@ -73,8 +73,8 @@ def from_base64url(text: str) -> bytes:
     return found
 
 
-def _decoded(decode: Callable[[bytes], _Envelope], text: bytes, what: str) -> _Envelope:
+def _decoded(decode: Callable[[bytes], _Envelope], text: bytes, subject: str) -> _Envelope:
     try:
         return decode(text)
     except UNDECODABLE as error:
-        raise BadEvent(f"{what}: {error}") from None
+        raise BadEvent(f"{subject}: {error}") from None

@@ -18,7 +18,7 @@ _EVENT, _CONTEXT, _EXTRA, _ITEM, _TAKEN = range(5)
 
 
 class _Kind(NamedTuple):
-    """What a value of `e` means."""
+    """The meaning of a value of `e`."""
 
     ea: str
     """Empty if the parameters tell it."""
@@ -107,7 +107,7 @@ def _identify(event: dict[str, Any], extra: dict[str, Any], taken: dict[str, Any
 
 
 def _describe(event: dict[str, Any], extra: dict[str, Any], taken: dict[str, Any]) -> None:
-    """Set what a self-describing event says. Raises BadEvent."""
+    """Set the fields of a self-describing event. Raises BadEvent."""
     described = _json_of(taken, "ue_pr", "ue_px")
     if described is None:
         raise BadEvent("a self-describing event needs ue_pr or ue_px")
