@@ -181,7 +181,7 @@ _PURE = {
     *(f"collector/ops/console/{name}.py" for name in ("decoding", "filters", "ring", "rows", "sampling")),
     *(
         f"collector/ops/console/{name}.py"
-        for name in ("account_answer", "account_counters", "rates", "reading", "series")
+        for name in ("account_counters", "account_rows", "rates", "reading", "series")
     ),
     *(f"collector/dedup/{name}.py" for name in ("bounds", "layout", "scan")),
     "collector/settings/durations.py",

@@ -15,7 +15,6 @@ _TO_COME = (  # packages whose names are still those of 0.1; the tuple is to bec
     "collector/cli/",
     "collector/dead_letters/",
     "collector/dedup/",
-    "collector/ops/console/",
     "collector/process_log/",
     "collector/relays/",
     "collector/server/",

@@ -77,7 +77,7 @@ class Access:
         return self._sessions is None or caller.session is None or self._sessions.lasts(caller.session)
 
     def note(self, fact: type[Repeated], key: str) -> None:
-        """Count what clients can repeat, and write the lines that are due."""
+        """Count mistakes that clients can repeat, and write the lines that are due."""
         self._notices.count(fact, key)
         for event in self._notices.due(time.monotonic()):
             event.write()

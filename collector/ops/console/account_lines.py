@@ -80,7 +80,7 @@ def letters_from(folder: LogFolder, start: Position | None) -> Iterator[RefusedP
     oldest = folder.oldest()
     start = max(start, oldest) if start and oldest else oldest
     for block in _blocks(folder, start):
-        yield RefusedPart(block.end, [each for line in block.payload.split(b"\n")[:-1] for each in _refused_in(line)])
+        yield RefusedPart(block.end, [event for line in block.payload.split(b"\n")[:-1] for event in _refused_in(line)])
 
 
 def backlog_of(folder: LogFolder, slowest: Cursor) -> Counter[PropertyOfDay]:
@@ -125,4 +125,4 @@ def _own_events(folder: LogFolder, block: Block, sequence: int) -> Counter[Prope
     skipped = max(0, sequence - block.header.sequence)
     received = [line for line in lines[skipped:] if line.startswith(own)]
     found = Counter(properties_of(b"\n".join(received), len(received)))
-    return Counter({(day, str(each)): events for each, events in found.items() if each.is_known})
+    return Counter({(day, str(prop)): events for prop, events in found.items() if prop.is_known})

@@ -42,7 +42,7 @@ class RefusedEvent(NamedTuple):
 
 
 class UnknownName(NamedTuple):
-    """What requests named as their property in one day, although there is none."""
+    """A property that requests of one day named, although it does not exist."""
 
     name: str
     requests: int
@@ -70,7 +70,7 @@ class AccountStore:
         self._db.close()
 
     def begin(self, boot_ms: int) -> dict[Account, int]:
-        """The counters of this boot when they were saved last. At a new boot, what came since the last one is a gap."""
+        """The counters of this boot when they were saved last. At a new boot, the events since then are a gap."""
         with self._db:
             if self._db.execute("SELECT 1 FROM boots WHERE begin_ms = ?", (boot_ms,)).fetchone() is None:
                 self._begin_boot(boot_ms)
@@ -113,17 +113,17 @@ class AccountStore:
         """Add requests for properties that do not exist. Names beyond _MOST_UNKNOWN a day count together."""
         with self._db:
             known = {name for (name,) in self._db.execute("SELECT name FROM unknown WHERE day = ?", (day,))}
-            for each in names:
-                name = each.name if each.name in known or len(known) < _MOST_UNKNOWN else OTHERS
+            for unknown in names:
+                name = unknown.name if unknown.name in known or len(known) < _MOST_UNKNOWN else OTHERS
                 known.add(name)
                 self._db.execute(
                     "INSERT INTO unknown VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET requests = requests + ?",
-                    (day, name, each.requests, each.first_ms, each.requests),
+                    (day, name, unknown.requests, unknown.first_ms, unknown.requests),
                 )
             self._db.executemany("INSERT OR REPLACE INTO rings VALUES (?, ?)", rings.items())
 
     def gaps(self) -> list[Gap]:
-        """What is not read yet, the newest first."""
+        """The gaps that are not read yet, the newest first."""
         with self._db:
             found = self._db.execute("SELECT log, until_ms, next FROM gaps ORDER BY until_ms DESC, log")
             return [Gap(*row) for row in found]
@@ -154,8 +154,8 @@ class AccountStore:
         """Add the events that sinks refused, up to this place of a log of dead letters. Each event counts once."""
         query = "INSERT OR IGNORE INTO refused VALUES (?, ?, ?, ?)"
         with self._db:
-            new = [each for each in refused if self._db.execute(query, each).rowcount]
-            self._add(Counter((each.day, each.property, code) for each in new))
+            new = [event for event in refused if self._db.execute(query, event).rowcount]
+            self._add(Counter((event.day, event.property, code) for event in new))
             self._db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (log, *place))
 
     def refused_from(self, places: Mapping[str, int], first: int, last: int) -> Counter[str]:

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from collector.ops.console.account_answer import DEAD_CODE, REDRIVEN_CODE, PendingEvents, account_row, covered_since
 from collector.ops.console.account_counters import STORED_CODE, counts_in, places_in, unknown_in
 from collector.ops.console.account_lines import CountedPart, PropertyOfDay, events_from, letters_from
+from collector.ops.console.account_rows import DEAD_CODE, REDRIVEN_CODE, PendingEvents, account_row, covered_since
 from collector.ops.console.account_store import DAY_MS, KEPT_DAYS, AccountStore, Gap, RefusedEvent
 from collector.ops.console.folder import report_memory
 from collector.ops.console.logs import Logs
@@ -53,7 +53,7 @@ class AccountBooks:
                 store.find_log(folder.log_id.decode(), boot_ms)
 
     def save(self, unix_ms: int, counters: Sequence[Mapping[Key, int]]) -> None:
-        """Save what was counted since the last call. `counters` are those of each worker."""
+        """Save the counts since the last call. `counters` are those of each worker."""
         sums = summed(counters)
         self._open.look(unix_ms, sums)
         counts = counts_in(sums)
@@ -79,7 +79,7 @@ class AccountBooks:
         self._is_read = all(letters + redriven)
         return self._fill_gap(deadline) or not self._is_read
 
-    def answer(self, first_day: int, last_day: int, after: int, text: str, unix_ms: int) -> dict[str, Any]:
+    def accounts(self, first_day: int, last_day: int, after: int, text: str, unix_ms: int) -> dict[str, Any]:
         """The accounts of these days: PAGE_ROWS rows after the first `after`, of properties whose name has `text`."""
         store, today = self._store, unix_ms // DAY_MS
         counts, pending = store.events(first_day, last_day), self._pending(first_day, last_day)
@@ -92,7 +92,7 @@ class AccountBooks:
                 None if pending is None else pending.get(prop, PendingEvents()),
                 is_read=self._is_read,
             )
-            for prop in counts.keys() | {prop for prop, each in opened.items() if each.events}
+            for prop in counts.keys() | {prop for prop, open_events in opened.items() if open_events.events}
             if text in prop
         ]
         rows.sort(key=lambda row: (-row["received"], row["property"]))
@@ -103,8 +103,8 @@ class AccountBooks:
             **self._known(first_day),
             "rows": [row | {"days": self._days(row["property"], today)} for row in page],
             "unknown": [
-                {"property": each.name, "requests": each.requests, "first_ms": each.first_ms}
-                for each in store.unknown(first_day, last_day)
+                {"property": unknown.name, "requests": unknown.requests, "first_ms": unknown.first_ms}
+                for unknown in store.unknown(first_day, last_day)
             ],
             "warnings": self._logs.warnings(),
             "next": str(after + PAGE_ROWS) if len(rows) > after + PAGE_ROWS else None,
@@ -122,10 +122,10 @@ class AccountBooks:
         opened = self._open.open_events(unix_ms)
         if first_day <= unix_ms // DAY_MS <= last_day:
             return opened
-        return {prop: each._replace(events=0) for prop, each in opened.items()}
+        return {prop: open_events._replace(events=0) for prop, open_events in opened.items()}
 
     def _pending(self, first_day: int, last_day: int) -> dict[str, PendingEvents] | None:
-        """What sinks wait for of these days, by property; None where that is not known."""
+        """The events of these days that sinks wait for, by property; None where that is not known."""
         backlog = self._logs.backlog()
         if backlog is None:
             return None
@@ -148,7 +148,7 @@ class AccountBooks:
         }
 
     def _days(self, prop: str, today: int) -> list[int | None]:
-        """What was received on each of the last days, oldest first; None before the first day that is known."""
+        """The events received on each of the last days, oldest first; None before the first day that is known."""
         found = self._store.days(prop, today - DAYS + 1, (DEAD_CODE, REDRIVEN_CODE))
         begun = [begin // DAY_MS for begin, _ in self._store.boots()]
         known = min([*begun, *([first] if (first := self._store.first_day()) is not None else [])], default=today)

@@ -15,6 +15,6 @@ def check_actions(admin: AdminSettings) -> None:
 
 
 def log_action(request: Request, action: str, subject: str, result: str) -> None:
-    """Write who did what, and how it ended. `subject` and `result` hold nothing of an event."""
+    """Write an action, its actor, and how it ended. `subject` and `result` hold nothing of an event."""
     caller = caller_of(request)
     ConsoleAction(action, caller.name if caller else "", address_of(request.scope), subject, result).write()

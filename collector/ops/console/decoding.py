@@ -147,7 +147,7 @@ def _row_of_members(kind: str, line: bytes, block: BlockPlace, sequence: int, st
 
 def _sent(letter: _Members) -> Raw:
     """The event of a dead letter as it came, the first of several; nothing if it is not JSON."""
-    form, encoding, raw = (bytes(each) for each in (letter.form, letter.encoding, letter.raw))
+    form, encoding, raw = (bytes(member) for member in (letter.form, letter.encoding, letter.raw))
     if encoding != b'"json"':
         return Raw()
     if raw[:1] == b"[":

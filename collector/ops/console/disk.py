@@ -1,4 +1,4 @@
-"""Reads what the disk holds of a node: free space, how far each sink is, and dead letters. Blocks.
+"""Reads the state of a node on its disk: free space, how far each sink is, and dead letters. Blocks.
 
 Cheap enough for every few seconds: of the logs it reads cursors, the block at each, their last bytes, and the dead
 letters that are new.
@@ -45,7 +45,7 @@ class DiskWatch:
         """Dead letters by minute."""
 
     def read(self, serving: Collection[str | None]) -> DiskReading:
-        """What is there now. `serving`: the shard of each worker, None where it has none yet. Raises OSError."""
+        """The state now. `serving`: the shard of each worker, None where it has none yet. Raises OSError."""
         begun, settings = self._clock(), self._settings
         room = Files().room(settings.log.dir)
         sinks = tuple(sink_statuses(settings, serving))
@@ -93,8 +93,8 @@ def _sink_lag(sinks: Iterable[SinkStatus]) -> SinkLag:
     """The lag of one sink in all its shards."""
     events, seconds = [sink.lag_events for sink in sinks], [sink.lag_seconds for sink in sinks]
     return SinkLag(
-        None if None in events else sum(each or 0 for each in events),
-        None if None in seconds else max((each or 0.0 for each in seconds), default=0.0),
+        None if None in events else sum(lag or 0 for lag in events),
+        None if None in seconds else max((lag or 0.0 for lag in seconds), default=0.0),
     )
 
 

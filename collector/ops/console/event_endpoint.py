@@ -1,4 +1,4 @@
-"""`GET /api/event/ID` and `/api/event/ID/raw`: one event, its place in the log, and what each sink did with it."""
+"""`GET /api/event/ID` and `/api/event/ID/raw`: one event, its place in the log, and its fate at each sink."""
 
 import os
 from typing import Any
@@ -55,8 +55,8 @@ def send_record(settings: Settings, redaction: Redaction, request: Request) -> R
 
 
 def _find(settings: Settings, request: Request) -> FoundLine | LostLine:
-    wanted = parse_id(request.path_params["id"])
-    return find_line(settings.log.dir, wanted, Kept("event", settings.log.retain_hours))
+    event_id = parse_id(request.path_params["id"])
+    return find_line(settings.log.dir, event_id, Kept("event", settings.log.retain_hours))
 
 
 def _lost(found: LostLine) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _shown_fates(fates: list[SinkFate], redaction: Redaction) -> list[SinkFate]:
     """A sink's reason may quote the event, so that it is not shown where something is hidden."""
     if not redaction.paths:
         return fates
-    return [SinkFate(each.name, each.state, "hidden by admin.redact" if each.reason else "") for each in fates]
+    return [SinkFate(fate.name, fate.state, "hidden by admin.redact" if fate.reason else "") for fate in fates]
 
 
 def _curl(settings: Settings, line: bytes) -> str | None:
@@ -99,5 +99,5 @@ def _curl(settings: Settings, line: bytes) -> str | None:
 
 def _property_of(settings: Settings, line: bytes) -> PropertySettings | None:
     found = property_of(line)
-    wanted = found.portal_id, found.prop_id
-    return next((each for each in settings.property if (each.portal_id, each.prop_id) == wanted), None)
+    ids = found.portal_id, found.prop_id
+    return next((prop for prop in settings.property if (prop.portal_id, prop.prop_id) == ids), None)

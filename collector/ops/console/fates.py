@@ -1,4 +1,4 @@
-"""What each sink did with an event: its cursor tells, and the dead letters of what it refused."""
+"""The fate of an event at each sink, by the cursor and the dead letters of the sink."""
 
 import time
 from contextlib import closing
@@ -28,7 +28,7 @@ _LONGEST_REASON: Final = 500
 
 
 class SinkFate(Struct, frozen=True):
-    """What became of an event at a sink; `reason` is for people, and may be empty."""
+    """The fate of an event at a sink; `reason` is for people, and may be empty."""
 
     name: str
     state: State
@@ -45,12 +45,12 @@ class Refusals(Struct):
 
 def sink_fates(settings: Settings, found: FoundLine) -> list[SinkFate]:
     """The fate of an event at each sink of the settings, and at each that has a cursor. Raises WalError, OSError."""
-    names = dict.fromkeys([*(each.name for each in settings.sink), *found.folder.consumers()])
+    names = dict.fromkeys([*(sink.name for sink in settings.sink), *found.folder.consumers()])
     fates = [_fate(found.folder, name, found.sequence) for name in names]
-    if not any(each.state == "delivered" for each in fates):
+    if not any(fate.state == "delivered" for fate in fates):
         return fates
     refusals = find_refusals(settings.dead_letters.dir, found, _CPU_SECONDS)
-    return [_with_refusal(each, refusals) if each.state == "delivered" else each for each in fates]
+    return [_with_refusal(fate, refusals) if fate.state == "delivered" else fate for fate in fates]
 
 
 def state_by_cursor(cursor: Cursor, sequence: int) -> State:

@@ -34,7 +34,7 @@ class FilterParameters(Struct, frozen=True):
 
 
 class Filters(Struct, frozen=True):
-    """What rows must have: `equal` maps fields to values, `needles` are the forms of a text of which one must occur."""
+    """The conditions on rows: `equal` maps fields to values, one of `needles`, the forms of a text, must occur."""
 
     equal: tuple[tuple[str, str], ...] = ()
     needles: tuple[bytes, ...] = ()
@@ -54,13 +54,13 @@ class Filters(Struct, frozen=True):
         return any(needle in line for needle in self.needles)
 
 
-def filters_of(asked: FilterParameters, hides: Callable[[str], bool]) -> Filters:
+def filters_of(parameters: FilterParameters, hides: Callable[[str], bool]) -> Filters:
     """The filters that a query asks for. `hides`: whether `admin.redact` hides a member. Raises Rejected."""
-    equal = tuple((name, value) for name in _EQUALITIES if (value := getattr(asked, name)) is not None)
+    equal = tuple((name, value) for name in _EQUALITIES if (value := getattr(parameters, name)) is not None)
     for name, _ in equal:
         if any(map(hides, _MEMBERS.get(name, (name,)))):
             raise refused("redacted", f"{name} is hidden by admin.redact; a filter on it would give its values away")
-    return Filters(equal, _needles(asked.q) if asked.q else ())
+    return Filters(equal, _needles(parameters.q) if parameters.q else ())
 
 
 def _needles(text: str) -> tuple[bytes, ...]:
@@ -72,7 +72,7 @@ def _needles(text: str) -> tuple[bytes, ...]:
 
 
 def _to_ascii(text: str, form: bytes) -> bytes:
-    """Text with `form` for each UTF-16 unit of what is not ASCII, as the encoders of many languages write it."""
+    """Text with `form` for each UTF-16 unit that is not ASCII, as the encoders of many languages write it."""
     parts = []
     for character in text:
         units = character.encode("utf-16-be")

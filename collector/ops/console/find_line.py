@@ -42,7 +42,7 @@ class LostLine(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What a folder of logs holds, in words, and for how many hours."""
+    """The content of a folder of logs, in words, and for how many hours."""
 
     noun: str
     hours: float
@@ -55,19 +55,19 @@ def parse_id(text: str) -> EventId:
     raise refused("bad_id", "expected an id: 16 hexadecimal digits, a dash and a number, such as 3f9c2a7100112233-8813")
 
 
-def find_line(directory: str, wanted: EventId, kept: Kept) -> FoundLine | LostLine:
+def find_line(directory: str, event_id: EventId, kept: Kept) -> FoundLine | LostLine:
     """The line of an id in the logs of a directory. Raises Rejected (not_found, gone), WalError, OSError."""
-    folder = next((each for each in logs_at(Files(), directory) if _log_id(each) == wanted.log_id), None)
+    folder = next((folder for folder in logs_at(Files(), directory) if _log_id(folder) == event_id.log_id), None)
     if folder is None:
         raise refused(
             "not_found",
-            f"no log here has the id {wanted.log_id.decode()}; one that is relayed keeps its id: search for it",
+            f"no log here has the id {event_id.log_id.decode()}; one that is relayed keeps its id: search for it",
         )
     found = None
     with suppress(FileNotFoundError):  # retention has deleted its segment meanwhile
-        found = find_sequence(folder, wanted.sequence)
+        found = find_sequence(folder, event_id.sequence)
     if found is None:
-        raise _absent(folder, wanted, kept)
+        raise _absent(folder, event_id, kept)
     return found
 
 
@@ -93,13 +93,13 @@ def find_sequence(folder: LogFolder, sequence: int) -> FoundLine | LostLine | No
 def _line_in(folder: LogFolder, block: Block, sequence: int) -> FoundLine:
     lines = block.payload.split(b"\n")
     at = sequence - block.header.sequence
-    return FoundLine(folder, block, sequence, sum(len(each) + 1 for each in lines[:at]), lines[at])
+    return FoundLine(folder, block, sequence, sum(len(line) + 1 for line in lines[:at]), lines[at])
 
 
-def _absent(folder: LogFolder, wanted: EventId, kept: Kept) -> Rejected:
+def _absent(folder: LogFolder, event_id: EventId, kept: Kept) -> Rejected:
     names = folder.segments()
-    if not names or not 0 < wanted.sequence < names[0].sequence:
-        return refused("not_found", f"no {kept.noun} ever had the id {wanted}")
+    if not names or not 0 < event_id.sequence < names[0].sequence:
+        return refused("not_found", f"no {kept.noun} ever had the id {event_id}")
     before = utc(opened_ms(folder, names[0]))
     return refused(
         "gone", f"not in the log any more: {kept.noun}s are kept for {kept.hours:g} h, this one is from before {before}"

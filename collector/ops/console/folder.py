@@ -1,4 +1,4 @@
-"""The folder `admin.dir`, where the console keeps what must survive a restart of its process."""
+"""The folder `admin.dir`, where the console keeps the state that survives a restart of its process."""
 
 import os
 from typing import Final

@@ -74,7 +74,7 @@ def frozen(directory: str) -> tuple[str, ...]:
 def check_arguments(arguments: Sequence[str]) -> None:
     """Raise Rejected for text that no command line can have."""
     try:
-        is_bad = any(b"\0" in os.fsencode(each) for each in arguments)
+        is_bad = any(b"\0" in os.fsencode(argument) for argument in arguments)
     except UnicodeEncodeError:
         is_bad = True
     if is_bad:

@@ -18,9 +18,9 @@ from collector.ops.console.guard import address_of, caller_of
 from collector.ops.console.job_commands import check_arguments, frozen, json_of, run_preview
 from collector.ops.console.job_files import JobActor
 from collector.ops.console.job_requests import (
-    JobWanted,
-    RedriveWanted,
-    ReplayWanted,
+    JobRequest,
+    RedriveRequest,
+    ReplayRequest,
     conditions,
     redrive_arguments,
     replay_arguments,
@@ -47,7 +47,7 @@ _ONE_PREVIEW: Final = threading.Lock()
 
 
 class JobDesk(NamedTuple):
-    """What the endpoints know; `config` is the path of the settings file."""
+    """The state of the endpoints; `config` is the path of the settings file."""
 
     settings: Settings
     config: str
@@ -56,28 +56,28 @@ class JobDesk(NamedTuple):
 
 
 async def preview_redrive(desk: JobDesk, request: Request) -> Response:
-    """Count what would pass, and freeze it."""
+    """Count the letters that would pass, and freeze the plan."""
     check_actions(desk.settings.admin)
-    wanted = await read_body(request, RedriveWanted, _MOST_BYTES)
-    check_property(wanted.selection.property or "", desk.redaction)
-    return json_response(await run_in_threadpool(_plan_redrive, desk, wanted))
+    redrive = await read_body(request, RedriveRequest, _MOST_BYTES)
+    check_property(redrive.selection.property or "", desk.redaction)
+    return json_response(await run_in_threadpool(_plan_redrive, desk, redrive))
 
 
 async def preview_replay(desk: JobDesk, request: Request) -> Response:
-    """Count what would be sent, and freeze it."""
+    """Count the events that would be sent, and freeze the plan."""
     check_actions(desk.settings.admin)
-    wanted = await read_body(request, ReplayWanted, _MOST_BYTES)
-    return json_response(await run_in_threadpool(_plan_replay, desk, wanted))
+    replay = await read_body(request, ReplayRequest, _MOST_BYTES)
+    return json_response(await run_in_threadpool(_plan_replay, desk, replay))
 
 
 async def start_job(desk: JobDesk, request: Request) -> Response:
     """Run a plan."""
     check_actions(desk.settings.admin)
-    wanted = await read_body(request, JobWanted, _MOST_BYTES)
+    start = await read_body(request, JobRequest, _MOST_BYTES)
     caller = caller_of(request)
     actor = JobActor(caller.name if caller else "", address_of(request.scope))
     with _jobs_kept():
-        job = await run_in_threadpool(desk.jobs.start, wanted.plan, desk.config, actor)
+        job = await run_in_threadpool(desk.jobs.start, start.plan, desk.config, actor)
     log_action(request, job.plan.kind, f"job {job.id}, {job.plan.title}", "started")
     return json_response({"job": job.id}, 202)
 
@@ -116,12 +116,12 @@ def list_jobs(desk: JobDesk, request: Request) -> Response:
 
 
 @reading_files()
-def _plan_redrive(desk: JobDesk, wanted: RedriveWanted) -> dict[str, Any]:
-    arguments = (*frozen(desk.settings.dead_letters.dir), *redrive_arguments(wanted.selection))
+def _plan_redrive(desk: JobDesk, redrive: RedriveRequest) -> dict[str, Any]:
+    arguments = (*frozen(desk.settings.dead_letters.dir), *redrive_arguments(redrive.selection))
     result = _preview(desk, ("redrive", "--json", *arguments))
     letters = result["letters"]
     plan = JobPlan(
-        "redrive", f"redrive of {letters} dead letters", ("redrive", "--json", *arguments), json_of(wanted), letters
+        "redrive", f"redrive of {letters} dead letters", ("redrive", "--json", *arguments), json_of(redrive), letters
     )
     return {
         **_kept(desk, plan),
@@ -136,19 +136,19 @@ def _plan_redrive(desk: JobDesk, wanted: RedriveWanted) -> dict[str, Any]:
 
 
 @reading_files()
-def _plan_replay(desk: JobDesk, wanted: ReplayWanted) -> dict[str, Any]:
-    until = now_ms() if wanted.to is None else min(wanted.to, now_ms())
-    if wanted.start >= until:
+def _plan_replay(desk: JobDesk, replay: ReplayRequest) -> dict[str, Any]:
+    until = now_ms() if replay.to is None else min(replay.to, now_ms())
+    if replay.start >= until:
         raise refused("bad_body", "from: expected a time before `to` and before now")
-    selection = Selection(wanted.start, until, where=conditions(wanted, desk.redaction.hides))
-    label = Replay(_sink(desk, wanted.sink), selection, wanted.name, wanted.dead_letters).label
-    directory = desk.settings.dead_letters.dir if wanted.dead_letters else desk.settings.log.dir
-    arguments = ("replay", "--json", *frozen(directory), *replay_arguments(wanted, until))
+    selection = Selection(replay.start, until, where=conditions(replay, desk.redaction.hides))
+    label = Replay(_sink(desk, replay.sink), selection, replay.name, replay.dead_letters).label
+    directory = desk.settings.dead_letters.dir if replay.dead_letters else desk.settings.log.dir
+    arguments = ("replay", "--json", *frozen(directory), *replay_arguments(replay, until))
     result = _preview(desk, arguments)
-    title = f"replay to {wanted.sink}, {utc(wanted.start)} to {utc(until)}"
+    title = f"replay to {replay.sink}, {utc(replay.start)} to {utc(until)}"
     events = result["events"] + result["unproven"]
     # with its end, so that the same request is the same replay
-    plan = JobPlan("replay", title, arguments, json_of(replace(wanted, to=until)), events, label)
+    plan = JobPlan("replay", title, arguments, json_of(replace(replay, to=until)), events, label)
     sent = min(desk.jobs.sent(label), events)
     return {**_kept(desk, plan), "events": events, "bytes": result["bytes"], "already_sent": sent}
 

@@ -1,4 +1,4 @@
-"""The files of jobs: what each is and how it ended, and all that it has printed."""
+"""The files of jobs: the description, the end, and the output of each."""
 
 import contextlib
 import fcntl
@@ -65,7 +65,7 @@ class JobFiles:
         return [job for name in reversed(names) if (job := self._ended.get(name) or self._read(name))]
 
     def save(self, job: Job) -> None:
-        """Write what a job is, durably. Raises OSError."""
+        """Write the description of a job, durably. Raises OSError."""
         write_file(Files(), self._path(job.id), msgspec.json.encode(job))
 
     def create_output(self, job_id: str) -> int:
@@ -77,11 +77,11 @@ class JobFiles:
         return descriptor
 
     def output(self, job_id: str) -> str:
-        """The path of what a job has printed."""
+        """The path of the output of a job."""
         return os.path.join(self._directory, f"{job_id}.out")
 
     def tail(self, job_id: str) -> bytes:
-        """The end of what a job has printed; nothing if somebody has deleted it. Raises OSError."""
+        """The end of the output of a job; nothing if somebody has deleted it. Raises OSError."""
         with contextlib.suppress(FileNotFoundError), open(self.output(job_id), "rb") as output:
             output.seek(max(0, os.fstat(output.fileno()).st_size - _TAIL_BYTES))
             return output.read()

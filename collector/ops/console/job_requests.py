@@ -13,8 +13,8 @@ _Time = Annotated[int, Meta(ge=0, le=LATEST_MS)]
 _Text = Annotated[str, Meta(max_length=200)]
 
 
-class LettersWanted(Struct, frozen=True, forbid_unknown_fields=True):
-    """Dead letters, as the view of dead letters shows them. `since` is Unix ms; what is None does not matter."""
+class RedriveSelection(Struct, frozen=True, forbid_unknown_fields=True):
+    """Dead letters, as the view of dead letters shows them. `since` is Unix ms; None selects all."""
 
     reason: _Text | None = None
     property: Annotated[str, Meta(pattern=r"\A[0-9]{1,19}/[0-9]{1,19}\Z")] | None = None
@@ -25,13 +25,13 @@ class LettersWanted(Struct, frozen=True, forbid_unknown_fields=True):
     ) = None
 
 
-class RedriveWanted(Struct, frozen=True, forbid_unknown_fields=True):
+class RedriveRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a preview of a redrive."""
 
-    selection: LettersWanted
+    selection: RedriveSelection
 
 
-class ReplayWanted(Struct, frozen=True, forbid_unknown_fields=True):
+class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a preview of a replay. Times are Unix ms; without `to` it ends now."""
 
     sink: _Text
@@ -42,41 +42,41 @@ class ReplayWanted(Struct, frozen=True, forbid_unknown_fields=True):
     dead_letters: bool = False
 
 
-class JobWanted(Struct, frozen=True, forbid_unknown_fields=True):
+class JobRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The body that starts a job."""
 
     plan: Annotated[str, Meta(max_length=64)]
 
 
-def redrive_arguments(wanted: LettersWanted) -> Iterator[str]:
+def redrive_arguments(selection: RedriveSelection) -> Iterator[str]:
     """Yield the arguments that select these dead letters."""
-    if wanted.reason is not None:
-        yield f"--reason={wanted.reason}"
-    if wanted.property is not None:
-        portal_id, _, prop_id = wanted.property.partition("/")
+    if selection.reason is not None:
+        yield f"--reason={selection.reason}"
+    if selection.property is not None:
+        portal_id, _, prop_id = selection.property.partition("/")
         yield from (f"--where=portal_id={portal_id}", f"--where=prop_id={prop_id}")
-    if wanted.since is not None:
-        yield f"--since={_unix_ms(wanted.since)}"
-    yield from (f"--id={each}" for each in wanted.ids or ())
+    if selection.since is not None:
+        yield f"--since={_unix_ms(selection.since)}"
+    yield from (f"--id={letter_id}" for letter_id in selection.ids or ())
 
 
-def replay_arguments(wanted: ReplayWanted, until: int) -> Iterator[str]:
+def replay_arguments(replay: ReplayRequest, until: int) -> Iterator[str]:
     """Yield the arguments of a replay that ends at `until`, in Unix ms."""
-    yield from (f"--sink={wanted.sink}", f"--from={_unix_ms(wanted.start)}", f"--to={_unix_ms(until)}")
-    yield from (f"--where={each}" for each in wanted.where)
-    if wanted.name:
-        yield f"--name={wanted.name}"
-    if wanted.dead_letters:
+    yield from (f"--sink={replay.sink}", f"--from={_unix_ms(replay.start)}", f"--to={_unix_ms(until)}")
+    yield from (f"--where={condition}" for condition in replay.where)
+    if replay.name:
+        yield f"--name={replay.name}"
+    if replay.dead_letters:
         yield "--dead-letters"
 
 
-def conditions(wanted: ReplayWanted, hides: Callable[[str], bool]) -> tuple[tuple[str, str], ...]:
+def conditions(replay: ReplayRequest, hides: Callable[[str], bool]) -> tuple[tuple[str, str], ...]:
     """The conditions of a replay as paths and values.
 
     Raises Rejected, also for a condition on what `hides`: the number of events would give the value away.
     """
     try:
-        found = tuple(map(parse_condition, wanted.where))
+        found = tuple(map(parse_condition, replay.where))
     except ValueError as error:
         raise refused("bad_body", f"where: {error}") from None
     if hidden := [path for path, _ in found if hides(path)]:

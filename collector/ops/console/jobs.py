@@ -151,7 +151,7 @@ class Jobs:
         if process:
             process.wait()
         with self._files.alone():
-            if any(each.id == job.id and each.end for each in self._files.load()):
+            if any(saved.id == job.id and saved.end for saved in self._files.load()):
                 return
             end = _end_of(read_output(self._files.tail(job.id)), self._clock())
             self._files.save(replace(job, end=end))
@@ -160,7 +160,7 @@ class Jobs:
 
 
 def _end_of(output: JobOutput, ended_ms: int) -> JobState:
-    """How a job ended whose process is gone, by what it has printed."""
+    """The end of a job whose process is gone, by its output."""
     message = summary_of(output)
     if output.exit is None:
         message = f"it ended without an exit code, as if killed; {message}".removesuffix("; ")

@@ -56,9 +56,9 @@ def list_letters(settings: Settings, redaction: Redaction, request: Request) -> 
     """A page of letters, newest first."""
     query = read_parameters(request.scope["query_string"], LettersQuery)
     check_property(query.property, redaction)
-    wanted = LetterQuery(query.reason, query.property, query.since, bool(redaction.paths))
-    page = letter_page(settings, wanted, query.after, query.limit)
-    letters = [each._replace(property=_property(each.property, redaction))._asdict() for each in page.letters]
+    letter_query = LetterQuery(query.reason, query.property, query.since, bool(redaction.paths))
+    page = letter_page(settings, letter_query, query.after, query.limit)
+    letters = [letter._replace(property=_property(letter.property, redaction))._asdict() for letter in page.letters]
     return json_response({"letters": letters, "next": page.next})
 
 
@@ -77,7 +77,7 @@ def show_letter(settings: Settings, redaction: Redaction, request: Request) -> R
         "dialect": record.dialect,
         "reason": LetterQuery(is_hiding=bool(redaction.paths)).shown_reason(record),
         "code": record.code,
-        "errors": [{"field": each.field, "message": each.message} for each in record.errors],
+        "errors": [{"field": error.field, "message": error.message} for error in record.errors],
         "sink": record.sink,
         **{name: shown.get(name) for name in ("ip", "user_agent", "referer")},
         "bytes": len(body),
@@ -103,8 +103,8 @@ def check_property(value: str, redaction: Redaction) -> None:
 
 
 def _find(settings: Settings, request: Request) -> FoundLine:
-    wanted = parse_id(request.path_params["id"])
-    found = find_line(settings.dead_letters.dir, wanted, Kept("dead letter", settings.dead_letters.retain_hours))
+    letter_id = parse_id(request.path_params["id"])
+    found = find_line(settings.dead_letters.dir, letter_id, Kept("dead letter", settings.dead_letters.retain_hours))
     if isinstance(found, LostLine):
         command = f"`wal verify {found.folder.path}` tells more"
         raise refused("unreadable", f"{found.folder.path}: {found.message or 'no block has it'}; {command}")

@@ -124,7 +124,7 @@ def read_letter(found: FoundLine) -> DeadLetter:
             if part is None or isinstance(part, LostLine):
                 raise refused("gone", f"part {at} of {records[0].of} of this dead letter is not in the log any more")
             records.append(decode_letter(part.line))
-        return DeadLetter(records[0], raw_of(records[0].encoding, [bytes(each.raw) for each in records]))
+        return DeadLetter(records[0], raw_of(records[0].encoding, [bytes(record.raw) for record in records]))
     except (*UNDECODABLE, ValueError) as error:
         raise refused(
             "unreadable", f"{found.folder.path}: sequence {found.sequence} is no dead letter: {error}"

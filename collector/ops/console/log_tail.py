@@ -42,11 +42,11 @@ class LogTail:
         self._previous: int | None = None
         self._segment: SegmentReader | None = None
         self._found: list[Header | Damage] = []
-        """What `take` has not returned yet. The last block may not be proven."""
+        """The headers and damages that `take` has not returned yet. The last block may not be proven."""
         self._look: tuple[int, int] | None = None
         """Size of the segment and ns of the last change of the folder, when no header could be read."""
-        self._has_asked = False
-        """Whether the reader was asked about bytes that are no block, and has found nothing."""
+        self._has_tried_reader = False
+        """Whether the reader has tried the bytes that are not a block, and found nothing."""
 
     @property
     def seen(self) -> int:
@@ -82,7 +82,7 @@ class LogTail:
         segment = self._segment
         if segment is not None and segment.name.number == header.segment:
             return segment.path, _payload(segment, header)
-        name = next((each for each in self.folder.segments() if each.number == header.segment), None)
+        name = next((name for name in self.folder.segments() if name.number == header.segment), None)
         try:
             segment = SegmentReader(self.folder, name) if name else None
         except FileNotFoundError:
@@ -149,12 +149,12 @@ class LogTail:
         if before is None or before[1] != changed_ns or abs(time.time_ns() - changed_ns) < _COARSE_NS:
             return True
         is_same = before == self._look
-        is_stuck = is_same and size != place.offset and not self._has_asked
-        self._has_asked = is_same and (is_stuck or self._has_asked)
+        is_stuck = is_same and size != place.offset and not self._has_tried_reader
+        self._has_tried_reader = is_same and (is_stuck or self._has_tried_reader)
         return is_stuck
 
     def _ask_reader(self, place: Position) -> Header | Damage | None:
-        """What the reader of the log finds here."""
+        """The block or the damage that the reader of the log finds here."""
         with closing(Reader(self.folder, place)) as reader:
             if place.offset != HEADER_BYTES:  # at the beginning of a segment it reads the segment's own header again
                 reader.previous = self._previous

@@ -52,33 +52,33 @@ class NewestLines:
     @property
     def left_bytes(self) -> int:
         """The length of the part of all logs that was not read yet. Raises OSError."""
-        return sum(each.left_bytes for each in self._sources.values())
+        return sum(source.left_bytes for source in self._sources.values())
 
     @property
     def places(self) -> str | None:
         """Where to go on; None if all was read."""
-        left = {name: each.before for name, each in self._sources.items() if each.peek()}
+        left = {name: source.before for name, source in self._sources.items() if source.peek()}
         return msgspec.json.encode(left).decode() if left else None
 
     @property
     def damaged(self) -> list[DamagedRange]:
-        """What was passed over because it can't be read, the newest of each log first."""
+        """The unreadable ranges that were passed over, the newest of each log first."""
         return [
-            DamagedRange(name, each.log_id, first, end)
-            for name, each in self._sources.items()
-            for first, end in each.damaged
+            DamagedRange(name, source.log_id, first, end)
+            for name, source in self._sources.items()
+            for first, end in source.damaged
         ]
 
     def __iter__(self) -> Iterator[LogLine | None]:
         """Each line, and None for a block that is damaged: a caller's time may end there, too."""
-        while heads := [(head.timestamp_ms, name) for name, each in self._sources.items() if (head := each.peek())]:
+        while heads := [(head.timestamp_ms, name) for name, source in self._sources.items() if (head := source.peek())]:
             self.back_to_ms, name = max(heads)
             yield from self._sources[name].lines(name)
 
     def close(self) -> None:
         """Close the open segments."""
-        for each in self._sources.values():
-            each.close()
+        for source in self._sources.values():
+            source.close()
 
 
 def _start_of(folder: LogFolder, before: int | None, before_ms: int | None) -> int:

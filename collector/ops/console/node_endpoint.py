@@ -32,23 +32,23 @@ def show_node(settings: Settings, request: Request) -> Response:
         "event_url": own_url(settings.server) + EVENT_PATHS[0],
         "kept_hours": settings.log.retain_hours,
         "properties": [
-            {"property": f"{each.portal_id}/{each.prop_id}", "id": each.public_id, "source": each.source}
-            for each in shown
+            {"property": f"{prop.portal_id}/{prop.prop_id}", "id": prop.public_id, "source": prop.source}
+            for prop in shown
         ],
         "more_properties": len(settings.property) - len(shown),
         "dialects": [
             {"name": "event", "types": _RESPONSE_TYPES},
             *({"name": name, "types": _RESPONSE_TYPES[:1]} for name in settings.server.dialects),
         ],
-        "sinks": [each.name for each in settings.sink],
+        "sinks": [sink.name for sink in settings.sink],
     }
     return json_response(body)
 
 
 def show_snippet(settings: Settings, request: Request) -> Response:
     """The tags, what the page's policy must allow, and what is wrong with the property."""
-    wanted = read_parameters(request.scope["query_string"], SnippetQuery).property
-    prop = next((each for each in settings.property if wanted == f"{each.portal_id}/{each.prop_id}"), None)
+    ids = read_parameters(request.scope["query_string"], SnippetQuery).property
+    prop = next((prop for prop in settings.property if ids == f"{prop.portal_id}/{prop.prop_id}"), None)
     if prop is None:
         raise refused("not_found", "no property of the settings has these ids")
     url = own_url(settings.server)

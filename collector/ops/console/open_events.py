@@ -19,7 +19,7 @@ QUIET_MS: Final = 60_000
 
 
 class Balance(StrEnum):
-    """What the two counts say of a property."""
+    """The result of the two counts for a property."""
 
     SETTLED = "settled"
     """Within the last QUIET_MS every event had its outcome."""
@@ -63,7 +63,7 @@ class OpenEventsWatch:
 
     def open_events(self, unix_ms: int) -> dict[str, OpenEvents]:
         """The events without an outcome, of each property that has counters."""
-        return {prop: OpenEvents(each.open, _balance(each, unix_ms)) for prop, each in self._looked.items()}
+        return {prop: OpenEvents(look.open, _balance(look, unix_ms)) for prop, look in self._looked.items()}
 
 
 def _compared(before: _Looked | None, received: int, events: int, unix_ms: int) -> _Looked:

@@ -47,7 +47,7 @@ _Endpoint = Callable[[Request], Awaitable[Response]]
 
 def load_page() -> dict[str, bytes]:
     """The files of the page by their names."""
-    return {each.name: each.read_bytes() for each in (files(__package__) / "page").iterdir() if each.is_file()}
+    return {file.name: file.read_bytes() for file in (files(__package__) / "page").iterdir() if file.is_file()}
 
 
 def page_routes(page: Mapping[str, bytes]) -> Iterator[Route]:

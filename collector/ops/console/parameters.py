@@ -81,11 +81,11 @@ def _longest_by_name(kind: type[Struct]) -> dict[str, int]:
     for field in info.fields:
         longest[field.encode_name] = _LONGEST_TEXT
         members = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
-        for each in members:
-            if isinstance(each, inspect.IntType | inspect.FloatType) and None in (each.ge, each.le):
+        for member in members:
+            if isinstance(member, inspect.IntType | inspect.FloatType) and None in (member.ge, member.le):
                 raise TypeError(f"{kind.__name__}.{field.name} needs bounds: Meta(ge=…, le=…)")
-            if isinstance(each, inspect.StrType) and each.max_length is not None:
-                longest[field.encode_name] = max(each.max_length, _LONGEST_TEXT)
+            if isinstance(member, inspect.StrType) and member.max_length is not None:
+                longest[field.encode_name] = max(member.max_length, _LONGEST_TEXT)
     return longest
 
 

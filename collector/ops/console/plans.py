@@ -1,4 +1,4 @@
-"""Plans: what a preview has counted, frozen, so that the job takes that and nothing else. Each runs once."""
+"""Plans: the frozen selection of a preview, so that the job takes that and nothing else. Each runs once."""
 
 import secrets
 import threading

@@ -1,4 +1,4 @@
-"""What happened between two readings of a node, as the values of its series. Pure."""
+"""The values of the series of a node, from two readings of it. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

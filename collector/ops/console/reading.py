@@ -1,4 +1,4 @@
-"""What the disk holds of a node at one moment, as the console shows it. Pure."""
+"""The state of a node on its disk at one moment, as the console shows it. Pure."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -38,7 +38,7 @@ class Redaction:
     def __init__(self, paths: Iterable[str]) -> None:
         self.paths: Final = tuple(paths)
         split = [tuple(path.split(".")) for path in self.paths]
-        of_event = [each[1:] if each[0] == _EVENT else each for each in split]
+        of_event = [path[1:] if path[0] == _EVENT else path for path in split]
         event = {_EVENT: _tree(of_event)}
         self._record = _tree(split) | event
         self._content = {} if () in of_event else _tree([*split, *of_event]) | event
@@ -71,7 +71,7 @@ class Redaction:
 
 
 def _has(line: bytes, member: str) -> bool:
-    """Whether a dead letter has a member that is no empty string, or none that can be told."""
+    """Whether a dead letter has a member that is not an empty string, or none that can be told."""
     try:
         return _decode_object(line).get(member, _NONE) != _NONE
     except UNDECODABLE:
@@ -118,5 +118,7 @@ def _redacted(value: msgspec.Raw, tree: _Tree, level: int) -> msgspec.Raw:
             members[name] = _redacted(members[name], tree[name], 0)
         return msgspec.Raw(msgspec.json.encode(members))
     if first == b"[":
-        return msgspec.Raw(msgspec.json.encode([_redacted(each, tree, level + 1) for each in _decode_array(value)]))
+        return msgspec.Raw(
+            msgspec.json.encode([_redacted(element, tree, level + 1) for element in _decode_array(value)])
+        )
     return value

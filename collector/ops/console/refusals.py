@@ -40,7 +40,7 @@ CONSOLE_STATUS: Final[dict[str, int]] = {
 }
 """HTTP status by the code of a refusal."""
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
-"""Codes of what Starlette refuses by itself."""
+"""Codes of the refusals of Starlette itself."""
 
 
 def refused(code: str, message: str, retry_seconds: int | None = None) -> Rejected:

@@ -19,7 +19,7 @@ MOST_CHARACTERS: Final = 200
 
 
 class BlockPlace(NamedTuple):
-    """What the rows of a block share."""
+    """The members that the rows of a block share."""
 
     path: str
     """The file of its segment."""

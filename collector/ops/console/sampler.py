@@ -1,7 +1,7 @@
 """Reads the node once a second, and keeps the series of the last hour.
 
 Counters and /proc are read in the event loop, within a millisecond. The disk may hang, so a thread of its own reads it,
-and what it read last counts for a few seconds only.
+and its last reading counts for a few seconds only.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ T = TypeVar("T")
 _FILE: Final = "series"
 _DISK_SECONDS: Final = 2.0
 NEWS_SECONDS: Final = 5.0
-"""What was read longer ago is not shown as what is there now."""
+"""An older reading is not shown as the state now."""
 _LATE: Final = 0.005
 """Seconds after a full second at which it is read: a timer may be early by less."""
 _SHORTEST: Final = 0.1

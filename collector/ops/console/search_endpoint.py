@@ -34,11 +34,11 @@ class Search(FilterParameters, frozen=True):
 
 def search(settings: Settings, redaction: Redaction, request: Request) -> Response:
     """The matching rows of the next part of the logs, and where to go on."""
-    wanted = read_parameters(request.scope["query_string"], Search)
-    filters = filters_of(wanted, redaction.hides)
-    with closing(NewestLines(_sources(settings, wanted.kind), wanted.before, wanted.before_ms)) as lines:
+    query = read_parameters(request.scope["query_string"], Search)
+    filters = filters_of(query, redaction.hides)
+    with closing(NewestLines(_sources(settings, query.kind), query.before, query.before_ms)) as lines:
         left_before = lines.left_bytes
-        rows = _matching(lines, filters, redaction, wanted.limit)
+        rows = _matching(lines, filters, redaction, query.limit)
         body = {
             "rows": [row.shown() for row in rows],
             "next": lines.places,
@@ -62,13 +62,13 @@ def _damaged(found: DamagedRange) -> dict[str, object]:
     }
 
 
-def _sources(settings: Settings, wanted: str | None) -> dict[str, LogFolder]:
+def _sources(settings: Settings, only_kind: str | None) -> dict[str, LogFolder]:
     """The logs that may hold rows of a kind, by name. Refusals and duplicates left no line."""
     directories = {STORED: settings.log.dir, DEAD: settings.dead_letters.dir}
     return {
         f"{kind}/{os.path.basename(folder.path)}": folder
         for kind, directory in directories.items()
-        if wanted in (None, kind)
+        if only_kind in (None, kind)
         for folder in logs_at(Files(), directory)
     }
 

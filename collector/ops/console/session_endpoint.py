@@ -1,4 +1,4 @@
-"""`/api/session`: what the page must know before a log-in, the log-in, and the log-out."""
+"""`/api/session`: the facts that the page needs before a log-in, the log-in, and the log-out."""
 
 import socket
 from typing import Annotated, Any, Final
@@ -63,7 +63,7 @@ class SessionEndpoint:
 
 
 def about_node(admin: AdminSettings) -> dict[str, object]:
-    """What a caller who may look learns of the node."""
+    """The members about the node for a caller who may look."""
     return {
         "actions": admin.allow_actions,
         "redacted": admin.redact,

@@ -74,7 +74,7 @@ class AdminSessions:
 
 
 def _values(cookies: str, name: str) -> Iterator[str]:
-    for each in cookies.split(";", _MOST_COOKIES)[:_MOST_COOKIES]:
-        key, _, value = each.strip().partition("=")
+    for cookie in cookies.split(";", _MOST_COOKIES)[:_MOST_COOKIES]:
+        key, _, value = cookie.strip().partition("=")
         if key == name:
             yield value

@@ -37,11 +37,13 @@ def list_shards(settings: Settings, serving: Serving, request: Request) -> Respo
 def list_segments(settings: Settings, serving: Serving, request: Request) -> Response:
     """A page of the segments of a shard. The name of the shard is compared, and is never a path."""
     page = read_parameters(request.scope["query_string"], SegmentPage)
-    wanted = request.path_params["shard"]
-    folder = next((each for each in logs_at(Files(), settings.log.dir) if os.path.basename(each.path) == wanted), None)
+    name = request.path_params["shard"]
+    folder = next(
+        (folder for folder in logs_at(Files(), settings.log.dir) if os.path.basename(folder.path) == name), None
+    )
     if folder is None:
         raise refused("not_found", "there is no such shard")
-    names = [each for each in reversed(folder.segments()) if page.after is None or each.number < page.after]
+    names = [segment for segment in reversed(folder.segments()) if page.after is None or segment.number < page.after]
     shown = names[: page.limit]
     following = shown[-1].number if len(names) > page.limit else None
     found = segments(folder, shown, is_held=is_held(folder, serving()))

@@ -109,13 +109,13 @@ def _shard(settings: Settings, folder: LogFolder, serving: Sequence[str | None])
             folder.path,
             worker,
             folder.log_id.decode(),
-            sum(os.path.getsize(folder.segment_file(each)) for each in names),
+            sum(os.path.getsize(folder.segment_file(segment)) for segment in names),
             len(names),
             following,
             sum(damage.lost for damage in read_ledger(folder).entries),
             cursors=tuple(
-                _cursor(settings, folder, each, following, is_held=is_held(folder, serving))
-                for each in folder.consumers()
+                _cursor(settings, folder, consumer, following, is_held=is_held(folder, serving))
+                for consumer in folder.consumers()
             ),
         )
     except (WalError, OSError) as error:  # an OSError too: a segment may be dropped in between
@@ -144,7 +144,7 @@ def _segment_state(folder: LogFolder, name: SegmentName, slowest: Position | Non
 
 
 def _next_segment(folder: LogFolder, name: SegmentName) -> SegmentName | None:
-    return next((later for each, later in pairwise(folder.segments()) if each == name), None)
+    return next((later for earlier, later in pairwise(folder.segments()) if earlier == name), None)
 
 
 def _segment(folder: LogFolder, name: SegmentName, state: SegmentState, damages: list[Damage]) -> SegmentSummary:
@@ -165,6 +165,7 @@ def _segment(folder: LogFolder, name: SegmentName, state: SegmentState, damages:
         state,
         sum(damage.lost for damage in damages),
         tuple(
-            DamagedPlace(each.start.offset, each.start.sequence, each.end.sequence - 1, str(each)) for each in damages
+            DamagedPlace(damage.start.offset, damage.start.sequence, damage.end.sequence - 1, str(damage))
+            for damage in damages
         ),
     )

@@ -110,13 +110,13 @@ async def _left(receive: Receive) -> None:
 
 
 def _wish(request: Request, redaction: Redaction) -> Wish:
-    """What a request asks for. Raises Rejected."""
-    asked = read_parameters(request.scope["query_string"], StreamParameters)
-    topics = frozenset(asked.topics.split(","))
+    """The topics, filters and place of a request. Raises Rejected."""
+    parameters = read_parameters(request.scope["query_string"], StreamParameters)
+    topics = frozenset(parameters.topics.split(","))
     if not topics <= set(TOPICS):
         raise refused("bad_parameter", f"topics: expected {' and '.join(TOPICS)}, separated by a comma")
-    after = request.headers.get("last-event-id") or asked.after
+    after = request.headers.get("last-event-id") or parameters.after
     place = _PLACE.fullmatch(after) if after else None
     if after and place is None:
         raise refused("bad_parameter", "after: expected the id of a message of this stream")
-    return Wish(topics, filters_of(asked, redaction.hides), (place[1], int(place[2])) if place else None)
+    return Wish(topics, filters_of(parameters, redaction.hides), (place[1], int(place[2])) if place else None)

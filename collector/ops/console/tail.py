@@ -31,7 +31,7 @@ _RowOfLine = Callable[[bytes, BlockPlace, int, int], EventRow | None]
 
 
 class Tick(NamedTuple):
-    """What became durable since the last tick."""
+    """The events that became durable since the last tick."""
 
     rows: list[EventRow]
     """Oldest first."""
@@ -42,7 +42,7 @@ class Tick(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """What the lines of a log are."""
+    """The kind of the lines of a log."""
 
     directory: str
     row_of: _RowOfLine
@@ -76,7 +76,7 @@ class Tail:
         self._files = Files()
         self._logs: dict[str, tuple[LogTail, _Kind]] = {}
         self._faults: dict[str, str] = {}
-        """What kept a log from being read, by its path."""
+        """The fault of a log that can't be read, by its path."""
         self._has_looked = False
 
     def tick(self, budget: float = TICK_BUDGET) -> Tick:
@@ -107,7 +107,10 @@ class Tail:
                 self._logs[path] = LogTail(folder, is_new=self._has_looked), kind
 
     def _advance(self, path: str, log: LogTail, kind: _Kind) -> list[_Step]:
-        """What is new in a log. A log that can't be read is told once, and tried again at the next tick."""
+        """The new blocks and damages of a log.
+
+        A log that can't be read is reported once, and tried again at the next tick.
+        """
         before, fault = self._faults.get(path), ""
         try:
             log.advance()
@@ -118,9 +121,9 @@ class Tail:
         ms, steps = now_ms(), []
         if fault and self._faults[path] != before:
             steps.append(_Step(log, kind, fault, ms))
-        for each in reversed(log.take()):  # damage has the time of the block after it
-            ms = each.timestamp_ms if isinstance(each, Header) else ms
-            steps.append(_Step(log, kind, each, ms))
+        for found in reversed(log.take()):  # damage has the time of the block after it
+            ms = found.timestamp_ms if isinstance(found, Header) else ms
+            steps.append(_Step(log, kind, found, ms))
         return steps[::-1]
 
     def _read(self, steps: list[_Step], deadline: float) -> tuple[list[EventRow], int]:

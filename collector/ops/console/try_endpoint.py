@@ -1,4 +1,4 @@
-"""`POST /api/try`: sends an event to this node's own port, like any client, and tells the answer."""
+"""`POST /api/try`: sends an event to this node's own port, like any client, and returns the response."""
 
 import asyncio
 import time
@@ -29,16 +29,16 @@ from wal.log import now_ms
 _MOST_BYTES: Final = 256 << 10
 """An event of 64 KiB of which every third byte needs an escape fits."""
 _SECONDS: Final = 10.0
-_MOST_ANSWER_BYTES: Final = 64 << 10
+_MOST_RESPONSE_BYTES: Final = 64 << 10
 _AT_A_TIME: Final = 4
 """Each takes one of the 40 threads, which `/status` and `/metrics` need, too."""
 _FIRST_REFUSAL: Final = 400
 _SECRET_HEADERS: Final = ("set-cookie",)
-"""Headers of the answer that are not shown: the cookie is that of a visitor."""
+"""Headers of the response that are not shown: the cookie is that of a visitor."""
 
 
-class TryAnswer(Struct, frozen=True):
-    """The answer of the event port, the command that sends the same again, and what the log has of it."""
+class TryResponse(Struct, frozen=True):
+    """The response of the event port, the command that sends the same again, and the stored events."""
 
     status: int
     headers: dict[str, str]
@@ -56,7 +56,7 @@ class TryEndpoint:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._properties = {f"{each.portal_id}/{each.prop_id}": each for each in settings.property}
+        self._properties = {f"{prop.portal_id}/{prop.prop_id}": prop for prop in settings.property}
         self._turns = asyncio.Semaphore(_AT_A_TIME)
 
     def route(self) -> Route:
@@ -65,16 +65,16 @@ class TryEndpoint:
 
     async def _serve(self, request: Request) -> Response:
         check_actions(self._settings.admin)
-        wanted = await read_body(request, Try, _MOST_BYTES)
-        prop = self._properties.get(wanted.property)
+        attempt = await read_body(request, Try, _MOST_BYTES)
+        prop = self._properties.get(attempt.property)
         if prop is None:
-            raise refused("bad_body", f"property: expected PORTAL/PROP of a property, got {wanted.property!r}")
-        sent = try_request(wanted, prop, _write_key(prop))
+            raise refused("bad_body", f"property: expected PORTAL/PROP of a property, got {attempt.property!r}")
+        sent = try_request(attempt, prop, _write_key(prop))
         async with self._turns:
-            answer = await run_in_threadpool(_answered, self._settings, wanted, prop, sent)
-        subject, event = f"{wanted.dialect} to {wanted.property}", answer.event_id or "no event"
-        log_action(request, "try", subject, f"{answer.status}, {event}")
-        return json_response(answer)
+            response = await run_in_threadpool(_response_with_events, self._settings, attempt, prop, sent)
+        subject, event = f"{attempt.dialect} to {attempt.property}", response.event_id or "no event"
+        log_action(request, "try", subject, f"{response.status}, {event}")
+        return json_response(response)
 
 
 def _write_key(prop: PropertySettings) -> str | None:
@@ -85,22 +85,22 @@ def _write_key(prop: PropertySettings) -> str | None:
         raise refused("unavailable", str(error)) from None
 
 
-def _answered(settings: Settings, wanted: Try, prop: PropertySettings, sent: TryRequest) -> TryAnswer:
+def _response_with_events(settings: Settings, attempt: Try, prop: PropertySettings, sent: TryRequest) -> TryResponse:
     """Send a request, and find its events."""
     ends, begun_ms = ends_of(settings.log.dir), now_ms()
-    answer = _send(settings.server, sent)
-    events = [answer.event_id] if answer.event_id else []
-    if not events and answer.status < _FIRST_REFUSAL:
-        events = stored_events(settings.log.dir, ends, TriedRequest(prop, wanted.dialect, begun_ms, now_ms()))
+    response = _send(settings.server, sent)
+    events = [response.event_id] if response.event_id else []
+    if not events and response.status < _FIRST_REFUSAL:
+        events = stored_events(settings.log.dir, ends, TriedRequest(prop, attempt.dialect, begun_ms, now_ms()))
     return replace(
-        answer,
+        response,
         event_id=next(iter(events), None),
         curl=curl_of_request(own_url(settings.server) + sent.target, sent.headers, sent.body, prop),
         events=tuple(events),
     )
 
 
-def _send(server: ServerSettings, sent: TryRequest) -> TryAnswer:
+def _send(server: ServerSettings, sent: TryRequest) -> TryResponse:
     if not server.port:
         raise refused("unavailable", "server.port is 0, so the console does not know it: set a port and restart")
     begun = time.monotonic()
@@ -108,13 +108,13 @@ def _send(server: ServerSettings, sent: TryRequest) -> TryAnswer:
         with closing(own_port(server, _SECONDS)) as connection:
             connection.request("POST", sent.target, sent.body, sent.headers)
             response = connection.getresponse()
-            body = response.read(_MOST_ANSWER_BYTES)
+            body = response.read(_MOST_RESPONSE_BYTES)
     except (OSError, HTTPException) as error:
         message = f"no response from {server.host} port {server.port}: {error}; `collector health` tells more"
         raise refused("unreachable", message) from None
     headers = {name.lower(): value for name, value in response.getheaders() if name.lower() not in _SECRET_HEADERS}
     took_ms = round((time.monotonic() - begun) * 1000, 1)
-    return TryAnswer(response.status, headers, _text(body, headers), headers.get("x-event-id"), took_ms)
+    return TryResponse(response.status, headers, _text(body, headers), headers.get("x-event-id"), took_ms)
 
 
 def _text(body: bytes, headers: dict[str, str]) -> str:

@@ -93,12 +93,12 @@ def _records(directory: str, ends: Mapping[str, Position], sent: TriedRequest) -
 
 
 def _records_in(payload: bytes, sent: TriedRequest) -> Iterator[_Record]:
-    wanted = sent.property.portal_id, sent.property.prop_id, sent.dialect
+    expected = sent.property.portal_id, sent.property.prop_id, sent.dialect
     for line in payload.split(b"\n")[:-1]:
         try:
             record = _decode(line)
         except UNDECODABLE:
             continue
         is_then = sent.begun_ms <= record.received_at <= sent.ended_ms
-        if is_then and (record.portal_id, record.prop_id, record.dialect) == wanted:
+        if is_then and (record.portal_id, record.prop_id, record.dialect) == expected:
             yield record

@@ -24,7 +24,7 @@ _NAMES: Final[Mapping[DialectName | Literal["event"], str]] = {
 
 
 class Try(Struct, frozen=True, forbid_unknown_fields=True):
-    """What somebody wants to send."""
+    """The body of `POST /api/try`."""
 
     property: Annotated[str, Meta(max_length=40)]
     """`PORTAL/PROP`."""
@@ -44,25 +44,25 @@ class TryRequest(NamedTuple):
     body: bytes
 
 
-def try_request(wanted: Try, prop: PropertySettings, key: str | None) -> TryRequest:
+def try_request(attempt: Try, prop: PropertySettings, key: str | None) -> TryRequest:
     """The request for a property. `key` is one of its write keys, None if it has none."""
-    body = wanted.body.encode()
-    headers = {"content-type": _media_type(wanted.dialect, body), "user-agent": USER_AGENT}
+    body = attempt.body.encode()
+    headers = {"content-type": _media_type(attempt.dialect, body), "user-agent": USER_AGENT}
     if prop.origins and "*" not in prop.origins:
         headers["origin"] = prop.origins[0]
     if key is not None:
         headers[KEY_HEADER] = key
-    return TryRequest(_target(wanted, prop), headers, body)
+    return TryRequest(_target(attempt, prop), headers, body)
 
 
-def _target(wanted: Try, prop: PropertySettings) -> str:
-    if wanted.dialect != "event" and wanted.dialect in _NAMES:
-        path = DIALECT_PATHS[wanted.dialect][0]
-        return f"{path}?{urlencode({_NAMES[wanted.dialect]: prop.public_id})}"
-    query: dict[str, object] = {"portal_id": prop.portal_id, "prop_id": prop.prop_id, "resp_type": wanted.type}
-    if wanted.type == "redirect":
+def _target(attempt: Try, prop: PropertySettings) -> str:
+    if attempt.dialect != "event" and attempt.dialect in _NAMES:
+        path = DIALECT_PATHS[attempt.dialect][0]
+        return f"{path}?{urlencode({_NAMES[attempt.dialect]: prop.public_id})}"
+    query: dict[str, object] = {"portal_id": prop.portal_id, "prop_id": prop.prop_id, "resp_type": attempt.type}
+    if attempt.type == "redirect":
         host = prop.redirect_hosts[0].replace("*", "www") if prop.redirect_hosts else ""
-        query["redirect_url"] = wanted.redirect_url or (host and f"https://{host}/")
+        query["redirect_url"] = attempt.redirect_url or (host and f"https://{host}/")
     return f"/event?{urlencode(query)}"
 
 

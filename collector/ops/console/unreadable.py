@@ -1,4 +1,4 @@
-"""What becomes of a file that an endpoint can't read."""
+"""The response for a file that an endpoint can't read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -57,11 +57,11 @@ class Watch:
             tasks.create_task(self._keep_accounts(os.path.join(folder, _FILE) if folder else ":memory:"))
 
     async def accounts(self, first_day: int, last_day: int, after: int, text: str) -> dict[str, Any] | None:
-        """The accounts of these days, see `AccountBooks.answer`; None while they can't be read."""
+        """The accounts of these days, see `AccountBooks.accounts`; None while they can't be read."""
         if self._books is None:
             return None
         try:
-            return await self._in_thread(self._books.answer, first_day, last_day, after, text, now_ms())
+            return await self._in_thread(self._books.accounts, first_day, last_day, after, text, now_ms())
         except sqlite3.Error:
             return None
 

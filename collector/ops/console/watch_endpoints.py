@@ -38,7 +38,7 @@ class AccountsQuery(Struct, frozen=True):
 
 
 class WatchEndpoints:
-    """The endpoints of what `Watch` knows."""
+    """The endpoints of `Watch`."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -62,10 +62,10 @@ class WatchEndpoints:
         days = days_of(query.day, unix_ms // DAY_MS)
         if days is None:
             raise refused("bad_parameter", f"day: expected YYYY-MM-DD of the last {DAYS} days, or {_MONTH}")
-        answer = await self._watch.accounts(*days, query.after, query.q)
-        if answer is None:
+        accounts = await self._watch.accounts(*days, query.after, query.q)
+        if accounts is None:
             raise refused("unavailable", "the accounts can't be read now; try again in some seconds", 5)
-        return json_response({"day": query.day or date_of(days[0])} | answer)
+        return json_response({"day": query.day or date_of(days[0])} | accounts)
 
 
 def series_values(ring: SeriesRing, names: Sequence[str], seconds: int, unix_ms: int) -> dict[str, Any]:

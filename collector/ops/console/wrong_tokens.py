@@ -20,7 +20,11 @@ class WrongTokens:
 
     def wait_seconds(self, address: str, now_ms: int) -> int:
         """Seconds until the address may try again, at least 1; 0 if it may now."""
-        recent = [each for each in self._failures.get(sender_of(address), ()) if 0 <= now_ms - each < _MINUTE_MS]
+        recent = [
+            failed_ms
+            for failed_ms in self._failures.get(sender_of(address), ())
+            if 0 <= now_ms - failed_ms < _MINUTE_MS
+        ]
         return 0 if len(recent) < self._most else -((now_ms - recent[0] - _MINUTE_MS) // 1000)
 
     def add(self, address: str, now_ms: int) -> None:

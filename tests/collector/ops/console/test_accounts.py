@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from collector.ingest.settling import PLACE, pack
-from collector.ops.console.account_answer import covered_since
+from collector.ops.console.account_rows import covered_since
 from collector.ops.console.account_store import DAY_MS, OTHERS, AccountStore
 from collector.ops.console.accounts import PAGE_ROWS, AccountBooks, open_books
 from collector.ops.console.logs import Logs
@@ -85,7 +85,7 @@ class Node:
     def answer(self, days: int = 1, after: int = 0, text: str = "") -> dict[str, Any]:
         """The accounts of the last days."""
         today = self.clock.ms // DAY_MS
-        return self.books.answer(today - days + 1, today, after, text, self.clock.ms)
+        return self.books.accounts(today - days + 1, today, after, text, self.clock.ms)
 
     def stored(self, days: int = 1) -> dict[str, int]:
         return {row["property"]: row["stored"] for row in self.answer(days)["rows"]}
@@ -169,7 +169,7 @@ def test_an_account_of_days_that_no_counter_saw_is_not_said_to_balance(node: Nod
     node.block.add(2, RECEIVED.name, "1", "3")
     node.save()
     today = node.clock.ms // DAY_MS
-    (yesterday,) = node.books.answer(today - 1, today - 1, 0, "", node.clock.ms)["rows"]
+    (yesterday,) = node.books.accounts(today - 1, today - 1, 0, "", node.clock.ms)["rows"]
     assert (yesterday["property"], yesterday["balance"], yesterday["waiting"]) == ("1/2", None, 0)
     (row,) = node.answer()["rows"]
     assert (row["property"], row["balance"], row["waiting"]) == ("1/3", Balance.UNDER_WAY, 2)

@@ -36,7 +36,7 @@ def account_row(
     """The account of a property, from its events by code. `pending` is None where that is not known.
 
     `open_events` is None if no counter reaches into these days; `is_read` tells whether all dead letters and redriven
-    events are counted. What was delivered is None, too, where the counts do not fit together: they are not of the same
+    events are counted. The delivered events are None, too, where the counts do not fit together: they are not of one
     moment, or of days that the cursors do not know.
     """
     waiting = open_events.events if open_events else 0
