@@ -43,8 +43,8 @@ class Replay(Struct, frozen=True):
     @property
     def label(self) -> str:
         """The name of its files, tokens and cursors. Freezing a selection does not make it another replay."""
-        what = repr((self.sink.name, tuple(self.selection._replace(ends=())), self.is_of_dead_letters)).encode()
-        return f"{self.name}-{crc32c(what):08x}".removeprefix("-")
+        identity = repr((self.sink.name, tuple(self.selection._replace(ends=())), self.is_of_dead_letters)).encode()
+        return f"{self.name}-{crc32c(identity):08x}".removeprefix("-")
 
 
 class ReplayReport(Struct):
@@ -208,7 +208,7 @@ def _of_log(folder: LogFolder, selection: Selection, report: ReplayReport) -> It
 def _parts(block: Block, selection: Selection) -> Iterator[Part]:
     """The chosen events of a block, in runs of sequences without a gap."""
     chosen = enumerate(selection.chosen(block))
-    for _, run in groupby(chosen, key=lambda each: each[1][0] - each[0]):
+    for _, run in groupby(chosen, key=lambda numbered: numbered[1][0] - numbered[0]):
         lines = [line for _, line in run]
         first, last = lines[0][0], lines[-1][0]
         payload = b"".join(line for _, line in lines)

@@ -142,15 +142,16 @@ class Shipper:
         cursor = await self._attempts.retry(partial(asyncio.to_thread, self._load))
         expected = _expected(cursor)
         self._may_be_written = cursor.intent is not None
-        wanted = await self._attempts.retry(partial(self._open, expected))
-        self._skipped = wanted
-        if wanted == expected:
+        sink_next = await self._attempts.retry(partial(self._open, expected))
+        self._skipped = sink_next
+        if sink_next == expected:
             return cursor
-        SinkElsewhere(self.name, wanted, expected).write()
+        SinkElsewhere(self.name, sink_next, expected).write()
         intent = cursor.intent
-        if intent and intent.first.sequence < wanted < intent.last.sequence:
-            return Cursor(cursor.acked, intent._replace(next=wanted))
-        self._unsaved = Cursor(await self._attempts.retry(partial(asyncio.to_thread, self._source.place_of, wanted)))
+        if intent and intent.first.sequence < sink_next < intent.last.sequence:
+            return Cursor(cursor.acked, intent._replace(next=sink_next))
+        place_of = partial(asyncio.to_thread, self._source.place_of, sink_next)
+        self._unsaved = Cursor(await self._attempts.retry(place_of))
         return self._unsaved
 
     async def _deliver(self, cursor: Cursor, batch: Batch | None, intent: Intent) -> Cursor:
@@ -173,11 +174,11 @@ class Shipper:
         return self._unsaved
 
     async def _send(self, part: Batch) -> None:
-        wanted = part.first if self._is_open else await self._open(part.first)
-        if wanted == part.first:
+        sink_next = part.first if self._is_open else await self._open(part.first)
+        if sink_next == part.first:
             await self._attempts.ask(f"events {part.first} to {part.last}", partial(self._sink.deliver, part))
             self._proven = (part.last + 1, part.chain)
-        elif wanted != part.last + 1:
+        elif sink_next != part.last + 1:
             raise Elsewhere
 
     async def _open(self, sequence: int) -> int:

@@ -25,7 +25,7 @@ _LINGER_SECONDS: Final = 0.25
 _BYTES_A_TURN: Final = 1 << 20
 _BLOCKS_A_TURN: Final = 64
 """What is read before other coroutines get their turn."""
-_WHAT_TO_DO: Final = (
+_WRONG_LOG: Final = (
     "this log is not the one that was delivered: was it restored from a backup, or copied? Set its folder aside, and "
     "the next start begins a new log; or, if what was delivered is not to be kept, move the mark away: {where}"
 )
@@ -121,7 +121,7 @@ class Source:
         It can't where the sink knows no chain, and where the block is damaged, or dropped because all sinks had it.
         """
         log, end = self._log, self._committer.durable
-        advice = _WHAT_TO_DO.format(where=mark.where)
+        advice = _WRONG_LOG.format(where=mark.where)
         if mark.next > end.sequence:
             expected = f"what the sink has, the events before {mark.next}"
             raise Broken(log.folder.path, end.offset, expected, f"none from {end.sequence} on; {advice}")
@@ -175,7 +175,7 @@ class Source:
 
 async def _first_of(seconds: float | None, *until: Awaitable[object]) -> None:
     """Return when one of these is done, or the time is up."""
-    tasks = [asyncio.ensure_future(each) for each in until]
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in until]
     try:
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -99,4 +99,4 @@ def _event(record: Record) -> bytes:
 def _type_of(event: _Event) -> str:
     """Category and action, without the characters that an attribute must not have."""
     text = ".".join([name for name in (event.ec, event.ea) if name and isinstance(name, str)]) or _NO_NAME
-    return text if text.isprintable() else "".join([each if each.isprintable() else "\ufffd" for each in text])
+    return text if text.isprintable() else "".join([char if char.isprintable() else "\ufffd" for char in text])

@@ -66,7 +66,7 @@ _CHUNK: Final = 100
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _Seconds = Annotated[int, Meta(ge=-(2**50), le=2**50)]
 """So that their milliseconds fit."""
-_Told = Annotated[int, Meta(ge=-62_135_596_800_000, le=253_402_300_799_999)]
+_ClientMs = Annotated[int, Meta(ge=-62_135_596_800_000, le=253_402_300_799_999)]
 """Unix ms in the years 1 to 9999: a time that a client tells may be any, and readers fail on a file with another."""
 _Decoded = TypeVar("_Decoded", bound=Struct)
 
@@ -81,7 +81,7 @@ class _Session(Struct, frozen=True):
 class _Record(Struct, frozen=True):
     id: str | None = None
     received_at: _Int64 | None = None
-    occurred_at: _Told | None = None
+    occurred_at: _ClientMs | None = None
     portal_id: _Int64 | None = None
     prop_id: _Int64 | None = None
     source: str | None = None
@@ -115,7 +115,7 @@ class _Lenient(Generic[_Decoded]):
         self._kind = kind
         self._decode = msgspec.json.Decoder(kind).decode
         self._decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
-        self._members = {each.name: msgspec.json.Decoder(each.type).decode for each in msgspec.structs.fields(kind)}
+        self._members = {field.name: msgspec.json.Decoder(field.type).decode for field in msgspec.structs.fields(kind)}
 
     def __call__(self, data: bytes | Raw) -> _Decoded:
         try:

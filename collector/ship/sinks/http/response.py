@@ -34,7 +34,7 @@ class ReceiverResponse(NamedTuple):
 def reason(body: bytes, secrets: Mapping[str, str]) -> str:
     """The first printable characters of a body, on one line; a secret that it echoes is replaced by its name."""
     text = body.decode(errors="replace")
-    text = " ".join("".join([each if each.isprintable() else " " for each in text]).split())
+    text = " ".join("".join([char if char.isprintable() else " " for char in text]).split())
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, secrets[secret])
     return text[:_REASON_CHARACTERS]

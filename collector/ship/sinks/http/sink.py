@@ -28,7 +28,7 @@ from collector.ship.sinks.http.request import (
 from collector.ship.sinks.http.response import ReceiverResponse, expected_next, reason, wait_seconds
 from collector.ship.sinks.http.settings import HttpSinkSettings
 
-_ANSWER_BYTES: Final = 4096
+_RESPONSE_BYTES: Final = 4096
 _IDLE_SECONDS: Final = 2.0
 """A connection that was idle for longer is not reused: many servers close idle connections after 5 s."""
 _ADVICE: Final = {
@@ -73,12 +73,12 @@ class HttpSink:
             {"token": batch.token, "log_id": batch.log_id, "first": str(batch.first), "last": str(batch.last)},
         )
         body = await asyncio.to_thread(request_body, batch, self._settings)
-        answer = await self._ask("POST", url, self._headers | batch_headers(batch), body)
-        if answer.is_good:
+        response = await self._request("POST", url, self._headers | batch_headers(batch), body)
+        if response.is_good:
             return
-        if answer.status in self._settings.final_statuses:
-            raise BatchRefused(f"{place(url)} answered {self._message(answer)}")
-        raise self._failed(url, answer)
+        if response.status in self._settings.final_statuses:
+            raise BatchRefused(f"{place(url)} answered {self._message(response)}")
+        raise self._failed(url, response)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -88,16 +88,16 @@ class HttpSink:
 
     async def _expected(self, url: URL) -> Mark:
         headers = {name: value for name, value in self._headers.items() if not name.startswith("content-")}
-        answer = await self._ask("GET", url, headers, None)
-        if not answer.is_good:
-            raise self._failed(url, answer)
-        expected = expected_next(answer.body)
+        response = await self._request("GET", url, headers, None)
+        if not response.is_good:
+            raise self._failed(url, response)
+        expected = expected_next(response.body)
         if expected is None:
-            what = reason(answer.body, self._secrets)
-            raise SinkError(f"{place(url)}: expected the sequence to go on at, got {what!r}; check `resume_url`")
+            found = reason(response.body, self._secrets)
+            raise SinkError(f"{place(url)}: expected the sequence to go on at, got {found!r}; check `resume_url`")
         return Mark(*expected, f"the answer of {place(url)}")
 
-    async def _ask(self, method: str, url: URL, headers: dict[str, str], body: bytes | None) -> ReceiverResponse:
+    async def _request(self, method: str, url: URL, headers: dict[str, str], body: bytes | None) -> ReceiverResponse:
         if self._session is None:
             raise SinkError(f"{place(url)}: not open; open comes first")
         data = None if body is None else BytesIO(body)  # aiohttp warns of plain bytes over 1 MiB
@@ -127,29 +127,30 @@ class HttpSink:
             case _:
                 return f"the connection broke before the answer; {_OTHER_ADVICE}"
 
-    def _failed(self, url: URL, answer: ReceiverResponse) -> SinkError:
+    def _failed(self, url: URL, response: ReceiverResponse) -> SinkError:
         """The error for a response after which the batch is sent again."""
-        if answer.is_redirect:
-            what = f"{answer.status}, a redirect{_target(url, answer)}, which is not followed; set the sink's URL to it"
+        if response.is_redirect:
+            target = _target(url, response)
+            message = f"{response.status}, a redirect{target}, which is not followed; set the sink's URL to it"
         else:
-            what = f"{self._message(answer)}; {_ADVICE.get(answer.status, _OTHER_ADVICE)}"
-        return SinkError(f"{place(url)} answered {what}", wait_seconds(answer.headers, time.time()))
+            message = f"{self._message(response)}; {_ADVICE.get(response.status, _OTHER_ADVICE)}"
+        return SinkError(f"{place(url)} answered {message}", wait_seconds(response.headers, time.time()))
 
-    def _message(self, answer: ReceiverResponse) -> str:
-        what = reason(answer.body, self._secrets)
-        return f"{answer.status}: {what}" if what else str(answer.status)
+    def _message(self, response: ReceiverResponse) -> str:
+        text = reason(response.body, self._secrets)
+        return f"{response.status}: {text}" if text else str(response.status)
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     body = b""
-    while len(body) < _ANSWER_BYTES and (piece := await response.content.read(_ANSWER_BYTES - len(body))):
+    while len(body) < _RESPONSE_BYTES and (piece := await response.content.read(_RESPONSE_BYTES - len(body))):
         body += piece
     return body
 
 
-def _target(url: URL, answer: ReceiverResponse) -> str:
+def _target(url: URL, response: ReceiverResponse) -> str:
     try:
-        return f" to {place(url.join(URL(answer.headers['Location'])))}"
+        return f" to {place(url.join(URL(response.headers['Location'])))}"
     except (KeyError, ValueError):
         return ""
 

@@ -21,13 +21,13 @@ from collector.ship.sinks.kafka.options import Options
 from collector.ship.sinks.kafka.transactions import STEP_SECONDS, TRANSACTION_SECONDS, reported
 
 PARTITION: Final = 0
-_ANSWER_SECONDS: Final = 10.0
+_REQUEST_SECONDS: Final = 10.0
 _POLICY_SECONDS: Final = 3.0
 _SEEN_SECONDS: Final = 5.0
 _READ_SECONDS: Final = TRANSACTION_SECONDS + 30.0
 _SETTINGS: Final = {"cleanup.policy": "compact", "segment.bytes": str(16 << 20)}
 """Small segments: only full segments are compacted, and the rest is read at each start."""
-_UNTOLD: Final = (
+_POLICY_UNKNOWN: Final = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError._UNSUPPORTED_FEATURE,
@@ -101,7 +101,7 @@ class CursorTopic:
         try:
             with reported(self._topic):
                 newest = {place: OffsetSpec.latest()}  # type: ignore[no-untyped-call]
-                found = admin.list_offsets(newest, request_timeout=_ANSWER_SECONDS)[place].result()
+                found = admin.list_offsets(newest, request_timeout=_REQUEST_SECONDS)[place].result()
         except KafkaFault as fault:
             if fault.code != KafkaError._NOENT:
                 raise
@@ -123,7 +123,9 @@ class CursorTopic:
         admin = AdminClient(self._properties)
         try:
             with reported(self._topic):
-                made = admin.create_topics([topic], operation_timeout=_ANSWER_SECONDS, request_timeout=_ANSWER_SECONDS)
+                made = admin.create_topics(
+                    [topic], operation_timeout=_REQUEST_SECONDS, request_timeout=_REQUEST_SECONDS
+                )
                 made[self._topic].result()
         except KafkaFault as fault:
             if fault.code != KafkaError.TOPIC_ALREADY_EXISTS:
@@ -140,7 +142,7 @@ class CursorTopic:
                 described = admin.describe_configs([resource], request_timeout=_POLICY_SECONDS)[resource]
                 policy = described.result()["cleanup.policy"].value
         except KafkaFault as fault:
-            if fault.code not in _UNTOLD:
+            if fault.code not in _POLICY_UNKNOWN:
                 raise
             return
         finally:

@@ -118,9 +118,9 @@ def _header_template(name: str, template: str, values: dict[str, str]) -> _Heade
 
     To fill it by % takes a quarter of the time of `filled`.
     """
-    doubled = {each: value.replace("%", "%%") for each, value in values.items()}
+    doubled = {key: value.replace("%", "%%") for key, value in values.items()}
     form = filled(template.replace("%", "%%"), doubled | dict.fromkeys(EVENT_NAMES, "%s"))
-    names = [each for each in names_in(template) if each in EVENT_NAMES]
+    names = [key for key in names_in(template) if key in EVENT_NAMES]
     return _HeaderTemplate(name, form, attrgetter(*names) if names else _no_values)
 
 

@@ -25,7 +25,7 @@ from collector.ship.sinks.kafka.transactions import Transactions
 
 T = TypeVar("T")
 _STRIDE: Final = 32
-_BREATH_SECONDS: Final = 5e-5
+_YIELD_SECONDS: Final = 5e-5
 
 
 class KafkaSink:
@@ -111,7 +111,7 @@ class KafkaSink:
                 self._send(event.line)
             if count % _STRIDE == 0:
                 self._transactions.serve()
-                time.sleep(_BREATH_SECONDS)  # lets go of the interpreter's lock for intake
+                time.sleep(_YIELD_SECONDS)  # lets go of the interpreter's lock for intake
         self._transactions.send(
             self._settings.cursor_topic, msgspec.json.encode(cursor), self._key.encode(), None, PARTITION
         )

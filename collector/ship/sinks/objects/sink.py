@@ -48,9 +48,9 @@ _ADVICE: Final[tuple[tuple[type[Exception], str], ...]] = (
     (PermissionDeniedError, "not allowed; check the credentials in the sink's options, and their rights"),
     (UnauthenticatedError, "not allowed; check the credentials in the sink's options"),
 )
-_NO_ANSWER: Final = "no answer; check the endpoint in the sink's options, and the network"
+_NO_RESPONSE: Final = "no answer; check the endpoint in the sink's options, and the network"
 _LONGEST: Final = 300
-_REPOSE_SECONDS: Final = 0.05
+_SHUTDOWN_GRACE_SECONDS: Final = 0.05
 
 
 class ObjectsSink:
@@ -78,7 +78,7 @@ class ObjectsSink:
         The thread of the last call may still hold the interpreter's lock: it aborted 9 of 60 processes that ended at
         once, and none that waited this long.
         """
-        await asyncio.sleep(_REPOSE_SECONDS)
+        await asyncio.sleep(_SHUTDOWN_GRACE_SECONDS)
 
 
 def objects_holdings(settings: ObjectsSinkSettings, consumer: str) -> StoredFiles:
@@ -137,7 +137,7 @@ class _Bucket(Store):
 
     async def names(self) -> list[str]:
         with self._reported(""):
-            return [str(each["path"]) async for chunk in obstore.list(self._store) for each in chunk]
+            return [str(meta["path"]) async for chunk in obstore.list(self._store) for meta in chunk]
 
     @contextlib.contextmanager
     def _reported(self, name: str) -> Iterator[None]:
@@ -146,7 +146,7 @@ class _Bucket(Store):
         except (BaseError, OSError, ValueError, NotImplementedError) as error:
             advice = next((f"{text}: " for kind, text in _ADVICE if isinstance(error, kind)), "")
             if "HTTP error" in str(error):
-                advice = f"{_NO_ANSWER}: "
+                advice = f"{_NO_RESPONSE}: "
             # Not as its cause: what obstore says at length may hold what it was given as a secret.
             raise SinkError(f"{self.where}/{name}: {advice}{self._message(error)}") from None
 
@@ -166,8 +166,8 @@ class _Bucket(Store):
     def _message(self, error: Exception) -> str:
         """An error of obstore in one line, without secrets."""
         text, _, details = str(error).partition("\n\nDebug source:")
-        if answer := re.search(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", text, re.DOTALL):
-            text = f"{answer[1]}: {answer[2]}"
+        if response := re.search(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", text, re.DOTALL):
+            text = f"{response[1]}: {response[2]}"
         elif cause := re.search(r'message: "(.*?)"', details) or re.search(r"kind: (Timeout)", details):
             text = f"{text}: {cause[1]}"
         text = _without(self._secrets, text)
@@ -225,6 +225,6 @@ def _read_environment(settings: ObjectsSinkSettings) -> dict[str, str]:
 def _secrets(settings: ObjectsSinkSettings) -> list[str]:
     """The secrets in the options, also as URLs and quoted texts show them; the longest first."""
     read = _read_environment(settings)
-    secrets = [each for name, value in read.items() for each in secrets_of(name, settings.options[name], value)]
-    quoted = [each.replace("\\", "\\\\").replace('"', '\\"') for each in secrets]
-    return sorted({*secrets, *quoted, *(quote(each, safe="") for each in secrets)}, key=len, reverse=True)
+    secrets = [secret for name, value in read.items() for secret in secrets_of(name, settings.options[name], value)]
+    quoted = [secret.replace("\\", "\\\\").replace('"', '\\"') for secret in secrets]
+    return sorted({*secrets, *quoted, *(quote(secret, safe="") for secret in secrets)}, key=len, reverse=True)
