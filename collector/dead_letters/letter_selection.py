@@ -20,7 +20,7 @@ class LetterSelection(NamedTuple):
 
     def read(self, directory: str) -> Iterator[DeadLetter]:
         """The selected dead letters below `directory`, in order of time. Raises Broken, OSError."""
-        return (each for each in read_letters(directory, self.lines) if self.has(each.record))
+        return (letter for letter in read_letters(directory, self.lines) if self.has(letter.record))
 
     def has(self, record: DeadLetterRecord) -> bool:
         """Whether a letter has the reason and one of the ids."""

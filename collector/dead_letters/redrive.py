@@ -111,7 +111,7 @@ def preview(settings: Settings, letters: LetterSelection, on_progress: OnProgres
 
 def _count(report: RedriveReport, block: list[_Passed]) -> None:
     report.redriven += len(block)
-    report.events += sum(len(each.events) for each in block)
+    report.events += sum(len(passed.events) for passed in block)
 
 
 def _opened(settings: Settings) -> Log:
@@ -130,7 +130,7 @@ def _blocks(
     settings: Settings, letters: LetterSelection, done: set[str], report: RedriveReport, on_progress: OnProgress
 ) -> Iterator[list[_Passed]]:
     """What passes, in handfuls of about a MiB; the rest is counted."""
-    registry = Registry(replace(each, write_keys=()) for each in settings.property)  # who sent them had a key
+    registry = Registry(replace(prop, write_keys=()) for prop in settings.property)  # who sent them had a key
     signer = Signer(load_secret(settings))
     block: list[_Passed] = []
     for dead_letter in letters.read(settings.dead_letters.dir):
@@ -146,7 +146,7 @@ def _blocks(
             report.unknown += 1
         else:
             for passed in _passed(settings, dead_letter, prop, signer, done, report):
-                if block and sum(each.length for each in block) + passed.length > _BLOCK_BYTES:
+                if block and sum(earlier.length for earlier in block) + passed.length > _BLOCK_BYTES:
                     yield block
                     block = []
                 block.append(passed)
@@ -190,7 +190,7 @@ def _text(refusal: Refusal) -> str:
 
 def _write(log: Log, ledger: Log, sessions: Sessions, block: list[_Passed]) -> None:
     first = log.end.sequence
-    plan = RedrivePlan(log.log_id.decode(), first, [each.id for each in block])
+    plan = RedrivePlan(log.log_id.decode(), first, [passed.id for passed in block])
     ledger.commit(msgspec.json.encode(plan) + b"\n", 1)
     records: list[bytes] = []
     for passed in block:

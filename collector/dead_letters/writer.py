@@ -94,7 +94,7 @@ class DeadLetters:
         """
         try:
             is_whole, futures = True, set()
-            length = sum(len(each.raw) for each in refused)
+            length = sum(len(event.raw) for event in refused)
             for letter in await computed(length, partial(_listed, form, refused, share)):
                 line = _record(self._committer, sender, letter)
                 if not self.budget.take((sender.portal_id, sender.prop_id), len(line)):
@@ -159,16 +159,16 @@ def _letters(form: Form, refused: Sequence[Refused], room_bytes: int = _ROOM_BYT
         for content in contents(one.raw, room_bytes):
             yield _Letter(_reason(one.refusal), form, content)
         return
-    jsons = [embedded(each.raw) for each in refused]
-    groups = list(_groups([each._replace(raw=raw) for each, raw in zip(refused, jsons, strict=True) if raw]))
-    others = list(_groups([each for each, raw in zip(refused, jsons, strict=True) if raw is None]))
+    jsons = [embedded(event.raw) for event in refused]
+    groups = list(_groups([event._replace(raw=raw) for event, raw in zip(refused, jsons, strict=True) if raw]))
+    others = list(_groups([event for event, raw in zip(refused, jsons, strict=True) if raw is None]))
     share = room_bytes // (len(groups) + len(others))
     for group in groups:
-        raw = b"[%b]" % b",".join([each.raw for each in group])
+        raw = b"[%b]" % b",".join([event.raw for event in group])
         reasons = _reasons(group, share + _EVENT_ROOM_BYTES * len(group))
         yield _Letter(reasons, Form.JSON, {"encoding": "json", "raw": msgspec.Raw(raw)})
     for group in others:
-        raws = [each.raw for each in group if each.raw]
+        raws = [event.raw for event in group if event.raw]
         raw = b"\n".join(raws) if form is Form.NDJSON else b"[%b]" % b",".join(raws)
         room = share + _EVENT_ROOM_BYTES * len(group)
         for content in contents(raw, room):
@@ -179,12 +179,12 @@ def _groups(refused: list[Refused]) -> Iterator[list[Refused]]:
     """Events that fit into a line together; a longer one is alone."""
     group: list[Refused] = []
     length = 0
-    for each in refused:
-        length += len(each.raw) + 1
+    for event in refused:
+        length += len(event.raw) + 1
         if group and length > LINE_BYTES:
             yield group
-            group, length = [], len(each.raw) + 1
-        group.append(each)
+            group, length = [], len(event.raw) + 1
+        group.append(event)
     if group:
         yield group
 
@@ -197,13 +197,13 @@ def _reasons(group: list[Refused], room: int) -> dict[str, object]:
     """The reasons of events of a batch, each with the indexes that it applies to: as many as fit into `room` bytes."""
     by_refusal: dict[Refusal, list[int | None]] = {}
     others: list[int | None] = []
-    for each in group:
-        if each.refusal not in by_refusal and len(by_refusal) < _MOST_REASONS:
-            length = len(msgspec.json.encode(_reason(each.refusal)))
+    for event in group:
+        if event.refusal not in by_refusal and len(by_refusal) < _MOST_REASONS:
+            length = len(msgspec.json.encode(_reason(event.refusal)))
             if length <= room or not by_refusal:
-                by_refusal[each.refusal] = []
+                by_refusal[event.refusal] = []
                 room -= length
-        by_refusal.get(each.refusal, others).append(each.batch_index)
+        by_refusal.get(event.refusal, others).append(event.batch_index)
     refusals = [{**_reason(refusal), "indexes": indexes} for refusal, indexes in by_refusal.items()]
     if others:
         refusals.append({"code": group[0].refusal.code, "reason": "other reasons", "errors": (), "indexes": others})

@@ -4,6 +4,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from collector.dedup.entries import Entries
@@ -71,7 +72,7 @@ class Reading:
             stretches += found
             if not found:
                 self.endings[folder.log_id] = Ending(0, 0)
-        for stretch in sorted(stretches, key=lambda each: each.opened_ms, reverse=True):
+        for stretch in sorted(stretches, key=attrgetter("opened_ms"), reverse=True):
             if stretch.is_newest or not self._is_full:
                 self._read(stretch)
 
