@@ -149,7 +149,7 @@ def _sinks_behind(settings: Settings, folder: LogFolder) -> frozenset[str]:
         return nothing
     try:
         drop_delivered(settings, folder)
-        return frozenset(each.name for each in settings.sink if _is_behind(folder, each.name))
+        return frozenset(sink.name for sink in settings.sink if _is_behind(folder, sink.name))
     except (WalError, OSError) as error:
         ShardUnreadable(folder.path, str(error)).write()
         return nothing

@@ -23,4 +23,4 @@ def complete(index: DedupIndex, settings: Settings, now_ms: int) -> None:
 
 def windows_of(properties: Iterable[PropertySettings]) -> Windows:
     """How long the ids of each property are remembered."""
-    return {(each.portal_id, each.prop_id): Window(each.dedup_ms, each.dialects_dedup_ms) for each in properties}
+    return {(prop.portal_id, prop.prop_id): Window(prop.dedup_ms, prop.dialects_dedup_ms) for prop in properties}

@@ -71,7 +71,7 @@ class Opening:
         self._dead_log: Log | None = None
         self._dead_committer: Committer | None = None
         self._index: DedupIndex | None = None
-        self._is_told = False
+        self._is_delayed = False
 
     def open_files(self) -> OpenFiles | None:
         """The logs of the shard and the index of event ids; None where another attempt may succeed.
@@ -95,7 +95,7 @@ class Opening:
         shard = self._attempt(lambda: Shard(self._settings, log, sink_dead_letters, self._end_worker))
         if shard is None:
             return None
-        if self._is_told:
+        if self._is_delayed:
             LogAvailable(log.folder.path).write()
         return Opened(self._secret, shard, dead_letters, self._dead_committer, sink_dead_letters, index)
 
@@ -138,7 +138,7 @@ class Opening:
         except OSError as error:
             if error.errno not in PASSING:
                 raise
-            self._tell(explain(error, self._settings.log.dir))
+            self._report(explain(error, self._settings.log.dir))
             if error.errno in NO_ROOM:
                 self._make_room()
         return None
@@ -149,7 +149,7 @@ class Opening:
         if self._log:
             drop_delivered(self._settings, self._log.folder)
 
-    def _tell(self, reason: str) -> None:
-        if not self._is_told:
+    def _report(self, reason: str) -> None:
+        if not self._is_delayed:
             LogDelayed(reason).write()
-        self._is_told = True
+        self._is_delayed = True

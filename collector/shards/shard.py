@@ -98,7 +98,7 @@ class Shard:
     def _is_given_up(self) -> bool:
         """Whether every sink that is behind has been given up."""
         now = now_ms()
-        behind = [each for each, task in zip(self._shippers, self._tasks, strict=True) if not task.done()]
+        behind = [shipper for shipper, task in zip(self._shippers, self._tasks, strict=True) if not task.done()]
         return all(is_given_up(shipper.health, now) for shipper in behind)
 
     async def _drop_forever(self) -> None:
@@ -192,12 +192,12 @@ def retention_warning(settings: Settings) -> str | None:
     directory = os.path.abspath(settings.log.dir)
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
-    wanted = settings.server.workers * settings.log.retain_bytes
+    kept = settings.server.workers * settings.log.retain_bytes
     capacity = Files().room(directory).all_bytes
-    if wanted <= capacity:
+    if kept <= capacity:
         return None
     return (
-        f"log.retain_bytes: {settings.server.workers} workers keep up to {wanted} bytes of delivered segments, and the "
+        f"log.retain_bytes: {settings.server.workers} workers keep up to {kept} bytes of delivered segments, and the "
         f"disk of {directory} has {capacity}; lower it, or they are given up early, whenever the disk is short"
     )
 
