@@ -72,10 +72,12 @@ def _print(report: Report) -> None:
     print()
     _print_table(("sink", "proved by", "of"), [_sink_row(sink) for sink in report.sinks])
     print()
-    _print_table(("property", "sink", *_headers(report)), [_account_row(report, each) for each in report.accounts])
+    _print_table(
+        ("property", "sink", *_headers(report)), [_account_row(report, account) for account in report.accounts]
+    )
     if report.rejected:
         print()
-        rows = [(f"{each.portal_id}/{each.prop_id}", each.code, str(each.events)) for each in report.rejected]
+        rows = [(f"{row.portal_id}/{row.prop_id}", row.code, str(row.events)) for row in report.rejected]
         _print_table(("property", "rejected with", "events"), rows)
     print()
     for text in (*map(_difference, report.differences), *report.problems):
@@ -111,7 +113,7 @@ def _headers(report: Report) -> Iterator[str]:
 
 def _shown_columns(report: Report) -> list[str]:
     """All but one that hardly any sink has."""
-    return [name for name in _COLUMNS if name != "not_due" or any(each.not_due for each in report.accounts)]
+    return [name for name in _COLUMNS if name != "not_due" or any(account.not_due for account in report.accounts)]
 
 
 def _account_row(report: Report, account: Account) -> tuple[str, ...]:
@@ -119,16 +121,16 @@ def _account_row(report: Report, account: Account) -> tuple[str, ...]:
     return (name, account.sink, *[str(getattr(account, column)) for column in _shown_columns(report)])
 
 
-def _difference(each: Difference) -> str:
-    ranges = ", ".join(map(_range, each.ranges[:_SHOWN_RANGES]))
-    more = len(each.ranges) - _SHOWN_RANGES
+def _difference(difference: Difference) -> str:
+    ranges = ", ".join(map(_range, difference.ranges[:_SHOWN_RANGES]))
+    more = len(difference.ranges) - _SHOWN_RANGES
     left_out = f" and {more} more ranges, which --json prints" if more > 0 else ""
-    places = f"; see {', '.join(each.places)}" if each.places else ""
+    places = f"; see {', '.join(difference.places)}" if difference.places else ""
     return (
-        f"{each.kind}: sink {each.sink}, log {each.log_id}, {each.events} events: {ranges}{left_out}: "
-        f"{_MEANINGS[each.kind]}{places}"
+        f"{difference.kind}: sink {difference.sink}, log {difference.log_id}, {difference.events} events: "
+        f"{ranges}{left_out}: {_MEANINGS[difference.kind]}{places}"
     )
 
 
-def _range(each: Range) -> str:
-    return str(each.first) if each.events == 1 else f"{each.first}-{each.last}"
+def _range(span: Range) -> str:
+    return str(span.first) if span.events == 1 else f"{span.first}-{span.last}"

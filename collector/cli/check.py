@@ -52,7 +52,7 @@ def credentials_note(settings: Settings) -> str | None:
     """
     if _SNOWPLOW not in settings.server.dialects:
         return None
-    found = [each.public_id for each in settings.property if _refuses_credentials(each)]
+    found = [prop.public_id for prop in settings.property if _refuses_credentials(prop)]
     if not found:
         return None
     others = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""

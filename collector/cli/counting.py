@@ -56,7 +56,7 @@ class GroupCounts:
         """The values of each group as text, and the number of its lines; most lines first."""
         merged: Counter[tuple[str, ...]] = Counter()
         for key, count in self._counts.items():
-            merged[tuple(each if isinstance(each, str) else _text(each) for each in key)] += count
+            merged[tuple(value if isinstance(value, str) else _text(value) for value in key)] += count
         return sorted(merged.items(), key=lambda group: (-group[1], group[0]))
 
     def _texts(self, line: bytes) -> tuple[str, ...] | None:

@@ -52,12 +52,13 @@ def _tables(read: ReadSettings) -> Iterator[_Table]:
         if isinstance(value, Struct):
             yield _Table(f"[{name}]", _rows(name, value, origins))
         elif name not in plain:
-            for at, each in enumerate(value):
-                yield _Table(f"[[{name}]]", _rows(f"{name}[{at}]", each, origins))
+            for at, element in enumerate(value):
+                yield _Table(f"[[{name}]]", _rows(f"{name}[{at}]", element, origins))
 
 
 def _holds_tables(value: Any) -> bool:
-    return isinstance(value, Struct) or (isinstance(value, tuple) and any(isinstance(each, Struct) for each in value))
+    elements = value if isinstance(value, tuple) else (value,)
+    return any(isinstance(element, Struct) for element in elements)
 
 
 def _rows(path: str, table: Struct, origins: Origins) -> list[_Row]:

@@ -25,14 +25,14 @@ def run(options: argparse.Namespace) -> int:
     if not server.port or not server.health_path:
         raise BadSettings(f"{options.config}: `collector health` needs a server.port and a server.health_path")
     try:
-        is_ready, line = _asked(server)
+        is_ready, line = _readiness(server)
     except (OSError, HTTPException, ValueError, KeyError) as error:
         is_ready, line = False, f"no response from {server.host} port {server.port}: {error}"
     print(line)
     return 0 if is_ready else 1
 
 
-def _asked(server: ServerSettings) -> tuple[bool, str]:
+def _readiness(server: ServerSettings) -> tuple[bool, str]:
     with closing(own_port(server, _SECONDS)) as connection:
         connection.request("GET", server.health_path)
         body = json.loads(connection.getresponse().read(_MOST_BYTES))

@@ -26,7 +26,7 @@ def masked(setting: str, value: Any) -> Any:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, tuple):
-        return [masked(setting, each) for each in value]
+        return [masked(setting, element) for element in value]
     if isinstance(value, Mapping):
         return {name: _item(setting, name, text) for name, text in value.items()}
     return value

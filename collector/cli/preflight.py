@@ -83,8 +83,8 @@ def _keys(settings: Settings) -> Iterator[SettingFault]:
     keys = [(f"server.relay_keys[{at}]", key) for at, key in enumerate(settings.server.relay_keys)]
     if settings.admin.enabled and settings.admin.token:
         keys.append(("admin.token", settings.admin.token))
-    for number, each in enumerate(settings.property):
-        keys += [(f"property[{number}].write_keys[{at}]", key) for at, key in enumerate(each.write_keys)]
+    for number, prop in enumerate(settings.property):
+        keys += [(f"property[{number}].write_keys[{at}]", key) for at, key in enumerate(prop.write_keys)]
     for path, key in keys:
         try:
             key_digest(path, key)

@@ -6,7 +6,7 @@ import sys
 import msgspec
 
 from collector.errors import BadSettings
-from collector.server.control_socket import Answer, connect
+from collector.server.control_socket import ReloadResponse, connect
 from collector.settings import read_settings
 from wal.tools.terminal import harmless, prepare_stdout
 
@@ -28,12 +28,12 @@ def run(options: argparse.Namespace) -> int:
         control = connect(log_dir)
     except OSError as error:
         raise BadSettings(f"no collector runs on {log_dir}: {error.strerror}; start it by `collector serve`") from None
-    with control, control.makefile("rb") as answers:
-        for line in answers:
-            answer = msgspec.json.decode(line, type=Answer)
-            stream = sys.stdout if answer.is_accepted else sys.stderr
-            for text in answer.lines:
+    with control, control.makefile("rb") as responses:
+        for line in responses:
+            response = msgspec.json.decode(line, type=ReloadResponse)
+            stream = sys.stdout if response.is_accepted else sys.stderr
+            for text in response.lines:
                 print(harmless(text), file=stream, flush=True)
-            if answer.is_last:
-                return 0 if answer.is_accepted else 1
+            if response.is_last:
+                return 0 if response.is_accepted else 1
     raise BadSettings("the collector ended before the reload did")

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the query parameters to add to the link."""
     settings = load_settings(options.config)
     portal_id, prop_id = options.portal_id, options.prop_id
-    if (portal_id, prop_id) not in {(each.portal_id, each.prop_id) for each in settings.property}:
+    if (portal_id, prop_id) not in {(prop.portal_id, prop.prop_id) for prop in settings.property}:
         raise BadSettings(f"no property {portal_id}/{prop_id} in {options.config}; name one of its properties")
     try:
         location(options.url, frozenset(), is_signed=True)

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         return 2
     snippet = snippet_of(settings.server, prop, url, options.nonce, is_inline=not options.no_inline)
     print(snippet.tags())
-    hints = [f"property {prop.public_id}: {each}" for each in advice(prop)]
+    hints = [f"property {prop.public_id}: {hint}" for hint in advice(prop)]
     hints += _hints_on_url(match, is_given=bool(options.url))
     hints += GENERAL_ADVICE
     hints += snippet.policy_notes()
@@ -60,13 +60,13 @@ def run(options: argparse.Namespace) -> int:
 def _property(settings: Settings, name: str, config: str) -> PropertySettings:
     """The property of a name. Raises BadSettings, which lists the public ids that there are."""
     by_name: dict[str, PropertySettings] = {}
-    for each in settings.property:
-        by_name[f"{each.portal_id}/{each.prop_id}"] = each
-        by_name.setdefault(f"{each.portal_id}.{each.prop_id}", each)
-    by_name |= {each.public_id: each for each in settings.property}
+    for prop in settings.property:
+        by_name[f"{prop.portal_id}/{prop.prop_id}"] = prop
+        by_name.setdefault(f"{prop.portal_id}.{prop.prop_id}", prop)
+    by_name |= {prop.public_id: prop for prop in settings.property}
     if name in by_name:
         return by_name[name]
-    ids = [each.public_id for each in settings.property]
+    ids = [prop.public_id for prop in settings.property]
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
     known = f"its public ids are {', '.join(ids[:_NAMED])}{more}" if ids else "it has no property"
     raise BadSettings(f"no property {name!r} in {config}: {known}{did_you_mean(name, ids)}")

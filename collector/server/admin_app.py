@@ -82,7 +82,7 @@ async def _readyz(admin: Admin, _: Request) -> Response:
     """200 while the node takes events, else 503; with the reason of each worker."""
     node = _node(admin)
     return json_response(
-        _readiness(node) | {"workers": [_worker(each) for each in node.workers]}, 200 if node.is_ready else 503
+        _readiness(node) | {"workers": [_worker(worker) for worker in node.workers]}, 200 if node.is_ready else 503
     )
 
 
@@ -96,7 +96,7 @@ def _status(admin: Admin, _: Request) -> Response:
         "started_ms": node.started_ms,
         "uptime_seconds": max(now_ms() - node.started_ms, 0) / 1000,
         "last_reload": node.last_reload and msgspec.structs.asdict(node.last_reload),
-        "workers": [_worker(each) | msgspec.structs.asdict(each) for each in node.workers],
+        "workers": [_worker(worker) | msgspec.structs.asdict(worker) for worker in node.workers],
         "shards": shard_statuses(admin.settings),
         "sinks": sink_statuses(admin.settings, [worker.shard for worker in node.workers]),
     }
@@ -117,7 +117,8 @@ def _node(admin: Admin) -> NodeState:
     node = admin.node()
     hung = {block.pid for block in admin.counters if block.silent_seconds > _HUNG_SECONDS}
     workers = (
-        replace(each, reason=NotReady.HUNG) if each.is_ready and each.pid in hung else each for each in node.workers
+        replace(worker, reason=NotReady.HUNG) if worker.is_ready and worker.pid in hung else worker
+        for worker in node.workers
     )
     return replace(node, workers=tuple(workers))
 

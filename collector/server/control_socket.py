@@ -26,7 +26,7 @@ _BACKLOG: Final = 8
 ReloadFunction = Callable[[Callable[[str], None]], Coroutine[None, None, Reload]]
 
 
-class Answer(Struct, frozen=True):
+class ReloadResponse(Struct, frozen=True):
     """What the supervisor tells of a reload: its progress, and last the changes, or why it was refused."""
 
     lines: tuple[str, ...]
@@ -57,8 +57,8 @@ async def serving_control(log_dir: str, reload: ReloadFunction) -> AsyncIterator
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(ConnectionError):  # the caller may not wait any more
-            done = await reload(lambda text: _write(writer, Answer((text,))))
-            _write(writer, Answer(done.lines, is_accepted=done.is_accepted, is_last=True))
+            done = await reload(lambda text: _write(writer, ReloadResponse((text,))))
+            _write(writer, ReloadResponse(done.lines, is_accepted=done.is_accepted, is_last=True))
             await writer.drain()
 
     async with contextlib.AsyncExitStack() as stack:
@@ -72,7 +72,7 @@ async def serving_control(log_dir: str, reload: ReloadFunction) -> AsyncIterator
         yield
 
 
-def _write(writer: asyncio.StreamWriter, message: Answer) -> None:
+def _write(writer: asyncio.StreamWriter, message: ReloadResponse) -> None:
     writer.write(msgspec.json.encode(message) + b"\n")
 
 

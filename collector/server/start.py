@@ -74,11 +74,12 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
         yield "no [[sink]] in the settings: events stay in the log, undelivered; add one and run `collector reload`"
     if warning := retention_warning(settings):
         yield warning
-    wanted = settings.limits.connections
-    if (connections := connection_limit(wanted, hard_limit)) < wanted:
+    configured = settings.limits.connections
+    if (connections := connection_limit(configured, hard_limit)) < configured:
         yield (
-            f"limits.connections is {wanted}, but the hard limit of open files (RLIMIT_NOFILE) is {hard_limit}: "
-            f"a worker holds at most {connections} connections; raise that limit to {wanted + RESERVED_FILES} or more"
+            f"limits.connections is {configured}, but the hard limit of open files (RLIMIT_NOFILE) is {hard_limit}: "
+            f"a worker holds at most {connections} connections; raise that limit to {configured + RESERVED_FILES} or "
+            "more"
         )
 
 

@@ -86,7 +86,7 @@ class Workers:
         deadline = time.monotonic() + _SWAP_SECONDS
         while late and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
-            late = [each for each in late if each.exit_code is None and not _has_swapped(each, swap.number)]
+            late = [worker for worker in late if worker.exit_code is None and not _has_swapped(worker, swap.number)]
         return late
 
     async def replace(self, place: int, start: StartWorker, grace_seconds: int) -> str | None:
