@@ -26,7 +26,7 @@ class TextLines(logging.Formatter):
         left_out = f" ({record.left_out} more were left out before)" if hasattr(record, "left_out") else ""
         where = f"{utc_with_ms(record.created)} {record.levelname} [{record.process}]"
         line = f"{where} {name_of(type(event))}: {_shortened(str(event))}{left_out}"
-        return "\n".join([line, *(f"    {harmless(each)}" for each in _traceback_of(record).splitlines())])
+        return "\n".join([line, *(f"    {harmless(text)}" for text in _traceback_of(record).splitlines())])
 
 
 class JsonLines(logging.Formatter):
@@ -60,7 +60,7 @@ def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return _shortened(value).encode("utf-8", "backslashreplace").decode()
     if isinstance(value, tuple):
-        return [_clean(each) for each in _first(value)]
+        return [_clean(element) for element in _first(value)]
     return value
 
 

@@ -28,7 +28,7 @@ def event_of(record: logging.LogRecord) -> ProcessLogEvent:
         return record.msg
     try:
         if (event := _OF_WAL.get(record.name)) and isinstance(record.args, tuple):
-            return event(*(each if isinstance(each, int) else str(each) for each in record.args))
+            return event(*(arg if isinstance(arg, int) else str(arg) for arg in record.args))
         line = record.getMessage()
     except Exception as error:  # else a wrong call of a library would end what it was doing
         line = f"a line that can't be formatted ({type(error).__name__}), from {record.pathname}:{record.lineno}"

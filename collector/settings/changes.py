@@ -11,8 +11,8 @@ from collector.settings.faults import shown
 from collector.settings.tables import Settings
 
 _KEYS: Final[Mapping[str, Callable[[Any], str]]] = {
-    "property": lambda each: f"{each.portal_id}/{each.prop_id}",
-    "sink": lambda each: str(each.name),
+    "property": lambda prop: f"{prop.portal_id}/{prop.prop_id}",
+    "sink": lambda sink: str(sink.name),
 }
 """The arrays of tables, and what tells their elements apart."""
 
@@ -40,7 +40,7 @@ def _changes(old: Settings, new: Settings) -> Iterator[tuple[str, str]]:
         if name in _KEYS:
             yield from ((name, line) for line in _elements(name, before, after))
         elif isinstance(before, Struct):
-            yield from ((each, _line(each, *values)) for each, values in _values(name, before, after))
+            yield from ((setting, _line(setting, *values)) for setting, values in _values(name, before, after))
         else:
             yield name, _line(name, before, after)
 
@@ -52,7 +52,7 @@ def _values(table: str, old: Struct, new: Struct) -> Iterator[tuple[str, tuple[o
 
 def _elements(name: str, old: Iterable[Struct], new: Iterable[Struct]) -> Iterator[str]:
     """Lines about the elements of an array, by name of the settings alone: a value may be a password."""
-    before, after = ({_KEYS[name](each): each for each in elements} for elements in (old, new))
+    before, after = ({_KEYS[name](element): element for element in elements} for elements in (old, new))
     yield from (f"{name} {key}: removed" for key in before if key not in after)
     for key, element in after.items():
         if key not in before:
@@ -77,5 +77,5 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, tuple):
-        return f"[{', '.join(_text(each) for each in value)}]"
+        return f"[{', '.join(_text(element) for element in value)}]"
     return "none" if value is None else msgspec.json.encode(value).decode()

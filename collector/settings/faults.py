@@ -56,7 +56,7 @@ def add_faults(faults: list[SettingFault], found: Iterable[SettingFault], below:
     """Add the faults that rules found. A rule that read a setting with a fault saw its default: leave that out."""
     faulty = {path for fault in faults for path in _with_parents(fault.path)}  # a file may have 5,000 faults of a kind
     for fault in found:
-        path, reads = joined(below, fault.path), [joined(below, each) for each in fault.reads or (fault.path,)]
+        path, reads = joined(below, fault.path), [joined(below, setting) for setting in fault.reads or (fault.path,)]
         if faulty.isdisjoint(reads):
             faults.append(fault._replace(path=path))
             faulty.update(_with_parents(path))
@@ -75,7 +75,7 @@ def joined(path: str, name: str) -> str:
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The end of a message about an unknown name; empty if no known one is like it."""
-    return "".join(f"; did you mean `{each}`?" for each in get_close_matches(name, list(names), 1))
+    return "".join(f"; did you mean `{similar}`?" for similar in get_close_matches(name, list(names), 1))
 
 
 def shown(value: str) -> str:
@@ -93,7 +93,7 @@ class _Field(NamedTuple):
 def _fields(kind: type[Struct]) -> tuple[_Field, ...]:
     """The fields of a struct with their annotations. Cached: that takes 0.1 ms, and there may be 100,000 properties."""
     hints = get_type_hints(kind, include_extras=True)
-    return tuple(_Field(each.name, hints[each.name], each.required) for each in msgspec.structs.fields(kind))
+    return tuple(_Field(field.name, hints[field.name], field.required) for field in msgspec.structs.fields(kind))
 
 
 class _Walk:
@@ -111,7 +111,7 @@ class _Walk:
         fields = _fields(kind)
         self._refuse_unknown(value, [field.name for field in fields], kind, path)
         converted = {field.name: self._field(value, field, path) for field in fields}
-        sound = {name: each for name, each in converted.items() if each is not _UNSOUND}
+        sound = {name: element for name, element in converted.items() if element is not _UNSOUND}
         made = kind(**{field.name: None for field in fields if field.required} | sound)
         if rules := getattr(made, "faults", None):
             add_faults(self.faults, rules(), path)
@@ -131,7 +131,7 @@ class _Walk:
         plain = _plain(hint)
         if KINDS in _extra(hint):
             return self._of_a_kind(value, hint, path)
-        members = [each for each in get_args(plain) if each is not types.NoneType]
+        members = [member for member in get_args(plain) if member is not types.NoneType]
         if _is_union(plain):  # with None, which only an environment variable gives: TOML has no null
             return None if value is None else self._checked(self.value(value, members[0], path), hint, path)
         if isinstance(plain, type) and issubclass(plain, Struct):
@@ -139,15 +139,15 @@ class _Walk:
         if get_origin(plain) is tuple and isinstance(value, list):
             return self._elements(value, hint, members[0], path)
         if get_origin(plain) is dict and isinstance(value, Mapping):
-            items = {name: self.value(each, members[1], joined(path, name)) for name, each in value.items()}
+            items = {name: self.value(item, members[1], joined(path, name)) for name, item in value.items()}
             return _UNSOUND if _has_unsound(items.values()) else self._checked(items, hint, path)
         return self._leaf(value, hint, path)
 
     def _elements(self, values: list[object], hint: Any, of: Any, path: str) -> Any:
-        elements = tuple(self.value(each, of, f"{path}[{at}]") for at, each in enumerate(values))
+        elements = tuple(self.value(value, of, f"{path}[{at}]") for at, value in enumerate(values))
         if _has_unsound(elements):
             return _UNSOUND
-        shortest = max([each.min_length or 0 for each in _metas(hint)], default=0)
+        shortest = max([meta.min_length or 0 for meta in _metas(hint)], default=0)
         if len(elements) < shortest:
             self._add(path, f"expected an array of length >= {shortest}, got one of {len(elements)}")
             return _UNSOUND
@@ -217,16 +217,16 @@ def _not_one_of(value: object, choices: Iterable[str]) -> str:
 
 
 def _described(hint: Any) -> str:
-    return next((each.description for each in reversed(list(_metas(hint))) if each.description), "a value")
+    return next((meta.description for meta in reversed(list(_metas(hint))) if meta.description), "a value")
 
 
 def _metas(hint: Any) -> Iterator[msgspec.Meta]:
-    yield from (each for each in getattr(hint, "__metadata__", ()) if isinstance(each, msgspec.Meta))
+    yield from (meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, msgspec.Meta))
 
 
 def _extra(hint: Any) -> Mapping[str, Any]:
     """The `extra` of all annotations of a type."""
-    return {name: value for each in _metas(hint) for name, value in (each.extra or {}).items()}
+    return {name: value for meta in _metas(hint) for name, value in (meta.extra or {}).items()}
 
 
 def _plain(hint: Any) -> Any:

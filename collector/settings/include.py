@@ -34,7 +34,7 @@ def read_included(patterns: object, folder: str) -> tuple[list[PropertyFile], li
             for path in paths:
                 if path not in files:
                     files[path] = _read_properties(path, faults)
-    return [PropertyFile(*each) for each in files.items()], faults
+    return [PropertyFile(*file) for file in files.items()], faults
 
 
 def read_toml(path: str) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _scalar(kind: inspect.Type, *, may_be_none: bool = False) -> _Scalar | None:
     if isinstance(kind, inspect.Metadata):
         return _scalar(kind.type, may_be_none=may_be_none)
     if isinstance(kind, inspect.UnionType):
-        (other,) = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
+        (other,) = [member for member in kind.types if not isinstance(member, inspect.NoneType)]
         return _scalar(other, may_be_none=kind.includes_none)
     if type(kind) not in _TYPES:
         return None

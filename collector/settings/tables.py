@@ -190,24 +190,24 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def faults(self) -> Iterator[SettingFault]:
         """Rules that need several fields."""
-        ids = [(each.portal_id, each.prop_id) for each in self.property]
+        ids = [(prop.portal_id, prop.prop_id) for prop in self.property]
         yield from _twice("property", ("portal_id", "prop_id"), ids)
         first = dict(reversed(list(zip(ids, self.property, strict=True))))
         named = [
-            each.public_id if each is first[pair] else object() for pair, each in zip(ids, self.property, strict=True)
+            prop.public_id if prop is first[pair] else object() for pair, prop in zip(ids, self.property, strict=True)
         ]
         yield from _twice("property", ("id",), named, others=("portal_id", "prop_id"))
-        yield from _twice("sink", ("name",), [each.name for each in self.sink])
-        public_ids = [each.public_id for each in self.property]
+        yield from _twice("sink", ("name",), [sink.name for sink in self.sink])
+        public_ids = [prop.public_id for prop in self.property]
         if self.server.demo is not None and self.server.demo not in public_ids:
             found = did_you_mean(self.server.demo, public_ids)
             message = f"expected the public id of a property, got {shown(self.server.demo)}{found}"
             yield SettingFault("server.demo", message, reads=("server.demo", "property"))
         names = {sink.name for sink in self.sink}
-        for at, each in enumerate(self.property):
-            if each.ack == "shipped" and each.ack_sink not in names:
+        for at, prop in enumerate(self.property):
+            if prop.ack == "shipped" and prop.ack_sink not in names:
                 path = f"property[{at}].ack_sink"
-                got = "none" if each.ack_sink is None else shown(each.ack_sink)
+                got = "none" if prop.ack_sink is None else shown(prop.ack_sink)
                 yield SettingFault(
                     path, f"expected the name of a sink, got {got}", (path, f"property[{at}].ack", "sink")
                 )
@@ -223,7 +223,7 @@ def _twice(
     first: dict[Hashable, int] = {}
     for at, key in enumerate(keys):
         if (earlier := first.setdefault(key, at)) != at:
-            reads = tuple(f"{name}[{each}].{field}" for each in (earlier, at) for field in fields + others)
+            reads = tuple(f"{name}[{index}].{field}" for index in (earlier, at) for field in fields + others)
             same = " and ".join(fields)
             yield SettingFault(
                 f"{name}[{at}]",
