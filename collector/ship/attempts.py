@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Elsewhere(Exception):
-    """The sink wants to go on at another place than that of the batch at hand."""
+    """The sink continues at another place than that of the batch at hand."""
 
 
 class GivenUp(Exception):
@@ -44,7 +44,7 @@ class Attempts:
         self._close = close
 
     async def ask(self, purpose: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Return what a call to the sink returns. Whatever else than a SinkError it raises becomes one."""
+        """Return what a call to the sink returns. Any other error becomes a SinkError."""
         try:
             with self._presence.attempt(purpose):
                 return await call()

@@ -109,7 +109,7 @@ def lock_path(directory: str, name: str) -> str:
 
 
 def open_health(directory: str, name: str) -> int:
-    """A descriptor for `save_health`, kept so that a process without descriptors can still tell. Raises OSError."""
+    """A descriptor for `save_health`, kept so that a process without descriptors can still write it. Raises OSError."""
     return os.open(health_path(directory, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
 
 

@@ -8,7 +8,7 @@ from collector.ship.partition import DeliveredFile
 
 
 class Holdings(Protocol):
-    """What a sink holds of all logs. Reading changes nothing there. Every call raises SinkError."""
+    """The events that a sink holds, of all logs. Reading changes nothing there. Every call raises SinkError."""
 
     where: str
     """The name of the store in messages."""

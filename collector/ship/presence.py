@@ -1,4 +1,4 @@
-"""What `collector sink` sees of a sink that runs: the file of its health, and a lock that ends with the process."""
+"""The traces of a running sink for `collector sink`: the file of its health, and a lock that ends with the process."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ from wal.files import make_directories
 from wal.folder import LogFolder
 
 _LOOKS_A_PATIENCE: Final = 5
-"""How often it is looked whether an attempt has used its patience up, while it does."""
+"""Checks of an attempt within its patience."""
 
 
 class Presence:
-    """Keeps both of one sink in one log. Delivery goes on without them: what fails is tried again at the next look.
+    """Keeps both of one sink in one log. Delivery goes on without them: a failure is retried at the next look.
 
     Both files stay open while `keep` runs, so that the health can be written when no descriptor is left.
     """
@@ -55,7 +55,7 @@ class Presence:
 
     @contextlib.contextmanager
     def attempt(self, purpose: str) -> Iterator[None]:
-        """Around whatever the sink may hang in; `purpose` is for people."""
+        """Held around a call in which the sink may hang; `purpose` is for people."""
         self._purpose, self._since = purpose, _now()
         try:
             yield
@@ -63,7 +63,7 @@ class Presence:
             self._purpose = ""
 
     async def show(self) -> None:
-        """Write the health down while `keep` has the lock, if it is not what was written last."""
+        """Write the health while `keep` has the lock, unless it was written last."""
         if self._sink_health.health is not self._shown:
             await self._save()
 
@@ -79,7 +79,7 @@ class Presence:
             self._is_unshown = False
 
     def _write(self) -> Health | None:
-        """Returns what was written, which is what the health is now: the last of two writes has the latest."""
+        """Write the current health, and return it: the last of two writes has the latest."""
         with self._guard:
             if self._lock is None:
                 return None

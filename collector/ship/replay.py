@@ -48,7 +48,7 @@ class Replay(Struct, frozen=True):
 
 
 class ReplayReport(Struct):
-    """What became of it, so far."""
+    """The outcome so far."""
 
     events: int = 0
     bytes: int = 0

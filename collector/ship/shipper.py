@@ -137,7 +137,7 @@ class Shipper:
         await self._save_delivered()
 
     async def _resume(self) -> Cursor:
-        """Where to go on: what the cursor says, unless the sink knows better."""
+        """The cursor to continue from: the saved one, unless the sink knows better."""
         self._unsaved = None
         cursor = await self._attempts.retry(partial(asyncio.to_thread, self._load))
         expected = _expected(cursor)
@@ -155,7 +155,7 @@ class Shipper:
         return self._unsaved
 
     async def _deliver(self, cursor: Cursor, batch: Batch | None, intent: Intent) -> Cursor:
-        """Send what is not settled of a batch; returns the cursor behind it, which is saved with the next intent."""
+        """Send the unsettled part of a batch; returns the cursor after it, which is saved with the next intent."""
         while batch is not None and (part := slice_batch(batch, intent.next, intent.size)):
             await self._save(Cursor(cursor.acked, intent))
             try:
@@ -215,7 +215,7 @@ class Shipper:
         return cursor or Cursor(log.folder.oldest() or log.end)
 
     async def _rest(self) -> None:
-        """Before a pause: what is there could be read, and what is delivered is to be durable."""
+        """Before a pause: the log could be read, so the sink is up; make the cursor of delivered events durable."""
         await self._attempts.succeeded()
         await self._save_delivered()
 

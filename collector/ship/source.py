@@ -1,6 +1,6 @@
-"""What one sink is to get of a log: batches of the blocks that are durable, and the batch of an intent once more.
+"""The batches of a log for one sink: of its durable blocks, and once more that of an intent.
 
-Whatever is raised here, the same call may be made again: it reads from its place anew, and skips nothing.
+After any error the same call may be made again: it reads from its place anew, and skips nothing.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _LINGER_SECONDS: Final = 0.25
 """How often a batch that is not due yet takes up what was committed meanwhile."""
 _BYTES_A_TURN: Final = 1 << 20
 _BLOCKS_A_TURN: Final = 64
-"""What is read before other coroutines get their turn."""
+"""Blocks that are read before other coroutines get their turn."""
 _WRONG_LOG: Final = (
     "this log is not the one that was delivered: was it restored from a backup, or copied? Set its folder aside, and "
     "the next start begins a new log; or, if what was delivered is not to be kept, move the mark away: {where}"
@@ -56,7 +56,7 @@ class Source:
         self._draining = asyncio.Event()
         self._reader: Reader | None = None
         self._place: Position | None = None
-        """Behind the batch that the reader gave last."""
+        """The place after the batch that the reader gave last."""
 
     def drain(self) -> None:
         """Cut batches at once from now on. Call it when the committer is closed."""
@@ -108,7 +108,7 @@ class Source:
         return batch and batch._replace(token=intent.token)
 
     def place_of(self, sequence: int) -> Position:
-        """The place of the block with the event of this sequence, or of the oldest behind it. `check` comes first."""
+        """The place of the block with the event of this sequence, or of the oldest after it. Call `check` first."""
         log = self._log
         place = place_of(log.folder, sequence, self._committer.durable)
         if place.sequence > sequence:
@@ -116,7 +116,7 @@ class Source:
         return place
 
     def check(self, mark: Mark) -> None:
-        """Raise Broken unless the log holds what the sink has by its mark, as far as that can be told.
+        """Raise Broken unless the log holds the events before the sink's mark, as far as that can be checked.
 
         It can't where the sink knows no chain, and where the block is damaged, or dropped because all sinks had it.
         """
@@ -129,7 +129,7 @@ class Source:
             return
         try:
             block = block_of(log.folder, mark.next - 1, end)
-        except MissingSegment:  # it was dropped meanwhile; a gap further on is met by whoever reads on
+        except MissingSegment:  # it was dropped meanwhile; a reader meets a later gap
             return
         if block and f"{block.header.header_crc:08x}" != mark.chain:
             expected = f"event {mark.next - 1} in a block with the CRC {mark.chain}, which the sink has"
@@ -156,7 +156,7 @@ class Source:
         return cut.batch()
 
     async def _wait(self, place: Position, seconds: float | None) -> None:
-        """Return once there may be more behind `place`; with `seconds`, when a batch has lingered a while."""
+        """Return once there may be more after `place`; with `seconds`, when a batch has lingered a while."""
         if seconds is None or seconds > _LINGER_SECONDS:
             await self._before_pause()
         if seconds is None:

@@ -67,7 +67,7 @@ _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _Seconds = Annotated[int, Meta(ge=-(2**50), le=2**50)]
 """So that their milliseconds fit."""
 _ClientMs = Annotated[int, Meta(ge=-62_135_596_800_000, le=253_402_300_799_999)]
-"""Unix ms in the years 1 to 9999: a time that a client tells may be any, and readers fail on a file with another."""
+"""Unix ms in the years 1 to 9999: a client may send any time, and readers fail on a file with another."""
 _Decoded = TypeVar("_Decoded", bound=Struct)
 
 

@@ -51,7 +51,7 @@ class Folder:
             os.link(path + _TEMPORARY, path)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path + _TEMPORARY)
-        # Also where the file is there already: whoever linked it may have died before this.
+        # Also where the file is there already: the process that linked it may have died before this.
         self._sync_folders(path)
         return is_new
 

@@ -21,7 +21,7 @@ _ZSTD_LEVEL: Final = 1
 _GZIP_LEVEL: Final = 6
 _CONTENT_TYPES: Final = {"ndjson": "application/x-ndjson", "array": "application/json", "cloudevents": BATCH_TYPE}
 CHAIN_HEADER: Final = "x-log-chain"
-"""The CRC of the header of the block with the last event of a request; a receiver may answer it to `resume_url`."""
+"""The CRC of the header of the block with the last event of a request; a receiver may return it at `resume_url`."""
 _OUR_HEADERS: Final = (
     "idempotency-key",
     CHAIN_HEADER,

@@ -50,7 +50,7 @@ class HttpSink:
         self._settings = settings
         self._headers = request_headers(settings)
         self._secrets = secrets_in(settings, self._headers)
-        # The receiver has what a replay sends once more: what it wants next would end the replay at once.
+        # The receiver has the events of a replay: the next sequence that it expects would end the replay at once.
         self._resume_url = settings.resume_url if consumer == settings.name else None
         self._session: aiohttp.ClientSession | None = None
 
@@ -110,7 +110,7 @@ class HttpSink:
             raise SinkError(f"{place(url)}: {self._cause(error)}") from None
 
     def _cause(self, error: Exception) -> str:
-        """What went wrong and what to do. Leaves out an error's own text if it may hold a URL or a header."""
+        """The cause and the remedy. Leaves out an error's own text if it may hold a URL or a header."""
         match error:
             case TimeoutError():
                 seconds = self._settings.timeout_seconds

@@ -1,1 +1,1 @@
-"""What the Kafka sink is made of: properties, messages, faults, the cursor topic and a producer's transactions."""
+"""The parts of the Kafka sink: properties, messages, faults, the cursor topic and a producer's transactions."""

@@ -63,7 +63,7 @@ class CursorTopic:
         """The newest cursor under this key; makes the topic if it is missing. `check` raises when the wait is to end.
 
         Reads up to what is there now, not to the last stable offset: another log's transaction may have been open
-        since before our newest record, which stands behind it. When its producer died, that is a minute's wait.
+        since before our newest record, which stands after it. When its producer died, that is a minute's wait.
         """
         end = self._end()
         if end is None:

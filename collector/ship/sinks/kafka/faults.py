@@ -1,4 +1,4 @@
-"""What Kafka's errors mean for a batch: it is refused for good, or sent again after the cause was fixed."""
+"""The meaning of Kafka's errors for a batch: it is refused for good, or sent again after the cause was fixed."""
 
 from typing import Final
 

@@ -50,11 +50,11 @@ _OURS: Final = frozenset(
         "plugin.library.paths",
     )
 )
-"""Those that exactly once, bounded memory or the end of a call rest on."""
+"""Properties on which exactly once, bounded memory or the end of a call rests."""
 
 
 class Options(NamedTuple):
-    """What all clients of a sink share, and those of the values that are secret."""
+    """The properties that all clients of a sink share, and their secret values."""
 
     properties: dict[str, Any]
     secrets: tuple[str, ...]
@@ -88,7 +88,7 @@ def options_of(settings: KafkaSinkSettings) -> Options:
 
 
 def _check_topic(settings: KafkaSinkSettings, name: str, topic: str) -> None:
-    """What is filled in is safe by itself."""
+    """Check the topic with short values: real ones are safe by themselves."""
     if not _TOPIC.fullmatch(filled(topic, _SHORTEST)):
         raise BadSettings(f"sink {settings.name}: {name}: expected at most 249 letters, digits and any of ._-")
 
@@ -105,9 +105,9 @@ def _check(where: str, name: str, value: str, *, is_secret: bool) -> None:
 
 
 def _fault(name: str, value: str) -> str:
-    """What librdkafka has against a property; empty where it takes it.
+    """The objection of librdkafka to a property; empty if it accepts it.
 
-    Properties are taken in order, and the unknown one behind it ends the call before a client or a thread is made.
+    Properties are taken in order, and the unknown one after it ends the call before a client or a thread is made.
     """
     try:
         Producer({name: value, _PROBE: ""})

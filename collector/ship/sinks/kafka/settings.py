@@ -10,9 +10,9 @@ from collector.settings.sinks import FlushBytes, FlushSeconds, SinkName, SinkSet
 from collector.settings.templates import may_hold
 
 PLACE_NAMES: Final = ("source", "portal_id", "prop_id")
-"""What a template may hold of an event's property."""
+"""Names in a template for values of an event's property."""
 EVENT_NAMES: Final = ("id", "event_id", "occurred_at", "dialect")
-"""What a template may hold of the event itself; a record may lack all but `id`."""
+"""Names in a template for values of the event itself; a record may lack all but `id`."""
 
 
 def _broker_fault(broker: str) -> str | None:

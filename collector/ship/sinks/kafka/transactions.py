@@ -32,7 +32,7 @@ _PROPERTIES: Final[dict[str, object]] = {
     "topic.metadata.propagation.max.ms": 10_000,
     "queue.buffering.max.kbytes": 32 << 10,
     "message.max.bytes": 2 << 20,  # above our longest event: the broker's limit is the one that counts
-    "batch.size": 900_000,  # below what a broker takes at once if nobody tells it otherwise
+    "batch.size": 900_000,  # below the default limit of a broker
     "partitioner": "murmur2_random",  # as Java's clients do: one key, one partition, whoever sends
     "delivery.report.only.error": True,
 }
@@ -105,7 +105,7 @@ class Transactions:
     def abort(self) -> None:
         """Undo the transaction at once, if the brokers are there; else the next start does it, or time.
 
-        Then `start` again: a message that is sent soon behind an abort may be undone with it.
+        Then `start` again: a message that is sent soon after an abort may be undone with it.
         """
         if self._may_abort:
             self._may_abort = False
@@ -171,14 +171,14 @@ class Transactions:
         self.check(deadline)
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # said behind the reason
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # reported after the reason
             self._is_away = True
             self._trouble = self._trouble or error
         else:
             self._trouble = error
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        # a message is purged because another one failed, whose report may come behind
+        # a message is purged because another one failed, whose report may come later
         if error and (not self._failure or self._failure.code in _PURGED):
             self._failure = KafkaFault(error, message.topic() or "")
 

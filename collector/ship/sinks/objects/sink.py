@@ -147,7 +147,7 @@ class _Bucket(Store):
             advice = next((f"{text}: " for kind, text in _ADVICE if isinstance(error, kind)), "")
             if "HTTP error" in str(error):
                 advice = f"{_NO_RESPONSE}: "
-            # Not as its cause: what obstore says at length may hold what it was given as a secret.
+            # Not as its cause: the full text of obstore's error may hold a secret.
             raise SinkError(f"{self.where}/{name}: {advice}{self._message(error)}") from None
 
     @contextlib.contextmanager
