@@ -1,4 +1,4 @@
-"""The raw bytes of a dead letter, pure: to what lines of the log hold of them, and back.
+"""The raw bytes of a dead letter, pure: to members of the log's lines, and back.
 
 | encoding | `raw` in the line |
 |---|---|

@@ -29,7 +29,7 @@ class RedrivePlan(Struct):
 
 
 def redriven_letters(directory: str) -> set[str]:
-    """The names of what was redriven, of the ledger below the directory of the shards: `ID`, or `ID/INDEX` in a batch.
+    """The names of redriven events, from the ledger below the directory of the shards: `ID`, or `ID/INDEX` in a batch.
 
     Raises Broken, OSError.
     """

@@ -1,4 +1,4 @@
-"""Which dead letters are meant: what selects lines of any log, and what only a dead letter has."""
+"""The selection of dead letters: by criteria for lines of any log, and by those for dead letters alone."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple

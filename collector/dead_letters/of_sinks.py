@@ -13,7 +13,7 @@ from collector.ship.batch import Record
 
 
 class _Record(Struct):
-    """What a dead letter tells of a record beside its line."""
+    """The members of a record that a dead letter has beside its line."""
 
     received_at: int
     portal_id: int

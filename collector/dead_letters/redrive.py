@@ -46,14 +46,14 @@ _PROGRESS_LETTERS: Final = 256
 
 
 class RedriveReport(Struct):
-    """What became of the letters: how many in each of these, and why some are still refused.
+    """The number of letters by outcome, and the reasons of those that are still refused.
 
-    A letter of a batch counts by its events, each of which passes or not for itself. What a sink refused is in the log
-    already; `collector replay` sends it to that sink again.
+    A letter of a batch counts by its events, each of which passes or not for itself. An event that a sink refused is in
+    the log already; `collector replay` sends it to that sink again.
     """
 
     letters: int = 0
-    """All that were looked at."""
+    """All letters that were read."""
     redriven: int = 0
     events: int = 0
     """In those that are redriven."""
@@ -66,7 +66,7 @@ class RedriveReport(Struct):
 
 
 class _Passed(Struct):
-    """What today's rules let through of a letter: the one event of it, all of them, or one of those of a batch."""
+    """Events of a letter that pass today's rules: its only one, all of them, or one of a batch."""
 
     id: str
     context: RequestContext
@@ -102,7 +102,7 @@ def redrive(settings: Settings, letters: LetterSelection, on_progress: OnProgres
 
 
 def preview(settings: Settings, letters: LetterSelection, on_progress: OnProgress) -> RedriveReport:
-    """What `redrive` would report, without storing anything. Raises Broken, OSError, BadSettings."""
+    """The report that `redrive` would return, without storing anything. Raises Broken, OSError, BadSettings."""
     report = RedriveReport()
     for block in _blocks(settings, letters, redriven_letters(settings.log.dir), report, on_progress):
         _count(report, block)
@@ -115,7 +115,7 @@ def _count(report: RedriveReport, block: list[_Passed]) -> None:
 
 
 def _opened(settings: Settings) -> Log:
-    """The log of redriven events; waits a while for a collector that ships what an earlier run left."""
+    """The log of redriven events; waits a while for a collector that ships the events of an earlier run."""
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
@@ -129,8 +129,8 @@ def _opened(settings: Settings) -> Log:
 def _blocks(
     settings: Settings, letters: LetterSelection, done: set[str], report: RedriveReport, on_progress: OnProgress
 ) -> Iterator[list[_Passed]]:
-    """What passes, in handfuls of about a MiB; the rest is counted."""
-    registry = Registry(replace(prop, write_keys=()) for prop in settings.property)  # who sent them had a key
+    """The letters that pass, in blocks of about a MiB; the others are counted."""
+    registry = Registry(replace(prop, write_keys=()) for prop in settings.property)  # the senders had a key
     signer = Signer(load_secret(settings))
     block: list[_Passed] = []
     for dead_letter in letters.read(settings.dead_letters.dir):
@@ -157,7 +157,7 @@ def _blocks(
 def _passed(
     settings: Settings, dead_letter: DeadLetter, prop: Property, signer: Signer, done: set[str], report: RedriveReport
 ) -> Iterator[_Passed]:
-    """What today's rules let through of a letter, and no earlier run did. What they refuse is counted."""
+    """The events of a letter that pass today's rules and that no earlier run stored. Refused ones are counted."""
     limits, context = settings.limits, context_of(dead_letter, prop)
     try:
         bodies = events_by_name(dead_letter, limits)

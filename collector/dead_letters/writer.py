@@ -1,4 +1,4 @@
-"""The log of what was refused, with the reason: nothing that a property sent is lost without a trace.
+"""The log of refused events, with the reasons: nothing that a property sent is lost without a trace.
 
 It stands beside both ways that data goes, since either may refuse. A letter holds what one request had refused, once:
 of a batch the refused events alone, with the reasons by their index in the batch. There are several letters where that
@@ -35,7 +35,7 @@ _MOST_REASONS: Final = 16
 
 
 class Form(Enum):
-    """What the raw bytes of a dead letter are, and so how they are read again."""
+    """The form of the raw bytes of a dead letter, by which they are read again."""
 
     JSON = "json"
     NDJSON = "ndjson"
@@ -56,7 +56,7 @@ class Refused(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """Where refused events came from. `received_ms` is Unix ms."""
+    """The origin of refused events. `received_ms` is Unix ms."""
 
     portal_id: int
     prop_id: int
@@ -70,7 +70,7 @@ class Sender(NamedTuple):
 
 
 class _Letter(NamedTuple):
-    """A letter in the making: its members that tell the reason, and what holds the raw bytes."""
+    """A letter in the making: its members with the reason, and those with the raw bytes."""
 
     reason: dict[str, object]
     form: Form
@@ -78,7 +78,7 @@ class _Letter(NamedTuple):
 
 
 class DeadLetters:
-    """Writes dead letters under a budget of bytes an hour, of which no property may use up that of the others."""
+    """Writes dead letters under a budget of bytes an hour, of which no property may use up the share of the others."""
 
     def __init__(self, committer: Committer, budget: HourlyBudget, notices: Notices, counters: CounterBlock) -> None:
         self._committer = committer

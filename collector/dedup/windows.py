@@ -14,7 +14,7 @@ from wal.files import opener
 
 
 class Window(NamedTuple):
-    """How long the ids of a property are remembered, in ms: of its events, and of those through a dialect. 0: not."""
+    """How long a property's ids are remembered, in ms: of its events, and of those through a dialect. 0: not at all."""
 
     event_ms: int
     dialect_ms: int
