@@ -1,4 +1,4 @@
-"""What runs beside the requests of a worker: shipping, adoption, retention, and notices for the process log."""
+"""The tasks beside the requests of a worker: shipping, adoption, retention, and notices for the process log."""
 
 import asyncio
 import contextlib

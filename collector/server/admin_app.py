@@ -1,4 +1,4 @@
-"""The application of the admin address. Knows the node by what its supervisor says and by the data folder.
+"""The application of the admin address. Knows the node by its supervisor's states and by the data folder.
 
 An endpoint that blocks is a plain function, which Starlette runs in a thread.
 """
@@ -40,7 +40,7 @@ _HUNG_SECONDS: Final = 5.0
 
 
 class Admin(NamedTuple):
-    """What the endpoints know."""
+    """The context of the endpoints."""
 
     settings: Settings
     config: str

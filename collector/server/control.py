@@ -1,4 +1,4 @@
-"""What the supervisor tells a worker over its control pipe: settings to swap, and at a stop the deadline.
+"""Messages of the supervisor to a worker over its control pipe: settings to swap, and at a stop the deadline.
 
 Messages are short, so that the supervisor never waits for a worker that hangs; settings, which may be long, stand on a
 board in shared memory.

@@ -27,7 +27,7 @@ ReloadFunction = Callable[[Callable[[str], None]], Coroutine[None, None, Reload]
 
 
 class ReloadResponse(Struct, frozen=True):
-    """What the supervisor tells of a reload: its progress, and last the changes, or why it was refused."""
+    """A line of the response to a reload: its progress, and last the changes, or why it was refused."""
 
     lines: tuple[str, ...]
     is_accepted: bool = True
@@ -53,7 +53,7 @@ def connect(log_dir: str) -> socket.socket:
 
 @asynccontextmanager
 async def serving_control(log_dir: str, reload: ReloadFunction) -> AsyncIterator[None]:
-    """Serve `reload` to those who connect. Without the socket, SIGHUP still reloads."""
+    """Serve `reload` to each client. Without the socket, SIGHUP still reloads."""
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(ConnectionError):  # the caller may not wait any more

@@ -11,7 +11,7 @@ ProcessState = Literal["starting", "serving", "waiting"]
 
 
 class WorkerReport(Struct, frozen=True):
-    """What a worker tells its supervisor when it serves, and at each change."""
+    """A worker's report to its supervisor, when it serves and at each change."""
 
     shard: str | None
     """None until its log is open."""
@@ -24,7 +24,7 @@ class WorkerReport(Struct, frozen=True):
 
 
 class Reload(Struct, frozen=True):
-    """A reload of the settings, and what became of it."""
+    """A reload of the settings, and its outcome."""
 
     is_accepted: bool
     lines: tuple[str, ...]

@@ -40,7 +40,7 @@ class CertificateFault(BadSettings):
 
 
 class Tls:
-    """What a worker serves over TLS. `context` holds for new handshakes; older connections go on with theirs."""
+    """The certificate that a worker serves. `context` holds for new handshakes; older connections go on with theirs."""
 
     def __init__(self, settings: ServerSettings) -> None:
         """Raises CertificateFault, but not for an expired one: a worker that starts again serves what the others do."""

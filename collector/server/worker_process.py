@@ -136,7 +136,7 @@ class WorkerProcess:
         self._ended.set_result(exit_code)
 
     def _release(self, reason: str | None) -> None:
-        """Put the block of counters back, for the next worker. `reason` is set if this one ended without being told to.
+        """Put the block of counters back, for the next worker. `reason` is set if this one ended on its own.
 
         Nobody else counts in it now.
         """

@@ -60,7 +60,7 @@ async def adopt_orphans(
 ) -> None:
     """Look for orphans and drain them until cancelled; then every adopted shard is closed before this ends.
 
-    `index` is told of their logs, since their worker can't say what became of its last events.
+    `index` learns of their logs, since their worker can't settle its last events.
 
     A shard is adopted if it was free at two looks in a row: one look may meet a worker that is being restarted.
     """
@@ -124,7 +124,7 @@ def _opened(settings: Settings, directory: str, dead_letters: DeadLetterWriter) 
 def orphans(settings: Settings) -> dict[str, frozenset[str]]:
     """The shards that nobody holds, each with the sinks that are behind there, if any; drops their old segments too.
 
-    Those that can't be looked at are none, until the next look.
+    A shard that can't be read is left out until the next look.
     """
     files = Files()
     try:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Opened(Struct, frozen=True):
-    """What a worker serves with."""
+    """The parts that a worker serves with."""
 
     secret: bytes
     shard: Shard
@@ -38,7 +38,7 @@ class Opened(Struct, frozen=True):
 
 
 class OpenFiles(NamedTuple):
-    """What is open before the event loop takes it into use."""
+    """The files that are open before the event loop takes them into use."""
 
     log: Log
     dead_log: Log
@@ -46,9 +46,9 @@ class OpenFiles(NamedTuple):
 
 
 class Opening:
-    """Opens what a worker serves with, step by step: `open_files`, then `build`, each until it succeeds.
+    """Opens the parts that a worker serves with, step by step: `open_files`, then `build`, each until it succeeds.
 
-    What an attempt has opened is kept for the next one, since opening a log anew adds a segment to it.
+    A part that an attempt has opened is kept for the next one, since opening a log anew adds a segment to it.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Opening:
         return Opened(self._secret, shard, dead_letters, self._dead_committer, sink_dead_letters, index)
 
     async def close(self) -> None:
-        """Let go of what was opened and not taken into use."""
+        """Close the parts that were opened and not taken into use."""
         with contextlib.suppress(WalError):
             if self._dead_committer:
                 await self._dead_committer.close()

@@ -29,7 +29,7 @@ from wal.sealed import drop_segments
 
 _RETENTION_SECONDS: Final = 60
 _ROOM_SECONDS: Final = 0.25
-"""How often the log is asked whether the disk is short, which costs nothing: it looks for itself as often."""
+"""Interval at which the log tells whether the disk is short. It costs nothing: the log looks as often by itself."""
 _EVICTION_SECONDS: Final = 0.25
 """Interval at which shipped bytes are evicted from the page cache."""
 
@@ -55,7 +55,7 @@ class Shard:
         self._tidying: list[asyncio.Task[None]] = []
 
     def acknowledgements(self) -> dict[str, Acknowledgements]:
-        """What each sink, by name, has confirmed of this log."""
+        """The acknowledgements of each sink, by name."""
         return {shipper.name: shipper.confirmed for shipper in self._shippers}
 
     def start(self) -> None:
@@ -73,9 +73,9 @@ class Shard:
         return frozenset(shipper.name for shipper in self._shippers if shipper.health.state != "up")
 
     async def close(self, grace_seconds: float | None, gives_up: Callable[[], bool] = lambda: False) -> None:
-        """Commit what waits, ship what can be shipped in time (None: all), and let go of the shard.
+        """Commit all appends, ship as much as fits into the time (None: all), and let go of the shard.
 
-        `gives_up` is asked after each failure of a sink whether to leave that sink behind.
+        `gives_up` is called after each failure of a sink: whether to leave that sink behind.
         """
         try:
             with _warned(CloseFailed):
@@ -203,7 +203,7 @@ def retention_warning(settings: Settings) -> str | None:
 
 
 async def drop_dead_letters_forever(settings: Settings, committer: Committer) -> None:
-    """Drop what is over the age or the bytes that dead letters are kept to. No cursor counts: they have no consumer."""
+    """Drop dead letters over the age or the bytes that are kept. No cursor counts: they have no consumer."""
     while True:
         await asyncio.sleep(_RETENTION_SECONDS)
         log = committer.log
