@@ -112,7 +112,7 @@ def _headers(report: Report) -> Iterator[str]:
 
 
 def _shown_columns(report: Report) -> list[str]:
-    """All but one that hardly any sink has."""
+    """All columns, but one that hardly any sink has."""
     return [name for name in _COLUMNS if name != "not_due" or any(account.not_due for account in report.accounts)]
 
 

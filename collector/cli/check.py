@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 def credentials_note(settings: Settings) -> str | None:
     """The note about properties that pages with Snowplow's tracker can't use; None if there are none.
 
-    The tracker sends with credentials. Browsers then refuse an answer that allows all origins, and it sends again.
+    The tracker sends with credentials. Browsers then refuse a response that allows all origins, and it sends again.
     """
     if _SNOWPLOW not in settings.server.dialects:
         return None

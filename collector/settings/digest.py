@@ -14,6 +14,6 @@ def settings_digest(settings: Settings) -> str:
     """The first 12 hexadecimal digits of the SHA-256 of all settings with their defaults.
 
     It is that of what is in force, wherever it was set: comments and the order within a table do not count.
-    The values behind `env:NAME` are not in it.
+    The values of the variables that `env:NAME` names are not in it.
     """
     return sha256(msgspec.json.encode(settings, order="deterministic")).hexdigest()[:_CHARACTERS]

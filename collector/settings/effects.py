@@ -1,4 +1,4 @@
-"""What a changed setting takes to come into effect. One table decides for all settings."""
+"""How a changed setting comes into effect. One table decides for all settings."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Effect(StrEnum):
-    """What a reload does for a changed setting."""
+    """How a reload applies a changed setting."""
 
     SWAPPED = "swapped"
     """Each worker takes the new value between two requests."""

@@ -31,7 +31,7 @@ _UNSOUND: Final[Any] = object()
 
 
 class SettingFault(NamedTuple):
-    """What is wrong at `path`. `reads` are the paths that the rule looked at; empty if that is `path` alone."""
+    """A fault at `path`. `reads` are the paths that the rule looked at; empty if that is `path` alone."""
 
     path: str
     message: str

@@ -19,7 +19,7 @@ DIALECT_PATHS: Final[Mapping[DialectName, tuple[str, ...]]] = {
 }
 """The paths of each dialect, which are served with a slash at the end, too."""
 _Owner = tuple[str, tuple[str, ...]]
-"""Who has a path, and the settings of the server that this follows from."""
+"""The owner of a path, and the settings of the server that this follows from."""
 
 
 def path_faults(

@@ -1,4 +1,4 @@
-"""Settings with `{name}` in them, pure: what a topic, a key or a URL is made of."""
+"""Settings with `{name}` in them, pure: the templates of topics, keys and URLs."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
