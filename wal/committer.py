@@ -26,7 +26,7 @@ _NEARLY_FULL: Final = 0.5
 
 
 class State(Enum):
-    """What a committer is doing."""
+    """The states of a committer."""
 
     IDLE = "idle"
     GATHERING = "gathering"

@@ -1,4 +1,4 @@
-"""Why an event that was asked for by its id is not there."""
+"""Why the event of an id is not there."""
 
 from collections.abc import Sequence
 from contextlib import closing

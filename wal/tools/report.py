@@ -1,4 +1,4 @@
-"""What a command that reads events tells on stderr about the ones it could not read."""
+"""Reports on stderr the events that a command could not read."""
 
 import sys
 
