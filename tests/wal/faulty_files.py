@@ -111,8 +111,8 @@ class SmallDisk(FaultyFiles):
     inodes = 0
     all_inodes = 0
     """0: it has no limit of them."""
-    asked = 0
+    looks = 0
 
     def room(self, path: str) -> Room:
-        self.asked += 1
+        self.looks += 1
         return Room(self.free, self.inodes, 1 << 40, self.all_inodes)

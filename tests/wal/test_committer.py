@@ -102,7 +102,7 @@ def test_a_block_leaves_when_a_turn_adds_nothing_to_it(directory: str) -> None:
     assert _sizes(directory) == [1, 4, 1]
 
 
-def test_those_whom_a_block_has_answered_are_in_the_next_one_with_those_who_came_meanwhile(
+def test_clients_of_a_committed_block_are_in_the_next_one_with_those_that_came_meanwhile(
     directory: str, files: FaultyFiles
 ) -> None:
     async def run() -> None:
@@ -359,12 +359,12 @@ def test_appends_right_after_a_refusal_are_taken(directory: str, files: FaultyFi
     assert sorted(events(directory)) == list(range(1, 51))
 
 
-def test_each_block_of_events_is_told_with_its_size_and_its_times(directory: str, files: FaultyFiles) -> None:
-    told: list[tuple[int, float, float]] = []
+def test_each_block_of_events_is_reported_with_its_size_and_its_times(directory: str, files: FaultyFiles) -> None:
+    commits: list[tuple[int, float, float]] = []
 
     async def run() -> None:
         committer = Committer(Log(directory, files=files))
-        committer.on_commit = lambda *commit: told.append(commit)
+        committer.on_commit = lambda *commit: commits.append(commit)
         await asyncio.gather(*[committer.append(line(number)) for number in (1, 2, 3)])
         files.fail("write", errno.ENOSPC)
         assert isinstance((await _outcomes([committer.append(line(4))]))[0], LogFull)
@@ -373,30 +373,30 @@ def test_each_block_of_events_is_told_with_its_size_and_its_times(directory: str
         committer.log.close()
 
     asyncio.run(run())
-    assert [events for events, _, _ in told] == [3, 1]
-    assert all(0 < fsync_seconds < seconds for _, seconds, fsync_seconds in told)
+    assert [events for events, _, _ in commits] == [3, 1]
+    assert all(0 < fsync_seconds < seconds for _, seconds, fsync_seconds in commits)
 
 
 def test_a_failed_fsync_refuses_all_that_wait_and_every_later_append(directory: str, files: FaultyFiles) -> None:
-    told: list[LogPoisoned] = []
+    faults: list[LogPoisoned] = []
 
     async def run() -> None:
         log = Log(directory, files=files)
-        committer = Committer(log, on_poisoned=told.append)
+        committer = Committer(log, on_poisoned=faults.append)
         files.fail("sync", errno.EIO)
         first = await _blocked(committer, files, 1)
         waiting = [committer.append(line(number)) for number in (2, 3)]
         files.gate.set()
         outcomes = await _outcomes([first, *waiting])
         assert [type(outcome) for outcome in outcomes] == [LogPoisoned] * 3
-        assert told == outcomes[:1]
+        assert faults == outcomes[:1]
         for _ in range(2):
             with pytest.raises(LogPoisoned, match="restart to recover"):
                 committer.append(line(4))
         assert committer.next_sequence == 1
         await committer.close()
         log.close()
-        assert len(told) == 1
+        assert len(faults) == 1
 
     asyncio.run(run())
     assert files.calls.count("sync") == 1
@@ -405,10 +405,10 @@ def test_a_failed_fsync_refuses_all_that_wait_and_every_later_append(directory: 
 
 
 def test_an_error_that_nobody_foresaw_refuses_too_and_says_what_it_was(directory: str, files: FaultyFiles) -> None:
-    told: list[LogPoisoned] = []
+    faults: list[LogPoisoned] = []
 
     async def run() -> None:
-        committer = Committer(Log(directory, files=files), on_poisoned=told.append)
+        committer = Committer(Log(directory, files=files), on_poisoned=faults.append)
         files.fail("reserve", MemoryError("no more"))
         with pytest.raises(LogPoisoned, match=r"MemoryError\('no more'\) in the commit thread"):
             await committer.append(line(1))
@@ -417,7 +417,7 @@ def test_an_error_that_nobody_foresaw_refuses_too_and_says_what_it_was(directory
         await committer.close()
 
     asyncio.run(run())
-    assert len(told) == 1
+    assert len(faults) == 1
     assert events(directory) == []
 
 

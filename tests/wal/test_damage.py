@@ -185,7 +185,9 @@ def test_two_damaged_blocks_cost_both_and_no_other(sealed: str, first: int, seco
         damage(segments(sealed)[block.header.segment - 1], block.header.offset + HEADER_BYTES)
     Log(sealed).close()
     found = damages(read_steps(sealed))
-    assert [(each.start, each.end.sequence) for each in found] == [(each.start, each.end.sequence) for each in hit]
+    assert [(damage.start, damage.end.sequence) for damage in found] == [
+        (damage.start, damage.end.sequence) for damage in hit
+    ]
     assert events(sealed) == [0 if block in hit else event for block in blocks for event in numbers([block])]
 
 
@@ -261,7 +263,7 @@ def test_bytes_put_in_or_cut_out_anywhere_cost_no_block_before_them_and_no_byte_
             _restore(single, image)
             segments(image)[0].write_bytes(edited)
             with closing(Log(image, files=_Quick())) as log:
-                kinds, next_sequence = [each.kind for each in log.damages], log.end.sequence
+                kinds, next_sequence = [damage.kind for damage in log.damages], log.end.sequence
                 log.commit(line(99), 1)
             left, quarantine = segments(image)[0].read_bytes(), Path(image, "quarantine")
             before = (at - HEADER_BYTES) // _BLOCK
@@ -368,7 +370,7 @@ def test_without_a_segment_a_lost_identity_is_a_new_one(directory: str) -> None:
     assert events(directory) == [1]
 
 
-def test_a_lost_identity_is_told_by_the_headers_that_are_whole(sealed: str) -> None:
+def test_a_lost_identity_is_restored_from_the_headers_that_are_whole(sealed: str) -> None:
     log_id = LogFolder(FILES, sealed).log_id
     os.unlink(f"{sealed}/log.json")
     for segment in segments(sealed)[1:]:

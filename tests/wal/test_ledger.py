@@ -40,7 +40,7 @@ def _record_all(directory: str) -> None:
 def _lost(directory: str) -> list[int]:
     """The sequences in the ledger, sorted."""
     lines = read_ledger(LogFolder(FILES, directory)).entries
-    return sorted(each for entry in lines for each in range(entry.start.sequence, entry.end.sequence))
+    return sorted(sequence for entry in lines for sequence in range(entry.start.sequence, entry.end.sequence))
 
 
 def test_damage_ends_at_the_limit_of_the_reader(directory: str, blocks: list[Block]) -> None:

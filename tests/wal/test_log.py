@@ -76,7 +76,7 @@ def test_every_line_of_a_segment_is_json(log: Log, directory: str) -> None:
     log.mark_idle()
     log.commit(lines([2, 3]), 2)
     text = segments(directory)[0].read_text()
-    assert [type(json.loads(each)) for each in text.splitlines()] == [list, list, dict, list, list, dict, dict]
+    assert [type(json.loads(row)) for row in text.splitlines()] == [list, list, dict, list, list, dict, dict]
 
 
 def test_short_writes_lose_nothing(log: Log, directory: str, files: FaultyFiles) -> None:
@@ -462,12 +462,12 @@ def test_the_disk_is_asked_for_its_room_every_200_ms_and_not_at_each_commit(dire
         disk.free = 499
         clock.ms += 199
         _commit(log, 2)
-        assert disk.asked == 1
+        assert disk.looks == 1
         clock.ms += 1
         for _ in range(3):
             with pytest.raises(LogFull, match="are kept for cursors and deletion; make room on the disk"):
                 log.commit(line(0), 1)
-        assert disk.asked == 2
+        assert disk.looks == 2
         disk.free = 500
         clock.ms += 200
         clock.stepped_ms = -3_600_000  # a wall clock that is set back does not keep the log shut
@@ -577,7 +577,7 @@ def test_a_sealed_log_stays_locked_until_it_is_closed(directory: str) -> None:
     assert events(directory) == [1]
 
 
-def test_a_failed_fsync_at_the_seal_is_told_as_what_it_is(directory: str, files: FaultyFiles) -> None:
+def test_a_failed_fsync_at_the_seal_is_reported_as_what_it_is(directory: str, files: FaultyFiles) -> None:
     log = Log(directory, files=files)
     _commit(log, 1)
     log.mark_idle()

@@ -266,7 +266,7 @@ def test_damage_before_a_block_that_proves_the_bytes_durable_loses_that_block_al
     _assert_loses(crashed, [1, 2, 0, 4, 5])
 
 
-def test_damage_to_the_last_event_is_told_from_a_torn_write_after_a_pause(crashed: str) -> None:
+def test_damage_to_the_last_event_is_distinguished_from_a_torn_write_after_a_pause(crashed: str) -> None:
     with closing(Log(crashed)) as log:
         log.commit(line(6), 1)
     event = read_blocks(crashed)[-2]
@@ -303,7 +303,7 @@ def test_a_proof_is_found_wherever_it_stands_in_a_long_tail(tmp_path: Path) -> N
         with _last(directory).open("r+b") as file:
             file.truncate(HEADER_BYTES + (1 << 20) + shift + HEADER_BYTES)  # nothing but that one header proves it
         with closing(Log(directory)) as log:
-            assert [each.lost for each in log.damages] == [1]
+            assert [damage.lost for damage in log.damages] == [1]
             assert log.torn is not None
             assert log.end.sequence == 2
 
@@ -319,7 +319,7 @@ def test_a_shifted_segment_is_set_aside_whole_and_its_good_part_goes_on(crashed:
     edited = whole[:at] + whole[at:].replace(old, new, 1)
     segment.write_bytes(edited)
     with closing(Log(crashed)) as log:
-        assert [str(each.kind) for each in log.damages] == ["shifted"]
+        assert [str(damage.kind) for damage in log.damages] == ["shifted"]
         log.commit(line(99), 1)
     assert (Path(crashed) / "quarantine" / segment.name).read_bytes() == edited
     assert segment.read_bytes() == whole[:at]
@@ -353,7 +353,7 @@ def test_bytes_that_a_cursor_has_passed_were_durable(crashed: str) -> None:
     _save_cursor(crashed, read_blocks(crashed)[-1].end)
     _last(crashed).write_bytes(_last(crashed).read_bytes()[:-1])
     with closing(Log(crashed)) as log:
-        assert [each.lost for each in log.damages] == [2]
+        assert [damage.lost for damage in log.damages] == [2]
         assert log.end.sequence == 6
         log.commit(line(6), 1)
     assert events(crashed) == [1, 2, 3, 0, 0, 6]

@@ -114,7 +114,7 @@ def test_what_is_delivered_goes_exactly_while_it_is_too_old_or_too_much(
 ) -> None:
     gone = len(_numbers(sealed, [_in(100)], keep_ms, keep_bytes))
     reasons = [
-        sum(each.length for each in sealed[at:]) > keep_bytes or max(0, _NOW - segment.sealed_ms) >= keep_ms
+        sum(later.length for later in sealed[at:]) > keep_bytes or max(0, _NOW - segment.sealed_ms) >= keep_ms
         for at, segment in enumerate(sealed)
     ]
     assert all(reasons[:gone])

@@ -190,7 +190,7 @@ def test_a_place_beside_a_consumer_does_not_let_go_what_it_has_not_passed(log: L
     assert _drop(log, passed=log.end) == [1]
 
 
-def test_a_short_disk_gets_the_oldest_delivered_segments_and_is_told_how_many(
+def test_a_short_disk_gets_the_oldest_delivered_segments_and_their_number_is_logged(
     log: Log, caplog: pytest.LogCaptureFixture
 ) -> None:
     _save(log, "file", 4)

@@ -46,7 +46,7 @@ def log_of_two(directory: str, clock: Clock) -> str:
 @pytest.mark.parametrize("at", [0, 1])
 @pytest.mark.parametrize("inside", [3, HEADER_BYTES + 2])
 def test_a_bad_sector_is_unreadable_and_no_damage(log_of_two: str, at: int, inside: int) -> None:
-    block = [each for each in read_blocks(log_of_two) if each.header.segment == at + 1][1]
+    block = [block for block in read_blocks(log_of_two) if block.header.segment == at + 1][1]
     folder = LogFolder(FILES, log_of_two)
     bad = LogFolder(BadSector(block.header.offset + inside), log_of_two, folder.log_id)
     with (

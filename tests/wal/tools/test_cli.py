@@ -133,7 +133,7 @@ _RECORD: Final = (
         (["-n", "9" * 30], [1, 2, 3, 4]),
     ],
 )
-def test_cat_prints_what_is_asked_for(shop: str, options: list[str], expected: list[int]) -> None:
+def test_cat_prints_the_selected_events(shop: str, options: list[str], expected: list[int]) -> None:
     assert _printed("cat", *options, "--field", "id", shop).split() == [f"a-{number}" for number in expected]
 
 
@@ -144,7 +144,7 @@ def test_a_number_of_any_length_is_selected_and_printed(directory: str) -> None:
     assert _printed("cat", "--where", "ea=view", "--field", "n", directory) == f"{digits}\n"
 
 
-def test_tail_counts_what_is_asked_for(shop: str) -> None:
+def test_tail_counts_the_selected_events(shop: str) -> None:
     assert _printed("tail", "-n", "1", "--where", "ea=view", "--field", "id", shop) == "a-3\n"
 
 
@@ -244,7 +244,7 @@ def test_the_name_of_a_folder_is_escaped(tmp_path: Path, command: str) -> None:
     damage(segments(folder)[0], 2 * HEADER_BYTES + 2)
     done = _run(command, folder)
     assert "\\u001b[2J\\udcff" in done.stdout + done.stderr
-    assert all(each.isprintable() for each in (done.stdout + done.stderr).replace("\t", " ").splitlines())
+    assert all(text.isprintable() for text in (done.stdout + done.stderr).replace("\t", " ").splitlines())
 
 
 @pytest.mark.parametrize("command", ["cat", "tail"])
@@ -457,12 +457,10 @@ def test_ls_counts_the_events_of_a_segment_and_not_those_of_the_lost_one_after_i
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"), [(0, []), (1, [5]), (2, [4, 5]), (3, [3, 4, 5]), (5, [1, 2, 3, 4, 5]), (9, [1, 2, 3, 4, 5])]
+    ("count", "expected"), [(0, []), (1, [5]), (2, [4, 5]), (3, [3, 4, 5]), (5, [1, 2, 3, 4, 5]), (9, [1, 2, 3, 4, 5])]
 )
-def test_tail_prints_the_last_events_across_segments(
-    log: Log, directory: str, wanted: int, expected: list[int]
-) -> None:
-    assert _printed("tail", "-n", str(wanted), directory) == lines(expected).decode()
+def test_tail_prints_the_last_events_across_segments(log: Log, directory: str, count: int, expected: list[int]) -> None:
+    assert _printed("tail", "-n", str(count), directory) == lines(expected).decode()
 
 
 def test_tail_prints_the_last_ten_events_of_all_logs(log: Log, directory: str, tmp_path: Path) -> None:
@@ -558,9 +556,9 @@ def test_damage_never_hides_other_events(damaged: str) -> None:
 def test_verify_says_what_is_damaged_and_where(damaged: str) -> None:
     done = _run("verify", damaged)
     assert done.returncode == 1
-    assert [each.partition(":")[0] for each in done.stdout.splitlines()] == ["corrupt", "missing", "torn", damaged]
-    found = [json.loads(each) for each in _run("verify", "--json", damaged).stdout.splitlines()]
-    assert [(each["type"], each.get("lost")) for each in found] == [
+    assert [row.partition(":")[0] for row in done.stdout.splitlines()] == ["corrupt", "missing", "torn", damaged]
+    found = [json.loads(row) for row in _run("verify", "--json", damaged).stdout.splitlines()]
+    assert [(row["type"], row.get("lost")) for row in found] == [
         ("corrupt", 3),
         ("missing", 0),
         ("torn", 0),
@@ -605,22 +603,22 @@ def _accounted(damaged: str) -> str:
     return damaged
 
 
-def test_damage_that_is_accounted_for_is_told_and_fails_only_a_strict_check(damaged: str) -> None:
+def test_damage_that_is_accounted_for_is_reported_and_fails_only_a_strict_check(damaged: str) -> None:
     _accounted(damaged)
     printed = _printed("verify", damaged).splitlines()
-    assert [each.partition(":")[0] for each in printed] == [
+    assert [row.partition(":")[0] for row in printed] == [
         "corrupt (recorded)",
         "missing (recorded)",
         damaged,
     ]
-    found = [json.loads(each) for each in _printed("verify", "--json", damaged).splitlines()]
-    assert [(each["lost"], each["recorded"]) for each in found[:-1]] == [(3, True), (1, True)]
+    found = [json.loads(row) for row in _printed("verify", "--json", damaged).splitlines()]
+    assert [(row["lost"], row["recorded"]) for row in found[:-1]] == [(3, True), (1, True)]
     strict = _run("verify", "--strict", damaged)
     assert (strict.returncode, strict.stdout.splitlines()) == (1, printed)
     for command in ("cat", "tail"):
         done = _run(command, damaged)
         assert (done.returncode, done.stdout) == (0, lines([4, 6]).decode())
-        assert [each.partition(": /")[0] for each in done.stderr.splitlines()] == [
+        assert [row.partition(": /")[0] for row in done.stderr.splitlines()] == [
             "wal: corrupt (recorded)",
             "wal: missing (recorded)",
         ]
@@ -630,7 +628,7 @@ def test_damage_beside_accounted_damage_fails_a_check(damaged: str) -> None:
     damage(segments(_accounted(damaged))[1], 2 * HEADER_BYTES + 2)
     done = _run("verify", damaged)
     assert done.returncode == 1
-    assert [each.partition(":")[0] for each in done.stdout.splitlines()] == [
+    assert [row.partition(":")[0] for row in done.stdout.splitlines()] == [
         "corrupt (recorded)",
         "missing (recorded)",
         "corrupt",
@@ -653,7 +651,7 @@ def test_a_ledger_that_cannot_be_read_is_a_finding_and_hides_nothing(log: Log, d
     Path(directory, "damage.ndjson").write_text("nonsense\n")
     done = _run("verify", directory)
     assert done.returncode == 1
-    assert [each.partition(":")[0] for each in done.stdout.splitlines()] == ["corrupt", "ledger", directory]
+    assert [row.partition(":")[0] for row in done.stdout.splitlines()] == ["corrupt", "ledger", directory]
     assert ": 2 segments, 2 events and " in done.stdout
 
 

@@ -59,7 +59,7 @@ def test_an_event_of_a_segment_that_begins_while_the_last_lines_are_read_is_prin
     listed, list_segments = [folder.segments()], LogFolder.segments
     with closing(Log(folder.path)) as log:
         log.commit(line(21), 1)
-        monkeypatch.setattr(LogFolder, "segments", lambda each: listed.pop() if listed else list_segments(each))
+        monkeypatch.setattr(LogFolder, "segments", lambda folder: listed.pop() if listed else list_segments(folder))
         with closing(Follower(FILES, folder.path, Selection(), is_raw=True)) as follower:
             found = follower.last_lines(3)
             assert [*found, *follower.new_lines()] == [line(number) for number in (19, 20, 21)]
