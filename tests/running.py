@@ -110,15 +110,15 @@ class Collector:
 
     def start(self) -> None:
         """Start, and return once all workers serve."""
-        earlier = len(self.said) if self._log.exists() else 0
+        earlier = len(self.stderr) if self._log.exists() else 0
         with self._log.open("ab") as log:
             config = str(self.folder / "collector.toml")
             environment = os.environ | WRITE_KEYS | {"TRACKLOG_CONFIG": config}
             program, *arguments = _ASGI_SERVERS.get(self.server, ("collector", "serve", "--config", config))
-            command = [str(PROGRAMS / program), *(each.format(port=self.port) for each in arguments)]
+            command = [str(PROGRAMS / program), *(argument.format(port=self.port) for argument in arguments)]
             self.process = subprocess.Popen(command, stderr=log, cwd="/", env=environment, start_new_session=True)
-        eventually(lambda: self._is_up(self.said[earlier:]), "the collector is up")
-        if "admin address http://" in self.said[earlier:]:
+        eventually(lambda: self._is_up(self.stderr[earlier:]), "the collector is up")
+        if "admin address http://" in self.stderr[earlier:]:
             eventually(self.admin_processes, "the admin process has its name, which tells it from workers")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -133,19 +133,19 @@ class Collector:
 
     def admin_processes(self) -> list[psutil.Process]:
         """The admin process, if it lives now."""
-        return [each for each in psutil.Process(self.process.pid).children() if is_admin_process(each)]
+        return [process for process in psutil.Process(self.process.pid).children() if is_admin_process(process)]
 
     @property
     def admin_port(self) -> int:
         """The port of the admin address, as the line of the last start has it."""
-        return int(re.findall(r"admin address http://127\.0\.0\.1:(\d+)", self.said)[-1])
+        return int(re.findall(r"admin address http://127\.0\.0\.1:(\d+)", self.stderr)[-1])
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes that live now."""
         return workers_of(self.process.pid)
 
     @property
-    def said(self) -> str:
+    def stderr(self) -> str:
         """All that it printed."""
         return self._log.read_text()
 
@@ -196,9 +196,9 @@ class Collector:
             lines += [json.loads(line) for line in text.splitlines()]
         return lines
 
-    def _is_up(self, said: str) -> bool:
-        assert self.process.poll() is None, self.said
-        return "serving on http" in said if self.server == "collector" else is_connectable(self.port)
+    def _is_up(self, printed: str) -> bool:
+        assert self.process.poll() is None, self.stderr
+        return "serving on http" in printed if self.server == "collector" else is_connectable(self.port)
 
 
 @contextmanager
@@ -250,4 +250,4 @@ def eventually(holds: Any, what: str) -> None:
 
 def workers_of(pid: int) -> list[psutil.Process]:
     """The worker processes of a supervisor that live now."""
-    return [each for each in psutil.Process(pid).children() if is_worker(each)]
+    return [process for process in psutil.Process(pid).children() if is_worker(process)]

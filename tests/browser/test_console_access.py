@@ -162,7 +162,7 @@ def test_a_page_of_another_port_reads_nothing_and_does_nothing(collector: Collec
         expect(other.frame_locator("iframe").get_by_text("Tracklog")).to_have_count(0)
         other.close()
     assert collector.stored() == []
-    assert "console_action" not in collector.said
+    assert "console_action" not in collector.stderr
     page.reload()
     expect(page.get_by_role("navigation").first).to_be_visible()
 

@@ -101,8 +101,8 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
         yield collector
         assert collector.workers() == workers
         assert collector.stop() == 0
-        assert "Traceback" not in collector.said
-        assert SECRET not in collector.said
+        assert "Traceback" not in collector.stderr
+        assert SECRET not in collector.stderr
 
 
 def test_responses_to_sdks_match_the_logs(fuzzed: Collector) -> None:

@@ -49,7 +49,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
         yield collector
         assert collector.workers() == workers
         assert collector.stop() == 0
-        assert "Traceback" not in collector.said
+        assert "Traceback" not in collector.stderr
 
 
 class Outcome(NamedTuple):

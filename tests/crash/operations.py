@@ -157,7 +157,7 @@ class Operations:
         """SIGTERM, perhaps while it replaces workers, and start it again."""
         with self._traffic.outages.given():
             self._perhaps_begin_to_replace()
-            assert self._collector.stop() == 0, self._collector.said
+            assert self._collector.stop() == 0, self._collector.stderr
             self._start()
 
     def move_the_receiver(self) -> None:
@@ -226,9 +226,9 @@ class Operations:
         self._collector.start()
 
     def _hang_up(self, event: str) -> None:
-        before = self._collector.said.count(f" {event}: ")
+        before = self._collector.stderr.count(f" {event}: ")
         os.kill(self._collector.process.pid, signal.SIGHUP)
-        eventually(lambda: self._collector.said.count(f" {event}: ") > before, event)
+        eventually(lambda: self._collector.stderr.count(f" {event}: ") > before, event)
 
     def _run(self, command: str, *arguments: str) -> str:
         """What `collector COMMAND` prints. It must end with 0."""

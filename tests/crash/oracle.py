@@ -85,7 +85,7 @@ def reopen(directory: Path) -> list[int]:
 def check_delivery(collector: Collector, load: Load, tally: Tally, faults: int) -> None:
     """Stop the collector once it has shipped all; fail unless the sink's files are what the load may have led to."""
     eventually(lambda: _is_shipped(collector), "all of the log is in the files")
-    assert collector.stop() == 0, collector.said
+    assert collector.stop() == 0, collector.stderr
     shipped = [record["event"]["uid"] for record in collector.shipped()]
     tally.add(load.acknowledged, shipped, faults)
     assert load.acknowledged - set(shipped) == set(), "lost"

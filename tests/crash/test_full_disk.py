@@ -44,7 +44,7 @@ def test_a_full_disk_means_503_until_there_is_room_without_a_restart(
         with running(tmp_path, settings=settings(min_free_bytes=min_free_bytes)) as collector:
             workers = collector.workers()
             load = asyncio.run(_fill_and_empty(collector, times))
-            assert collector.workers() == workers, collector.said
+            assert collector.workers() == workers, collector.stderr
             check_delivery(collector, load, tally, faults=times)
             kept = [*collector.stored(), *collector.shipped()]
             refused = {record["event"]["uid"] for record in kept} & load.refused
@@ -83,9 +83,9 @@ def test_a_start_on_a_full_disk_answers_503_until_there_is_room_without_a_restar
                 workers = collector.workers()
             starting.result()
             eventually(lambda: collector.post(_EVENT).status == 200, "there is room")
-            assert collector.workers() == workers, collector.said
-            assert 1 <= collector.said.count("the log can't be opened yet") <= len(workers)
-            assert "No space left on device" in collector.said
+            assert collector.workers() == workers, collector.stderr
+            assert 1 <= collector.stderr.count("the log can't be opened yet") <= len(workers)
+            assert "No space left on device" in collector.stderr
             assert collector.stop() == 0
             assert {record["event"]["uid"] for record in collector.stored()} == {"u"}
             assert len(collector.shipped()) == len(collector.stored())
@@ -116,7 +116,7 @@ def test_a_collector_that_waits_for_room_stops_when_it_is_told_to(tmp_path: Path
             if collector.process.poll() is None:
                 collector.kill()
             wait([starting])
-        assert "Traceback" not in collector.said
+        assert "Traceback" not in collector.stderr
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=[pytest.mark.torture, pytest.mark.timeout(600)])])
@@ -130,8 +130,10 @@ def test_a_disk_without_inodes_means_503_until_there_are_some_without_a_restart(
     with disk, running(tmp_path, settings=settings(min_free_bytes=0)) as collector:
         workers = collector.workers()
         load = asyncio.run(_fill_and_empty(collector, times, without_inodes))
-        assert collector.workers() == workers, collector.said
-        eventually(lambda: "inodes are free" in collector.said, "the process log tells it, which it does once a second")
+        assert collector.workers() == workers, collector.stderr
+        eventually(
+            lambda: "inodes are free" in collector.stderr, "the process log tells it, which it does once a second"
+        )
         check_delivery(collector, load, tally, faults=times)
 
 
@@ -142,8 +144,8 @@ def test_a_want_of_file_descriptors_means_503_at_a_rotation_and_ends_no_worker(
     with running(tmp_path, settings=settings()) as collector:
         workers = collector.workers()
         load = asyncio.run(_fill_and_empty(collector, times, lambda _: _without_descriptors(workers)))
-        assert collector.workers() == workers, collector.said
-        assert "fsync failed" not in collector.said
+        assert collector.workers() == workers, collector.stderr
+        assert "fsync failed" not in collector.stderr
         check_delivery(collector, load, tally, faults=times)
 
 
@@ -155,10 +157,10 @@ def test_delivered_segments_are_given_up_before_a_request_is_shed(tmp_path: Path
             event = {**_EVENT, "extra": {"text": "x" * 60_000}}
             sent = _DISK_BYTES // 60_000 * 3 // 2
             for number in range(sent):
-                assert collector.post(event).status == 200, collector.said
+                assert collector.post(event).status == 200, collector.stderr
                 if number % 200 == 0:  # what is not delivered yet can't be given up
                     eventually(lambda n=number: len(collector.shipped()) > n, "the sink has caught up")
-            assert "are given up before their retention is over" in collector.said
+            assert "are given up before their retention is over" in collector.stderr
             assert collector.stop() == 0
             assert len(collector.shipped()) == sent
             assert 0 < len(collector.stored()) < sent

@@ -77,7 +77,7 @@ def test_every_acknowledged_event_is_committed_exactly_once_and_in_order(
         load = asyncio.run(_load_and_strike(collector, _Chaos(seed, collector, node), seed))
         ends = _ends(collector)
         eventually(lambda: ends.items() <= _cursors(node).items(), "all of the log is in Kafka")
-        assert collector.stop() == 0, collector.said
+        assert collector.stop() == 0, collector.stderr
         found = list(_found(node))
         uids = [record["event"]["uid"] for _, record in found]
         tally.add(load.acknowledged, uids, _ROUNDS)

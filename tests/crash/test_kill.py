@@ -54,7 +54,7 @@ def test_a_stop_under_load_answers_ships_and_exits_with_0(tmp_path: Path, number
         shipped = Counter(record["event"]["uid"] for record in collector.shipped())
         assert load.acknowledged <= set(shipped) <= load.sent
         assert set(shipped.values()) == {1}
-        assert "torn write" not in collector.said
+        assert "torn write" not in collector.stderr
         collector.start()
         assert collector.stop() == 0
         assert len(collector.shipped()) == len(shipped)
@@ -64,6 +64,6 @@ async def _load_and_stop(collector: Collector, number: int) -> Load:
     load = Load(collector.port, 1_000_000, _CONNECTIONS)
     running_load = asyncio.create_task(load.run())
     await load.reached(500)
-    assert await asyncio.to_thread(collector.stop, number) == 0, collector.said
+    assert await asyncio.to_thread(collector.stop, number) == 0, collector.stderr
     running_load.cancel()
     return load

@@ -136,7 +136,7 @@ def test_a_torn_write_is_cut_off_and_kept(tmp_path: Path) -> None:
             segment.write(b'["EVB1","')
         collector.start()
         collector.post(_EVENT)
-        assert "left a torn write of 9 bytes" in collector.said
+        assert "left a torn write of 9 bytes" in collector.stderr
     (kept,) = (tmp_path / "data/log/00/quarantine").iterdir()
     assert kept.read_bytes() == b'["EVB1","'
     assert len(read_log(tmp_path / "data/log")) == 2

@@ -61,9 +61,9 @@ class _Chaos:
 @contextmanager
 def _unreliable(server: SeaweedFS, seed: int) -> Iterator[tuple[Proxy, Callable[[], int]]]:
     """A way to the server, and how often it dropped."""
-    request, answer = Drops(_SHARE, seed), Drops(_SHARE, -seed)
-    with closing(Proxy(server.port, request=request, answer=answer)) as proxy:
-        yield proxy, lambda: request.dropped + answer.dropped
+    request, response = Drops(_SHARE, seed), Drops(_SHARE, -seed)
+    with closing(Proxy(server.port, request=request, response=response)) as proxy:
+        yield proxy, lambda: request.dropped + response.dropped
 
 
 @pytest.mark.torture
@@ -79,7 +79,7 @@ def test_every_acknowledged_event_is_in_the_bucket_exactly_once(
         with running(tmp_path, settings=settings) as collector:
             load = asyncio.run(load_and_crash(collector, _EVENTS, _ROUNDS, _CONNECTIONS, chaos))
             eventually(lambda: len(bucket.arrived()) >= len(collector.stored()), "all of the log is in the bucket")
-            assert collector.stop() == 0, collector.said
+            assert collector.stop() == 0, collector.stderr
             _check(collector, load, bucket, tally, faults=_ROUNDS + dropped())
         assert chaos.done.total() == _ROUNDS
         assert dropped() > 0

@@ -57,9 +57,9 @@ def _check(folder: Path, tally: Tally, seed: int, number: int) -> None:
             _check_metrics(probes, traffic, operations.started_at)
             assert collector.stop() == 0
             operations.audit()
-            assert "Traceback" not in collector.said
+            assert "Traceback" not in collector.stderr
         except BaseException as error:
-            error.add_note("\n".join([f"TRACKLOG_SEED={seed} repeats it", *traffic.failures, collector.said]))
+            error.add_note("\n".join([f"TRACKLOG_SEED={seed} repeats it", *traffic.failures, collector.stderr]))
             raise
         _check_events(collector, traffic, tally, number)
 
@@ -125,5 +125,5 @@ def _check_events(collector: Collector, traffic: Traffic, tally: Tally, faults: 
         assert set(found) & traffic.refused == set(), "refused, and there"
     assert traffic.acknowledged.keys() - set(shipped) == set(), "lost"
     assert set(stored) <= set(shipped)
-    if "given up before their retention is over" not in collector.said:  # by a full disk
+    if "given up before their retention is over" not in collector.stderr:  # by a full disk
         assert set(stored) == set(shipped)

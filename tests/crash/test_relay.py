@@ -267,8 +267,8 @@ def test_a_damaged_mark_stops_its_log_alone_and_says_so(centre: Collector, conte
     for _ in range(3):
         answer = _relay(centre, node, _line(2, node))
         assert (answer.status, f"relays/{node}.json: damaged" in answer.json()["message"]) == (503, True)
-    assert 1 <= centre.said.count(f"relays/{node}.json: damaged") <= 2, "once a worker"
-    assert "Traceback" not in centre.said
+    assert 1 <= centre.stderr.count(f"relays/{node}.json: damaged") <= 2, "once a worker"
+    assert "Traceback" not in centre.stderr
     assert _relay(centre, other, _line(1, other)).status == 200
     mark.write_text(good)
     assert _relay(centre, node, _line(2, node)).body == b"3"

@@ -51,7 +51,7 @@ def test_the_events_of_a_shard_without_a_worker_are_shipped_by_another(tmp_path:
         eventually(lambda: {record["id"] for record in collector.shipped()} == orphans, "the orphans are shipped")
         assert collector.stop() == 0
         assert sorted(record["id"] for record in collector.shipped()) == sorted(ids)
-        assert "adopted" in collector.said
+        assert "adopted" in collector.stderr
 
 
 def test_an_orphan_is_a_free_shard_that_a_sink_has_not_all_of(tmp_path: Path) -> None:

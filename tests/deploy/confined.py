@@ -91,11 +91,11 @@ def confined_collector(collector: Collector, forbidden_calls: Path) -> Iterator[
     ):
 
         def serves() -> bool:
-            assert process.poll() is None, collector.said
-            return " ready: serving on http://" in collector.said
+            assert process.poll() is None, collector.stderr
+            return " ready: serving on http://" in collector.stderr
 
         eventually(serves, "the confined collector serves")
         yield
         (supervisor,) = psutil.Process(process.pid).children()  # the process itself is strace, which takes no SIGTERM
         supervisor.terminate()
-        assert process.wait(PATIENCE_SECONDS) == 0, collector.said
+        assert process.wait(PATIENCE_SECONDS) == 0, collector.stderr

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from chdb.session import Session
 
 from tests.destinations.clickhouse import PASSWORD
-from tests.destinations.http_server import Answer, Request, server
+from tests.destinations.http_server import Request, Response, server
 
 _NO_SETTINGS: Final = {"query", "database", "wait_end_of_query"}
 _BAD_REQUEST: Final = """
@@ -45,14 +45,14 @@ class ClickHouse:
         self._folder = folder
         self._first = _session(folder)  # keeps the engine up between requests
 
-    def answer(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Response:
         """The result of a query, or the exception's text with its status."""
         try:
-            return Answer(200, self._result(request))
+            return Response(200, self._result(request))
         except RuntimeError as error:
             match = _EXCEPTION.search(str(error))
             code, name = match.groups() if match else ("0", "UNKNOWN")
-            return Answer(_STATUSES.get(name, 500), str(error).encode(), {"X-ClickHouse-Exception-Code": code})
+            return Response(_STATUSES.get(name, 500), str(error).encode(), {"X-ClickHouse-Exception-Code": code})
 
     def _result(self, request: Request) -> bytes:
         if request.headers.get("x-clickhouse-key", PASSWORD) != PASSWORD:
@@ -66,7 +66,7 @@ class ClickHouse:
                 session.query(f"SET {name} = '{value}'")
             if request.method == "GET":
                 session.query("SET readonly = 1")
-            query = "\n".join([each for each in (parameters.get("query"), request.inflated.decode()) if each])
+            query = "\n".join([text for text in (parameters.get("query"), request.inflated.decode()) if text])
             result: bytes = session.query(query, "TSV").bytes() or b""
             return result
 
@@ -77,4 +77,4 @@ def _session(folder: str) -> Any:
 
 
 if __name__ == "__main__":
-    server(int(sys.argv[1]), ClickHouse(sys.argv[2]).answer).serve_forever()
+    server(int(sys.argv[1]), ClickHouse(sys.argv[2]).respond).serve_forever()

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from cloudevents.core.formats.json import JSONFormat
 
-from tests.destinations.http_server import Answer, Request, server
+from tests.destinations.http_server import Request, Response, server
 
 POISON: Final = b"poison"
 """A batch with these bytes in it is refused for good."""
@@ -32,37 +32,37 @@ class Receiver:
         self._behaviours: list[str] = []
         self._lock = threading.Lock()
 
-    def answer(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Response:
         """Take a batch, unless the next behaviour is busy, redirect, hang (for good), or drop (once it is taken)."""
         place = urlsplit(request.target)
         if place.path == "/behave":
             self._behaviours = json.loads(request.body)
-            return Answer()
+            return Response()
         if place.path == "/next":
             with self._lock:
-                return Answer(200, self._next(parse_qs(place.query)["log_id"][0]))
+                return Response(200, self._next(parse_qs(place.query)["log_id"][0]))
         match self._behaviours.pop(0) if self._behaviours else "take":
             case "busy":
-                return Answer(503, b"busy", {"Retry-After": "0"})
+                return Response(503, b"busy", {"Retry-After": "0"})
             case "redirect":
-                return Answer(307, headers={"Location": "/elsewhere"})
+                return Response(307, headers={"Location": "/elsewhere"})
             case "hang":
                 time.sleep(3600)
             case "drop":
                 return self._take(request)._replace(cut=True)
         return self._take(request)
 
-    def _take(self, request: Request) -> Answer:
+    def _take(self, request: Request) -> Response:
         body = request.inflated
         if POISON in body:
-            return Answer(400, b"poison is not taken")
+            return Response(400, b"poison is not taken")
         with self._lock:
             key = request.headers["idempotency-key"]
             if key not in self._keys:
                 chain = request.headers.get("x-log-chain", "")
                 lines = events_in(body) if _is_cloudevents(request) else body.decode().split("\n")[:-1]
                 self._keep({"path": request.target, "key": key, "chain": chain, "lines": lines})
-        return Answer()
+        return Response()
 
     def _keep(self, batch: dict[str, Any]) -> None:
         self._taken.append(batch)
@@ -101,4 +101,4 @@ def kept(path: Path) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    server(int(sys.argv[1]), Receiver(Path(sys.argv[2])).answer).serve_forever()
+    server(int(sys.argv[1]), Receiver(Path(sys.argv[2])).respond).serve_forever()

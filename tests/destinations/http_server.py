@@ -32,7 +32,7 @@ class Request(NamedTuple):
                 raise AssertionError(other)
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What to answer; `cut` drops the connection instead."""
 
     status: int = 204
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
     cut: bool = False
 
 
-def server(port: int, answer: Callable[[Request], Answer]) -> ThreadingHTTPServer:
+def server(port: int, respond: Callable[[Request], Response]) -> ThreadingHTTPServer:
     """A server on loopback that does not serve yet; `answer` is called in the thread of a connection."""
 
     class Connection(BaseHTTPRequestHandler):
@@ -50,17 +50,17 @@ def server(port: int, answer: Callable[[Request], Answer]) -> ThreadingHTTPServe
         def _serve(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", "0")))
-            answered = answer(Request(self.command, self.path, headers, body))
-            if answered.cut:
+            response = respond(Request(self.command, self.path, headers, body))
+            if response.cut:
                 self.close_connection = True
                 return
-            self.send_response_only(answered.status)
-            if answered.status != 204:
-                self.send_header("content-length", str(len(answered.body)))
-            for name, value in answered.headers.items():
+            self.send_response_only(response.status)
+            if response.status != 204:
+                self.send_header("content-length", str(len(response.body)))
+            for name, value in response.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(answered.body)
+            self.wfile.write(response.body)
 
         do_GET = do_POST = _serve  # noqa: N815 - the names are those of the standard library
 

@@ -64,7 +64,7 @@ class SeaweedFS:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "seaweedfs"
         self._folder.mkdir()
-        self._ports = {name: free_port() for name in (*_SEAWEED_PORTS, *(f"{each}.grpc" for each in _SEAWEED_PORTS))}
+        self._ports = {name: free_port() for name in (*_SEAWEED_PORTS, *(f"{name}.grpc" for name in _SEAWEED_PORTS))}
         self.port = self._ports["s3"]
         actions = ["Admin", "Read", "Write", "List"]
         identity = {"name": "test", "credentials": [{"accessKey": KEY_ID, "secretKey": KEY}], "actions": actions}
@@ -87,7 +87,7 @@ class SeaweedFS:
                 stdout=log,
                 start_new_session=True,
             )
-        eventually(self._answers, "SeaweedFS answers")
+        eventually(self._responds, "SeaweedFS answers")
 
     def close(self) -> None:
         self.down()
@@ -109,7 +109,7 @@ class SeaweedFS:
             server, _, kind = name.partition(".")
             yield f"-{server}.port{'.' * bool(kind)}{kind}={port}"
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         assert self._process.poll() is None, (self._folder / "weed.log").read_text()[-2000:]
         return _has_bucket(self.port)
 
@@ -151,7 +151,7 @@ class Bucket:
         """Every object, by its name below the url's."""
         with client(self.server.port) as s3:
             pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=self._prefix)
-            keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
+            keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
             bodies = [s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys]
         return {key.removeprefix(self._prefix): body for key, body in zip(keys, bodies, strict=True)}
 

@@ -37,11 +37,11 @@ class Proxy(socketserver.ThreadingTCPServer):
 
     request_queue_size = 100
 
-    def __init__(self, behind: int, *, request: Passes = unchanged, answer: Passes = unchanged) -> None:
+    def __init__(self, behind: int, *, request: Passes = unchanged, response: Passes = unchanged) -> None:
         super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
         self._behind = behind
         self._request = request
-        self._answer = answer
+        self._response = response
         self._accepted: set[socket.socket] = set()
         self.port: int = self.server_address[1]
         self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), name="proxy")
@@ -51,8 +51,8 @@ class Proxy(socketserver.ThreadingTCPServer):
         """Drop every connection and stop."""
         self.shutdown()
         self._thread.join()
-        for each in list(self._accepted):
-            _drop(each)
+        for connection in list(self._accepted):
+            _drop(connection)
         self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -63,17 +63,17 @@ class Proxy(socketserver.ThreadingTCPServer):
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Pass on what comes from either side until one of them is gone."""
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._behind)) as behind:
-            for each in (request, behind):
-                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            of_request, of_answer = self.passes()
-            answers = threading.Thread(target=_pump, args=(behind, request, of_answer), name="proxy-answers")
-            answers.start()
+            for side in (request, behind):
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            of_request, of_response = self.passes()
+            responses = threading.Thread(target=_pump, args=(behind, request, of_response), name="proxy-responses")
+            responses.start()
             _pump(request, behind, of_request)
-            answers.join()
+            responses.join()
 
     def passes(self) -> tuple[Passes, Passes]:
-        """What passes on the requests and the answers of a new connection."""
-        return self._request, self._answer
+        """The functions that pass on the requests and the responses of a new connection."""
+        return self._request, self._response
 
     def shutdown_request(self, request: Any) -> None:
         """Forget the connection and close it."""

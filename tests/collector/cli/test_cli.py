@@ -86,7 +86,7 @@ def test_check_takes_collector_toml_of_the_working_directory(tmp_path: Path, mon
 
 @pytest.mark.parametrize("command", ["check", "serve"])
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[server]\nport = 70000", "server.port: "),
         (GOOD + "flush_bytes = 0", "sink[0].flush_bytes: "),
@@ -94,7 +94,7 @@ def test_check_takes_collector_toml_of_the_working_directory(tmp_path: Path, mon
     ],
 )
 def test_bad_settings_are_one_line_on_stderr_and_exit_code_1(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, text: str, said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, text: str, message: str
 ) -> None:
     path = tmp_path / "c.toml"
     path.write_text(text)
@@ -102,7 +102,7 @@ def test_bad_settings_are_one_line_on_stderr_and_exit_code_1(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"collector: {path}: ")
-    assert said in err
+    assert message in err
     assert err.count("\n") == 1
 
 
@@ -206,7 +206,7 @@ def test_what_would_not_be_followed_is_not_signed(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("value", [None, "short"])
-def test_a_write_key_that_is_not_set_is_told_without_the_key(
+def test_a_write_key_that_is_not_set_is_reported_without_the_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
     path = tmp_path / "c.toml"

@@ -90,7 +90,7 @@ def test_a_folder_that_is_named_is_counted_without_settings(folder: Path, capsys
     assert out.splitlines()[-1] == "2\t2\t0"
 
 
-def test_more_groups_than_are_held_are_told(
+def test_more_groups_than_are_held_are_reported(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counting, "_MOST_GROUPS", 1)
@@ -100,7 +100,7 @@ def test_more_groups_than_are_held_are_told(
     assert err.startswith("collector: too many groups: 2 events are in none of those that were held")
 
 
-def test_lines_that_are_not_json_are_told_and_damage_is_exit_code_1(
+def test_lines_that_are_not_json_are_reported_and_damage_is_exit_code_1(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with closing(Log(str(folder / "data/log/02"))) as log:

@@ -48,7 +48,7 @@ def test_lines_are_counted_by_the_values_that_where_compares(fields: list[str], 
 
 
 def test_the_groups_with_the_most_lines_come_first_and_equal_ones_in_order_of_their_values() -> None:
-    lines = [b'{"event":{"ea":"%b"}}' % each for each in (b"c", b"b", b"a", b"b", b"c", b"d", b"c")]
+    lines = [b'{"event":{"ea":"%b"}}' % value for value in (b"c", b"b", b"a", b"b", b"c", b"d", b"c")]
     assert _counted(["ea"], *lines).groups() == [(("c",), 3), (("b",), 2), (("a",), 1), (("d",), 1)]
 
 
@@ -59,7 +59,7 @@ def test_records_are_counted_by_id_of_the_client_dialect_and_time() -> None:
 
 
 def test_the_same_text_is_one_group_however_it_is_written() -> None:
-    lines = [b'{"event":{"sid":%b}}' % each for each in (b"7", b'"7"', b'"\\u0037"', b" 7 ")]
+    lines = [b'{"event":{"sid":%b}}' % value for value in (b"7", b'"7"', b'"\\u0037"', b" 7 ")]
     assert _counted(["sid"], *lines).groups() == [(("7",), 4)]
 
 
@@ -74,7 +74,7 @@ def test_lines_of_groups_over_the_number_are_counted_and_the_groups_that_are_hel
 
 def test_the_bytes_of_values_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "_MOST_BYTES", 100)
-    counts = _counted(["n"], *(b'{"n":"%b"}' % (each * 60) for each in (b"a", b"b", b"a")), b'{"n":1}')
+    counts = _counted(["n"], *(b'{"n":"%b"}' % (value * 60) for value in (b"a", b"b", b"a")), b'{"n":1}')
     assert [count for _, count in counts.groups()] == [2, 1]
     assert counts.others == 1
 

@@ -68,7 +68,7 @@ def test_a_running_collector_shows_who_is_behind_and_why(tmp_path: Path) -> None
         assert re.search(r"down \d+:\d\d:\d\d +3 +\d+ +\d+\.\d +1  ", line)
         assert f"127.0.0.1:{port}" in line
         assert "can't connect" in line
-        assert "secret" not in line + collector.said
+        assert "secret" not in line + collector.stderr
         command = [str(PROGRAMS / "collector"), "sink", "ls", "--json", "--config", str(tmp_path / "collector.toml")]
         printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
         away, file = sorted(map(json.loads, printed.splitlines()), key=lambda sink: sink["sink"])
@@ -106,8 +106,8 @@ def test_a_sink_that_a_running_collector_ships_to_is_not_dropped_also_if_the_fil
         edited = config.read_text().partition(AWAY[: AWAY.index("http")])[0]
         config.write_text(edited)
         assert main(["sink", "drop", "away", "--config", str(config)]) == 1
-        told = capsys.readouterr().err
-        assert f"{tmp_path}/data/log/00: a collector that still has sink away in its settings ships to it" in told
+        err = capsys.readouterr().err
+        assert f"{tmp_path}/data/log/00: a collector that still has sink away in its settings ships to it" in err
         assert (tmp_path / "data/log/00/cursors/away.json").exists()
         collector.kill()
         assert main(["sink", "drop", "away", "--config", str(config)]) == 0
@@ -136,7 +136,7 @@ def test_a_sink_that_stopped_says_why_also_when_its_collector_is_gone(tmp_path: 
     with running(tmp_path, workers=1, settings=SETTINGS) as collector:
         eventually(lambda: " stopped " in _sink_ls(tmp_path)["file"], "the sink is stopped")
         assert collector.post({"ea": "view"}).status == 200, "intake goes on"
-        assert collector.said.count("sink file stopped: ") == 1
+        assert collector.stderr.count("sink file stopped: ") == 1
         collector.kill()
     assert re.search(
         rf" stopped 0:.*was it restored from a backup.* move the mark away: {mark.parent}", _sink_ls(tmp_path)["file"]
@@ -176,23 +176,23 @@ def test_a_damaged_cursor_stops_its_sink_alone_and_says_so(tmp_path: Path) -> No
         assert collector.post({"ea": "view", "n": 2}).status == 200
         eventually(lambda: len(collector.shipped()) == 2, "the other sink goes on")
         eventually(lambda: "unreadable" in _sink_ls(tmp_path)["other"], "it is shown")
-        assert "sink other stopped" in collector.said
+        assert "sink other stopped" in collector.stderr
     assert [record["event"]["n"] for record in collector.shipped("data/other")] == [1]
 
 
 def test_an_event_waits_for_its_sink_where_its_property_says_so(tmp_path: Path) -> None:
     acknowledged = SETTINGS.replace('required = ["ea"]', 'required = ["ea"]\nack = "shipped"\nack_sink = "file"')
     with running(tmp_path, workers=1, settings=acknowledged) as collector:
-        answer = collector.post({"ea": "view"})
-        assert (answer.status, answer.headers["x-event-ack"]) == (200, "shipped")
-        assert [record["id"] for record in collector.shipped()] == [answer.headers["x-event-id"]]
+        response = collector.post({"ea": "view"})
+        assert (response.status, response.headers["x-event-ack"]) == (200, "shipped")
+        assert [record["id"] for record in collector.shipped()] == [response.headers["x-event-id"]]
 
 
 def test_after_ack_seconds_it_says_that_the_event_may_still_be_delivered(tmp_path: Path) -> None:
     patience = 'required = ["ea"]\nack = "shipped"\nack_sink = "away"\nack_seconds = 0.2'
     settings = SETTINGS.replace('required = ["ea"]', patience) + AWAY % free_port()
     with running(tmp_path, workers=1, settings=settings) as collector:
-        answer = collector.post({"ea": "view"})
-        assert (answer.status, answer.headers["x-event-ack"]) == (503, "fsync")
-        assert "may still be delivered" in answer.json()["message"]
-        assert [record["id"] for record in collector.stored()] == [answer.headers["x-event-id"]]
+        response = collector.post({"ea": "view"})
+        assert (response.status, response.headers["x-event-ack"]) == (503, "fsync")
+        assert "may still be delivered" in response.json()["message"]
+        assert [record["id"] for record in collector.stored()] == [response.headers["x-event-id"]]

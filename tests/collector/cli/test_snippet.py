@@ -69,8 +69,8 @@ def test_hints_are_few_for_a_property_that_is_right_for_pages(
 def test_each_thing_that_is_wrong_with_a_property_is_a_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(tmp_path, "--property", "33167.2", "--url", "http://c.example.com") == 0
     err = capsys.readouterr().err
-    for said in ("required", "dedup is off", "pages of any site", "pages over HTTPS", "consent is pending"):
-        assert said in err
+    for hint in ("required", "dedup is off", "pages of any site", "pages over HTTPS", "consent is pending"):
+        assert hint in err
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_the_report_says_why_letters_are_still_refused_and_what_has_no_property(
     ]
 
 
-def test_only_letters_that_are_asked_for_are_redriven(folder: Path) -> None:
+def test_only_selected_letters_are_redriven(folder: Path) -> None:
     _write(folder, *(_letter(number, '{"ea":"a","ec":"c"}', reason=f"reason {number % 2}") for number in range(4)))
     printed = _run(folder, "redrive", "--where", "reason=reason 1").stdout
     assert printed.startswith("redriven: 2 dead letters")
@@ -210,7 +210,7 @@ def test_queries_bytes_and_letters_in_parts_are_read_again(folder: Path) -> None
 def test_a_compressed_letter_is_read_again_whole_and_in_parts_and_shown(folder: Path) -> None:
     event = b'{"ea":"a","ec":"zstd","x":"%b"}' % (b"y" * 1000)
     frame = zstandard.compress(event)
-    whole, *cut = (b64encode(each).decode() for each in (frame, frame[:10], frame[10:]))
+    whole, *cut = (b64encode(part).decode() for part in (frame, frame[:10], frame[10:]))
     _write(
         folder,
         _letter(1, whole, encoding="zstd+base64"),
@@ -284,7 +284,7 @@ def test_a_terminal_obeys_nothing_that_a_client_sent(folder: Path) -> None:
     shown = os.read(master, 1 << 16).decode()
     os.close(master)
     assert shown.splitlines()[-2:] == ["Hà\\u001b[2J\\u009b\\u202e", "{"]
-    assert all(each.isprintable() for line in shown.splitlines() for each in line)
+    assert all(char.isprintable() for line in shown.splitlines() for char in line)
 
 
 def test_a_line_of_the_list_is_one_letter_whatever_a_client_sent(folder: Path) -> None:

@@ -86,8 +86,8 @@ def _length(folder: Path) -> int:
 
 
 def test_a_letter_holds_the_raw_bytes_and_the_reason(tmp_path: Path) -> None:
-    said, (letter,) = _kept(tmp_path, b'{"sid":-1}')
-    assert said == [True]
+    is_kept, (letter,) = _kept(tmp_path, b'{"sid":-1}')
+    assert is_kept == [True]
     log_id, _, sequence = letter.pop("id").partition("-")
     assert (len(log_id), sequence) == (16, "1")
     assert letter == {
@@ -152,8 +152,8 @@ def _batch(*raws: bytes) -> list[Refused]:
 def test_the_refused_events_of_a_batch_are_one_letter_with_the_reasons_by_index(tmp_path: Path) -> None:
     long = TooLarge("too long").refusal
     refused = [Refused(REFUSAL, b"{}", 1), Refused(long, b'{"a":1}', 4), Refused(REFUSAL, b"7", 9)]
-    said, (letter,) = _kept_together(tmp_path, refused)
-    assert said
+    is_kept, (letter,) = _kept_together(tmp_path, refused)
+    assert is_kept
     assert (letter["form"], letter["encoding"], letter["raw"]) == ("json", "json", [{}, {"a": 1}, 7])
     assert [(reason["reason"], reason["indexes"]) for reason in letter["refusals"]] == [
         (REFUSAL.message, [1, 9]),
@@ -199,8 +199,8 @@ NOISE = random.Random(15).randbytes(5 << 20)
 def test_bytes_that_do_not_compress_are_kept_in_parts_and_take_a_third_more(
     tmp_path: Path, length: int, parts: int
 ) -> None:
-    said, letters = _kept_together(tmp_path, [_refused(NOISE[:length])])
-    assert said
+    is_kept, letters = _kept_together(tmp_path, [_refused(NOISE[:length])])
+    assert is_kept
     assert len({letter["id"] for letter in letters}) == parts
     numbers = [(letter.get("part"), letter.get("of")) for letter in letters]
     assert numbers == ([(None, None)] if parts == 1 else [(at + 1, parts) for at in range(parts)])
@@ -210,7 +210,9 @@ def test_bytes_that_do_not_compress_are_kept_in_parts_and_take_a_third_more(
 
 def test_many_letters_of_a_batch_tell_the_reasons_that_fit(tmp_path: Path) -> None:
     reasons = [BadEvent(f"reason {at}", (Fault("ea", FieldCode.MISSING, "x" * 1000),)).refusal for at in range(40)]
-    _, letters = _kept_together(tmp_path, [Refused(each, b'"%b"' % NOISE[:9], at) for at, each in enumerate(reasons)])
+    _, letters = _kept_together(
+        tmp_path, [Refused(refusal, b'"%b"' % NOISE[:9], at) for at, refusal in enumerate(reasons)]
+    )
     refusals = [refusal for letter in letters for refusal in letter["refusals"]]
     assert [refusal["reason"] for refusal in refusals][:2] == ["reason 0", "reason 1"]
     assert refusals[-1]["reason"] == "other reasons"
@@ -218,8 +220,8 @@ def test_many_letters_of_a_batch_tell_the_reasons_that_fit(tmp_path: Path) -> No
 
 
 def test_a_batch_that_is_longer_than_a_line_may_be_is_kept_in_several_letters(tmp_path: Path) -> None:
-    said, letters = _kept_together(tmp_path, _batch(*[b'"%b"' % (b"x" * 16_000)] * 600))
-    assert said
+    is_kept, letters = _kept_together(tmp_path, _batch(*[b'"%b"' % (b"x" * 16_000)] * 600))
+    assert is_kept
     assert 1 < len(letters) < 60
     assert sum(len(letter["raw"]) for letter in letters) == 600
     indexes = [at for letter in letters for reason in letter["refusals"] for at in reason["indexes"]]
@@ -233,8 +235,8 @@ def test_a_property_fills_half_of_what_the_others_leave(tmp_path: Path) -> None:
             letters = _letters(committer, 64 << 10, properties=3)
             for prop_id in (1, 2, 3):
                 sender = SENDER._replace(prop_id=prop_id)
-                said = [await letters.put(sender, Form.JSON, [_refused(b"{}")]) for _ in range(300)]
-                kept.append(sum(said))
+                is_kept = [await letters.put(sender, Form.JSON, [_refused(b"{}")]) for _ in range(300)]
+                kept.append(sum(is_kept))
         return kept
 
     first, second, third = asyncio.run(put())
@@ -247,8 +249,8 @@ def test_letters_over_the_budget_of_an_hour_are_refused_with_one_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     budget = 2 * _length(tmp_path) + 10
-    said, letters = _kept(tmp_path / "log", *[b"{}"] * 5, bytes_per_hour=budget)
-    assert said == [True, True, False, False, False]
+    is_kept, letters = _kept(tmp_path / "log", *[b"{}"] * 5, bytes_per_hour=budget)
+    assert is_kept == [True, True, False, False, False]
     assert len(letters) == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
@@ -264,19 +266,19 @@ def test_the_budget_is_new_with_each_hour_of_the_clock(tmp_path: Path) -> None:
     clock = Clock()
 
     async def put() -> list[bool]:
-        said = []
+        is_kept = []
         async with live_log(tmp_path / "log" / "00") as committer:
             dead_letters = _letters(committer, budget, clock)
             for minutes in (0, 60, 61, 119, 120):
                 clock.now_ms = NOW_MS + minutes * 60_000
-                said.append(await dead_letters.put(SENDER, Form.JSON, [_refused(b"{}")]))
-        return said
+                is_kept.append(await dead_letters.put(SENDER, Form.JSON, [_refused(b"{}")]))
+        return is_kept
 
     assert asyncio.run(put()) == [True, True, False, False, True]
     assert len(read_log(tmp_path / "log")) == 3
 
 
-def test_a_full_disk_is_told_and_not_raised(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_not_raised(tmp_path: Path) -> None:
     notices = Notices()
 
     async def put() -> bool:
@@ -289,7 +291,7 @@ def test_a_full_disk_is_told_and_not_raised(tmp_path: Path) -> None:
     assert read_log(tmp_path) == []
 
 
-def test_a_closed_log_is_told_and_not_raised(tmp_path: Path) -> None:
+def test_a_closed_log_is_reported_and_not_raised(tmp_path: Path) -> None:
     async def put() -> bool:
         async with live_log(tmp_path / "00") as committer:
             await committer.close()

@@ -214,7 +214,7 @@ def test_a_log_that_is_gone_takes_its_ids_along(store: IndexStore, tmp_path: Pat
         assert log.log_id not in all_logs(store, txn)
 
 
-def test_a_copy_beside_the_logs_is_told_and_harms_nothing(store: IndexStore, tmp_path: Path) -> None:
+def test_a_copy_beside_the_logs_is_reported_and_harms_nothing(store: IndexStore, tmp_path: Path) -> None:
     log = open_log(tmp_path / "log/00")
     shutil.copytree(tmp_path / "log/00", tmp_path / "log/01", symlinks=True)
     shutil.copytree(tmp_path / "log/00", tmp_path / "log/00.bak", symlinks=True)

@@ -68,7 +68,7 @@ def test_an_index_that_was_copied_back_is_made_anew(tmp_path: Path) -> None:
     store = small_store(tmp_path)
     assert claim(worker(store), "a", 1) is None
     store.close()
-    assert len([each for each in tmp_path.iterdir() if each.is_dir()]) == 1
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"junk" * 2048, None])
@@ -151,7 +151,7 @@ def test_on_a_full_disk_an_index_keeps_to_what_it_has(tmp_path: Path, monkeypatc
     store.close()
 
 
-def test_a_disk_without_room_for_an_index_is_told(tmp_path: Path) -> None:
+def test_a_disk_without_room_for_an_index_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="huge"):
         open_store(str(tmp_path / "huge"), 1 << 60)
     assert [path for path in (tmp_path / "huge").iterdir() if path.is_dir()] == []

@@ -68,7 +68,7 @@ def _open_sockets(collector: Collector) -> int:
 
 
 def test_events_come_over_https_with_secure_cookies(collector: Collector) -> None:
-    assert f" ready: serving on https://127.0.0.1:{collector.port} with 1 worker" in collector.said
+    assert f" ready: serving on https://127.0.0.1:{collector.port} with 1 worker" in collector.stderr
     response = collector.post(_EVENT)
     assert response.status == 200
     assert "secure" in response.headers["set-cookie"].lower()
@@ -108,7 +108,7 @@ def _is_served(collector: Collector) -> bool:
 
 
 def test_bytes_that_are_not_tls_leave_no_line_in_the_process_log(collector: Collector) -> None:
-    before = collector.said
+    before = collector.stderr
     hello = b"\x16\x03\x01\xff\xff" + bytes(70_000)
     for junk in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05hello", hello, b"\x15\x03\x03\x00\x02\x02\x28", b""):
         with _raw(collector) as connection, suppress(ConnectionError):
@@ -120,7 +120,7 @@ def test_bytes_that_are_not_tls_leave_no_line_in_the_process_log(collector: Coll
         connection.sendall(_REQUEST[:20])
         below.sendall(b"x" * 100)  # not TLS, in the middle of a request
     assert collector.post(_EVENT).status == 200
-    assert collector.said == before
+    assert collector.stderr == before
 
 
 def test_a_client_that_still_sends_reads_its_refusal(collector: Collector) -> None:
@@ -149,15 +149,15 @@ def test_a_stop_does_not_wait_for_idle_clients_to_confirm_the_end_of_tls(tmp_pat
         with collector.connect(), _raw(collector):
             assert collector.post(_EVENT).status == 200
             assert collector.stop() == 0
-    assert "exceeded" not in collector.said
-    assert "killed" not in collector.said
+    assert "exceeded" not in collector.stderr
+    assert "killed" not in collector.stderr
 
 
 def test_a_worker_that_cannot_load_its_certificate_starts_again_until_it_can(collector: Collector) -> None:
     key = collector.folder / "tls.key"
     key.rename(collector.folder / "away")
     collector.workers()[0].kill()
-    eventually(lambda: f"server.tls_key: {key}: No such file or directory" in collector.said, "the reason is told")
+    eventually(lambda: f"server.tls_key: {key}: No such file or directory" in collector.stderr, "the reason is told")
     (collector.folder / "away").rename(key)
     eventually(lambda: _is_served(collector), "it serves again")
 
@@ -165,7 +165,7 @@ def test_a_worker_that_cannot_load_its_certificate_starts_again_until_it_can(col
 def test_a_certificate_that_expires_soon_is_warned_of_by_check_and_at_a_start(tmp_path: Path) -> None:
     pair = make_pair(tmp_path, days=10)
     with running(tmp_path, workers=1, settings=_SETTINGS) as collector:
-        assert collector.said.count("server.tls_certificate expires in 10 days, at ") == 1
+        assert collector.stderr.count("server.tls_certificate expires in 10 days, at ") == 1
     done = _check(tmp_path)
     assert done.returncode == 0
     assert "server.tls_certificate expires in 10 days, at " in done.stderr

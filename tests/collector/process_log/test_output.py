@@ -67,7 +67,7 @@ def test_a_level_leaves_out_what_is_below_it() -> None:
 
 
 def test_text_has_the_same_events() -> None:
-    said = _stderr("text", "warning")
-    heads = [line for line in said.splitlines() if not line.startswith("    ")]
+    stderr = _stderr("text", "warning")
+    heads = [line for line in stderr.splitlines() if not line.startswith("    ")]
     assert [line.split()[3] for line in heads] == ["start_warning:", "library:", "library:", *["uncaught:"] * 3]
-    assert "Invalid HTTP" not in said
+    assert "Invalid HTTP" not in stderr

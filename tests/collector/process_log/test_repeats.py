@@ -45,7 +45,7 @@ def test_an_event_has_sixty_lines_a_minute_and_then_the_count_of_the_others() ->
     assert [log.write(SinkDown("kafka", "away", 1.0)) for _ in range(2)] == [41, 0]
 
 
-def test_a_fault_that_lasts_is_told_once_a_minute_and_a_change_of_it_at_once() -> None:
+def test_a_fault_that_lasts_is_logged_once_a_minute_and_a_change_of_it_at_once() -> None:
     log = _Minutes()
     written = [log.write(DropFailed("data/log/00", fault)) for fault in ("EIO", "EIO", "EROFS", "EIO")]
     assert written == [0, None, 0, None]
@@ -53,11 +53,11 @@ def test_a_fault_that_lasts_is_told_once_a_minute_and_a_change_of_it_at_once() -
     assert log.write(DropFailed("data/log/00", "EIO")) == 2
 
 
-def test_a_traceback_is_told_once_a_minute_for_each_place() -> None:
+def test_a_traceback_is_logged_once_a_minute_for_each_place() -> None:
     log = _Minutes()
     first, same = (_raised(ValueError(text)) for text in ("one", "another"))
     other = _raised(KeyError("one"))
-    assert [log.write(ConnectionBug(), each) for each in (first, same, other, other)] == [0, None, 0, None]
+    assert [log.write(ConnectionBug(), place) for place in (first, same, other, other)] == [0, None, 0, None]
     log.at = 61.0
     assert log.write(ConnectionBug(), first) == 1
 

@@ -48,24 +48,24 @@ def test_no_module_logs_past_the_table() -> None:
 
 def test_only_commands_print() -> None:
     service = {path: tree for path, tree in _TREES.items() if not path.startswith("collector/cli/")}
-    said = [path for path, tree in service.items() if "print" in _names(tree)]
+    printing = [path for path, tree in service.items() if "print" in _names(tree)]
     written = [
         path
         for path, tree in service.items()
         if any(isinstance(node, ast.Attribute) and ast.unparse(node) in _STREAMS for node in ast.walk(tree))
     ]
-    assert (said, written) == ([], [])
+    assert (printing, written) == ([], [])
 
 
 def test_every_event_is_used() -> None:
     used = set().union(*map(_names, _TREES.values())) | set().union(
         *(_names(ast.parse((_OWN / name).read_text())) for name in ("output.py",))
     )
-    assert {name_of(each) for each in EVENTS if each.__name__ not in used} == _OF_WAL | _OF_LIBRARIES
+    assert {name_of(event) for event in EVENTS if event.__name__ not in used} == _OF_WAL | _OF_LIBRARIES
 
 
 def test_every_name_is_there_once() -> None:
-    names = [name_of(each) for each in EVENTS]
+    names = [name_of(event) for event in EVENTS]
     assert len(set(names)) == len(names) > 50
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in names)
     assert {"worker_died", "shedding_began", "unknown_property", "sink_down", "ready", "stopping"} <= set(names)

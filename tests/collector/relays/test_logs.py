@@ -228,7 +228,7 @@ def test_a_key_gets_no_more_logs_and_no_more_files_than_it_may_have(tmp_path: Pa
                 *(relays.take(KEY, node, _records(1, 1, node)) for node in (f"f{n:015x}" for n in range(10))),
                 return_exceptions=True,
             )
-            assert [str(each) for each in results if "relay forget" not in str(each)] == ["2"]
+            assert [str(result) for result in results if "relay forget" not in str(result)] == ["2"]
             assert await relays.take(OTHER_KEY, "e" * 16, _records(1, 1, "e" * 16)) == 2
 
     asyncio.run(relay())

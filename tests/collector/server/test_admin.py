@@ -99,18 +99,18 @@ def test_a_killed_admin_process_comes_back_on_its_port_and_intake_goes_on(collec
     eventually(collector.admin_processes, "there is another")
     assert first not in collector.admin_processes()
     assert len(_ready_workers(collector)) == 2, "the next process knows the node as well"
-    assert f"the admin process {first.pid} died: SIGKILL; starts again in 0 s" in collector.said
-    assert " restarts so far" not in collector.said
+    assert f"the admin process {first.pid} died: SIGKILL; starts again in 0 s" in collector.stderr
+    assert " restarts so far" not in collector.stderr
 
 
 def test_an_admin_process_that_hangs_holds_up_neither_intake_nor_the_supervisor(collector: Collector) -> None:
     victim = psutil.Process(_ready_workers(collector)[0])
     collector.admin_processes()[0].suspend()
     victim.kill()
-    eventually(lambda: "restarts so far: 1" in collector.said, "the supervisor goes on")
+    eventually(lambda: "restarts so far: 1" in collector.stderr, "the supervisor goes on")
     assert collector.post(_EVENT).status == 200
     collector.process.terminate()
-    eventually(lambda: " draining: " in collector.said, "the drain has begun")
+    eventually(lambda: " draining: " in collector.stderr, "the drain has begun")
     assert collector.stop(signal.SIGTERM) == 143, "a hanging process does not hold up the stop"
 
 
@@ -264,7 +264,7 @@ def _health(collector: Collector) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_an_admin_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_an_admin_port_that_is_taken_is_reported_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         collector = Collector(tmp_path, settings=_SETTINGS.replace("port = 0", f"port = {taken}"))

@@ -11,7 +11,7 @@ from tests.running import PATIENCE_SECONDS
 
 
 def _left_behind() -> threading.Thread:
-    return next(each for each in threading.enumerate() if each.name == "bounded")
+    return next(thread for thread in threading.enumerate() if thread.name == "bounded")
 
 
 def test_the_result_and_the_error_of_the_call_are_those_of_the_wait() -> None:
@@ -49,4 +49,4 @@ def test_one_that_ends_after_the_time_is_over_disturbs_nobody(fails: bool, caplo
         thread = _left_behind()
         goes_on.set()  # the event loop is closed
         thread.join()
-    assert [each for each in caplog.records if each.levelno > logging.DEBUG] == []
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []

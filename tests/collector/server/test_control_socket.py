@@ -19,9 +19,9 @@ def test_a_reload_that_fails_by_a_bug_ends_the_connection(tmp_path: Path) -> Non
         asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
         async with serving_control(str(tmp_path), _fail):
             reader, writer = await asyncio.open_unix_connection(sock=connect(str(tmp_path)))
-            answer = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
+            response = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
             writer.close()
             await writer.wait_closed()
-        return answer
+        return response
 
     assert asyncio.run(scenario()) == b""

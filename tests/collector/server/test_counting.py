@@ -93,7 +93,7 @@ def test_every_counter_is_what_the_clients_counted(tmp_path: Path) -> None:
         assert {block.pid for block in blocks} - {0} == {worker.pid for worker in collector.workers()}
 
 
-async def _post_until_closed(port: int, answered: Counter[int]) -> None:
+async def _post_until_closed(port: int, responses: Counter[int]) -> None:
     """Post on one connection as fast as responses come, until the collector closes it."""
     request = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (_WEB.encode(), len(_GOOD), _GOOD)
     try:
@@ -106,7 +106,7 @@ async def _post_until_closed(port: int, answered: Counter[int]) -> None:
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
             await reader.readexactly(length)
-            answered[int(head[9:12])] += 1
+            responses[int(head[9:12])] += 1
     except (OSError, asyncio.IncompleteReadError):
         pass
     finally:
@@ -115,27 +115,27 @@ async def _post_until_closed(port: int, answered: Counter[int]) -> None:
 
 def test_across_a_kill_every_response_was_counted_and_the_accounts_balance(tmp_path: Path) -> None:
     with running(tmp_path, workers=2) as collector:
-        blocks, answered = _blocks(collector), Counter[int]()
+        blocks, responses = _blocks(collector), Counter[int]()
         pids = {worker.pid for worker in collector.workers()}
 
         async def load() -> None:
-            clients = [asyncio.create_task(_post_until_closed(collector.port, answered)) for _ in range(40)]
-            await asyncio.to_thread(eventually, lambda: answered[200] > 2000, "responses have come")
+            clients = [asyncio.create_task(_post_until_closed(collector.port, responses)) for _ in range(40)]
+            await asyncio.to_thread(eventually, lambda: responses[200] > 2000, "responses have come")
             for worker in collector.workers():  # one after the other, under load
-                before = answered[200]
+                before = responses[200]
                 worker.kill()
                 await asyncio.to_thread(eventually, lambda: _has_new_worker(blocks, pids), "it is back")
-                pids.update(each.pid for each in collector.workers())
-                assert answered[200] >= before
+                pids.update(worker.pid for worker in collector.workers())
+                assert responses[200] >= before
             await asyncio.wait(clients)
 
         asyncio.run(load())
         eventually(lambda: _is_settled(blocks), "the successors have settled the accounts")
         stored = _events(blocks, "stored")[_PROPERTY]
         died = _events(blocks, "shed").get((*_PROPERTY, "worker_died"), 0)
-        assert answered.keys() == {200}
-        assert answered[200] <= stored <= len(collector.stored()) <= stored + died
-        assert _counted(blocks, "tracklog_requests_total")["/event", "200"] >= answered[200]
+        assert responses.keys() == {200}
+        assert responses[200] <= stored <= len(collector.stored()) <= stored + died
+        assert _counted(blocks, "tracklog_requests_total")["/event", "200"] >= responses[200]
         assert _counted(blocks, "tracklog_worker_restarts_total") == {("SIGKILL",): 2}
 
 

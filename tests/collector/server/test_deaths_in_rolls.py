@@ -109,8 +109,8 @@ def test_a_roll_goes_on_whoever_dies(collector: Collector, die: Callable[[_Roll]
     assert collector.post(EVENT).status == 200
     roll = _Roll(collector)
     die(roll)
-    said, _ = roll.process.communicate(timeout=PATIENCE_SECONDS)
-    assert (roll.process.returncode, said.splitlines()[-1]) == (0, "sink second: added")
+    stdout, _ = roll.process.communicate(timeout=PATIENCE_SECONDS)
+    assert (roll.process.returncode, stdout.splitlines()[-1]) == (0, "sink second: added")
     eventually(lambda: len(pids(collector)) == 2 and pids(collector).isdisjoint(roll.old), "two new workers")
     eventually(lambda: {worker["ready"] for worker in status(collector)["workers"]} == {True}, "they are ready")
     for _ in range(20):
@@ -119,7 +119,7 @@ def test_a_roll_goes_on_whoever_dies(collector: Collector, die: Callable[[_Roll]
     for folder in ("data/events", "data/second"):
         eventually(lambda folder=folder: _ids(collector, folder) >= set(stored), f"{folder} has all")
         assert len(collector.shipped(folder)) == len(stored) == 21
-    assert "Traceback" not in collector.said
+    assert "Traceback" not in collector.stderr
 
 
 def _ids(collector: Collector, folder: str) -> set[str]:

@@ -72,7 +72,7 @@ def test_an_index_that_is_lost_is_made_again_from_the_log(tmp_path: Path) -> Non
         for path in sorted((tmp_path / "data/dedup").rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         collector.start()
-        assert "read 1 event ids from the logs" in collector.said
+        assert "read 1 event ids from the logs" in collector.stderr
         assert _post(collector, "e-1").headers["x-event-id"] == first
         assert _ids(collector) == ["e-1"]
 

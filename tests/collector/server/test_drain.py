@@ -39,13 +39,13 @@ def test_a_drain_turns_health_red_and_takes_events_until_a_second_signal(tmp_pat
             assert _reason(read_response(stream.readline, stream.read)) == "draining", "an open connection sees it too"
         assert {collector.post(_EVENT).status for _ in range(10)} == {200}
         assert collector.stop(signal.SIGINT) == 130
-        assert "second signal: killed 2 workers" in collector.said
+        assert "second signal: killed 2 workers" in collector.stderr
     assert len(collector.stored()) == 10
 
 
 def _until_drained(collector: Collector) -> None:
     """Return once both workers are red, of which the kernel chooses one for each connection."""
-    eventually(lambda: " draining: " in collector.said, "the drain has begun")
+    eventually(lambda: " draining: " in collector.stderr, "the drain has begun")
     eventually(
         lambda: {_reason(collector.send("GET", "/healthz")) for _ in range(20)} == {"draining"}, "all workers are red"
     )
@@ -55,9 +55,9 @@ def test_after_the_delay_the_collector_stops_as_without_one(tmp_path: Path) -> N
     with running(tmp_path, workers=2, settings=_settings(0.1)) as collector:
         assert collector.post(_EVENT).status == 200
         assert collector.stop() == 0
-        said = [line.partition("] ")[2] for line in collector.said.splitlines()]
-    assert said[-3] == "draining: requests are still taken for 0.1 s, Ctrl-C again ends at once"
-    assert [line.partition(":")[0] for line in said[-2:]] == ["stopping", "stopped"]
+        messages = [line.partition("] ")[2] for line in collector.stderr.splitlines()]
+    assert messages[-3] == "draining: requests are still taken for 0.1 s, Ctrl-C again ends at once"
+    assert [line.partition(":")[0] for line in messages[-2:]] == ["stopping", "stopped"]
     assert len(collector.stored()) == 1
 
 

@@ -11,7 +11,7 @@ from collector.server.exit_codes import cause_of_death, of_signal
     ("exit_code", "cause"),
     [(0, "exit code 0"), (1, "exit code 1"), (-9, "SIGKILL"), (-11, "SIGSEGV"), (-50, "signal 50")],
 )
-def test_a_death_is_told_by_its_signal_or_exit_code(exit_code: int, cause: str) -> None:
+def test_a_death_is_named_by_its_signal_or_exit_code(exit_code: int, cause: str) -> None:
     assert cause_of_death(exit_code) == cause
 
 

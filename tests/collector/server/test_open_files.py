@@ -19,24 +19,24 @@ def test_a_worker_holds_no_more_connections_than_the_hard_limit_of_files_allows(
     limit = f"ulimit -Sn 500; ulimit -Hn 1000; exec {PROGRAMS}/collector serve --config {tmp_path}/collector.toml"
     environment = os.environ | {"TRACKLOG_TEST_KEY_A": "a" * 16, "TRACKLOG_TEST_KEY_B": "b" * 16}
     with started(["sh", "-c", limit], stderr=subprocess.PIPE, text=True, env=environment) as process:
-        said = []
+        lines = []
         assert process.stderr
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if _SERVING in line:
                 break
         assert "limits.connections is 10000, but the hard limit of open files (RLIMIT_NOFILE) is 1000: " in "".join(
-            said
+            lines
         )
-        assert "a worker holds at most 744 connections; raise that limit to 10256 or more" in "".join(said)
+        assert "a worker holds at most 744 connections; raise that limit to 10256 or more" in "".join(lines)
         (worker,) = workers_of(process.pid)
         assert resource.prlimit(worker.pid, resource.RLIMIT_NOFILE) == (1000, 1000)
         sockets = [collector.connect() for _ in range(745)]
         try:
             assert sockets[-1].recv(12) == b"HTTP/1.1 503"
         finally:
-            for each in sockets:
-                each.close()
+            for opened in sockets:
+                opened.close()
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,10 @@ dir = "data/events"
 def _live(collector: Collector) -> psutil.Process:
     """A life with an unknown property, and the death of a worker, which is returned."""
     assert collector.send("POST", "/event?portal_id=1&prop_id=2&resp_type=json", b"{}").status == 404
-    eventually(lambda: "unknown_property" in collector.said, "the refusal is told")
+    eventually(lambda: "unknown_property" in collector.stderr, "the refusal is told")
     (victim,) = collector.workers()
     victim.kill()
-    eventually(lambda: collector.said.count("log_opened") == 4, "another worker has opened its two logs")
+    eventually(lambda: collector.stderr.count("log_opened") == 4, "another worker has opened its two logs")
     eventually(lambda: collector.post({"ea": "view"}).status == 200, "it serves")
     assert collector.stop() == 0
     return victim
@@ -45,10 +45,10 @@ def test_every_line_of_a_life_is_an_object_and_the_events_come_in_order(tmp_path
     with running(tmp_path, workers=1, settings=_SETTINGS.format(format="json")) as collector:
         supervisor = collector.process.pid
         victim = _live(collector)
-    lines: list[dict[str, Any]] = [json.loads(line) for line in collector.said.splitlines()]
+    lines: list[dict[str, Any]] = [json.loads(line) for line in collector.stderr.splitlines()]
     first = {line["event"]: line for line in reversed(lines)}
-    told = [line["event"] for line in lines if line["event"] not in ("start_warning", "log_opened")]
-    assert told == ["starting", "ready", "unknown_property", "worker_died", "stopping", "stopped"]
+    events = [line["event"] for line in lines if line["event"] not in ("start_warning", "log_opened")]
+    assert events == ["starting", "ready", "unknown_property", "worker_died", "stopping", "stopped"]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"]) for line in lines)
     assert {line["pid"] for line in lines if line["event"] in ("starting", "ready", "stopped")} == {supervisor}
 
@@ -74,9 +74,9 @@ def test_a_start_that_fails_says_why_in_the_same_form(tmp_path: Path, line_forma
     with pytest.raises(AssertionError):
         collector.start()
     collector.kill()
-    *_, last = collector.said.splitlines()
+    *_, last = collector.stderr.splitlines()
     if line_format == "json":
-        assert all(json.loads(line) for line in collector.said.splitlines())
+        assert all(json.loads(line) for line in collector.stderr.splitlines())
         assert json.loads(last)["event"] == "start_failed"
     else:
         assert re.match(r"\d{4}-\S+Z CRITICAL \[\d+\] start_failed: ", last)

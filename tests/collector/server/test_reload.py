@@ -36,14 +36,14 @@ def test_an_added_property_is_served_by_all_workers_at_once(collector: Collector
     assert (done.returncode, done.stdout, done.stderr) == (0, "property 33167/9: added\n", "")
     assert {post(collector, 9) for _ in range(20)} == {200}
     eventually(lambda: pids(collector) == workers, "no worker was replaced")
-    assert " reload_accepted: settings reloaded from " in collector.said
+    assert " reload_accepted: settings reloaded from " in collector.stderr
     eventually(lambda: status(collector)["last_reload"]["lines"] == ["property 33167/9: added"], "the status has it")
 
 
 def test_sighup_reloads_as_the_command_does(collector: Collector) -> None:
     append(collector, PROPERTY)
     os.kill(collector.process.pid, signal.SIGHUP)
-    eventually(lambda: "property 33167/9: added" in collector.said, "the reload is told")
+    eventually(lambda: "property 33167/9: added" in collector.stderr, "the reload is told")
     assert {post(collector, 9) for _ in range(20)} == {200}
 
 
@@ -73,12 +73,12 @@ def test_settings_with_faults_are_refused_with_all_of_them(collector: Collector)
     assert (done.returncode, done.stdout) == (1, "")
     assert "property[2].prop_id" in done.stderr
     assert "did you mean `body_bytes`?" in done.stderr
-    assert " reload_refused: " in collector.said
+    assert " reload_refused: " in collector.stderr
     assert (post(collector, 564990801), pids(collector)) == (200, workers)
     assert status(collector)["last_reload"]["is_accepted"] is False
 
 
-def test_faults_of_files_with_any_name_and_nesting_are_told(collector: Collector) -> None:
+def test_faults_of_files_with_any_name_and_nesting_are_reported(collector: Collector) -> None:
     Path(os.fsdecode(os.fsencode(collector.folder) + b"/p\xff.toml")).write_text("a = 1\n")
     (collector.folder / "p.toml").write_text("a = " + "[" * 10_000)
     text = (collector.folder / "collector.toml").read_text()
@@ -126,7 +126,7 @@ def test_a_reload_while_no_admin_process_runs_hides_no_death_of_the_next(collect
 
 
 def _admin_deaths(collector: Collector) -> int:
-    return collector.said.count(" died: SIGKILL; starts again in ")
+    return collector.stderr.count(" died: SIGKILL; starts again in ")
 
 
 def test_many_signals_cost_two_reloads(collector: Collector) -> None:
@@ -134,9 +134,9 @@ def test_many_signals_cost_two_reloads(collector: Collector) -> None:
     (admin,) = collector.admin_processes()
     for _ in range(20):
         os.kill(collector.process.pid, signal.SIGHUP)
-    eventually(lambda: "reload_accepted" in collector.said, "the first one is over")
+    eventually(lambda: "reload_accepted" in collector.stderr, "the first one is over")
     assert reload(collector).returncode == 0
-    assert collector.said.count("reload_accepted") <= 3
+    assert collector.stderr.count("reload_accepted") <= 3
     assert collector.admin_processes() == [admin], "it goes on where nothing has changed"
 
 

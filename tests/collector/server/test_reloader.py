@@ -30,7 +30,7 @@ class _Swapping:
 
 def test_a_swap_keeps_the_connections_that_fit_into_the_limit_of_open_files() -> None:
     added = replace(Settings(), property=(PropertySettings(portal_id=1, prop_id=2),))
-    workers, board, _ = _swap_in(added, for_workers=lambda each: replace(each, limits=Limits(connections=7)))
+    workers, board, _ = _swap_in(added, for_workers=lambda settings: replace(settings, limits=Limits(connections=7)))
     assert board.read(workers.swaps[0]).limits.connections == 7
 
 

@@ -65,7 +65,7 @@ def test_a_worker_that_starts_while_the_others_swap_serves_with_the_new_settings
         assert {post(collector, 9) for _ in range(20)} == {200}
 
 
-def test_a_request_that_waits_for_its_sink_is_answered_across_a_swap(tmp_path: Path) -> None:
+def test_a_request_that_waits_for_its_sink_gets_its_response_across_a_swap(tmp_path: Path) -> None:
     settings = f"{SETTINGS}[[property]]\n{_SHIPPED}{_SLOW_SINK}"
     with running(tmp_path, workers=1, settings=settings) as collector, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(collector.send, "POST", "/event?portal_id=33167&prop_id=8", b"[%b,%b]" % (_BODY, _BODY))
@@ -115,7 +115,7 @@ def test_settings_in_a_pipe_are_refused_and_keep_nobody_waiting(tmp_path: Path) 
         path.unlink()
         os.mkfifo(path)
         collector.process.send_signal(signal.SIGHUP)
-        eventually(lambda: "expected a file, found a device or pipe" in collector.said, "it is refused")
+        eventually(lambda: "expected a file, found a device or pipe" in collector.stderr, "it is refused")
         path.unlink()
         path.write_text(text + PROPERTY)
         assert reload(collector).stdout == "property 33167/9: added\n"

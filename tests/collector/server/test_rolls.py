@@ -42,10 +42,10 @@ def test_an_added_sink_rolls_the_workers_while_each_request_is_served(collector:
         eventually(lambda: sum(sent) > before + 50, "clients go on")
     assert failures == []
     assert pids(collector).isdisjoint(workers)
-    assert " died: " not in collector.said
+    assert " died: " not in collector.stderr
     stored = {record["id"] for record in collector.stored()}
     assert len(stored) == sum(sent)
-    eventually(lambda: {each["id"] for each in collector.shipped()} == stored, "the first sink has all")
+    eventually(lambda: {record["id"] for record in collector.shipped()} == stored, "the first sink has all")
     assert any((collector.folder / "data/second").rglob("*.zst"))
 
 
@@ -57,9 +57,9 @@ def test_settings_with_which_no_worker_gets_ready_are_refused(collector: Collect
         eventually(lambda: len(pids(collector)) == 3, "a successor starts")
         (successor,) = pids(collector) - workers
         psutil.Process(successor).kill()
-        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+        _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
-    assert said == f"worker {successor} ended before it was ready: SIGKILL; the process log has the reason\n"
+    assert stderr == f"worker {successor} ended before it was ready: SIGKILL; the process log has the reason\n"
     assert pids(collector) == workers
     assert collector.post(EVENT).status == 200
 
@@ -69,7 +69,7 @@ def test_a_stop_ends_a_reload_that_rolls(collector: Collector) -> None:
     os.kill(collector.process.pid, signal.SIGHUP)
     eventually(lambda: len(pids(collector)) == 3, "a successor starts")
     assert collector.stop() == 0
-    assert "Traceback" not in collector.said
+    assert "Traceback" not in collector.stderr
 
 
 @pytest.mark.parametrize("shutdown_delay", [0, 300])
@@ -81,11 +81,11 @@ def test_a_stop_ends_a_reload_that_the_command_began(tmp_path: Path, shutdown_de
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             eventually(lambda: len(pids(collector)) == 3, "a successor starts")
             collector.process.terminate()
-            _, said = process.communicate(timeout=PATIENCE_SECONDS)
-        assert (process.returncode, said) == (1, "the collector is stopping\n")
+            _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+        assert (process.returncode, stderr) == (1, "the collector is stopping\n")
         assert len(pids(collector)) <= 3, "no other worker is started"
         assert collector.process.wait(PATIENCE_SECONDS) == 0 if not shutdown_delay else collector.stop() == 143
-        assert "Traceback" not in collector.said
+        assert "Traceback" not in collector.stderr
 
 
 def test_new_workers_may_open_as_many_files_as_the_new_settings_need(tmp_path: Path) -> None:

@@ -45,9 +45,9 @@ def test_a_start_as_it_should_be_warns_of_nothing() -> None:
 def test_the_warnings_of_a_start_are_in_the_process_log_once(tmp_path: Path) -> None:
     nothing = "[server]\nport = {port}\nworkers = {workers}\n"
     with running(tmp_path, workers=2, settings=nothing) as collector:
-        assert collector.said.count("no [[property]] in the settings: every event is refused with 404") == 1
-        assert collector.said.count("no [[sink]] in the settings: events stay in the log") == 1
-        assert collector.said.count("running as root") == (os.geteuid() == 0)
+        assert collector.stderr.count("no [[property]] in the settings: every event is refused with 404") == 1
+        assert collector.stderr.count("no [[sink]] in the settings: events stay in the log") == 1
+        assert collector.stderr.count("running as root") == (os.geteuid() == 0)
 
 
 def test_the_supervisor_imports_neither_the_application_nor_uvicorn() -> None:

@@ -65,7 +65,7 @@ url = "http://127.0.0.1:{sink_port}/{{{{token}}}}"
 
 
 def _lines(collector: Collector, text: str) -> list[str]:
-    return [line for line in collector.said.splitlines() if text in line]
+    return [line for line in collector.stderr.splitlines() if text in line]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
@@ -104,7 +104,7 @@ def test_a_worker_that_can_never_start_again_ends_the_collector_with_a_line_and_
         collector.workers()[0].kill()
         assert collector.process.wait(PATIENCE_SECONDS) == 3
     assert len(_lines(collector, " died: SIGKILL; restarts so far: 1; starts again in 0 s")) == 1
-    last = collector.said.splitlines()[-1]
+    last = collector.stderr.splitlines()[-1]
     assert f"CRITICAL [{last.partition('[')[2].partition(']')[0]}] start_failed: " in last
     assert f"{tmp_path}/data/dead" in last, "the last line says why"
     assert len(_lines(collector, _SERVING)) == 1
@@ -165,7 +165,9 @@ def test_a_stop_says_whom_it_waits_for(tmp_path: Path) -> None:
         assert collector.stop() == 0
     (line,) = _lines(collector, _STOPPING)
     assert re.search(f"{_STOPPING}2 workers to ship and close, until {_UTC}; Ctrl-C again ends at once$", line)
-    assert re.search(r"INFO \[\d+\] stopped: ended after \d+\.\d s with exit code 0$", collector.said.splitlines()[-1])
+    assert re.search(
+        r"INFO \[\d+\] stopped: ended after \d+\.\d s with exit code 0$", collector.stderr.splitlines()[-1]
+    )
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -173,11 +175,11 @@ def test_a_second_signal_ends_a_stop_at_once(tmp_path: Path, number: signal.Sign
     with _stopping_with_an_unfinished_request(tmp_path) as collector:
         (worker,) = collector.workers()
         assert collector.stop(number) == exit_code
-        assert f": second signal: killed 1 worker ({worker.pid}); " in collector.said
+        assert f": second signal: killed 1 worker ({worker.pid}); " in collector.stderr
         assert not worker.is_running()
 
 
-def test_a_worker_that_dies_while_it_stops_is_told_and_not_started_again(tmp_path: Path) -> None:
+def test_a_worker_that_dies_while_it_stops_is_logged_and_not_started_again(tmp_path: Path) -> None:
     with _stopping_with_an_unfinished_request(tmp_path) as collector:
         (worker,) = collector.workers()
         worker.kill()
@@ -223,11 +225,11 @@ def test_ctrl_c_in_a_terminal_stops_workers_that_still_start_without_a_traceback
         assert process.stderr
         eventually(lambda: len(workers_of(process.pid)) == 2, "two workers are started")
         os.killpg(process.pid, signal.SIGINT)
-        said = process.stderr.read()
+        stderr = process.stderr.read()
         assert process.wait(PATIENCE_SECONDS) == 0
-    assert f"{_STOPPING}2 workers to ship and close, until " in said
-    assert "Traceback" not in said
-    assert "stopped: ended after " in said.splitlines()[-1]
+    assert f"{_STOPPING}2 workers to ship and close, until " in stderr
+    assert "Traceback" not in stderr
+    assert "stopped: ended after " in stderr.splitlines()[-1]
 
 
 def test_workers_never_take_the_signals_that_a_terminal_sends_to_the_whole_group(tmp_path: Path) -> None:

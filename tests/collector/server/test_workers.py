@@ -19,7 +19,7 @@ class _Process:
         self.settings = settings
         self.pid = 1
         self.is_ready = True
-        self.is_told_to_stop = False
+        self.is_stopping = False
         self.seconds_served = 100.0
         self.exit_code: int | None = None
         self.report = WorkerReport("00", None)
@@ -31,7 +31,7 @@ class _Process:
         return self.exit_code
 
     def stop(self, deadline: float) -> None:
-        self.is_told_to_stop = True
+        self.is_stopping = True
 
     def end(self, exit_code: int = -9) -> None:
         self.exit_code = exit_code
@@ -65,12 +65,12 @@ def test_a_successor_that_dies_while_its_predecessor_stops_is_started_again_at_o
         await started.number(1)
         replacing = asyncio.create_task(workers.replace(0, started.by("new"), _GRACE_SECONDS))
         await started.number(2)
-        while not started[0].is_told_to_stop:
+        while not started[0].is_stopping:
             await asyncio.sleep(0)
         started[1].end()
         await started.number(3)
         assert started[0].exit_code is None, "it still stops"
-        assert [each.settings for each in started] == ["old", "new", "new"]
+        assert [process.settings for process in started] == ["old", "new", "new"]
         started[0].end(0)
         assert await replacing is None
         assert len(workers.running) == 1
@@ -91,10 +91,10 @@ def test_a_worker_that_dies_while_its_successor_starts_leaves_one_worker_in_its_
         while not replacing.done():
             await asyncio.sleep(0.001)
             for process in started:
-                if process.is_told_to_stop and process.exit_code is None:
+                if process.is_stopping and process.exit_code is None:
                     process.end(0)
         assert replacing.result() is None
-        assert [each.settings for each in started if each.exit_code is None] == ["new"]
+        assert [process.settings for process in started if process.exit_code is None] == ["new"]
         keeping.cancel()
 
     asyncio.run(run())

@@ -39,7 +39,7 @@ def test_equal_settings_have_no_changes() -> None:
     assert not any(changes(settings, settings))
 
 
-def test_a_changed_value_is_told_with_the_old_and_the_new_one() -> None:
+def test_a_changed_value_is_listed_with_the_old_and_the_new_one() -> None:
     old = Settings(server=ServerSettings(workers=2), limits=Limits(body_bytes=100_000))
     new = Settings(
         include=("p/*.toml",),
@@ -58,7 +58,7 @@ def test_a_changed_value_is_told_with_the_old_and_the_new_one() -> None:
     )
 
 
-def test_properties_are_told_by_their_ids_and_swapped() -> None:
+def test_properties_are_listed_by_their_ids_and_swapped() -> None:
     _, second, third = _PROPERTIES
     changed = replace(second, ip="drop", write_keys=("env:KEY",))
     found = changes(Settings(property=_PROPERTIES), Settings(property=(changed, third, PropertySettings(2, 1))))
@@ -66,7 +66,7 @@ def test_properties_are_told_by_their_ids_and_swapped() -> None:
     assert found == Changes(lines, (), ())
 
 
-def test_sinks_are_told_by_their_names_and_rolled() -> None:
+def test_sinks_are_listed_by_their_names_and_rolled() -> None:
     file, http = _SINKS
     new = (replace(http, headers={"authorization": "hunter2"}), FileSinkSettings(dir="/b", name="other"))
     lines = ("sink file: removed", "sink http: changed headers", "sink other: added")
@@ -86,19 +86,19 @@ def test_sinks_are_told_by_their_names_and_rolled() -> None:
     ],
 )
 def test_no_change_shows_a_password(old: Settings, new: Settings) -> None:
-    told = "".join(line for lines in changes(old, new) + changes(new, old) for line in lines)
-    assert told
-    assert "hunter2" not in told
+    text = "".join(line for lines in changes(old, new) + changes(new, old) for line in lines)
+    assert text
+    assert "hunter2" not in text
 
 
-def test_a_secret_is_told_by_the_name_of_its_variable() -> None:
+def test_a_secret_is_named_by_its_variable() -> None:
     new = Settings(session=SessionSettings(secret="env:NAME"))
     assert changes(Settings(), new).rolled == ("session.secret: none -> 'env:NAME'",)
 
 
 def test_thousands_of_properties_are_compared() -> None:
     old = tuple(PropertySettings(1, number) for number in range(1, 5001))
-    new = tuple(replace(each, ip="drop") for each in old)
+    new = tuple(replace(prop, ip="drop") for prop in old)
     assert len(changes(Settings(property=old), Settings(property=new[::-1])).swapped) == 5000
 
 

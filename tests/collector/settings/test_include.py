@@ -31,7 +31,7 @@ def _faults(folder: Path, files: dict[str, str], main_text: str = 'include = ["p
 
 
 def _ids(settings: Settings) -> list[int]:
-    return [each.prop_id for each in settings.property]
+    return [prop.prop_id for prop in settings.property]
 
 
 def test_properties_of_included_files_follow_those_of_the_main_file_sorted_by_name(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_variable_for_a_list_is_a_fault(tmp_path: Path, monkeypatch: pytest.Mo
     ]
 
 
-def test_faults_of_variables_and_of_the_file_are_told_at_once(
+def test_faults_of_variables_and_of_the_file_are_reported_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TRACKLOG_LOG__MIN_FREE_BYTES", "many")

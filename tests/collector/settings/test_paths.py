@@ -10,7 +10,7 @@ FREE = ("/t", "/c/hello", "/i2", "/t.jsx", "/t.xyz.js", "/v1", "/demonstration",
 
 
 def _faults(**settings: object) -> list[tuple[str, str]]:
-    return [(each.path, each.message) for each in ServerSettings(**settings).faults()]  # type: ignore[arg-type]
+    return [(fault.path, fault.message) for fault in ServerSettings(**settings).faults()]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", FREE)
@@ -61,6 +61,6 @@ def test_a_path_that_nothing_else_is_served_at_is_no_fault(settings: dict[str, o
 
 
 def test_each_dialect_is_served_at_the_paths_of_the_table() -> None:
-    assert {each.name: each.paths for each in served(ServerSettings())} == {
+    assert {dialect.name: dialect.paths for dialect in served(ServerSettings())} == {
         name: paths for name, paths in DIALECT_PATHS.items() if paths
     }

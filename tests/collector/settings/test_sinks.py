@@ -34,7 +34,7 @@ def test_a_kind_has_the_settings_that_all_have_and_defaults_for_them(kind: str) 
 def test_a_kind_has_a_sink(kind: str) -> None:
     fields = msgspec.structs.fields(sink_settings(kind))
     settings = msgspec.convert(
-        {"type": kind, **{each.name: "x" if each.name != "brokers" else ["x"] for each in fields if each.required}},
+        {"type": kind, **{field.name: "x" if field.name != "brokers" else ["x"] for field in fields if field.required}},
         sink_settings(kind),
     )
     assert kind_of(settings) == kind
@@ -51,7 +51,7 @@ def test_no_module_names_a_kind_but_its_own_and_the_table(kind: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["x = 1", 'type = "pigeon"', "type = 1"])
-def test_a_sink_of_no_known_kind_is_told_which_there_are(tmp_path: Path, text: str) -> None:
+def test_a_sink_of_an_unknown_kind_is_a_fault_that_lists_the_kinds(tmp_path: Path, text: str) -> None:
     path = tmp_path / "collector.toml"
     path.write_text(f"[[sink]]\n{text}")
     with pytest.raises(Exception, match=r"sink\[0\]\.type: expected `file`, .* or `http`"):

@@ -48,7 +48,7 @@ def _failing(number: int, times: int, then: Callable[..., object]) -> Callable[.
 
 @pytest.mark.parametrize("number", _PASSING)
 @pytest.mark.parametrize("step", ["load_secret", "first_free", "open_log"])
-def test_what_passes_is_waited_for_and_told_once(
+def test_a_passing_fault_is_waited_for_and_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str, number: int
 ) -> None:
     monkeypatch.setattr(opening, step, _failing(number, 3, getattr(opening, step)))

@@ -105,7 +105,7 @@ def test_a_stall_turns_it_red_and_its_end_turns_it_green(tmp_path: Path) -> None
     asyncio.run(run())
 
 
-def test_a_disk_that_does_not_answer_turns_it_red_though_no_event_comes(tmp_path: Path) -> None:
+def test_a_disk_that_does_not_respond_turns_it_red_though_no_event_comes(tmp_path: Path) -> None:
     class Hanging(SmallDisk):
         def room(self, path: str) -> Room:
             assert self.gate.wait(PATIENCE_SECONDS)

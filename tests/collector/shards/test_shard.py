@@ -43,7 +43,7 @@ class _Forgetting(Files):
         super().forget_cache(descriptor, offset, length)
         if "/log/" in os.readlink(f"/proc/self/fd/{descriptor}"):
             self.lengths.append(offset + length)
-            if not all(_delivered(self._folder / each) for each in ("healthy", "file/down")):
+            if not all(_delivered(self._folder / sink) for sink in ("healthy", "file/down")):
                 self.early.append(offset + length)
 
 
@@ -120,8 +120,8 @@ def test_a_short_disk_gets_what_every_sink_has_at_once_and_nothing_else(
             await shard.close(0)
 
     asyncio.run(run())
-    told = [message for message in caplog.messages if "the disk is short" in message]
-    assert sum(int(message.split("short: ")[1].split()[0]) for message in told) == 4
+    messages = [message for message in caplog.messages if "the disk is short" in message]
+    assert sum(int(message.split("short: ")[1].split()[0]) for message in messages) == 4
 
 
 def test_a_short_disk_gets_delivered_segments_of_shards_that_nobody_holds(
@@ -152,10 +152,10 @@ def test_a_disk_that_is_smaller_than_what_may_be_kept_is_warned_of(tmp_path: Pat
         return retention_warning(Settings(server=server, log=log))
 
     assert warning(capacity // workers) is None
-    told = warning(capacity // workers + 1)
-    assert told is not None
-    assert told.startswith(f"log.retain_bytes: {workers} workers keep up to ")
-    assert f"the disk of {tmp_path} has {capacity}" in told
+    message = warning(capacity // workers + 1)
+    assert message is not None
+    assert message.startswith(f"log.retain_bytes: {workers} workers keep up to ")
+    assert f"the disk of {tmp_path} has {capacity}" in message
 
 
 def test_check_warns_of_a_disk_that_is_too_small_and_finds_no_fault(

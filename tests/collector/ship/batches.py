@@ -53,11 +53,11 @@ def deliver(sink: Sink, *batches: Batch, sequence: int = 1) -> int:
 
     async def run() -> int:
         try:
-            wanted = (await sink.open(LOG_ID, sequence)).next
-            for each in batches:
-                await sink.deliver(each)
+            expected = (await sink.open(LOG_ID, sequence)).next
+            for batch in batches:
+                await sink.deliver(batch)
         finally:
             await sink.close()
-        return wanted
+        return expected
 
     return asyncio.run(run())

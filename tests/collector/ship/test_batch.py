@@ -90,8 +90,8 @@ def test_a_batch_can_reach_across_segments(tmp_path: Path) -> None:
 def test_the_same_blocks_give_the_same_batch_and_others_another_token(tmp_path: Path) -> None:
     log_id, blocks = _blocks(tmp_path, *[b'{"n":1}\n'] * 4)
     ranges = [blocks[first:last] for first in range(4) for last in range(first + 1, 5)]
-    batches: list[Batch] = [_cut(log_id, each)[0] for each in ranges]
-    assert [_cut(log_id, list(each))[0] for each in ranges] == batches
+    batches: list[Batch] = [_cut(log_id, lengths)[0] for lengths in ranges]
+    assert [_cut(log_id, list(lengths))[0] for lengths in ranges] == batches
     assert len({batch.token for batch in batches}) == len(ranges)
 
 

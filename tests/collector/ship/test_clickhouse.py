@@ -211,8 +211,8 @@ def test_small_limits_in_place_of_those_of_the_page_cut_a_batch_into_blocks(clic
 def test_the_view_flattens_the_event(clickhouse: ClickHouse) -> None:
     odd = b'{"sid":"9223372036854775807","aid":"dev","items":null}'
     ids = b'"event_id":"e-1","dialect":"segment",'
-    told = b'{"sid":-1,"ea":7,"et":1717199000000,"sent_at":"2024-06-01T00:00:00Z"}'
-    _deliver(clickhouse, _batch(_line(1), _line(2, odd), _line(3, told, ids=ids)))
+    client_times = b'{"sid":-1,"ea":7,"et":1717199000000,"sent_at":"2024-06-01T00:00:00Z"}'
+    _deliver(clickhouse, _batch(_line(1), _line(2, odd), _line(3, client_times, ids=ids)))
     rows = [
         json.loads(row)
         for row in clickhouse.query(
@@ -253,7 +253,7 @@ def test_the_view_flattens_the_event(clickhouse: ClickHouse) -> None:
 
 
 @pytest.mark.parametrize("unix_ms", [2**63 - 1, -(2**63), 10**16])
-def test_a_time_that_a_client_told_stops_no_batch(clickhouse: ClickHouse, unix_ms: int) -> None:
+def test_a_time_of_a_client_stops_no_batch(clickhouse: ClickHouse, unix_ms: int) -> None:
     line = _line(1).replace(b'"occurred_at":1717199000001', b'"occurred_at":%d' % unix_ms)
     _deliver(clickhouse, _batch(line))
     assert _number(clickhouse, "SELECT count(occurred_at) FROM tracklog.events_flat") == 1

@@ -20,7 +20,7 @@ from collector.ship.sinks.http.sink import HttpSink
 from collector.ship.sinks.kafka.settings import KafkaSinkSettings
 from collector.ship.sinks.kafka.sink import KafkaSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
-from tests.collector.ship.test_http_sink import answering
+from tests.collector.ship.test_http_sink import responding
 from tests.destinations.http import HttpReceiver
 from tests.kafka.mock import MockCluster
 from tests.kafka.topics import committed
@@ -95,9 +95,9 @@ def test_a_batch_is_the_same_bytes_every_time() -> None:
 
 def test_the_http_sink_posts_a_batch_of_events_that_have_the_records_byte_for_byte() -> None:
     many = batch(part(ELEVEN_MS, 1, 250))
-    with answering() as there:
+    with responding() as there:
         deliver(HttpSink(HttpSinkSettings(url=there.url, body="cloudevents"), "http"), many)
-    (request,) = there.asked
+    (request,) = there.requests
     assert request.headers["content-type"] == BATCH_TYPE
     events = [JSONFormat().read(None, json.dumps(event)) for event in json.loads(request.inflated)]
     lines = [event.line for event in many.events()]
@@ -123,11 +123,11 @@ def test_a_receiver_of_events_has_each_record_once(receiver: HttpReceiver) -> No
 
 def test_the_http_sink_refuses_a_batch_with_a_line_that_is_not_a_record_so_that_the_others_can_go() -> None:
     bad = Batch(LOG_ID, "t", (Part(ELEVEN_MS, 1, 2, record(1) + b'{"no":"record"}\n'),))
-    with answering() as there:
+    with responding() as there:
         sink = HttpSink(HttpSinkSettings(url=there.url, body="cloudevents"), "http")
         with pytest.raises(BatchRefused, match="event 2 is not a record"):
             deliver(sink, bad)
-        assert there.asked == []
+        assert there.requests == []
 
 
 @pytest.fixture

@@ -130,8 +130,8 @@ def test_every_event_arrives_once_and_in_order_and_again_nothing_arrives(shippin
     arrived = shipping.destination.arrived()
     assert _events(shipping) == shipping.lines
     for source in (b"web", b"pos"):
-        assert [each for each in arrived if b'"%b"' % source in each] == [
-            each for each in shipping.lines if b'"%b"' % source in each
+        assert [line for line in arrived if b'"%b"' % source in line] == [
+            line for line in shipping.lines if b'"%b"' % source in line
         ]
     assert shipping.run() == 0
     shipping.fill(1)

@@ -193,7 +193,7 @@ def test_parquet_files_hold_what_the_ndjson_files_do(tmp_path: Path) -> None:
     batches = [batch(part(ELEVEN_MS - 1, 1, 2), part(ELEVEN_MS, 3)), batch(part(ELEVEN_MS + 1, 4, 503))]
     deliver(_sink(tmp_path / "parquet", "parquet"), *batches, batches[0])
     contents = contents_of(tmp_path / "parquet")
-    assert lines_in(contents) == [event.line for each in batches for event in each.events()]
+    assert lines_in(contents) == [event.line for batch in batches for event in batch.events()]
     query = "SELECT count(*), count(DISTINCT id), sum(sid::INT), sum(epoch_ms(received_at)), min(event->>'t') FROM "
     parquet = str(tmp_path / "parquet" / "**" / "*.parquet")
     assert duckdb.execute(f"{query} read_parquet(?, hive_partitioning = true)", [parquet]).fetchone() == (

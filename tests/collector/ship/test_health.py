@@ -32,8 +32,8 @@ def test_each_change_of_a_sinks_state_is_one_line(caplog: pytest.LogCaptureFixtu
     sink_health.failed(SinkError("not allowed"))
     sink_health.succeeded()
     sink_health.succeeded()
-    said = [message.partition(", again in")[0] for message in caplog.messages]
-    assert said == [
+    messages = [message.partition(", again in")[0] for message in caplog.messages]
+    assert messages == [
         "sink kafka: no answer after 0 ms; retrying",
         "sink kafka: no answer after 4 ms; down",
         "sink kafka: up again after 21 failures",
@@ -51,7 +51,7 @@ def test_failures_are_counted_whatever_becomes_of_the_sink() -> None:
     assert sink_health.health.failures == 7
 
 
-def test_a_sink_that_hangs_is_said_to_wait_once_and_since_when_the_attempt_began(
+def test_a_sink_that_hangs_is_shown_as_waiting_once_and_since_the_attempt_began(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sink_health = SinkHealth("kafka")

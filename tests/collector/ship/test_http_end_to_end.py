@@ -42,9 +42,9 @@ def _settings(destination: Destination) -> str:
 
 def _post(collector: Collector, count: int) -> list[str]:
     """Post events one by one, and return their ids."""
-    answers = [collector.post({"ea": "view", "n": at}) for at in range(count)]
-    assert {answer.status for answer in answers} == {200}
-    return [answer.headers["x-event-id"] for answer in answers]
+    responses = [collector.post({"ea": "view", "n": at}) for at in range(count)]
+    assert {response.status for response in responses} == {200}
+    return [response.headers["x-event-id"] for response in responses]
 
 
 def _lines(collector: Collector) -> list[bytes]:

@@ -27,7 +27,7 @@ from collector.ship.mark import Mark, Resumption
 from collector.ship.sinks.http.settings import HttpSinkSettings
 from collector.ship.sinks.http.sink import HttpSink
 from tests.destinations.http import HttpReceiver
-from tests.destinations.http_server import Answer, Request, server
+from tests.destinations.http_server import Request, Response, server
 
 LOG_ID = "0123456789abcdef"
 TOKEN = f"{LOG_ID}:1:148-1:900:0a1b2c3d"
@@ -43,15 +43,15 @@ SECRET = "s3cret-value-of-the-key"
 class Scripted:
     """A server that gives one answer after the other, the last of them for ever, and keeps what it was asked."""
 
-    def __init__(self, *answers: Answer) -> None:
-        self.asked: list[Request] = []
-        self._answers = list(answers or [Answer()])
-        self._server = server(0, self._answer)
+    def __init__(self, *responses: Response) -> None:
+        self.requests: list[Request] = []
+        self._responses = list(responses or [Response()])
+        self._server = server(0, self._respond)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def _answer(self, request: Request) -> Answer:
-        self.asked.append(request)
-        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+    def _respond(self, request: Request) -> Response:
+        self.requests.append(request)
+        return self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -73,8 +73,8 @@ def _serving(listener: ThreadingHTTPServer) -> Iterator[None]:
 
 
 @contextmanager
-def answering(*answers: Answer) -> Iterator[Scripted]:
-    scripted = Scripted(*answers)
+def responding(*responses: Response) -> Iterator[Scripted]:
+    scripted = Scripted(*responses)
     with scripted.serving():
         yield scripted
 
@@ -116,9 +116,9 @@ def _error(**settings: Any) -> SinkError:
     ("body", "type_", "expected"), [("ndjson", "application/x-ndjson", NDJSON), ("array", "application/json", ARRAY)]
 )
 def test_a_body_is_the_lines_of_the_log_byte_for_byte(body: str, type_: str, expected: bytes) -> None:
-    with answering() as there:
+    with responding() as there:
         _deliver(BATCH, url=f"{there.url}/in", body=body, compression="none")
-    request = there.asked[0]
+    request = there.requests[0]
     assert (request.method, request.target, request.body) == ("POST", "/in", expected)
     assert request.headers["content-type"] == type_
     assert request.headers["content-length"] == str(len(expected))
@@ -128,47 +128,47 @@ def test_a_body_is_the_lines_of_the_log_byte_for_byte(body: str, type_: str, exp
 
 @pytest.mark.parametrize(("compression", "inflate"), [("zstd", zstandard.decompress), ("gzip", gzip.decompress)])
 def test_a_compressed_body_is_the_same_bytes_every_time(compression: str, inflate: Callable[[bytes], bytes]) -> None:
-    with answering() as there:
+    with responding() as there:
         _deliver(BATCH, BATCH, url=there.url, compression=compression)
         _deliver(BATCH, url=there.url, compression=compression)
-    assert {request.headers["content-encoding"] for request in there.asked} == {compression}
-    assert len({request.body for request in there.asked}) == 1
-    assert inflate(there.asked[0].body) == NDJSON
+    assert {request.headers["content-encoding"] for request in there.requests} == {compression}
+    assert len({request.body for request in there.requests}) == 1
+    assert inflate(there.requests[0].body) == NDJSON
 
 
 def test_no_time_is_in_a_gzip_body() -> None:
-    with answering() as there:
+    with responding() as there:
         _deliver(BATCH, url=there.url, compression="gzip")
-    assert there.asked[0].body[4:8] == bytes(4)
+    assert there.requests[0].body[4:8] == bytes(4)
 
 
 def test_a_batch_of_many_megabytes_goes_out_whole() -> None:
     line = b'{"pad":"%b"}\n' % (b"x" * 1000)
     payload = line * 12_000
-    with answering() as there:
+    with responding() as there:
         _deliver(Batch(LOG_ID, TOKEN, (Part(1, 1, 12_000, payload),)), url=there.url, compression="none")
-    assert there.asked[0].body == payload
+    assert there.requests[0].body == payload
 
 
 def test_a_url_is_filled_in_and_nothing_in_a_value_has_a_meaning_there() -> None:
     odd = BATCH._replace(token="a b&c=d/e?f#g+7-8%'")
-    with answering() as there:
+    with responding() as there:
         _deliver(odd, url=there.url + "/in/{log_id}/{first}/{last}?query=INSERT INTO t&token={token}")
-    place = urlsplit(there.asked[0].target)
+    place = urlsplit(there.requests[0].target)
     assert place.path == f"/in/{LOG_ID}/7/10"
     assert parse_qs(place.query) == {"query": ["INSERT INTO t"], "token": [odd.token]}
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_any_2xx_is_delivered(status: int) -> None:
-    with answering(Answer(status)) as there:
+    with responding(Response(status)) as there:
         _deliver(BATCH, url=there.url)
-    assert len(there.asked) == 1
+    assert len(there.requests) == 1
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_a_final_status_refuses_the_batch_with_the_answer_as_its_reason(status: int) -> None:
-    with answering(Answer(status, b"row 3:\n\tno \x1b[31mred\x00 " + b"x" * 9000)) as there:
+def test_a_final_status_refuses_the_batch_with_the_response_as_its_reason(status: int) -> None:
+    with responding(Response(status, b"row 3:\n\tno \x1b[31mred\x00 " + b"x" * 9000)) as there:
         error = _error(url=f"{there.url}/in")
     assert isinstance(error, BatchRefused)
     assert str(error) == f"{there.url}/in answered {status}: row 3: no [31mred " + "x" * (
@@ -178,24 +178,24 @@ def test_a_final_status_refuses_the_batch_with_the_answer_as_its_reason(status: 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 408, 409, 415, 418, 429, 500, 501, 502, 503, 504])
 def test_any_other_status_is_tried_again(status: int) -> None:
-    with answering(Answer(status, b"not now"), Answer()) as there:
+    with responding(Response(status, b"not now"), Response()) as there:
         error = _error(url=f"{there.url}/in")
         _deliver(BATCH, url=there.url)
     assert not isinstance(error, BatchRefused)
     assert str(error).startswith(f"{there.url}/in answered {status}: not now; ")
     assert error.wait_seconds == 0
-    assert there.asked[0].body == there.asked[1].body
+    assert there.requests[0].body == there.requests[1].body
 
 
 def test_which_statuses_are_final_is_a_setting() -> None:
-    with answering(Answer(409), Answer(400)) as there:
+    with responding(Response(409), Response(400)) as there:
         assert isinstance(_error(url=there.url, final_statuses=[409]), BatchRefused)
         assert not isinstance(_error(url=there.url, final_statuses=[409]), BatchRefused)
 
 
 @pytest.mark.parametrize("status", [429, 503, 500, 302])
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("retry_after", "expected"),
     [
         ("7", 7),
         (" 120 ", 120),
@@ -210,14 +210,16 @@ def test_which_statuses_are_final_is_a_setting() -> None:
         ("", 0),
     ],
 )
-def test_retry_after_is_honoured_as_seconds_or_a_date_up_to_an_hour(status: int, asked: str, expected: float) -> None:
-    headers = {"Retry-After": asked, "Date": formatdate(1_000_000, usegmt=True)}
-    with answering(Answer(status, headers=headers)) as there:
+def test_retry_after_is_honoured_as_seconds_or_a_date_up_to_an_hour(
+    status: int, retry_after: str, expected: float
+) -> None:
+    headers = {"Retry-After": retry_after, "Date": formatdate(1_000_000, usegmt=True)}
+    with responding(Response(status, headers=headers)) as there:
         assert _error(url=there.url).wait_seconds == expected
 
 
 def test_retry_after_as_a_date_without_the_receivers_clock_is_by_ours() -> None:
-    with answering(Answer(503, headers={"Retry-After": formatdate(4_000_000_000, usegmt=True)})) as there:
+    with responding(Response(503, headers={"Retry-After": formatdate(4_000_000_000, usegmt=True)})) as there:
         assert _error(url=there.url).wait_seconds == 3600
 
 
@@ -230,21 +232,21 @@ def test_retry_after_as_a_date_without_the_receivers_clock_is_by_ours() -> None:
     ],
 )
 def test_a_redirect_is_not_followed_but_named(location: str, named: str) -> None:
-    with answering(Answer(307, headers={"Location": location})) as there:
+    with responding(Response(307, headers={"Location": location})) as there:
         error = _error(url=f"{there.url}/a")
-    assert len(there.asked) == 1
+    assert len(there.requests) == 1
     named = named.replace("{url}", there.url)
     assert (
         str(error) == f"{there.url}/a answered 307, a redirect{named}, which is not followed; set the sink's URL to it"
     )
 
 
-def test_no_answer_in_time_is_tried_again() -> None:
+def test_no_response_in_time_is_tried_again() -> None:
     release = threading.Event()
 
-    def never(request: Request) -> Answer:
+    def never(request: Request) -> Response:
         release.wait(30)
-        return Answer()
+        return Response()
 
     with _serving(listener := server(0, never)):
         error = _error(url=f"http://127.0.0.1:{listener.server_port}/in", timeout_seconds=0.2)
@@ -263,13 +265,13 @@ def test_a_name_that_nobody_knows_is_tried_again() -> None:
     assert str(_error(url="http://nowhere.invalid/in")).startswith("http://nowhere.invalid/in: can't connect: ")
 
 
-def _against_bytes(answer: bytes) -> SinkError:
+def _against_bytes(response: bytes) -> SinkError:
     """The error for a server that answers with just these bytes and closes."""
 
     async def run() -> SinkError:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
+            writer.write(response)
             await writer.drain()
             writer.close()
 
@@ -288,7 +290,7 @@ def _against_bytes(answer: bytes) -> SinkError:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"",
         b"SSH-2.0-OpenSSH_9.9\r\n",
@@ -298,14 +300,14 @@ def _against_bytes(answer: bytes) -> SinkError:
         b"HTTP/1.1 400 Bad\r\ncontent-length: 10\r\n\r\nhalf",
     ],
 )
-def test_an_answer_that_is_not_whole_is_no_answer(answer: bytes) -> None:
-    error = _against_bytes(answer)
+def test_a_response_that_is_not_whole_is_no_response(response: bytes) -> None:
+    error = _against_bytes(response)
     assert not isinstance(error, BatchRefused)
     assert "hidden" not in str(error)
 
 
-def test_an_answer_without_end_is_read_only_at_its_beginning() -> None:
-    with answering(Answer(500, b"y" * 50_000_000), Answer(200, b"z" * 50_000_000)) as there:
+def test_a_response_without_end_is_read_only_at_its_beginning() -> None:
+    with responding(Response(500, b"y" * 50_000_000), Response(200, b"z" * 50_000_000)) as there:
         assert str(_error(url=there.url)).count("y") == 200 + "; see the receiver's log".count("y")
         _deliver(BATCH, url=there.url)
 
@@ -327,11 +329,11 @@ def test_an_answer_without_end_is_read_only_at_its_beginning() -> None:
     ],
 )
 def test_what_the_receiver_wants_next_moves_us_on_but_never_back(body: bytes, sequence: int) -> None:
-    with answering(Answer(200, body)) as there:
+    with responding(Response(200, body)) as there:
         assert _open(7, url=there.url, resume_url=there.url + "/next?log={log_id}") == sequence
-    assert (there.asked[0].method, there.asked[0].target) == ("GET", f"/next?log={LOG_ID}")
-    assert there.asked[0].body == b""
-    assert "content-type" not in there.asked[0].headers
+    assert (there.requests[0].method, there.requests[0].target) == ("GET", f"/next?log={LOG_ID}")
+    assert there.requests[0].body == b""
+    assert "content-type" not in there.requests[0].headers
 
 
 @pytest.mark.parametrize(
@@ -352,8 +354,8 @@ def test_what_the_receiver_wants_next_moves_us_on_but_never_back(body: bytes, se
         b"\xff",
     ],
 )
-def test_an_answer_that_is_no_sequence_is_an_error(body: bytes) -> None:
-    with answering(Answer(200, body)) as there, pytest.raises(SinkError, match="expected the sequence to go on at"):
+def test_a_response_that_is_not_a_sequence_is_an_error(body: bytes) -> None:
+    with responding(Response(200, body)) as there, pytest.raises(SinkError, match="expected the sequence to go on at"):
         _open(7, url=there.url, resume_url=f"{there.url}/next")
 
 
@@ -369,7 +371,7 @@ def test_an_answer_that_is_no_sequence_is_an_error(body: bytes) -> None:
     ],
 )
 def test_what_the_receiver_tells_of_itself_is_its_mark(body: bytes, mark: tuple[int, str] | None) -> None:
-    with answering(Answer(200, body)) as there:
+    with responding(Response(200, body)) as there:
         settings = {"url": there.url, "resume_url": f"{there.url}/next?key=hidden"}
         found: Resumption = _with_sink(lambda sink: sink.open(LOG_ID, 7), **settings)
     assert found.mark == (mark and Mark(*mark, f"the answer of {there.url}/next"))
@@ -377,15 +379,15 @@ def test_what_the_receiver_tells_of_itself_is_its_mark(body: bytes, mark: tuple[
 
 def test_a_request_tells_the_chain_of_its_last_event_where_that_is_known() -> None:
     known = BATCH._replace(parts=(BATCH.parts[0], BATCH.parts[1]._replace(header_crc=0xA1B2C3D)))
-    with answering() as there:
+    with responding() as there:
         _deliver(known, BATCH, url=there.url)
-    assert [request.headers.get("x-log-chain") for request in there.asked] == ["0a1b2c3d", None]
+    assert [request.headers.get("x-log-chain") for request in there.requests] == ["0a1b2c3d", None]
 
 
 @pytest.mark.parametrize("status", [302, 400, 404, 422, 503])
-def test_a_receiver_that_cannot_tell_what_it_wants_is_asked_again_and_refuses_nothing(status: int) -> None:
+def test_a_receiver_that_cannot_name_its_next_sequence_is_retried_and_refuses_nothing(status: int) -> None:
     with (
-        answering(Answer(status, headers={"Retry-After": "9"})) as there,
+        responding(Response(status, headers={"Retry-After": "9"})) as there,
         pytest.raises(SinkError, match=f"/next answered {status}") as caught,
     ):
         _open(7, url=there.url, resume_url=f"{there.url}/next")
@@ -393,7 +395,7 @@ def test_a_receiver_that_cannot_tell_what_it_wants_is_asked_again_and_refuses_no
     assert caught.value.wait_seconds == 9
 
 
-def test_without_a_resume_url_nobody_is_asked() -> None:
+def test_without_a_resume_url_the_receiver_gets_no_request() -> None:
     assert _open(7, url=f"http://127.0.0.1:{free_port()}") == 7
 
 
@@ -405,19 +407,19 @@ def test_a_replay_does_not_ask_what_the_receiver_wants_next() -> None:
 def test_headers_come_from_the_settings_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACKLOG_TEST_AUTH", f"Bearer {SECRET}\n")
     headers = {"Authorization": "env:TRACKLOG_TEST_AUTH", "X-Tenant": "shop", "Content-Type": "text/plain"}
-    with answering(Answer(200, b"7")) as there:
+    with responding(Response(200, b"7")) as there:
         _deliver(BATCH, url=there.url, resume_url=there.url, headers=headers)
-    for request in there.asked:
+    for request in there.requests:
         assert request.headers["authorization"] == f"Bearer {SECRET}"
         assert request.headers["x-tenant"] == "shop"
-    assert there.asked[1].headers["content-type"] == "text/plain"
+    assert there.requests[1].headers["content-type"] == "text/plain"
 
 
 @pytest.mark.parametrize("status", [400, 401, 500])
 def test_a_secret_that_the_receiver_echoes_is_in_no_error(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     monkeypatch.setenv("TRACKLOG_TEST_AUTH", f"Bearer {SECRET}")
     echo = f"'Bearer {SECRET}' is wrong, {SECRET} is not known, nor is p4ss".encode()
-    with answering(Answer(status, echo)) as there:
+    with responding(Response(status, echo)) as there:
         url = there.url.replace("//", "//user:p4ss@") + "/in?key=hidden"
         error = _error(url=url, headers={"X-Key": "env:TRACKLOG_TEST_AUTH"})
     assert f"{there.url}/in answered {status}: 'env:TRACKLOG_TEST_AUTH' is wrong, env:" in str(error)
@@ -428,7 +430,7 @@ def test_a_secret_that_the_receiver_echoes_is_in_no_error(monkeypatch: pytest.Mo
 
 def test_a_secret_that_stands_in_the_settings_is_in_no_error_either() -> None:
     echo = f"'Bearer {SECRET}' is wrong, {SECRET} is not known, nor p@ss, p%40ss; shop is closed".encode()
-    with answering(Answer(401, echo)) as there:
+    with responding(Response(401, echo)) as there:
         url = there.url.replace("//", "//user:p%40ss@") + "/in"
         error = _error(url=url, headers={"X-Api-Key": f"Bearer {SECRET}", "X-Tenant": "shop"})
     assert "'(X-Api-Key)' is wrong, (X-Api-Key) is not known" in str(error)
@@ -437,9 +439,9 @@ def test_a_secret_that_stands_in_the_settings_is_in_no_error_either() -> None:
 
 
 def test_the_user_in_a_url_is_sent_as_basic_authorization() -> None:
-    with answering() as there:
+    with responding() as there:
         _deliver(BATCH, url=there.url.replace("//", "//user:p4ss@"))
-    assert there.asked[0].headers["authorization"] == "Basic dXNlcjpwNHNz"
+    assert there.requests[0].headers["authorization"] == "Basic dXNlcjpwNHNz"
 
 
 @pytest.mark.parametrize(
@@ -489,7 +491,7 @@ def _say_nothing(request: Any, client_address: Any) -> None:
 
 
 @contextmanager
-def _answering_over_tls(certificate: Path) -> Iterator[Scripted]:
+def _responding_over_tls(certificate: Path) -> Iterator[Scripted]:
     scripted = Scripted()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, str(certificate) + ".key")
@@ -501,20 +503,20 @@ def _answering_over_tls(certificate: Path) -> Iterator[Scripted]:
 
 
 def test_a_certificate_that_is_not_trusted_is_an_error_that_names_the_host(certificate: Path) -> None:
-    with _answering_over_tls(certificate) as there:
+    with _responding_over_tls(certificate) as there:
         error = _error(url=f"{there.url}/in?key=hidden")
     assert str(error).startswith(f"{there.url}/in: TLS: self-signed certificate; SSL_CERT_FILE names ")
-    assert there.asked == []
+    assert there.requests == []
 
 
 def test_an_error_names_no_key_of_the_path() -> None:
-    with answering() as there:
+    with responding() as there:
         url = there.url.replace("http:", "https:")
         assert str(_error(url=f"{url}/hooks/a1b2c3d4/v2")).startswith(f"{url}/hooks/***/v2: TLS: ")
 
 
 def test_plain_http_where_tls_is_expected_is_an_error_that_names_the_host() -> None:
-    with answering() as there:
+    with responding() as there:
         url = there.url.replace("http:", "https:")
         assert str(_error(url=f"{url}/in")).startswith(f"{url}/in: TLS: the handshake failed; ")
 
@@ -537,12 +539,12 @@ asyncio.run(main(), debug=True)
 
 def test_authorities_come_from_ssl_cert_file_and_a_close_leaves_nothing_open(certificate: Path) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", _OVER_TLS]
-    with _answering_over_tls(certificate) as there:
+    with _responding_over_tls(certificate) as there:
         environment = os.environ | {"SSL_CERT_FILE": str(certificate)}
         command.append(there.url)
         done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert there.asked[0].inflated == b"{}\n"
+    assert there.requests[0].inflated == b"{}\n"
 
 
 @pytest.fixture
@@ -566,7 +568,7 @@ def _lines(batch: Batch) -> list[bytes]:
     return [event.line for event in batch.events()]
 
 
-def test_a_batch_whose_answer_was_lost_counts_once_when_it_comes_again(receiver: HttpReceiver) -> None:
+def test_a_batch_whose_response_was_lost_counts_once_when_it_comes_again(receiver: HttpReceiver) -> None:
     receiver.behave("drop")
     batch = _batch(1, 100)
     assert "the connection broke before the answer" in str(_failed_then_delivered(receiver, batch))
@@ -601,7 +603,7 @@ def _failed_then_delivered(receiver: HttpReceiver, batch: Batch) -> SinkError:
     return error
 
 
-def test_a_receiver_that_is_killed_has_after_its_restart_what_it_said_yes_to(receiver: HttpReceiver) -> None:
+def test_a_receiver_that_is_killed_has_after_its_restart_all_that_it_confirmed(receiver: HttpReceiver) -> None:
     first, second = _batch(1, 10), _batch(11, 12)
     _deliver(first, **_settings(receiver))
     receiver.down()

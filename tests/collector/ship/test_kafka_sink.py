@@ -265,7 +265,7 @@ def _part_of(whole: Batch, sequence: int) -> Batch:
     return found
 
 
-def test_an_event_that_went_to_the_dead_letters_is_not_asked_for_again(place: Place) -> None:
+def test_an_event_that_went_to_the_dead_letters_is_not_sent_again(place: Place) -> None:
     poison = Batch(LOG_ID, "t", (part(ELEVEN_MS, 5)._replace(payload=b'{"no":"record"}\n'),))
     topic = f"{place.topic[:-1]}{{source}}"
     make_topic(place.address, f"{place.topic[:-1]}web")
@@ -276,7 +276,7 @@ def test_an_event_that_went_to_the_dead_letters_is_not_asked_for_again(place: Pl
     assert deliver(place.sink(topic=topic), sequence=5) == 5, "it is not in the dead letters yet"
 
 
-def test_a_topic_that_is_not_there_is_asked_for_until_it_is(place: Place) -> None:
+def test_a_topic_that_is_not_there_is_retried_until_it_is(place: Place) -> None:
     topic = f"{place.topic}-late"
     sink = place.sink(topic=topic, options={"topic.metadata.propagation.max.ms": "500"})
     with pytest.raises(SinkError, match=f"create topic {topic}, or let the brokers") as caught:
@@ -298,7 +298,9 @@ def test_keys_headers_and_topics_are_those_of_the_templates(place: Place) -> Non
         make_topic(place.address, f"{place.topic}.{source}", partitions=3)
     sink = place.sink(topic=f"{place.topic}.{{source}}", key="uid", headers={"id": "{id}"})
     deliver(sink, batch(part(ELEVEN_MS, 1, 4, sources=("web", "pos"))))
-    found = [(each.topic(), each.key(), each.headers()) for each in committed(place.address, f"{place.topic}.")]
+    found = [
+        (message.topic(), message.key(), message.headers()) for message in committed(place.address, f"{place.topic}.")
+    ]
     assert sorted(found) == [
         (f"{place.topic}.{source}", b"u-%d" % number, [("id", b"%b-%d" % (LOG_ID.encode(), number))])
         for source, number in (("pos", 1), ("pos", 3), ("web", 2), ("web", 4))
@@ -338,7 +340,7 @@ def _grant(place: Place, kind: str, name: str, *operations: str) -> None:
     grant(place.address, "granted", kind, name, *operations)
 
 
-def test_a_wrong_password_is_said_at_once_and_is_not_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_password_is_reported_at_once_and_is_not_shown(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACKLOG_TEST_PASSWORD", "wrong-and-secret")
     with pytest.raises(SinkError, match=r"check sasl\.\* and ssl\.\*") as caught:
         deliver(place.as_user("granted"), BATCH)
@@ -411,6 +413,6 @@ def test_what_fails_leaves_no_thread_behind_even_while_its_error_is_held(place: 
     assert not _threads() - before
 
 
-def test_to_deliver_before_it_is_open_is_an_error_that_is_said(place: Place) -> None:
+def test_to_deliver_before_it_is_open_is_an_error_with_a_reason(place: Place) -> None:
     with pytest.raises(SinkError, match="not open"):
         asyncio.run(place.sink().deliver(BATCH))

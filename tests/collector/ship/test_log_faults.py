@@ -154,7 +154,7 @@ def _health(committer: Committer) -> Health:
 
 
 @pytest.mark.parametrize(
-    ("call", "fault", "told"),
+    ("call", "fault", "error"),
     [
         ("open", errno.EMFILE, r": Too many open files$"),
         ("names", errno.EIO, r"Input/output error$"),
@@ -163,7 +163,7 @@ def _health(committer: Committer) -> Health:
     ],
 )
 def test_while_the_log_fails_the_sink_is_shown_as_down_and_why_and_then_as_up(
-    tmp_path: Path, call: str, fault: int, told: str
+    tmp_path: Path, call: str, fault: int, error: str
 ) -> None:
     async def ship() -> Recording:
         sink, files = Recording(), Failing()
@@ -173,7 +173,7 @@ def test_while_the_log_fails_the_sink_is_shown_as_down_and_why_and_then_as_up(
             async with _supervised(_shipper(sink, committer)):
                 await _eventually(lambda: load_health(str(tmp_path), NAME))
                 await _eventually(lambda: _health(committer).state == "retrying")
-                assert re.search(told, _health(committer).error)
+                assert re.search(error, _health(committer).error)
                 await _eventually(lambda: _health(committer).state == "down")
                 files.arm("", 0)
                 await sink.holds(3)
@@ -252,8 +252,8 @@ def test_a_shipper_that_a_bug_ends_is_started_again(tmp_path: Path, caplog: pyte
         return sink
 
     assert _numbers(asyncio.run(ship()).arrived) == [1, 2, 3]
-    told = [record.getMessage() for record in caplog.records if record.exc_info]
-    assert told == [f"sink {NAME}: it ended by a bug, {times} times in a row" for times in (1, 2)]
+    messages = [record.getMessage() for record in caplog.records if record.exc_info]
+    assert messages == [f"sink {NAME}: it ended by a bug, {times} times in a row" for times in (1, 2)]
 
 
 @pytest.mark.parametrize("has_worker", [True, False])
@@ -279,7 +279,7 @@ def test_a_shipper_that_bugs_end_again_and_again_says_stopped_and_ends_the_worke
                 return _health(committer)
 
     assert asyncio.run(ship()).error == "a bug"
-    assert [NAME in str(each) and "a bug" in str(each) for each in ends] == [True] * has_worker
+    assert [NAME in str(end) and "a bug" in str(end) for end in ends] == [True] * has_worker
     stopped = [message for message in caplog.messages if message.startswith(f"sink {NAME} stopped: ")]
     assert len(stopped) == (not has_worker), "the end of the worker is a line of its own"
 
@@ -367,9 +367,9 @@ def test_a_sink_is_left_between_two_attempts_and_never_within_one(tmp_path: Path
     assert (sink.arrived, sink.closed > 0) == ([], True)
 
 
-@pytest.mark.parametrize(("call", "told"), [("open", "the attempt to open it"), ("deliver", "events 1 to 1")])
+@pytest.mark.parametrize(("call", "purpose"), [("open", "the attempt to open it"), ("deliver", "events 1 to 1")])
 def test_a_sink_that_hangs_shows_as_waiting_before_it_fails(
-    tmp_path: Path, call: str, told: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, call: str, purpose: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def ship() -> None:
         sink = Hanging(call)
@@ -380,7 +380,7 @@ def test_a_sink_that_hangs_shows_as_waiting_before_it_fails(
             )
             async with _supervised(shipper):
                 await _eventually(lambda: (health := load_health(str(tmp_path), NAME)) and health.state == "waiting")
-                assert _health(committer).error == f"no answer yet to {told}"
+                assert _health(committer).error == f"no answer yet to {purpose}"
                 sink.go.set()
                 await sink.holds(1)
                 await _eventually(lambda: _health(committer).state == "up")

@@ -65,7 +65,7 @@ def _events(bucket: Bucket) -> dict[str, bytes]:
 
 
 def _lines(*batches: Batch) -> list[bytes]:
-    return sorted(event.line for each in batches for event in each.events())
+    return sorted(event.line for batch in batches for event in batch.events())
 
 
 def _message(sink: ObjectsSink) -> str:
@@ -188,7 +188,7 @@ def test_a_store_that_overwrites_in_spite_of_the_condition_is_refused(moto: Serv
     assert _events(bucket) == {}
 
 
-def test_an_answer_that_is_lost_is_asked_for_again_and_the_object_is_there_once(server: Server) -> None:
+def test_an_object_whose_response_was_lost_is_put_again_and_is_there_once(server: Server) -> None:
     puts: list[bytes] = []
     lost: list[bytes] = []
 
@@ -202,7 +202,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_the_object_is_there_once(
         lost.append(piece)
         return None
 
-    with closing(Proxy(server.port, request=note, answer=lose_the_first)) as proxy:
+    with closing(Proxy(server.port, request=note, response=lose_the_first)) as proxy:
         bucket = Bucket(server, port=proxy.port)
         message = _message(_sink(bucket))
         before = _events(bucket)
@@ -214,14 +214,14 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_the_object_is_there_once(
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("direction", ["request", "answer"])
+@pytest.mark.parametrize("direction", ["request", "response"])
 def test_over_connections_that_drop_everything_arrives_once(server: Server, direction: str, seed: int) -> None:
     drops = Drops(_SHARE, seed)
     batches = [batch(part(ELEVEN_MS + at, at, at + 9, ("web", "pos"))) for at in range(1, 60, 10)]
     with closing(Proxy(server.port, **{direction: drops})) as proxy:
         bucket = Bucket(server, port=proxy.port)
-        for each in batches:
-            asyncio.run(_deliver_at_last(_sink(bucket), each))
+        for sent in batches:
+            asyncio.run(_deliver_at_last(_sink(bucket), sent))
     assert drops.dropped > 0
     assert sorted(bucket.arrived()) == _lines(*batches)
 
@@ -246,8 +246,8 @@ def test_a_bucket_that_is_not_there_is_an_error_that_says_so(server: Server) -> 
     assert message.startswith(f"s3://no-such-bucket/prefix/{PROBE}: no such bucket; create it")
 
 
-def test_a_store_that_does_not_answer_is_an_error_in_time(server: Server) -> None:
-    with closing(Proxy(server.port, answer=lambda piece: b"")) as proxy:
+def test_a_store_that_does_not_respond_is_an_error_in_time(server: Server) -> None:
+    with closing(Proxy(server.port, response=lambda piece: b"")) as proxy:
         bucket = Bucket(server, port=proxy.port)
         assert "no answer; check the endpoint" in _message(_sink(bucket, timeout="200ms"))
 
@@ -304,7 +304,7 @@ def test_settings_that_cannot_be_used_are_named(settings: dict[str, object], exp
         ObjectsSink(ObjectsSinkSettings(**settings), "objects")  # type: ignore[arg-type]
 
 
-def test_a_bad_setting_from_the_environment_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_setting_from_the_environment_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACKLOG_TEST_OPTION", 'a "secret"\\ value')
     for name in ("allow_http", "timeout", "checksum_algorithm", "virtual_hosted_style_request", "conditional_put"):
         with pytest.raises(BadSettings) as caught:
@@ -365,12 +365,12 @@ def test_a_port_that_nobody_listens_on_is_an_error_that_names_it() -> None:
     assert KEY not in message
 
 
-async def _deliver_at_last(sink: ObjectsSink, each: Batch) -> None:
+async def _deliver_at_last(sink: ObjectsSink, batch: Batch) -> None:
     """What the shipper does: open, and deliver the same batch until it is there, unless the sink has it already."""
     for _ in range(100):
         with contextlib.suppress(SinkError):
-            if (await sink.open(LOG_ID, each.first)).next <= each.last:
-                await sink.deliver(each)
+            if (await sink.open(LOG_ID, batch.first)).next <= batch.last:
+                await sink.deliver(batch)
             return
         await sink.close()
     pytest.fail("the batch never arrived")

@@ -186,18 +186,18 @@ def test_dead_letters_that_have_no_room_are_waited_for(tmp_path: Path) -> None:
 class Moody(Picky):
     """A sink whose `open` says what it has itself, and whose next attempts fail."""
 
-    def __init__(self, wanted: list[int], failures: int = 0) -> None:
+    def __init__(self, places: list[int], failures: int = 0) -> None:
         super().__init__(set())
-        self.wanted = wanted
+        self.places = places
         self.failures = failures
-        self.asked: list[int] = []
+        self.opened_at: list[int] = []
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
-        self.asked.append(sequence)
-        if not self.wanted:
+        self.opened_at.append(sequence)
+        if not self.places:
             return Resumption(sequence)
-        wanted = self.wanted.pop(0)
-        return Resumption(wanted, Mark(wanted, "", "its own table"))
+        place = self.places.pop(0)
+        return Resumption(place, Mark(place, "", "its own table"))
 
     async def deliver(self, batch: Batch) -> None:
         if self.failures:
@@ -206,12 +206,12 @@ class Moody(Picky):
         await super().deliver(batch)
 
 
-@pytest.mark.parametrize("wanted", range(1, 12))
+@pytest.mark.parametrize("place", range(1, 12))
 @pytest.mark.parametrize("blocks", [[10], [1] * 10, [4, 6]])
-def test_a_sink_that_knows_better_goes_on_where_it_says(tmp_path: Path, wanted: int, blocks: list[int]) -> None:
-    sink = Moody([wanted])
+def test_a_sink_that_knows_better_goes_on_where_it_says(tmp_path: Path, place: int, blocks: list[int]) -> None:
+    sink = Moody([place])
     _ship(tmp_path, blocks, sink, FakeDeadLetters())
-    assert sink.arrived == list(range(wanted, 11))
+    assert sink.arrived == list(range(place, 11))
 
 
 def test_a_sink_that_has_more_than_the_log_stops_until_a_person_has_looked(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_sink_that_wants_what_is_gone_goes_on_at_the_oldest(tmp_path: Path, ca
 def test_a_sink_that_has_the_batch_in_doubt_does_not_get_it_again(tmp_path: Path) -> None:
     sink = Moody([1, 8], failures=1)
     _ship(tmp_path, [4, 3], sink, FakeDeadLetters())
-    assert (sink.attempts, sink.asked) == ([], [1, 1])
+    assert (sink.attempts, sink.opened_at) == ([], [1, 1])
 
 
 def test_a_sink_that_has_a_part_of_the_batch_in_doubt_gets_the_rest(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_sink_that_turns_back_while_it_is_shipped_to_gets_what_it_lacks(tmp_pa
             task = asyncio.create_task(shipper.run())
             while len(sink.arrived) < 3:
                 await asyncio.sleep(0.01)
-            sink.failures, sink.wanted, sink.taken = 1, [2, 2], {}
+            sink.failures, sink.places, sink.taken = 1, [2, 2], {}
             await committer.append(b'{"n":1}\n')
             await committer.close()
             shipper.drain()

@@ -107,7 +107,7 @@ def test_it_does_not_count_as_the_delivery_that_is_due_anyway(folder: Path) -> N
     assert _arrived(folder) == lines
 
 
-def test_all_shards_go_out_and_only_what_is_asked_for(folder: Path) -> None:
+def test_all_shards_go_out_and_only_the_selected_events(folder: Path) -> None:
     lines = _fill(folder) + _fill(folder, shard="01")
     _replay(folder, "--sink", "file", "--where", "source=pos", "--where", "session.hits=8")
     assert sorted(_arrived(folder)) == sorted(
@@ -150,9 +150,9 @@ def test_ctrl_c_ends_it_with_130_and_one_line(folder: Path, receiver: HttpReceiv
     receiver.down()
     with started(_command(folder, "--sink", "http"), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
-        said = [process.stderr.readline() for _ in range(2)]
-        assert "run it again with these times" in said[0]
-        assert "can't connect" in said[1]
+        lines = [process.stderr.readline() for _ in range(2)]
+        assert "run it again with these times" in lines[0]
+        assert "can't connect" in lines[1]
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_SECONDS) == 130
         assert "Traceback" not in process.stderr.read()

@@ -96,7 +96,7 @@ def disk_full(stage: Stage) -> None:
         def is_letter_lost() -> bool:
             fill()  # the room that segments gave back
             stage.post(sid=-1)
-            return " dead_letter_lost: " in stage.collector.said
+            return " dead_letter_lost: " in stage.collector.stderr
 
         eventually(is_letter_lost, "a dead letter finds no room")
         stage.sees("dead_letter_lost")

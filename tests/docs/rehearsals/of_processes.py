@@ -31,7 +31,7 @@ def worker_restarts(stage: Stage) -> None:
     with socket.create_connection(("127.0.0.1", stage.collector.port)) as connection:
         connection.sendall(_HALF_A_REQUEST)
         stage.collector.process.terminate()
-        eventually(lambda: " stopping: " in stage.collector.said, "the worker waits for the request")
+        eventually(lambda: " stopping: " in stage.collector.stderr, "the worker waits for the request")
         stage.collector.workers()[0].kill()
         stage.sees("worker_died_stopping")
     stage.collector.process.wait()

@@ -63,7 +63,7 @@ def unknown_property(stage: Stage) -> None:
     stage.fires(lambda: stage.collector.send("POST", target, b"{}"))
     stage.sees("unknown_property")
     stage.decides("the process log names a property that should exist")
-    assert "33167/9" in stage.collector.said
+    assert "33167/9" in stage.collector.stderr
     stage.keep_evidence()
     stage.change("[[sink]]\n", "[[property]]\nportal_id = 33167\nprop_id = 9\nrequired = []\n[[sink]]\n")
     stage.reload()

@@ -37,7 +37,7 @@ def sink_lagging(stage: Stage) -> None:
     """A receiver that takes long for each batch, and batches that are small."""
     receiver = stage.enter(closing(HttpReceiver(stage.folder)))
     port = int(receiver.toml().partition("127.0.0.1:")[2].partition("/")[0])
-    slow = stage.enter(closing(Proxy(port, answer=_late)))
+    slow = stage.enter(closing(Proxy(port, response=_late)))
     table = receiver.toml().replace(f":{port}/", f":{slow.port}/")
     stage.start(table, smaller={"> 600": "> 2"})
     assert stage.post(60, extra={"text": "x" * 3000}) == {200}
@@ -91,7 +91,7 @@ def damage_found(stage: Stage) -> None:
     stage.sees("damage_found")
     stage.decides("one block, and nothing in `dmesg`")
     stage.keep_evidence()
-    assert "events 3 to 3 are lost" in stage.collector.said
+    assert "events 3 to 3 are lost" in stage.collector.stderr
     stage.run("wal verify data/log", "exit code 0")
     stage.ends()
 
@@ -108,7 +108,7 @@ def missing_segment(stage: Stage) -> None:
         stage.collector.start()
     assert stage.collector.process.wait() == STARTUP_FAILURE
     stage.sees("start_failed")
-    assert "data/log/00: at byte 0: expected segment 2, found no such file" in stage.collector.said
+    assert "data/log/00: at byte 0: expected segment 2, found no such file" in stage.collector.stderr
     stage.run("wal verify data/log", "segment 2 … exit code 1")
     stage.keep_evidence()
     stage.run("wal repair --apply data/log", "append to damage.ndjson … exit code 0")

@@ -142,13 +142,13 @@ class Stage:
     def sees(self, *events: str) -> None:
         """Wait for events in the process log."""
         for event in events:
-            eventually(lambda event=event: f" {event}: " in self.collector.said, f"{event}; {self.collector.said}")
+            eventually(lambda event=event: f" {event}: " in self.collector.stderr, f"{event}; {self.collector.stderr}")
         self.seen |= set(events)
 
     def decides(self, cell: str) -> None:
         """Find a row on the page by its first cell. Its messages were seen in the process log or printed."""
         for message in self.page.messages_of(cell):
-            told = self.collector.said + self._printed
+            told = self.collector.stderr + self._printed
             assert _found(message, told), f"{message} is nowhere in\n{told}"
 
     def run(self, command: str, shows: str = "…", **words: str) -> str:
@@ -217,7 +217,7 @@ def on_stage(name: str, folder: Path) -> Iterator[Stage]:
         try:
             yield stage
         except BaseException as error:
-            error.add_note(stage.collector.said if hasattr(stage, "collector") else "it was not started")
+            error.add_note(stage.collector.stderr if hasattr(stage, "collector") else "it was not started")
             raise
 
 

@@ -148,7 +148,7 @@ def test_an_event_that_is_tried_is_stored_and_the_action_is_logged(collector: Co
     assert answer["took_ms"] > 0
     assert answer["event_id"] in [record["id"] for record in collector.stored()]
     line = f"try by a holder of the token from 127.0.0.1: event to 33167/1: 200, {answer['event_id']}"
-    eventually(lambda: line in collector.said, "the action is logged")
+    eventually(lambda: line in collector.stderr, "the action is logged")
 
 
 @pytest.mark.parametrize(

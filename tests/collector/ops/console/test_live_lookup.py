@@ -79,7 +79,7 @@ def test_the_audit_balances_after_a_redrive_and_a_replay(tmp_path: Path) -> None
         assert _run(collector, "replay", wanted)["events"] == 5
         assert {each["shard"] for each in _ask(collector, "GET", "/api/shards")["shards"]} == {"00", "redrive"}
         assert collector.stop() == 0
-        assert "redrive by anybody on loopback from 127.0.0.1" in collector.said
+        assert "redrive by anybody on loopback from 127.0.0.1" in collector.stderr
     audit = [str(PROGRAMS / "collector"), "audit", "--config", str(config)]
     done = subprocess.run(audit, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

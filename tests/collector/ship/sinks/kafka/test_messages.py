@@ -58,7 +58,7 @@ def test_a_user_is_the_key_whether_as_text_or_as_number_and_no_user_is_no_key(ev
     assert _message(_line(event), key="uid").key == key
 
 
-def test_no_key_is_asked_for_and_none_is_given() -> None:
+def test_without_a_key_in_the_settings_a_message_has_none() -> None:
     assert _message(_line(), key="none") == Message("events.web", None, None)
 
 
@@ -138,6 +138,6 @@ def test_with_keys_by_event_a_copy_has_the_same_key_and_no_other_event_does(ids:
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b"{}", b'{"id":1}'])
-def test_what_is_no_record_is_said_to_be_none(line: bytes) -> None:
+def test_a_line_that_is_not_a_record_is_reported_as_such(line: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         _message(line)

@@ -41,7 +41,7 @@ def test_brokers_and_options_are_what_librdkafka_gets(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "text"),
     [
         ("no.such", "1", 'No such configuration property: "no.such"'),
         ("linger.ms", "soon", "Invalid value"),
@@ -61,10 +61,10 @@ def test_brokers_and_options_are_what_librdkafka_gets(monkeypatch: pytest.Monkey
         ("sasl.password", "env:TRACKLOG_TEST_UNSET", "TRACKLOG_TEST_UNSET to be set in the environment"),
     ],
 )
-def test_an_option_that_cannot_be_is_named_with_what_was_expected(name: str, value: str, said: str) -> None:
+def test_an_option_that_cannot_be_is_named_with_what_was_expected(name: str, value: str, text: str) -> None:
     refusal = _refusal(Settings(brokers=("a:1",), options={name: value}))
     assert refusal.startswith(f"sink kafka: options.{name}: expected ")
-    assert said in refusal
+    assert text in refusal
 
 
 @pytest.mark.parametrize("topic", ["events {source}", "événements", "a/b", "x" * 250])
