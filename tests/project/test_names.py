@@ -11,18 +11,6 @@ _MODULES = sorted(path for package in ("collector", "wal") for path in (_ROOT / 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _REPLACED_WORDS = frozenset(("told", "said", "asked", "wanted", "breath", "repose"))
 """Words of names that say how a thing came about, not what it is."""
-_TO_COME = (  # packages whose names are still those of 0.1; the tuple is to become empty
-    "collector/cli/",
-    "collector/dead_letters/",
-    "collector/dedup/",
-    "collector/process_log/",
-    "collector/relays/",
-    "collector/server/",
-    "collector/settings/",
-    "collector/shards/",
-    "collector/ship/",
-    "wal/",
-)
 
 
 def _public_classes(path: Path) -> list[str]:
@@ -68,8 +56,7 @@ def test_no_two_public_classes_have_one_name() -> None:
 
 
 def test_names_say_what_a_thing_is() -> None:
-    done = [path for path in _MODULES if not path.relative_to(_ROOT).as_posix().startswith(_TO_COME)]
-    assert [found for path in done for found in _unfit_names(path)] == []
+    assert [found for path in _MODULES for found in _unfit_names(path)] == []
 
 
 def test_the_words_of_a_name_end_at_underscores_and_capitals() -> None:
