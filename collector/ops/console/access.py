@@ -93,8 +93,9 @@ class Access:
         if wait := self._wrong.wait_seconds(address, self._now_ms()):
             self.note(fact, sender_of(address))
             raise refused("too_many_attempts", f"too many wrong tokens; retry after {wait} s", wait)
-        if compare_digest(blake2b(presented).digest(), self._digest):
+        digest = blake2b(presented).digest()
+        if compare_digest(digest, self._digest):
             return True
-        self._wrong.add(address, self._now_ms())
+        self._wrong.add(address, digest, self._now_ms())
         self.note(fact, sender_of(address))
         return False

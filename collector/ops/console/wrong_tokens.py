@@ -11,29 +11,32 @@ _SITE_BITS: Final = 64
 
 
 class WrongTokens:
-    """The times of the last wrong tokens of each address. All times are Unix milliseconds."""
+    """The last wrong tokens of each address. All times are Unix milliseconds."""
 
     def __init__(self, most: int) -> None:
-        """`most`: wrong tokens a minute."""
+        """`most`: different wrong tokens a minute."""
         self._most = most
-        self._failures: dict[str, list[int]] = {}
+        self._failures: dict[str, dict[bytes, int]] = {}
+        """When each was tried first in the last minute, by the digest of the token."""
 
     def wait_seconds(self, address: str, now_ms: int) -> int:
         """Seconds until the address may try again, at least 1; 0 if it may now."""
-        recent = [
-            failed_ms
-            for failed_ms in self._failures.get(sender_of(address), ())
-            if 0 <= now_ms - failed_ms < _MINUTE_MS
-        ]
+        recent = [*self._recent(sender_of(address), now_ms).values()]
         return 0 if len(recent) < self._most else -((now_ms - recent[0] - _MINUTE_MS) // 1000)
 
-    def add(self, address: str, now_ms: int) -> None:
-        """Count a wrong token."""
+    def add(self, address: str, digest: bytes, now_ms: int) -> None:
+        """Count a wrong token. The same one counts once: a program repeats an old one, and guesses nothing by that."""
         sender = sender_of(address)
-        times = self._failures.pop(sender, [])[1 - self._most :]
+        recent = self._recent(sender, now_ms)
+        recent.setdefault(digest, now_ms)
+        self._failures.pop(sender, None)
         if len(self._failures) >= _MOST_ADDRESSES:
             del self._failures[next(iter(self._failures))]
-        self._failures[sender] = [*times, now_ms]
+        self._failures[sender] = recent
+
+    def _recent(self, sender: str, now_ms: int) -> dict[bytes, int]:
+        tried = self._failures.get(sender, {})
+        return {digest: tried_ms for digest, tried_ms in tried.items() if 0 <= now_ms - tried_ms < _MINUTE_MS}
 
 
 def sender_of(address: str) -> str:

@@ -232,11 +232,17 @@ def test_after_five_wrong_tokens_even_the_right_one_waits(guarded: ASGIApp, capl
 
 
 def test_wrong_tokens_of_programs_and_log_ins_count_together(guarded: ASGIApp) -> None:
-    wrong = (*OWN, ("authorization", "Bearer guess"))
-    statuses = [asked(guarded, "/metrics", wrong).status for _ in range(3)]
-    statuses += [_log_in(guarded, "guess", address="127.0.0.1").status for _ in range(3)]
-    assert [*statuses, asked(guarded, "/metrics", wrong).status] == [401] * 3 + [403] * 2 + [429] * 2
-    assert asked(guarded, "/livez", wrong).status == asked(guarded, _SESSION, wrong).status == 200
+    guesses = [(*OWN, ("authorization", f"Bearer guess {number}")) for number in range(3)]
+    statuses = [asked(guarded, "/metrics", guess).status for guess in guesses]
+    statuses += [_log_in(guarded, f"guess {number}", address="127.0.0.1").status for number in range(3, 6)]
+    assert [*statuses, asked(guarded, "/metrics", guesses[0]).status] == [401] * 3 + [403] * 2 + [429] * 2
+    assert asked(guarded, "/livez", guesses[0]).status == asked(guarded, _SESSION, guesses[0]).status == 200
+
+
+def test_a_program_with_an_old_token_locks_nobody_out(guarded: ASGIApp) -> None:
+    old = (*OWN, ("authorization", "Bearer of last week"))
+    assert [asked(guarded, "/metrics", old).status for _ in range(20)] == [401] * 20
+    assert asked(guarded, "/metrics", (*OWN, _BEARER)).status == 200
 
 
 @pytest.mark.parametrize(
