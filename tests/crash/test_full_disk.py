@@ -158,7 +158,7 @@ def test_delivered_segments_are_given_up_before_a_request_is_shed(tmp_path: Path
             sent = _DISK_BYTES // 60_000 * 3 // 2
             for number in range(sent):
                 assert collector.post(event).status == 200, collector.stderr
-                if number % 200 == 0:  # what is not delivered yet can't be given up
+                if number % 50 == 0:  # what is not delivered yet can't be given up
                     eventually(lambda n=number: len(collector.shipped()) > n, "the sink has caught up")
             assert "are given up before their retention is over" in collector.stderr
             assert collector.stop() == 0

@@ -47,6 +47,7 @@ _ADVICE: Final = {
         "check that {brokers} can be reached from here"
     ),
 }
+_UNTRUSTED: Final = "certificate verify failed"
 _BY_CODE: Final = {getattr(KafkaError, name): advice for names, advice in _ADVICE.items() for name in names}
 
 
@@ -55,7 +56,8 @@ class KafkaFault(Exception):
 
     def __init__(self, error: KafkaError, topic: str = "") -> None:
         super().__init__(str(error.str()))
-        self.code: int = error.code()
+        # librdkafka has it as _TRANSPORT at times
+        self.code: int = KafkaError._SSL if _UNTRUSTED in str(self) else error.code()
         self.topic = topic
 
     @property
