@@ -96,14 +96,14 @@ export const startSender = (options: Options, query: string, name: string, store
       most = MOST_EVENTS
       batch.forEach(([key, json], index) => {
         store._remove(key)
-        const fault = rejected?.find((each) => each.index == index) || (areRefused && (answer || status))
+        const fault = rejected?.find((each) => each.index == index) || (areRefused && { ...answer })
         if (fault) queue._drop(json, 'rejected', fault)
       })
       if (answer?.an_session && device && device == store._get('a')) store._set('s', answer.an_session)
       return 0
     }
-    // what became of them is known, so they need not rest
-    batch.forEach(([key, json, tried]) => store._get(key) && store._set(key, Math.min(tried, Date.now() - REST) + json))
+    // what became of them is known, so they need not rest; by a clock that is set back they would look a day old
+    batch.forEach(([key, json, tried]) => store._get(key) && store._set(key, Math.min(tried, Math.max(tried, Date.now()) - REST) + json))
     if (areRefused) {
       most = batch.length >> 1
       return 0
@@ -140,7 +140,7 @@ export const startSender = (options: Options, query: string, name: string, store
     if (mine != generation) return 0
     if (keepalive) keptAlive -= size
     batch.forEach(([key]) => flying.delete(key))
-    if (response) silences = -Infinity
+    if (response) silences = NaN
     // an ad blocker, a policy of the page or a refused origin, else a collector that is down for long
     else if (++silences > 2) quietUntil = performance.now() + QUIET
     const wait = settle(batch, !isLeaving && device, response?.status, answer, response?.headers)
