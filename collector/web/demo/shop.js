@@ -35,7 +35,7 @@ tracklog('init', {
 })
 
 let consent = tracklog('consent') ?? 'pending'
-let earlier = tracklog('stats')?.queued
+let earlier = Math.max(0, tracklog('stats')?.queued - 1) // the view of this page is in the queue, too
 
 // Track an event, and show it in the panel.
 function track(ea, ec, more) {
