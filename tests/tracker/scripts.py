@@ -4,7 +4,7 @@ DAY = 86_400_000
 """In ms."""
 NO_STORAGE = "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError') }})"
 NO_LOCKS = "delete Navigator.prototype.locks"
-NO_KEEPALIVE = "delete Request.prototype.keepalive"
+NO_KEEPALIVE = "{ const send = window.fetch; window.fetch = (url, {keepalive, ...more}) => send(url, more) }"
 SIGNAL = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {get: () => true})"
 DO_NOT_TRACK = "Object.defineProperty(Navigator.prototype, 'doNotTrack', {get: () => '1'})"
 CLOCK = "{ const now = Date.now; Date.now = () => now() + (window.shift || 0) }"
