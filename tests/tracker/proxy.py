@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections import deque
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -143,6 +144,8 @@ class Proxy:
             await asyncio.Event().wait()
         if fault.is_lost:
             return None
+        if fault.is_passed and not (answer and answer.status == HTTPStatus.OK):
+            return answer  # a killed collector has stored nothing that an answer could tell of
         return _made(request, fault) if fault.status else answer
 
     async def _forward(self, request: web.BaseRequest, body: bytes) -> web.Response | None:

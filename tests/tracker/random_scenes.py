@@ -26,6 +26,8 @@ class Outcome:
     """From the last fault until the queue was empty."""
     left: int
     """Events that were still queued."""
+    lost: int
+    """Events that the device has counted as lost, and no further event has carried the count."""
     device: dict[str, str]
     """What was on the device at the end."""
     steps: list[tuple[str, set[str]]]
@@ -53,8 +55,10 @@ def end(stage: Stage, label: str, steps: list[tuple[str, set[str]]]) -> Outcome:
     began = time.monotonic()
     last = [stage.open()] if stage.handicap.is_kept else stage.tabs
     left = sum(_left(tab, began + _DRAIN_SECONDS) for tab in last)
+    # a device has one count, and so has each tab of a visitor whose storage keeps nothing
+    lost = sum(tab.js("tracklog('stats').lost") for tab in last)
     device: dict[str, str] = last[0].js("device()")
-    return Outcome(label, stage.handicap.name, stage.scene, time.monotonic() - began, left, device, steps)
+    return Outcome(label, stage.handicap.name, stage.scene, time.monotonic() - began, left, lost, device, steps)
 
 
 def _left(tab: Tab, deadline: float) -> int:
@@ -68,11 +72,11 @@ def _left(tab: Tab, deadline: float) -> int:
 
 def faults_of(outcome: Outcome, verdict: Verdict) -> list[str]:
     """All that a scene broke."""
-    found = (
-        []
-        if verdict.is_kept
-        else [f"missing {_steps_of(outcome, verdict.missing)}, {_fates(outcome, verdict)}, twice {verdict.twice}"]
-    )
+    found: list[str] = []
+    if len(verdict.missing) > verdict.lost + outcome.lost or verdict.twice:
+        found.append(
+            f"missing {_steps_of(outcome, verdict.missing)}, {_fates(outcome, verdict)}, twice {verdict.twice}"
+        )
     if outcome.left:
         found.append(f"{outcome.left} events are queued {outcome.seconds:.0f} s after the last fault")
     found += outcome.scene.errors()

@@ -10,5 +10,5 @@ export const newId = (): string => {
   return `0${last.toString(16)}7${random}`.replace(/(.{8})(.{4})(.{4})(...)(...)/, '$1-$2-$3-8$4-$5')
 }
 
-/** When an id was made, in Unix ms. */
-export const timeOf = (id: string): number => parseInt(id.slice(0, 13).replace('-', ''), 16)
+/** When the id was made that stands behind the first character of `key`, in Unix ms. */
+export const timeOf = (key: string): number => parseInt(key.slice(1, 14).replace('-', ''), 16)

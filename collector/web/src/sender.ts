@@ -71,7 +71,7 @@ export const startSender = (options: Options, query: string, name: string, store
       if (!value) continue // another tab was faster
       const tried = parseInt(value)
       const json = value.slice(value.indexOf('{'))
-      const age = now - (tried || timeOf(key.slice(1)))
+      const age = now - (tried || timeOf(key))
       if (age > (tried ? DAY : 7 * DAY)) {
         store._remove(key)
         queue._drop(json, 'expired')
