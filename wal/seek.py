@@ -42,10 +42,12 @@ def place_before_time(folder: LogFolder, unix_ms: int) -> Position | None:
 
 
 def _created_ms(folder: LogFolder, name: SegmentName) -> int:
-    """When a segment was created; 0 if its header is damaged."""
-    with closing(SegmentReader(folder, name)) as segment, suppress(Corrupt):
-        return segment.header().timestamp_ms
-    return 0
+    """When a segment was created; if its header is damaged, the time of its first block, and 0 if it has none."""
+    with closing(SegmentReader(folder, name)) as segment:
+        with suppress(Corrupt):
+            return segment.header().timestamp_ms
+        first = _first_header(segment, name.start.offset, segment.size())
+        return first.timestamp_ms if first else 0
 
 
 def _bisected(folder: LogFolder, name: SegmentName, is_after: Callable[[Header], bool]) -> Position:

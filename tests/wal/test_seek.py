@@ -92,6 +92,10 @@ def test_a_time_is_found_near_the_first_block_that_is_not_earlier(tmp_path: Path
         assert number - 20 < place.sequence <= number + 1
     assert place_before_time(folder, start) is None
     assert place_before_time(folder, start + 10**9) is not None
+    places = [place_before_time(folder, start + number * 1000) for number in range(300)]
+    for path in segments(folder.path)[1:]:
+        damage(path, 5)
+    assert [place_before_time(folder, start + number * 1000) for number in range(300)] == places
 
 
 def test_damage_hides_its_own_events_alone(log_path: str, tmp_path: Path) -> None:
