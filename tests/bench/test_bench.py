@@ -248,5 +248,5 @@ def test_locust_sends_its_mix_at_the_rate_that_is_asked_for(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr  # 1 where a request failed
     assert report.stat().st_size > 0
     records = read_log(tmp_path / "data/log")
-    assert len(records) >= 100
+    assert 0 < len(records) < 1000  # a slow machine sends fewer than 300 requests; without the rate it is thousands
     assert {record["event"]["ea"] for record in records} >= {"view", "add_to_cart"}
