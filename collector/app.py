@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from collector.background import log_notices, log_notices_forever, shipping
+from collector.dedup.index import IndexStats
 from collector.endpoints import Endpoints, event_paths, open_routes
 from collector.errors import BadSettings, NotFound
 from collector.http.asgi import AsgiFace
@@ -169,12 +170,14 @@ class Worker:
         noticing = asyncio.create_task(log_notices_forever(self._notices))
         looking = asyncio.create_task(self._readiness.look_forever())
         measuring = asyncio.create_task(gauges.set_forever(self._counters, partial(self._load, connections)))
+        counting_ids = asyncio.create_task(gauges.set_ids_forever(self._counters, self._ids))
         try:
             yield {STATE: connections}
         finally:
             connections.close()
             looking.cancel()
             measuring.cancel()
+            counting_ids.cancel()
             stopping.set()
             await running
             noticing.cancel()
@@ -187,8 +190,10 @@ class Worker:
             self._in_flight.bytes,
             os.path.basename(committer.log.folder.path) if committer else None,
             committer.pressure if committer else 0.0,
-            self._endpoints.dedup.stats(self._clock()) if self._endpoints else None,
         )
+
+    async def _ids(self) -> IndexStats | None:
+        return await self._endpoints.dedup.stats(self._clock()) if self._endpoints else None
 
     async def _run(self, stopping: asyncio.Event) -> None:
         """Open the shard if that was not possible before, then ship until the worker stops."""

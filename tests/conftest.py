@@ -1,14 +1,19 @@
 """What holds for all tests."""
 
+import contextlib
 import gc
+import importlib
 import os
 import re
 import signal
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+_ROOT = Path(__file__).parents[1]
 _STARTS_A_PROCESS = re.compile(r"\b(running|started|console_node)\(|PROGRAMS|tests\.(destinations|kafka)|subprocess\.")
 
 
@@ -26,6 +31,19 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         os.environ["PYTHONPYCACHEPREFIX"] = str(config.rootpath / "build/bytecode")
     config.add_cleanup(gc.unfreeze)  # libraries report what is left at the end
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Import a share of the test files in each worker of pytest-xdist, before each imports all of them.
+
+    To rewrite the asserts of a new file takes four times as long as to import it; whoever comes later finds it done.
+    """
+    worker: dict[str, Any] = getattr(session.config, "workerinput", {})
+    if worker:
+        files = [file for argument in session.config.args for file in sorted(_files_of(argument))]
+        for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+            with contextlib.suppress(Exception, pytest.skip.Exception):  # the collection reports it
+                importlib.import_module(".".join(file.relative_to(_ROOT).with_suffix("").parts))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,6 +64,11 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_teardown() -> None:
     """Outlive closed pipes again: a command that a test ran in this process lets them end it."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+def _files_of(argument: str) -> Iterable[Path]:
+    path = (_ROOT / argument.partition("::")[0]).resolve()
+    return [path] if path.is_file() else path.rglob("test_*.py")
 
 
 @cache

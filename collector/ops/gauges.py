@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from collector.dedup.index import IndexStats
@@ -31,25 +31,32 @@ class Load(NamedTuple):
     in_flight_bytes: int
     shard: str | None
     pressure: float
-    ids: IndexStats | None
-    """The index of event ids, which is one for all workers."""
 
 
 async def set_forever(block: CounterBlock, load: Callable[[], Load]) -> None:
-    """Set the gauges once a second until cancelled; then they are 0. Count the ids that the worker has forgotten."""
-    forgotten = 0
+    """Set the gauges once a second until cancelled; then they are 0."""
     try:
         while True:
             begun = time.perf_counter()
             await asyncio.sleep(_SECONDS)
-            found = load()
-            _set(block, found, max(0.0, time.perf_counter() - begun - _SECONDS))
-            if found.ids is not None:
-                # a counter goes on where an earlier worker left it
-                block.values[block.slot(DEDUP_FORGOTTEN.name)] += found.ids.forgotten - forgotten
-                forgotten = found.ids.forgotten
+            _set(block, load(), max(0.0, time.perf_counter() - begun - _SECONDS))
     finally:
         reset(block)
+
+
+async def set_ids_forever(block: CounterBlock, stats: Callable[[], Awaitable[IndexStats | None]]) -> None:
+    """Set the gauges of the index of event ids, and count the ids that the worker has forgotten, until cancelled.
+
+    Apart from the others, since `stats` waits for the disk.
+    """
+    forgotten = 0
+    while True:
+        await asyncio.sleep(_SECONDS)
+        if ids := await stats():
+            _set_ids(block, ids)
+            # a counter goes on where an earlier worker left it
+            block.values[block.slot(DEDUP_FORGOTTEN.name)] += ids.forgotten - forgotten
+            forgotten = ids.forgotten
 
 
 def reset(block: CounterBlock) -> None:
@@ -64,10 +71,13 @@ def _set(block: CounterBlock, load: Load, delay_seconds: float) -> None:
     values[block.slot(CONNECTIONS.name)] = load.connections
     values[block.slot(IN_FLIGHT.name)] = load.in_flight_bytes
     values[block.slot(LOOP_DELAY.name)] = int(delay_seconds * BILLION)
-    if load.ids is not None:
-        values[block.slot(DEDUP_ENTRIES.name)] = load.ids.entries
-        values[block.slot(DEDUP_BYTES.name)] = load.ids.bytes
-        age_ms = 0 if load.ids.oldest_ms is None else max(0, int(time.time() * 1000) - load.ids.oldest_ms)
-        values[block.slot(DEDUP_OLDEST.name)] = age_ms * (BILLION // 1000)
     if load.shard is not None:
         values[block.slot(PRESSURE.name, load.shard)] = int(load.pressure * BILLION)
+
+
+def _set_ids(block: CounterBlock, ids: IndexStats) -> None:
+    values = block.values
+    values[block.slot(DEDUP_ENTRIES.name)] = ids.entries
+    values[block.slot(DEDUP_BYTES.name)] = ids.bytes
+    age_ms = 0 if ids.oldest_ms is None else max(0, int(time.time() * 1000) - ids.oldest_ms)
+    values[block.slot(DEDUP_OLDEST.name)] = age_ms * (BILLION // 1000)

@@ -39,19 +39,29 @@ warn_free_bytes = 8388608
 [[property]]
 portal_id = 33167
 prop_id = 564990801
+{dedup}
 [[sink]]
 type = "file"
 dir = "data/events"
 flush_seconds = 0.2
+"""
+_DEDUP: Final = """
+dedup = "1h"
+[dedup]
+dir = "{dir}"
 """
 _FILLER_BYTES: Final = (1 << 20, 4096)
 VOLUME_BYTES: Final = 512 << 20
 """Of a sparse file. XFS takes no less than 300 MB."""
 
 
-def settings(*, min_free_bytes: int = 0, stall_seconds: float = 5) -> str:
-    """For a collector that has its data on a disk as small as these."""
-    return _SETTINGS.format(min_free_bytes=min_free_bytes, stall_seconds=stall_seconds)
+def settings(*, min_free_bytes: int = 0, stall_seconds: float = 5, ids: Path | None = None) -> str:
+    """For a collector that has its data on a disk as small as these; events with ids are stored once if `ids` is given.
+
+    That is the folder of their index, on another disk.
+    """
+    dedup = _DEDUP.format(dir=ids) if ids else ""
+    return _SETTINGS.format(min_free_bytes=min_free_bytes, stall_seconds=stall_seconds, dedup=dedup)
 
 
 class Volume:

@@ -7,6 +7,7 @@ fsync: so a worker that finds the claim of another event waits until that one is
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -45,6 +46,9 @@ class Dedup:
         self._committer = committer
         self._end_worker = end_worker
         self._is_lost = False
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, "ids")
+        """Of its own: the other threads are nice, and whoever holds the lock of the index must not be."""
         self._of_properties: dict[bytes, blake2b] = {}
         """The beginning of the keys of each property, by `Property.members`."""
         self._blocks: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -87,10 +91,13 @@ class Dedup:
             if not place.is_durable and not await self._own(place):
                 await self._others(place)
 
-    def stats(self, now_ms: int) -> IndexStats | None:
-        """Statistics of the index; None if it is broken."""
+    async def stats(self, now_ms: int) -> IndexStats | None:
+        """Statistics of the index; None if it is broken.
+
+        In a thread: each transaction writes to a memory map, and a disk that stands still would stop the event loop.
+        """
         try:
-            return self._index.stats(now_ms)
+            return await self._loop.run_in_executor(self._thread, self._index.stats, now_ms)
         except IndexLost as error:
             self._lost(error)
             return None

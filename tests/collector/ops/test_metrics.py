@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from collector.dedup.index import IndexStats
 from collector.ops.counters import CounterBlock
-from collector.ops.gauges import Load, reset, set_forever
+from collector.ops.gauges import Load, reset, set_forever, set_ids_forever
 from collector.ops.histogram import Histogram
 from collector.ops.metric_table import COMMIT_EVENTS, METRICS, READY, REQUEST_SECONDS, REQUESTS, RESTARTS
 from collector.ops.metrics import render
@@ -130,18 +130,27 @@ def test_a_process_is_measured_while_it_counts_in_its_block(tmp_path: Path) -> N
     assert ("process_open_fds", "0") not in samples
 
 
+async def _stats() -> IndexStats:
+    return IndexStats(5, None, 4096, 7)
+
+
 def test_gauges_are_set_while_a_worker_runs_and_zero_afterwards(tmp_path: Path) -> None:
     block = CounterBlock.create()
     settings = _settings(tmp_path)
     seen: list[Samples] = []
 
     async def run() -> None:
-        task = asyncio.create_task(set_forever(block, lambda: Load(3, 4096, "00", 0.25, IndexStats(5, None, 4096, 7))))
-        await asyncio.to_thread(eventually, lambda: ("tracklog_connections",) in block.read(), "they are set")
+        tasks = [
+            asyncio.create_task(set_forever(block, lambda: Load(3, 4096, "00", 0.25))),
+            asyncio.create_task(set_ids_forever(block, _stats)),
+        ]
+        expected = {("tracklog_connections",), ("tracklog_dedup_entries",)}
+        await asyncio.to_thread(eventually, lambda: expected <= block.read().keys(), "they are set")
         await asyncio.sleep(0)
         seen.append(_samples(render([block], settings, BUILD, {})))
-        task.cancel()
-        await asyncio.wait([task])
+        for task in reversed(tasks):
+            task.cancel()
+        await asyncio.wait(tasks)
 
     asyncio.run(run())
     seen.append(_samples(render([block], settings, BUILD, {})))
@@ -157,10 +166,9 @@ def test_gauges_are_set_while_a_worker_runs_and_zero_afterwards(tmp_path: Path) 
 
 def test_ids_that_a_worker_forgot_are_added_to_those_of_its_predecessor() -> None:
     block = CounterBlock.create()
-    load = Load(0, 0, None, 0.0, IndexStats(5, None, 4096, 7))
 
     async def run(total: int) -> None:
-        task = asyncio.create_task(set_forever(block, lambda: load))
+        task = asyncio.create_task(set_ids_forever(block, _stats))
         await asyncio.to_thread(
             eventually, lambda: block.read().get(("tracklog_dedup_forgotten_total",)) == total, f"{total} are counted"
         )
