@@ -91,9 +91,11 @@ def disk_full(stage: Stage) -> None:
     for _ in range(_SMALL_BYTES // _LARGE_EVENT_BYTES * 3 // 2):
         assert stage.post(extra={"text": "x" * _LARGE_EVENT_BYTES}) == {200}
     stage.sees("disk_low", "segments_given_up")
+    assert stage.post() == {200}
     with filled(stage.folder / "data") as fill:
 
         def is_letter_lost() -> bool:
+            stage.post()  # where there is room for it, so that the sink has something to do
             fill()  # the room that segments gave back
             stage.post(sid=-1)
             return " dead_letter_lost: " in stage.collector.stderr

@@ -43,7 +43,7 @@ def ids_forgotten(stage: Stage) -> None:
         body = json.dumps({"writeKey": "33167.564990801", "batch": calls})
         assert stage.collector.send("POST", "/v1/batch", body.encode()).status == 200
 
-    stage.start(f"[dedup]\nentries = {_ENTRIES}\n")
+    stage.start(dedup=f"entries = {_ENTRIES}\n")
     stage.fires(send)
     stage.run("curl -sS http://127.0.0.1:8081/metrics | grep dedup", f"tracklog_dedup_entries {_ENTRIES}")
     stage.decides("`tracklog_dedup_entries` is at `dedup.entries`")

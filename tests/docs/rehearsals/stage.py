@@ -27,8 +27,7 @@ grace_seconds = 3
 [admin]
 port = {admin_port}
 [dedup]
-dir = "dedup"
-bytes = 16777216
+{dedup}
 [[property]]
 portal_id = 33167
 prop_id = 564990801
@@ -40,7 +39,8 @@ dir = "events"
 flush_seconds = 0.1
 {tables}
 """
-"""Neither the sink nor the index of event ids is on the disk of the log."""
+"""The sink is not on the disk of the log."""
+_SMALL_INDEX: Final = "bytes = 16777216"
 _ONCE: Final = ("collector reload", "collector dead show", "wal repair")
 """Commands that are run once; others run again until they show what is expected."""
 _TOKEN: Final = "no token is asked for"
@@ -74,6 +74,7 @@ class Stage:
         tables: str = "",
         *,
         server: str = "",
+        dedup: str = _SMALL_INDEX,
         workers: int = 1,
         window: str = _WINDOW,
         smaller: Mapping[str, str] | None = None,
@@ -81,13 +82,15 @@ class Stage:
     ) -> None:
         """Start the node, with these further tables and lines of [server]. The alert does not hold then, if `is_quiet`.
 
+        `dedup` are the lines of that table.
+
         Each duration in the alert's expression becomes `window`, and thresholds are made `smaller`.
         """
         self._expression = _DURATION.sub(window, self._expression)
         for threshold, instead in (smaller or {}).items():
             assert threshold in self._expression
             self._expression = self._expression.replace(threshold, instead)
-        text = _SETTINGS.format(server=server, admin_port=self._admin_port, tables=_escaped(tables))
+        text = _SETTINGS.format(server=server, dedup=dedup, admin_port=self._admin_port, tables=_escaped(tables))
         self.collector = Collector(self.folder, workers, text)
         self._stack.callback(self._kill)
         self.collector.start()
@@ -103,8 +106,10 @@ class Stage:
         return self._stack.enter_context(context)
 
     def disk(self, size: int) -> None:
-        """Give the log a disk of that many bytes, before the start."""
+        """Give the log a disk of that many bytes, before the start. The index of event ids stays on another one."""
         self.enter(memory(self.folder / "data", size))
+        (self.folder / "dedup").mkdir()
+        (self.folder / "data/dedup").symlink_to(self.folder / "dedup")
 
     def post(self, number: int = 1, /, **fields: object) -> set[int]:
         """Post so many events; returns the statuses."""
