@@ -144,7 +144,7 @@ def test_an_event_tells_its_place_and_what_the_sink_did(node: Collector, tab: Ta
     page = tab.open(f"/event/{event_id}")
     sequence = event_id.partition("-")[2]
     for heading, text in (
-        ("Record", f"shard 00, segment 1.*sequence{sequence}committed"),
+        ("Record", f"shard 00, segment \\d+.*sequence{sequence}committed"),
         ("Sinks", "file.*delivered"),
     ):
         expect(page.locator("section", has=page.get_by_role("heading", name=heading))).to_have_text(re.compile(text))

@@ -42,6 +42,7 @@ class Live:
         self._refusals = refusals
         self._watchers = 0
         self._ticking: asyncio.Task[None] | None = None
+        self._readings: set[asyncio.Future[None]] = set()
         self._thread = ThreadPoolExecutor(1, "console-tail", initializer=_lower_priority)
 
     @asynccontextmanager
@@ -75,6 +76,13 @@ class Live:
         self._tail.close()
 
     async def _tick(self, budget: float) -> None:
+        """Read what is new. Goes on where the caller is cancelled, because nobody reads it again."""
+        reading = asyncio.ensure_future(self._read(budget))
+        self._readings.add(reading)  # the event loop itself holds no strong reference
+        reading.add_done_callback(self._readings.discard)
+        await asyncio.shield(reading)
+
+    async def _read(self, budget: float) -> None:
         loop = asyncio.get_running_loop()
         rows, seen, scanned = await loop.run_in_executor(self._thread, self._tail.tick, budget)
         refusals = self._refusals()

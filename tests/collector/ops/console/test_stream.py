@@ -243,6 +243,36 @@ def test_nothing_is_read_while_nobody_looks(node: Node) -> None:
     asyncio.run(check())
 
 
+def test_a_stream_that_is_left_while_it_begins_takes_no_row_along(node: Node) -> None:
+    class Slow(Tail):
+        begun, may_end = threading.Event(), threading.Event()
+
+        def tick(self, budget: float = 0.0) -> Tick:
+            found = super().tick(budget)
+            self.begun.set()
+            self.may_end.wait()
+            return found
+
+    async def watch(live: Live) -> None:
+        async with live.watched():
+            return
+
+    async def check() -> None:
+        tail = Slow(node.log_directory, node.letter_directory, NOTHING_HIDDEN)
+        live = Live(tail, NOTHING_HIDDEN, list)
+        node.write([event(ea="a")])
+        left = asyncio.create_task(watch(live))
+        await asyncio.to_thread(tail.begun.wait)
+        left.cancel()
+        await asyncio.wait([left])
+        tail.may_end.set()
+        async with live.watched():
+            assert [row.ea for row in live.ring.after(0)] == ["a"]
+        await _ended(live)
+
+    asyncio.run(check())
+
+
 async def _ended(live: Live) -> None:
     assert live._ticking
     await live._ticking
