@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Import a share of the test files in each worker of pytest-xdist, before each imports all of them.
 
-    To rewrite the asserts of a new file takes four times as long as to import it; whoever comes later finds it done.
+    Rewriting the asserts of new files is more than half of a collection; whoever comes later finds it done.
     """
     worker: dict[str, Any] = getattr(session.config, "workerinput", {})
     if worker:
