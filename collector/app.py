@@ -171,6 +171,7 @@ class Worker:
         looking = asyncio.create_task(self._readiness.look_forever())
         measuring = asyncio.create_task(gauges.set_forever(self._counters, partial(self._load, connections)))
         counting_ids = asyncio.create_task(gauges.set_ids_forever(self._counters, self._ids))
+        counting_ids.add_done_callback(stop_after_a_bug)
         try:
             yield {STATE: connections}
         finally:

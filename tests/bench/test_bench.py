@@ -244,10 +244,11 @@ def test_locust_sends_its_mix_until_it_is_stopped(tmp_path: Path) -> None:
         load = f"--headless --users 8 --spawn-rate 8 --rate 100 --seed 7 --html {report}"
         url = f"http://127.0.0.1:{collector.port}"
         command = [str(Path(sys.executable).parent / "locust"), "-f", "bench/locustfile.py", *load.split()]
-        with started([*command, "--host", url], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        printed = tmp_path / "locust.log"
+        with printed.open("w") as log, started([*command, "--host", url], cwd=ROOT, stdout=log, stderr=log) as run:
             eventually(lambda: len(read_log(tmp_path / "data/log")) >= 100, "a hundred events are stored")
             run.send_signal(signal.SIGINT)  # at SIGTERM it writes no report
-            assert run.wait(PATIENCE_SECONDS) == 0  # 1 where a request failed
+            assert run.wait(PATIENCE_SECONDS) == 0, printed.read_text()  # 1 where a request failed
     assert report.stat().st_size > 0
     records = read_log(tmp_path / "data/log")
     assert {record["event"]["ea"] for record in records} >= {"view", "add_to_cart"}

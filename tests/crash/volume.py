@@ -56,9 +56,9 @@ VOLUME_BYTES: Final = 512 << 20
 
 
 def settings(*, min_free_bytes: int = 0, stall_seconds: float = 5, ids: Path | None = None) -> str:
-    """For a collector that has its data on a disk as small as these; events with ids are stored once if `ids` is given.
+    """For a collector that has its data on a disk as small as these.
 
-    That is the folder of their index, on another disk.
+    With `ids`, an event is stored once; `ids` is the folder of the index, which should be on another disk.
     """
     dedup = _DEDUP.format(dir=ids) if ids else ""
     return _SETTINGS.format(min_free_bytes=min_free_bytes, stall_seconds=stall_seconds, dedup=dedup)

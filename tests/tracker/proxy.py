@@ -145,7 +145,7 @@ class Proxy:
         if fault.is_lost:
             return None
         if fault.is_passed and not (answer and answer.status == HTTPStatus.OK):
-            return answer  # a killed collector has stored nothing that an answer could tell of
+            return answer  # a killed collector has confirmed nothing, so no answer may either
         return _made(request, fault) if fault.status else answer
 
     async def _forward(self, request: web.BaseRequest, body: bytes) -> web.Response | None:

@@ -74,7 +74,7 @@ def _left(tab: Tab, deadline: float) -> int:
 def faults_of(outcome: Outcome, verdict: Verdict) -> list[str]:
     """All that a scene broke."""
     found: list[str] = []
-    if len(verdict.missing) > verdict.lost + outcome.lost or verdict.twice:
+    if not verdict._replace(lost=verdict.lost + outcome.lost).is_kept:
         found.append(
             f"missing {_steps_of(outcome, verdict.missing)}, {_fates(outcome, verdict)}, twice {verdict.twice}"
         )
