@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
@@ -18,8 +19,11 @@ from bench.kafka.jars import why_not
 from bench.processes import free_port
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch, slice_batch
+from collector.ship.sinks.kafka.faults import KafkaFault
+from collector.ship.sinks.kafka.options import options_of
 from collector.ship.sinks.kafka.settings import KafkaSinkSettings as Settings
 from collector.ship.sinks.kafka.sink import KafkaSink
+from collector.ship.sinks.kafka.transactions import Transactions
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
 from tests.kafka.admin import grant, make_topic
 from tests.kafka.topics import committed, lines
@@ -195,6 +199,27 @@ def test_an_older_sink_is_fenced_and_nothing_of_it_arrives(place: Place) -> None
 
     asyncio.run(run())
     assert place.arrived == _records(1, 2, 3, 4, 5, 6, 7)
+
+
+def test_a_message_that_comes_when_the_producer_is_fenced_already_tells_the_cause(place: Place) -> None:
+    settings = place.settings()
+    older, newer = (Transactions(options_of(settings), settings.compression) for _ in range(2))
+    try:
+        older.start(place.topic)
+        older.begin()
+        newer.start(place.topic)
+
+        def send_until_it_fails() -> None:
+            while True:
+                older.send(place.topic, b"{}", None, None)
+                time.sleep(0.05)
+
+        with pytest.raises(KafkaFault) as caught:
+            send_until_it_fails()
+        assert "another producer took x over" in str(caught.value.as_sink_error("x", "y"))
+    finally:
+        older.drop()
+        newer.drop()
 
 
 def test_what_a_dead_predecessor_had_not_committed_is_not_there(place: Place) -> None:

@@ -23,6 +23,7 @@ _START_SECONDS: Final = 20.0
 _ABORT_SECONDS: Final = 5.0
 STEP_SECONDS: Final = 0.1
 """How soon a waiting call notices `stop`."""
+_CAUSE_STEPS: Final = 10
 
 _PURGED: Final = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
 
@@ -81,6 +82,8 @@ class Transactions:
             except BufferError:
                 self._wait_for_room()
             except KafkaException as error:
+                if error.args[0].code() == KafkaError._FATAL:
+                    self._raise_cause(topic)
                 raise KafkaFault(error.args[0], topic) from None
             else:
                 return
@@ -157,6 +160,12 @@ class Transactions:
                 self._is_stopped.wait(STEP_SECONDS)
             return False
         return True
+
+    def _raise_cause(self, topic: str) -> None:
+        """Raise what was fatal to the producer, which only its events tell, if they do so soon."""
+        for _ in range(_CAUSE_STEPS):
+            with reported(topic):
+                self._live.poll(STEP_SECONDS)
 
     def _wait_for_room(self) -> None:
         deadline = time.monotonic() + _DELIVERY_SECONDS
