@@ -24,8 +24,8 @@ test: .venv/dev build/clients/python/installed collector/web/node_modules/instal
 test-clients: .venv/dev build/clients/python/installed build/clients/jars/installed tests/clients/node_modules/installed
 test-clients: collector/web/node_modules/installed
 test-clients:  ## every SDK that is served unchanged, and all pages in browsers, in some minutes
-	$(BIN)/pytest -m 'not torture' -n 6 tests/clients tests/tracker
-	$(BIN)/pytest -m clients -n 4 --dist loadfile tests/browser tests/docs tests/bench
+	$(BIN)/pytest -m 'not torture' -n 4 tests/clients tests/tracker
+	$(BIN)/pytest -m 'clients and not torture' -n 4 --dist loadfile tests/browser tests/docs tests/bench
 
 lint: .venv/dev  ## style and types
 	$(BIN)/ruff check .

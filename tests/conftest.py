@@ -12,9 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 _ROOT = Path(__file__).parents[1]
 _STARTS_A_PROCESS = re.compile(r"\b(running|started|console_node)\(|PROGRAMS|tests\.(destinations|kafka)|subprocess\.")
+
+_FOR_ANY_WORKER = re.compile(
+    r"tests/(bench/test_bench|collector/ingest/test_memory|crash/test_(full_disk|kill)|docs/test_running)\.py::"
+    r"|tests/collector/ship/test_every_sink\.py::(?!.*kafka)"
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,6 +65,18 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """A worker runs a whole file, which starts a broker or a browser once, except for long tests that need none."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if _FOR_ANY_WORKER.match(nodeid) else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Replace `--dist loadfile`."""
+    return _Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(tryfirst=True)

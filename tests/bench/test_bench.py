@@ -29,6 +29,7 @@ from tests.running import PATIENCE_SECONDS, eventually, read_log, read_response,
 ROOT = Path(__file__).parents[2]
 FEW = 40
 OPTIONS = Options(1, 1, is_quick=True)
+_LONG = pytest.mark.torture
 
 
 def _bench(*arguments: str) -> str:
@@ -55,9 +56,11 @@ def test_scenarios_are_measured_one_by_one_into_a_table_results_and_charts(tmp_p
     ("scenario", "rows"),
     [
         ("shapes", ["16 KiB, a cart of small objects", "worst shape: form, refused"]),
-        ("hostile", ["zstd of 80 events", "log, most of 4 bodies", "honest requests that failed"]),
-        ("soak", ["memory growth", "refused"]),
         ("console", ["row of a record", "one viewer, 20,000 events/s"]),
+        pytest.param(
+            "hostile", ["zstd of 80 events", "log, most of 4 bodies", "honest requests that failed"], marks=_LONG
+        ),
+        pytest.param("soak", ["memory growth", "refused"], marks=_LONG),
     ],
 )
 def test_scenarios_that_have_requests_refused_are_measured_without_wrk(scenario: str, rows: list[str]) -> None:

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, BrowserContext
 
 from tests.browser.axe import axe_source
 from tests.browser.console import Tab
-from tests.browser.demo import chromium
+from tests.chromium import chromium
 from tests.running import Collector
 
 

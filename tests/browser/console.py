@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from playwright.sync_api import BrowserContext, Dialog, Page, Request, expect
 
 from bench.processes import free_port
-from tests.browser.demo import SCHEMES, chromium, walk, window
+from tests.browser.demo import SCHEMES, walk, window
+from tests.chromium import chromium
 from tests.running import PATIENCE_SECONDS, Collector, eventually, running
 
 SETTINGS = """

@@ -3,7 +3,6 @@
 `python -m tests.browser.demo FOLDER` saves a picture of each view, light and dark, at three widths.
 """
 
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.chromium import NEEDS_CHROMIUM, chromium
 from tests.running import Collector, running
 
-CHROMIUM = shutil.which("chromium")
-IN_CHROMIUM = [
-    pytest.mark.clients,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"),
-]
+IN_CHROMIUM = [pytest.mark.clients, NEEDS_CHROMIUM]
 """The marks of a file of tests."""
 SCHEMES = ("light", "dark")
 _SETTINGS = """
@@ -42,15 +38,6 @@ def demo_shop(folder: Path) -> Iterator[Collector]:
     """A collector that serves the demo shop."""
     with running(folder, 1, _SETTINGS) as collector:
         yield collector
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A headless browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def window(browser: Browser, width: int, scheme: str) -> BrowserContext:

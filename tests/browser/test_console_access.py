@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.demo import CHROMIUM, IN_CHROMIUM
+from tests.browser.demo import IN_CHROMIUM
+from tests.chromium import chromium
 from tests.running import Collector, running
 
 pytestmark = IN_CHROMIUM
@@ -107,10 +108,8 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 def context() -> Iterator[BrowserContext]:
     """A browser in which the name evil.example leads to this machine, as after DNS rebinding."""
     rebound = "--host-resolver-rules=MAP evil.example 127.0.0.1, MAP 127.0.0.1.evil.example 127.0.0.1"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", rebound])
+    with chromium(rebound) as browser:
         yield browser.new_context()
-        browser.close()
 
 
 def _console(context: BrowserContext, collector: Collector) -> tuple[Page, list[str]]:

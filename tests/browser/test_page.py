@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-from tests.browser.demo import CHROMIUM, IN_CHROMIUM
+from tests.browser.demo import IN_CHROMIUM
 from tests.browser.site import Site, Tls, site
+from tests.chromium import NO_SANDBOX, PROGRAM, WHOLE
 from tests.running import eventually
 
 EVENT = {"ea": "view", "ec": "product", "sid": 1, "aid": "a", "uid": "u"}
@@ -57,7 +58,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    browser = playwright.chromium.launch(executable_path=PROGRAM, args=[NO_SANDBOX])
     yield browser
     browser.close()
 
@@ -278,6 +279,6 @@ def _lenient_profile(playwright: Playwright, folder: Path) -> Iterator[BrowserCo
     preferences.parent.mkdir(parents=True)
     preferences.write_text('{"profile": {"cookie_controls_mode": 0}}')
     with playwright.chromium.launch_persistent_context(
-        folder / "profile", executable_path=CHROMIUM, args=["--no-sandbox"], ignore_https_errors=True
+        folder / "profile", executable_path=WHOLE, args=[NO_SANDBOX], ignore_https_errors=True
     ) as context:
         yield context

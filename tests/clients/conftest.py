@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.clients.installed import CHROMIUM, MODULES
-from tests.clients.pages import chromium, pages
+from tests.chromium import WHOLE, chromium
+from tests.clients.installed import MODULES
+from tests.clients.pages import NOT_AUTOMATED, pages
 from tests.clients.sdks import settings
 from tests.running import Collector, running
 
@@ -31,6 +32,6 @@ def collector(origin: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium. Its event loop holds this thread while it lives, and tests of other files need their own."""
-    assert CHROMIUM, "the test must have been skipped"
-    with chromium() as started:
+    assert WHOLE, "the test must have been skipped"
+    with chromium(NOT_AUTOMATED, program=WHOLE) as started:
         yield started

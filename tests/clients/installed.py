@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests import chromium
 from tests.clients.sdks import Sdk
 
 _HERE = Path(__file__).parent
@@ -14,14 +15,13 @@ PROGRAMS = _HERE / "programs"
 MODULES = _HERE / "node_modules"
 PYTHON = _BUILD / "python/bin/python"
 JARS = _BUILD / "jars"
-CHROMIUM = shutil.which("chromium")
 _PATIENCE_SECONDS = 100.0
 
 
 def missing(sdk: Sdk) -> str:
     """Why the program of an SDK cannot run here; empty if it can."""
-    if sdk.is_of_pages and CHROMIUM is None:
-        return "chromium is not installed; on Debian: apt-get install chromium"
+    if sdk.is_of_pages and chromium.WHOLE is None:
+        return chromium.MISSING
     if sdk.program.endswith(".py"):
         return _unless(PYTHON)
     if sdk.program.endswith(".java"):

@@ -3,8 +3,11 @@
 import re
 import threading
 from collections.abc import Callable
+from typing import Any
 
+from bench.processes import is_connectable
 from tests.destinations.unreliable import Passes, Proxy
+from tests.running import eventually
 
 _HEAD = re.compile(rb"(GET|HEAD|POST|OPTIONS) (\S+) HTTP/1\.1\r\n")
 _DOCUMENTS = re.compile(rb"/v1/projects/|/sourceConfig|/array/|/flags|/static/")
@@ -20,6 +23,11 @@ class LostAnswers(Proxy):
         self._on_loss = on_loss
         self._lock = threading.Lock()
         super().__init__(behind)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Hold a connection back while the collector starts again: how often an SDK tries in that time is its own."""
+        eventually(lambda: is_connectable(self._behind), "the collector is up")
+        super().finish_request(request, client_address)
 
     def passes(self) -> tuple[Passes, Passes]:
         """One connection: an answer is lost if the request before it has events."""

@@ -8,9 +8,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlencode
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-from tests.clients.installed import CHROMIUM, bundle
+from tests.clients.installed import bundle
 from tests.clients.sdks import Sdk
 
 _PAGE = """<!doctype html>
@@ -20,11 +20,8 @@ _ABSENT = ("/flags/", "/array/", "/static/")
 """Paths of PostHog's pages whose 404 the SDK takes: there are no flags, no remote settings and no further scripts."""
 _LEAST_STEPS = 12
 _MOST_STEPS = 160
-_ARGUMENTS = [
-    "--no-sandbox",
-    # PostHog takes a browser that is automated for a bot, and sends nothing
-    "--disable-blink-features=AutomationControlled",
-]
+NOT_AUTOMATED = "--disable-blink-features=AutomationControlled"
+"""An argument of the browser: PostHog takes one that is automated for a bot, and sends nothing."""
 
 
 @contextmanager
@@ -38,15 +35,6 @@ def pages(folder: Path) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A headless browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 def visit(browser: Browser, origin: str, sdk: Sdk, host: str, is_done: Callable[[], bool] = lambda: True) -> list[str]:

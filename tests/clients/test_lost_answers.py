@@ -26,6 +26,7 @@ from tests.running import Collector, eventually, running
 _SLOW = "segment-java"
 """It waits 15 s before it sends again, then 30 and more, which is more than its program's patience."""
 _SERVERS = [sdk for sdk in SDKS if sdk.sends_again and not sdk.is_of_pages and not missing(sdk)]
+_LOSSES = [1, *(pytest.param(losses, marks=pytest.mark.torture) for losses in (2, 3))]
 _PAGES = [sdk for sdk in SDKS if sdk.sends_again and sdk.is_of_pages and not missing(sdk)]
 
 pytestmark = [
@@ -59,7 +60,7 @@ def node(origin: str, sinks: Sinks, tmp_path: Path) -> Iterator[Collector]:
         yield started
 
 
-@pytest.mark.parametrize("losses", [1, 2, 3])
+@pytest.mark.parametrize("losses", _LOSSES)
 def test_an_event_is_stored_once_after_its_answer_was_lost(node: Collector, sinks: Sinks, losses: int) -> None:
     sdks = [sdk for sdk in _SERVERS if sdk.name != _SLOW or losses == 1]
     _send_all(node, sdks, losses, lambda: None)
@@ -85,7 +86,7 @@ def test_an_event_is_stored_once_after_its_answer_was_lost_with_a_killed_node(no
 
 
 @pytest.mark.skipif(not _PAGES, reason="chromium or the SDKs for pages are not installed")
-@pytest.mark.parametrize("losses", [1, 2, 3])
+@pytest.mark.parametrize("losses", _LOSSES)
 def test_an_event_of_a_page_is_stored_once_after_its_answer_was_lost(
     node: Collector, sinks: Sinks, origin: str, browser: Browser, losses: int
 ) -> None:

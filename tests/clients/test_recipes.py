@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.clients.installed import CHROMIUM, MODULES
+from tests.chromium import MISSING, WHOLE
+from tests.clients.installed import MODULES
 from tests.clients.shop import RECIPES, bundle, run_on_a_server, shop_collector, shop_page, tags
 from tests.running import Collector, eventually
 
@@ -19,9 +20,7 @@ _GROUPS = "window.OneTrust = {{IsAlertBoxClosed: () => {closed}}}; window.Onetru
 _DATA = "{{eventStatus: '{status}', purpose: {{consents: {consents}}}}}"
 _TCF = "window.__tcfapi = (name, version, call) => call(" + _DATA + ", true)"
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = pytest.mark.skipif(WHOLE is None, reason=MISSING)
 needs_modules = (
     pytest.mark.clients,
     pytest.mark.skipif(not MODULES.exists(), reason="node_modules is not there; run make test-clients"),

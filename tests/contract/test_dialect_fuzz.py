@@ -106,7 +106,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 
 
 def test_responses_to_sdks_match_the_logs(fuzzed: Collector) -> None:
-    _fuzz(fuzzed, settings(max_examples=400, derandomize=True))
+    _fuzz(fuzzed, settings(max_examples=200, derandomize=True))
 
 
 @pytest.mark.torture

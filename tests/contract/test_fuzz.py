@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
 
 
 def test_responses_match_the_logs(fuzzed: Collector) -> None:
-    _fuzz(fuzzed, settings(max_examples=700, derandomize=True))
+    _fuzz(fuzzed, settings(max_examples=350, derandomize=True))
 
 
 def test_no_framing_splits_or_joins_requests(fuzzed: Collector) -> None:

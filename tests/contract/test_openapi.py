@@ -147,7 +147,7 @@ def test_every_response_is_described_by_the_document(
 ) -> None:
     for operation in operations:
         if operation.path in _FOR_EVENTS:
-            for case in _cases(operation, mode, 6):
+            for case in _cases(operation, mode, 4):
                 if is_known:
                     case.query = {**(case.query if isinstance(case.query, dict) else {}), **_KNOWN}
                 case.call_and_validate(checks=_CHECKS)
@@ -163,7 +163,7 @@ def test_every_response_to_a_dialect_is_described_by_the_document(operations: li
     chosen = {(*each.definition.raw["tags"], each.method, "{" in each.path): each for each in others}
     assert len(chosen) > 10
     for operation in chosen.values():
-        for at, case in enumerate(_cases(operation, mode, 6)):
+        for at, case in enumerate(_cases(operation, mode, 4)):
             if at % 2:
                 case.query = {**(case.query if isinstance(case.query, dict) else {}), **_KNOWN_TO_DIALECTS}
             case.call_and_validate(checks=[each for each in _CHECKS if each is not checks.allow_header_conformance])
@@ -210,7 +210,7 @@ def test_cloud_events_that_are_valid_by_the_document_are_stored(
 def test_every_event_valid_by_the_document_is_stored(ours: Collector, operations: list[Any]) -> None:
     post = next(each for each in operations if (each.method, each.path) == ("post", "/event"))
     taken = 0
-    for case in _cases(post, GenerationMode.POSITIVE, 100):
+    for case in _cases(post, GenerationMode.POSITIVE, 50):
         if case.media_type == "application/json" and not _has_fractions(case.body):
             case.query = {**_KNOWN, "resp_type": "json"}
             response = case.call()

@@ -51,8 +51,15 @@ def test_a_full_disk_means_503_until_there_is_room_without_a_restart(
             assert refused == set(), "refused and kept"
 
 
-@pytest.mark.parametrize("has_ids", [False, True], ids=["without ids", "ids on another disk"])
-@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+@pytest.mark.parametrize(
+    ("kind", "has_ids"),
+    [
+        ("ext4", False),
+        ("xfs", True),
+        pytest.param("ext4", True, marks=pytest.mark.torture),
+        pytest.param("xfs", False, marks=pytest.mark.torture),
+    ],
+)
 def test_a_disk_that_stands_still_sheds_new_requests_and_answers_those_that_wait(
     tmp_path: Path, kind: str, has_ids: bool, tally: Tally
 ) -> None:

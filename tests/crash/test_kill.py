@@ -13,7 +13,6 @@ from tests.crash.oracle import check_delivery
 from tests.crash.tally import Tally
 from tests.running import Collector, eventually, running
 
-_KILLS = 5
 _CONNECTIONS = 64
 
 
@@ -36,14 +35,14 @@ def _kill_the_supervisor(collector: Collector) -> None:
     collector.start()
 
 
-@pytest.mark.parametrize("events", [2_000, pytest.param(10_000, marks=pytest.mark.torture)])
+@pytest.mark.parametrize(("events", "kills"), [(2_000, 2), pytest.param(10_000, 5, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("kill", [_kill_all, _kill_a_worker, _kill_the_supervisor])
 def test_every_acknowledged_event_is_in_the_files_exactly_once(
-    tmp_path: Path, kill: Callable[[Collector], None], events: int, tally: Tally
+    tmp_path: Path, kill: Callable[[Collector], None], events: int, kills: int, tally: Tally
 ) -> None:
     with running(tmp_path) as collector:
-        load = asyncio.run(load_and_crash(collector, events, _KILLS, _CONNECTIONS, kill))
-        check_delivery(collector, load, tally, faults=_KILLS)
+        load = asyncio.run(load_and_crash(collector, events, kills, _CONNECTIONS, kill))
+        check_delivery(collector, load, tally, faults=kills)
         assert len(load.acknowledged) >= events
 
 

@@ -24,7 +24,7 @@ _READERS = (
 )
 """Commands that change nothing: they run again until they print what the page shows."""
 _KILL = "kill -KILL "
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 40.0
 _NOISE = re.compile(r"^.*running as root.*\n?|bash: line \d+: +\d+ Killed.*\n?", re.MULTILINE)
 """The warning that test machines get, and bash's word on a killed job, which may follow on the same line."""
 _ALIKE = (

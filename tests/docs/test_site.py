@@ -1,7 +1,6 @@
 """The built site: without warnings, without requests to other hosts, and readable by everybody."""
 
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -12,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from tests.chromium import MISSING, PROGRAM, chromium
 from tests.docs.pages import ROOT
 
-CHROMIUM = shutil.which("chromium")
 _RESOURCE = re.compile(r'<(?:script|img|link|iframe|source)\b[^>]*?\b(?:src|href|srcset)="((?:https?:)?//[^"]+)"')
 _KINDS = ("index", "start/ten-minutes", "guides/kafka", "runbook/index", "reference/settings", "understand/performance")
 _SERIOUS = ("serious", "critical")
@@ -54,12 +53,10 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed; on Debian: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    if PROGRAM is None:
+        pytest.skip(MISSING)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def test_no_page_names_a_resource_of_another_host(site: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import end
-from tests.running import PATIENCE_SECONDS, eventually
+from tests.running import PATIENCE_SECONDS, eventually, pause
 
 
 class PageGone(Exception):
@@ -35,10 +35,11 @@ class Tab(ABC):
 
     def until(self, condition: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Return once the expression is true. Pages come and go meanwhile."""
-        deadline = time.monotonic() + seconds
+        started = time.monotonic()
         while not self._holds(condition):
-            assert time.monotonic() < deadline, f"never: {condition}"
-            time.sleep(0.02)
+            waited = time.monotonic() - started
+            assert waited < seconds, f"never: {condition}"
+            time.sleep(pause(waited))
 
     def go(self, url: str) -> None:
         """Navigate, and return once the page with all its scripts is there."""

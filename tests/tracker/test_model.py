@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 _MODEL = Path(__file__).parent / "model.mjs"
-_CASES = 150
+_CASES = 75
 _TORTURE_CASES = int(os.environ.get("TRACKLOG_CASES", "100000")) // 20
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed; apt-get install nodejs")

@@ -42,8 +42,12 @@ _DESTINATIONS = [
     pytest.param(lambda folder: Bucket(SeaweedFS(folder)), id="objects, SeaweedFS", marks=_LONG),
     pytest.param(HttpReceiver, id="http"),
     pytest.param(lambda folder: HttpReceiver(folder, 'body = "cloudevents"\n'), id="http, CloudEvents", marks=_LONG),
-    pytest.param(ClickHouse, id="http, ClickHouse"),
+    pytest.param(ClickHouse, id="http, ClickHouse", marks=_LONG),
     pytest.param(Kafka, id="kafka", marks=pytest.mark.skipif(why_not() != "", reason=why_not())),
+]
+_SERVERS_OFTEN = [
+    each if each.id in ("http", "kafka") else pytest.param(*each.values, id=each.id, marks=[*each.marks, _LONG])
+    for each in _DESTINATIONS
 ]
 
 
@@ -178,6 +182,7 @@ def test_what_is_refused_for_good_alone_becomes_a_dead_letter_and_the_rest_arriv
     assert letter["reason"].startswith(f"{letter['sink']}: ")
 
 
+@pytest.mark.parametrize("shipping", _SERVERS_OFTEN, indirect=True)
 def test_a_sink_that_is_down_gets_everything_later_and_costs_no_memory_meanwhile(shipping: Shipping) -> None:
     shipping.fill(2)
     assert shipping.run() == 0

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from tests.chromium import chromium
 from tests.collector.ops.console.node import Node
-from tests.collector.ops.console.page_in_browser import Console, chromium
+from tests.collector.ops.console.page_in_browser import Console
 
 
 @pytest.fixture

@@ -1,18 +1,14 @@
 """The console's page in headless Chromium, with answers that a test gives instead of a collector's."""
 
 import json
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Dialog, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Route
 
 from tests.collector.ops.console.test_page_source import PAGE
 
-CHROMIUM = shutil.which("chromium")
 ORIGIN = "http://127.0.0.1:9"
 """Nothing listens there: every request is answered by the test."""
 POLICY = (
@@ -44,15 +40,6 @@ window.EventSource = class extends EventTarget {
 };
 """
 """Streams on which a test speaks."""
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser, closed at the end."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Console:

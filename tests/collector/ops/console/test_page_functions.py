@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.collector.ops.console.page_in_browser import CHROMIUM, ORIGIN, Console, chromium
+from tests.chromium import NEEDS_CHROMIUM, chromium
+from tests.collector.ops.console.page_in_browser import ORIGIN, Console
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = NEEDS_CHROMIUM
 Call = Callable[..., Any]
 
 

@@ -5,12 +5,11 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.chromium import NEEDS_CHROMIUM
 from tests.collector.ops.console.page_answers import EVENT, NOW_MS, answers
-from tests.collector.ops.console.page_in_browser import CHROMIUM, ORIGIN, Console
+from tests.collector.ops.console.page_in_browser import ORIGIN, Console
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = NEEDS_CHROMIUM
 _BAR_MS = NOW_MS // 5000 * 5000
 _COVERAGE = {"seconds": 1, "seen": 3, "scanned": 3, "matched": 3, "shown": 3}
 

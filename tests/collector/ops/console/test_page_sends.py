@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.chromium import NEEDS_CHROMIUM
 from tests.collector.ops.console.page_answers import EVENT, LETTER, answers
-from tests.collector.ops.console.page_in_browser import CHROMIUM, NODE, Console
+from tests.collector.ops.console.page_in_browser import NODE, Console
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = NEEDS_CHROMIUM
 _SENT = {"status": 200, "headers": {}, "body_text": "{}", "event_id": None, "took_ms": 4.0}
 
 

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.chromium import NEEDS_CHROMIUM
 from tests.collector.ops.console.page_answers import LETTER, NOW_MS, answers, sample
-from tests.collector.ops.console.page_in_browser import CHROMIUM, NODE, ORIGIN, Console
+from tests.collector.ops.console.page_in_browser import NODE, ORIGIN, Console
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = NEEDS_CHROMIUM
 _DAY_MS = 86_400_000
 
 

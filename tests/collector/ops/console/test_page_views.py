@@ -7,12 +7,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.axe import axe_source, violations
+from tests.chromium import NEEDS_CHROMIUM
 from tests.collector.ops.console.page_answers import EVENT, LETTER, answers, rows, sample
-from tests.collector.ops.console.page_in_browser import CHROMIUM, NODE, ORIGIN, SESSION, Console
+from tests.collector.ops.console.page_in_browser import NODE, ORIGIN, SESSION, Console
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="chromium is not installed; on Debian: apt-get install chromium"
-)
+pytestmark = NEEDS_CHROMIUM
 HOSTILE = "<img src=x onerror=alert(1)>'\"`</script><script>alert(2)</script>${7*7}\u202e\u200b\ud800//evil.example/x"
 SHOWN = "<img src=x onerror=alert(1)>'\"`</script><script>alert(2)</script>${7*7}\\u202e\\u200b\\ud800//evil.example/x"
 VIEWS = {
