@@ -42,7 +42,9 @@ docs: docs-generate  ## generate the documentation, test it, and build the site 
 	$(BIN)/pytest tests/docs -n 2
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-torture: .venv/dev  ## the long tests: crashes, faults and power cuts; ends in a table of what was lost (0)
+torture: .venv/dev build/clients/python/installed build/clients/jars/installed tests/clients/node_modules/installed
+torture: collector/web/node_modules/installed
+torture:  ## the long tests: crashes, faults and power cuts; ends in a table of what was lost (0)
 	$(BIN)/pytest -m torture -s
 
 bench: .venv/dev  ## every scenario but the outage, in an hour and a half; fails at its end if a bound is broken

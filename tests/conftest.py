@@ -11,17 +11,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 _ROOT = Path(__file__).parents[1]
 _STARTS_A_PROCESS = re.compile(r"\b(running|started|console_node)\(|PROGRAMS|tests\.(destinations|kafka)|subprocess\.")
-
 _FOR_ANY_WORKER = re.compile(
     r"tests/(bench/test_bench|collector/ingest/test_memory|crash/test_(full_disk|kill)|docs/test_running)\.py::"
     r"|tests/collector/ship/test_every_sink\.py::(?!.*kafka)"
 )
+"""Long tests that share nothing with the others of their file."""
+
+# on a busy machine every draw is slow
+hypothesis.settings.register_profile("tests", suppress_health_check=[hypothesis.HealthCheck.too_slow], deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,12 +73,13 @@ def pytest_collection_finish() -> None:
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """A worker runs a whole file, which starts a broker or a browser once, except for long tests that need none."""
+    """A worker runs a whole file, whose tests share a broker or a browser, except for long tests that need none."""
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid if _FOR_ANY_WORKER.match(nodeid) else str(super()._split_scope(nodeid))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
     """Replace `--dist loadfile`."""
     return _Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None

@@ -37,6 +37,8 @@ workers = {workers}
 grace_seconds = 5
 alias = "/c/hello"
 trusted_proxies = ["127.0.0.0/8"]
+[log]
+stall_seconds = 20
 [limits]
 header_seconds = 1
 body_seconds = 1

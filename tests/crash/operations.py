@@ -31,6 +31,7 @@ grace_seconds = 3
 port = 0
 [log]
 segment_bytes = 1048576
+stall_seconds = 20
 min_free_bytes = 4194304
 warn_free_bytes = 8388608
 [limits]

@@ -26,7 +26,8 @@ _MIB = 1 << 20
 @asynccontextmanager
 async def _committing(directory: str, files: FaultyFiles, segment_seconds: float = 60) -> AsyncIterator[Committer]:
     """A committer that is closed at the end; no wait in here is without an end."""
-    committer = Committer(Log(directory, files=files, segment_bytes=64 << 10, segment_seconds=segment_seconds))
+    log = Log(directory, files=files, segment_bytes=64 << 10, segment_seconds=segment_seconds)
+    committer = Committer(log, stall_seconds=PATIENCE_SECONDS)  # a busy machine stands still for a while
     async with asyncio.timeout(PATIENCE_SECONDS):
         try:
             yield committer
