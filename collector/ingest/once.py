@@ -64,6 +64,8 @@ class StoredOnce:
         It fails with Overloaded or WalError if the event can't be taken.
         """
         is_shipped = request.context.prop.ack is not None
+        if rate := request.context.prop.rate:
+            rate.take(1)  # now: further events of this turn are checked before any of them is appended
         event = Unclaimed(request, key, record, response, sequence, is_shipped, self._loop.create_future())
         if not self._waiting:
             self._loop.call_soon(self._append)
@@ -87,6 +89,7 @@ class StoredOnce:
             durable, _, duplicates = self._dedup.append(records, keys, windows, events[-1].request.context.received_ms)
         except (Overloaded, WalError) as error:
             for event in events:
+                _give_back(event)
                 self._fail(event, error)
             return
         new = [event for at, event in enumerate(events) if at not in duplicates] if duplicates else events
@@ -101,8 +104,6 @@ class StoredOnce:
             if event.sequence != sequence:
                 self._move(event, sequence)
             self._accounts.append(event.request, 1, durable)
-            if rate := event.request.context.prop.rate:
-                rate.take(1)
 
         def respond(durable: asyncio.Future[None]) -> None:
             error = durable.exception()
@@ -128,6 +129,7 @@ class StoredOnce:
         lines = [line for line in event.response.headers.splitlines(keepends=True) if not line.startswith(_OF_STORED)]
         event.response = replace(event.response, headers=b"".join(lines) + duplicate_headers(first))
         event.is_shipped = False
+        _give_back(event)
         task = asyncio.ensure_future(self._wait(event, first))
         self._tasks.add(task)  # the event loop itself holds no strong reference
         task.add_done_callback(self._tasks.discard)
@@ -152,3 +154,9 @@ class StoredOnce:
             event.done.cancel()
         else:
             event.done.set_exception(error.anew() if isinstance(error, WalError) else Overloaded(str(error)))
+
+
+def _give_back(event: Unclaimed) -> None:
+    """An event that is not appended does not count against the rate of its property."""
+    if rate := event.request.context.prop.rate:
+        rate.take(-1)

@@ -184,5 +184,21 @@ def test_events_that_can_not_be_appended_are_refused_and_their_ids_stay_free(
     _serve(tmp_path, use)
 
 
+def test_events_of_one_moment_are_let_in_at_the_rate_of_their_property_and_copies_are_free(tmp_path: Path) -> None:
+    async def use(logs: Logs, send: Ask) -> None:
+        found = await asyncio.gather(*[_post(send, EVENT | {"event_id": f"e-{at}"}) for at in range(20)])
+        assert [got.status for got in found].count(200) == 5
+        assert len(logs.stored) == 5
+
+    async def repeat(logs: Logs, send: Ask) -> None:
+        for _ in range(3):
+            found = await asyncio.gather(*[_post(send, EVENT) for _ in range(4)])
+            assert [got.status for got in found] == [200] * 4
+        assert _ids(logs) == ["e-1"]
+
+    _serve(tmp_path / "new", use, events_per_second=5)
+    _serve(tmp_path / "copies", repeat, events_per_second=5)
+
+
 def _full(lines: bytes, records: int = 1) -> None:
     raise LogFull(f"no room for {len(lines)} bytes of {records} events")
