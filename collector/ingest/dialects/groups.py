@@ -65,6 +65,8 @@ class Groups:
     @property
     def refusal(self) -> Refusal | None:
         """Why nothing of the request may be sent; None if a part of it may."""
+        if self.body_refusal is not None and not self._credentials.property_id:
+            return self.body_refusal  # the body may name a property, but can't be read
         if not self._groups:  # a request without events is refused as one with events would be
             self._open(self._credentials, is_s2s=True, hides_client=True)
         refusals = [group.refusal for group in self._groups.values()]

@@ -39,6 +39,7 @@ from collector.ingest.dialects.parameters import (
     line_of,
     parameters_in,
 )
+from collector.ingest.dialects.surrogates import mended
 from collector.ingest.options import ResponseType
 from collector.ingest.query import Pairs, parse_pairs
 from collector.ingest.responses import event_response
@@ -128,7 +129,11 @@ def _credentials(fields: dict[str, str], token: str) -> Credentials:
 def _bulk_events(head: RequestHead, body: bytes) -> Iterator[DialectEvent]:
     """Raises TooLarge for too many events."""
     try:
-        bulk = _bulk_in(body)
+        try:
+            bulk = _bulk_in(body)
+        except msgspec.DecodeError:
+            body = mended(body)
+            bulk = _bulk_in(body)
         if len(body) > LONG_BYTES:
             yield PAUSE
         batch = batch_in(bytes(bulk.requests), MOST_EVENTS, is_ndjson=False)

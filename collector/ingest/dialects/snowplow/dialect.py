@@ -30,6 +30,7 @@ from collector.ingest.dialects.parameters import (
     parameters_in,
 )
 from collector.ingest.dialects.snowplow.table import event_of
+from collector.ingest.dialects.surrogates import mended
 from collector.ingest.options import ResponseType
 from collector.ingest.query import parse_pairs
 from collector.ingest.responses import event_response
@@ -113,7 +114,11 @@ class Snowplow:
 def _payloads(body: bytes) -> Generator[DialectEvent, None, list[bytes]]:
     """The elements of `data`, UTF-8, after a PAUSE if the body is long. Raises BadEvent and TooLarge."""
     try:
-        data = bytes(_payload_in(body).data)
+        try:
+            data = bytes(_payload_in(body).data)
+        except msgspec.DecodeError:
+            body = mended(body)
+            data = bytes(_payload_in(body).data)
     except UNDECODABLE as error:
         raise BadEvent(f"expected a JSON object with data, an array of events: {error}") from None
     if len(body) > LONG_BYTES:

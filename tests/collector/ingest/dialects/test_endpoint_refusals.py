@@ -90,6 +90,24 @@ def _many(body: bytes) -> bytes:
     return body[: at + 1] + b",".join([body[at + 1 : end]] * 2501) + body[end:]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "target", "body"),
+    [
+        (SNOWPLOW, TP2, b"\x1f\x8bjunk"),
+        (SNOWPLOW, TP2, b"{}"),
+        (SEGMENT, "/v1/batch", b'{"batch":"\xff"}'),
+        (POSTHOG, "/batch/", b"{"),
+    ],
+)
+def test_a_body_that_can_not_be_read_is_a_400_although_it_names_no_property(
+    tmp_path: Path, dialect: Dialect, target: str, body: bytes
+) -> None:
+    async def use(_logs: Logs, send: Send) -> None:
+        assert (await send("POST", target, body)).status == 400
+
+    serve(tmp_path, dialect, use, OPEN)
+
+
 # Rates
 
 

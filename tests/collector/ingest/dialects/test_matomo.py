@@ -200,6 +200,12 @@ def test_a_body_that_cannot_be_read_is_one_bad_event_without_its_token(body: str
     assert TOKEN.encode() not in event.raw + event.event
 
 
+def test_half_an_emoji_costs_no_event_of_its_batch() -> None:
+    body = b'{"requests":["?rec=1&idsite=7&action_name=cut \\ud83d","?rec=1&idsite=7"]}'
+    events = events_in(MATOMO, POST, body)
+    assert [event.refusal for event in events] == [None, None]
+
+
 def test_address_and_user_agent_are_taken_out_of_the_event() -> None:
     event = one(MATOMO, head_of("GET", "/matomo.php?rec=1&cip=203.0.113.7&ua=Mozilla%2F5.0"))
     assert (event.ip, event.user_agent, event.is_s2s) == ("203.0.113.7", "Mozilla/5.0", False)

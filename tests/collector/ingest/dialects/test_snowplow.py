@@ -294,6 +294,13 @@ def test_a_body_without_an_array_of_events_is_refused(body: bytes) -> None:
         list(SNOWPLOW.events(POST, body))
 
 
+def test_half_an_emoji_costs_no_event_of_its_batch() -> None:
+    body = b'{"data":[{"e":"pv","aid":"a","page":"cut \\ud83d"},{"e":"pv","aid":"a"}]}'
+    events = events_in(SNOWPLOW, POST, body)
+    assert [event.refusal for event in events] == [None, None]
+    assert "cut \ufffd".encode() in events[0].event
+
+
 def test_a_request_without_body_and_query_is_refused() -> None:
     with pytest.raises(BadEvent):
         list(SNOWPLOW.events(head_of("GET", "/i"), b""))
