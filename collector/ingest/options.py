@@ -108,14 +108,14 @@ def parse_options(pairs: Pairs, registry: Registry, signer: Signer, clock: Calla
     response_type = chosen["resp_type"]
     target: bytes | None = None
     fault: Refusal | None = None
+    if prop is not None and response_type == ResponseType.REDIRECT.value:
+        target, fault = _redirect(values, prop, signer, clock() // 1000)  # a person goes on whatever else is wrong
     if pairs.is_cut:
         fault = BadTarget("the query has too many parameters").refusal
     elif faults:
         fault = BadTarget("the query failed validation", tuple(faults)).refusal
     elif prop is None:
         fault = NotFound().refusal
-    elif response_type == ResponseType.REDIRECT.value:
-        target, fault = _redirect(values, prop, signer, clock() // 1000)
     is_s2s, has_type = chosen["is_s2s"] == "true", "resp_type" in values
     is_queued = chosen["queued"] == "1"
     return RequestOptions(prop, ResponseType(response_type), is_s2s, target, fault, named, has_type, is_queued)

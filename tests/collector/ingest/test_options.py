@@ -195,6 +195,13 @@ def test_a_redirect_to_a_listed_host_has_its_location(url: str) -> None:
     assert options == RequestOptions(REGISTRY.get(33167, 2), ResponseType.REDIRECT, False, url.encode(), None)
 
 
+@pytest.mark.parametrize("fault", [b"&is_s2s=1", b"&queued=true", b"&a=1" * 1001])
+def test_a_person_goes_on_whatever_else_is_wrong_with_the_query(fault: bytes) -> None:
+    options = _target(PAIR + b"&resp_type=redirect&redirect_url=https://shop.example.com/p" + fault)
+    assert options.location == b"https://shop.example.com/p"
+    assert _code(options) == "invalid_query"
+
+
 @pytest.mark.parametrize(
     "query",
     [
