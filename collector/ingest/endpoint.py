@@ -174,7 +174,7 @@ class EventEndpoint:
         fields, is_s2s = head.fields, options.is_s2s
         client = client_of(head.peer[0] if head.peer else None, head.scheme, head.headers, self._trusted_proxies)
         with_cookie = has_cookies(prop, fields, options.response_type, is_s2s=is_s2s)
-        if with_cookie and not token and b"cookie" in fields:
+        if with_cookie and b"cookie" in fields and not (token and self._intake.knows(prop, token)):
             token = token_in(fields[b"cookie"], prop.portal_id)
         has_agent = prop.has_user_agent and not is_s2s and b"user-agent" in fields
         context = RequestContext(

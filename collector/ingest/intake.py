@@ -23,6 +23,7 @@ from collector.ingest.outcome import AllRefused, Outcome, Queued, Steps, Stored
 from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.policy.dedup import Dedup
 from collector.ingest.policy.privacy import scrub
+from collector.ingest.policy.properties import Property
 from collector.ingest.policy.rate_limit import check_rate
 from collector.ingest.query import Pairs, event_of, is_form_over, misspelt, parse_pairs, warnings_of, without_secrets
 from collector.ingest.record import (
@@ -78,6 +79,10 @@ class Intake:
     def pressure(self) -> float:
         """How close the log is to its nearest limit, from 0 to 1."""
         return self._committer.pressure
+
+    def knows(self, prop: Property, token: bytes) -> bool:
+        """Whether a session token is one of ours for the portal of a property."""
+        return self._sessions.read(prop.portal_id, token) is not None
 
     def submit(self, request: EventRequest) -> Outcome | Steps:
         """Append the event, or return the steps that lead to the outcome. Raises Rejected, Overloaded, WalError."""

@@ -248,7 +248,8 @@ def test_a_session_continues_by_the_cookie_and_the_query_has_precedence(tmp_path
         await ask("GET", f"{PAIR}&ea=view&an_session={token}", cookie=first)
         await ask("POST", f"{PAIR}&an_session={token}", b'{"ea":"view"}', cookie=first)
         await ask("GET", PAIR + "&ea=view", cookie=first, dnt="1")
-        assert [record["session"]["hits"] for record in logs.stored] == [1, 2, 3, 3, 1]
+        await ask("GET", PAIR + "&ea=view&an_session=undefined", cookie=first)
+        assert [record["session"]["hits"] for record in logs.stored] == [1, 2, 3, 3, 1, 2]
 
     _serve(tmp_path, use)
 
