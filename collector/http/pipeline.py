@@ -17,7 +17,7 @@ from collector.http.request import RequestHead
 from collector.http.response import json_response
 from collector.http.routes import Routes
 
-_MOST_WAITING: Final = 64
+_MOST_WAITING: Final = 128
 """Requests that wait for the ones before them. More than this in one piece are too short to carry an event."""
 _SLOW_HEADERS: Final = SlowHeaders("the headers did not arrive in time").refusal
 _TOO_MANY: Final = BadRequest("too many requests at a time").refusal

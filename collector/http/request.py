@@ -40,12 +40,12 @@ class RequestHead(Struct, frozen=True, gc=False):  # created in 0.3 us, an ASGI 
     @property
     def has_body(self) -> bool:
         """Whether the request announces a body."""
-        return self.fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.fields
+        return self.fields.get(b"content-length", b"").strip(b"0 \t") != b"" or b"transfer-encoding" in self.fields
 
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for a 100 Continue before it sends the body."""
-        return self.fields.get(b"expect", b"").lower() == b"100-continue" and self.version != "1.0"
+        return self.fields.get(b"expect", b"").lower().rstrip() == b"100-continue" and self.version != "1.0"
 
 
 class Request(Struct, kw_only=True):

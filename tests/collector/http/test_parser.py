@@ -144,6 +144,13 @@ def test_a_head_has_the_facts_of_the_request_line_and_the_headers() -> None:
     assert (head.content_length, head.has_body, head.expects_continue) == (0, False, False)
 
 
+def test_space_after_a_value_does_not_count() -> None:
+    (head, _) = _fed(b"POST / HTTP/1.1\r\nexpect: 100-continue \r\ncontent-length: 00\t\r\n\r\n")
+    assert isinstance(head, RequestHead)
+    assert head.expects_continue
+    assert (head.content_length, head.has_body) == (0, False)
+
+
 @pytest.mark.parametrize(("version", "expects"), [(b"1.0", False), (b"1.1", True)])
 def test_a_client_that_knows_no_100_is_not_taken_to_wait_for_it(version: bytes, expects: bool) -> None:
     (head, _) = _fed(b"POST / HTTP/%b\r\nexpect: 100-continue\r\n\r\n" % version)
