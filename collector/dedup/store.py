@@ -8,7 +8,8 @@
 
 Nothing is fsynced: the page cache survives a kill -9, but after a power cut the pages on the disk are of different
 ages. So the folder's name has the id of the boot. It has the inode of data.mdb, too: files that were copied or restored
-are not those that this boot has written. A folder with another name is deleted, since no process of this boot uses it.
+are not those that this boot has written. A folder that only an index can have made, and with another name, is deleted,
+since no process of this boot uses it. Whatever else is in DIR is left alone: it may be the folder of the logs.
 
 A folder in use is replaced in one case: LMDB has found it broken. Its processes then notice at their next `check`, and
 must restart. A setting `bytes` that has changed waits until nobody has the folder open.
@@ -18,6 +19,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -31,6 +33,8 @@ from wal.files import DIRECTORY_MODE, FILE_MODE, make_directories, named
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 _DATA: Final = "data.mdb"
+_OURS: Final = re.compile(r"new-[a-z0-9_]{8}|v[0-9]+-.+-[0-9]+(\.broken)?")
+"""Names of folders that an index is, was, or was going to be."""
 _PAGE_BYTES: Final = 4096
 _AHEAD_BYTES: Final = 8 << 20
 """Bytes that are allocated beyond the last page: more than transactions need until the next look."""
@@ -152,10 +156,10 @@ def _read_boot_id() -> str:
 
 
 def _delete_others(directory: str, boot: str) -> str | None:
-    """The folder of this boot, or None if there is none. Deletes all others."""
+    """The folder of this boot, or None if there is none. Deletes all other indexes, and nothing else."""
     found = None
     for entry in os.scandir(directory):
-        if not entry.is_dir(follow_symlinks=False):
+        if not _OURS.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False):
             continue
         if entry.name == _name(entry.path, boot):
             found = entry.path

@@ -58,6 +58,16 @@ def test_an_index_of_another_boot_is_made_anew(tmp_path: Path) -> None:
     assert _path(tmp_path).name.startswith("v1-two-")
 
 
+def test_folders_that_are_no_index_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "log" / "00").mkdir(parents=True)
+    (tmp_path / "v1-one-77.broken").mkdir()
+    (tmp_path / "new-abcdefgh").mkdir()
+    small_store(tmp_path).close()
+    assert {path.name for path in tmp_path.iterdir() if not path.name.startswith("v1-")} == {"LOCK", "log"}
+    assert (tmp_path / "log" / "00").is_dir()
+    assert not (tmp_path / "v1-one-77.broken").exists()
+
+
 def test_an_index_that_was_copied_back_is_made_anew(tmp_path: Path) -> None:
     store = small_store(tmp_path)
     claim(worker(store), "a", 1)
@@ -65,6 +75,7 @@ def test_an_index_that_was_copied_back_is_made_anew(tmp_path: Path) -> None:
     path = _path(tmp_path)
     path.rename(tmp_path / "old")
     shutil.copytree(tmp_path / "old", path)
+    shutil.rmtree(tmp_path / "old")
     store = small_store(tmp_path)
     assert claim(worker(store), "a", 1) is None
     store.close()
