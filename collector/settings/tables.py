@@ -23,6 +23,7 @@ from collector.settings.fields import (
 )
 from collector.settings.log import LogSettings
 from collector.settings.paths import path_faults
+from collector.settings.places import shared_places
 from collector.settings.process_log import ProcessLogSettings
 from collector.settings.properties import PropertySettings
 from collector.settings.sinks import AnySink
@@ -203,6 +204,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
             found = did_you_mean(self.server.demo, public_ids)
             message = f"expected the public id of a property, got {shown(self.server.demo)}{found}"
             yield SettingFault("server.demo", message, reads=("server.demo", "property"))
+        yield from shared_places(self)
         names = {sink.name for sink in self.sink}
         for at, prop in enumerate(self.property):
             if prop.ack == "shipped" and prop.ack_sink not in names:

@@ -119,6 +119,39 @@ def test_a_value_of_another_shape_is_a_fault_like_any_other(tmp_path: Path, text
     assert str(caught.value) == f"{tmp_path}/c.toml: {path}"
 
 
+_SHARED = """
+[server]
+port = 9000
+[admin]
+port = 9000
+[log]
+dir = "data/log"
+[dead_letters]
+dir = "./data/log/"
+[dedup]
+dir = "data/out"
+[[sink]]
+type = "file"
+dir = "data/out"
+[[sink]]
+name = "other"
+type = "file"
+dir = "data/../data/out"
+"""
+
+
+def test_a_place_with_two_owners_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _written(tmp_path, _SHARED)
+    assert main(["check", "--config", path]) == 1
+    lines = capsys.readouterr().err.replace(f"collector: {path}: ", "").splitlines()
+    assert [line for line in lines if "of its own" in line] == [
+        "dead_letters.dir: expected a folder of its own, got that of log.dir",
+        "sink[0].dir: expected a folder of its own, got that of dedup.dir",
+        "sink[1].dir: expected a folder of its own, got that of dedup.dir",
+        "admin.port: expected a port of its own, got that of server.port",
+    ]
+
+
 _UNMET = """
 [server]
 host = "no.such.host.invalid"
