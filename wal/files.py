@@ -153,6 +153,20 @@ class Files:
             raise
         return descriptor
 
+    def is_locked(self, path: str) -> bool:
+        """Whether a process holds the lock file. Needs no right to write, and makes no file."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
 
 @contextlib.contextmanager
 def opened(files: Files, descriptor: int) -> Iterator[int]:

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from wal.cursor import Cursor, decode_cursor, encode_cursor
-from wal.errors import Corrupt, LogLocked
+from wal.errors import Corrupt
 from wal.files import Files, Room, read_file, write_file
 from wal.format import Position, SegmentName
 
@@ -81,11 +81,7 @@ class LogFolder:
 
     def is_locked(self) -> bool:
         """Whether a writer holds the log now. Raises OSError."""
-        try:
-            self.files.close(self.lock())
-        except LogLocked:
-            return True
-        return False
+        return self.files.is_locked(self.file(_LOCK))
 
     def consumers(self) -> list[str]:
         """The names of the consumers with a cursor on this log."""

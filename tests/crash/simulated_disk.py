@@ -230,6 +230,9 @@ class SimulatedFiles(Files):
         file.is_locked = True
         return self._descriptor(file)
 
+    def is_locked(self, path: str) -> bool:
+        return self._find(path) is not None and self.file(path).is_locked
+
     def _enter(self, call: str, *, changes: bool = True) -> None:
         if self._is_off:
             raise PowerCut(call)

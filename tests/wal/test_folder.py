@@ -1,5 +1,6 @@
 """The folder of a log: its identity, its segments, and who holds it."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -36,6 +37,15 @@ def test_the_oldest_place_is_the_first_block_of_the_first_segment(written: str) 
     folder = LogFolder(FILES, written)
     assert folder.oldest() == folder.segments()[0].start
     assert LogFolder(FILES, f"{written}/nowhere").oldest() is None
+
+
+def test_who_asks_whether_a_folder_is_locked_needs_no_right_to_write(written: str, tmp_path: Path) -> None:
+    lock = os.path.join(written, "LOCK")
+    os.chmod(lock, 0o444)
+    assert not LogFolder(FILES, written).is_locked()
+    (tmp_path / "empty").mkdir()
+    assert not LogFolder(FILES, str(tmp_path / "empty")).is_locked()
+    assert os.listdir(tmp_path / "empty") == []
 
 
 def test_a_folder_is_locked_while_a_writer_holds_it(written: str) -> None:
