@@ -12,7 +12,7 @@ from typing import Final, Protocol, cast
 from collector.errors import BadSettings
 from wal import __version__
 from wal.errors import WalError
-from wal.tools.terminal import harmless
+from wal.tools.terminal import flush_stdout, harmless, open_streams
 
 _DEFAULT_CONFIG: Final = "collector.toml"
 COMMANDS: Final = (
@@ -63,9 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 success, 1 an error, 2 a wrong call, 3 a shard or a disk that needs a person, 130 Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(_called(given)).parse_args(given)
+    open_streams()
     try:
-        return command(options.words).run(options)
+        try:
+            options = _parser(_called(given)).parse_args(given)
+            return command(options.words).run(options)
+        finally:
+            flush_stdout()
     except KeyboardInterrupt:
         return 130
     except (BadSettings, WalError, OSError) as error:

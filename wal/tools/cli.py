@@ -21,7 +21,7 @@ from wal.tools.follow import Follower
 from wal.tools.ls import print_listing
 from wal.tools.missing import why_missing
 from wal.tools.repair import plan
-from wal.tools.terminal import harmless, prepare_stdout
+from wal.tools.terminal import flush_stdout, harmless, open_streams, prepare_stdout
 from wal.tools.verify import Finding, Summary, verify
 
 _FILES: Final = Files()
@@ -50,11 +50,15 @@ Run = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code: 0, 1 for damage, 2 for a wrong call, 130 for Ctrl-C."""
+    open_streams()
     prepare_stdout()
-    options = _parser().parse_args(arguments)
-    run: Run = options.run
     try:
-        return run(options)
+        try:
+            options = _parser().parse_args(arguments)
+            run: Run = options.run
+            return run(options)
+        finally:
+            flush_stdout()
     except KeyboardInterrupt:
         return 130
     except (WalError, OSError) as error:

@@ -4,6 +4,7 @@ Owns the rule for characters and the set-up of stdout. Knows nothing of logs.
 """
 
 import io
+import os
 import signal
 import sys
 from typing import Final
@@ -34,6 +35,32 @@ def prepare_stdout() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def open_streams() -> None:
+    """Open each of stdin, stdout and stderr that the caller has closed, on /dev/null.
+
+    Otherwise there is none, and the next file that is opened gets its number.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w"))  # noqa: SIM115  for good
+
+
+def flush_stdout() -> None:
+    """Write what stdout still holds, unless its reader has gone. Raises OSError; stdout is gone then.
+
+    Python itself would flush at its end, where an error is an exit code of 120, or for 4 to 8 KiB no error at all.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        setattr(sys, "stdout", None)  # noqa: B010  or Python tries once more
+    except OSError as error:
+        setattr(sys, "stdout", None)  # noqa: B010
+        raise OSError(error.errno, error.strerror, "stdout") from None
 
 
 def _escape(char: str) -> str:
