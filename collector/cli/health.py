@@ -9,6 +9,7 @@ from typing import Final
 from collector.errors import BadSettings
 from collector.ops.own_port import own_port
 from collector.settings import ServerSettings, load_settings
+from wal.tools.terminal import harmless
 
 _SECONDS: Final = 5.0
 _MOST_BYTES: Final = 4096
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         is_ready, line = _readiness(server)
     except (OSError, HTTPException, ValueError, KeyError) as error:
         is_ready, line = False, f"no response from {server.host} port {server.port}: {error}"
-    print(line)
+    print(harmless(line))
     return 0 if is_ready else 1
 
 
@@ -36,5 +37,8 @@ def _readiness(server: ServerSettings) -> tuple[bool, str]:
     with closing(own_port(server, _SECONDS)) as connection:
         connection.request("GET", server.health_path)
         body = json.loads(connection.getresponse().read(_MOST_BYTES))
-    is_ready = body["status"] == "ready"
-    return is_ready, "ready" if is_ready else f"not ready: {body['reason']}, {body['message']}"
+    if isinstance(body, dict) and body.get("status") == "ready":
+        return True, "ready"
+    if not isinstance(body, dict) or not {"reason", "message"} <= body.keys():
+        raise ValueError("another program responds there")
+    return False, f"not ready: {body['reason']}, {body['message']}"

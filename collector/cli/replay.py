@@ -43,12 +43,13 @@ def run(options: argparse.Namespace) -> int:
     """Send retained events to a sink. Exit code 1 if it refused one."""
     settings = load_settings(options.config)
     _log_to_stderr()
-    until = options.to or now_ms()
-    selection = Selection(options.since, until, where=tuple(options.where), ends=tuple(options.ends))
+    since = _printable(options.since)
+    until = now_ms() if options.to is None else _printable(options.to)
+    selection = Selection(since, until, where=tuple(options.where), ends=tuple(options.ends))
     request = Replay(
         sink_named(settings, options.sink), selection, options.name, options.dead_letters, is_dry=options.dry_run
     )
-    times = f"--from {utc_with_ms(options.since / 1000)} --to {utc_with_ms(until / 1000)}"
+    times = f"--from {utc_with_ms(since / 1000)} --to {utc_with_ms(until / 1000)}"
     print(f"replay {request.label}: {times}; if interrupted, run it again with these times", file=sys.stderr)
     with progress_of(_text, as_json=options.json) as show:
         report = asyncio.run(replay(settings, request, show))
@@ -58,6 +59,11 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(report, is_dry=request.is_dry)
     return int(bool(report.refused))
+
+
+def _printable(unix_ms: int) -> int:
+    """The time, or the nearest one of 13 digits: years before 1 and after 9999 can't be printed, nor given again."""
+    return min(max(unix_ms, 0), 10**13 - 1)
 
 
 def _text(report: ReplayReport) -> str:
