@@ -27,6 +27,8 @@ from collector.server.workers import Workers
 from collector.settings import ServerSettings
 
 _SECOND_SIGNAL = "second signal"
+_ONE_SIGNAL_SECONDS = 0.3
+"""Signals so close together are one: `timeout` sends it to its child and, with that, to the group of processes."""
 _MOST_RELOADS = 2
 """A reload that waits reads the settings when it begins, so it serves all signals that come until then."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -65,6 +67,7 @@ class Supervisor:
         self._listener = listener
         self._admin_address = admin_address
         self._signals: asyncio.Queue[int] = asyncio.Queue()
+        self._signalled_at = -_ONE_SIGNAL_SECONDS
         self._reloads: set[asyncio.Task[object]] = set()
         """Of SIGHUP: one that runs, and one that waits."""
         self._state = _State.STARTING
@@ -83,8 +86,14 @@ class Supervisor:
     def _take_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
-            loop.add_signal_handler(number, self._signals.put_nowait, number)
+            loop.add_signal_handler(number, self._take_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
+
+    def _take_signal(self, number: int) -> None:
+        now = time.monotonic()
+        if now - self._signalled_at > _ONE_SIGNAL_SECONDS:
+            self._signalled_at = now
+            self._signals.put_nowait(number)
 
     def _begin_reload(self) -> None:
         if self.reload and len(self._reloads) < _MOST_RELOADS:

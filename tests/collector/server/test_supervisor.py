@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,6 +180,14 @@ def test_a_second_signal_ends_a_stop_at_once(tmp_path: Path, number: signal.Sign
         assert not worker.is_running()
 
 
+def test_a_signal_that_comes_twice_at_once_lets_requests_end(tmp_path: Path) -> None:
+    with running(tmp_path, workers=1) as collector:
+        for _ in range(2):
+            collector.process.send_signal(signal.SIGTERM)
+        assert collector.process.wait(PATIENCE_SECONDS) == 0
+        assert "second signal" not in collector.stderr
+
+
 def test_a_worker_that_dies_while_it_stops_is_logged_and_not_started_again(tmp_path: Path) -> None:
     with _stopping_with_an_unfinished_request(tmp_path) as collector:
         (worker,) = collector.workers()
@@ -196,6 +205,7 @@ def _stopping_with_an_unfinished_request(folder: Path) -> Iterator[Collector]:
         assert collector.post(_EVENT).status == 200  # so it has read the other connection too, or will before it stops
         collector.process.terminate()
         eventually(lambda: _lines(collector, _STOPPING), "the stop has begun")
+        time.sleep(0.5)  # a signal that comes at once counts as the same
         yield collector
 
 
