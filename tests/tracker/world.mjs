@@ -61,6 +61,7 @@ export class World {
   requests = 0 // that pages have begun
   tabs = []
   collector = new Collector()
+  latency = () => 5 + this.chance() * (this.chance() < 0.1 ? 4000 : 200) // ms, of one way
   #agenda = [] // what happens when: {at, act}
   #locks = new Map()
 
@@ -256,7 +257,7 @@ export class Tab {
       let isOver = false
       const end = (act) => this.#run(() => !isOver && ((isOver = true), act()))
       signal.addEventListener('abort', () => end(() => reject(new Error('AbortError'))))
-      const latency = 5 + world.chance() * (world.chance() < 0.1 ? 4000 : 200)
+      const latency = world.latency()
       world.at(latency, () => {
         if (isOver || (!this.isAlive && !keepalive && world.chance() < 0.5)) return
         if (!world.isOnline) return end(() => reject(new TypeError('Failed to fetch')))

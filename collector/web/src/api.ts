@@ -26,7 +26,7 @@ const safely =
 
 /** Returns whether the call waits for `init`. */
 const toAll = (call: (tracker: Tracker) => void): unknown =>
-  trackers.size ? trackers.forEach(call) : early.push(() => trackers.forEach(call))
+  trackers.size ? trackers.forEach(call) : window && early.push(() => trackers.forEach(call))
 
 /** Start what a page tells by itself, once, whichever property asks for it. */
 const watch = (value: Switch | undefined, start: (call: typeof track) => void) => {

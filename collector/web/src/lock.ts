@@ -1,6 +1,5 @@
 /** One sender at a time over all tabs: by Web Locks, or by a lease in the store where the page is not secure. */
 
-import { newId } from './ids.js'
 import type { Store } from './store.js'
 
 /** Who was refused so often in a row, 2 to 4 s apart, takes the lock: its tab is frozen, as a request takes 10 s at most. */
@@ -9,8 +8,10 @@ const LEASE = 15e3
 
 /** `act` gets the lock for as long as it takes. Returns its result, or in how many ms to ask again. */
 export const openLock = (name: string, store: Store) => {
-  const me = newId()
+  const me = `${Math.random()}`
   let refusals = 0
+  /** A refusal before is not counted: each event of a busy page asks for the lock. */
+  let next = 0
 
   return (act: () => Promise<number>): Promise<number> => {
     let isOurs: unknown
@@ -20,7 +21,10 @@ export const openLock = (name: string, store: Store) => {
         refusals = 0
         return act()
       }
-      refusals++
+      if (performance.now() > next) {
+        next = performance.now() + 2e3
+        refusals++
+      }
       return 2e3 + Math.random() * 2e3
     }
     /** A write of another tab may show only in a later task, so look again after a while. */

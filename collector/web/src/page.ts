@@ -61,7 +61,7 @@ export const watchClicks = (track: Track): void => {
     const { ea, ec = 'click', ...extra } = element.dataset
     const url: string = element.href
     const isFile = element.hasAttribute('download') || /\.(pdf|zip|docx|xlsx|csv|mp[34])$/i.test(element.pathname)
-    if (ea) track(ea, ec, { extra: { ...extra, url } })
+    if (ea) track(ea, ec, { extra: { url, ...extra } })
     else if (/^http/.test(url) && (isFile || element.host != location.host))
       track('click', isFile ? 'download' : 'outbound', { extra: { url } })
   }

@@ -208,6 +208,7 @@ export const startSender = (options: Options, query: string, name: string, store
   return {
     _wake: wake,
     _flying: flying,
+    _pick: pick,
 
     async _flush() {
       while (hasWork() && (await run()));

@@ -39,9 +39,9 @@ export const openStore = (prefix: string, cookieDomain?: string) => {
       if (isCookie(key)) return setCookie(key, value, 31536e3)
       delete memory[prefix + key]
       try {
-        disk[prefix + key] = `${value}`
+        disk[prefix + key] = value as string
       } catch {
-        memory[prefix + key] = `${value}`
+        memory[prefix + key] = value as string
       }
     },
 

@@ -45,17 +45,14 @@ export const startTracker = (options: Options, name: string) => {
 
   const query = options.id ? `id=${options.id}` : `portal_id=${options.portal}&prop_id=${options.prop}`
   const queue: Queue = {
-    _count: 0,
+    _count: MOST_EVENTS,
     _length: 0,
     _isOn: isOn,
     _drop: (json, why, detail) => drop(JSON.parse(json), why, detail),
   }
   const sender = startSender(options, query, prefix, store, queue)
 
-  const deviceId = () => {
-    if (!store._get('a')) store._set('a', newId())
-    return store._get('a')
-  }
+  const deviceId = () => store._get('a') || (store._set('a', newId()), store._get('a'))
 
   /** Put an event into the queue. Returns its id, or null if there is no room. */
   const add = (event: TrackEvent): string | null => {
@@ -64,7 +61,9 @@ export const startTracker = (options: Options, name: string) => {
     // half of a surrogate pair, which a page makes when it cuts a text: the collector refuses it
     let json = JSON.stringify(event).replace(/\\(\\|ud\w{3})/g, (found) => (found[2] ? '\\ufffd' : found))
     if (bytesOf(json) > MOST_BYTES) return drop(event, 'too_large')
-    if (queue._count >= MOST_EVENTS || queue._length + json.length > MOST_LENGTH) return drop(event, 'full')
+    const isFull = () => queue._count >= MOST_EVENTS || queue._length + json.length > MOST_LENGTH
+    if (isFull()) sender._pick(0, 0) // which counts anew
+    if (isFull()) return drop(event, 'full')
     if (lost()) {
       json = `${json.slice(0, -1)},"lost":${lost()}}`
       store._remove('n')
@@ -91,7 +90,6 @@ export const startTracker = (options: Options, name: string) => {
     sender._abort()
     events.map(([, value]) => value.slice(value.indexOf('{'))).concat(held.splice(0)).forEach((json) => queue._drop(json, 'denied'))
     store._remove('n')
-    queue._count = queue._length = 0
   }
 
   /** `choice` is the visitor's; a browser that asks for privacy caps it. */
@@ -109,20 +107,21 @@ export const startTracker = (options: Options, name: string) => {
     }
   }
 
-  on(window, 'storage', ({ key, newValue, oldValue, storageArea }) => {
+  on(window, 'storage', ({ key, newValue, storageArea }) => {
     if (key == prefix + 'c' && newValue) {
       // a page that was frozen hears late of a choice that may hold no more
       const now = storageArea[key]
       if (now || newValue != 'granted') setConsent(now || newValue)
     }
-    if (key?.startsWith(prefix + 'e')) {
-      queue._count += +!!newValue - +!!oldValue
-      queue._length += (newValue || '').length - (oldValue || '').length
-      if (newValue) sender._wake(PATIENCE)
+    if (newValue && key.startsWith(prefix + 'e')) {
+      // one that is written again counts twice, until all are counted anew
+      queue._count++
+      queue._length += newValue.length
+      sender._wake(PATIENCE)
     }
   })
   // a page on the way back may not have heard of a denial
-  on(window, 'pageshow', () => mode == 'granted' && !store._get('c') && setConsent('denied'))
+  on(window, 'pageshow', (event) => event.persisted && mode == 'granted' && !store._get('c') && setConsent('denied'))
   store._use(true)
   setConsent(options.consent || (store._get('c') as Consent) || mode)
 
@@ -139,8 +138,7 @@ export const startTracker = (options: Options, name: string) => {
     _reset() {
       uid = undefined
       store._use(true) // of an earlier grant, while no choice is made
-      store._remove('a')
-      store._remove('s')
+      ;['a', 's'].forEach(store._remove)
       store._use(mode == 'granted')
     },
     _consent(choice?: Consent): Consent {

@@ -1,0 +1,120 @@
+// Single rules of the built tracker in virtual time. `node --expose-gc rules.mjs NAME` exits with an AssertionError if one is broken.
+import assert from 'node:assert/strict'
+import * as module from '../../collector/web/dist/tracklog.mjs'
+import { World, random } from './world.mjs'
+
+const MOST_EVENTS = 400
+const MOST_LENGTH = 262144
+const STAMP = 13 // characters before each event's JSON
+
+const open = (options) => {
+  const world = new World(random(1))
+  const tab = world.open({ consent: 'granted', ...options })
+  return [world, tab]
+}
+const track = (tab, number, more) => Array.from({ length: number }, () => tab.call('track', 'view', 'x', more)).filter(Boolean).length
+const queued = (world) => [...world.disk].filter(([key]) => key.startsWith('tl1:shop:e'))
+
+const bounded = async (prepare) => {
+  const world = new World(random(1))
+  prepare(world)
+  for (let page = 0; page < 12; page++) {
+    const tab = world.open({ consent: 'granted' })
+    track(tab, 100, { text: 'y'.repeat(500) })
+    await world.pass(15e3)
+    tab.leave()
+    await world.pass(1000)
+  }
+  const events = queued(world)
+  const length = events.reduce((sum, [, value]) => sum + value.length - STAMP, 0)
+  assert(events.length > 300, `${events.length} events`)
+  assert(events.length <= MOST_EVENTS && length <= MOST_LENGTH, `${events.length} events, ${length} characters`)
+}
+
+const rules = {
+  'the queue is bounded over all pages while the device is offline': () => bounded((world) => (world.isOnline = false)),
+  'the queue is bounded over all pages while the collector is not there': () =>
+    bounded((world) => (world.collector.answer = () => ({ status: 404 }))),
+  'the queue is bounded over all pages while the collector asks to wait': () =>
+    bounded((world) => (world.collector.answer = () => ({ status: 503, headers: { 'retry-after': '600' } }))),
+
+  'the queue is bounded over two tabs': async () => {
+    const [world, one] = open()
+    world.collector.answer = () => ({ status: 404 })
+    track(one, MOST_EVENTS)
+    await world.pass(1000)
+    track(world.open({ consent: 'granted' }), 450)
+    assert.equal(queued(world).length, MOST_EVENTS)
+  },
+
+  'a queue that the page itself has cleared takes events': async () => {
+    const [world, tab] = open()
+    world.isOnline = false
+    track(tab, 420)
+    world.disk.clear()
+    assert.equal(track(tab, 1), 1)
+  },
+
+  'what was sent takes no room': async () => {
+    const [world, tab] = open()
+    track(tab, 300)
+    tab.hide()
+    await world.pass(20e3)
+    tab.show()
+    await world.pass(60e3)
+    assert.equal(queued(world).length, 0)
+    world.isOnline = false
+    assert.equal(track(tab, MOST_EVENTS), MOST_EVENTS)
+  },
+
+  'a busy tab takes no lock from one that waits for its answer': async () => {
+    const [world, one] = open()
+    const other = world.open({ consent: 'granted' })
+    let steals = 0
+    const request = world.requestLock.bind(world)
+    world.requestLock = (tab, name, given, act) => ((steals += +!!given.steal), request(tab, name, given, act))
+    await world.pass(20e3)
+    world.latency = () => 4000
+    track(one, 1)
+    await world.pass(150)
+    for (let at = 0; at < 60; at++) {
+      track(other, 1)
+      await world.pass(150)
+    }
+    assert.equal(steals, 0)
+  },
+
+  'a page that clears the store before it is loaded keeps the consent': async () => {
+    const [world, tab] = open()
+    world.disk.clear()
+    tab.happens('pageshow', { persisted: false })
+    assert.equal(tab.call('consent'), 'granted')
+  },
+
+  'an element may name its own url': async () => {
+    const [world, tab] = open({ clicks: 'true' })
+    const bodies = []
+    const take = world.collector.take.bind(world.collector)
+    world.collector.take = (body, now) => (bodies.push(JSON.parse(body)), take(body, now))
+    const element = { dataset: { ea: 'open', url: '/sizes' }, hasAttribute: () => false }
+    tab.happens('click', { target: { closest: () => element }, button: 0 })
+    await world.pass(5e3)
+    assert.equal(bodies[0].extra.url, '/sizes')
+  },
+
+  'calls on a server keep nothing': async () => {
+    module.init({ url: 'https://collector.example.com/event', id: 'shop' })
+    gc()
+    const before = process.memoryUsage().heapUsed
+    for (let render = 0; render < 1e5; render++) {
+      module.identify(`user-${render}`)
+      module.consent('granted')
+    }
+    gc()
+    assert(process.memoryUsage().heapUsed - before < 5e6)
+  },
+}
+
+const [name] = process.argv.slice(2)
+if (name) await rules[name]()
+else console.log(JSON.stringify(Object.keys(rules)))
