@@ -27,6 +27,9 @@ _READS: Final = 3
 _DIGITS: Final = re.compile(r"\d+")
 """Two errors that differ only in a time or a port count as the same."""
 
+_WAITS: Final = "no answer yet to "
+_BEFORE: Final = "; before: "
+
 State = Literal["up", "waiting", "retrying", "down", "stopped"]
 
 
@@ -71,19 +74,20 @@ class SinkHealth:
         """The sink is up again."""
         if self.health.state != "up":
             SinkUp(self._name, self._backoff.failures).write()
-            self._change("up", self.health.error)
+            error = self.health.error
+            self._change("up", error.partition(_BEFORE)[2] if error.startswith(_WAITS) else error)  # it came
         self._backoff.reset()
         self._logged = None
 
     def waits(self, purpose: str, seconds: float) -> None:
         """Show that an attempt has had no response for this long. `purpose` names the attempt."""
-        text = f"no answer yet to {purpose}"
+        text = f"{_WAITS}{purpose}"
         if self.health.state == "up":
             SinkWaiting(self._name, purpose, seconds).write()
             since_ms = _now_ms() - round(seconds * 1000)
             self.health = replace(self.health, state="waiting", since_ms=since_ms, error=text)
         elif not self.health.error.startswith(text):
-            self._change(self.health.state, f"{text}; before: {self.health.error}")
+            self._change(self.health.state, f"{text}{_BEFORE}{self.health.error}")
 
     def stopped(self, error: Exception) -> None:
         """Give up, until a person has looked, or the shipper is started again."""

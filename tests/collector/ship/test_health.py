@@ -63,7 +63,7 @@ def test_a_sink_that_hangs_is_shown_as_waiting_once_and_since_the_attempt_began(
     assert health.since_ms < before.since_ms
     assert caplog.messages == ["sink kafka: no answer yet to events 5 to 9, for 12 s now"]
     sink_health.succeeded()
-    assert sink_health.health.state == "up"
+    assert (sink_health.health.state, sink_health.health.error) == ("up", "")
 
 
 def test_a_sink_that_fails_and_then_hangs_keeps_its_state_and_says_both(caplog: pytest.LogCaptureFixture) -> None:
@@ -79,6 +79,8 @@ def test_a_sink_that_fails_and_then_hangs_keeps_its_state_and_says_both(caplog: 
                 "no answer yet to events 5 to 9; before: no answer in 30 s",
             )
     assert len(caplog.messages) == 1, "a failure that is no news is not told again"
+    sink_health.succeeded()
+    assert (sink_health.health.state, sink_health.health.error) == ("up", "no answer in 30 s")
 
 
 def test_a_sink_that_stopped_and_starts_again_is_not_up_before_it_succeeds() -> None:
