@@ -27,8 +27,8 @@ from collector.server.workers import Workers
 from collector.settings import ServerSettings
 
 _SECOND_SIGNAL = "second signal"
-_ONE_SIGNAL_SECONDS = 0.3
-"""Signals so close together are one: `timeout` sends it to its child and, with that, to the group of processes."""
+_ONE_SIGNAL_SECONDS = 0.2
+"""A signal that comes again so soon is the same: `timeout` sends it to its child, and then to the child's group."""
 _MOST_RELOADS = 2
 """A reload that waits reads the settings when it begins, so it serves all signals that come until then."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -67,7 +67,8 @@ class Supervisor:
         self._listener = listener
         self._admin_address = admin_address
         self._signals: asyncio.Queue[int] = asyncio.Queue()
-        self._signalled_at = -_ONE_SIGNAL_SECONDS
+        self._signalled = (0, 0.0)
+        """The last signal, and when it came."""
         self._reloads: set[asyncio.Task[object]] = set()
         """Of SIGHUP: one that runs, and one that waits."""
         self._state = _State.STARTING
@@ -90,9 +91,8 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
 
     def _take_signal(self, number: int) -> None:
-        now = time.monotonic()
-        if now - self._signalled_at > _ONE_SIGNAL_SECONDS:
-            self._signalled_at = now
+        earlier, self._signalled = self._signalled, (number, time.monotonic())
+        if number != earlier[0] or self._signalled[1] - earlier[1] > _ONE_SIGNAL_SECONDS:
             self._signals.put_nowait(number)
 
     def _begin_reload(self) -> None:
