@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _printable(unix_ms: int) -> int:
-    """The time, or the nearest one of 13 digits: years before 1 and after 9999 can't be printed, nor given again."""
+    """The time, or the nearest one from 0 to 13 digits: others can't all be printed, and given to a second run."""
     return min(max(unix_ms, 0), 10**13 - 1)
 
 

@@ -68,7 +68,7 @@ class Supervisor:
         self._admin_address = admin_address
         self._signals: asyncio.Queue[int] = asyncio.Queue()
         self._signalled = (0, 0.0)
-        """The last signal, and when it came."""
+        """The last signal that counted, and when it came."""
         self._reloads: set[asyncio.Task[object]] = set()
         """Of SIGHUP: one that runs, and one that waits."""
         self._state = _State.STARTING
@@ -91,8 +91,9 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
 
     def _take_signal(self, number: int) -> None:
-        earlier, self._signalled = self._signalled, (number, time.monotonic())
-        if number != earlier[0] or self._signalled[1] - earlier[1] > _ONE_SIGNAL_SECONDS:
+        (before, at), now = self._signalled, time.monotonic()
+        if number != before or now - at > _ONE_SIGNAL_SECONDS:
+            self._signalled = (number, now)
             self._signals.put_nowait(number)
 
     def _begin_reload(self) -> None:

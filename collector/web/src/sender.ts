@@ -23,7 +23,7 @@ const HOUR = 36e5
 type Picked = [key: string, json: string, tried: number]
 
 export interface Queue {
-  /** Events of all tabs, and the length of their JSON. */
+  /** Events of all tabs, and the length of their JSON: at least so much, and exact after each look at the queue. */
   _count: number
   _length: number
   /** Whether the visitor lets us send. */
