@@ -19,13 +19,13 @@ async function bundle(entry, format) {
     entryPoints: [`src/${entry}.ts`],
     bundle: true,
     format,
-    target: 'es2020',
+    target: 'es2021',
     minify: true,
     mangleProps: /^_/,
     legalComments: 'none',
     write: false,
   })
-  const options = { ecma: 2020, module: true, compress: { passes: 3, unsafe: true, unsafe_arrows: true } }
+  const options = { ecma: 2020, module: true, compress: { passes: 2, unsafe: true, unsafe_arrows: true } }
   return (await minify(outputFiles[0].text, options)).code
 }
 

@@ -31,6 +31,29 @@ const bounded = async (prepare) => {
   assert(events.length <= MOST_EVENTS && length <= MOST_LENGTH, `${events.length} events, ${length} characters`)
 }
 
+// The events that pages send from now on.
+const listen = (world) => {
+  const events = []
+  const take = world.collector.take.bind(world.collector)
+  world.collector.take = (body, now) => (events.push(...[JSON.parse(body)].flat()), take(body, now))
+  return events
+}
+
+const online = async (world, tab) => {
+  world.isOnline = true
+  tab.happens('online')
+  await world.pass(60e3)
+}
+
+// What a click tells, where `nearest` has the element that each selector finds.
+const clicked = async (nearest) => {
+  const [world, tab] = open({ clicks: 'true' })
+  const events = listen(world)
+  tab.happens('click', { target: { closest: (selector) => nearest[selector] ?? null }, button: 0 })
+  await world.pass(5e3)
+  return events
+}
+
 const rules = {
   'the queue is bounded over all pages while the device is offline': () => bounded((world) => (world.isOnline = false)),
   'the queue is bounded over all pages while the collector is not there': () =>
@@ -92,14 +115,68 @@ const rules = {
   },
 
   'an element may name its own url': async () => {
-    const [world, tab] = open({ clicks: 'true' })
-    const bodies = []
-    const take = world.collector.take.bind(world.collector)
-    world.collector.take = (body, now) => (bodies.push(JSON.parse(body)), take(body, now))
-    const element = { dataset: { ea: 'open', url: '/sizes' }, hasAttribute: () => false }
-    tab.happens('click', { target: { closest: () => element }, button: 0 })
+    const [event] = await clicked({ '[data-ea]': { dataset: { ea: 'open', url: '/sizes' } } })
+    assert.equal(event.extra.url, '/sizes')
+  },
+
+  'a link inside an element that is marked tells the event of the element': async () => {
+    const card = { dataset: { ea: 'open', ec: 'card', sku: 'A1' } }
+    const link = { dataset: {}, href: 'https://shop.example.com/a1', host: 'shop.example.com', pathname: '/a1' }
+    const [event] = await clicked({ '[data-ea]': card, 'a[href]': link })
+    assert.deepEqual([event.ea, event.ec, event.extra], ['open', 'card', { url: link.href, sku: 'A1' }])
+  },
+
+  'an event that waits for a choice has the user of its time': async () => {
+    const [world, tab] = open({ consent: 'pending', uid: 'anna' })
+    const sent = listen(world)
+    track(tab, 1)
+    tab.call('reset')
+    tab.call('identify', 'bob')
+    track(tab, 1)
+    tab.call('consent', 'granted')
     await world.pass(5e3)
-    assert.equal(bodies[0].extra.url, '/sizes')
+    assert.deepEqual(sent.map((event) => event.uid), ['anna', 'bob'])
+  },
+
+  'losses are told after a change to anonymous': async () => {
+    const [world, tab] = open()
+    world.isOnline = false
+    assert.equal(track(tab, MOST_EVENTS + 5), MOST_EVENTS)
+    tab.call('consent', 'anonymous')
+    assert.equal(tab.call('stats').lost, 5)
+    await online(world, tab)
+    track(tab, 1)
+    await world.pass(60e3)
+    assert.equal(world.collector.told, 5)
+  },
+
+  'losses before a choice are added to those of an earlier page': async () => {
+    const [world, one] = open()
+    world.isOnline = false
+    track(one, MOST_EVENTS + 5)
+    await online(world, one)
+    one.kill()
+    const tab = world.open({ consent: 'pending' })
+    assert.equal(track(tab, 53), 50)
+    tab.call('consent', 'granted')
+    await world.pass(60e3)
+    assert.equal(world.collector.told, 5 + 3)
+  },
+
+  'losses of a page that is prerendered are not on the device': async () => {
+    const world = new World(random(1))
+    world.isPrerendering = true
+    const tab = world.open()
+    assert.equal(track(tab, 53), 50)
+    assert.deepEqual([...world.disk], [])
+  },
+
+  'a storage that breaks later makes no call throw': async () => {
+    const [world, tab] = open()
+    world.disk.keys = () => {
+      throw new Error('corrupt')
+    }
+    assert.deepEqual([tab.call('stats'), tab.call('track', 'view', 'x')], [null, null])
   },
 
   'calls on a server keep nothing': async () => {

@@ -135,6 +135,14 @@ def test_no_call_throws_and_none_holds_up_the_next(scene: Scene) -> None:
     assert tab.js("errors") == []
 
 
+def test_before_init_flush_does_not_say_that_all_is_stored(scene: Scene) -> None:
+    tab = _bare(scene, "load()", "void tracklog('track', 'view', 'early')")
+    assert tab.js("tracklog('flush')") is False
+    tab.js(_init(scene))
+    _arrived(scene, "early")
+    assert tab.js("tracklog('flush')") is True
+
+
 def test_after_a_reset_an_answer_on_its_way_does_not_bring_the_session_back(scene: Scene) -> None:
     tab = scene.open()
     scene.track(tab, 1, "{ec: 'first'}")

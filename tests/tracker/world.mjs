@@ -56,6 +56,7 @@ export class World {
   skew = 0 // of the device's clock
   isOnline = true
   isFull = false
+  isPrerendering = false
   hasLocks = true
   disk = new Map()
   requests = 0 // that pages have begun
@@ -148,7 +149,7 @@ export class Tab {
     this.started = world.now
     const listen = (type, listener) => (this.#listeners[type] ??= []).push(listener)
     this.window = { addEventListener: listen }
-    this.document = { addEventListener: listen, hidden: false, title: '', referrer: '', currentScript: null, cookie: '' }
+    this.document = { addEventListener: listen, hidden: false, prerendering: world.isPrerendering, title: '', referrer: '', currentScript: null, cookie: '' }
     const locks = { request: (name, given, callback) => world.requestLock(tab, name, given, (lock) => tab.isAlive && callback(lock)) }
     const navigator = {
       get onLine() {

@@ -15,8 +15,9 @@ export declare const identify: (uid?: string | null | undefined) => unknown;
 export declare const reset: () => unknown;
 /** Tell the visitor's choice. Returns what holds now, which a browser that asks for privacy may cap. */
 export declare const consent: (choice?: Consent | undefined) => Consent | null | undefined;
-/** Send at once. Returns whether all events are stored. */
+/** Send at once. Returns whether all events are stored; before `init`, none is. */
 export declare const flush: () => Promise<boolean>;
-export declare const stats: () => Stats;
+/** Returns null where the browser's storage can't be read. */
+export declare const stats: () => Stats | null;
 /** Make the calls that a stub queued, each with its time in Unix ms. */
 export declare const replay: (queue: [number, unknown[]][], call: (...given: any[]) => unknown) => void;

@@ -76,15 +76,16 @@ export const consent = safely((choice?: Consent): Consent | undefined => {
   return mode
 })
 
-/** Send at once. Returns whether all events are stored. */
+/** Send at once. Returns whether all events are stored; before `init`, none is. */
 export const flush = async (): Promise<boolean> =>
-  (await Promise.all([...trackers.values()].map((tracker) => tracker._flush()))).every(Boolean)
+  !early[0] && (await Promise.all([...trackers.values()].map((tracker) => tracker._flush()))).every(Boolean)
 
-export const stats = (): Stats => {
+/** Returns null where the browser's storage can't be read. */
+export const stats = safely((): Stats => {
   const sum = { queued: 0, flying: 0, lost: 0 }
   trackers.forEach((tracker) => tracker._stats(sum))
   return sum
-}
+})
 
 /** Make the calls that a stub queued, each with its time in Unix ms. */
 export const replay = (queue: [number, unknown[]][], call: (...given: any[]) => unknown): void => {

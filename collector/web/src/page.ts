@@ -56,13 +56,14 @@ export const watchPages = (track: Track): void => {
 
 export const watchClicks = (track: Track): void => {
   const look = ({ target, button }: { target: Element; button: number }) => {
-    const element: any = target.closest?.('a[href],[data-ea]')
-    if (!element || button > 1) return
-    const { ea, ec = 'click', ...extra } = element.dataset
-    const url: string = element.href
-    const isFile = element.hasAttribute('download') || /\.(pdf|zip|docx|xlsx|csv|mp[34])$/i.test(element.pathname)
+    const nearest = (selector: string): any => target.closest?.(selector)
+    const { ea, ec = 'click', ...extra } = { ...nearest('[data-ea]')?.dataset }
+    const link = nearest('a[href]') || {}
+    const url: string = link.href
+    const isFile = nearest('a[download]') || /\.(pdf|zip|docx|xlsx|csv|mp[34])$/i.test(link.pathname)
+    if (button > 1) return
     if (ea) track(ea, ec, { extra: { url, ...extra } })
-    else if (/^http/.test(url) && (isFile || element.host != location.host))
+    else if (/^http/.test(url) && (isFile || link.host != location.host))
       track('click', isFile ? 'download' : 'outbound', { extra: { url } })
   }
   on(document, 'click', look, true)

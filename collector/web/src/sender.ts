@@ -1,6 +1,5 @@
 /** The sender of one property: what goes out when, and what becomes of it. See the guide for the table of answers. */
 
-import { type Answer, isRefused, isSettled, waitOf } from './answer.js'
 import { timeOf } from './ids.js'
 import { openLock } from './lock.js'
 import { on } from './on.js'
@@ -19,6 +18,13 @@ const MOST_BYTES = 48e3
 const MOST_KEEPALIVE = 6e4
 const HOUR = 36e5
 
+interface Answer {
+  code?: string
+  type?: string
+  an_session?: string
+  rejected?: { index: number }[]
+}
+
 /** Key, JSON, and when it was first sent. */
 type Picked = [key: string, json: string, tried: number]
 
@@ -32,8 +38,8 @@ export interface Queue {
 }
 
 export const startSender = (options: Options, query: string, name: string, store: Store, queue: Queue) => {
-  const flying = new Set<string>()
-  const controllers = new Set<AbortController>()
+  /** The keys of events in requests, each with what ends its request. */
+  const flying = new Map<string, AbortController>()
   const locked = openLock(name, store)
   let generation = 0
   let running: Promise<boolean> | 0 = 0
@@ -88,10 +94,13 @@ export const startSender = (options: Options, query: string, name: string, store
   }
 
   /** What an answer makes of a batch. Returns in how many ms to go on. */
-  const settle = (batch: Picked[], device?: string | false, status = 0, answer?: Answer, headers?: Headers): number => {
+  const settle = (batch: Picked[], device: string | false | undefined, response: Response, answer?: Answer): number => {
     const rejected = answer?.rejected
-    const areRefused = isRefused(status, answer)
-    if (isSettled(answer, headers?.get('x-event-ack')) || (areRefused && (rejected || !batch[1]))) {
+    // it is no use to send them again, and the collector has them in its dead letters
+    const areRefused = response.status == 413 || answer?.code == 'invalid_event'
+    // an answer of a captive portal has no such type
+    const areStored = response.headers.get('x-event-ack') || /^(event|batch)$/.test(answer?.type!)
+    if (areStored || (areRefused && (rejected || !batch[1]))) {
       failures = 0
       most = MOST_EVENTS
       batch.forEach(([key, json], index) => {
@@ -108,7 +117,14 @@ export const startSender = (options: Options, query: string, name: string, store
       most = batch.length >> 1
       return 0
     }
-    const wait = Math.min(waitOf(status, failures++, headers?.get('retry-after')), HOUR)
+    const retryAfter = +response.headers.get('retry-after')!
+    const seconds = retryAfter
+      ? Math.max(1, retryAfter)
+      : /40[0-5]|414|431/.test(`${response.status}`)
+        ? 600 // the settings of page or collector are wrong, and somebody must mend them
+        : Math.min(2 ** failures, 300)
+    const wait = Math.min(seconds * (1 + Math.random() / 2) * 1e3, HOUR)
+    failures++
     store._set('w', Date.now() + wait)
     return wait
   }
@@ -124,26 +140,25 @@ export const startSender = (options: Options, query: string, name: string, store
     const url = `${options.url}?${query}&resp_type=json${isLeaving ? '' : '&queued=1'}${token ? '&an_session=' + token : ''}`
     batch.forEach(([key, json, tried]) => store._set(key, tried + json))
     const keepalive = isLeaving || (size < 16e3 && keptAlive + size < MOST_KEEPALIVE && !failures)
+    /** Of status 0, for as long as no answer came. */
+    let response = Response.error()
+    let answer
     const controller = new AbortController()
     const timeout = setTimeout(() => controller.abort(), TIMEOUT)
-    controllers.add(controller)
-    batch.forEach(([key]) => flying.add(key))
+    batch.forEach(([key]) => flying.set(key, controller))
     if (keepalive) keptAlive += size
-    let response: Response | undefined
-    let answer
     try {
       response = await fetch(url, { method: 'POST', body, keepalive, redirect: 'error', credentials: (device && options.credentials) || 'omit', signal: controller.signal })
       answer = JSON.parse(await response.text())
     } catch {}
     clearTimeout(timeout)
-    controllers.delete(controller)
     if (mine != generation) return 0
     if (keepalive) keptAlive -= size
     batch.forEach(([key]) => flying.delete(key))
-    if (response) silences = NaN
+    if (response.status) silences = NaN
     // an ad blocker, a policy of the page or a refused origin, else a collector that is down for long
     else if (++silences > 2) quietUntil = performance.now() + QUIET
-    const wait = settle(batch, !isLeaving && device, response?.status, answer, response?.headers)
+    const wait = settle(batch, !isLeaving && device, response, answer)
     if (isLeaving) wake(wait)
     return wait
   }
@@ -217,8 +232,8 @@ export const startSender = (options: Options, query: string, name: string, store
 
     /** The visitor takes the consent back: nothing more goes out. */
     _abort() {
+      flying.forEach((controller) => controller.abort())
       forget()
-      controllers.forEach((controller) => controller.abort())
     },
   }
 }

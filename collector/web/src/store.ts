@@ -62,7 +62,7 @@ export const openStore = (prefix: string, cookieDomain?: string) => {
     _isShared: () => disk != memory,
 
     /** Use localStorage from now on, or memory alone. Reading it throws in sandboxed frames and without cookies. */
-    _use(isKept: boolean) {
+    _use(isKept?: boolean) {
       disk = memory
       try {
         if (isKept && Object.keys(localStorage)) disk = localStorage as unknown as Area

@@ -75,33 +75,37 @@ export const startTracker = (options: Options, name: string) => {
     return event.event_id!
   }
 
-  /** From now on nothing is on the device. Events that were agreed to go out from memory, unless all is denied. */
-  const leaveDevice = () => {
-    store._use(true)
-    const events = store._keys('e').map((key) => [key, store._get(key)!] as const)
-    const isShared = store._get('c')
-    store._keys('').concat('a', 's').forEach(store._remove)
-    if (isShared) {
-      store._set('c', mode) // other tabs see this change
-      store._remove('c')
-    }
-    store._use(false)
-    if (mode == 'anonymous') return events.forEach(([key, value]) => store._set(key, value))
-    sender._abort()
-    events.map(([, value]) => value.slice(value.indexOf('{'))).concat(held.splice(0)).forEach((json) => queue._drop(json, 'denied'))
-    store._remove('n')
-  }
-
   /** `choice` is the visitor's; a browser that asks for privacy caps it. */
   const setConsent = (choice: Consent): void => {
     if ((document as any).prerendering) return on(document, 'prerenderingchange', () => setConsent(choice))
     const cap = options.gpc || 'anonymous'
     mode = choice
+    // the count moves to where the events will be
+    const before = lost()
+    store._remove('n')
     if (isOn() && cap != 'ignore' && ((navigator as any).globalPrivacyControl || (navigator as any).doNotTrack == 1)) mode = cap
     store._use(mode == 'granted')
     if (mode == 'granted') store._set('c', mode)
-    else if (mode != 'pending') leaveDevice()
+    else if (mode != 'pending') {
+      // From now on nothing is on the device. Events that were agreed to go out from memory, unless all is denied.
+      store._use(true)
+      const events = store._keys('e').map((key) => [key, store._get(key)!] as const)
+      const isShared = store._get('c')
+      store._keys('').concat('a', 's').forEach(store._remove)
+      if (isShared) {
+        store._set('c', mode) // other tabs see this change
+        store._remove('c')
+      }
+      store._use()
+      if (isOn()) events.forEach(([key, value]) => store._set(key, value))
+      else {
+        sender._abort()
+        events.map(([, value]) => value.slice(value.indexOf('{'))).concat(held.splice(0)).forEach((json) => queue._drop(json, 'denied'))
+        store._remove('n')
+      }
+    }
     if (isOn()) {
+      if (before) store._set('n', lost() + before)
       held.splice(0).forEach((json) => add(JSON.parse(json)))
       sender._wake(DELAY)
     }
@@ -123,13 +127,15 @@ export const startTracker = (options: Options, name: string) => {
   // a page on the way back may not have heard of a denial
   on(window, 'pageshow', (event) => event.persisted && mode == 'granted' && !store._get('c') && setConsent('denied'))
   store._use(true)
-  setConsent(options.consent || (store._get('c') as Consent) || mode)
+  const known = options.consent || (store._get('c') as Consent)
+  store._use()
+  setConsent(known || mode)
 
   return {
     _track(event: TrackEvent): string | null {
       if (mode != 'pending') return isOn() ? add(event) : null
       if (held.length >= MOST_HELD) return drop(event, 'full')
-      held.push(JSON.stringify(event))
+      held.push(JSON.stringify({ uid, ...event }))
       return event.event_id!
     },
     _identify(id?: string | null) {
