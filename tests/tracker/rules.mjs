@@ -163,6 +163,74 @@ const rules = {
     assert.equal(world.collector.told, 5 + 3)
   },
 
+  'losses stay while a page goes back to no choice': async () => {
+    const [world, tab] = open()
+    world.isOnline = false
+    track(tab, MOST_EVENTS + 5)
+    tab.call('consent', 'pending')
+    assert.equal(track(tab, 53), 50)
+    tab.call('consent', 'pending')
+    assert.equal(tab.call('stats').lost, 3)
+    tab.call('consent', 'anonymous')
+    assert.equal(tab.call('stats').lost, 5 + 3 + 50) // no held event has room
+  },
+
+  'losses of an earlier page are told by one without storage': async () => {
+    const [world, one] = open()
+    world.isOnline = false
+    track(one, MOST_EVENTS + 5)
+    one.kill()
+    const { queued, lost } = world.open({ consent: 'anonymous' }).call('stats')
+    assert.deepEqual([queued, lost], [MOST_EVENTS, 5])
+  },
+
+  'losses are not told by an order that is there already': async () => {
+    const [world, tab] = open()
+    const order = () => tab.call('track', 'purchase', 'order', { event_id: 'order-1' })
+    order()
+    await world.pass(10e3)
+    world.isOnline = false
+    track(tab, MOST_EVENTS + 5)
+    await online(world, tab)
+    order()
+    await world.pass(10e3)
+    track(tab, 1)
+    await world.pass(60e3)
+    assert.equal(world.collector.told, 5)
+  },
+
+  'an event of nobody stays so': async () => {
+    const [world, tab] = open({ consent: 'pending', uid: 'anna' })
+    const sent = listen(world)
+    tab.call('reset')
+    track(tab, 1)
+    tab.call('identify', 'bob')
+    tab.call('consent', 'granted')
+    await world.pass(5e3)
+    assert.deepEqual(sent.map((event) => event.uid), [undefined])
+  },
+
+  'a denial on the way back ends a request from before': async () => {
+    const [world, tab] = open()
+    world.latency = () => 4000
+    track(tab, 1)
+    await world.pass(200)
+    tab.visitElsewhere(1000)
+    await world.pass(1100)
+    tab.call('consent', 'denied')
+    await world.pass(60e3)
+    assert.equal(world.collector.stored.size, 0)
+  },
+
+  'a denial within a grant leaves nothing': async () => {
+    const world = new World(random(1))
+    const tab = world.open({ consent: 'pending', onDrop: () => tab.call('consent', 'denied') })
+    tab.call('track', 'view', 'x', { text: 'y'.repeat(20000) })
+    track(tab, 2)
+    tab.call('consent', 'granted')
+    assert.equal(tab.call('stats').queued, 0)
+  },
+
   'losses of a page that is prerendered are not on the device': async () => {
     const world = new World(random(1))
     world.isPrerendering = true

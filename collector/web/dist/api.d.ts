@@ -20,4 +20,4 @@ export declare const flush: () => Promise<boolean>;
 /** Returns null where the browser's storage can't be read. */
 export declare const stats: () => Stats | null;
 /** Make the calls that a stub queued, each with its time in Unix ms. */
-export declare const replay: (queue: [number, unknown[]][], call: (...given: any[]) => unknown) => void;
+export declare const replay: (queue: [number, unknown[]][] | undefined, call: (...given: any[]) => unknown) => void;

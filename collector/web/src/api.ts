@@ -41,7 +41,7 @@ export const init = safely((options: Options): void => {
   const name = options.id || `${options.portal}:${options.prop}`
   if (trackers.has(name)) return
   trackers.set(name, startTracker(options, name))
-  early.splice(0).map(safely).forEach((call) => call())
+  early.splice(0).forEach((call) => safely(call)())
   watch(options.time, watchTime)
   watch(options.pages, watchPages)
   watch(options.clicks, watchClicks)
@@ -88,8 +88,8 @@ export const stats = safely((): Stats => {
 })
 
 /** Make the calls that a stub queued, each with its time in Unix ms. */
-export const replay = (queue: [number, unknown[]][], call: (...given: any[]) => unknown): void => {
-  queue.forEach(
+export const replay = (queue: [number, unknown[]][] | undefined, call: (...given: any[]) => unknown): void => {
+  queue?.forEach(
     safely(([at, given]) => {
       moment = at
       call(...given)

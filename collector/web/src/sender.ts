@@ -198,6 +198,7 @@ export const startSender = (options: Options, query: string, name: string, store
 
   /** Answers that are still to come belong to an earlier life of the page. */
   const forget = () => {
+    flying.forEach((controller) => controller.abort())
     generation++
     flying.clear()
     running = keptAlive = 0
@@ -231,9 +232,6 @@ export const startSender = (options: Options, query: string, name: string, store
     },
 
     /** The visitor takes the consent back: nothing more goes out. */
-    _abort() {
-      flying.forEach((controller) => controller.abort())
-      forget()
-    },
+    _abort: forget,
   }
 }

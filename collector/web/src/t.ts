@@ -13,5 +13,5 @@ if (!stub?.length) {
   global.web_event = { track: (ec: string, ea: string, more?: object) => track(ea, ec, more) }
   const given = (document.currentScript as HTMLScriptElement | null)?.dataset
   if (given?.url) init(given as unknown as Options)
-  replay(stub?.q || [], call)
+  replay(stub?.q, call)
 }

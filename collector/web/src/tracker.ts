@@ -56,7 +56,7 @@ export const startTracker = (options: Options, name: string) => {
 
   /** Put an event into the queue. Returns its id, or null if there is no room. */
   const add = (event: TrackEvent): string | null => {
-    if (mode == 'granted') event = { aid: deviceId(), uid, ...event }
+    if (mode == 'granted') event = { aid: deviceId(), ...event }
     else event = { ...event, aid: undefined, uid: undefined, sid: undefined }
     // half of a surrogate pair, which a page makes when it cuts a text: the collector refuses it
     let json = JSON.stringify(event).replace(/\\(\\|ud\w{3})/g, (found) => (found[2] ? '\\ufffd' : found))
@@ -64,7 +64,8 @@ export const startTracker = (options: Options, name: string) => {
     const isFull = () => queue._count >= MOST_EVENTS || queue._length + json.length > MOST_LENGTH
     if (isFull()) sender._pick(0, 0) // which counts anew
     if (isFull()) return drop(event, 'full')
-    if (lost()) {
+    // by an event with an id of ours: one with the id of an order may be there already, and is not counted again
+    if (lost() && event.event_id![35]) {
       json = `${json.slice(0, -1)},"lost":${lost()}}`
       store._remove('n')
     }
@@ -80,15 +81,16 @@ export const startTracker = (options: Options, name: string) => {
     if ((document as any).prerendering) return on(document, 'prerenderingchange', () => setConsent(choice))
     const cap = options.gpc || 'anonymous'
     mode = choice
-    // the count moves to where the events will be
-    const before = lost()
-    store._remove('n')
     if (isOn() && cap != 'ignore' && ((navigator as any).globalPrivacyControl || (navigator as any).doNotTrack == 1)) mode = cap
-    store._use(mode == 'granted')
+    if (mode == 'pending') return store._use()
+    // the count moves to where the events will be
+    let before = lost()
+    store._remove('n')
+    store._use(true)
+    before += lost() // of an earlier page
     if (mode == 'granted') store._set('c', mode)
-    else if (mode != 'pending') {
+    else {
       // From now on nothing is on the device. Events that were agreed to go out from memory, unless all is denied.
-      store._use(true)
       const events = store._keys('e').map((key) => [key, store._get(key)!] as const)
       const isShared = store._get('c')
       store._keys('').concat('a', 's').forEach(store._remove)
@@ -97,18 +99,16 @@ export const startTracker = (options: Options, name: string) => {
         store._remove('c')
       }
       store._use()
-      if (isOn()) events.forEach(([key, value]) => store._set(key, value))
-      else {
+      if (!isOn()) {
         sender._abort()
         events.map(([, value]) => value.slice(value.indexOf('{'))).concat(held.splice(0)).forEach((json) => queue._drop(json, 'denied'))
-        store._remove('n')
+        return store._remove('n')
       }
+      events.forEach(([key, value]) => store._set(key, value))
     }
-    if (isOn()) {
-      if (before) store._set('n', lost() + before)
-      held.splice(0).forEach((json) => add(JSON.parse(json)))
-      sender._wake(DELAY)
-    }
+    if (before) store._set('n', before)
+    held.splice(0).forEach((json) => isOn() && add(JSON.parse(json)))
+    sender._wake(DELAY)
   }
 
   on(window, 'storage', ({ key, newValue, storageArea }) => {
@@ -133,9 +133,10 @@ export const startTracker = (options: Options, name: string) => {
 
   return {
     _track(event: TrackEvent): string | null {
+      event = { uid, ...event }
       if (mode != 'pending') return isOn() ? add(event) : null
       if (held.length >= MOST_HELD) return drop(event, 'full')
-      held.push(JSON.stringify({ uid, ...event }))
+      held.push(JSON.stringify(event))
       return event.event_id!
     },
     _identify(id?: string | null) {
