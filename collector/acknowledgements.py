@@ -3,7 +3,8 @@
 import asyncio
 from typing import Final
 
-_REFUSED: Final = 10_000
+_MOST_REFUSED: Final = 10_000
+"""Refused events that are remembered after the sink went on: requests for older ones have timed out."""
 
 
 class Acknowledgements:
@@ -11,7 +12,7 @@ class Acknowledgements:
 
     def __init__(self) -> None:
         self._next = 0
-        self._refused: set[int] = set()
+        self._refused: dict[int, None] = {}
         self._waiting: dict[int, tuple[int, asyncio.Future[bool]]] = {}
 
     async def wait(self, first: int, last: int) -> bool:
@@ -30,9 +31,9 @@ class Acknowledgements:
 
     def refuse(self, sequence: int) -> None:
         """The sink refused this event for good."""
-        if len(self._refused) >= _REFUSED:
-            self._refused.clear()  # requests for events so old have timed out
-        self._refused.add(sequence)
+        self._refused[sequence] = None
+        while len(self._refused) > _MOST_REFUSED and (oldest := next(iter(self._refused))) < self._next:
+            del self._refused[oldest]
 
     def move(self, sequence: int) -> None:
         """The sink has taken or refused all events before `sequence`."""
@@ -43,4 +44,4 @@ class Acknowledgements:
                 future.set_result(self._is_taken(first, last))
 
     def _is_taken(self, first: int, last: int) -> bool:
-        return not any(first <= sequence <= last for sequence in self._refused)
+        return not any(sequence in self._refused for sequence in range(first, last + 1))

@@ -91,7 +91,8 @@ class Endpoints:
         rejects = Rejects(opened.dead_letters)
         batches = Batches(committer, self.dedup, rejects, accounts, sessions, limits)
         intake = Intake(committer, self.dedup, batches, accounts, sessions, limits, self._clock)
-        completion = Completion(batches, self.dedup, rejects, accounts, opened.shard.acknowledgements())
+        acknowledgements, log_id = opened.shard.acknowledgements(), committer.log.log_id
+        completion = Completion(batches, self.dedup, rejects, accounts, acknowledgements, log_id)
 
         def serve(dialect: Dialect) -> DialectEndpoint:
             senders = Senders(dialect, registry, self._proxies, self._clock)

@@ -242,6 +242,10 @@ def _cloudevents() -> Iterator[Body]:
     yield Body("cloudevents: 90 attributes", post(b"{}", "application/json", target, many), 2)
     escapes = headers | {"ce-long": "%01" * 9000, "ce-quoted": '"' + "\\a" * 9000 + '"'}
     yield Body("cloudevents: long attributes", post(b"{}", "application/json", target, escapes), 2)
+    blank = b'{"specversion":"1.0","id":"1","source":"s","type":"t","data":{},"datacontenttype":"a/json%bx"}' % (
+        b" " * 60_000
+    )
+    yield Body("cloudevents: a type of spaces", post(blank, "application/cloudevents+json", target), len(blank))
 
 
 def _compressed() -> Iterator[Body]:

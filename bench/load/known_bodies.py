@@ -39,6 +39,7 @@ NAMED: Final = frozenset(
         "an array of 2.6 million 1",
         "form of 98,000 pairs",
         "form of 0xff",
+        "redirect to a host of 9,500 labels",
         "8 KB of trusted hops",
         "30 KB of Forwarded: ,,,",
         "a batch of 700, long User-Agent and Referer",
@@ -56,6 +57,7 @@ NAMED: Final = frozenset(
         "matomo: 5 MiB of one token",
         "posthog: addresses that differ",
         "cloudevents: 2,500 events, brackets",
+        "cloudevents: a type of spaces",
     )
 )
 """Those that did harm once, and a few beside them: they are measured whatever comes of it."""
@@ -111,6 +113,8 @@ def _forms() -> Iterator[Body]:
     yield posted("POST with 1,500 an_session", b"{%b}" % SIX, target=TARGET + sessions)
     redirect = f"{TARGET.replace('json', 'redirect')}&redirect_url=https://x.example/{'%' * 19_000}"
     yield posted("redirect to %%%", b"{%b}" % SIX, target=redirect)
+    labels = f"{TARGET.replace('json', 'redirect')}&redirect_url=http://{'a.' * 9500}b/"
+    yield posted("redirect to a host of 9,500 labels", b"{%b}" % SIX, target=labels)
 
 
 def _headers() -> Iterator[Body]:

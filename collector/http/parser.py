@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 
-from collector.errors import BadRequest, HeadersTooLarge, Refusal
+from collector.errors import BadRequest, HeadersTooLarge, Refusal, UrlTooLong
 from collector.http.request import RequestHead
 
 HEADER_BYTES: Final = 32 << 10
@@ -24,11 +24,15 @@ HEADER_BYTES: Final = 32 << 10
 _MOST_HEADERS: Final = 256
 """Short headers take fifty times their bytes in memory while the client takes its time to send the rest."""
 _DROPPED: Final[Any] = deque(maxlen=0)
-_FRAMING: Final = (b"content-length", b"transfer-encoding")
+_CODINGS: Final = b"transfer-encoding"
+_FRAMING: Final = (b"content-length", _CODINGS)
 _MALFORMED: Final = BadRequest("malformed HTTP request").refusal
 _NO_PATH: Final = BadRequest("the request line has no path").refusal
 _FRAMING_TOO_LONG: Final = BadRequest("a chunk extension or the trailers are over their limit").refusal
-_HEADERS_TOO_LARGE: Final = HeadersTooLarge("the headers are over their limit").refusal
+_HEADERS_TOO_LARGE: Final = HeadersTooLarge(
+    f"the headers are over their limit of {HEADER_BYTES:,} bytes, or are more than {_MOST_HEADERS}"
+).refusal
+_OTHER_CODING: Final = BadRequest("transfer-encoding: expected chunked alone; name gzip in content-encoding").refusal
 
 
 class End(Enum):
@@ -55,6 +59,7 @@ class Parser:
 
     def __init__(self, url_bytes: int, peer: tuple[str, int] | None, scheme: str) -> None:
         self.phase = IDLE
+        self._url_bytes = url_bytes
         self._most_head_bytes = url_bytes + HEADER_BYTES
         self._peer = peer
         self._scheme = scheme
@@ -118,14 +123,14 @@ class Parser:
         if self._is_declining or self.phase is FAILED:
             return
         url, headers, llhttp = self._url, self._headers, self._llhttp
-        self._headers, self._url = _DROPPED, b""
         self.phase = BODY
         most = self._most_head_bytes
         if len(headers) > _MOST_HEADERS or (
             (self._pending_bytes > most or self._data_bytes > most) and _length(url, headers) > most
         ):
-            self._fail(_HEADERS_TOO_LARGE)
+            self._fail_head()
             return
+        self._headers, self._url = _DROPPED, b""
         self._pending_bytes = 0
         target = _split(url)
         if target is None:
@@ -133,6 +138,9 @@ class Parser:
             return
         path, query = target
         fields = dict(headers)
+        if _CODINGS in fields and any(name == _CODINGS and value.lower() != b"chunked" for name, value in headers):
+            self._fail(_OTHER_CODING)
+            return
         keep_alive = llhttp.should_keep_alive()
         # only HTTP/1.1 keeps connections alive without being asked to; llhttp formats its version anew for each request
         version = "1.1" if keep_alive and b"connection" not in fields else llhttp.get_http_version()
@@ -190,14 +198,19 @@ class Parser:
 
     def _check_pending(self) -> None:
         if self.phase is HEAD and (len(self._headers) > _MOST_HEADERS or self._pending_bytes > self._most_head_bytes):
-            self._fail(_HEADERS_TOO_LARGE)
+            self._fail_head()
         elif self.phase is BODY and self._pending_bytes > self._most_head_bytes:
             self._fail(_FRAMING_TOO_LONG)
+
+    def _fail_head(self) -> None:
+        most = self._url_bytes
+        is_url = len(self._url) > most
+        self._fail(UrlTooLong(f"the URL is over the limit of {most} bytes").refusal if is_url else _HEADERS_TOO_LARGE)
 
     def _fail(self, refusal: Refusal) -> None:
         if self.phase is not FAILED:
             self.phase = FAILED
-            self._headers = _DROPPED
+            self._headers, self._url = _DROPPED, b""
             self._events.append(refusal)
 
 

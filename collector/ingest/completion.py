@@ -41,13 +41,15 @@ class Completion:
         rejects: Rejects,
         accounts: Accounts,
         acknowledgements: Mapping[str, Acknowledgements],
+        log_id: bytes,
     ) -> None:
-        """`acknowledgements` has the acknowledgements of the sinks, by name."""
+        """`acknowledgements` has the acknowledgements of the sinks, by name; `log_id` is the log's, in hexadecimal."""
         self._dedup = dedup
         self._batches = batches
         self._rejects = rejects
         self._accounts = accounts
         self._acknowledgements = acknowledgements
+        self._log_id = log_id
         self._long_work = LongWork(_AT_ONCE)
         self._tasks: set[asyncio.Task[Response]] = set()
 
@@ -178,7 +180,8 @@ class Completion:
         if isinstance(stored, Stored):
             await self._shipped(request, stored.sequence, 1, stored.event_id)
         elif stored.event.is_shipped:
-            await self._shipped(request, stored.event.sequence, 1, None)
+            sequence = stored.event.sequence
+            await self._shipped(request, sequence, 1, b"%b-%d" % (self._log_id, sequence))
         return response
 
     async def _rejected(self, request: EventRequest, outcome: AllRefused) -> Response:

@@ -129,7 +129,8 @@ def misspelt(pairs: Pairs) -> list[str]:
     """Warnings about parameters whose name is a typing error away from that of a parameter of ours."""
     if _KNOWN.issuperset(pairs.values):  # half the time of the search, which few queries need
         return []
-    near = [(name, meant) for name in pairs.values if name not in _KNOWN and (meant := _meant(name))]
+    names = [name for name in pairs.values if _SHORTEST_MISSPELT <= len(name) <= _LONGEST_MISSPELT]
+    near = [(name, meant) for name in names if name not in _KNOWN and (meant := _meant(name))]
     return [f"{name} is unknown: is it {meant}?" for name, meant in near[:_MOST_WARNINGS]]
 
 
@@ -145,10 +146,9 @@ def without_secrets(query: bytes) -> bytes:
 def _meant(name: str) -> str | None:
     """The parameter whose name differs in one character, or in the order of two neighbours; None if there is none.
 
-    Such names have a name in common that is left when each loses a character.
+    Such names have a name in common that is left when each loses a character. The cache keeps names of clients, so they
+    must be short.
     """
-    if not _SHORTEST_MISSPELT <= len(name) <= _LONGEST_MISSPELT:
-        return None
     return next((_NEAR[spelling] for spelling in (name, *_shorter(name)) if spelling in _NEAR), None)
 
 

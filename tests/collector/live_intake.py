@@ -109,7 +109,7 @@ async def live_intake(
         dedup = Dedup(index, committer, _raise)
         batches = Batches(committer, dedup, rejects, accounts, SESSIONS, limits)
         intake = Intake(committer, dedup, batches, accounts, SESSIONS, limits, lambda: NOW_MS)
-        completion = Completion(batches, dedup, rejects, accounts, confirmations or {})
+        completion = Completion(batches, dedup, rejects, accounts, confirmations or {}, committer.log.log_id)
         try:
             yield Logs(folder, committer, intake, batches, completion, rejects, notices, accounts, counters)
         finally:

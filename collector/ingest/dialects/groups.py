@@ -50,6 +50,8 @@ class Groups:
         if prop is not None:
             return f"{prop.portal_id}/{prop.prop_id}"
         name = self._credentials.property_id
+        if not name:
+            return "(none named)"
         return "(a write key in place of an id)" if self._senders.is_write_key(name) else name[:_LONGEST_NAME]
 
     @property
@@ -135,9 +137,11 @@ class Groups:
                 accounts.refuse(request, refusal)
 
     def _credentials_of(self, event: DialectEvent) -> Credentials:
-        """Those in the head, unless the event has more."""
-        head = self._credentials
-        return head if head.property_id and (head.secret or not event.credentials.secret) else event.credentials
+        """Those in the head, unless the event has more; its secret may stand beside the id in the head."""
+        head, own = self._credentials, event.credentials
+        if head.property_id and (head.secret or not own.secret):
+            return head
+        return own if own.property_id else Credentials(head.property_id, own.secret)
 
     def _open(self, credentials: Credentials, is_s2s: bool, hides_client: bool) -> EventGroup:
         if len(self._groups) == _MOST_GROUPS:

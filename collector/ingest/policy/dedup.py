@@ -68,6 +68,9 @@ class Dedup:
     ) -> Appended:
         """Append the records whose key is new within its window; an empty key is always new. They are numbered already.
 
+        Events without an id would be stored again if their batch were sent again. So a batch with both kinds is refused
+        as long as the first event of one of its ids is on its way to the disk, which may fail.
+
         Raises Overloaded, WalError, RecordTooLarge; then appends nothing.
         """
         committer, log_id = self._committer, self._committer.log.log_id
@@ -76,6 +79,8 @@ class Dedup:
             with self._index.claims(now_ms) as claims:
                 new, duplicates = records, claims.claim_all(keys, first, windows_ms)
                 if duplicates:
+                    if not all(keys) and any(self._is_on_its_way(place, first) for place in duplicates.values()):
+                        raise Overloaded("the first event with an id of this batch is not on the disk yet")
                     new = [record for at, record in enumerate(records) if at not in duplicates]
                     new = [renumbered(record, log_id, sequence) for sequence, record in enumerate(new, first)]
                 durable = committer.append(b"".join(new), len(new)) if new else None
@@ -84,6 +89,11 @@ class Dedup:
         if durable is not None:
             self._watch(durable)
         return Appended(durable, first, duplicates)
+
+    def _is_on_its_way(self, place: Place, first: int) -> bool:
+        """Whether an event is not fsynced, and is not of the records that get the sequences from `first` on."""
+        is_of_these = place.log_id == self._committer.log.log_id and place.sequence >= first
+        return not (place.is_durable or is_of_these)
 
     async def wait(self, places: Iterable[Place]) -> None:
         """Return when the events at these places are fsynced. Raises Overloaded if one of them is lost, WalError."""

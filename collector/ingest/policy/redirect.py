@@ -12,6 +12,8 @@ from collector.errors import BadRedirect, Fault, FieldCode
 from wal.tools.select import parse_time
 
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
+_LONGEST_HOST: Final = 253
+"""Of the domain name system. The search for a wildcard takes the square of the length."""
 _NEVER_IN_A_URL: Final = re.compile(r"[\x00-\x1f\x7f\\]|^ | $")
 _DEFAULT_SAFE: Final = "/?#[]@!$&'()*+,;=:%-._~|"
 _DURATION: Final = re.compile(r"([0-9]{1,6})([smhdw])")
@@ -89,6 +91,8 @@ def location(url: str, hosts: frozenset[str], *, is_signed: bool = False) -> byt
         raise _malformed("redirect_url is not a URL") from error
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise _malformed("redirect_url must begin with http:// or https://")
+    if len(parts.netloc) > _LONGEST_HOST + len(":65535"):
+        raise _malformed(f"redirect_url has a host of more than {_LONGEST_HOST} characters")
     host = parts.netloc.lower() if port is None else parts.netloc.lower().removesuffix(f":{port}")
     if not _HOST.fullmatch(host) or not (is_signed or is_listed(host, hosts)):
         raise _refused(FieldCode.NOT_ALLOWED, "redirect_url leads to a host that this property does not list")

@@ -49,6 +49,10 @@ REFUSED = {
     "two lengths": b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
     "a length and chunks": b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks within chunks": b"POST / HTTP/1.1\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "a coding within chunks": b"POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "a coding before chunks": (
+        b"POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
     "no chunk": b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nten\r\n",
     "an offer with no chunks": (
         b"POST / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\ntransfer-encoding: identity\r\n\r\n"
@@ -179,7 +183,6 @@ def test_a_connection_is_kept_unless_the_client_ends_it(headers: bytes, keep_ali
 @pytest.mark.parametrize(
     "sent",
     [
-        pytest.param(b"GET /?%b" % (b"x" * (URL_BYTES + HEADER_BYTES)), id="a URL"),
         pytest.param(b"GET / HTTP/1.1\r\nx: %b" % (b"x" * (URL_BYTES + HEADER_BYTES)), id="a header"),
         pytest.param(
             b"GET / HTTP/1.1\r\n%b\r\n" % b"".join(b"x-%d: %b\r\n" % (at, b"y" * 150) for at in range(250)),
@@ -191,6 +194,15 @@ def test_a_connection_is_kept_unless_the_client_ends_it(headers: bytes, keep_ali
 def test_a_head_over_its_limits_is_refused(sent: bytes, size: int) -> None:
     events = _fed(*(sent[at : at + size] for at in range(0, len(sent), size)))
     assert [event.code for event in events if isinstance(event, Refusal)] == ["headers_too_large"]
+
+
+@pytest.mark.parametrize("size", [1, 3, 4096])
+@pytest.mark.parametrize("rest", [b"", b" HTTP/1.1\r\n\r\n"])
+def test_a_url_that_takes_the_room_of_the_headers_is_named(rest: bytes, size: int) -> None:
+    sent = b"GET /?%b%b" % (b"x" * (URL_BYTES + HEADER_BYTES), rest)
+    events = _fed(*(sent[at : at + size] for at in range(0, len(sent), size)))
+    (refusal,) = [event for event in events if isinstance(event, Refusal)]
+    assert (refusal.code, str(URL_BYTES) in refusal.message) == ("url_too_long", True)
 
 
 @pytest.mark.parametrize("size", [1000, 4096])

@@ -17,7 +17,9 @@ Play = Callable[[Logs, Acknowledgements], Awaitable[None]]
 QUERY = "portal_id=1&prop_id=2&resp_type="
 
 
-def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: float = 60.0) -> tuple[Got, Logs]:
+def _ask(
+    folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: float = 60.0, dedup: str | None = None
+) -> tuple[Got, Logs]:
     """The response to one request while `play` acts as the sink."""
     prop = PropertySettings(
         portal_id=1,
@@ -26,6 +28,7 @@ def _ask(folder: Path, query: str, body: bytes | None, play: Play, ack_seconds: 
         ack="shipped",
         ack_sink="kafka",
         ack_seconds=ack_seconds,
+        dedup=dedup,
         redirect_hosts=("shop.example.com",),
     )
 
@@ -109,6 +112,29 @@ def test_a_response_to_head_waits_for_no_sink(tmp_path: Path) -> None:
             return await ask(endpoint(logs, prop), "HEAD", QUERY + "json&ea=view")
 
     assert asyncio.run(run()).status == 200
+
+
+def test_a_refused_event_that_was_sent_with_an_id_is_named_too(tmp_path: Path) -> None:
+    body = b'{"ea":"click","event_id":"e-1"}'
+    answer, logs = _ask(tmp_path, QUERY + "json", body, _refuses, dedup="1h")
+    assert answer.status == 503
+    assert [dict(answer.headers)[b"x-event-id"]] == [record["id"].encode() for record in logs.stored]
+
+
+def test_no_refusal_is_forgotten_before_its_request_is_told() -> None:
+    async def run() -> list[bool]:
+        sink = Acknowledgements()
+        for sequence in range(10_500):  # of events that nobody waits for any more
+            sink.refuse(sequence)
+            sink.move(sequence + 1)
+        waiting = [asyncio.ensure_future(sink.wait(n, n)) for n in (10_500, 21_000, 21_001)]
+        await asyncio.sleep(0)
+        for sequence in range(10_500, 21_001):
+            sink.refuse(sequence)
+        sink.move(21_002)
+        return await asyncio.gather(*waiting)
+
+    assert asyncio.run(run()) == [False, False, True]
 
 
 def test_waiting_requests_get_the_result_of_their_own_events_and_leave_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import multiprocessing
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from collector.dedup.index import open_index
+from collector.dedup.layout import hash_of, key
 from collector.settings import PropertySettings
-from tests.collector.live_intake import Got, Logs, ask, endpoint, live_intake
+from collector.settings.dedup import DedupSettings
+from tests.collector.live_intake import NOW_MS, Got, Logs, ask, endpoint, live_intake
 from wal.errors import LogFull
 
 Ask = Callable[..., Awaitable[Got]]
@@ -122,6 +126,32 @@ def test_in_a_batch_the_others_are_stored_and_the_duplicates_are_named(tmp_path:
         assert accounts["tracklog_events_received_total"] == 9
         assert accounts["tracklog_events_duplicate_total"] == 5
         assert accounts["tracklog_events_stored_total"] == 3
+
+    _serve(tmp_path, use)
+
+
+def _claim_as_another_worker(folder: Path, event_id: str) -> None:
+    """Claim an id for an event that is on its way to the disk for ever."""
+    index = open_index(DedupSettings(dir=str(folder / "dedup"), bytes=16 << 20))
+    index.begin(b"0123456789abcdef", 1)
+    with index.claims(NOW_MS) as claims:
+        claims.claim_all([key(hash_of(33167, 2), event_id)], 1, [3_600_000])
+    index.close()
+
+
+def test_of_a_batch_that_is_answered_503_no_event_without_an_id_is_stored(tmp_path: Path) -> None:
+    worker = multiprocessing.get_context("spawn").Process(target=_claim_as_another_worker, args=(tmp_path, "e-1"))
+    (tmp_path / "dedup").mkdir()
+    worker.start()
+    worker.join()
+
+    async def use(logs: Logs, send: Ask) -> None:
+        batch = [EVENT, {"ea": "a"}, {"ea": "b", "event_id": "b-1"}]
+        for _ in range(2):
+            assert (await _post(send, batch)).status == 503
+        assert logs.stored == []
+        twice = await _post(send, [batch[2], {"ea": "c"}, batch[2]])
+        assert (twice.status, json.loads(twice.body)["duplicates"]) == (200, [2])
 
     _serve(tmp_path, use)
 

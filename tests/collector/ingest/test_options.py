@@ -11,7 +11,7 @@ from collector.errors import BadRedirect, BadTarget, NotAClick, NotFound, Reject
 from collector.ingest.options import OptionsReader, RequestOptions, ResponseType, parse_options, redirect_fault
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer
-from collector.ingest.query import PARAMETERS, parse_pairs
+from collector.ingest.query import PARAMETERS, _meant, parse_pairs
 from collector.settings import PropertySettings
 
 PROPERTIES = [PropertySettings(33167, 2, redirect_hosts=("shop.example.com",)), PropertySettings(1, 1)]
@@ -97,6 +97,13 @@ def test_a_public_id_names_a_property_in_place_of_its_portal_and_property() -> N
     assert _targets(registry).find(b"id=1.3&portal_id=x")[0].property is registry.get(1, 3)
     unknown = _targets(registry).find(b"id=1.2")[0]
     assert (_code(unknown), unknown.named) == ("not_found", "1.2")
+
+
+def test_names_of_any_length_are_not_remembered() -> None:
+    before = _meant.cache_info().currsize
+    for number in range(20):
+        assert _targets().find(PAIR + b"&%b=json" % (b"resp_type%d" % number * 1000))[0].warnings == ()
+    assert _meant.cache_info().currsize == before
 
 
 @pytest.mark.parametrize(

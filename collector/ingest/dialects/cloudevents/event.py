@@ -18,7 +18,7 @@ _SPECVERSION: Final = "1.0"
 _SOURCE: Final = re.compile(r"[!#-Z^-~]{1,50}")
 """A source that an `event_id` may begin with. It has no space, which comes after it. A longer source would make the
 event longer by more than was sent, because `ec` has it too."""
-_JSON_TYPE: Final = re.compile(r'\s*"?\s*[^;/\s]+/(?:[^;\s]+\+)?json\s*"?\s*(?:;|\Z)', re.IGNORECASE)
+_JSON_TYPE: Final = re.compile(r"[^/\s]+/(?:\S+\+)?json", re.IGNORECASE)
 _NULL: Final = b"null"
 _NOTHING: Final = (b"", b"null", b'""', b"{}")
 _decode_text: Final = msgspec.json.Decoder(str).decode
@@ -27,7 +27,7 @@ _encode: Final = msgspec.json.encode
 
 def is_json_type(media: str) -> bool:
     """Whether data of this content type is JSON."""
-    return _JSON_TYPE.match(media) is not None
+    return _JSON_TYPE.fullmatch(media.partition(";")[0].strip(' \t\r\n"')) is not None
 
 
 def event_of(members: Members) -> bytes:

@@ -206,6 +206,7 @@ def test_the_value_of_a_header_is_unescaped(sent: bytes, text: str) -> None:
     [
         (b'{"a":1}', b"application/json", {"extra": {"a": 1}}),
         (b'{"a":1}', b"application/vnd.a+json; charset=utf-8", {"extra": {"a": 1}}),
+        (b'{"a":1}', b' "Application/JSON" ;charset=utf-8', {"extra": {"a": 1}}),
         (b'{\n"a":1}', b"", {"extra": {"a": 1}}),
         (b"[1]", b"application/json", {"extra": {"data": [1]}}),
         (b"", b"application/json", {}),

@@ -117,6 +117,9 @@ def test_events_of_one_body_go_each_to_its_property_and_only_where_they_may(tmp_
         (f"keyed:{SECRET}", None, [3]),
         (f"keyed:{SECRET}", "open", [3]),
         ("keyed", f"keyed:{SECRET}", [3]),
+        ("keyed", f":{SECRET}", [3]),
+        ("keyed", ":wrong", []),
+        ("open", ":anything", [1]),
         ("keyed", "open", []),
         ("keyed:wrong", f"keyed:{SECRET}", []),
         ("nobody", "open", []),
@@ -156,6 +159,14 @@ def test_a_write_key_in_place_of_an_id_is_not_in_the_process_log(tmp_path: Path)
         assert SECRET not in str(_lines(logs.notices))
 
     serve(tmp_path, SEGMENT, use, KEYED)
+
+
+def test_the_process_log_tells_that_a_request_names_no_property(tmp_path: Path) -> None:
+    async def use(logs: Logs, send: Send) -> None:
+        assert (await send("POST", "/v1/t", json.dumps(TRACK).encode())).status == 404
+        assert [line for line in _lines(logs.notices) if "(none named)" in line]
+
+    serve(tmp_path, SEGMENT, use, OPEN)
 
 
 def _lines(notices: Notices) -> list[str]:

@@ -124,6 +124,7 @@ TRICKS = [
     pytest.param("https://shop.example.com:\uff14\uff14\uff13", id="a full-width port"),
     pytest.param("https://shop.example.com:443:443", id="two ports"),
     pytest.param("https://shop.example.com:443.evil.example.net", id="a port that is a name"),
+    pytest.param(f"https://{'a.' * 127}example.com", id="a host of too many labels"),
     pytest.param("https://[::1]/", id="IPv6"),
     pytest.param("https://[::ffff:127.0.0.1]/", id="IPv6 around a listed address"),
     pytest.param("https://[::1", id="half of IPv6"),
