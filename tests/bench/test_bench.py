@@ -72,7 +72,7 @@ def test_scenarios_that_have_requests_refused_are_measured_without_wrk(scenario:
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_the_tracker_is_measured_in_a_browser() -> None:
     printed = _bench("tracker", "--quick")
-    assert all(row in printed for row in ("start of the tracker, median", "events stored, mean")), printed
+    assert all(row in printed for row in ("start after another script, median", "events stored, mean")), printed
 
 
 @pytest.mark.clients
