@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+Pause = TypeVar("Pause")
 
 SLICE_BYTES: Final = 128 << 10
 """Bytes of a body to process between two looks at the clock: 0.5 to 1.5 ms of work, whatever their shape."""
@@ -61,6 +62,18 @@ def sliced(call: Callable[[Item], T], items: Iterable[Item]) -> Generator[None, 
             yield
             begun = time.perf_counter()
     return found
+
+
+def joined(parts: Iterable[bytes], pause: Pause) -> Generator[Pause, None, bytes]:
+    """The parts as one; yields `pause` when other requests may run. To make a part may take long, also an empty one."""
+    found, begun = [], time.perf_counter()
+    for part in parts:
+        if part:
+            found.append(part)
+        if time.perf_counter() - begun > SLICE_SECONDS:
+            yield pause
+            begun = time.perf_counter()
+    return b"".join(found)
 
 
 async def computed(length: int, call: Callable[[], T]) -> T:

@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from collector.errors import Overloaded, Rejected, SlowBody, TooLarge
 from collector.http.endpoint import AnyEndpoint
+from collector.http.exchange import SHORT_BYTES
 from collector.http.in_flight import InFlight
 from collector.http.meter import Meter
 from collector.http.request import Request, RequestHead
@@ -64,7 +65,10 @@ class AsgiFace:
                     part: bytes = message.get("body", b"")
                     if not self._in_flight.reserve(len(part)):
                         raise Overloaded("too many bodies are arriving at once")
-                    parts.append(part)
+                    if parts and len(parts[-1]) < SHORT_BYTES:
+                        parts[-1] += part
+                    else:
+                        parts.append(part)
                     received += len(part)
                     length = max(length, received)
                     more_body = message.get("more_body", False)

@@ -15,7 +15,7 @@ from collector.http.status import UNAVAILABLE
 
 _COUNTED_BYTES: Final = 4096
 """Shorter bodies are not counted as in flight: the limit of connections bounds them."""
-_SHORT_BYTES: Final = 512
+SHORT_BYTES: Final = 512
 """Shorter parts are joined: chunks of 2 bytes would take 22 times the memory that is counted."""
 _AWAITED_BYTES: Final = 64 << 10
 """A refusal waits for the rest of a body of up to this length, so that the connection can stay open."""
@@ -80,7 +80,7 @@ class Exchange(Struct):  # created in 0.2 us, an object with slots in 0.5
         self.length += len(part)
         if self.response is not None:
             return
-        if self.parts and len(self.parts[-1]) < _SHORT_BYTES:
+        if self.parts and len(self.parts[-1]) < SHORT_BYTES:
             self.parts[-1] += part
         else:
             self.parts.append(part)

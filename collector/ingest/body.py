@@ -5,7 +5,7 @@ from typing import Final
 
 from collector.errors import UnsupportedMedia
 from collector.http.inflate import inflate
-from collector.long_work import SLICE_BYTES
+from collector.long_work import joined
 from collector.settings import Limits
 
 NDJSON: Final = b"application/x-ndjson"
@@ -43,12 +43,4 @@ def inflated(body: bytes, encoding: bytes, limits: Limits) -> Generator[None, No
 
     Raises UnsupportedMedia, TooLarge and BadEvent.
     """
-    parts: list[bytes] = []
-    length = 0
-    for part in inflate(body, encoding, limits.body_bytes, limits.inflation_ratio):
-        parts.append(part)
-        length += len(part)
-        if length > SLICE_BYTES:
-            length = 0
-            yield
-    return b"".join(parts)
+    return (yield from joined(inflate(body, encoding, limits.body_bytes, limits.inflation_ratio), None))

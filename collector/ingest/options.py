@@ -86,7 +86,7 @@ class OptionsReader:
         options = self._cache.get(values)
         if options is None or pairs.is_cut:
             options = parse_options(pairs, self._registry, self._signer, self._clock)
-            self._remember(values, sum(len(value or "") for value in values), options, pairs)
+            self._remember(values, sum(len(value.encode()) for value in values if value), options, pairs)
         return options
 
     def _remember(

@@ -16,6 +16,8 @@ STALL_SECONDS: Final = 20.0
 """A client that reads nothing for so long loses its connection."""
 _REQUEST_BYTES: Final = 512 << 10
 """Twice the longest body that an endpoint reads. uvicorn holds 64 KiB that no endpoint reads, and then waits."""
+_MOST_HEADERS: Final = 128
+"""Short headers take thirty times their bytes in memory."""
 _SEND_BUFFER_BYTES: Final = 64 << 10
 """In the kernel. By default it grows to megabytes, so that it would take minutes to see that a client reads nothing."""
 
@@ -41,6 +43,12 @@ class AdminConnection(HttpToolsProtocol):
             self.transport.abort()
         else:
             super().data_received(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) < _MOST_HEADERS:
+            super().on_header(name, value)
+        else:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

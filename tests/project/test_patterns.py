@@ -7,7 +7,6 @@ import importlib
 import inspect
 import pkgutil
 import re
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import ModuleType
@@ -17,6 +16,7 @@ import pytest
 
 import collector
 import wal
+from tests.cost import cpu_seconds
 
 _LENGTH = 2000
 _TIMES = 4
@@ -53,15 +53,9 @@ def _of_module(module: ModuleType) -> Iterator[tuple[str, str, re.Pattern[Any]]]
         patterns = [each for each in members if isinstance(each, re.Pattern)]
         if patterns and re.search(rf"^{name}\b.*=", source, re.MULTILINE):
             methods = set(re.findall(rf"\b{name}\.(match|fullmatch|search|sub|finditer|findall|split)\b", source))
-            for method in methods or {"match", "search"}:
+            for method in sorted(methods) or ("match", "search"):
                 for pattern in patterns:
                     yield f"{module.__name__}.{name}", method, pattern
-
-
-def _seconds(call: Callable[[Any], object], text: Any) -> float:
-    begun = time.thread_time()
-    call(text)
-    return time.thread_time() - begun
 
 
 def _call(pattern: re.Pattern[Any], method: str) -> Callable[[Any], object]:
@@ -92,8 +86,8 @@ def test_a_pattern_takes_linear_time(method: str, pattern: re.Pattern[Any]) -> N
         for pump in _PUMPS:
             for end in _ENDS:
                 texts = [_text(pattern, beginning, pump, end, length) for length in (_LENGTH, _TIMES * _LENGTH)]
-                if _seconds(call, texts[1]) > _NOISE_SECONDS:
-                    short, long = (min(_seconds(call, text) for _ in range(5)) for text in texts)
+                if cpu_seconds(partial(call, texts[1])) > _NOISE_SECONDS:
+                    short, long = (cpu_seconds(partial(call, text), rounds=5) for text in texts)
                     assert long < max(_MOST_RATIO * short, _NOISE_SECONDS), (beginning, pump, end)
 
 

@@ -1,12 +1,14 @@
 """The targets of redirects, pure: parse, check, and rebuild the URL from its parsed parts, never from the sent text."""
 
+import inspect
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from hashlib import blake2b
 from hmac import compare_digest
 from math import inf
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from collector.errors import BadRedirect, Fault, FieldCode
 from wal.tools.select import parse_time
@@ -14,6 +16,10 @@ from wal.tools.select import parse_time
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _LONGEST_HOST: Final = 253
 """Of the domain name system. The search for a wildcard takes the square of the length."""
+_LONGEST_AUTHORITY: Final = _LONGEST_HOST + len(":65535")
+_urlsplit: Final[Callable[[str], SplitResult]] = inspect.unwrap(urlsplit)
+"""Without its cache, which would keep 128 URLs of clients."""
+_AUTHORITY: Final = re.compile(r"[^/?#]*//([^/?#]*)")
 _NEVER_IN_A_URL: Final = re.compile(r"[\x00-\x1f\x7f\\]|^ | $")
 _DEFAULT_SAFE: Final = "/?#[]@!$&'()*+,;=:%-._~|"
 _DURATION: Final = re.compile(r"([0-9]{1,6})([smhdw])")
@@ -84,15 +90,16 @@ def location(url: str, hosts: frozenset[str], *, is_signed: bool = False) -> byt
         raise _refused(FieldCode.MISSING, "redirect_url is missing")
     if _NEVER_IN_A_URL.search(url):
         raise _malformed("redirect_url has a space, a control character or a backslash")
+    if (found := _AUTHORITY.match(url)) and not (found[1].isascii() and len(found[1]) <= _LONGEST_AUTHORITY):
+        # `urlsplit` takes the square of the length of other characters
+        raise _malformed(f"redirect_url has a host that is not ASCII, or of more than {_LONGEST_HOST} characters")
     try:
-        parts = urlsplit(url)
+        parts = _urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise _malformed("redirect_url is not a URL") from error
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise _malformed("redirect_url must begin with http:// or https://")
-    if len(parts.netloc) > _LONGEST_HOST + len(":65535"):
-        raise _malformed(f"redirect_url has a host of more than {_LONGEST_HOST} characters")
     host = parts.netloc.lower() if port is None else parts.netloc.lower().removesuffix(f":{port}")
     if not _HOST.fullmatch(host) or not (is_signed or is_listed(host, hosts)):
         raise _refused(FieldCode.NOT_ALLOWED, "redirect_url leads to a host that this property does not list")

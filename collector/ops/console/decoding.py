@@ -83,10 +83,10 @@ def row_of_record(line: bytes, block: BlockPlace, sequence: int, start: int) -> 
         log_id=block.log_id,
         sequence=sequence,
         property=_property(record.portal_id, record.prop_id),
-        source=source and _shared(source),
-        dialect=dialect and _shared(dialect),
-        ea=ea and _shared(ea),
-        ec=ec and _shared(ec),
+        source=_shared(source),
+        dialect=_shared(dialect),
+        ea=_shared(ea),
+        ec=_shared(ec),
         uid=None if uid is None else str(uid)[:MOST_CHARACTERS],
         bytes=len(line),
         warnings=len(record.warnings),
@@ -184,7 +184,12 @@ def _property(portal_id: int, prop_id: int) -> str:
     return f"{portal_id}/{prop_id}"
 
 
+def _shared(text: str | None) -> str | None:
+    """A text that many rows have, cut. They share it, which takes a third off their memory."""
+    return text and _one(text[:MOST_CHARACTERS])
+
+
 @lru_cache(4096)
-def _shared(text: str) -> str:
-    """A text that many rows have. The cache lets them share it, which takes a third off their memory."""
-    return text[:MOST_CHARACTERS]
+def _one(text: str) -> str:
+    """The same object for equal texts."""
+    return text

@@ -17,7 +17,7 @@ export declare const reset: () => unknown;
 export declare const consent: (choice?: Consent | undefined) => Consent | null | undefined;
 /** Send at once. Returns whether all events are stored; before `init`, none is. */
 export declare const flush: () => Promise<boolean>;
-/** Returns null where the browser's storage can't be read. */
-export declare const stats: () => Stats | null;
+/** What can't be read, of a storage that broke, counts as 0. */
+export declare const stats: () => Stats;
 /** Make the calls that a stub queued, each with its time in Unix ms. */
 export declare const replay: (queue: [number, unknown[]][] | undefined, call: (...given: any[]) => unknown) => void;

@@ -80,12 +80,12 @@ export const consent = safely((choice?: Consent): Consent | undefined => {
 export const flush = async (): Promise<boolean> =>
   !early[0] && (await Promise.all([...trackers.values()].map((tracker) => tracker._flush()))).every(Boolean)
 
-/** Returns null where the browser's storage can't be read. */
-export const stats = safely((): Stats => {
+/** What can't be read, of a storage that broke, counts as 0. */
+export const stats = (): Stats => {
   const sum = { queued: 0, flying: 0, lost: 0 }
-  trackers.forEach((tracker) => tracker._stats(sum))
+  trackers.forEach((tracker) => safely(tracker._stats)(sum))
   return sum
-})
+}
 
 /** Make the calls that a stub queued, each with its time in Unix ms. */
 export const replay = (queue: [number, unknown[]][] | undefined, call: (...given: any[]) => unknown): void => {

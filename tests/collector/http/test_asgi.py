@@ -1,6 +1,7 @@
 """Endpoints under ASGI."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Iterable
 
 import pytest
@@ -77,6 +78,17 @@ def test_a_body_is_put_together_from_its_parts(parts: list[bytes]) -> None:
     served = _Served()
     assert asyncio.run(served.ask(_parts(*parts))) == (200, b"".join(parts))
     assert served.recorder.taken == [b"".join(parts)]
+
+
+def test_tiny_parts_take_no_more_memory_than_is_counted() -> None:
+    served, parts = _Served(), [b"%02d" % (number % 100) for number in range(40_000)]
+    messages, whole = _parts(*parts), b"".join(parts)
+    tracemalloc.start()
+    try:
+        assert asyncio.run(served.ask(messages)) == (200, whole)
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(whole)
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_refusal_by_the_head_does_not_read_the_body() -> None:

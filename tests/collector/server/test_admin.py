@@ -158,6 +158,19 @@ def test_clients_that_send_no_request_or_one_without_an_end_keep_nobody_out(coll
         eventually(lambda: len(admin.net_connections("tcp")) <= MOST_CONNECTIONS, "the long one is ended")
 
 
+def test_headers_that_never_end_take_no_memory(collector: Collector) -> None:
+    (admin,) = collector.admin_processes()
+    before = admin.memory_info().rss
+    with ExitStack() as stack:
+        for _ in range(20):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", collector.admin_port)))
+            client.settimeout(PATIENCE_SECONDS)
+            with suppress(ConnectionError):
+                client.sendall(b"GET /livez HTTP/1.1\r\n" + b"a:\r\n" * 120_000)
+                assert client.recv(1) == b""
+        assert admin.memory_info().rss < before + (40 << 20)
+
+
 def test_a_worker_that_hangs_is_not_ready() -> None:
     block = CounterBlock.create()
     block.pid = 7

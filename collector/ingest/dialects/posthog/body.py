@@ -19,6 +19,7 @@ from collector.ingest.dialects.surrogates import mended
 from collector.ingest.event import check_utf8, has_line_break, malformed
 from collector.ingest.query import unescaped
 from collector.ingest.splitting import batch_in
+from collector.long_work import joined
 
 
 class Sent(NamedTuple):
@@ -32,6 +33,7 @@ class Sent(NamedTuple):
 
 
 _Reading = Generator[DialectEvent, None, Sent]
+_Text = Generator[DialectEvent, None, bytes]
 
 
 class _Body(Struct, gc=False):
@@ -46,7 +48,7 @@ class _Body(Struct, gc=False):
 
 
 _MOST_WRAPPED_BYTES: Final = 512 << 10
-"""Bytes of a wrapped body: eight times the limit of a beacon. It is unwrapped in one turn, in 7 ms at worst."""
+"""Bytes of a wrapped body: eight times the limit of a beacon."""
 _INFLATION_RATIO: Final = 100
 _MOST_PAIRS: Final = 16
 _SPACE: Final = b" \t\r\n"
@@ -71,7 +73,9 @@ def read_body(body: bytes, query: bytes) -> _Reading:
     Raises BadEvent and TooLarge.
     """
     text = body.strip(_SPACE) or query
-    sent = yield from _read(text if text[:1] in _JSON else _unwrapped(text), is_inner=False)
+    if text[:1] not in _JSON:
+        text = yield from _unwrapped(text)
+    sent = yield from _read(text, is_inner=False)
     return sent if sent.sent_at or not query else sent._replace(sent_at=_sent_ms(query))
 
 
@@ -105,21 +109,22 @@ def _split(text: bytes, *, is_inner: bool) -> _Reading:
         return Sent(events.events, events.are_lines, key, body.sent_at)
     if is_inner:
         raise BadEvent("data: expected events, found `data` once more")
-    inner = yield from _read(_inner(bytes(body.data)), is_inner=True)
+    text = yield from _inner(bytes(body.data))
+    inner = yield from _read(text, is_inner=True)
     return inner._replace(key=inner.key or key, sent_at=inner.sent_at or body.sent_at)
 
 
-def _inner(data: bytes) -> bytes:
+def _inner(data: bytes) -> _Text:
     """The JSON in the member `data`."""
     if data[:1] in _JSON:
         return data
     if data[:1] != b'"':
         raise BadEvent("data: expected an event, an array of events, or base64 of these")
     text = _decode_text(data).encode().strip(_SPACE)
-    return text if text[:1] in _JSON else _unwrapped(text)
+    return text if text[:1] in _JSON else (yield from _unwrapped(text))
 
 
-def _unwrapped(text: bytes) -> bytes:
+def _unwrapped(text: bytes) -> _Text:
     """The JSON in a form, or in base64."""
     if not text:
         raise BadEvent("the request carries no event")
@@ -133,7 +138,7 @@ def _unwrapped(text: bytes) -> bytes:
     except Base64Error:
         found = b""
     if found.startswith(_GZIP):
-        found = b"".join(inflate(found, b"gzip", _MOST_WRAPPED_BYTES, _INFLATION_RATIO))
+        found = yield from joined(inflate(found, b"gzip", _MOST_WRAPPED_BYTES, _INFLATION_RATIO), PAUSE)
     found = found.strip(_SPACE)
     if found[:1] not in _JSON:
         raise BadEvent("expected JSON, or a form whose `data` is JSON or its base64")

@@ -36,6 +36,7 @@ class _RecordWithEvent(_Record, gc=False, kw_only=True):
 
 
 _Place = tuple[str, int, int]
+_MOST_PLACES: Final = 4096
 _decode: Final = msgspec.json.Decoder(_Record).decode
 _decode_with_event: Final = msgspec.json.Decoder(_RecordWithEvent).decode
 
@@ -109,6 +110,8 @@ class Messages:
         else:
             whole: Headers = [(name, filled(template, values).encode()) for name, template in headers]
             found = _PlaceTemplates(topic, whole or None, [])
+        if len(self._by_place) == _MOST_PLACES:  # a relay names any sources
+            self._by_place.clear()
         self._by_place[place] = found
         return found
 

@@ -1,6 +1,7 @@
 """Redirects: the table of allowed targets, and of the tricks that must not lead elsewhere."""
 
 import re
+from functools import partial
 from math import inf
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from collector.errors import BadRedirect
 from collector.ingest.policy.redirect import Signer, is_listed, location, parse_expiry
+from tests.cost import cpu_seconds
 
 HOSTS = frozenset({"shop.example.com", "*.example.org", "xn--mnchen-3ya.example", "127.0.0.1"})
 
@@ -125,6 +127,8 @@ TRICKS = [
     pytest.param("https://shop.example.com:443:443", id="two ports"),
     pytest.param("https://shop.example.com:443.evil.example.net", id="a port that is a name"),
     pytest.param(f"https://{'a.' * 127}example.com", id="a host of too many labels"),
+    pytest.param("https://m\u00fcller.example.com", id="a host that is not ASCII"),
+    pytest.param("https:/\u0344/shop.example.com", id="a mark between the slashes"),
     pytest.param("https://[::1]/", id="IPv6"),
     pytest.param("https://[::ffff:127.0.0.1]/", id="IPv6 around a listed address"),
     pytest.param("https://[::1", id="half of IPv6"),
@@ -148,6 +152,15 @@ TRICKS = [
 def test_a_click_may_lead_nowhere_else(url: str) -> None:
     with pytest.raises(BadRedirect, match=r"^redirect_url "):
         location(url, HOSTS)
+
+
+@pytest.mark.parametrize(("unit", "before"), [("\u0344", ""), ("\u0344\u0327", "a"), ("a.", "")])
+def test_a_long_host_is_refused_without_a_look_at_it(unit: str, before: str) -> None:
+    def refuse(times: int) -> None:
+        with pytest.raises(BadRedirect):
+            location(f"https://{before}{unit * times}/", HOSTS)
+
+    assert cpu_seconds(partial(refuse, 8000), rounds=3) < 10 * cpu_seconds(partial(refuse, 200), rounds=3) + 0.001
 
 
 def test_an_empty_list_allows_no_host() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from collector.ingest.event import decode_event
 from collector.ingest.record import members_of, record_line
-from collector.ops.console.decoding import row_of_damage, row_of_letter, row_of_record
-from collector.ops.console.rows import BlockPlace, EventRow
+from collector.ops.console.decoding import _one, row_of_damage, row_of_letter, row_of_record
+from collector.ops.console.rows import MOST_CHARACTERS, BlockPlace, EventRow
 from collector.settings import Limits
 from tests.collector.ingest.test_record import SESSION, VISIT
 from tests.collector.ops.console.node import event, letter
@@ -44,6 +44,13 @@ def test_a_record_that_intake_has_made_is_shown() -> None:
         *(3, "0123456789abcdef-7", 1_576_222_602_123, "stored", "33167/2", "pos", "segment"),
         *("view", "product", "42", len(record), 2, None),
     )
+
+
+def test_a_long_text_is_cut_before_it_is_remembered() -> None:
+    before = _one.cache_info().currsize
+    rows = [_stored(event(ea="a" * (MOST_CHARACTERS + number))) for number in range(1, 20)]
+    assert {row.ea for row in rows} == {"a" * MOST_CHARACTERS}
+    assert _one.cache_info().currsize <= before + 5
 
 
 def test_a_dead_letter_shows_the_event_that_was_refused() -> None:

@@ -83,6 +83,13 @@ def test_headers_differ_from_property_to_property() -> None:
     ]
 
 
+def test_places_are_not_remembered_without_end() -> None:
+    messages = Messages(KafkaSinkSettings(brokers=("x:1",), headers={"from": "{source}"}))
+    for number in range(5000):
+        assert messages.of(_line(source=f"s-{number}")).headers == [("from", b"s-%d" % number)]
+    assert len(messages._by_place) < 5000
+
+
 IDS = b'"event_id":"e-\xc4\x91 100%","dialect":"segment",'
 
 
