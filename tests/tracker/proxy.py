@@ -38,7 +38,7 @@ class Received:
     @property
     def is_leave(self) -> bool:
         """Whether a page sent it as it left: the only kind that does not say that it is kept."""
-        return "queued" not in self.query
+        return self.query["queued"] == "0"
 
     @property
     def events(self) -> list[dict[str, Any]]:

@@ -222,6 +222,67 @@ const rules = {
     assert.equal(world.collector.stored.size, 0)
   },
 
+  'a page that waits for the lock sends nothing once there is no choice': async () => {
+    const [world, tab] = open({ consent: 'anonymous' })
+    const request = world.requestLock.bind(world)
+    world.requestLock = (...given) => new Promise((done) => world.at(5, () => done(request(...given)))) // as in browsers
+    world.isOnline = false
+    track(tab, 1)
+    tab.call('consent', 'granted')
+    world.isOnline = true
+    tab.happens('online')
+    await world.pass(2)
+    tab.call('consent', 'pending')
+    await world.pass(20e3)
+    assert.equal(world.requests, 0)
+  },
+
+  'a denial reaches the other tabs of a page that has cleared the storage': async () => {
+    const [world, one] = open()
+    const other = world.open({ consent: 'granted' })
+    world.disk.clear()
+    other.call('consent', 'denied')
+    await world.pass(100)
+    assert.equal(one.call('consent'), 'denied')
+    assert.deepEqual([...world.disk], [])
+  },
+
+  'the queue is bounded where a page is left while it has no choice': async () => {
+    const [world, one] = open()
+    world.isOnline = false
+    track(one, MOST_EVENTS)
+    one.kill()
+    const tab = world.open({ consent: 'pending' })
+    tab.hide()
+    tab.show()
+    tab.call('consent', 'granted')
+    track(tab, MOST_EVENTS)
+    assert.equal(queued(world).length, MOST_EVENTS)
+  },
+
+  'the losses that a refused event told are counted once': async () => {
+    const [world, tab] = open()
+    world.isOnline = false
+    track(tab, MOST_EVENTS + 5)
+    await online(world, tab)
+    world.latency = () => 1000
+    tab.call('track', 'bad', 'x')
+    await world.pass(500)
+    tab.call('consent', 'pending')
+    await world.pass(15e3)
+    tab.call('consent', 'granted')
+    await world.pass(15e3)
+    track(tab, 1)
+    await world.pass(15e3)
+    assert.equal(world.collector.told, 5)
+  },
+
+  'each event of a denied time is told': async () => {
+    const [, tab] = open({ consent: 'denied' })
+    assert.equal(tab.call('track', 'view', 'x', { event_id: 'e-1' }), null)
+    assert.deepEqual(tab.drops, [['e-1', 'denied']])
+  },
+
   'a denial within a grant leaves nothing': async () => {
     const world = new World(random(1))
     const tab = world.open({ consent: 'pending', onDrop: () => tab.call('consent', 'denied') })

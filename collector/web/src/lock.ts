@@ -8,7 +8,7 @@ const LEASE = 15e3
 
 /** `act` gets the lock for as long as it takes. Returns its result, or in how many ms to ask again. */
 export const openLock = (name: string, store: Store) => {
-  const me = `${Math.random()}`
+  const me = Math.random() as unknown as string
   let refusals = 0
   /** A refusal before is not counted: each event of a busy page asks for the lock. */
   let next = 0

@@ -56,7 +56,7 @@ export const startSender = (options: Options, query: string, name: string, store
   let rest = 0
   let release: (wait: number) => void
 
-  const hasWork = () => queue._isOn() && navigator.onLine && store._keys('e')[0]
+  const hasWork = () => navigator.onLine && store._keys('e')[0]
 
   /** Look at the queue in so many ms, unless that is planned for an earlier time. */
   const wake = (ms: number) => {
@@ -71,6 +71,7 @@ export const startSender = (options: Options, query: string, name: string, store
   const pick = (bytes: number, events: number): Picked[] => {
     const now = Date.now()
     const picked: Picked[] = []
+    if (!queue._isOn()) return picked
     rest = queue._count = queue._length = 0
     for (const key of store._keys('e')) {
       const value = store._get(key)
@@ -104,8 +105,8 @@ export const startSender = (options: Options, query: string, name: string, store
       failures = 0
       most = MOST_EVENTS
       batch.forEach(([key, json], index) => {
+        const fault = store._get(key) && (rejected?.find((each) => each.index == index) || (areRefused && { ...answer }))
         store._remove(key)
-        const fault = rejected?.find((each) => each.index == index) || (areRefused && { ...answer })
         if (fault) queue._drop(json, 'rejected', fault)
       })
       if (answer?.an_session && device && device == store._get('a')) store._set('s', answer.an_session)
@@ -137,7 +138,7 @@ export const startSender = (options: Options, query: string, name: string, store
     const size = bytesOf(body)
     const device = store._get('a')
     const token = store._get('s')
-    const url = `${options.url}?${query}&resp_type=json${isLeaving ? '' : '&queued=1'}${token ? '&an_session=' + token : ''}`
+    const url = `${options.url}?${query}&resp_type=json&queued=${+!isLeaving}&an_session=${token || ''}`
     batch.forEach(([key, json, tried]) => store._set(key, tried + json))
     const keepalive = isLeaving || (size < 16e3 && keptAlive + size < MOST_KEEPALIVE && !failures)
     /** Of status 0, for as long as no answer came. */
@@ -193,7 +194,7 @@ export const startSender = (options: Options, query: string, name: string, store
   /** The page may be gone after this, with its timers. What it sends stays in the queue until an answer is seen. */
   const leave = () => {
     const batch = pick(MOST_KEEPALIVE - keptAlive, Infinity)
-    if (batch[0] && hasWork()) send(batch, true).catch(() => wake(REST))
+    if (batch[0] && navigator.onLine) send(batch, true).catch(() => wake(REST))
   }
 
   /** Answers that are still to come belong to an earlier life of the page. */

@@ -87,10 +87,10 @@ export const startTracker = (options: Options, name: string) => {
     let before = lost()
     store._remove('n')
     store._use(true)
-    before += lost() // of an earlier page
     if (mode == 'granted') store._set('c', mode)
     else {
       // From now on nothing is on the device. Events that were agreed to go out from memory, unless all is denied.
+      before += lost() // of an earlier page
       const events = store._keys('e').map((key) => [key, store._get(key)!] as const)
       const isShared = store._get('c')
       store._keys('').concat('a', 's').forEach(store._remove)
@@ -106,7 +106,7 @@ export const startTracker = (options: Options, name: string) => {
       }
       events.forEach(([key, value]) => store._set(key, value))
     }
-    if (before) store._set('n', before)
+    if (before) store._set('n', before + lost())
     held.splice(0).forEach((json) => isOn() && add(JSON.parse(json)))
     sender._wake(DELAY)
   }
@@ -134,7 +134,7 @@ export const startTracker = (options: Options, name: string) => {
   return {
     _track(event: TrackEvent): string | null {
       event = { uid, ...event }
-      if (mode != 'pending') return isOn() ? add(event) : null
+      if (mode != 'pending') return isOn() ? add(event) : drop(event, 'denied')
       if (held.length >= MOST_HELD) return drop(event, 'full')
       held.push(JSON.stringify(event))
       return event.event_id!
@@ -149,6 +149,7 @@ export const startTracker = (options: Options, name: string) => {
       store._use(mode == 'granted')
     },
     _consent(choice?: Consent): Consent {
+      if (mode == 'granted') store._set('c', mode) // which the page may have cleared: else nobody hears of a denial
       if (choice) setConsent(choice)
       return mode
     },
