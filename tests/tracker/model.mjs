@@ -53,7 +53,7 @@ class Scene {
     else if (at < 0.65) await world.pass(chance() * (chance() < 0.2 ? 60e3 : 3e3))
     else if (at < 0.72) tab?.leave(), this.open()
     else if (at < 0.74) tab?.kill(), this.open()
-    else if (at < 0.76) tab?.[chance() < 0.5 ? 'hide' : 'show']()
+    else if (at < 0.76) !tab?.isFrozen && tab?.[chance() < 0.5 ? 'hide' : 'show']() // browsers tell before they freeze
     else if (at < 0.78) !tab?.isFrozen && tab?.visitElsewhere(chance() * 40e3)
     else if (at < 0.8) tab && ((tab.isFrozen = true), world.at(chance() * 90e3, () => tab.thaw()))
     else if (at < 0.86) this.setAnswers()
@@ -70,8 +70,9 @@ class Scene {
   async deny() {
     const { tabs } = this.world
     const tab = tabs.find((each) => !each.isFrozen)
-    if (!tab) return
-    this.world.isFull = false // else other tabs can't be told
+    // other tabs can't be told of it on a full disk, nor of a grant that was made on one
+    if (!tab || !this.world.disk.has('tl1:shop:c')) return
+    this.world.isFull = false
     tab.call('consent', 'denied')
     await this.world.pass(50)
     // a tab that is frozen before it hears of it may leave its lease, which names nobody

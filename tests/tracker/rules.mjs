@@ -247,6 +247,17 @@ const rules = {
     assert.deepEqual([...world.disk], [])
   },
 
+  'a tab that asks for the choice before it hears of a denial does not take it back': async () => {
+    const [world, one] = open()
+    const other = world.open({ consent: 'granted' })
+    one.isFrozen = true
+    other.call('consent', 'denied')
+    await world.pass(100)
+    assert.equal(one.call('consent'), 'granted')
+    await world.pass(100)
+    assert.deepEqual([other.call('consent'), ...world.disk], ['denied'])
+  },
+
   'the queue is bounded where a page is left while it has no choice': async () => {
     const [world, one] = open()
     world.isOnline = false

@@ -149,8 +149,10 @@ export const startTracker = (options: Options, name: string) => {
       store._use(mode == 'granted')
     },
     _consent(choice?: Consent): Consent {
-      if (mode == 'granted') store._set('c', mode) // which the page may have cleared: else nobody hears of a denial
-      if (choice) setConsent(choice)
+      if (choice) {
+        if (mode == 'granted') store._set('c', mode) // which the page may have cleared: else nobody hears of a denial
+        setConsent(choice)
+      }
       return mode
     },
     _flush: sender._flush,
