@@ -1,4 +1,4 @@
-// Single rules of the built tracker in virtual time. `node --expose-gc rules.mjs NAME` exits with an AssertionError if one is broken.
+// Single rules of the built tracker in virtual time. `node --expose-gc rules.mjs [NAME]` prints each with its fault, or null.
 import assert from 'node:assert/strict'
 import * as module from '../../collector/web/dist/tracklog.mjs'
 import { World, random } from './world.mjs'
@@ -332,6 +332,14 @@ const rules = {
   },
 }
 
-const [name] = process.argv.slice(2)
-if (name) await rules[name]()
-else console.log(JSON.stringify(Object.keys(rules)))
+const [only] = process.argv.slice(2)
+for (const [name, rule] of Object.entries(rules)) {
+  if (only && name !== only) continue
+  let fault = null
+  try {
+    await rule()
+  } catch (error) {
+    fault = error.stack
+  }
+  console.log(JSON.stringify([name, fault]))
+}
