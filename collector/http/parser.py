@@ -138,7 +138,7 @@ class Parser:
             return
         path, query = target
         fields = dict(headers)
-        if _CODINGS in fields and any(name == _CODINGS and value.lower() != b"chunked" for name, value in headers):
+        if _CODINGS in fields and any(_is_other_coding(*header) for header in headers):
             self._fail(_OTHER_CODING)
             return
         keep_alive = llhttp.should_keep_alive()
@@ -230,6 +230,11 @@ def _split(url: bytes) -> tuple[bytes, bytes] | None:
     except HttpParserError:
         return None
     return None if parsed.path is None else (parsed.path, parsed.query or b"")
+
+
+def _is_other_coding(name: bytes, value: bytes) -> bool:
+    """Whether a header names a coding that is not undone here."""
+    return name == _CODINGS and value.strip().lower() != b"chunked"
 
 
 def _length(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:

@@ -24,6 +24,7 @@ REQUESTS = {
         b"hello",
     ),
     "no chunk": (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", b""),
+    "chunks, a space": (b"POST / HTTP/1.1\r\ntransfer-encoding: Chunked \r\n\r\n1\r\na\r\n0\r\n\r\n", b"a"),
     "an offer of HTTP/2": (
         b"POST / HTTP/1.1\r\nconnection: Upgrade\r\nupgrade: h2c\r\ncontent-length: 5\r\n\r\nhello",
         b"hello",
