@@ -36,6 +36,7 @@ NAMED: Final = frozenset(
         "gzip of a batch of 5 MiB, ratio under 100",
         "deflate of a batch of 5 MiB, ratio under 100",
         "zstd of a batch of 5 MiB, ratio under 100",
+        "deflate of empty blocks",
         "an array of 2.6 million 1",
         "form of 98,000 pairs",
         "form of 0xff",
