@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 _MOST_REFUSED: Final = 10_000
-"""Refused events that are remembered after the sink went on: requests for older ones have timed out."""
+"""Refused events that are remembered although no request waits for them, which may come late."""
 
 
 class Acknowledgements:
@@ -32,8 +32,6 @@ class Acknowledgements:
     def refuse(self, sequence: int) -> None:
         """The sink refused this event for good."""
         self._refused[sequence] = None
-        while len(self._refused) > _MOST_REFUSED and (oldest := next(iter(self._refused))) < self._next:
-            del self._refused[oldest]
 
     def move(self, sequence: int) -> None:
         """The sink has taken or refused all events before `sequence`."""
@@ -42,6 +40,11 @@ class Acknowledgements:
             first, future = self._waiting.pop(last)
             if not future.done():
                 future.set_result(self._is_taken(first, last))
+
+        if len(self._refused) > _MOST_REFUSED:
+            awaited = min([sequence, *(first for first, _ in self._waiting.values())])
+            for old in [each for each in self._refused if each < awaited][:-_MOST_REFUSED]:
+                del self._refused[old]
 
     def _is_taken(self, first: int, last: int) -> bool:
         return not any(sequence in self._refused for sequence in range(first, last + 1))

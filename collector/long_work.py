@@ -65,7 +65,7 @@ def sliced(call: Callable[[Item], T], items: Iterable[Item]) -> Generator[None, 
 
 
 def joined(parts: Iterable[bytes], pause: Pause) -> Generator[Pause, None, bytes]:
-    """The parts as one; yields `pause` when other requests may run. To make a part may take long, also an empty one."""
+    """The parts as one; yields `pause` when other requests may run. Making a part may take long, even an empty one."""
     found, begun = [], time.perf_counter()
     for part in parts:
         if part:

@@ -27,7 +27,7 @@ _EMPTY_BLOCKS: Final = bytes.fromhex(
     "0e268086cdb66ddbb66ddbb66ddbb66ddbb68ddbb66d9b3d62071340c366dbb66ddbb66ddbb66ddbb66ddbc66ddbb6cd1eb1"
     "8309a061b36ddbb66ddbb66ddbb66ddbb66de3b66ddb668fd8c104d0b0d9b66ddbb66ddbb66ddbb66ddbb671dbb66db347"
 )
-"""Raw deflate: eight blocks, each a Huffman table of 199 bits and nothing else. It costs 90 ns a byte, and yields none."""
+"""Raw deflate: eight blocks, each a Huffman table of 199 bits and nothing else. Costs 90 ns a byte, and yields none."""
 _COMPRESSIONS: Final[dict[str, Compress]] = {
     "gzip": partial(gzip.compress, compresslevel=9, mtime=0),
     "deflate": partial(zlib.compress, level=9),

@@ -141,7 +141,7 @@ class Batches:
         if not any(batch.keys):
             return StoredBatch(self._committer.append(b"".join(records), len(records)), first, len(records), {})
         windows = [context.prop.dedup_ms] * len(records)
-        appended = self._dedup.append(records, batch.keys, windows, context.received_ms)
+        appended = self._dedup.append(records, batch.keys, windows, context.received_ms, is_part=request.share > 1)
         return StoredBatch(*appended[:2], len(records) - len(appended.duplicates), appended.duplicates)
 
     def response(self, request: EventRequest, batch: EventBatch, stored: StoredBatch) -> Response:

@@ -1,4 +1,4 @@
-"""The time of each pattern grows with the length of the text alone, whatever the text.
+"""The time of each pattern that a module or a class names grows with the length of the text alone, whatever the text.
 
 A pattern that takes the square of the length lets one request of some kilobytes stop a worker for seconds.
 """
@@ -49,6 +49,8 @@ def _patterns() -> Iterator[tuple[str, str, re.Pattern[Any]]]:
 def _of_module(module: ModuleType) -> Iterator[tuple[str, str, re.Pattern[Any]]]:
     source = inspect.getsource(module)
     for name, value in vars(module).items():
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            yield from _of_class(module, value)
         members = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else [value]
         patterns = [each for each in members if isinstance(each, re.Pattern)]
         if patterns and re.search(rf"^{name}\b.*=", source, re.MULTILINE):
@@ -56,6 +58,12 @@ def _of_module(module: ModuleType) -> Iterator[tuple[str, str, re.Pattern[Any]]]
             for method in sorted(methods) or ("match", "search"):
                 for pattern in patterns:
                     yield f"{module.__name__}.{name}", method, pattern
+
+
+def _of_class(module: ModuleType, of: type) -> Iterator[tuple[str, str, re.Pattern[Any]]]:
+    for name, value in vars(of).items():
+        if isinstance(value, re.Pattern):
+            yield f"{module.__name__}.{of.__name__}.{name}", "fullmatch", value
 
 
 def _call(pattern: re.Pattern[Any], method: str) -> Callable[[Any], object]:

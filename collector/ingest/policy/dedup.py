@@ -64,12 +64,19 @@ class Dedup:
         return key(hashed, event_id)
 
     def append(
-        self, records: Sequence[bytes], keys: Sequence[bytes], windows_ms: Sequence[int], now_ms: int
+        self,
+        records: Sequence[bytes],
+        keys: Sequence[bytes],
+        windows_ms: Sequence[int],
+        now_ms: int,
+        *,
+        is_part: bool = False,
     ) -> Appended:
         """Append the records whose key is new within its window; an empty key is always new. They are numbered already.
 
         Events without an id would be stored again if their batch were sent again. So a batch with both kinds is refused
-        as long as the first event of one of its ids is on its way to the disk, which may fail.
+        while the first event of one of its ids is on its way to the disk in another worker, which may fail; unless it
+        `is_part` of a request, of which another part may be stored. In this worker, both would fail.
 
         Raises Overloaded, WalError, RecordTooLarge; then appends nothing.
         """
@@ -79,7 +86,7 @@ class Dedup:
             with self._index.claims(now_ms) as claims:
                 new, duplicates = records, claims.claim_all(keys, first, windows_ms)
                 if duplicates:
-                    if not all(keys) and any(self._is_on_its_way(place, first) for place in duplicates.values()):
+                    if not (is_part or all(keys)) and any(map(self._may_get_lost, duplicates.values())):
                         raise Overloaded("the first event with an id of this batch is not on the disk yet")
                     new = [record for at, record in enumerate(records) if at not in duplicates]
                     new = [renumbered(record, log_id, sequence) for sequence, record in enumerate(new, first)]
@@ -90,10 +97,9 @@ class Dedup:
             self._watch(durable)
         return Appended(durable, first, duplicates)
 
-    def _is_on_its_way(self, place: Place, first: int) -> bool:
-        """Whether an event is not fsynced, and is not of the records that get the sequences from `first` on."""
-        is_of_these = place.log_id == self._committer.log.log_id and place.sequence >= first
-        return not (place.is_durable or is_of_these)
+    def _may_get_lost(self, place: Place) -> bool:
+        """Whether an event of another worker is on its way to the disk."""
+        return not place.is_durable and place.log_id != self._committer.log.log_id
 
     async def wait(self, places: Iterable[Place]) -> None:
         """Return when the events at these places are fsynced. Raises Overloaded if one of them is lost, WalError."""

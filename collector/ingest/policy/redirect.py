@@ -15,7 +15,7 @@ from wal.tools.select import parse_time
 
 _HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _LONGEST_HOST: Final = 253
-"""Of the domain name system. The search for a wildcard takes the square of the length."""
+"""The limit of the DNS. `is_listed` takes the square of the length."""
 _LONGEST_AUTHORITY: Final = _LONGEST_HOST + len(":65535")
 _urlsplit: Final[Callable[[str], SplitResult]] = inspect.unwrap(urlsplit)
 """Without its cache, which would keep 128 URLs of clients."""
@@ -91,7 +91,7 @@ def location(url: str, hosts: frozenset[str], *, is_signed: bool = False) -> byt
     if _NEVER_IN_A_URL.search(url):
         raise _malformed("redirect_url has a space, a control character or a backslash")
     if (found := _AUTHORITY.match(url)) and not (found[1].isascii() and len(found[1]) <= _LONGEST_AUTHORITY):
-        # `urlsplit` takes the square of the length of other characters
+        # `urlsplit` takes the square of the length of a host that is not ASCII
         raise _malformed(f"redirect_url has a host that is not ASCII, or of more than {_LONGEST_HOST} characters")
     try:
         parts = _urlsplit(url)

@@ -137,6 +137,22 @@ def test_no_refusal_is_forgotten_before_its_request_is_told() -> None:
     assert asyncio.run(run()) == [False, False, True]
 
 
+def test_a_refusal_is_remembered_while_another_event_of_its_batch_is_on_its_way() -> None:
+    async def run() -> tuple[bool, int]:
+        sink = Acknowledgements()
+        waiting = asyncio.ensure_future(sink.wait(0, 99))
+        await asyncio.sleep(0)
+        sink.refuse(0)
+        sink.move(50)
+        for sequence in range(100, 30_000):
+            sink.refuse(sequence)
+        sink.move(30_000)
+        sink.move(30_001)
+        return await waiting, len(sink._refused)
+
+    assert asyncio.run(run()) == (False, 10_000)
+
+
 def test_waiting_requests_get_the_result_of_their_own_events_and_leave_nothing() -> None:
     async def run() -> list[bool | BaseException]:
         sink = Acknowledgements()

@@ -156,6 +156,15 @@ def test_of_a_batch_that_is_answered_503_no_event_without_an_id_is_stored(tmp_pa
     _serve(tmp_path, use)
 
 
+def test_batches_with_events_without_an_id_may_come_at_the_same_time(tmp_path: Path) -> None:
+    async def use(logs: Logs, send: Ask) -> None:
+        found = await asyncio.gather(*[_post(send, [EVENT, {"ea": "a"}]) for _ in range(20)])
+        assert {got.status for got in found} == {200}
+        assert len(logs.stored) == 1 + 20
+
+    _serve(tmp_path, use)
+
+
 def test_the_key_of_a_request_is_an_id_too_in_a_batch_with_the_index(tmp_path: Path) -> None:
     async def use(logs: Logs, send: Ask) -> None:
         for _ in range(2):

@@ -154,13 +154,14 @@ def test_a_click_may_lead_nowhere_else(url: str) -> None:
         location(url, HOSTS)
 
 
-@pytest.mark.parametrize(("unit", "before"), [("\u0344", ""), ("\u0344\u0327", "a"), ("a.", "")])
-def test_a_long_host_is_refused_without_a_look_at_it(unit: str, before: str) -> None:
+@pytest.mark.parametrize("units", [("a.",), ("\u0344", "\u0327")])
+def test_a_long_host_is_refused_in_linear_time(units: tuple[str, ...]) -> None:
     def refuse(times: int) -> None:
         with pytest.raises(BadRedirect):
-            location(f"https://{before}{unit * times}/", HOSTS)
+            location(f"https://a{''.join(unit * times for unit in units)}b/", HOSTS)
 
-    assert cpu_seconds(partial(refuse, 8000), rounds=3) < 10 * cpu_seconds(partial(refuse, 200), rounds=3) + 0.001
+    refuse(1)
+    assert cpu_seconds(partial(refuse, 8000)) < 200 * cpu_seconds(partial(refuse, 200))  # the square: some 1,000
 
 
 def test_an_empty_list_allows_no_host() -> None:
