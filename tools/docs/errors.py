@@ -144,8 +144,8 @@ EXPLAINED: Final = {
     "unavailable": Explained(
         "The log can't take the event now: the disk is full or slow, the node is stopping, or its limits are reached.",
         "the node",
-        _AFTER,
-        _NOTHING,
+        "after `retry-after` seconds",
+        "nothing; of a batch maybe events with an id, which are then duplicates",
         "Send again; the process log and [What happens when](../understand/what-happens-when.md) tell why.",
     ),
 }
