@@ -11,7 +11,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_CONNECTIONS: Final = 100
-"""A page of an operator, a scraper and probes need few. At the limit the oldest connection makes room."""
+"""A page of an operator, a scraper and probes need few. At the limit an older connection makes room."""
 STALL_SECONDS: Final = 20.0
 """A client that reads nothing for so long loses its connection."""
 _REQUEST_BYTES: Final = 512 << 10
@@ -33,7 +33,7 @@ class AdminConnection(HttpToolsProtocol):
         if (own := transport.get_extra_info("socket")) is not None:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         if len(self.connections) > MOST_CONNECTIONS:
-            oldest = min(self.connections, key=_by_use)
+            oldest = min(self.connections - {self}, key=_by_use)
             self.connections.discard(oldest)
             oldest.transport.abort()
 
@@ -59,6 +59,7 @@ class AdminConnection(HttpToolsProtocol):
             super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.pipeline.clear()  # else uvicorn runs the next request of a connection that is gone
         super().connection_lost(exc)
         self._end_stall()
 
@@ -81,8 +82,9 @@ class AdminConnection(HttpToolsProtocol):
 
     @property
     def _is_waiting(self) -> bool:
-        """Whether a request of this connection waits for its response."""
-        return self.cycle is not None and not self.cycle.response_complete
+        """Whether a whole request of this connection waits for its response, and the client reads."""
+        cycle = self.cycle
+        return cycle is not None and not (cycle.response_complete or cycle.more_body or self._stalled)
 
 
 def _by_use(connection: Any) -> tuple[bool, float]:

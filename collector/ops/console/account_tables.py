@@ -11,8 +11,11 @@ places   log → segment, offset, sequence        how far dead letters or redriv
 refused  log, sequence → day, property          events that a sink refused: several may refuse one, or one twice
 """
 
+import os
 import sqlite3
 from typing import Final
+
+from wal.files import FILE_MODE
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS events(day INTEGER, property TEXT, code TEXT, events INTEGER NOT NULL,
@@ -34,7 +37,9 @@ CREATE TABLE IF NOT EXISTS refused(log TEXT, sequence INTEGER, day INTEGER NOT N
 
 
 def open_tables(path: str) -> sqlite3.Connection:
-    """The database, with all tables. Raises sqlite3.DatabaseError for another file, and for a damaged one."""
+    """The database, with all tables. Raises OSError, and sqlite3.DatabaseError for another file or a damaged one."""
+    if path != ":memory:":  # SQLite would let everybody read its files; all have the mode of the first
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
     db = sqlite3.connect(path, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")

@@ -14,7 +14,8 @@ from collector.ops.console.plans import JobPlan
 from wal.files import FILE_MODE, Files, make_directories, write_file
 
 _TAIL_BYTES: Final = 64 << 10
-"""The end of an output: more than the last lines of each kind."""
+"""The end of an output: more than the last lines of each kind, but for a result with very many reasons."""
+_MOST_TAIL_BYTES: Final = 4 << 20
 _MOST_JOBS: Final = 100
 """Files of older ones are deleted."""
 _SUFFIX: Final = ".json"
@@ -81,11 +82,20 @@ class JobFiles:
         return os.path.join(self._directory, f"{job_id}.out")
 
     def tail(self, job_id: str) -> bytes:
-        """The end of the output of a job; nothing if somebody has deleted it. Raises OSError."""
+        """The end of the output of a job, with its last line of JSON; nothing if somebody has deleted it.
+
+        Raises OSError.
+        """
+        tail = b""
         with contextlib.suppress(FileNotFoundError), open(self.output(job_id), "rb") as output:
-            output.seek(max(0, os.fstat(output.fileno()).st_size - _TAIL_BYTES))
-            return output.read()
-        return b""
+            length, size = _TAIL_BYTES, os.fstat(output.fileno()).st_size
+            while True:
+                output.seek(max(0, size - length))
+                tail = output.read()
+                if b"\n{" in tail or length >= min(size, _MOST_TAIL_BYTES):
+                    break
+                length *= 8
+        return tail
 
     def is_running(self, job_id: str) -> bool:
         """Whether the process of a job lives. Raises OSError."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from functools import partial
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -16,7 +17,7 @@ from collector.ingest.dialects.relay.records import records_in
 from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.query import parse_pairs
 from collector.ingest.responses import relay_response
-from collector.long_work import LongWork
+from collector.long_work import LongWork, computed
 from collector.process_log.event import ProcessLogEvent
 from collector.process_log.of_requests import RelayFailed, RelayStopped
 from collector.settings import Limits
@@ -121,7 +122,9 @@ class RelayEndpoint:
         body, request.body = request.body, b""
         encoding = request.head.fields.get(b"content-encoding", b"").strip().lower()
         async with self._long_work.turns:
-            records = await asyncio.to_thread(_records, body, encoding, request.log_id, self._limits)
+            # as long as the longest: in a thread, and one at a time, however short the compressed body is
+            read = partial(_records, body, encoding, request.log_id, self._limits)
+            records = await computed(MAX_BLOCK_BYTES, read)
             return await self._relays.take(request.key_digest, request.log_id, records, request.chain)
 
     def _log_once(self, subject: str, event: ProcessLogEvent) -> None:

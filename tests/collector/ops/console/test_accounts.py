@@ -2,7 +2,6 @@
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from collector.ingest.settling import PLACE, pack
 from collector.ops.console.account_rows import covered_since
 from collector.ops.console.account_store import DAY_MS, OTHERS, AccountStore
+from collector.ops.console.account_tables import open_tables
 from collector.ops.console.accounts import PAGE_ROWS, AccountBooks, open_books
 from collector.ops.console.logs import Logs
 from collector.ops.console.open_events import QUIET_MS, Balance
@@ -448,7 +448,7 @@ def test_a_file_that_is_no_sound_database_is_moved_aside(tmp_path: Path, damage:
 def test_a_file_that_cant_be_opened_now_stays_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "accounts.sqlite"
     path.mkdir()
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(IsADirectoryError):
         AccountStore(str(path))
     assert path.is_dir()
 
@@ -487,3 +487,17 @@ def test_what_was_refused_is_known_since_counters_were_saved_without_a_break(
     boots: list[tuple[int, int]], from_ms: int, origin_ms: int | None, since: int | None
 ) -> None:
     assert covered_since(boots, from_ms, origin_ms) == since
+
+
+def test_the_files_of_the_database_are_not_for_everybody(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.sqlite"
+    mask = os.umask(0o022)
+    try:
+        db = open_tables(str(path))
+    finally:
+        os.umask(mask)
+    with closing(db):
+        db.execute("INSERT INTO rings VALUES (1, 2)")
+        db.commit()
+        found = {each.name: each.stat().st_mode & 0o7 for each in tmp_path.iterdir()}
+    assert found == dict.fromkeys(("accounts.sqlite", "accounts.sqlite-wal", "accounts.sqlite-shm"), 0)

@@ -1,13 +1,28 @@
 """What jobs are made of: plans that expire, and the output of commands."""
 
+import json
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from collector.errors import Rejected
+from collector.ops.console.job_files import JobFiles
 from collector.ops.console.job_output import done_of, read_output, summary_of
 from collector.ops.console.plans import PLAN_SECONDS, JobPlan, Plans
 
 _PLAN = JobPlan("redrive", "redrive of 3 dead letters", ("redrive",), msgspec.Raw(b"{}"), 3)
+
+
+def test_the_end_of_an_output_has_the_whole_last_result(tmp_path: Path) -> None:
+    files = JobFiles(str(tmp_path))
+    result = json.dumps({"redriven": 0, "refused": {f"reason {number}": 1 for number in range(20_000)}})
+    for name, text in {"first": result, "later": f"begins\n{result}\nexit\n", "none": "progress\n" * 100_000}.items():
+        (tmp_path / f"{name}.out").write_text(text)
+    assert files.tail("first").decode() == result
+    assert result in files.tail("later").decode()
+    assert 0 < len(files.tail("none")) <= 4 << 20
+    assert files.tail("deleted") == b""
 
 
 def test_a_plan_expires() -> None:
