@@ -158,18 +158,23 @@ def test_clients_that_send_no_request_or_one_without_an_end_keep_nobody_out(coll
         eventually(lambda: len(admin.net_connections("tcp")) <= MOST_CONNECTIONS, "the long one is ended")
 
 
-_SLOW_LOG_IN = b"POST /api/session HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"
+_REQUESTS = {
+    "a log-in without its end": (
+        b"POST /api/session HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"
+    ),
+    "many pages": b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" * 500,
+}
 
 
-@pytest.mark.parametrize("request_", [_SLOW_LOG_IN, b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" * 500])
-def test_clients_that_send_slowly_or_read_nothing_keep_no_probe_out(guarded: Collector, request_: bytes) -> None:
+@pytest.mark.parametrize("kind", _REQUESTS)
+def test_clients_that_send_slowly_or_read_nothing_keep_no_probe_out(guarded: Collector, kind: str) -> None:
     with ExitStack() as stack:
         for _ in range(MOST_CONNECTIONS):
             busy = stack.enter_context(socket.socket())
             busy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             busy.connect(("127.0.0.1", guarded.admin_port))
             with suppress(ConnectionError):
-                busy.sendall(request_)
+                busy.sendall(_REQUESTS[kind])
         assert [_get(guarded, "/livez").status for _ in range(5)] == [200] * 5
     assert "Exception in ASGI application" not in guarded.stderr
 
