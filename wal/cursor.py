@@ -43,10 +43,17 @@ def decode_cursor(content: bytes, path: str, log_id: bytes, consumer: str) -> Cu
     text, _, crc = content.rpartition(b',"crc"')
     if crc != b':"%08x"}\n' % crc32c(text):
         raise Corrupt(path, 0, "a cursor with its CRC", "another CRC")
-    value = json.loads(content)
-    if (value["v"], value["log_id"], value["consumer"]) != (_VERSION, log_id.decode(), consumer):
-        raise Corrupt(path, 0, f"a cursor of {consumer} on log {log_id.decode()}", f"one of {value['log_id']}")
-    return Cursor(_position(value["acked"]), _intent(value["inflight"]))
+    try:
+        value = json.loads(content)
+        if value["v"] != _VERSION:
+            found = f"version {value['v']}, which the collector reads that wrote it"
+            raise Corrupt(path, 0, f"a cursor of version {_VERSION}", found)
+        if (value["log_id"], value["consumer"]) != (log_id.decode(), consumer):
+            found = f"one of {value['consumer']} on log {value['log_id']}"
+            raise Corrupt(path, 0, f"a cursor of {consumer} on log {log_id.decode()}", found)
+        return Cursor(_position(value["acked"]), _intent(value["inflight"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Corrupt(path, 0, "the members of a cursor", repr(error)) from None
 
 
 def encode_cursor(cursor: Cursor, log_id: bytes, consumer: str) -> bytes:

@@ -60,9 +60,10 @@ def server(port: int, respond: Callable[[Request], Response]) -> ThreadingHTTPSe
             for name, value in response.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(response.body)
+            if self.command != "HEAD":
+                self.wfile.write(response.body)
 
-        do_GET = do_POST = _serve  # noqa: N815 - the names are those of the standard library
+        do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815 - the names are those of the standard library
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass

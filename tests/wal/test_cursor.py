@@ -81,14 +81,21 @@ def test_a_cursor_that_is_cut_or_has_bytes_behind_it_is_corrupt(path: Path) -> N
 
 
 def test_a_cursor_of_another_log_consumer_or_version_is_corrupt(path: Path) -> None:
-    with pytest.raises(Corrupt, match="on log 0000000000000000, found one of 3f9c2a7100112233"):
+    with pytest.raises(Corrupt, match="on log 0000000000000000, found one of file on log 3f9c2a7100112233"):
         _load(path, b"0" * 16)
     with pytest.raises(Corrupt, match="a cursor of other"):
         _load(path.rename(path.with_stem("other")))
-    text = path.with_stem("other").read_bytes().rpartition(b',"crc"')[0].replace(b'"v":1', b'"v":2')
-    path.write_bytes(b'%b,"crc":"%08x"}\n' % (text, crc32c(text)))
-    with pytest.raises(Corrupt):
-        _load(path)
+    text = path.with_stem("other").read_bytes().rpartition(b',"crc"')[0]
+    for changed, found in {
+        text.replace(b'"v":1', b'"v":2'): "expected a cursor of version 1, found version 2",
+        b'{"v":2,"log":"moved","place":{}': "expected a cursor of version 1, found version 2",
+        text.replace(b'"acked"', b'"acknowledged"'): "expected the members of a cursor, found KeyError",
+        text.replace(b'"seq"', b'"sequence"'): "expected the members of a cursor, found KeyError",
+        b"[1": "the members of a cursor",
+    }.items():
+        path.write_bytes(b'%b,"crc":"%08x"}\n' % (changed, crc32c(changed)))
+        with pytest.raises(Corrupt, match=found):
+            _load(path)
 
 
 @pytest.mark.parametrize("call", ["create", "write", "sync_all", "rename"])

@@ -78,7 +78,9 @@ class Folder:
 
 
 def _write(path: str, content: bytes) -> None:
-    with named(path), open(path, "wb", opener=opener) as file:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # of a process that was killed; or a link, through which another file would be written
+    with named(path), open(path, "xb", opener=opener) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

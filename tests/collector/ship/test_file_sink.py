@@ -47,6 +47,16 @@ def test_the_same_batch_twice_is_the_same_file_untouched(tmp_path: Path) -> None
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_a_link_in_place_of_an_unfinished_file_leads_nowhere(tmp_path: Path) -> None:
+    other, unfinished = tmp_path / "other", tmp_path / "sink" / f"{PLACE}.tmp"
+    other.write_bytes(b"of somebody else")
+    unfinished.parent.mkdir(parents=True)
+    unfinished.symlink_to(other)
+    _deliver(tmp_path / "sink", BATCH)
+    assert other.read_bytes() == b"of somebody else"
+    assert _files(tmp_path / "sink") == {PLACE: BATCH.parts[0].payload + BATCH.parts[1].payload}
+
+
 def test_the_bytes_follow_from_the_batch_alone(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         _deliver(tmp_path / folder, BATCH)

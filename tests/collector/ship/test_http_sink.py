@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -626,3 +627,76 @@ def test_a_poisoned_batch_is_refused_and_its_good_half_is_taken(receiver: HttpRe
     with pytest.raises(BatchRefused):
         _deliver(bad, **_settings(receiver))
     assert receiver.arrived() == _lines(good)
+
+
+_OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+async def _against(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    act: Callable[[HttpSink], Awaitable[None]],
+) -> None:
+    """`act` on a sink whose receiver is these raw connections."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await serve(reader, writer)
+
+    listener = await asyncio.start_server(keep, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
+    sink = HttpSink(HttpSinkSettings(url=url, compression="none"), "http")
+    try:
+        await sink.open(LOG_ID, 7)
+        await act(sink)
+    finally:
+        await sink.close()
+        listener.close()
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+
+
+async def _read_head(reader: asyncio.StreamReader) -> int:
+    """Read the head of a request; returns the length of its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    (length,) = re.findall(rb"(?i)content-length: (\d+)", head)
+    return int(length)
+
+
+@pytest.mark.parametrize("unasked", [_OK, b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"])
+def test_an_answer_that_nobody_asked_for_is_not_that_of_the_next_batch(unasked: bytes) -> None:
+    taken: list[bytes] = []
+    pushed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(await reader.readexactly(await _read_head(reader)))
+        writer.write(_OK)
+        await writer.drain()
+        await asyncio.sleep(0.05)  # else both come as one, which is an error of the first
+        writer.write(unasked)
+        await writer.drain()
+        pushed.set()
+
+    async def act(sink: HttpSink) -> None:
+        await sink.deliver(BATCH)
+        await pushed.wait()
+        await asyncio.sleep(0.05)
+        await sink.deliver(BATCH)
+
+    asyncio.run(_against(serve, act))
+    assert taken == [NDJSON, NDJSON]
+
+
+def test_an_answer_to_a_part_of_a_batch_does_not_confirm_it() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _read_head(reader)
+        writer.write(_OK)
+        await writer.drain()
+
+    async def act(sink: HttpSink) -> None:
+        long = Batch(LOG_ID, TOKEN, (Part(1, 7, 7, b'"%b"\n' % (b"a" * (16 << 20))),))
+        with pytest.raises(SinkError, match="answered 200 before it had the whole batch"):
+            await sink.deliver(long)
+
+    asyncio.run(_against(serve, act))

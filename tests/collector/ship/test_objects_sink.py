@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,7 @@ from collector.ship.partition import grouped
 from collector.ship.sinks.objects.settings import ObjectsSinkSettings
 from collector.ship.sinks.objects.sink import ObjectsSink
 from tests.collector.ship.batches import ELEVEN_MS, LOG_ID, batch, deliver, part, record
+from tests.destinations import http_server
 from tests.destinations.files import contents_of, lines_in
 from tests.destinations.objects import KEY, Bucket, Moto, SeaweedFS, Server
 from tests.destinations.unreliable import Drops, Proxy
@@ -261,6 +263,33 @@ def test_neither_retries_nor_redirects_hide_from_the_shipper(moto: Server) -> No
     with closing(Proxy(moto.port, request=refuse)) as proxy:
         _message(_sink(Bucket(moto, port=proxy.port)))
     assert len(requests) == 1
+
+
+@pytest.mark.parametrize("found", [b"<html>closed for maintenance</html>", None])
+def test_what_answers_in_place_of_the_store_confirms_nothing(found: bytes | None) -> None:
+    """obstore follows a 303 with a GET, whose 200 it takes for that of its PUT."""
+
+    def respond(request: http_server.Request) -> http_server.Response:
+        if request.method == "PUT":
+            return http_server.Response(303, headers={"location": "/page"})
+        if found is None and request.method == "HEAD":
+            return http_server.Response(404)
+        return http_server.Response(
+            200, found or b"page", {"etag": '"1"', "last-modified": "Wed, 01 Jan 2025 00:00:00 GMT"}
+        )
+
+    listener = http_server.server(0, respond)
+    listener.daemon_threads = True
+    thread = threading.Thread(target=listener.serve_forever, args=(0.02,))
+    thread.start()
+    options = {"endpoint": f"http://127.0.0.1:{listener.server_port}", "access_key_id": "a", "secret_access_key": KEY}
+    try:
+        with pytest.raises(SinkError, match=f"the store confirmed 7 bytes and has {len(found or b'')}; check"):
+            asyncio.run(_of("s3://bucket/p", options)._store.create("event", b"content", "text/plain"))
+    finally:
+        listener.shutdown()
+        thread.join()
+        listener.server_close()
 
 
 def test_credentials_that_do_not_suit_are_an_error_without_them(

@@ -16,6 +16,7 @@ from yarl import URL
 from collector.errors import BatchRefused, SinkError
 from collector.ship.batch import Batch
 from collector.ship.mark import Mark, Resumption
+from collector.ship.sinks.http.connector import Connector
 from collector.ship.sinks.http.request import (
     batch_headers,
     check,
@@ -57,7 +58,7 @@ class HttpSink:
     async def open(self, log_id: str, sequence: int) -> Resumption:
         """Ask the receiver for the next sequence, if it has a `resume_url`. Raises SinkError."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(keepalive_timeout=_IDLE_SECONDS),
+            connector=Connector(keepalive_timeout=_IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
         )
@@ -105,9 +106,12 @@ class HttpSink:
             async with self._session.request(
                 method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
-                return ReceiverResponse(response.status, response.headers, await _beginning(response))
+                found = ReceiverResponse(response.status, response.headers, await _beginning(response))
         except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError
             raise SinkError(f"{place(url)}: {self._cause(error)}") from None
+        if found.is_good and data and not data.closed and data.read(1):
+            raise SinkError(f"{place(url)} answered {found.status} before it had the whole batch; {_OTHER_ADVICE}")
+        return found
 
     def _cause(self, error: Exception) -> str:
         """The cause and the remedy. Leaves out an error's own text if it may hold a URL or a header."""

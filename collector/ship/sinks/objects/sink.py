@@ -121,11 +121,28 @@ class _Bucket(Store):
                 await obstore.put_async(self._store, name, content, mode="create", attributes=cast(Any, attributes))
             except AlreadyExistsError:
                 return False
+            await self._check(name, content)
             return True
 
     async def replace(self, name: str, content: bytes) -> None:
         with self._reported(name):
             await obstore.put_async(self._store, name, content, use_multipart=False)
+            await self._check(name, content)
+
+    async def _check(self, name: str, content: bytes) -> None:
+        """Raise SinkError unless the store has what it has just confirmed.
+
+        It may be something else that answers: obstore follows a redirect with a GET, and takes any 200 as a success.
+        """
+        try:
+            size = (await obstore.head_async(self._store, name))["size"]
+        except FileNotFoundError:
+            size = 0
+        if size != len(content):
+            raise SinkError(
+                f"{self.where}/{name}: the store confirmed {len(content)} bytes and has {size}; "
+                "check the sink's URL, and what stands between"
+            )
 
     async def read(self, name: str) -> bytes | None:
         with self._reported(name):
