@@ -43,7 +43,7 @@ class Acknowledgements:
 
         if len(self._refused) > _MOST_REFUSED:
             awaited = min([sequence, *(first for first, _ in self._waiting.values())])
-            for old in [each for each in self._refused if each < awaited][:-_MOST_REFUSED]:
+            for old in [refused for refused in self._refused if refused < awaited][:-_MOST_REFUSED]:
                 del self._refused[old]
 
     def _is_taken(self, first: int, last: int) -> bool:

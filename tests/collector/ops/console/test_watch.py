@@ -188,7 +188,7 @@ def test_a_second_process_keeps_its_history_in_memory(tmp_path: Path, caplog: py
         ("console", "console: Not a directory"),
         ("console/LOCK", "console: Is a directory"),
         ("console/series", "console/series: Is a directory"),
-        ("console/accounts.sqlite", "console/accounts.sqlite: unable to open database file"),
+        ("console/accounts.sqlite", "console/accounts.sqlite: Is a directory"),
     ],
 )
 def test_a_history_that_cant_be_kept_is_told_once_with_what_to_do(
