@@ -31,7 +31,7 @@ def run(
     counters: tuple[CounterBlock, ...],
     states: socket.socket,
 ) -> None:
-    """Serve until SIGTERM, or until the supervisor is gone. `states` gets each state of the node as a packet."""
+    """Serve until the supervisor is gone or kills this process. `states` gets each state of the node as a packet."""
     set_up(settings.process_log.format, settings.process_log.level)
     node = _LastState(states)
     admin = Admin(settings, os.path.abspath(config), node.get, counters)

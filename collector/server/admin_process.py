@@ -1,11 +1,13 @@
 """The admin process from its supervisor's side: keeps it running beside the workers, and sends it the node's state.
 
-Whatever becomes of it, workers and intake go on. It holds nothing, so it is killed at a stop, after the workers.
+Whatever becomes of it, workers and intake go on. It holds nothing, so it is killed at a stop, after the workers: until
+then it responds to probes, also where SIGTERM goes to the whole process group.
 """
 
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -91,7 +93,7 @@ class AdminProcess:
         with ours:
             process = SPAWN.Process(target=_run, args=(self._settings, *self._arguments, theirs))
             try:
-                start_process(process)
+                start_process(process, signal.SIGTERM)
             finally:
                 theirs.close()
             self._process = process

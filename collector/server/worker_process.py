@@ -147,15 +147,15 @@ class WorkerProcess:
         self._free_blocks.append(self._counters)
 
 
-def start_process(process: SpawnProcess) -> None:
-    """Start a process that never receives _NOT_FOR_WORKERS.
+def start_process(process: SpawnProcess, *blocked: signal.Signals) -> None:
+    """Start a process that never receives _NOT_FOR_WORKERS, nor `blocked`.
 
     These signals are blocked from its first instruction on, whatever handlers uvicorn sets. If the worker ignored them
     itself, there would be a gap of 0.1 s, in which Ctrl-C prints a traceback.
     """
     with _blocked(_NOT_FOR_WORKERS):
         resource_tracker.ensure_running()  # else the first `start` does it, and in Python 3.11 that unblocks SIGINT
-    with _blocked(_NOT_FOR_WORKERS):
+    with _blocked(_NOT_FOR_WORKERS.union(blocked)):
         process.start()
 
 

@@ -18,7 +18,7 @@ _PROGRAM: Final = (
     "import signal, sys\n"
     "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "try:\n"
-    "    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})\n"
+    "    signal.pthread_sigmask(signal.SIG_SETMASK, ())\n"
     "    from collector.cli import main\n"
     "    code = main(sys.argv[1:])\n"
     "except KeyboardInterrupt:\n"
@@ -26,9 +26,9 @@ _PROGRAM: Final = (
     "print('{\"exit\":%d}' % code, flush=True)\n"
     "sys.exit(code)\n"
 )
-"""The admin process blocks SIGINT, by which a job is stopped, and its children inherit that. A job that is stopped
-before its command takes the signal has the exit code that the command would have. The code is printed, because the
-process may outlive the one that could wait for it."""
+"""The admin process blocks signals, also SIGINT, by which a job is stopped, and its children inherit that. A job that
+is stopped before its command takes the signal has the exit code that the command would have. The code is printed,
+because the process may outlive the one that could wait for it."""
 _PREVIEW_SECONDS: Final = 60.0
 
 
