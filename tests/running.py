@@ -113,15 +113,19 @@ class Collector:
     def start(self) -> None:
         """Start, and return once all workers serve."""
         earlier = len(self.stderr) if self._log.exists() else 0
-        with self._log.open("ab") as log:
-            config = str(self.folder / "collector.toml")
-            environment = os.environ | WRITE_KEYS | {"TRACKLOG_CONFIG": config}
-            program, *arguments = _ASGI_SERVERS.get(self.server, ("collector", "serve", "--config", config))
-            command = [str(PROGRAMS / program), *(argument.format(port=self.port) for argument in arguments)]
-            self.process = subprocess.Popen(command, stderr=log, cwd="/", env=environment, start_new_session=True)
+        self.launch()
         eventually(lambda: self._is_up(self.stderr[earlier:]), "the collector is up")
         if "admin address http://" in self.stderr[earlier:]:
             eventually(self.admin_processes, "the admin process has its name, which tells it from workers")
+
+    def launch(self) -> None:
+        """Start, without waiting for anything."""
+        config = str(self.folder / "collector.toml")
+        environment = os.environ | WRITE_KEYS | {"TRACKLOG_CONFIG": config}
+        program, *arguments = _ASGI_SERVERS.get(self.server, ("collector", "serve", "--config", config))
+        command = [str(PROGRAMS / program), *(argument.format(port=self.port) for argument in arguments)]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(command, stderr=log, cwd="/", env=environment, start_new_session=True)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to end, and return its exit code."""
