@@ -2,7 +2,7 @@
 
 It reports to its supervisor when it serves and each change of its readiness, and stops at SIGTERM, before which the
 supervisor sends the deadline.
-Of uvicorn it uses only `Config`, `Server.serve` and `Server.started`.
+Of uvicorn it uses only `Config`, `Server.serve`, `Server.started` and `Server.should_exit`.
 """
 
 import asyncio

@@ -18,21 +18,41 @@ from collector.settings.fields import Name, Seconds
 class SinkKind(NamedTuple):
     """The struct of a kind's settings and the class of its sink, as `module:class` below collector.ship.sinks.
 
-    `holdings` is the function that gives an audit what a sink of the kind holds; empty if it can't be read.
+    `once_because` is for the documentation: why each event arrives once. `holdings` is the function that gives an audit
+    what a sink of the kind holds; empty if it can't be read.
     """
 
     settings: str
     sink: str
+    once_because: str
     holdings: str = ""
 
 
 SINK_KINDS: Final = {
-    "file": SinkKind("file:FileSinkSettings", "file:FileSink", "file:file_holdings"),
-    "kafka": SinkKind("kafka.settings:KafkaSinkSettings", "kafka.sink:KafkaSink"),
-    "objects": SinkKind(
-        "objects.settings:ObjectsSinkSettings", "objects.sink:ObjectsSink", "objects.sink:objects_holdings"
+    "file": SinkKind(
+        "file:FileSinkSettings",
+        "file:FileSink",
+        "A file is linked into place whole, under a name that follows from its events, and never overwritten.",
+        "file:file_holdings",
     ),
-    "http": SinkKind("http.settings:HttpSinkSettings", "http.sink:HttpSink"),
+    "kafka": SinkKind(
+        "kafka.settings:KafkaSinkSettings",
+        "kafka.sink:KafkaSink",
+        "A transaction holds the events and the cursor; consumers must read with `read_committed`.",
+    ),
+    "objects": SinkKind(
+        "objects.settings:ObjectsSinkSettings",
+        "objects.sink:ObjectsSink",
+        "An object is created once, under a name that follows from its events: the store must honour "
+        "`if-none-match: *`, which each start tries.",
+        "objects.sink:objects_holdings",
+    ),
+    "http": SinkKind(
+        "http.settings:HttpSinkSettings",
+        "http.sink:HttpSink",
+        "The receiver drops an `Idempotency-Key` that it has seen, or tells through `resume_url` what it has. "
+        "Any other receiver gets each event at least once.",
+    ),
 }
 """By the sink's `type`. A kind that needs a client library has it in an extra of the same name."""
 

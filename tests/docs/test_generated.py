@@ -31,7 +31,6 @@ from tools.docs.pictures import COLOURS, pictures
 from tools.docs.process_log import by_page
 from tools.docs.readiness import ADVICE
 from tools.docs.settings import TAKES_EFFECT, names_of, tables
-from tools.docs.sinks import ONCE_BECAUSE
 from tools.docs.sizing import cores_used, hours_until_full, peak
 
 _SECTIONS = ["Meaning", "Impact", "Decide", "Fix", "Check", "If not", "Why"]
@@ -94,8 +93,7 @@ def test_each_command_has_an_entry() -> None:
     assert "wal verify" in names_of_commands()
 
 
-def test_each_kind_of_sink_says_why_its_events_arrive_once() -> None:
-    assert ONCE_BECAUSE.keys() == SINK_KINDS.keys()
+def test_each_kind_of_sink_has_a_section() -> None:
     text = page("reference/sinks.md").text
     assert [kind for kind in SINK_KINDS if f"\n## {kind}\n" not in text] == []
 

@@ -1,27 +1,19 @@
 """The kinds of sinks: how to install each, and why each event arrives once."""
 
-from typing import Final
+import tomllib
+from pathlib import Path
 
 from collector.settings.sinks import SINK_KINDS
 from tools.docs.markdown import table
 
-ONCE_BECAUSE: Final = {
-    "file": "A file is linked into place whole, under a name that follows from its events, and never overwritten.",
-    "kafka": "A transaction holds the events and the cursor; consumers must read with `read_committed`.",
-    "objects": "An object is created once, under a name that follows from its events: the store must honour "
-    "`if-none-match: *`, which each start tries.",
-    "http": "The receiver drops an `Idempotency-Key` that it has seen, or tells through `resume_url` what it has. "
-    "Any other receiver gets each event at least once.",
-}
-"""By kind. A test compares the keys with those of the table of kinds."""
-_BUILT_IN: Final = ("file",)
+_PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def parts() -> dict[str, str]:
     """A table of all kinds."""
-    rows = [(f"[`{kind}`](#{kind})", _install(kind), ONCE_BECAUSE[kind]) for kind in SINK_KINDS]
+    extras = tomllib.loads(_PROJECT.read_text())["project"]["optional-dependencies"]
+    rows = [
+        (f"[`{kind}`](#{kind})", f"`pip install '.[{kind}]'`" if kind in extras else "built in", sink.once_because)
+        for kind, sink in SINK_KINDS.items()
+    ]
     return {"sinks.guarantees": table(("type", "install", "each event once, because"), rows)}
-
-
-def _install(kind: str) -> str:
-    return "built in" if kind in _BUILT_IN else f"`pip install '.[{kind}]'`"

@@ -17,7 +17,8 @@ _FOLDER = Path(collector.__file__).parent
 
 def _names(kind: str) -> list[str]:
     """The classes and functions of a kind."""
-    return [place.partition(":")[2] for place in SINK_KINDS[kind] if place]
+    found = SINK_KINDS[kind]
+    return [place.partition(":")[2] for place in (found.settings, found.sink, found.holdings) if place]
 
 
 @pytest.mark.parametrize("kind", SINK_KINDS)
