@@ -1,1 +1,1 @@
-"""Dead letters: the log of refused events, its reader, and their second chance. Knows no request."""
+"""Dead letters: the log of refused events, its reader, and their second chance by today's rules for events."""

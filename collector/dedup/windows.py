@@ -1,4 +1,4 @@
-"""How long ids are remembered: the windows of all properties, pure but for the file that keeps them.
+"""How long ids are remembered: the windows of all properties, and the file that keeps them.
 
 The index is complete by the windows that its file has. If one of them is longer now, or an id is remembered that was
 not, events that are in the logs already must be read again.

@@ -1,1 +1,1 @@
-"""HTTP: bytes to requests, responses to bytes. Knows nothing of events, properties and the log."""
+"""HTTP: bytes to requests, responses to bytes. Knows no event, no property and no log; of the log only its errors."""

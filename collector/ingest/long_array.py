@@ -1,4 +1,4 @@
-"""A long JSON array, pure: to its elements in slices, between which other requests may run.
+"""A long JSON array: to its elements in slices, between which other requests may run.
 
 The decoder takes up to 4 ns a byte to find elements, 20 ms for the longest body, and can't be interrupted. So the array
 is cut at commas that probably stand between two elements: before the name of a member with which the first element

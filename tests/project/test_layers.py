@@ -5,6 +5,7 @@ is below the prefix of its own row and below those that the row names.
 """
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -124,7 +125,6 @@ LAYERS = {
         "collector.app",
         "collector.errors",
         "collector.process_log",
-        "collector.server.exit_codes",
         "collector.settings",
     ),
     "collector.server": ("collector", "wal"),
@@ -151,57 +151,21 @@ LIBRARIES = {
     "uvicorn": ("collector.server.admin", "collector.server.admin_connection", "collector.server.worker"),
 }
 """The prefixes of modules that may import a library."""
-_PURE = {
-    *(f"wal/{name}.py" for name in ("format", "cursor", "retention", "room", "tools/select")),
-    *(f"collector/ingest/{name}.py" for name in ("event", "field_types", "query", "record", "responses", "session")),
-    *(
-        f"collector/ingest/policy/{name}.py"
-        for name in ("client_address", "cookies", "load_shedding", "origins", "privacy", "rate_limit", "redirect")
-    ),
+_ALSO_PURE = {
+    *(f"collector/http/{name}.py" for name in ("parser", "request", "status")),
+    *(f"collector/ingest/dialects/{name}/dialect.py" for name in ("cloudevents", "posthog")),
     "collector/ingest/policy/write_keys.py",
-    *(
-        str(path.relative_to(_ROOT))
-        for family in ("segment", "snowplow", "matomo", "posthog", "cloudevents")
-        for path in (_ROOT / "collector/ingest/dialects" / family).glob("*.py")
-    ),
-    *(f"collector/ingest/dialects/{name}.py" for name in ("dialect", "parameters", "surrogates")),
-    *(f"collector/http/{name}.py" for name in ("inflate", "parser", "request", "status")),
-    "collector/ingest/dialects/surrogates.py",
-    *(f"collector/ingest/dialects/{path.name}" for path in _ROOT.glob("collector/ingest/dialects/segment*.py")),
-    "collector/server/backoff.py",
-    *(f"collector/settings/{name}.py" for name in ("changes", "effects", "faults", "fields", "origins", "overrides")),
-    "collector/settings/templates.py",
-    "collector/server/node_metrics.py",
-    "collector/server/node_state.py",
-    *(f"collector/ship/{name}.py" for name in ("batch", "credentials", "partition")),
+    *(f"collector/ops/console/{name}.py" for name in ("parameters", "ring")),
     "collector/ops/notices.py",
-    "collector/ops/event_property.py",
-    "collector/ops/readiness.py",
-    *(f"collector/ops/audit/{name}.py" for name in ("ranges", "balance")),
-    *(f"collector/ops/console/{name}.py" for name in ("decoding", "filters", "ring", "rows", "sampling")),
-    *(
-        f"collector/ops/console/{name}.py"
-        for name in ("account_counters", "account_rows", "rates", "reading", "series")
-    ),
-    *(f"collector/dedup/{name}.py" for name in ("bounds", "layout", "scan")),
-    "collector/settings/durations.py",
-    "collector/dead_letters/rules.py",
-    *(f"collector/web/{name}.py" for name in ("advice", "demo", "encodings", "script", "snippet")),
-    "collector/settings/paths.py",
-    *(
-        f"collector/ops/console/{name}.py"
-        for name in (
-            "curl",
-            "hosts",
-            "job_output",
-            "job_requests",
-            "parameters",
-            "provenance",
-            "redaction",
-            "try_request",
-            "wrong_tokens",
-        )
-    ),
+    *(f"collector/settings/{name}.py" for name in ("effects", "faults")),
+    "collector/ship/batch.py",
+    "collector/web/demo.py",
+}
+"""Modules that are pure without a word of it."""
+_PURE = _ALSO_PURE | {
+    path.relative_to(_ROOT).as_posix()
+    for path in _MODULES
+    if re.search(r"\bpure\b", ast.get_docstring(ast.parse(path.read_text())) or "", re.IGNORECASE)
 }
 _DISK_CALLS = ("os.fsync", "os.fdatasync", "os.rename", "os.ftruncate", "os.writev", "fcntl.flock", "fallocate")
 

@@ -1,4 +1,4 @@
-"""Refused events without the write keys in them, pure: SDKs send keys inside of bodies, and dead letters have none."""
+"""Refused events without the write keys in them: SDKs send keys inside of bodies, and dead letters have none."""
 
 import os
 import re

@@ -1,1 +1,1 @@
-"""Rules for sending to a property: permission and amount. Pure: none knows how an event is stored."""
+"""Rules for sending to a property: permission and amount. Knows no record of the log."""
