@@ -29,7 +29,7 @@ class State(Enum):
     """The states of a committer."""
 
     IDLE = "idle"
-    GATHERING = "gathering"
+    GROWING = "growing"
     COMMITTING = "committing"
     DELAYING = "delaying"
     CLOSED = "closed"
@@ -39,12 +39,12 @@ class Committer:
     """Appends from coroutines to a `Log`. Create it inside the event loop that will use it.
 
                append              stops growing              had several appends
-        IDLE -----------> GATHERING --------------> COMMITTING ---------------------> DELAYING
+        IDLE -----------> GROWING ----------------> COMMITTING ---------------------> DELAYING
           ^                   ^                         | had one, or none                |
           |                   +------- appends wait ----+<-- COMMIT_DELAY_SECONDS over ---+
           +--------------------------- none wait -------+                  seal done: CLOSED
 
-    In GATHERING, a block grows while each turn of the event loop adds appends, up to MAX_COMMIT_DELAY; a full block
+    In GROWING, a block grows while each turn of the event loop adds appends, up to MAX_COMMIT_DELAY; a full block
     skips the state. DELAYING lets the clients that were just answered into the next block. A client that sends alone,
     and waits for each response, never waits there. After a pause, IDLE or DELAYING goes to COMMITTING without appends,
     for an idle block; at `close` likewise for the seal.
@@ -174,7 +174,7 @@ class Committer:
         block = self._backlog.open_block()
         if self.state is State.IDLE:
             # Not started at once: the other appends of this turn of the event loop share the fsync.
-            self.state = State.GATHERING
+            self.state = State.GROWING
             self._loop.call_soon(self._dispatch)
         return block
 
@@ -187,7 +187,7 @@ class Committer:
         elif block := self._backlog.take(MAX_COMMIT_DELAY * self._commit_seconds):
             self._start(partial(self._commit, block), block)
         else:
-            self.state = State.GATHERING
+            self.state = State.GROWING
             self._loop.call_soon(self._dispatch)
 
     def _start(self, action: Callable[[], None], block: PendingBlock) -> None:

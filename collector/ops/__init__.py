@@ -1,1 +1,1 @@
-"""Information for operators about a running node. Knows no request. Of sinks it knows their state, and what they hold."""
+"""Information for operators about a running node. Knows no request; of sinks, their state and what they hold."""

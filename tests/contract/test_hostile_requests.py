@@ -15,7 +15,6 @@ def _request(*headers: str, method: str = "POST", target: str = _TARGET, body: b
     return "\r\n".join([f"{method} {target} HTTP/1.1", "host: x", *headers, "", ""]).encode() + body
 
 
-_WHOLE = _request(f"content-length: {len(_EVENT)}", body=_EVENT)
 _LAST = _request("connection: close", method="GET", target="/is-it-up")
 
 

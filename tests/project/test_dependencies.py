@@ -1,4 +1,4 @@
-"""The admin address overrides private names of uvicorn: the versions that are allowed are those that have been tried."""
+"""The admin address overrides private names of uvicorn: only versions that have been tried are allowed."""
 
 import tomllib
 from importlib.metadata import version

@@ -504,7 +504,7 @@ def test_an_append_goes_from_idle_through_gathering_and_committing_back_to_idle(
             states.append(committer.state)
             files.gate.set()
             await future
-            assert [*states, committer.state] == [State.IDLE, State.GATHERING, State.COMMITTING, State.IDLE]
+            assert [*states, committer.state] == [State.IDLE, State.GROWING, State.COMMITTING, State.IDLE]
 
     asyncio.run(run())
 

@@ -11,8 +11,8 @@ from wal.tools.select import Selection
 def test_looking_for_a_letter_keeps_no_segment_open(tmp_path: Path) -> None:
     node = LookedUp(tmp_path)
     lines = ['{"id":"a-1"}', '{"id":"a-2"}']
-    node.bury(*lines, sink="file")
-    node.bury(*lines, sink="file", shard="01")
+    node.append_dead(*lines, sink="file")
+    node.append_dead(*lines, sink="file", shard="01")
     directory = str(tmp_path / "data/dead")
     held = [is_kept(directory, sink, line.encode()) for sink in ("file", "http") for line in (*lines, "{}")]
     assert held == [True, True, False, False, False, False]

@@ -15,7 +15,6 @@ from collector.settings import Limits
 
 REQUIRED = ("ea", "ec", "sid", "aid", "uid")
 LIMITS = Limits(event_bytes=1 << 20)
-NESTING = LIMITS.nesting
 EVENT: dict[str, Any] = {"ea": "view", "ec": "product", "sid": 6320, "aid": "a-1", "uid": "u-1"}
 LONGEST = "é" * 255
 EMOJI = "\U0001f600"

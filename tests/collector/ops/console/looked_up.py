@@ -88,7 +88,7 @@ class LookedUp:
             log.commit(b"".join(each.replace(b"LOG", log.log_id) for each in lines), len(lines))
             return log.log_id.decode()
 
-    def bury(self, *bodies: str, shard: str = "00", ms: int = START_MS, **members: object) -> list[str]:
+    def append_dead(self, *bodies: str, shard: str = "00", ms: int = START_MS, **members: object) -> list[str]:
         """Append dead letters of these bodies; returns their ids."""
         with closing(Log(str(self.folder / "data/dead" / shard), clock=lambda: ms)) as log:
             first = log.end.sequence

@@ -56,7 +56,7 @@ def test_letters_are_counted_once_across_logs_and_segments(node: LookedUp, log: 
     watch = _watch(node)
     assert [_dead(watch), _dead(watch)] == [0, 0]
     _commit(log, 3, 2)
-    node.bury("{", shard="01", ms=now_ms())
+    node.append_dead("{", shard="01", ms=now_ms())
     assert [_dead(watch), _dead(watch)] == [6, 6]
     _commit(log, 1)
     _add_segment(log, 4, 5)
@@ -64,8 +64,8 @@ def test_letters_are_counted_once_across_logs_and_segments(node: LookedUp, log: 
 
 
 def test_letters_of_another_day_are_not_counted(node: LookedUp) -> None:
-    node.bury("{", "{", ms=now_ms() - 25 * 3_600_000)
-    node.bury("{", ms=now_ms() - 23 * 3_600_000)
+    node.append_dead("{", "{", ms=now_ms() - 25 * 3_600_000)
+    node.append_dead("{", ms=now_ms() - 23 * 3_600_000)
     assert _dead(_watch(node)) == 1
 
 

@@ -110,7 +110,7 @@ def test_a_dead_letter_of_a_sink_tells_that_it_refused_the_event(node: LookedUp)
 
 def test_too_many_dead_letters_are_not_read_and_that_is_told(node: LookedUp) -> None:
     log_id = node.write()
-    node.bury("{")
+    node.append_dead("{")
     found = find_line(str(node.folder / "data/log"), parse_id(f"{log_id}-1"), Kept("event", 24))
     assert isinstance(found, FoundLine)
     assert not find_refusals(str(node.folder / "data/dead"), found, -1.0).is_whole

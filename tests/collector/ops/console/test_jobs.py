@@ -55,8 +55,8 @@ def _ended(node: LookedUp, name: str) -> dict[str, Any]:
 
 
 def test_a_redrive_takes_what_its_preview_counted_and_nothing_that_came_later(node: LookedUp) -> None:
-    ids = node.bury(_GOOD, _GOOD, "{", '{"ea":"x"}')
-    node.bury(_GOOD, prop_id=9)
+    ids = node.append_dead(_GOOD, _GOOD, "{", '{"ea":"x"}')
+    node.append_dead(_GOOD, prop_id=9)
     plan = node.send("POST", "/api/redrive/preview", _selection())
     assert {name: plan[name] for name in ("letters", "events", "redriven_before", "unknown", "of_sinks")} == {
         "letters": 5,
@@ -68,8 +68,8 @@ def test_a_redrive_takes_what_its_preview_counted_and_nothing_that_came_later(no
     assert sum(plan["still_refused"].values()) == 2
     assert 500_000 < plan["expires_ms"] - now_ms() <= 600_000
     assert not (node.folder / "data/log").exists()
-    node.bury(_GOOD)
-    node.bury(_GOOD, shard="01")
+    node.append_dead(_GOOD)
+    node.append_dead(_GOOD, shard="01")
     job = _run(node, plan)
     assert (job["kind"], job["state"], job["exit_code"], job["done"], job["total"]) == ("redrive", "done", 0, 5, 5)
     assert job["message"] == "2 events redriven, 0 redriven before, 2 are still refused"
@@ -82,8 +82,8 @@ def test_a_redrive_takes_what_its_preview_counted_and_nothing_that_came_later(no
 
 def test_a_preview_tells_events_and_those_that_were_redriven_before(node: LookedUp) -> None:
     refused = [{"reason": "was wrong", "errors": [], "indexes": [0, 1]}]
-    node.bury(f"[{_GOOD},{_GOOD}]", refusals=refused)
-    node.bury(f"[{_GOOD},{_GOOD},{_GOOD}]", _GOOD)
+    node.append_dead(f"[{_GOOD},{_GOOD}]", refusals=refused)
+    node.append_dead(f"[{_GOOD},{_GOOD},{_GOOD}]", _GOOD)
     plan = node.send("POST", "/api/redrive/preview", _selection())
     assert (plan["letters"], plan["events"], plan["redriven_before"]) == (3, 6, 0)
     assert _run(node, plan)["message"] == "6 events redriven, 0 redriven before, 0 are still refused"
@@ -93,7 +93,7 @@ def test_a_preview_tells_events_and_those_that_were_redriven_before(node: Looked
 
 
 def test_a_plan_runs_once(node: LookedUp) -> None:
-    node.bury("{")
+    node.append_dead("{")
     plan = node.send("POST", "/api/redrive/preview", _selection())
     _run(node, plan)
     assert node.send("POST", "/api/jobs", {"plan": plan["plan"]}, 410)["code"] == "expired"
@@ -104,7 +104,7 @@ def test_a_plan_runs_once(node: LookedUp) -> None:
 def test_a_job_that_can_not_begin_leaves_its_plan_and_nothing_else(
     node: LookedUp, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    node.bury(_GOOD)
+    node.append_dead(_GOOD)
     plan = node.send("POST", "/api/redrive/preview", _selection())
     begun: list[subprocess.Popen[bytes]] = []
 
@@ -130,10 +130,10 @@ def test_a_job_that_can_not_begin_leaves_its_plan_and_nothing_else(
 
 def test_letters_are_selected_as_the_list_shows_them(node: LookedUp) -> None:
     missing = [{"field": "sid", "code": "missing", "message": "missing"}]
-    ids = node.bury(_GOOD, _GOOD, errors=missing)
-    node.bury(_GOOD)
-    node.bury(_GOOD, errors=missing, prop_id=9)
-    node.bury(_GOOD, errors=missing, ms=START_MS + 60_000)
+    ids = node.append_dead(_GOOD, _GOOD, errors=missing)
+    node.append_dead(_GOOD)
+    node.append_dead(_GOOD, errors=missing, prop_id=9)
+    node.append_dead(_GOOD, errors=missing, ms=START_MS + 60_000)
     chosen = {"reason": "sid: missing", "property": "33167/2"}
     assert node.send("POST", "/api/redrive/preview", _selection(**chosen))["would_pass"] == 3
     assert node.send("POST", "/api/redrive/preview", _selection(**chosen, since=START_MS + 1))["would_pass"] == 1
@@ -150,7 +150,7 @@ def test_a_replay_of_a_job_s_request_sends_nothing_again(node: LookedUp) -> None
 
 def test_a_replay_sends_what_its_preview_counted_and_knows_what_an_earlier_one_sent(node: LookedUp) -> None:
     node.write(blocks=2)
-    node.bury("{")
+    node.append_dead("{")
     wanted = _replay(to=START_MS + 1500, where=["prop_id=2"])
     plan = node.send("POST", "/api/replay/preview", wanted)
     assert (plan["events"], plan["already_sent"]) == (6, 0)
@@ -194,7 +194,7 @@ def test_a_replay_sends_what_its_preview_counted_and_knows_what_an_earlier_one_s
 def test_requests_out_of_bounds_are_refused(tmp_path: Path, path: str, body: object, code: str) -> None:
     node = LookedUp(tmp_path, 'redact = ["uid"]')
     node.write()
-    node.bury("{")
+    node.append_dead("{")
     assert node.send("POST", path, body, 400)["code"] == code
 
 
@@ -263,7 +263,7 @@ def test_a_job_that_is_stopped_keeps_what_it_has_done_and_another_process_lists_
 
 
 def test_a_job_that_fails_says_why(node: LookedUp) -> None:
-    node.bury(_GOOD)
+    node.append_dead(_GOOD)
     plan = node.send("POST", "/api/redrive/preview", _selection())
     node.config.write_text("nonsense")
     job = _run(node, plan)

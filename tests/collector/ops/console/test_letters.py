@@ -26,10 +26,10 @@ def _listed(node: LookedUp, query: str = "") -> list[dict[str, Any]]:
 
 
 def test_letters_are_counted_by_their_first_fault_most_first(node: LookedUp) -> None:
-    node.bury("{}", "{}", errors=_MISSING)
-    node.bury("{}", shard="01", errors=_MISSING, prop_id=3)
-    node.bury("{}", reason="not JSON", ms=START_MS + 60_000)
-    node.bury("{}", reason="file: 422", sink="file", form="record", ms=START_MS + 60_000)
+    node.append_dead("{}", "{}", errors=_MISSING)
+    node.append_dead("{}", shard="01", errors=_MISSING, prop_id=3)
+    node.append_dead("{}", reason="not JSON", ms=START_MS + 60_000)
+    node.append_dead("{}", reason="file: 422", sink="file", form="record", ms=START_MS + 60_000)
     assert node.json("/api/dead/reasons") == {
         "reasons": [
             {"reason": "ea: missing", "letters": 3, "of_sink": False},
@@ -48,21 +48,21 @@ def test_reasons_that_hold_text_of_senders_do_not_fill_the_memory(
 ) -> None:
     monkeypatch.setattr(letters, "_MOST_REASONS", 2)
     for number in range(5):
-        node.bury("{}", reason=f"reason {number}")
+        node.append_dead("{}", reason=f"reason {number}")
     reasons = node.json("/api/dead/reasons")["reasons"]
     assert (reasons[0]["reason"], reasons[0]["letters"], len(reasons)) == ("other reasons", 3, 3)
 
 
 def test_counting_ends_with_its_time_and_says_how_far_it_came(node: LookedUp, monkeypatch: pytest.MonkeyPatch) -> None:
-    node.bury("{}")
-    node.bury("{}", ms=START_MS + 1000)
+    node.append_dead("{}")
+    node.append_dead("{}", ms=START_MS + 1000)
     monkeypatch.setattr(letters, "_COUNT_CPU_SECONDS", -1.0)
     assert node.json("/api/dead/reasons")["back_to_ms"] == START_MS + 1000
 
 
 def test_the_list_is_newest_first_and_comes_in_pages(node: LookedUp) -> None:
-    old = node.bury("{}", "[1]", reason="not JSON")
-    new = node.bury("{}", errors=_MISSING, shard="01", ms=START_MS + 1000, dialect="segment", prop_id=3)
+    old = node.append_dead("{}", "[1]", reason="not JSON")
+    new = node.append_dead("{}", errors=_MISSING, shard="01", ms=START_MS + 1000, dialect="segment", prop_id=3)
     shown = _listed(node)
     assert [each["id"] for each in shown] == [*new, *reversed(old)]
     assert shown[0] == {
@@ -83,15 +83,15 @@ def test_the_list_is_newest_first_and_comes_in_pages(node: LookedUp) -> None:
 
 def test_the_length_is_that_of_what_was_sent(node: LookedUp) -> None:
     body = b"\xff" * 300
-    node.bury(b64encode(body).decode(), encoding="base64")
-    node.bury(b64encode(zstandard.compress(body)).decode(), encoding="zstd+base64")
-    node.bury('"đ"')
+    node.append_dead(b64encode(body).decode(), encoding="base64")
+    node.append_dead(b64encode(zstandard.compress(body)).decode(), encoding="zstd+base64")
+    node.append_dead('"đ"')
     assert [each["bytes"] for each in _listed(node)] == [4, 300, 300]
 
 
 def test_a_letter_of_several_lines_is_one_letter(node: LookedUp) -> None:
-    (first,) = node.bury("ab", part=1, of=2, encoding="utf-8")
-    node.bury("c\x00", part=2, of=2, encoding="utf-8")
+    (first,) = node.append_dead("ab", part=1, of=2, encoding="utf-8")
+    node.append_dead("c\x00", part=2, of=2, encoding="utf-8")
     assert [(each["id"], each["bytes"]) for each in _listed(node)] == [(first, None)]
     assert node.json("/api/dead/reasons")["letters"] == 1
     assert node.get(f"/api/dead/{first}/raw").body == b"abc\x00"
@@ -99,7 +99,7 @@ def test_a_letter_of_several_lines_is_one_letter(node: LookedUp) -> None:
 
 def test_one_letter_is_shown_whole(node: LookedUp) -> None:
     sent: dict[str, Any] = {"code": "invalid_event", "errors": _MISSING, "user_agent": "till/1", "referer": None}
-    (name,) = node.bury('{"ec":"product"}', **sent)
+    (name,) = node.append_dead('{"ec":"product"}', **sent)
     assert node.json(f"/api/dead/{name}") == {
         "id": name,
         "received_ms": START_MS,
@@ -121,7 +121,7 @@ def test_one_letter_is_shown_whole(node: LookedUp) -> None:
 
 def test_bytes_that_are_no_text_come_as_base64_and_whole_as_a_file(node: LookedUp) -> None:
     body = bytes(range(256)) * 100
-    (name,) = node.bury(b64encode(body).decode(), encoding="base64")
+    (name,) = node.append_dead(b64encode(body).decode(), encoding="base64")
     letter = node.json(f"/api/dead/{name}")
     assert (letter["encoding"], letter["bytes"], letter["truncated_at"]) == ("base64", 25_600, 20_480)
     assert letter["body"] == b64encode(body[:20_480]).decode()
@@ -129,8 +129,8 @@ def test_bytes_that_are_no_text_come_as_base64_and_whole_as_a_file(node: LookedU
 
 
 def test_never_not_any_more_and_unreadable_are_told_apart(node: LookedUp) -> None:
-    (old,) = node.bury("{")
-    (new,) = node.bury("{", ms=START_MS + 60_000)
+    (old,) = node.append_dead("{")
+    (new,) = node.append_dead("{", ms=START_MS + 60_000)
     first, second, *_ = segments(str(node.folder / "data/dead/00"))
     damage(second, 148 + 200)
     assert node.json(f"/api/dead/{new}", 500)["code"] == "unreadable"
@@ -142,7 +142,7 @@ def test_never_not_any_more_and_unreadable_are_told_apart(node: LookedUp) -> Non
 
 
 def test_a_line_that_is_no_letter_is_left_out(node: LookedUp) -> None:
-    (name,) = node.bury("{}", encoding="rot13")
+    (name,) = node.append_dead("{}", encoding="rot13")
     assert _listed(node) == []
     assert node.json(f"/api/dead/{name}", 500)["code"] == "unreadable"
 
@@ -150,7 +150,7 @@ def test_a_line_that_is_no_letter_is_left_out(node: LookedUp) -> None:
 @pytest.mark.parametrize("body", ['{"uid":"u-77","ec":"c"}', "uid=u-77&ec=c", '[{"uid":"u-77"}]', '{"uid":"u-77"'])
 def test_what_is_hidden_is_in_no_answer(tmp_path: Path, body: str) -> None:
     node = LookedUp(tmp_path, 'redact = ["uid", "ip"]')
-    (name,) = node.bury(body)
+    (name,) = node.append_dead(body)
     for path in (f"/api/dead/{name}", f"/api/dead/{name}/raw", "/api/dead", "/api/dead/reasons", "/api/search"):
         answer = node.get(path)
         assert answer.status == 200
@@ -161,7 +161,7 @@ def test_what_is_hidden_is_in_no_answer(tmp_path: Path, body: str) -> None:
 
 def test_the_reason_of_a_sink_may_quote_the_event_and_is_hidden_too(tmp_path: Path) -> None:
     node = LookedUp(tmp_path, 'redact = ["uid"]')
-    (name,) = node.bury("{}", reason="http: 422: bad uid u-77", sink="http", form="record")
+    (name,) = node.append_dead("{}", reason="http: 422: bad uid u-77", sink="http", form="record")
     (reason,) = node.json("/api/dead/reasons")["reasons"]
     assert reason["reason"] == node.json(f"/api/dead/{name}")["reason"] == "http: ▒▒▒▒"
     assert [each["id"] for each in _listed(node, "&reason=http: ▒▒▒▒".replace("▒", "%E2%96%92"))] == [name]
@@ -172,13 +172,13 @@ def test_the_reason_of_a_sink_may_quote_the_event_and_is_hidden_too(tmp_path: Pa
 
 def test_a_hidden_property_can_be_no_filter(tmp_path: Path) -> None:
     node = LookedUp(tmp_path, 'redact = ["prop_id"]')
-    node.bury("{}")
+    node.append_dead("{}")
     assert node.json("/api/dead?property=33167/2", 400)["code"] == "redacted"
     assert node.json("/api/dead")["letters"][0]["property"] == "▒▒▒▒"
 
 
 def test_a_letter_that_was_redriven_says_so(node: LookedUp) -> None:
-    passed, batch, refused = node.bury('{"ea":"a","ec":"c"}', "[]", "{")
+    passed, batch, refused = node.append_dead('{"ea":"a","ec":"c"}', "[]", "{")
     ledger = node.folder / "data/log/redrive"
     log_id = node.write("redrive")
     plan = {"log_id": log_id, "sequence": 1, "letters": [passed, f"{batch}/0"]}

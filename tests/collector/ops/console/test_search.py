@@ -20,7 +20,7 @@ def node(tmp_path: Path) -> LookedUp:
     node.write("00", blocks=70, step_ms=2000)
     node.write("01", blocks=40, ms=START_MS + 1000, step_ms=2000)
     for number in range(3):
-        node.bury('{"ea":"lost","ec":"c"}', "[", ms=START_MS + number * 10_000 + 500)
+        node.append_dead('{"ea":"lost","ec":"c"}', "[", ms=START_MS + number * 10_000 + 500)
     return node
 
 
