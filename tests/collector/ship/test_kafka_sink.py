@@ -4,7 +4,7 @@ import asyncio
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from bench.kafka.broker import Broker, broker
 from bench.kafka.jars import why_not
@@ -216,7 +216,7 @@ def test_a_message_that_comes_when_the_producer_is_fenced_already_tells_the_caus
 
         with pytest.raises(KafkaFault) as caught:
             send_until_it_fails()
-        assert "another producer took x over" in str(caught.value.as_sink_error("x", "y"))
+        assert "another producer took x over" in str(caught.value.as_sink_error("x", "y", "z"))
     finally:
         older.drop()
         newer.drop()
@@ -282,6 +282,69 @@ def test_an_event_that_is_too_large_is_cut_out_and_the_rest_arrives(place: Place
 
     asyncio.run(run())
     assert [line + b"\n" for line in lines(place.address, topic)] == _records(1, 3)
+
+
+def test_an_event_that_is_refused_while_many_others_are_sent_is_told_as_the_cause(place: Place) -> None:
+    topic = f"{place.topic}-small"
+    make_topic(place.address, topic, max_message_bytes="60000")
+    large = record(21, event=b'{"uid":"%b"}' % (b"x" * 70_000))
+    parts = [part(ELEVEN_MS, 1, 20), part(ELEVEN_MS, 21)._replace(payload=large), part(ELEVEN_MS, 22, 8000)]
+    for _ in range(3):
+        with pytest.raises(BatchRefused, match="too large"):
+            deliver(place.sink(topic=topic, compression="none"), Batch(LOG_ID, "t", tuple(parts)))
+
+
+def test_a_batch_that_does_not_arrive_in_time_goes_out_in_smaller_transactions(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    commit, send = Transactions.commit, Transactions.send
+
+    def slow_commit(transactions: Transactions) -> None:
+        if sent[-1] > 30:
+            raise KafkaFault(KafkaError(KafkaError._MSG_TIMED_OUT))
+        commit(transactions)
+
+    def counted_send(transactions: Transactions, topic: str, *message: Any) -> None:
+        sent[-1] += topic == place.topic
+        send(transactions, topic, *message)
+
+    monkeypatch.setattr(Transactions, "begin", _after(sent, Transactions.begin))
+    monkeypatch.setattr(Transactions, "commit", slow_commit)
+    monkeypatch.setattr(Transactions, "send", counted_send)
+    monkeypatch.setattr("collector.ship.sinks.kafka.sink._QUICK_SECONDS", 0.0)
+    whole = batch(part(ELEVEN_MS, 1, 50), part(ELEVEN_MS, 51, 100))
+
+    async def run() -> None:
+        sink = place.sink()
+        for _ in range(2):
+            await sink.open(LOG_ID, 1)
+            with pytest.raises(SinkError, match="fewer events"):
+                await sink.deliver(whole)
+            await sink.close()
+        await sink.open(LOG_ID, 1)
+        await sink.deliver(whole)
+        await sink.close()
+
+    asyncio.run(run())
+    assert sent == [100, 50, 25, 25, 25, 25]
+    assert place.arrived == _records(*range(1, 101))
+    assert deliver(place.sink()) == 101
+
+
+def _after(sent: list[int], begin: Callable[[Transactions], None]) -> Callable[[Transactions], None]:
+    def counted_begin(transactions: Transactions) -> None:
+        sent.append(0)
+        begin(transactions)
+
+    return counted_begin
+
+
+def test_what_the_cursor_topic_refuses_is_no_fault_of_an_event(place: Place) -> None:
+    make_topic(place.address, place.cursors, max_message_bytes="60", cleanup_policy="compact")
+    with pytest.raises(SinkError, match=rf"correct the settings of topic {place.cursors}") as caught:
+        deliver(place.sink(), batch(part(ELEVEN_MS, 1)))
+    assert not isinstance(caught.value, BatchRefused)
 
 
 def _part_of(whole: Batch, sequence: int) -> Batch:

@@ -26,6 +26,7 @@ HOPELESS: Final = frozenset(
     )
 )
 """Errors that waiting does not fix: no call waits for them."""
+_LATE: Final = frozenset((KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._TIMED_OUT))
 _AWAY: Final = frozenset(
     (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT, KafkaError._INTR)
 )
@@ -43,8 +44,12 @@ _ADVICE: Final = {
     ("_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH"): (
         "another producer took {id} over; see that no copy of this log is served elsewhere"
     ),
-    ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_TIMED_OUT", "_MSG_TIMED_OUT"): (
-        "check that {brokers} can be reached from here"
+    ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"): "check that {brokers} can be reached from here",
+    ("_TIMED_OUT", "_MSG_TIMED_OUT", "_TIMED_OUT_QUEUE"): (
+        "check that {brokers} can be reached from here; on a slow way there, the next transactions have fewer events"
+    ),
+    ("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_MSG_SIZE", "INVALID_RECORD"): (
+        "correct the settings of {topic}, which must take records of 100 bytes with a key"
     ),
 }
 _UNTRUSTED: Final = "certificate verify failed"
@@ -60,20 +65,24 @@ class KafkaFault(Exception):
         self.code: int = KafkaError._SSL if _UNTRUSTED in str(self) else error.code()
         self.topic = topic
 
+    def is_refusal(self, cursor_topic: str) -> bool:
+        """Whether the same event will never be taken. What the cursor topic refuses says nothing of an event."""
+        return self.code in _REFUSALS and self.topic != cursor_topic
+
     @property
-    def is_refusal(self) -> bool:
-        """Whether the same message will never be taken."""
-        return self.code in _REFUSALS
+    def is_late(self) -> bool:
+        """Whether the brokers may have been too slow for so many events."""
+        return self.code in _LATE
 
     @property
     def is_away(self) -> bool:
         """Whether no broker can be reached."""
         return self.code in _AWAY
 
-    def as_sink_error(self, transactional_id: str, brokers: str) -> SinkError:
+    def as_sink_error(self, transactional_id: str, brokers: str, cursor_topic: str) -> SinkError:
         """The error for the shipper, with what to do."""
         text, topic = str(self), f"topic {self.topic}" if self.topic else "the topic"
-        if self.is_refusal:
+        if self.is_refusal(cursor_topic):
             limits = "; the limits are max.message.bytes of the topic and options.message.max.bytes of the sink"
             return BatchRefused(f"{topic}: {text}{'' if self.code == KafkaError.INVALID_RECORD else limits}")
         values = {"topic": topic, "id": transactional_id, "brokers": brokers}

@@ -1,7 +1,8 @@
-"""The Kafka sink: one transaction a batch, with the events and our cursor, so that Kafka has both or neither.
+"""The Kafka sink: a batch is a transaction of the events and our cursor, so that Kafka has both or neither.
 
 The cursor in Kafka is the truth, ours a hint: opening the sink fences the previous producer, and delivery continues
-where Kafka's cursor says. So a commit whose response was lost is resolved when the sink is opened again.
+where Kafka's cursor says. So a commit whose response was lost is resolved when the sink is opened again, and a batch
+that the brokers do not take in time can go out in several transactions.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Final, TypeVar
 import msgspec
 from confluent_kafka import KafkaError
 
-from collector.ship.batch import Batch
+from collector.ship.batch import Batch, slice_batch
 from collector.ship.mark import Mark, Resumption
 from collector.ship.sinks.kafka.cloudevents import headers_of
 from collector.ship.sinks.kafka.cursors import PARTITION, CursorTopic, KafkaCursor
@@ -26,6 +27,8 @@ from collector.ship.sinks.kafka.transactions import Transactions
 T = TypeVar("T")
 _STRIDE: Final = 32
 _YIELD_SECONDS: Final = 5e-5
+_QUICK_SECONDS: Final = 5.0
+"""A transaction that took less leaves room for one of twice as many events."""
 
 
 class KafkaSink:
@@ -40,6 +43,8 @@ class KafkaSink:
         self._transactions = Transactions(self._options, settings.compression)
         self._id = self._key = ""
         self._cursor = KafkaCursor(0)
+        self._most = 0
+        """Events in a transaction; 0 is all of a batch, and fewer are what the brokers take in time on a slow way."""
         self._lock = threading.Lock()  # a call that is cancelled goes on in its thread for a moment
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
@@ -67,7 +72,8 @@ class KafkaSink:
             try:
                 return call()
             except KafkaFault as fault:
-                error = fault.as_sink_error(self._id, ", ".join(self._settings.brokers))
+                settings = self._settings
+                error = fault.as_sink_error(self._id, ", ".join(settings.brokers), settings.cursor_topic)
                 raise type(error)(self._options.redacted(str(error))) from None
 
     def _open(self, log_id: str, sequence: int) -> Resumption:
@@ -83,16 +89,20 @@ class KafkaSink:
         return Resumption(sequence if sequence == found.settled else found.next, mark)
 
     def _deliver(self, batch: Batch) -> None:
-        if batch.last < self._cursor.next:
-            return
-        try:
-            self._commit(batch, KafkaCursor(batch.last + 1, batch.chain))
-        except KafkaFault as fault:
-            if not fault.is_away:
-                self._transactions.abort()
-            if fault.is_refusal:
-                self._go_on_without(batch)
-            raise
+        while part := slice_batch(batch, self._cursor.next, self._most):
+            begun = time.monotonic()
+            try:
+                self._commit(part, KafkaCursor(part.last + 1, part.chain))
+            except KafkaFault as fault:
+                if not fault.is_away:
+                    self._transactions.abort()
+                if fault.is_refusal(self._settings.cursor_topic):
+                    self._go_on_without(batch)
+                elif fault.is_late:
+                    self._most = max(1, part.records // 2)
+                raise
+            if time.monotonic() - begun < _QUICK_SECONDS:
+                self._most = 2 * self._most if 2 * self._most < batch.records else 0
 
     def _go_on_without(self, batch: Batch) -> None:
         """Prepare for a part of a batch that was refused.
@@ -107,8 +117,7 @@ class KafkaSink:
     def _commit(self, batch: Batch, cursor: KafkaCursor) -> None:
         self._transactions.begin()
         for count, event in enumerate(batch.events()):
-            if event.sequence >= self._cursor.next:
-                self._send(event.line)
+            self._send(event.line)
             if count % _STRIDE == 0:
                 self._transactions.serve()
                 time.sleep(_YIELD_SECONDS)  # lets go of the interpreter's lock for intake

@@ -82,7 +82,7 @@ class Transactions:
             except BufferError:
                 self._wait_for_room()
             except KafkaException as error:
-                if error.args[0].code() == KafkaError._FATAL:
+                if error.args[0].code() in (KafkaError._FATAL, KafkaError._STATE):
                     self._raise_cause(topic)
                 raise KafkaFault(error.args[0], topic) from None
             else:
@@ -162,10 +162,12 @@ class Transactions:
         return True
 
     def _raise_cause(self, topic: str) -> None:
-        """Raise what was fatal to the producer, which only its events tell, if they do so soon."""
+        """Raise what ended the producer or its transaction, which its events and reports tell, if they do so soon."""
         for _ in range(_CAUSE_STEPS):
             with reported(topic):
                 self._live.poll(STEP_SECONDS)
+            if self._failure and self._failure.code not in _PURGED:
+                raise self._failure
 
     def _wait_for_room(self) -> None:
         deadline = time.monotonic() + _DELIVERY_SECONDS
