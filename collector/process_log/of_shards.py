@@ -166,6 +166,18 @@ class ShardUnreadable(ProcessLogEvent, frozen=True):
     error: str
 
 
+class ShardCopied(ProcessLogEvent, frozen=True):
+    """Two folders of `log.dir` hold one log, so one of them is a copy. What no worker holds is not adopted."""
+
+    is_lasting = True
+    page = "TracklogIdsIncomplete"
+    text = (
+        "{log}: nobody holds this shard, and it is not shipped: {other} has the same id; move the copy of the two away"
+    )
+    log: str
+    other: str
+
+
 class DeadLettersOverShare(ProcessLogEvent, frozen=True):
     """A property's refused events are answered as ever, but no longer kept until the hour is over."""
 

@@ -13,6 +13,7 @@ from collector.dedup.index import DedupIndex
 from collector.errors import BadSettings
 from collector.process_log.of_shards import (
     ShardAdopted,
+    ShardCopied,
     ShardReleased,
     ShardStuck,
     ShardsUnlisted,
@@ -20,6 +21,7 @@ from collector.process_log.of_shards import (
     ShardUnreadable,
 )
 from collector.settings import Settings
+from collector.shards.copies import copies_in
 from collector.shards.shard import Shard, drop_delivered, open_log
 from collector.ship.shipper import DeadLetterWriter
 from wal.damage import Damage
@@ -124,19 +126,20 @@ def _opened(settings: Settings, directory: str, dead_letters: DeadLetterWriter) 
 def orphans(settings: Settings) -> dict[str, frozenset[str]]:
     """The shards that nobody holds, each with the sinks that are behind there, if any; drops their old segments too.
 
-    A shard that can't be read is left out until the next look.
+    A shard that can't be read is left out until the next look, and so is a copy.
     """
     files = Files()
     try:
         paths = [os.path.join(settings.log.dir, name) for name in files.names(settings.log.dir)]
+        copies = copies_in(files, settings.log.dir)
     except OSError as error:
         ShardsUnlisted(str(error)).write()
         return {}
-    return {path: behind for path in paths if (behind := _sinks_behind(settings, LogFolder(files, path)))}
+    return {path: behind for path in paths if (behind := _sinks_behind(settings, LogFolder(files, path), copies))}
 
 
-def _sinks_behind(settings: Settings, folder: LogFolder) -> frozenset[str]:
-    """The sinks that have not all of a shard; none if it is held or can't be looked at."""
+def _sinks_behind(settings: Settings, folder: LogFolder, copies: Mapping[str, str]) -> frozenset[str]:
+    """The sinks that have not all of a shard; none if it is held, a copy, or can't be looked at."""
     nothing = frozenset[str]()
     try:
         if IDENTITY not in folder.files.names(folder.path):
@@ -148,6 +151,9 @@ def _sinks_behind(settings: Settings, folder: LogFolder) -> frozenset[str]:
         ShardUnlocked(folder.path, str(error)).write()
         return nothing
     try:
+        if folder.path in copies:
+            ShardCopied(folder.path, copies[folder.path]).write()
+            return nothing
         drop_delivered(settings, folder)
         return frozenset(sink.name for sink in settings.sink if _is_behind(folder, sink.name))
     except (WalError, OSError) as error:

@@ -12,6 +12,7 @@ from collector.process_log.event import ProcessLogEvent
 from collector.process_log.of_shards import CloseFailed, DropFailed, EvictionFailed, SinksBehind
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
+from collector.shards.copies import check_no_copy
 from collector.shards.findings import write_findings
 from collector.ship.health import is_given_up
 from collector.ship.shipper import DeadLetterWriter, Shipper
@@ -127,6 +128,7 @@ def first_free(settings: Settings) -> tuple[str, Log]:
     number = 0
     while True:
         name = f"{number:02d}"
+        check_no_copy(Files(), settings.log.dir, name)
         try:
             return name, open_log(settings, os.path.join(settings.log.dir, name))
         except LogLocked:

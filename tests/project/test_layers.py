@@ -24,6 +24,7 @@ LAYERS = {
         "collector.errors",
         "collector.ops.event_property",
         "collector.settings",
+        "collector.shards.copies",
         "collector.ship",
         "wal",
     ),

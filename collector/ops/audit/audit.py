@@ -16,6 +16,7 @@ from collector.ops.audit.report import AuditedLog, AuditedSink, Books, RejectedE
 from collector.ops.audit.snapshot import SinkState, Snapshot, own_files, take_snapshot
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
+from collector.shards.copies import copies_in
 from collector.ship.partition import DeliveredFile
 from wal.damage import read_ledger
 from wal.files import Files
@@ -54,6 +55,8 @@ async def audit(settings: Settings, request: AuditRequest, on_progress: Callable
     report, books = Report(), Books()
     on_problem, selection = report.problems.append, request.selection
     folders = find_logs(Files(), settings.log.dir)
+    for path, other in copies_in(Files(), settings.log.dir).items():
+        on_problem(f"{path} has the same id as {other}: one of the two is a copy; move it out of this folder")
     logs = [LogEvents(folder, selection, on_problem) for folder in folders]
     dead_letters = settings.dead_letters.dir
     snapshot = await take_snapshot(folders, request.sinks, dead_letters, selection, on_problem)

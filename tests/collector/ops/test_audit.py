@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -362,6 +363,13 @@ def test_a_damaged_cursor_is_a_problem(files: Node, capsys: Audited) -> None:
     report = files.audit(capsys, code=1)
     assert "sink file: its cursor can't be read" in report["problems"][0]
     assert totals(report) == {"stored": _EVENTS, "delivered": _EVENTS}
+
+
+def test_a_copy_of_a_log_is_a_problem(files: Node, capsys: Audited) -> None:
+    shutil.copytree(files.log().path, f"{files.log().path}.bak")
+    report = files.audit(capsys, code=1)
+    copied = f"{files.log().path} has the same id as {files.log().path}.bak: one of the two is a copy"
+    assert copied in "\n".join(report["problems"])
 
 
 def test_a_store_that_is_away_is_a_problem(tmp_path: Path, moto: Moto, capsys: Audited) -> None:

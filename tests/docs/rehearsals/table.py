@@ -64,6 +64,7 @@ NOT_SEEN: Final = {
     "replay_retrying": "it comes from a replay, whose operator sees it",
     "request_bug": "a bug",
     "response_bug": "a bug",
+    "shard_copied": "it needs a copied log; tests/collector/shards/test_copies.py makes one",
     "shard_released": "it needs a shard that no worker holds, and a sink that is down",
     "shard_stuck": "it needs a damaged shard that no worker holds",
     "shard_unlocked": "the disk must refuse to open a file",

@@ -1,0 +1,71 @@
+"""Copies of logs in `log.dir`: found, and neither opened beside the other nor adopted."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from collector.settings import LogSettings, Settings
+from collector.settings.sinks import SinkSettings
+from collector.shards.adoption import orphans
+from collector.shards.copies import copies_in
+from collector.shards.shard import first_free
+from wal.errors import Broken
+from wal.files import Files
+from wal.log import Log
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Of a folder with the shards 00 and 01."""
+    for name in ("00", "01"):
+        _append(tmp_path / name)
+    return Settings(
+        log=LogSettings(dir=str(tmp_path), min_free_bytes=0),
+        sink=(SinkSettings(name="file", flush_bytes=1, flush_seconds=1.0),),
+    )
+
+
+def _append(shard: Path) -> None:
+    log = Log(str(shard), min_free_bytes=0)
+    log.commit(b'{"n":1}\n', 1)
+    log.close()
+
+
+def test_two_logs_with_one_id_are_copies_of_each_other(settings: Settings, tmp_path: Path) -> None:
+    assert copies_in(Files(), str(tmp_path)) == {}
+    shutil.copytree(tmp_path / "01", tmp_path / "01.bak")
+    (tmp_path / "garbage").mkdir()
+    (tmp_path / "garbage" / "log.json").write_text("{")
+    (tmp_path / "control.sock").touch()
+    one, other = str(tmp_path / "01"), str(tmp_path / "01.bak")
+    assert copies_in(Files(), str(tmp_path)) == {one: other, other: one}
+
+
+def test_no_worker_opens_a_shard_of_which_another_is_a_copy(settings: Settings, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "01", tmp_path / "02")
+    name, log = first_free(settings)
+    assert name == "00"
+    with pytest.raises(Broken, match=r"01/log\.json.*that of .*02; one of the two is a copy: move it"):
+        first_free(settings)
+    log.close()
+
+
+def test_a_copy_that_no_worker_would_open_keeps_no_worker_from_its_shard(settings: Settings, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "00", tmp_path / "00.bak")
+    name, log = first_free(settings)
+    assert name == "00"
+    log.close()
+
+
+def test_a_copy_is_not_adopted_and_is_told(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    name, held = first_free(settings)
+    shutil.copytree(tmp_path / name, tmp_path / "00.bak")
+    assert list(orphans(settings)) == [str(tmp_path / "01")]
+    assert caplog.messages == [
+        f"{tmp_path}/00.bak: nobody holds this shard, and it is not shipped: {tmp_path}/00 has the same id; "
+        "move the copy of the two away"
+    ]
+    held.close()
