@@ -171,9 +171,7 @@ class ShardCopied(ProcessLogEvent, frozen=True):
 
     is_lasting = True
     page = "TracklogIdsIncomplete"
-    text = (
-        "{log}: nobody holds this shard, and it is not shipped: {other} has the same id; move the copy of the two away"
-    )
+    text = "{log}: nobody holds this shard, and it is not shipped: {other} has the same id; move the copy away"
     log: str
     other: str
 

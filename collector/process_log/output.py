@@ -9,6 +9,7 @@ from typing import Final, Literal
 from collector.process_log.lines import JsonLines, TextLines
 from collector.process_log.of_libraries import Uncaught
 from collector.process_log.repeats import Repeats
+from collector.process_log.stderr import StderrHandler
 
 Format = Literal["text", "json"]
 Level = Literal["info", "warning", "error", "critical"]
@@ -18,7 +19,7 @@ _LINES: Final = {"text": TextLines, "json": JsonLines}
 
 def set_up(line_format: Format, level: Level) -> None:
     """Write lines of this format, from this level on, to stderr. Also warnings and exceptions that nothing caught."""
-    handler = logging.StreamHandler()
+    handler = StderrHandler()
     handler.setFormatter(_LINES[line_format]())
     handler.addFilter(Repeats())
     logging.root.handlers = [handler]

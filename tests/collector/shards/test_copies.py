@@ -66,6 +66,6 @@ def test_a_copy_is_not_adopted_and_is_told(
     assert list(orphans(settings)) == [str(tmp_path / "01")]
     assert caplog.messages == [
         f"{tmp_path}/00.bak: nobody holds this shard, and it is not shipped: {tmp_path}/00 has the same id; "
-        "move the copy of the two away"
+        "move the copy away"
     ]
     held.close()
