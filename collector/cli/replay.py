@@ -77,6 +77,8 @@ def _print(report: ReplayReport, *, is_dry: bool) -> None:
     print(f"refused: {len(report.refused)}")
     for event, reason in report.refused.items():
         print(harmless(f"  {event}: {reason}"))
+    if report.refused:
+        print("correct the cause, then send each of them with the same call and `--where id=ID`")
     if report.unproven:
         print(f"left out, because they may not be fsynced yet: {report.unproven}")
     if report.unnamed:

@@ -83,6 +83,23 @@ class SinkElsewhere(ProcessLogEvent, frozen=True):
     cursor: int
 
 
+class SinkBehind(ProcessLogEvent, frozen=True):
+    """The sink's own mark is behind the cursor: it was restored, or another folder stands in its place.
+
+    Delivery goes on at the cursor. An event that an HTTP receiver refused for good is behind the cursor, too.
+    """
+
+    is_lasting = True
+    text = (
+        "sink {sink}: by its own mark it lacks the events from {first} to {last} of {log}, which were delivered; "
+        "was it restored, or not mounted for a while? `collector replay` sends them again"
+    )
+    sink: str
+    log: str
+    first: int
+    last: int
+
+
 class EventsGone(ProcessLogEvent, frozen=True):
     """A sink has lost what was delivered to it, and the log does not have it any more either."""
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from collector.acknowledgements import Acknowledgements
 from collector.errors import BatchRefused, SinkError
-from collector.process_log.of_sinks import SinkElsewhere
+from collector.process_log.of_sinks import SinkBehind, SinkElsewhere
 from collector.ship.attempts import Attempts, Elsewhere, GivenUp, never
 from collector.ship.batch import Batch, Record, slice_batch
 from collector.ship.health import Health, SinkHealth
@@ -186,6 +186,8 @@ class Shipper:
         log_id = self._log.log_id.decode()
         found = await self._attempts.ask("the attempt to open it", partial(self._sink.open, log_id, sequence))
         mark = found.mark
+        if mark and mark.next < found.next:
+            SinkBehind(self.name, self._log.folder.path, mark.next, found.next - 1).write()
         if mark and (mark.next, mark.chain) != self._proven:
             await asyncio.to_thread(self._source.check, mark)
             self._proven = (mark.next, mark.chain)

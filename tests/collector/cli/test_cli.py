@@ -260,7 +260,7 @@ def test_why_a_sink_refuses_a_replay_is_escaped(
         patched.setattr(logging.root, "handlers", [])  # those of pytest would keep the command from adding its own
         assert main(["replay", "--sink", "file", "--from", "10m ago", "--config", settings]) == 1
     out, err = capsys.readouterr()
-    assert out.splitlines()[-1] == f"  a-1: {HARMLESS}"
+    assert out.splitlines()[-2] == f"  a-1: {HARMLESS}"
     assert err.splitlines()[-1] == f"collector: sink file: {HARMLESS}"
 
 

@@ -113,11 +113,16 @@ def test_the_mark_is_compared_also_where_it_is_where_the_cursor_is(log: Path, si
     assert _numbers(sink.arrived) == [1, 2, 3, 4, 5]
 
 
-def test_a_mark_that_is_older_than_the_cursor_is_compared_and_the_cursor_counts(log: Path, sink: Marking) -> None:
+def test_a_mark_that_is_older_than_the_cursor_is_compared_and_told_and_the_cursor_counts(
+    log: Path, sink: Marking, caplog: pytest.LogCaptureFixture
+) -> None:
     older = Mark(3, sink.arrived[1].chain, "the table of marks")
     sink.mark = older
     _ship(log, sink, 6, 6)
     assert _numbers(sink.arrived) == [1, 2, 3, 4, 5, 6]
+    assert [message.partition(", which were")[0] for message in caplog.messages] == [
+        f"sink {NAME}: by its own mark it lacks the events from 3 to 5 of {log}"
+    ]
     sink.mark = older._replace(chain="00000000")
     with pytest.raises(Broken, match=r"expected event 2 in a block with the CRC 00000000"):
         _ship(log, sink, 7, 7)

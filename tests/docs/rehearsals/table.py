@@ -72,6 +72,7 @@ NOT_SEEN: Final = {
     "shards_unlisted": "the disk must refuse to list a folder",
     "shedding_goes_on": "it comes after a minute",
     "shipper_bug": "a bug",
+    "sink_behind": "a sink must lose what it had; tests/collector/ship/test_marks.py has one",
     "sink_bug": "a bug",
     "sink_state_unsaved": "the disk must refuse a file of fixed length that is there already",
     "sink_waiting": "it comes after 10 s without an answer",
