@@ -21,7 +21,7 @@ LARGE_BYTES: Final = 1 << 20
 so that the next request waits for one such write at most."""
 
 _NICENESS: Final = 10
-"""As the threads that ship have."""
+"""That of the threads that ship."""
 _COMPUTING: Final = ThreadPoolExecutor(1, "computing", initializer=os.nice, initargs=(_NICENESS,))
 """One thread: of several that compute, each would hold the interpreter for a while before the event loop gets it."""
 

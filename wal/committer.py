@@ -94,7 +94,7 @@ class Committer:
         """Queue `records` JSON lines, each ending in LF, for the next block.
 
         Their sequences start at `next_sequence` as it was. The future is done when the block is fsynced, or fails with
-        what kept it out of the log. Raises LogFull, LogClosed, LogPoisoned, RecordTooLarge, ValueError.
+        the error that prevented it. Raises LogFull, LogClosed, LogPoisoned, RecordTooLarge, ValueError.
         """
         if self._refusal is not None:
             raise self._refusal.anew()

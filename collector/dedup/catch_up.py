@@ -97,7 +97,7 @@ def _folders(store: IndexStore, directory: str) -> tuple[list[LogFolder], list[s
 
 
 def _log_state(store: IndexStore, log_id: bytes) -> LogState:
-    """What the index knows of a log. A log that it does not know gets its first generation."""
+    """The state of a log in the index. A log that it does not know gets its first generation."""
     with store.transaction() as txn:
         state = read_log(store, txn, log_id)
         if state is None:

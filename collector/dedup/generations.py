@@ -46,18 +46,18 @@ def write_meta(store: IndexStore, txn: Transaction, meta: Meta) -> None:
 
 
 def read_log(store: IndexStore, txn: Transaction, log_id: bytes) -> LogState | None:
-    """What the index knows of a log; None if it knows nothing."""
+    """The state of a log in the index; None for a log that it does not know."""
     value = txn.get(log_id, db=store.logs)
     return LogState(*LOG_STATE.unpack(value)) if value else None
 
 
 def write_log(store: IndexStore, txn: Transaction, log_id: bytes, log: LogState) -> None:
-    """Replace what the index knows of a log."""
+    """Replace the state of a log."""
     txn.put(log_id, LOG_STATE.pack(*log), db=store.logs)
 
 
 def all_logs(store: IndexStore, txn: Transaction) -> dict[bytes, LogState]:
-    """What the index knows of each log, by log id."""
+    """The state of each log, by log id."""
     return {log_id: LogState(*LOG_STATE.unpack(value)) for log_id, value in txn.cursor(store.logs)}
 
 

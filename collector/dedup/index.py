@@ -99,7 +99,7 @@ class DedupIndex:
             return fate_of(place, *read_generation(self.store, txn, place.generation))
 
     def stats(self, now_ms: int) -> IndexStats:
-        """What the index holds."""
+        """The number of entries, their age and their bytes."""
         self.entries.begin(now_ms)
         try:
             entries, pages = self.entries.counts()

@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
 
 class LogState(NamedTuple):
-    """What the index knows of a log, in sequences. Before `durable`, all events are fsynced.
+    """The state of a log in the index, in sequences. Before `durable`, all events are fsynced.
 
     Before `complete`, the ids of all events are in the index.
     """

@@ -203,7 +203,7 @@ def _allocate(path: str, length: int) -> None:
 
 
 def _open(path: str, map_bytes: int) -> lmdb.Environment:
-    """Every process opens it with the same size: LMDB cuts the file to the size of who opens it."""
+    """Every process opens it with the same size: LMDB cuts the file to the size that an opener gives."""
     return lmdb.open(
         path,
         map_size=map_bytes,

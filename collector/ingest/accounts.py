@@ -93,7 +93,7 @@ class Accounts:
             self.refusals.add(_REPEATED, name, request.head.path, b"%b-%d" % (first.log_id, first.sequence))
 
     def refuse(self, request: EventRequest, refusal: Refusal, events: int | None = None) -> None:
-        """Count events of a request as refused; without `events`, all that nothing has become of yet.
+        """Count events of a request as refused; without `events`, all that are still pending.
 
         A request that is refused before it is whole counts as one event.
         """

@@ -29,7 +29,7 @@ class Rejects:
         self._dead_letters = dead_letters
 
     def is_over(self, request: EventRequest) -> bool:
-        """Whether the property is over its rate of refused events; then this request's leave no dead letters.
+        """Whether the property is over its rate of refused events. Then those of this request leave no dead letters.
 
         Valid events are not affected, so junk locks nobody out.
         """

@@ -30,7 +30,7 @@ class EventRequest(Request, Struct):
     key: str = ""
     """The id that the header `Idempotency-Key` gives to the event, or with its index to each event of a batch."""
     events: int | None = None
-    """The events of which nothing has become yet; None until the request is whole or refused."""
+    """The events that are still pending; None until the request is whole or refused."""
     lost: int = 0
     """The events that the client lost before the appended ones."""
     share: int = 1

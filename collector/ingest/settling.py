@@ -62,7 +62,7 @@ def settle(block: CounterBlock, directory: str) -> None:
 
 
 def unsettled_events(counters: dict[Key, int]) -> dict[Key, int]:
-    """The events that were received and of which nothing has become, by portal and property."""
+    """The events that were received and are still pending, by portal and property."""
     unsettled: dict[Key, int] = {}
     for (name, *labels), value in counters.items():
         if sign := _SIGNS.get(name):

@@ -23,7 +23,7 @@ _SEND_BUFFER_BYTES: Final = 64 << 10
 
 
 class AdminConnection(HttpToolsProtocol):
-    """One of at most MOST_CONNECTIONS, which sends at most _REQUEST_BYTES until its response is complete, and reads."""
+    """An admin connection. It is aborted if a request is over _REQUEST_BYTES, or if the client reads nothing."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)

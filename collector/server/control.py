@@ -46,7 +46,7 @@ class SettingsBoard:
         return _attached, (DupFd(self._descriptor),)
 
     def add(self, number: int, settings: Settings) -> Swap:
-        """Write settings over those of the last reload but one, which all workers have left behind."""
+        """Overwrite the settings of the reload before the last one, which no worker reads any more."""
         text = pickle.dumps(settings)
         offset = number % 2 * _HALF
         os.pwrite(self._descriptor, text, offset)

@@ -9,7 +9,7 @@ class ProcessLogSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The lines on stderr."""
 
     format: Annotated[
-        Literal["text", "json"], Meta(description="of the lines on stderr: `text`, or `json` with an object a line")
+        Literal["text", "json"], Meta(description="format of the lines on stderr: `text`, or `json`, one object a line")
     ] = "text"
     level: Annotated[
         Literal["info", "warning", "error", "critical"],

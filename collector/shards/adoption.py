@@ -1,7 +1,7 @@
 """Orphans: shards that no worker holds any more, as when there are fewer workers than yesterday. One drains them.
 
 All orphans are drained at the same time, so that a sink that is down for one does not hold up the others. A shard is
-let go of once only sinks that are not up are behind, so that another process can open it, and adopted again later.
+released when every sink that lags is down, so that another process can open it, and adopted again later.
 """
 
 import asyncio

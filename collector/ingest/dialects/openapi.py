@@ -180,7 +180,7 @@ def _refusals(statuses: tuple[str, ...]) -> Json:
 
 
 def _body(schema: Json) -> Json:
-    """A body of JSON. Its content type is not asked for, and gzip is known by its first bytes."""
+    """A body of JSON. Any content type is accepted, and gzip is detected by its first two bytes."""
     description = "JSON under any content type, plain or gzip"
     return {"required": True, "description": description, "content": _json(schema)}
 

@@ -25,7 +25,7 @@ _UNAUTHORIZED: Final = Refusal(
 
 
 class Caller(NamedTuple):
-    """The sender of a request who needs no log-in, or has one."""
+    """The sender of a request: authenticated, or anybody where no token is set."""
 
     name: str
     """For the process log."""

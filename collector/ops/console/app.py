@@ -35,7 +35,7 @@ class ConsoleRoutes(NamedTuple):
     open: tuple[Route, ...]
     """For everybody: the page, which holds nothing of this node, and the log-in."""
     guarded: tuple[Route, ...]
-    """For who needs no log-in, or has one."""
+    """For callers: see `Caller`."""
 
 
 def console_routes(settings: Settings, config: str, access: Access, watch: Watch, serving: Serving) -> ConsoleRoutes:

@@ -27,7 +27,7 @@ _Endpoint = Callable[..., Response]
 
 
 def lookup_routes(desk: JobDesk, serving: Serving) -> tuple[Route, ...]:
-    """All of them. `serving` gives the shard of each worker. Those that only read are run in threads."""
+    """The routes of look-ups. `serving` gives the shard of each worker. What only reads runs in a thread."""
     settings, redaction = desk.settings, desk.redaction
     return (
         Route("/api/event/{id}", _reading(show_event, settings, redaction)),

@@ -1,4 +1,4 @@
-"""Connections to a receiver that are reused only where nothing has come over them since the last answer."""
+"""Connections to a receiver. One is reused only if it has received no bytes since the last response."""
 
 import aiohttp
 from aiohttp.client_reqrep import ConnectionKey
@@ -7,7 +7,7 @@ from aiohttp.tracing import Trace
 
 
 class Connector(aiohttp.TCPConnector):
-    """As aiohttp's, which would take bytes that nobody asked for as the answer to the next request.
+    """As aiohttp's, which would take bytes that nobody asked for as the response to the next request.
 
     A second 200 would then confirm a batch that the receiver never read.
     """
