@@ -1,5 +1,6 @@
 """Requests made to break a server get a response or a closed connection, and the next request is served."""
 
+import select
 import socket
 from collections.abc import Iterable
 
@@ -51,3 +52,30 @@ def test_a_form_that_is_too_long_is_refused_before_it_is_read(ours: Collector, f
 def test_a_form_with_every_byte_of_the_event_escaped_is_accepted(ours: Collector) -> None:
     form = b"ea=a&ec=c&sid=1&aid=x&uid=forms&note=" + b"%61" * 60_000
     assert ours.send("POST", _TARGET, form, content_type="application/x-www-form-urlencoded").status == 200
+
+
+_LONG = f"content-length: {4 << 20}"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "status"),
+    [
+        (_request("transfer-encoding: chunked", body=b"no number\r\n"), 400),
+        (_request(_LONG, target="/event?portal_id=33167&prop_id=3"), 403),
+        (_request(_LONG, target="/event?portal_id=1&prop_id=1"), 404),
+        (_request(_LONG, body=b"{"), 408),
+        (_request("content-length: 99999999"), 413),
+        (_request(method="GET", target="/" + "a" * 60_000)[:-2], 414),
+        (_request("x: " + "a" * 60_000)[:-2], 431),
+    ],
+)
+def test_a_client_that_is_still_sending_sees_why_it_was_refused(ours: Collector, beginning: bytes, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", ours.port), timeout=PATIENCE_SECONDS) as connection:
+        connection.sendall(beginning)
+        if status == 408:
+            assert select.select([connection], [], [], PATIENCE_SECONDS)[0], "limits.body_seconds is over"
+        for _ in range(32):
+            connection.sendall(b"a" * (64 << 10))
+        with connection.makefile("rb") as stream:
+            assert read_response(stream.readline, stream.read).status == status
+            assert stream.read() == b""
