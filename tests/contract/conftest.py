@@ -14,11 +14,30 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
         yield collector
 
 
-@pytest.fixture(scope="session", params=["collector", "uvicorn", "hypercorn"])
+_PLAIN = ("uvicorn", "hypercorn")
+
+
+@pytest.fixture(scope="session", params=["collector", *_PLAIN])
 def collector(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ours: Collector
 ) -> Iterator[Collector]:
     """The collector under every server."""
+    yield from _under(request, tmp_path_factory, ours)
+
+
+@pytest.fixture(
+    scope="session", params=["collector", *(pytest.param(name, marks=pytest.mark.torture) for name in _PLAIN)]
+)
+def collector_at_length(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ours: Collector
+) -> Iterator[Collector]:
+    """The collector under our server, and in the long tests under every other."""
+    yield from _under(request, tmp_path_factory, ours)
+
+
+def _under(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, ours: Collector
+) -> Iterator[Collector]:
     if request.param == "collector":
         yield ours
     else:

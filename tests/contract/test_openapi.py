@@ -116,14 +116,14 @@ def _settings(examples: int) -> settings:
 
 
 @pytest.fixture(scope="module")
-def document(ours: Collector) -> dict[str, Any]:
-    found: dict[str, Any] = ours.send("GET", "/openapi.json").json()
+def document(collector_at_length: Collector) -> dict[str, Any]:
+    found: dict[str, Any] = collector_at_length.send("GET", "/openapi.json").json()
     return found
 
 
 @pytest.fixture(scope="module")
-def operations(ours: Collector) -> list[Any]:
-    schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{ours.port}/openapi.json")
+def operations(collector_at_length: Collector) -> list[Any]:
+    schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{collector_at_length.port}/openapi.json")
     results: list[Any] = list(schema.get_all_operations())
     return [result.ok() for result in results]
 
@@ -185,15 +185,17 @@ def test_the_document_has_no_path_of_a_dialect_that_is_turned_off() -> None:
     assert [name for name in bodies if "cloudevents" in name] == []
 
 
-def test_each_path_of_the_document_that_is_a_dialect_s_is_served(ours: Collector, document: dict[str, Any]) -> None:
+def test_each_path_of_the_document_that_is_a_dialect_s_is_served(
+    collector_at_length: Collector, document: dict[str, Any]
+) -> None:
     for path in set(document["paths"]) - _FOR_EVENTS:
-        answer = ours.send("OPTIONS", path.format(type="track", folder="shop/stats", key=_ID))
+        answer = collector_at_length.send("OPTIONS", path.format(type="track", folder="shop/stats", key=_ID))
         assert (path, answer.status) == (path, 204)
 
 
 @pytest.mark.parametrize("media", ["application/cloudevents+json", "application/cloudevents-batch+json"])
 def test_cloud_events_that_are_valid_by_the_document_are_stored(
-    ours: Collector, document: dict[str, Any], operations: list[Any], media: str
+    collector_at_length: Collector, document: dict[str, Any], operations: list[Any], media: str
 ) -> None:
     post = next(each for each in operations if (each.method, each.path) == ("post", "/event"))
     taken = 0
@@ -207,7 +209,7 @@ def test_cloud_events_that_are_valid_by_the_document_are_stored(
     assert taken > 2
 
 
-def test_every_event_valid_by_the_document_is_stored(ours: Collector, operations: list[Any]) -> None:
+def test_every_event_valid_by_the_document_is_stored(collector_at_length: Collector, operations: list[Any]) -> None:
     post = next(each for each in operations if (each.method, each.path) == ("post", "/event"))
     taken = 0
     for case in _cases(post, GenerationMode.POSITIVE, 50):
@@ -227,7 +229,7 @@ def _has_fractions(body: object) -> bool:
 
 
 def test_an_event_is_stored_if_and_only_if_it_is_valid_by_the_document(
-    ours: Collector, document: dict[str, Any]
+    collector_at_length: Collector, document: dict[str, Any]
 ) -> None:
     schema = document["components"]["schemas"]["Event"]
 
@@ -235,7 +237,7 @@ def test_an_event_is_stored_if_and_only_if_it_is_valid_by_the_document(
     @given(_changes(_BODY_VALUES))
     def check(changes: dict[str, Any]) -> None:
         event = _without_missing({**_EVENT, **changes})
-        response = ours.post(event)
+        response = collector_at_length.post(event)
         assert response.status == (200 if jsonschema_rs.is_valid(schema, event) else 400), response.body
         wrong = [error["field"] for error in response.json().get("errors", [])]
         assert wrong == [name for name in _NAMES if not _is_right(schema, event, name)]
@@ -245,14 +247,16 @@ def test_an_event_is_stored_if_and_only_if_it_is_valid_by_the_document(
 
 @pytest.mark.parametrize("sid", _SIDS, ids=repr)
 def test_a_session_id_is_accepted_if_and_only_if_it_is_valid_by_the_document(
-    ours: Collector, document: dict[str, Any], sid: Any
+    collector_at_length: Collector, document: dict[str, Any], sid: Any
 ) -> None:
     schema = document["components"]["schemas"]["Event"]["properties"]["sid"]
-    assert ours.post({**_EVENT, "sid": sid}).status == (200 if jsonschema_rs.is_valid(schema, sid) else 400)
+    assert collector_at_length.post({**_EVENT, "sid": sid}).status == (
+        200 if jsonschema_rs.is_valid(schema, sid) else 400
+    )
 
 
 def test_a_query_is_stored_if_and_only_if_its_parameters_are_valid_by_the_document(
-    ours: Collector, document: dict[str, Any]
+    collector_at_length: Collector, document: dict[str, Any]
 ) -> None:
     parameters = document["paths"]["/event"]["get"]["parameters"]
 
@@ -261,7 +265,7 @@ def test_a_query_is_stored_if_and_only_if_its_parameters_are_valid_by_the_docume
     def check(changes: dict[str, str]) -> None:
         fields = _without_missing({**_EVENT, **_KNOWN, "resp_type": "json", **changes})
         query = {name: str(value) for name, value in fields.items()}
-        response = ours.send("GET", f"/event?{urlencode(query)}")
+        response = collector_at_length.send("GET", f"/event?{urlencode(query)}")
         is_valid = all(_is_valid(parameter, query.get(parameter["name"])) for parameter in parameters)
         assert response.status == (200 if is_valid else 400), response.body
 
@@ -303,8 +307,8 @@ def _is_valid_json(content: dict[str, Any], text: str) -> bool:
         return False
 
 
-def test_the_document_is_an_openapi_document(ours: Collector) -> None:
-    schemathesis.openapi.from_url(f"http://127.0.0.1:{ours.port}/openapi.json").validate()
+def test_the_document_is_an_openapi_document(collector_at_length: Collector) -> None:
+    schemathesis.openapi.from_url(f"http://127.0.0.1:{collector_at_length.port}/openapi.json").validate()
 
 
 def test_the_document_names_every_parameter_field_and_status(document: dict[str, Any]) -> None:
@@ -328,7 +332,7 @@ def test_every_schema_of_the_document_is_a_valid_schema(document: dict[str, Any]
 
 
 @pytest.mark.parametrize("event", [_EVENT, [_EVENT, {"ea": 1}], [{"ea": 1}], {"ea": 1}])
-def test_responses_match_the_schemas(ours: Collector, document: dict[str, Any], event: object) -> None:
-    answer = ours.post(json.loads(json.dumps(event))).json()
+def test_responses_match_the_schemas(collector_at_length: Collector, document: dict[str, Any], event: object) -> None:
+    answer = collector_at_length.post(json.loads(json.dumps(event))).json()
     name = "BatchResponse" if answer.get("type") == "batch" else "Response" if "dgs" in answer else "Refusal"
     assert jsonschema_rs.is_valid(document["components"]["schemas"][name], answer)
