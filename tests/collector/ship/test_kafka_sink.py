@@ -381,6 +381,15 @@ def test_a_cursor_topic_that_forgets_is_refused(place: Place) -> None:
         deliver(place.sink(), BATCH)
 
 
+def test_a_cursor_that_is_none_of_ours_is_named(place: Place) -> None:
+    deliver(place.sink(), BATCH)
+    producer = Producer({"bootstrap.servers": place.address, "log_level": 0})
+    producer.produce(place.cursors, b"{", f"{LOG_ID}/kafka", 0)
+    assert producer.flush(30.0) == 0
+    with pytest.raises(SinkError, match=rf"record {LOG_ID}/kafka of topic {place.cursors} is no cursor of ours"):
+        deliver(place.sink(), NEXT)
+
+
 def test_keys_headers_and_topics_are_those_of_the_templates(place: Place) -> None:
     for source in ("web", "pos"):
         make_topic(place.address, f"{place.topic}.{source}", partitions=3)

@@ -76,7 +76,11 @@ class CursorTopic:
         if found is None:
             self._check_policy()
             return None
-        return msgspec.json.decode(found, type=KafkaCursor)
+        try:
+            return msgspec.json.decode(found, type=KafkaCursor)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            text = f"the record {key} of topic {self._topic} is no cursor of ours ({error}); put the last one there"
+            raise KafkaFault(KafkaError(KafkaError._BAD_MSG, text), self._topic) from None
 
     def _newest(self, key: bytes, end: int, check: Callable[[float], None]) -> bytes | None:
         deadline = time.monotonic() + _READ_SECONDS
