@@ -14,7 +14,6 @@ from collector.errors import (
     Rejected,
     TooFast,
     Unconfirmed,
-    UrlTooLong,
 )
 from collector.http.request import RequestHead
 from collector.http.response import HeaderLines, Pending, Response
@@ -38,15 +37,14 @@ from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.query import Pairs, parse_pairs
 from collector.ingest.record import LONGEST_REFERER, LONGEST_USER_AGENT, RequestContext
 from collector.ingest.rejects import Rejects
-from collector.ingest.request import EventRequest
-from collector.ingest.responses import METHODS, preflight_response, redirect_response, stored_headers, typed_refusal
+from collector.ingest.request import EventRequest, check_head
+from collector.ingest.responses import preflight_response, redirect_response, stored_headers, typed_refusal
 from collector.long_work import SLICE_BYTES
 from collector.ops.notices import Notices
 from collector.process_log.of_requests import ClickLost
 from collector.settings import Limits
 from wal.errors import WalError
 
-_METHODS: Final = frozenset(METHODS.decode().split(", "))
 _NO_WARNINGS: Final[list[str]] = []
 _KEY: Final = b"idempotency-key"
 _EVENTLESS: Final = ("HEAD", "OPTIONS")
@@ -145,16 +143,12 @@ class EventEndpoint:
 
     def _admitted(self, head: RequestHead, options: RequestOptions) -> Property:
         """The property that this request may send to. Raises Rejected."""
-        method = head.method
-        if method not in _METHODS:
-            raise MethodNotAllowed(METHODS)
-        if len(head.query) + len(head.path) > self._url_bytes:
-            raise UrlTooLong(f"the URL is over the limit of {self._url_bytes} bytes")
+        check_head(head, self._url_bytes)
         prop = options.property
         if prop is None:
             raise Rejected.of(options.fault or NotFound().refusal)
         check_origin(prop, head.fields, options.response_type)
-        if method != "OPTIONS":
+        if head.method != "OPTIONS":
             if prop.key_digests and not is_key(key_in(head.fields), prop.key_digests):
                 raise Forbidden("this property needs a write key, as authorization: Bearer or x-write-key")
             if prop.rate and (wait := prop.rate.wait_seconds(time.monotonic())):

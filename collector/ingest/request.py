@@ -1,12 +1,18 @@
 """A request that may send to its property, with the facts from its head."""
 
+from typing import Final
+
 from msgspec import Struct
 
-from collector.http.request import Request
+from collector.errors import MethodNotAllowed, UrlTooLong
+from collector.http.request import Request, RequestHead
 from collector.http.response import HeaderLines
 from collector.ingest.options import RequestOptions
 from collector.ingest.query import Pairs
 from collector.ingest.record import RequestContext
+from collector.ingest.responses import METHODS
+
+_METHODS: Final = frozenset(METHODS.decode().split(", "))
 
 
 class EventRequest(Request, Struct):
@@ -35,3 +41,11 @@ class EventRequest(Request, Struct):
     """The events that the client lost before the appended ones."""
     share: int = 1
     """The number of requests that a body was split into: they share the room of one in the dead letters."""
+
+
+def check_head(head: RequestHead, url_bytes: int) -> None:
+    """Check what is the same on all paths for events. Raises MethodNotAllowed, UrlTooLong."""
+    if head.method not in _METHODS:
+        raise MethodNotAllowed(METHODS)
+    if len(head.query) + len(head.path) > url_bytes:
+        raise UrlTooLong(f"the URL is over the limit of {url_bytes} bytes")

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from collector.dead_letters.writer import Form
-from collector.errors import BadEvent, MethodNotAllowed, Overloaded, Rejected, UrlTooLong
+from collector.errors import BadEvent, Overloaded, Rejected
 from collector.http.request import Request, RequestHead
 from collector.http.response import Pending, Response
 from collector.http.status import refusal_of
@@ -31,12 +31,12 @@ from collector.ingest.intake import Intake
 from collector.ingest.noticing import notice
 from collector.ingest.outcome import EventBatch, StoredBatch
 from collector.ingest.policy.load_shedding import sheds_retryable
-from collector.ingest.responses import DUPLICATE, METHODS, preflight_response, stored_headers
+from collector.ingest.request import check_head
+from collector.ingest.responses import DUPLICATE, preflight_response, stored_headers
 from collector.long_work import SLICE_BYTES, SLICE_SECONDS
 from collector.ops.notices import Notices
 from collector.settings import Limits
 
-_METHODS: Final = frozenset(METHODS.decode().split(", "))
 _GZIP: Final = b"\x1f\x8b"
 _NONE: Final = EventBatch(Form.JSON, [], 0, None, [])
 
@@ -107,10 +107,7 @@ class DialectEndpoint:
 
     def _check(self, head: RequestHead) -> None:
         """Check all that needs neither the body nor the property. Raises Rejected, Overloaded."""
-        if head.method not in _METHODS:
-            raise MethodNotAllowed(METHODS)
-        if len(head.query) + len(head.path) > self._limits.url_bytes:
-            raise UrlTooLong(f"the URL is over the limit of {self._limits.url_bytes} bytes")
+        check_head(head, self._limits.url_bytes)
         if self._dialect.retries(head) and sheds_retryable(self._intake.pressure):
             raise Overloaded("the log is close to its limits")
 
