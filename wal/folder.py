@@ -21,17 +21,30 @@ _LOG_ID: Final = re.compile("[0-9a-f]{16}")
 
 
 def find_logs(files: Files, path: str) -> list["LogFolder"]:
-    """The log at `path`, or the logs directly below it. Raises FileNotFoundError if there is none, OSError."""
+    """The log at `path`, or the logs directly below it.
+
+    Raises FileNotFoundError if there is none, PermissionError if there is none among the folders that may be listed,
+    OSError.
+    """
     found = logs_at(files, path)
     if not found:
+        for folder in _below(files, path):
+            folder.is_log()  # raises where logs_at passes over a folder
         raise FileNotFoundError(f"{path}: no log here, nor in a folder of it; expected a {IDENTITY}")
     return found
 
 
 def logs_at(files: Files, path: str) -> list["LogFolder"]:
-    """The log at `path`, or the logs directly below it, if there are any. Raises OSError."""
-    below = [os.path.join(path, name) for name in files.names(path)]
-    return [folder for folder in (LogFolder(files, place) for place in (path, *below)) if folder.is_log()]
+    """The log at `path`, or the logs directly below it, if there are any. Raises OSError.
+
+    A folder below it that may not be listed is passed over.
+    """
+    itself, below = LogFolder(files, path), _below(files, path)
+    return [itself] * itself.is_log() + [folder for folder in below if folder.is_readable_log()]
+
+
+def _below(files: Files, path: str) -> list["LogFolder"]:
+    return [LogFolder(files, os.path.join(path, name)) for name in files.names(path)]
 
 
 class LogFolder:
@@ -55,8 +68,18 @@ class LogFolder:
         return os.path.join(self.path, *names)
 
     def is_log(self) -> bool:
-        """Whether the directory has a log: a `log.json`, or at least a segment."""
+        """Whether the directory has a log: a `log.json`, or at least a segment. Raises OSError."""
         return os.path.isdir(self.path) and (os.path.exists(self.file(IDENTITY)) or bool(self.segments()))
+
+    def is_readable_log(self) -> bool:
+        """Whether the directory may be listed, and has a log. Raises OSError other than PermissionError.
+
+        Beside the shards may be a folder of another user, such as `lost+found`, which must hide none of them.
+        """
+        try:
+            return self.is_log()
+        except PermissionError:
+            return False
 
     def segments(self) -> list[SegmentName]:
         """The segments, oldest first."""

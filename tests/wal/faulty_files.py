@@ -1,5 +1,6 @@
 """A file system with planned faults, a record of its calls, and a gate in front of fdatasync."""
 
+import errno
 import os
 import threading
 from collections import deque
@@ -102,6 +103,18 @@ class FaultyFiles(Files):
     def unlink(self, path: str) -> None:
         self._meet("unlink")
         super().unlink(path)
+
+
+class NotPermitted(Files):
+    """Files of a user who may not list one directory. No mode of a directory keeps root out."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def names(self, directory: str) -> list[str]:
+        if directory == self._directory:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), directory)
+        return super().names(directory)
 
 
 class SmallDisk(FaultyFiles):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.wal.faulty_files import NotPermitted
 from tests.wal.logs import FILES, line
 from wal.errors import Corrupt, LogLocked
-from wal.folder import LogFolder, find_logs
+from wal.folder import LogFolder, find_logs, logs_at
 from wal.log import Log
 
 
@@ -64,6 +65,23 @@ def test_logs_are_found_at_a_path_and_directly_below_it(written: str) -> None:
     assert [folder.path for folder in find_logs(FILES, parent)] == [written]
     with pytest.raises(FileNotFoundError, match=r"no log here, nor in a folder of it; expected a log\.json"):
         find_logs(FILES, str(Path(parent, "empty")))
+
+
+def test_a_folder_that_may_not_be_listed_hides_no_log_beside_it(written: str, tmp_path: Path) -> None:
+    unlisted = tmp_path / "a"  # it is listed before the log
+    unlisted.mkdir()
+    files = NotPermitted(str(unlisted))
+    assert [folder.path for folder in find_logs(files, str(tmp_path))] == [written]
+    with pytest.raises(PermissionError):
+        find_logs(files, str(unlisted))
+
+
+def test_a_folder_that_may_not_be_listed_may_be_the_log_that_is_looked_for(written: str, tmp_path: Path) -> None:
+    files = NotPermitted(written)
+    Path(written, "log.json").unlink()
+    assert logs_at(files, str(tmp_path)) == []
+    with pytest.raises(PermissionError, match=written):
+        find_logs(files, str(tmp_path))
 
 
 def test_a_log_without_its_identity_is_still_a_log(written: str) -> None:

@@ -103,7 +103,7 @@ class Tail:
     def _find_logs_of(self, kind: _Kind) -> None:
         for name in self._files.names(kind.directory):
             path = os.path.join(kind.directory, name)
-            if path not in self._logs and (folder := LogFolder(self._files, path)).is_log():
+            if path not in self._logs and (folder := LogFolder(self._files, path)).is_readable_log():
                 self._logs[path] = LogTail(folder, is_new=self._has_looked), kind
 
     def _advance(self, path: str, log: LogTail, kind: _Kind) -> list[_Step]:

@@ -17,6 +17,7 @@ from collector.ops.metric_table import COMMIT_EVENTS, METRICS, READY, REQUEST_SE
 from collector.ops.metrics import render
 from collector.settings import Settings, load_settings
 from tests.running import eventually
+from tests.wal.faulty_files import NotPermitted
 from tests.wal.logs import line
 from wal.cursor import Cursor
 from wal.folder import LogFolder
@@ -118,6 +119,19 @@ def test_a_scrape_locks_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     _log_of(settings, "00", 1)
     monkeypatch.setattr(LogFolder, "lock", lambda _: pytest.fail("a worker that starts now would take another shard"))
     render([], settings, BUILD, {})
+
+
+def test_a_folder_that_may_not_be_listed_takes_no_metric_of_the_logs_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _settings(tmp_path)
+    _log_of(settings, "00", 1)
+    Path(settings.log.dir, "lost+found").mkdir()
+    files = NotPermitted(os.path.join(settings.log.dir, "lost+found"))
+    monkeypatch.setattr("collector.ops.metrics_of_disk.Files", lambda: files)
+    samples = _samples(render([], settings, BUILD, {}))
+    assert samples["tracklog_log_segments", "00"] == 1
+    assert samples["tracklog_sink_up", "00", "files"] == 0
 
 
 def test_a_process_is_measured_while_it_counts_in_its_block(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from collector.ops.console.log_tail import START_BYTES
 from tests.collector.ops.console.node import FIRST_PAYLOAD, USER_IDS_HIDDEN, Node, event, letter, names
+from tests.wal.faulty_files import NotPermitted
 from tests.wal.logs import damage
 from wal.files import Files
 from wal.format import HEADER_BYTES
@@ -188,6 +189,15 @@ def test_a_disk_that_fails_is_a_row(node: Node) -> None:
     tail = node.tail()
     tail._files = Failing()
     assert names(tail.tick().rows) == ["unreadable"]
+
+
+def test_a_folder_that_may_not_be_listed_hides_no_log_after_it(node: Node) -> None:
+    node.write([event(ea="a")])
+    unlisted = Path(node.log_directory, "-")
+    unlisted.mkdir()
+    tail = node.tail()
+    tail._files = NotPermitted(str(unlisted))
+    assert names(tail.tick().rows) == ["a"]
 
 
 def test_only_the_newest_is_read_within_the_budget_and_all_is_counted(node: Node) -> None:
