@@ -117,9 +117,8 @@ def _add_printing(command: argparse.ArgumentParser) -> None:
 
 
 def _ls(options: argparse.Namespace) -> int:
-    for folder in find_logs(_FILES, options.directory):
-        print_listing(folder, as_json=options.json)
-    return 0
+    are_whole = [print_listing(folder, as_json=options.json) for folder in find_logs(_FILES, options.directory)]
+    return int(not all(are_whole))
 
 
 def _cat(options: argparse.Namespace) -> int:
@@ -127,7 +126,7 @@ def _cat(options: argparse.Namespace) -> int:
         shown = follower.show(islice(follower.new_lines(), options.n))
     event = selection_of(options).event_id
     if event and not shown and options.n != 0:
-        reason = why_missing(find_logs(_FILES, options.directory), event)
+        reason = why_missing(follower.logs(), event)
         print(harmless(f"wal: no event {event}: {reason}"), file=sys.stderr)
         return 1
     return int(follower.is_damaged)

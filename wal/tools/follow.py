@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from itertools import pairwise
 
+from wal.errors import Corrupt
 from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.format import Position, SegmentName
@@ -47,10 +48,17 @@ class Follower:
         """Whether damage was found that is not in damage.ndjson."""
         return self._report.is_damaged
 
+    def logs(self) -> list[LogFolder]:
+        """The logs whose id can be read; the others are reported.
+
+        Raises FileNotFoundError if there is no log, OSError.
+        """
+        return [folder for folder in find_logs(self._files, self._directory) if self._is_identified(folder)]
+
     def new_lines(self) -> Iterator[bytes]:
         """The lines of all logs since the last call, in order of time."""
         try:
-            logs = logs_to_read(self._logs(), self._selection)
+            logs = logs_to_read(self.logs(), self._selection)
             for _, _, line in heapq.merge(*(self._lines(at, folder) for at, folder in enumerate(logs))):
                 yield line
         finally:
@@ -59,7 +67,7 @@ class Follower:
     def last_lines(self, count: int) -> list[bytes]:
         """The last `count` lines of all logs, in order of time. `new_lines` continues after them."""
         found: list[_Line] = []
-        for at, folder in enumerate(self._logs()):
+        for at, folder in enumerate(self.logs()):
             lines: list[_Line] = []
             for name in reversed(folder.segments()):
                 last = deque(self._segment_lines(at, folder, name), maxlen=count)
@@ -87,8 +95,12 @@ class Follower:
         text = harmless(decoded(line[:-1])) + "\n"
         return coloured(text) if self._is_coloured else text
 
-    def _logs(self) -> list[LogFolder]:
-        return find_logs(self._files, self._directory)
+    def _is_identified(self, folder: LogFolder) -> bool:
+        try:
+            return bool(folder.log_id)
+        except (Corrupt, FileNotFoundError) as fault:
+            self._report.add(Finding("identity", folder.path, f"log.json: {fault}"))
+            return False
 
     def _lines(self, at: int, folder: LogFolder) -> Iterator[_Line]:
         """The lines of one log since the last call."""

@@ -6,7 +6,7 @@ from itertools import groupby, zip_longest
 from typing import Final
 
 from wal.damage import read_ledger
-from wal.errors import Corrupt
+from wal.errors import Corrupt, WalError
 from wal.folder import LogFolder
 from wal.format import Position, SegmentName
 from wal.tools.listing import bytes_between, end_of, opened_ms, utc
@@ -32,16 +32,31 @@ _COLUMNS: Final = {
         Column("fault"),
     ),
     "damage": (Column("places in damage.ndjson", is_number=True), Column("events lost", is_number=True)),
+    "fault": (Column("log"), Column("fault")),
 }
 """The columns by type of row. The type is a member of each JSON object."""
 
 
-def print_listing(folder: LogFolder, *, as_json: bool) -> None:
-    """Print the segments, cursors and damage of a log, each in a table. Raises Broken, Corrupt, OSError."""
-    for kind, rows in groupby(_rows(folder), key=lambda row: str(row.members["type"])):
+def print_listing(folder: LogFolder, *, as_json: bool) -> bool:
+    """Print the segments, cursors and damage of a log, each in a table, and the fault that ends the listing, if any.
+
+    Returns whether there is none. Raises OSError for stdout alone.
+    """
+    is_whole = True
+    for kind, rows in groupby(_rows_to_fault(folder), key=lambda row: str(row.members["type"])):
+        is_whole = kind != "fault"
         print_rows(_COLUMNS[kind], rows, as_json=as_json)
         if not as_json:
             print()
+    return is_whole
+
+
+def _rows_to_fault(folder: LogFolder) -> Iterator[Row]:
+    """The rows of a log. A fault is the last of them, so that it hides no other log."""
+    try:
+        yield from _rows(folder)
+    except (WalError, OSError) as fault:
+        yield Row({"type": "fault", "log": folder.path, "fault": str(fault)}, (folder.path, str(fault)))
 
 
 def _rows(folder: LogFolder) -> Iterator[Row]:

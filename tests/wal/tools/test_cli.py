@@ -667,6 +667,46 @@ def test_a_file_of_nothing_but_brackets_is_damaged_and_ends_no_command_with_a_tr
     assert "Traceback" not in done.stderr
 
 
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A folder of two logs with an event each. The first has lost its identity."""
+    for number in (1, 2):
+        with closing(Log(str(tmp_path / f"0{number}"))) as log:
+            log.commit(line(number), 1)
+    (tmp_path / "01/log.json").write_text("garbage")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["cat", "tail"])
+def test_a_log_without_its_identity_hides_no_event_of_another(two: Path, command: str) -> None:
+    fault = f"wal: identity: {two}/01: log.json: {two}/01/log.json: at byte 0: expected "
+    done = _run(command, str(two))
+    assert (done.returncode, done.stdout) == (1, line(2).decode())
+    assert done.stderr.startswith(fault)
+    log_id = LogFolder(FILES, str(two / "02")).log_id.decode()
+    by_id = _run(command, "--where", f"id={log_id}-9", str(two))
+    assert (by_id.returncode, by_id.stdout) == (1, "")
+    if command == "cat":
+        assert f"wal: no event {log_id}-9: it is not written yet" in by_id.stderr
+
+
+@pytest.mark.parametrize("name", ["log.json", "damage.ndjson"])
+def test_ls_prints_a_fault_as_a_row_and_goes_on(two: Path, name: str) -> None:
+    if name == "damage.ndjson":
+        _printed("repair", "--apply", str(two / "01"))
+        (two / "01" / name).write_text("garbage")
+    done = _run("ls", "--json", str(two))
+    assert (done.returncode, done.stderr) == (1, "")
+    rows = [json.loads(row) for row in done.stdout.splitlines()]
+    (fault,) = [row for row in rows if row["type"] == "fault"]
+    assert fault["log"] == f"{two}/01"
+    assert fault["fault"].startswith(f"{two}/01/{name}: at byte 0: expected ")
+    assert [row["type"] for row in rows if row["log"] == f"{two}/02"] == ["log", "segment"]
+    table = _run("ls", str(two))
+    assert f"log\tfault\n{two}/01\t{two}/01/{name}: at byte 0: " in table.stdout
+    assert table.returncode == 1
+
+
 def test_ctrl_c_ends_a_command_that_prints_without_a_word(log: Log, directory: str) -> None:
     for _ in range(20):
         log.commit(line(7) * 10_000, 10_000)  # more than a pipe holds
