@@ -12,14 +12,16 @@ class ReadReport:
     def __init__(self) -> None:
         self.is_damaged = False
         """Whether damage was found that is not in damage.ndjson."""
-        self._printed: set[str] = set()
+        self._printed: set[tuple[str, str]] = set()
+        """The path and the message of each finding: two logs may be damaged at the same place."""
         self._unreadable = 0
         self._first_unreadable = ""
 
     def add(self, finding: Finding) -> None:
         """Print a finding, unless it was printed before."""
-        if finding.message not in self._printed:
-            self._printed.add(finding.message)
+        key = finding.path, finding.message
+        if key not in self._printed:
+            self._printed.add(key)
             print(harmless(f"wal: {finding}"), file=sys.stderr)
         self.is_damaged = self.is_damaged or finding.is_new_damage
 

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -551,6 +552,13 @@ def test_damage_never_hides_other_events(damaged: str) -> None:
         corrupt, missing = done.stderr.splitlines()
         assert "segment 1 from byte 148 on is corrupt: events 1 to 3 are lost (a payload with another CRC)" in corrupt
         assert "expected segment 2, found no such file; restore it, or run `wal repair`" in missing
+
+
+def test_damage_at_the_same_place_of_two_logs_is_reported_for_both(damaged: str) -> None:
+    shutil.copytree(damaged, f"{damaged}-2")
+    for command in ("cat", "tail"):
+        found = _run(command, str(Path(damaged).parent)).stderr.splitlines()
+        assert [row.split(": ")[2] for row in found if ": corrupt: " in row] == [damaged, f"{damaged}-2"]
 
 
 def test_verify_says_what_is_damaged_and_where(damaged: str) -> None:
