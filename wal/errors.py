@@ -54,6 +54,10 @@ class RecordTooLarge(WalError):
     """A line or a block is over the format's limit."""
 
 
+class NoLog(FileNotFoundError):
+    """There is no log at a path, nor in a folder of it."""
+
+
 class Corrupt(WalError):
     """Bytes that violate the format. Attributes: path, offset (bytes), found."""
 

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from wal.cursor import Cursor, decode_cursor, encode_cursor
-from wal.errors import Corrupt
+from wal.errors import Corrupt, NoLog
 from wal.files import Files, Room, read_file, write_file
 from wal.format import Position, SegmentName
 
@@ -23,14 +23,14 @@ _LOG_ID: Final = re.compile("[0-9a-f]{16}")
 def find_logs(files: Files, path: str) -> list["LogFolder"]:
     """The log at `path`, or the logs directly below it.
 
-    Raises FileNotFoundError if there is none, PermissionError if there is none among the folders that may be listed,
+    Raises NoLog if there is none, PermissionError if there is none among the folders that may be listed,
     OSError.
     """
     found = logs_at(files, path)
     if not found:
         for folder in _below(files, path):
             folder.is_log()  # raises where logs_at passes over a folder
-        raise FileNotFoundError(f"{path}: no log here, nor in a folder of it; expected a {IDENTITY}")
+        raise NoLog(f"{path}: no log here, nor in a folder of it; expected a {IDENTITY}")
     return found
 
 

@@ -27,7 +27,7 @@ from wal.errors import WalError
 from wal.files import Files
 from wal.folder import LogFolder, find_logs
 from wal.log import now_ms
-from wal.tools.listing import lag_of
+from wal.tools.listing import lag_of, segment_bytes
 
 Sample = tuple[Key, float]
 
@@ -55,7 +55,7 @@ def _damage(folders: list[LogFolder]) -> Iterator[Sample]:
 
 
 def _log(folder: LogFolder) -> Iterator[Sample]:
-    lengths = [length for name in folder.segments() if (length := _length(folder.segment_file(name))) is not None]
+    lengths = [length for name in folder.segments() if (length := segment_bytes(folder, name)) is not None]
     yield (LOG_SEGMENTS.name, _shard(folder)), len(lengths)
     yield (LOG_BYTES.name, _shard(folder)), sum(lengths)
 
@@ -73,14 +73,6 @@ def _sink(folder: LogFolder, name: str) -> Iterator[Sample]:
     yield (SINK_LAG_EVENTS.name, *labels), lag.events
     yield (SINK_LAG_BYTES.name, *labels), lag.bytes
     yield (SINK_LAG_SECONDS.name, *labels), lag.age_seconds(now_ms())
-
-
-def _length(path: str) -> int | None:
-    """The bytes of a segment; None if it was dropped meanwhile."""
-    try:
-        return os.path.getsize(path)
-    except FileNotFoundError:
-        return None
 
 
 def _shard(folder: LogFolder) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,13 +10,14 @@ from itertools import islice
 from typing import Final
 
 from wal import __version__
-from wal.errors import WalError
+from wal.errors import NoLog, WalError
 from wal.files import Files, opened
 from wal.folder import LogFolder, find_logs
 from wal.segment import Block
 from wal.tools.arguments import add_json, add_selection, count_argument, selection_of
 from wal.tools.completion import add_shell, script
 from wal.tools.follow import Follower
+from wal.tools.listing import segment_bytes
 from wal.tools.ls import print_listing
 from wal.tools.missing import why_missing
 from wal.tools.repair import plan
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except (WalError, OSError) as error:
         print(harmless(f"wal: {error}"), file=sys.stderr)
-        return 2 if isinstance(error, FileNotFoundError) else 1
+        return 2 if isinstance(error, NoLog) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -188,7 +188,7 @@ class _Bar:
 
     def __init__(self, folder: LogFolder) -> None:
         self._directory = folder.path
-        self._all = sum(os.path.getsize(folder.segment_file(name)) for name in folder.segments())
+        self._all = sum(segment_bytes(folder, name) or 0 for name in folder.segments())
         self._done = self._shown = 0
         self._is_shown = sys.stderr.isatty()
 

@@ -88,7 +88,15 @@ def bytes_between(folder: LogFolder, place: Position, end: Position) -> int:
     if place.segment == end.segment:
         return end.offset - place.offset
     names = [name for name in folder.segments() if place.segment <= name.number < end.segment]
-    return sum(os.path.getsize(folder.segment_file(name)) for name in names) - place.offset + end.offset
+    return sum(segment_bytes(folder, name) or 0 for name in names) - place.offset + end.offset
+
+
+def segment_bytes(folder: LogFolder, name: SegmentName) -> int | None:
+    """The bytes of a segment with framing; None if retention has deleted it meanwhile. Raises OSError."""
+    try:
+        return os.path.getsize(folder.segment_file(name))
+    except FileNotFoundError:
+        return None
 
 
 def utc(unix_ms: int | None) -> str:

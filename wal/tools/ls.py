@@ -69,11 +69,14 @@ def _rows(folder: LogFolder) -> Iterator[Row]:
     names = folder.segments()
     for name, successor in zip_longest(names, names[1:]):
         state = "sealed" if successor else "active" if held else "closed"
-        if successor and successor.number == name.number + 1:
-            end, last = successor.start, opened_ms(folder, successor)
-        else:
-            end, last = end_of(folder, name)
-        yield _segment(folder, name, end, last, state)
+        try:
+            if successor and successor.number == name.number + 1:
+                end, last = successor.start, opened_ms(folder, successor)
+            else:
+                end, last = end_of(folder, name)
+            yield _segment(folder, name, end, last, state)
+        except FileNotFoundError:  # retention has deleted it meanwhile
+            yield _without_content(folder, name.number, "dropped")
         yield from _gap(folder, name, successor)
     for consumer in folder.consumers():
         yield _cursor(folder, consumer, end)
@@ -102,10 +105,13 @@ def _gap(folder: LogFolder, name: SegmentName, successor: SegmentName | None) ->
     known = read_ledger(folder).missing_segments
     for number in range(name.number + 1, successor.number if successor else 0):
         state = f"missing{', and recorded in damage.ndjson' if number in known else ''}"
-        yield Row(
-            {"type": "segment", "log": folder.path, "segment": number, "state": state},
-            (number, "", "", "", "", "", state),
-        )
+        yield _without_content(folder, number, state)
+
+
+def _without_content(folder: LogFolder, number: int, state: str) -> Row:
+    """The row of a segment that is not there."""
+    members = {"type": "segment", "log": folder.path, "segment": number, "state": state}
+    return Row(members, (number, "", "", "", "", "", state))
 
 
 def _cursor(folder: LogFolder, consumer: str, end: Position | None) -> Row:

@@ -1,15 +1,19 @@
 """Retention may delete segments before a tool has read them: the tool goes on, and takes nothing for damage."""
 
+import json
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.wal.logs import FILES, Clock, lines, segments
+from wal.cursor import Cursor
+from wal.files import Files
 from wal.folder import LogFolder
 from wal.log import Log
 from wal.reader import Reader
 from wal.segment import Block
+from wal.tools import cli
 from wal.tools.follow import start_of_selection
 from wal.tools.select import Selection
 from wal.tools.verify import Finding, read_on
@@ -23,6 +27,38 @@ def folder(directory: str, clock: Clock) -> LogFolder:
             log.commit(lines([number]), 1)
             clock.ms += 60_000
     return LogFolder(FILES, directory)
+
+
+class _Dropping(Files):
+    """Files of a log of whose segments the oldest is deleted whenever it was listed, as long as there are three."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def names(self, directory: str) -> list[str]:
+        names = super().names(directory)
+        if directory == self._directory and len(there := segments(directory)) > 2:
+            there[0].unlink()
+        return names
+
+
+def test_ls_says_which_segment_went_meanwhile(
+    folder: LogFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "_FILES", _Dropping(folder.path))
+    LogFolder(FILES, folder.path).save_cursor("a", Cursor(folder.segments()[0].start))
+    assert cli.main(["ls", "--json", str(Path(folder.path).parent)]) == 0
+    rows = map(json.loads, capsys.readouterr().out.splitlines())
+    states = [row["state"] for row in rows if row["type"] == "segment"]
+    assert states == ["dropped", *["sealed"] * 4, "closed"]
+
+
+def test_verify_goes_on_when_segments_go(
+    folder: LogFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "_FILES", _Dropping(folder.path))
+    assert cli.main(["verify", str(Path(folder.path).parent)]) == 0
+    assert "retention has deleted events before sequence " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("read", [0, 1])
