@@ -16,7 +16,7 @@ from wal.segment import Block
 from wal.tools import cli
 from wal.tools.follow import start_of_selection
 from wal.tools.select import Selection
-from wal.tools.verify import Finding, read_on
+from wal.tools.verify import Finding, read_on, verify
 
 
 @pytest.fixture
@@ -59,6 +59,20 @@ def test_verify_goes_on_when_segments_go(
     monkeypatch.setattr(cli, "_FILES", _Dropping(folder.path))
     assert cli.main(["verify", str(Path(folder.path).parent)]) == 0
     assert "retention has deleted events before sequence " in capsys.readouterr().out
+
+
+def test_a_cursor_in_a_segment_that_was_created_meanwhile_is_no_finding(directory: str, clock: Clock) -> None:
+    with closing(Log(directory, clock=clock, monotonic=clock.monotonic)) as log:
+        log.commit(lines([1]), 1)
+
+        def go_on(_: Block) -> None:
+            if len(segments(directory)) < 3:
+                clock.ms += 60_000
+                log.commit(lines([2]), 1)
+                log.folder.save_cursor("a", Cursor(log.end))
+
+        found = list(verify(LogFolder(FILES, directory), go_on))
+    assert [step for step in found if isinstance(step, Finding)] == []
 
 
 @pytest.mark.parametrize("read", [0, 1])
