@@ -29,18 +29,23 @@ def find_logs(files: Files, path: str) -> list["LogFolder"]:
     found = logs_at(files, path)
     if not found:
         for folder in _below(files, path):
-            folder.is_log()  # raises where logs_at passes over a folder
+            folder.is_log()  # raises where logs_below passes over a folder
         raise NoLog(f"{path}: no log here, nor in a folder of it; expected a {IDENTITY}")
     return found
 
 
 def logs_at(files: Files, path: str) -> list["LogFolder"]:
-    """The log at `path`, or the logs directly below it, if there are any. Raises OSError.
+    """The log at `path` alone, or else the logs directly below it, if there are any. Raises OSError."""
+    itself = LogFolder(files, path)
+    return [itself] if itself.is_log() else logs_below(files, path)
 
-    A folder below it that may not be listed is passed over.
+
+def logs_below(files: Files, path: str) -> list["LogFolder"]:
+    """The logs directly below `path`, if there are any. Raises OSError.
+
+    A folder that may not be listed is passed over.
     """
-    itself, below = LogFolder(files, path), _below(files, path)
-    return [itself] * itself.is_log() + [folder for folder in below if folder.is_readable_log()]
+    return [folder for folder in _below(files, path) if folder.is_readable_log()]
 
 
 def _below(files: Files, path: str) -> list["LogFolder"]:

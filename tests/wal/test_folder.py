@@ -9,7 +9,7 @@ import pytest
 from tests.wal.faulty_files import NotPermitted
 from tests.wal.logs import FILES, line
 from wal.errors import Corrupt, LogLocked
-from wal.folder import LogFolder, find_logs, logs_at
+from wal.folder import LogFolder, find_logs, logs_at, logs_below
 from wal.log import Log
 
 
@@ -82,6 +82,16 @@ def test_a_folder_that_may_not_be_listed_may_be_the_log_that_is_looked_for(writt
     assert logs_at(files, str(tmp_path)) == []
     with pytest.raises(PermissionError, match=written):
         find_logs(files, str(tmp_path))
+
+
+def test_a_log_in_the_folder_of_a_log_is_found_by_its_own_path_alone(written: str) -> None:
+    inner = f"{written}/inner"
+    with closing(Log(inner)) as log:
+        log.commit(line(2), 1)
+    assert [folder.path for folder in find_logs(FILES, written)] == [written]
+    assert [folder.path for folder in find_logs(FILES, inner)] == [inner]
+    assert [folder.path for folder in find_logs(FILES, str(Path(written).parent))] == [written]
+    assert [folder.path for folder in logs_below(FILES, written)] == [inner]
 
 
 def test_a_log_without_its_identity_is_still_a_log(written: str) -> None:
