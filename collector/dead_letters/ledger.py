@@ -13,11 +13,16 @@ from wal.files import Files
 from wal.folder import LogFolder
 from wal.reader import read_from
 from wal.tools.listing import end_of_log
+from wal.tools.verify import Finding, verify
 
 REDRIVE_LOG: Final = "redrive"
 """The name of the log of redriven events, beside the shards."""
 LEDGER: Final = "ledger"
 """The name of the ledger, a log in the folder of that log."""
+_ADVICE: Final = (
+    "so that a redrive could store letters twice; move this folder out of log.dir, and from then on redrive "
+    "only letters that came later (--since) or that you know were not redriven (--id)"
+)
 
 
 class RedrivePlan(Struct):
@@ -43,6 +48,17 @@ def redrive_logs(directory: str) -> tuple[LogFolder, LogFolder]:
     return log, LogFolder(log.files, log.file(LEDGER))
 
 
+def ledger_faults(directory: str) -> Iterator[str]:
+    """The damage of the ledger below the directory of the shards, recorded or not: either stops every redrive.
+
+    Raises Unreadable, OSError.
+    """
+    _, ledger = redrive_logs(directory)
+    for step in verify(ledger) if ledger.is_log() else ():
+        if isinstance(step, Finding) and step.is_damage:
+            yield f"{step}; `collector redrive --dry-run` says what to do"
+
+
 def done_letters(log: LogFolder, ledger: LogFolder) -> set[str]:
     """The letters that are in the log: of two plans for one place, the earlier was never carried out.
 
@@ -61,5 +77,5 @@ def _plans(ledger: LogFolder) -> Iterator[RedrivePlan]:
     decode = msgspec.json.Decoder(RedrivePlan).decode
     for step in read_from(ledger, start):
         if isinstance(step, Damage):
-            raise Broken(ledger.path, step.start.offset, "which letters were redriven", "damage")
+            raise Broken(ledger.path, step.start.offset, "which letters were redriven", f"damage, {_ADVICE}")
         yield from map(decode, step.payload.splitlines())

@@ -20,6 +20,7 @@ LAYERS = {
     "collector.process_log": ("wal.tools.terminal",),
     "collector.ops": ("collector.process_log",),
     "collector.ops.audit": (
+        "collector.dead_letters.ledger",
         "collector.dead_letters.reader",
         "collector.errors",
         "collector.ops.event_property",

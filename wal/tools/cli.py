@@ -12,7 +12,7 @@ from typing import Final
 from wal import __version__
 from wal.errors import NoLog, WalError
 from wal.files import Files, opened
-from wal.folder import LogFolder, find_logs
+from wal.folder import LogFolder, find_logs, logs_below
 from wal.segment import Block
 from wal.tools.arguments import add_json, add_selection, count_argument, selection_of
 from wal.tools.completion import add_shell, script
@@ -146,7 +146,9 @@ def _follower(options: argparse.Namespace) -> Follower:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    failed = [_has_failed(folder, options) for folder in find_logs(_FILES, options.directory)]
+    found = find_logs(_FILES, options.directory)
+    folders = [folder for log in found for folder in (log, *logs_below(_FILES, log.path))]
+    failed = [_has_failed(folder, options) for folder in folders]
     return int(any(failed))
 
 

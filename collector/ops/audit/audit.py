@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
+from collector.dead_letters.ledger import ledger_faults
 from collector.ops.audit.balance import Claim, Fates, fates, passed
 from collector.ops.audit.held_events import HeldEvents
 from collector.ops.audit.log_events import LogEvents, Span
@@ -75,6 +76,7 @@ async def audit(settings: Settings, request: AuditRequest, on_progress: Callable
         await _compare_newer(books, sinks, log)
         report.logs.append(AuditedLog(folder.log_id.decode(), folder.path, log.first, log.next - 1))
         report.notes += _notes_on_log(folder, log)
+    report.problems += ledger_faults(settings.log.dir)
     _conclude(report, books, snapshot)
     return report
 

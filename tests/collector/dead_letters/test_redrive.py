@@ -18,6 +18,8 @@ from collector.dead_letters.letter_selection import LetterSelection
 from collector.dead_letters.redrive import redrive
 from collector.settings import load_settings
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector, eventually, read_log, running
+from tests.wal.logs import damage
+from wal.format import HEADER_BYTES
 from wal.log import Log
 
 SETTINGS = """
@@ -316,6 +318,26 @@ def test_a_plan_that_was_never_carried_out_does_not_hide_its_letters(folder: Pat
     for expected in ((1, 0), (0, 1)):
         report = redrive(settings, LetterSelection(), lambda _: None)
         assert (report.redriven, report.earlier) == expected
+
+
+def test_what_to_do_about_a_damaged_ledger_is_said_and_works(folder: Path) -> None:
+    _write(folder, _letter(1, '{"ea":"a","ec":"c"}'))
+    assert _run(folder, "redrive").returncode == 0
+    ledger = folder / "data/log/redrive/ledger"
+    damage(next(ledger.glob("seg-*")), 2 * HEADER_BYTES + 2)
+    _write(folder, _letter(2, '{"ea":"b","ec":"c"}'))
+    for options in (["--dry-run"], [], []):
+        ended = _run(folder, "redrive", *options)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert "redrive/ledger: at byte 148: expected which letters were redriven, found damage" in ended.stderr
+        assert "move this folder out of log.dir" in ended.stderr
+    ledger.rename(folder / "ledger")
+    for expected in ((1, 0), (0, 1)):
+        report = redrive(
+            load_settings(str(folder / "collector.toml")), LetterSelection(ids=frozenset({"dead-2"})), lambda _: None
+        )
+        assert (report.redriven, report.earlier) == expected
+    assert [record["event"]["ea"] for record in _redriven(folder)] == ["a", "b"]
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")

@@ -17,8 +17,10 @@ from collector.cli import audit as command
 from collector.cli import main
 from tests.collector.ops.audited import BucketStore, FilesStore, Node, differences, totals
 from tests.destinations.objects import Bucket, Moto
+from tests.wal.logs import damage
 from wal.cursor import Cursor
 from wal.damage import read_ledger
+from wal.format import HEADER_BYTES
 from wal.log import Log
 from wal.sealed import drop_segments
 
@@ -370,6 +372,19 @@ def test_a_copy_of_a_log_is_a_problem(files: Node, capsys: Audited) -> None:
     report = files.audit(capsys, code=1)
     copied = f"{files.log().path} has the same id as {files.log().path}.bak: one of the two is a copy"
     assert copied in "\n".join(report["problems"])
+
+
+def test_damage_in_the_ledger_of_redrives_is_a_problem(files: Node, capsys: Audited) -> None:
+    ledger = files.folder / "data/log/redrive/ledger"
+    for path in (ledger.parent, ledger):
+        with closing(Log(str(path))) as log:
+            if path == ledger:
+                log.commit(b'{"log_id":"","sequence":1,"letters":[]}\n', 1)
+    assert files.audit(capsys)["problems"] == []
+    damage(next(ledger.glob("seg-*")), 2 * HEADER_BYTES + 2)
+    report = files.audit(capsys, code=1)
+    (problem,) = report["problems"]
+    assert problem.startswith(f"corrupt: {ledger}: segment 1 ")
 
 
 def test_a_store_that_is_away_is_a_problem(tmp_path: Path, moto: Moto, capsys: Audited) -> None:

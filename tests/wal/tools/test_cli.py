@@ -575,6 +575,18 @@ def test_verify_says_what_is_damaged_and_where(damaged: str) -> None:
     assert (found[-1]["segments"], found[-1]["events"]) == (2, 2)
 
 
+def test_verify_reads_a_log_in_the_folder_of_a_log(log: Log, directory: str) -> None:
+    inner = f"{directory}/ledger"
+    with closing(Log(inner)) as other:
+        other.commit(line(1), 1)
+    assert [row.partition(":")[0] for row in _printed("verify", directory).splitlines()] == [directory, inner]
+    damage(segments(inner)[0], 2 * HEADER_BYTES + 2)
+    for path in (directory, str(Path(directory).parent)):
+        done = _run("verify", path)
+        assert done.returncode == 1
+        assert f"corrupt: {inner}: segment 1 " in done.stdout
+
+
 def test_verify_finds_nothing_in_a_log_that_is_written(log: Log, directory: str) -> None:
     assert _printed("verify", directory).startswith(f"{directory}: 2 segments, 5 events and ")
 
