@@ -147,7 +147,7 @@ class Files:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise LogLocked(f"{path}: held by another process; stop that writer, or use another directory") from None
+            raise locked(path) from None
         except BaseException:
             os.close(descriptor)
             raise
@@ -166,6 +166,11 @@ class Files:
         finally:
             os.close(descriptor)
         return False
+
+
+def locked(path: str) -> LogLocked:
+    """The error that another process holds this lock file."""
+    return LogLocked(f"{path}: held by another process; stop that writer, or use another directory")
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Final
 
 from wal.cursor import Cursor, decode_cursor, encode_cursor
 from wal.errors import Corrupt, NoLog
-from wal.files import Files, Room, read_file, write_file
+from wal.files import Files, Room, locked, read_file, write_file
 from wal.format import Position, SegmentName
 
 IDENTITY: Final = "log.json"
@@ -110,6 +110,11 @@ class LogFolder:
     def is_locked(self) -> bool:
         """Whether a writer holds the log now. Raises OSError."""
         return self.files.is_locked(self.file(_LOCK))
+
+    def expect_unlocked(self) -> None:
+        """Make sure that no writer holds the log now, without making a file. Raises LogLocked, OSError."""
+        if self.is_locked():
+            raise locked(self.file(_LOCK))
 
     def consumers(self) -> list[str]:
         """The names of the consumers with a cursor on this log."""

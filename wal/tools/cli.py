@@ -210,14 +210,23 @@ class _Bar:
 
 def _repair(options: argparse.Namespace) -> int:
     for folder in find_logs(_FILES, options.directory):
-        with opened(_FILES, folder.lock()):
-            steps = plan(folder)
-            for step in steps:
-                print(harmless(f"{folder.path}: {step.text}"))
-                if options.apply:
-                    step.apply()
-            if not steps:
-                print(harmless(f"{folder.path}: nothing to repair"))
+        if options.apply:
+            with opened(_FILES, folder.lock()):
+                _take_steps(folder, is_real=True)
+        else:  # no lock: it would be a new file in a copy, which may be read-only
+            folder.expect_unlocked()
+            _take_steps(folder, is_real=False)
     if not options.apply:
         print("nothing was changed; --apply takes these steps")
     return 0
+
+
+def _take_steps(folder: LogFolder, *, is_real: bool) -> None:
+    """Print the steps that repair a log, and take each of them if `is_real`."""
+    steps = plan(folder)
+    for step in steps:
+        print(harmless(f"{folder.path}: {step.text}"))
+        if is_real:
+            step.apply()
+    if not steps:
+        print(harmless(f"{folder.path}: nothing to repair"))

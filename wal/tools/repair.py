@@ -27,7 +27,7 @@ class Step(NamedTuple):
 
 
 def plan(folder: LogFolder) -> list[Step]:
-    """The steps of a repair in order, none if nothing is wrong. The caller holds the lock.
+    """The steps of a repair in order, none if nothing is wrong. Whoever takes them holds the lock.
 
     Raises Broken if a person must decide, Unreadable, OSError.
     """

@@ -763,6 +763,13 @@ def test_repair_prints_a_plan_and_changes_nothing(damaged: str) -> None:
     assert _tree(damaged) == before
 
 
+def test_a_plan_of_a_repair_makes_no_file(damaged: str) -> None:
+    Path(damaged, "LOCK").unlink()
+    before = _tree(damaged)
+    assert "segment 2 from byte 0 on is missing" in _printed("repair", damaged)
+    assert _tree(damaged) == before
+
+
 def test_repair_makes_a_log_open_again(damaged: str) -> None:
     with pytest.raises(MissingSegment):
         Log(damaged)
