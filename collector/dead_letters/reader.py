@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -70,6 +70,11 @@ class _Event(Struct):
     id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}-[0-9]{1,16}\Z")]
 
 
+class _Part(NamedTuple):
+    record: DeadLetterRecord
+    line: bytes
+
+
 decode_letter: Final = msgspec.json.Decoder(DeadLetterRecord).decode
 """Raises UNDECODABLE."""
 _decode_id: Final = msgspec.json.Decoder(_Event).decode
@@ -86,15 +91,16 @@ def letter_in(line: bytes) -> DeadLetterRecord | None:
 def read_letters(directory: str, selection: Selection) -> Generator[DeadLetter, None, None]:
     """The selected dead letters below `directory`, in order of time; one that lacks a part is left out.
 
+    The values of `where` are those of the first part, since each part has an id of its own.
     Damage and lines that are not dead letters are reported on stderr and skipped. Raises Broken, OSError.
     """
-    with closing(Follower(Files(), directory, selection, is_raw=True)) as follower:
-        yield from _letters(directory, follower.new_lines())
+    with closing(Follower(Files(), directory, selection._replace(where=()), is_raw=True)) as follower:
+        yield from _letters(directory, follower.new_lines(), selection)
 
 
-def _letters(directory: str, lines: Iterator[bytes]) -> Iterator[DeadLetter]:
-    """The letters of these lines, for the process log of this directory."""
-    begun: dict[str, list[DeadLetterRecord]] = {}
+def _letters(directory: str, lines: Iterator[bytes], selection: Selection) -> Iterator[DeadLetter]:
+    """The letters of these lines with the values of the selection, for the process log of this directory."""
+    begun: dict[str, list[_Part]] = {}
     unreadable = 0
     for line in lines:
         letter = letter_in(line)
@@ -103,16 +109,18 @@ def _letters(directory: str, lines: Iterator[bytes]) -> Iterator[DeadLetter]:
             continue
         log_id, _, sequence = letter.id.rpartition("-")
         parts = begun.pop(log_id, [])  # they stand side by side in their log; letters of other logs come between
-        if parts and parts[-1].id != f"{log_id}-{int(sequence) - 1}":
+        if parts and parts[-1].record.id != f"{log_id}-{int(sequence) - 1}":
             parts = []
-        parts = [*parts, letter]
+        parts = [*parts, _Part(letter, line)]
         if letter.part == letter.of == len(parts):
+            if not selection.has_values_of(parts[0].line):
+                continue
             try:
-                body = raw_of(letter.encoding, [bytes(part.raw) for part in parts])
+                body = raw_of(letter.encoding, [bytes(part.record.raw) for part in parts])
             except ValueError:
                 unreadable += len(parts)
             else:
-                yield DeadLetter(parts[0], body)
+                yield DeadLetter(parts[0].record, body)
         elif letter.part == len(parts):
             begun[log_id] = parts
     if unreadable:

@@ -87,6 +87,10 @@ class Selection(NamedTuple):
             if self.from_sequence <= sequence <= last and self._is_chosen(sequence, line, on_unreadable):
                 yield sequence, line + b"\n"
 
+    def has_values_of(self, line: bytes) -> bool:
+        """Whether a line has the values of `where`. One that is not a JSON object has none."""
+        return not self.where or values(line, [path for path, _ in self.where]) == [value for _, value in self.where]
+
     def _is_chosen(self, sequence: int, line: bytes, on_unreadable: OnUnreadable) -> bool:
         if not self.where:
             return True
