@@ -34,7 +34,7 @@ class Follower:
         self._directory = directory
         self._selection = selection
         self._is_terminal = sys.stdout.isatty() and not is_raw
-        self._is_coloured = not os.environ.get("NO_COLOR")
+        self._is_coloured = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self._readers: dict[str, Reader] = {}
         self._report = ReadReport()
 

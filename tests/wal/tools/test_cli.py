@@ -171,7 +171,7 @@ def test_an_option_that_makes_no_sense_is_explained(shop: str, options: list[str
 
 @pytest.mark.parametrize(
     ("options", "environment", "is_coloured"),
-    [([], {}, True), (["--raw"], {}, False), ([], {"NO_COLOR": "1"}, False)],
+    [([], {}, True), (["--raw"], {}, False), ([], {"NO_COLOR": "1"}, False), ([], {"TERM": "dumb"}, False)],
 )
 def test_colour_is_for_a_terminal_that_wants_it(
     shop: str, options: list[str], environment: dict[str, str], is_coloured: bool
