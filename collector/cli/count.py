@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the fields, the selection of events and the form of the output."""
     parser.add_argument(
         "--by",
-        type=lambda text: text.split(","),
+        type=_fields,
         action="extend",
         required=True,
         metavar="FIELD[,FIELD]",
@@ -60,6 +60,14 @@ def run(options: argparse.Namespace) -> int:
     print_rows(_TOTALS, [Row({"type": "total", **members}, totals)], as_json=options.json)
     _warn(counts)
     return int(follower.is_damaged)
+
+
+def _fields(text: str) -> list[str]:
+    """The names of fields with commas between them. Raises ArgumentTypeError for one without a character."""
+    fields = text.split(",")
+    if "" in fields:
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name of a field; expected e.g. ea,prop_id")
+    return fields
 
 
 def _counted(lines: Iterator[bytes], fields: list[str]) -> GroupCounts:

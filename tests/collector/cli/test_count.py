@@ -137,3 +137,11 @@ def test_fields_are_required(capsys: pytest.CaptureFixture[str]) -> None:
         main(["count"])
     assert ended.value.code == 2
     assert "--by" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fields", ["", "ea,", ",", "ea,,prop_id"])
+def test_a_field_without_a_name_is_a_wrong_call(capsys: pytest.CaptureFixture[str], fields: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["count", "--by", fields])
+    assert ended.value.code == 2
+    assert f"argument --by: {fields!r} has an empty name of a field" in capsys.readouterr().err
