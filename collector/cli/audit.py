@@ -17,7 +17,7 @@ from collector.ops.audit.report import Account, AuditedLog, AuditedSink, Differe
 from collector.settings import load_settings
 from collector.ship.replay import sink_named
 from wal.errors import WalError
-from wal.tools.arguments import add_json, add_times
+from wal.tools.arguments import add_json, add_times, expect_times
 from wal.tools.select import Selection
 from wal.tools.tables import Column, Row, print_rows
 from wal.tools.terminal import harmless, prepare_stdout
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare the log with its sinks. Exit code 0 if it balances, 1 if not, 2 if that can't be found out."""
+    expect_times(options, options.since, options.until)
     try:
         settings = load_settings(options.config)
         sinks = [sink_named(settings, options.sink)] if options.sink else list(settings.sink)

@@ -10,7 +10,15 @@ from collector.process_log.lines import utc_with_ms
 from collector.settings import load_settings
 from collector.ship.replay import Replay, ReplayReport, replay, sink_named
 from wal.log import now_ms
-from wal.tools.arguments import TIME_HELP, add_conditions, add_ends, add_json, time_argument
+from wal.tools.arguments import (
+    TIME_HELP,
+    add_conditions,
+    add_ends,
+    add_json,
+    expect_times,
+    refuse_empty_times,
+    time_argument,
+)
 from wal.tools.select import Selection
 from wal.tools.terminal import harmless, prepare_stdout
 
@@ -26,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help=f"committed at T or later: {TIME_HELP}",
     )
+    refuse_empty_times(parser)
     parser.add_argument("--to", type=time_argument, metavar="T", help="committed before T, in the same forms (now)")
     add_ends(parser)
     add_conditions(parser)
@@ -45,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
     _log_to_stderr()
     since = _printable(options.since)
     until = now_ms() if options.to is None else _printable(options.to)
+    expect_times(options, since, until)
     selection = Selection(since, until, where=tuple(options.where), ends=tuple(options.ends))
     request = Replay(
         sink_named(settings, options.sink), selection, options.name, options.dead_letters, is_dry=options.dry_run

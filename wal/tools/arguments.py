@@ -27,6 +27,18 @@ def add_times(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--until", type=time_argument, default=10**13, metavar="T", help="committed before T, in the same forms"
     )
+    refuse_empty_times(parser)
+
+
+def refuse_empty_times(parser: argparse.ArgumentParser) -> None:
+    """Have `expect_times` end the program as this parser does. An action can't: a later option may mend the range."""
+    parser.set_defaults(refuse=parser.error)
+
+
+def expect_times(options: argparse.Namespace, since_ms: int, until_ms: int) -> None:
+    """End the program with 2, as for a wrong call, if the times end before they begin. Raises SystemExit."""
+    if since_ms > until_ms:
+        options.refuse(f"the times end {since_ms - until_ms} ms before they begin, so that they select nothing")
 
 
 def add_ends(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +72,8 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def selection_of(options: argparse.Namespace, fields: Sequence[str] = ()) -> Selection:
-    """The selection that the arguments of `add_selection` give."""
+    """The selection that the arguments of `add_selection` give. Raises SystemExit if it has no time."""
+    expect_times(options, options.since, options.until)
     return Selection(
         options.since, options.until, options.from_seq, tuple(options.where), tuple(fields), tuple(options.ends)
     )

@@ -239,6 +239,28 @@ def settings(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["replay", "--sink", "file", "--from", "2026-01-31T04:00Z", "--to", "2026-01-31T03:00Z"],
+        ["replay", "--sink", "file", "--from", "9999-01-31T04:00Z"],
+        *(
+            [*command, "--since", "2026-01-31T04:00Z", "--until", "2026-01-31T03:00Z"]
+            for command in (["audit"], ["count", "--by", "ea"], ["dead", "ls"], ["redrive"])
+        ),
+    ],
+)
+def test_times_that_end_before_they_begin_are_a_wrong_call(
+    settings: str, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--config", settings])
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert (out, err.startswith("usage: collector ")) == ("", True)
+    assert err.endswith(" ms before they begin, so that they select nothing\n")
+
+
 def test_why_redrive_refuses_is_escaped(
     settings: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,6 +130,8 @@ _RECORD: Final = (
         (["--since", "1d ago"], []),
         (["--since", "1700000060000", "--until", "2023-11-14 22:15:20z"], [2]),
         (["--until", "1.5h", "-n", "3"], [1, 2, 3]),
+        (["--until", "1d", "--since", "1.5h", "--until", "1h"], []),
+        (["--since", "1700000060000", "--until", "1700000060000"], []),
         (["-n", "0"], []),
         (["-n", "9" * 30], [1, 2, 3, 4]),
     ],
@@ -161,6 +163,7 @@ def test_fields_are_printed_side_by_side(shop: str) -> None:
         (["--until", "1769828400"], "'1769828400' looks like Unix seconds; expected Unix ms"),
         (["--where", "ea"], "'ea' is not a condition; expected e.g. ea=click"),
         (["--where", "=x"], "'=x' is not a condition"),
+        (["--until", "1700000000000", "--since", "1700000060000"], "the times end 60000 ms before they begin"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_explained(shop: str, options: list[str], message: str) -> None:
