@@ -15,6 +15,7 @@ from wal.format import Position, SegmentName
 
 IDENTITY: Final = "log.json"
 CURSORS: Final = "cursors"
+UNLISTED: Final = "this user may not list it, so it was passed over; nobody knows whether it is a log"
 _LOCK: Final = "LOCK"
 _SUFFIX: Final = ".json"
 _LOG_ID: Final = re.compile("[0-9a-f]{16}")
@@ -46,6 +47,14 @@ def logs_below(files: Files, path: str) -> list["LogFolder"]:
     A folder that may not be listed is passed over.
     """
     return [folder for folder in _below(files, path) if folder.is_readable_log()]
+
+
+def unlisted_below(files: Files, path: str) -> list[str]:
+    """The folders directly below `path` that may not be listed, so that nobody knows whether they are logs.
+
+    Raises OSError.
+    """
+    return [folder.path for folder in _below(files, path) if not folder.is_listed()]
 
 
 def _below(files: Files, path: str) -> list["LogFolder"]:
@@ -81,10 +90,15 @@ class LogFolder:
 
         Beside the shards may be a folder of another user, such as `lost+found`, which must hide none of them.
         """
+        return self.is_listed() and self.is_log()
+
+    def is_listed(self) -> bool:
+        """Whether this process may list the directory. Raises OSError other than PermissionError."""
         try:
-            return self.is_log()
+            self.is_log()
         except PermissionError:
             return False
+        return True
 
     def segments(self) -> list[SegmentName]:
         """The segments, oldest first."""

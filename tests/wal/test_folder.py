@@ -9,7 +9,7 @@ import pytest
 from tests.wal.faulty_files import NotPermitted
 from tests.wal.logs import FILES, line
 from wal.errors import Corrupt, LogLocked
-from wal.folder import LogFolder, find_logs, logs_at, logs_below
+from wal.folder import LogFolder, find_logs, logs_at, logs_below, unlisted_below
 from wal.log import Log
 
 
@@ -72,6 +72,7 @@ def test_a_folder_that_may_not_be_listed_hides_no_log_beside_it(written: str, tm
     unlisted.mkdir()
     files = NotPermitted(str(unlisted))
     assert [folder.path for folder in find_logs(files, str(tmp_path))] == [written]
+    assert unlisted_below(files, str(tmp_path)) == [str(unlisted)]
     with pytest.raises(PermissionError):
         find_logs(files, str(unlisted))
 

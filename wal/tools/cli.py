@@ -12,7 +12,7 @@ from typing import Final
 from wal import __version__
 from wal.errors import NoLog, WalError
 from wal.files import Files, opened
-from wal.folder import LogFolder, find_logs, logs_below
+from wal.folder import UNLISTED, LogFolder, find_logs, logs_below, unlisted_below
 from wal.segment import Block
 from wal.tools.arguments import add_json, add_selection, count_argument, selection_of
 from wal.tools.completion import add_shell, script
@@ -148,6 +148,8 @@ def _follower(options: argparse.Namespace) -> Follower:
 def _verify(options: argparse.Namespace) -> int:
     found = find_logs(_FILES, options.directory)
     folders = [folder for log in found for folder in (log, *logs_below(_FILES, log.path))]
+    for path in unlisted_below(_FILES, options.directory):
+        print(harmless(f"wal: {path}: {UNLISTED}"), file=sys.stderr)
     failed = [_has_failed(folder, options) for folder in folders]
     return int(any(failed))
 

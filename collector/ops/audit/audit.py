@@ -21,7 +21,7 @@ from collector.shards.copies import copies_in
 from collector.ship.partition import DeliveredFile
 from wal.damage import read_ledger
 from wal.files import Files
-from wal.folder import LogFolder, find_logs
+from wal.folder import UNLISTED, LogFolder, find_logs, unlisted_below
 from wal.tools.select import Selection
 
 _WINDOW: Final = 1 << 16
@@ -77,6 +77,7 @@ async def audit(settings: Settings, request: AuditRequest, on_progress: Callable
         report.logs.append(AuditedLog(folder.log_id.decode(), folder.path, log.first, log.next - 1))
         report.notes += _notes_on_log(folder, log)
     report.problems += ledger_faults(settings.log.dir)
+    report.notes += [f"{path}: {UNLISTED}" for path in unlisted_below(Files(), settings.log.dir)]
     _conclude(report, books, snapshot)
     return report
 

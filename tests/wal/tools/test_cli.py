@@ -18,6 +18,7 @@ import wal.damage
 from bench.processes import started
 from tests.running import PATIENCE_SECONDS, PROGRAMS, eventually
 from tests.terminal import on_terminal
+from tests.wal.faulty_files import NotPermitted
 from tests.wal.logs import FILES, Clock, damage, events, line, lines, segments
 from wal.cursor import Cursor
 from wal.damage import Damage, Kind, read_ledger
@@ -25,6 +26,7 @@ from wal.errors import MissingSegment
 from wal.folder import LogFolder
 from wal.format import HEADER_BYTES, Position
 from wal.log import Log
+from wal.tools import cli
 
 _WAL: Final = str(PROGRAMS / "wal")
 
@@ -588,6 +590,16 @@ def test_verify_reads_a_log_in_the_folder_of_a_log(log: Log, directory: str) -> 
         done = _run("verify", path)
         assert done.returncode == 1
         assert f"corrupt: {inner}: segment 1 " in done.stdout
+
+
+def test_verify_names_a_folder_that_it_may_not_list(
+    log: Log, directory: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unlisted = Path(directory).parent / "unlisted"
+    unlisted.mkdir()
+    monkeypatch.setattr(cli, "_FILES", NotPermitted(str(unlisted)))
+    assert cli.main(["verify", str(unlisted.parent)]) == 0
+    assert f"wal: {unlisted}: this user may not list it" in capsys.readouterr().err
 
 
 def test_verify_finds_nothing_in_a_log_that_is_written(log: Log, directory: str) -> None:
