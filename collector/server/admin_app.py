@@ -31,7 +31,7 @@ from collector.server.node_metrics import samples_of
 from collector.server.node_state import NodeState, WorkerState
 from collector.settings import Settings
 from collector.settings.digest import settings_digest
-from collector.settings.environment import read_key
+from collector.settings.environment import read_header_key
 from wal import __version__
 from wal.log import now_ms
 
@@ -59,7 +59,7 @@ def watch_of(admin: Admin) -> Watch:
 def create_admin_app(admin: Admin, watch: Watch | None = None) -> ASGIApp:
     """The application; without `watch` with one that does not run. Raises BadSettings if the token can't be read."""
     token = admin.settings.admin.token
-    access = Access(read_key("admin.token", token) if token else None, now_ms)
+    access = Access(read_header_key("admin.token", token) if token else None, now_ms)
     console = console_routes(admin.settings, admin.config, access, watch or watch_of(admin), partial(_shards, admin))
     open_routes = (Route("/livez", _livez), Route("/readyz", partial(_readyz, admin)), *console.open)
     routes = (

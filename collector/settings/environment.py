@@ -1,6 +1,7 @@
 """The only reader of the environment: of `env:NAME`, so that no file holds a secret, and of overrides."""
 
 import os
+import re
 from typing import Final
 
 from collector.errors import BadSettings
@@ -8,6 +9,8 @@ from collector.errors import BadSettings
 _PREFIX: Final = "env:"
 SHORTEST_KEY: Final = 16
 """Characters of a write key."""
+_IN_A_HEADER: Final = re.compile(r"[\x21-\x7e]*")
+"""The characters of a key that a header carries unchanged: white space at its ends is not part of a header's value."""
 
 
 def variable_of(setting: str) -> str | None:
@@ -36,6 +39,25 @@ def read_key(where: str, setting: str) -> bytes:
     if len(key) < SHORTEST_KEY:
         raise BadSettings(f"{where}: expected at least {SHORTEST_KEY} characters in the environment's {variable}")
     return os.fsencode(key)
+
+
+def read_header_key(where: str, setting: str) -> bytes:
+    """The bytes of a key that requests present in a header, and that `env:NAME` names.
+
+    Raises BadSettings as `read_key`, and for characters that a header does not carry unchanged: no request could
+    present such a key. No message shows any part of it.
+    """
+    key = os.fsdecode(read_key(where, setting))
+    if not _IN_A_HEADER.fullmatch(key):
+        variable = variable_of(setting) or setting
+        raise BadSettings(f"{where}: expected {variable} to hold printable ASCII without spaces, but {_wrong_in(key)}")
+    return os.fsencode(key)
+
+
+def _wrong_in(key: str) -> str:
+    if key != key.strip():
+        return "it begins or ends with white space; make the secret without a line break, as by `printf` or `echo -n`"
+    return "it has other characters; make another key, as by `openssl rand -hex 16`"
 
 
 def override_variables() -> dict[str, str]:

@@ -13,7 +13,7 @@ from tests.chromium import chromium
 from tests.running import Collector, running
 
 pytestmark = IN_CHROMIUM
-_TOKEN = "a token that is long enough"
+_TOKEN = "a-token-that-is-long-enough"
 _SETTINGS = """
 [server]
 port = {port}

@@ -14,7 +14,7 @@ from tests.browser.recorder import Recorder, recording
 from tests.running import Collector
 
 pytestmark = IN_CHROMIUM
-_TOKEN = "a token that is long enough"
+_TOKEN = "a-token-that-is-long-enough"
 _UID, _EMAIL, _IP = "uid-8d1f4c", "ada-77ab@example.com", "203.0.113.77"
 _HIDDEN = (_UID, _EMAIL, _IP)
 _REDACT = """

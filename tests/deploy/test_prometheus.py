@@ -8,7 +8,7 @@ from collector.ops.metric_table import METRICS
 from tests.deploy.prometheus import prometheus, with_prometheus
 from tests.running import eventually, running
 
-_TOKEN = "a token that is long enough"
+_TOKEN = "a-token-that-is-long-enough"
 _SETTINGS = """
 [server]
 port = {port}

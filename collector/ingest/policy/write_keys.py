@@ -4,7 +4,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final
 
-from collector.settings.environment import read_key
+from collector.settings.environment import read_header_key
 
 _BEARER: Final = b"bearer "
 
@@ -25,4 +25,4 @@ def key_in(headers: dict[bytes, bytes]) -> bytes:
 
 def key_digest(place: str, setting: str) -> bytes:
     """The digest, for `is_key`, of the key that `env:NAME` names. `place` is for errors. Raises BadSettings."""
-    return blake2b(read_key(place, setting)).digest()
+    return blake2b(read_header_key(place, setting)).digest()

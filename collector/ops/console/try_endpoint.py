@@ -22,7 +22,7 @@ from collector.ops.console.try_events import TriedRequest, ends_of, stored_event
 from collector.ops.console.try_request import Try, TryRequest, try_request
 from collector.ops.own_port import own_port
 from collector.settings import PropertySettings, ServerSettings, Settings
-from collector.settings.environment import read_key
+from collector.settings.environment import read_header_key
 from collector.web.addresses import own_url
 from wal.log import now_ms
 
@@ -80,7 +80,7 @@ class TryEndpoint:
 def _write_key(prop: PropertySettings) -> str | None:
     """One of the property's write keys, which goes to the event port and never to the page."""
     try:
-        return read_key("write_keys", prop.write_keys[0]).decode("latin-1") if prop.write_keys else None
+        return read_header_key("write_keys", prop.write_keys[0]).decode("ascii") if prop.write_keys else None
     except BadSettings as error:
         raise refused("unavailable", str(error)) from None
 

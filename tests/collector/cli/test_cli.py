@@ -219,6 +219,37 @@ def test_a_write_key_that_is_not_set_is_reported_without_the_key(
     assert "short" not in err
 
 
+_KEYS = """
+[server]
+relay_keys = ["env:TRACKLOG_TEST_KEY"]
+[admin]
+token = "env:TRACKLOG_TEST_KEY"
+[session]
+secret = "env:TRACKLOG_TEST_KEY"
+[[property]]
+portal_id = 1
+prop_id = 2
+write_keys = ["env:TRACKLOG_TEST_KEY"]
+"""
+
+
+def test_keys_that_end_in_a_line_break_are_faults_and_a_secret_of_that_form_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(_KEYS)
+    monkeypatch.setenv("TRACKLOG_TEST_KEY", "0123456789abcdef\n")
+    assert main(["check", "--config", str(path)]) == 1
+    err = capsys.readouterr().err
+    assert [line.split(": ")[2] for line in err.splitlines()] == [
+        "server.relay_keys[0]",
+        "admin.token",
+        "property[0].write_keys[0]",
+    ]
+    assert err.count("begins or ends with white space") == 3
+    assert "0123" not in err
+
+
 @pytest.mark.parametrize("command", [[], ["serve"], ["check"], ["sign-url"], ["dead"], ["dead", "ls"], ["redrive"]])
 def test_help_is_there_for_every_command(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:

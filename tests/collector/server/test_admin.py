@@ -43,7 +43,7 @@ type = "file"
 dir = "data/events"
 flush_seconds = 0.05
 """
-_TOKEN = "a token that is long enough"
+_TOKEN = "a-token-that-is-long-enough"
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 import ast
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 import collector
 from collector.errors import BadSettings
-from collector.settings.environment import read_key, read_value, variable_of
+from collector.settings.environment import read_header_key, read_key, read_value, variable_of
 
 _FOLDER = Path(collector.__file__).parent
 
@@ -48,6 +49,40 @@ def test_a_key_has_at_least_16_characters_and_a_refusal_shows_none_of_them(monke
         read_key("session.secret", "env:TRACKLOG_TEST_VALUE")
     assert str(caught.value).startswith("session.secret: expected at least 16 characters")
     assert "0123" not in str(caught.value)
+
+
+_ENDS: Final = "it begins or ends with white space; make the secret without a line break"
+_OTHERS: Final = "it has other characters; make another key"
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("0123456789abcdef\n", _ENDS),
+        (" 0123456789abcdef", _ENDS),
+        ("0123456789abcdef\r\n", _ENDS),
+        ("01234567 89abcdef", _OTHERS),
+        ("0123456789abcdeü", _OTHERS),
+        ("0123456789abcdef\x7f", _OTHERS),
+        ("0123456789abcdef\udcff", _OTHERS),
+    ],
+)
+def test_a_key_that_no_header_carries_is_refused_with_its_place_and_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, value: str, wrong: str
+) -> None:
+    monkeypatch.setenv("TRACKLOG_TEST_VALUE", value)
+    with pytest.raises(BadSettings) as caught:
+        read_header_key("admin.token", "env:TRACKLOG_TEST_VALUE")
+    message = str(caught.value)
+    expected = "admin.token: expected TRACKLOG_TEST_VALUE to hold printable ASCII without spaces, but "
+    assert message.startswith(expected + wrong)
+    assert "0123" not in message
+
+
+def test_a_key_of_all_printable_characters_is_taken_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    printable = bytes(range(0x21, 0x7F))
+    monkeypatch.setenv("TRACKLOG_TEST_VALUE", printable.decode())
+    assert read_header_key("admin.token", "env:TRACKLOG_TEST_VALUE") == printable
 
 
 def _reads_the_environment(path: Path) -> bool:

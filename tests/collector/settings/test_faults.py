@@ -192,7 +192,7 @@ url = "file://FOLDER/a-file/objects"
 def test_check_tells_all_that_serve_would_miss(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TRACKLOG_TEST_SET", "a key that is long enough")
+    monkeypatch.setenv("TRACKLOG_TEST_SET", "a-key-that-is-long-enough")
     monkeypatch.delenv("TRACKLOG_TEST_NOT_SET", raising=False)
     (tmp_path / "a-file").touch()
     path = _written(tmp_path, _UNMET.replace("FOLDER", str(tmp_path)))

@@ -16,7 +16,7 @@ from tests.collector.ops.console.quick_loop import run_quickly
 from tests.running import Response
 from wal import __version__
 
-_TOKEN = "a token that is long enough"
+_TOKEN = "a-token-that-is-long-enough"
 _HOST = ("host", f"127.0.0.1:{PORT}")
 _BEARER = ("authorization", f"Bearer {_TOKEN}")
 _JSON = ("content-type", "application/json")

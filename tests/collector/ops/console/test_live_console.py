@@ -16,7 +16,7 @@ import pytest
 
 from tests.running import PATIENCE_SECONDS, WRITE_KEYS, Collector, Response, eventually, running
 
-_TOKEN = "a token that is long enough"
+_TOKEN = "a-token-that-is-long-enough"
 _SETTINGS = """
 [server]
 port = {port}
