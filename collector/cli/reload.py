@@ -1,12 +1,14 @@
 """`collector reload`."""
 
 import argparse
+import os
 import sys
+from typing import BinaryIO
 
 import msgspec
 
 from collector.errors import BadSettings
-from collector.server.control_socket import ReloadResponse, connect
+from collector.server.control_socket import Greeting, ReloadResponse, connect
 from collector.settings import read_settings
 from wal.tools.terminal import harmless, prepare_stdout
 
@@ -14,7 +16,8 @@ from wal.tools.terminal import harmless, prepare_stdout
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add no arguments, but the example."""
     parser.epilog = (
-        "It waits until all workers have the changed settings. The collector is found by log.dir.\n"
+        "It waits until all workers have the changed settings. The collector is found by log.dir,\n"
+        "and must run with this settings file.\n"
         "exit code 1: refused, with all faults; the earlier settings stay in effect\n\n"
         "example: collector reload --config collector.toml"
     )
@@ -29,11 +32,29 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise BadSettings(f"no collector runs on {log_dir}: {error.strerror}; start it by `collector serve`") from None
     with control, control.makefile("rb") as responses:
-        for line in responses:
-            response = msgspec.json.decode(line, type=ReloadResponse)
-            stream = sys.stdout if response.is_accepted else sys.stderr
-            for text in response.lines:
-                print(harmless(text), file=stream, flush=True)
-            if response.is_last:
-                return 0 if response.is_accepted else 1
+        if greeting := responses.readline():
+            _refuse_another(msgspec.json.decode(greeting, type=Greeting).settings, options.config, log_dir)
+            control.sendall(b"\n")
+        return _print(responses)
+
+
+def _refuse_another(settings: str, config: str, log_dir: str) -> None:
+    """Raise BadSettings if the collector that answers runs with another settings file."""
+    own = os.path.abspath(config)
+    if settings != harmless(own) and os.path.realpath(settings) != os.path.realpath(own):
+        raise BadSettings(
+            f"the collector that answers for {log_dir} runs with {settings}, not with {own}: nothing is reloaded; "
+            "name its file by --config, or send SIGHUP to the one that runs with yours"
+        )
+
+
+def _print(responses: BinaryIO) -> int:
+    """Print the responses as they come; returns the exit code. Raises BadSettings if the last one does not come."""
+    for line in responses:
+        response = msgspec.json.decode(line, type=ReloadResponse)
+        stream = sys.stdout if response.is_accepted else sys.stderr
+        for text in response.lines:
+            print(harmless(text), file=stream, flush=True)
+        if response.is_last:
+            return 0 if response.is_accepted else 1
     raise BadSettings("the collector ended before the reload did")

@@ -72,7 +72,7 @@ class SwapLate(ProcessLogEvent, frozen=True):
 
 
 class ControlSocketFailed(ProcessLogEvent, frozen=True):
-    """`collector reload` can't reach this collector. SIGHUP does."""
+    """`collector reload` can't reach this collector. SIGHUP does. The socket is tried again every five seconds."""
 
     text = "{path}: no socket for collector reload: {error}; SIGHUP reloads as well"
     path: str

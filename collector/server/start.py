@@ -125,7 +125,7 @@ async def _supervise(
         board=board,
     )
     supervisor.reload, supervisor.end_reload = reloader.reload, reloader.end
-    control = serving_control(settings.log.dir, reloader.reload)
+    control = serving_control(settings.log.dir, config, reloader.reload)
     return await _run_beside(supervisor, control, *([admin.running()] if admin else []))
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 from tests.running import PATIENCE_SECONDS, PROGRAMS, Collector
@@ -50,7 +51,12 @@ def change(collector: Collector, old: str, new: str) -> None:
 
 def reload(collector: Collector) -> "subprocess.CompletedProcess[str]":
     """Run `collector reload`."""
-    command = [str(PROGRAMS / "collector"), "reload", "--config", str(collector.folder / "collector.toml")]
+    return reload_with(collector.folder / "collector.toml")
+
+
+def reload_with(config: Path) -> "subprocess.CompletedProcess[str]":
+    """Run `collector reload` with this settings file."""
+    command = [str(PROGRAMS / "collector"), "reload", "--config", str(config)]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
 

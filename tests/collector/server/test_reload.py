@@ -16,6 +16,7 @@ from tests.collector.server.reloads import (
     pids,
     post,
     reload,
+    reload_with,
     status,
 )
 from tests.running import Collector, eventually, running
@@ -147,6 +148,18 @@ def test_without_a_collector_the_command_says_so(tmp_path: Path) -> None:
     done = reload(collector)
     assert done.returncode == 1
     assert f"collector: no collector runs on {folder / 'data/log'}: " in done.stderr
+
+
+def test_a_collector_with_another_settings_file_is_not_reloaded(tmp_path: Path) -> None:
+    with running(tmp_path, workers=1, settings=SETTINGS) as collector:
+        own, other, link = (tmp_path / name for name in ("collector.toml", "other.toml", "link.toml"))
+        other.write_text(own.read_text())
+        link.symlink_to(own)
+        done = reload_with(other)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"runs with {own}, not with {other}: nothing is reloaded" in done.stderr
+        assert "reload" not in collector.stderr.partition("serving on ")[2]
+        assert reload_with(link).returncode == 0, "it is the same file"
 
 
 def test_the_socket_works_in_a_folder_with_a_long_path_and_goes_with_the_collector(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ NOT_SEEN: Final = {
     "certificate_kept": "the files must change between the supervisor's look and the worker's",
     "close_failed": "the disk must refuse the one commit of a stop",
     "connection_bug": "a bug",
-    "control_socket_failed": "it needs a folder in which no socket can be made; SIGHUP reloads there",
+    "control_socket_failed": "it needs a second collector on the folder; SIGHUP reloads that one",
     "counts_left_out": "it needs a thousand unknown properties, and a minute",
     "dead_letters_unreadable": "somebody must write into the log of dead letters",
     "drop_failed": "the disk must refuse to delete a file",
