@@ -3,12 +3,13 @@
 import argparse
 import asyncio
 import logging
+import re
 import sys
 
 from collector.cli.progress import print_member, progress_of
 from collector.process_log.lines import utc_with_ms
 from collector.settings import load_settings
-from collector.ship.replay import Replay, ReplayReport, replay, sink_named
+from collector.ship.replay import NAME_PATTERN, Replay, ReplayReport, replay, sink_named
 from wal.log import now_ms
 from wal.tools.arguments import (
     TIME_HELP,
@@ -38,7 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", type=time_argument, metavar="T", help="committed before T, in the same forms (now)")
     add_ends(parser)
     add_conditions(parser)
-    parser.add_argument("--name", default="", metavar="NAME", help="another name makes another replay of the same")
+    parser.add_argument(
+        "--name",
+        type=_name,
+        default="",
+        metavar="NAME",
+        help="another name, of a-z, 0-9, _ and -, makes another replay of the same",
+    )
     parser.add_argument("--dead-letters", action="store_true", help="only the events that this sink refused")
     parser.add_argument("--dry-run", action="store_true", help="count the events and send nothing")
     add_json(parser)
@@ -69,6 +76,12 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(report, is_dry=request.is_dry)
     return int(bool(report.refused))
+
+
+def _name(text: str) -> str:
+    if not re.match(NAME_PATTERN, text):
+        raise argparse.ArgumentTypeError(f"expected at most 64 of a-z, 0-9, _ and -, got {text!r:.80}")
+    return text
 
 
 def _printable(unix_ms: int) -> int:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import groupby
+from typing import Final
 
 from msgspec import Struct
 
@@ -28,6 +29,9 @@ from wal.segment import Block
 from wal.tools.follow import logs_to_read, start_of_selection
 from wal.tools.select import Selection
 from wal.tools.verify import Finding, read_on
+
+NAME_PATTERN: Final = r"\A[a-z0-9_-]{0,64}\Z"
+"""The names of replays: they become a part of names of files, tokens and cursors."""
 
 
 class Replay(Struct, frozen=True):

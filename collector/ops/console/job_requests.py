@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, field
 
 from collector.ops.console.parameters import LATEST_MS
 from collector.ops.console.refusals import refused
+from collector.ship.replay import NAME_PATTERN
 from wal.tools.select import parse_condition
 
 _Time = Annotated[int, Meta(ge=0, le=LATEST_MS)]
@@ -38,7 +39,7 @@ class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
     start: _Time = field(name="from")
     to: _Time | None = None
     where: Annotated[tuple[_Text, ...], Meta(max_length=20)] = ()
-    name: Annotated[str, Meta(pattern=r"\A[a-z0-9_-]{0,64}\Z")] = ""
+    name: Annotated[str, Meta(pattern=NAME_PATTERN)] = ""
     dead_letters: bool = False
 
 

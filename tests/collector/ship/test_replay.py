@@ -1,6 +1,7 @@
 """`collector replay`: retained events go out once more, once for each replay, also when it is killed on the way."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -105,6 +106,14 @@ def test_another_name_sends_the_same_events_again(folder: Path) -> None:
     for name in ("first", "second"):
         _replay(folder, "--sink", "file", "--name", name)
     assert sorted(_arrived(folder)) == sorted(lines * 2)
+
+
+@pytest.mark.parametrize("name", ["a/b", "../../../../evil", "n" * 65, os.fsdecode(b"\xff"), "A", "a\n"])
+def test_a_name_that_is_none_of_a_file_is_a_wrong_call(folder: Path, name: str) -> None:
+    _fill(folder, minutes=2)
+    done = _replay(folder, "--sink", "file", "--name", name, code=2)
+    assert "argument --name: expected at most 64 of a-z, 0-9, _ and -, got " in done.stderr
+    assert not (folder / "data/events").exists()
 
 
 def test_it_does_not_count_as_the_delivery_that_is_due_anyway(folder: Path) -> None:
