@@ -42,7 +42,7 @@ _GROUPS: Final = {
 }
 _EPILOG: Final = """\
 exit codes: 0 done, 1 an error, 2 a wrong call, 3 a shard or a disk that needs a person,
-130 Ctrl-C, 143 a second SIGTERM. `collector COMMAND --help` has an example of each.
+4 a start that may work later, 130 Ctrl-C, 143 a second SIGTERM. `collector COMMAND --help` has an example of each.
 
 example: collector serve --config collector.toml"""
 
@@ -60,7 +60,8 @@ class Command(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0 success, 1 an error, 2 a wrong call, 3 a shard or a disk that needs a person, 130 Ctrl-C.
+    0 success, 1 an error, 2 a wrong call, 3 a shard or a disk that needs a person, 4 a start that may work
+    later, 130 Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     open_streams()

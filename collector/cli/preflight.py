@@ -27,12 +27,14 @@ def load_settings_to_serve(path: str) -> Settings:
 
 
 def load_settings_to_check(path: str) -> ReadSettings:
-    """Read the settings for `check`: also whether sinks can write to their folders.
+    """Read the settings for `check`: also whether sinks can write to their folders, and names have addresses.
 
-    A start does not check that: a disk that is away delays a sink, and must not stop intake.
+    A start does not check that: a disk that is away delays a sink, and must not stop intake. Names that can't be looked
+    up now are tried again by restarts.
     """
     read = _read_with_needs(path)
     settings, faults = read.settings, read.faults
+    add_faults(faults, list(_addresses(settings)))
     for name, folder in _data_folders(settings):
         add_faults(faults, list(_writable(name, folder)))
     for at, sink in enumerate(settings.sink):
@@ -53,9 +55,7 @@ def _read_with_needs(path: str) -> ReadSettings:
 
 
 def _needs(settings: Settings) -> Iterator[SettingFault]:
-    yield from _address("server.host", settings.server.host, settings.server.port)
-    if settings.admin.enabled:
-        yield from _address("admin.host", settings.admin.host, settings.admin.port)
+    yield from _addresses(settings, passing=(socket.EAI_AGAIN,))
     yield from certificate_faults(settings.server)
     yield from _keys(settings)
     yield from _secret(settings)
@@ -72,11 +72,19 @@ def _data_folders(settings: Settings) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _address(setting: str, host: str, port: int) -> Iterator[SettingFault]:
+def _addresses(settings: Settings, passing: tuple[int, ...] = ()) -> Iterator[SettingFault]:
+    """Yield a fault for each address that can't be looked up, but for errors with a number in `passing`."""
+    yield from _address("server.host", settings.server.host, settings.server.port, passing)
+    if settings.admin.enabled:
+        yield from _address("admin.host", settings.admin.host, settings.admin.port, passing)
+
+
+def _address(setting: str, host: str, port: int, passing: tuple[int, ...]) -> Iterator[SettingFault]:
     try:
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError):
-        yield SettingFault(setting, f"expected an address of this machine, such as 127.0.0.1 or ::, got {host!r}")
+    except (OSError, UnicodeError) as error:
+        if not isinstance(error, OSError) or error.errno not in passing:
+            yield SettingFault(setting, f"expected an address of this machine, such as 127.0.0.1 or ::, got {host!r}")
 
 
 def _keys(settings: Settings) -> Iterator[SettingFault]:

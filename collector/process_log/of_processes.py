@@ -25,7 +25,7 @@ class StartWarning(ProcessLogEvent, frozen=True):
 
 
 class StartFailed(ProcessLogEvent, frozen=True):
-    """A start is impossible until a person has acted. The collector ends; this line is the reason."""
+    """A start is impossible: with exit code 4 for now, else until a person has acted. This line is the reason."""
 
     level = logging.CRITICAL
     page = "TracklogNotReady"

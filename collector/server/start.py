@@ -1,6 +1,7 @@
 """The start of `collector serve`: the secret, the listening socket, the limit of open files, and warnings."""
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from collector.process_log.output import set_up
 from collector.server.admin_process import AdminProcess
 from collector.server.control import SettingsBoard
 from collector.server.control_socket import serving_control
-from collector.server.exit_codes import STARTUP_FAILURE
+from collector.server.exit_codes import PASSING_FAILURE, STARTUP_FAILURE
 from collector.server.node_state import Node
 from collector.server.open_files import RESERVED_FILES, allow_files, connection_limit
 from collector.server.reload import Reloader
@@ -40,7 +41,7 @@ def serve(settings: Settings, path: str, read: Callable[[], Settings]) -> int:
         return _serve(settings, path, read)
     except (BadSettings, OSError) as error:
         StartFailed(str(error)).write()
-        return 1
+        return 1 if isinstance(error, BadSettings) else PASSING_FAILURE
 
 
 def _serve(settings: Settings, path: str, read: Callable[[], Settings]) -> int:
@@ -143,10 +144,14 @@ def _with_connection_limit(settings: Settings, hard_limit: int) -> Settings:
 
 
 def _listen(table: str, host: str, port: int) -> socket.socket:
-    """A listening socket. Clients that connect before the workers are ready wait in its backlog."""
+    """A listening socket. Clients that connect before the workers are ready wait in its backlog.
+
+    Raises BadSettings if this user may not listen there, OSError for what may pass.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise BadSettings(f"can't listen on {host} port {port}: {reason}; see {table}.host and {table}.port") from None
+        reason = (error.strerror or str(error)).partition(" (while attempting")[0]
+        failure = BadSettings if error.errno in (errno.EACCES, errno.EPERM) else OSError
+        raise failure(f"can't listen on {host} port {port}: {reason}; see {table}.host and {table}.port") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.processes import is_connectable, started
+from collector.server.exit_codes import PASSING_FAILURE
 from tests.running import (
     PATIENCE_SECONDS,
     PROGRAMS,
@@ -109,7 +110,7 @@ def test_a_port_in_use_is_an_error_that_says_so(tmp_path: Path) -> None:
     collector = Collector(tmp_path)
     with socket.create_server(("127.0.0.1", collector.port)):
         done = _serve(collector)
-    assert done.returncode == 1
+    assert done.returncode == PASSING_FAILURE
     assert re.fullmatch(
         rf".* start_failed: can't listen on 127\.0\.0\.1 port {collector.port}: Address already in use; .*\n",
         done.stderr,

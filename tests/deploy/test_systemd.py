@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.server.exit_codes import PASSING_FAILURE, STARTUP_FAILURE
 from tests.deploy.confined import allowed_calls, confined_collector, confined_command, missing
 from tests.running import PROGRAMS, Collector, eventually
 
@@ -88,7 +89,10 @@ def test_systemd_rates_the_unit_as_well_confined(unit: Path) -> None:
 
 def test_the_unit_starts_the_collector_again_unless_a_person_is_needed() -> None:
     assert _setting("Restart") == ["on-failure"]
-    assert _setting("RestartPreventExitStatus") == ["1 2 3"]
+    assert _setting("StartLimitIntervalSec") == ["0"]
+    (prevented,) = _setting("RestartPreventExitStatus")
+    assert {int(code) for code in prevented.split()} == {1, 2, STARTUP_FAILURE}
+    assert str(PASSING_FAILURE) not in prevented
     assert _setting("OOMPolicy") == ["continue"]
 
 

@@ -14,7 +14,7 @@ from collector.ops.metric_table import BUILD, COMMIT_SECONDS, METRICS, STORED
 from collector.ops.readiness import NotReady
 from collector.process_log.event import name_of
 from collector.process_log.table import EVENTS
-from collector.server.exit_codes import STARTUP_FAILURE
+from collector.server.exit_codes import PASSING_FAILURE, STARTUP_FAILURE
 from collector.server.node_state import ProcessState
 from collector.settings.effects import Effect
 from collector.settings.sinks import SINK_KINDS
@@ -78,7 +78,7 @@ def test_each_code_has_an_entry_and_a_status() -> None:
     assert EXAMPLES.keys() <= STATUS.keys()
     wanted = {*STATUS, *(f"field.{code}" for code in FieldCode), *(f"exit-code-{code}" for code in EXIT_CODES)}
     assert wanted <= page("reference/error-codes.md").anchors
-    assert EXIT_CODES.keys() >= {0, 1, 2, STARTUP_FAILURE, 130, 143}
+    assert EXIT_CODES.keys() >= {0, 1, 2, STARTUP_FAILURE, PASSING_FAILURE, 130, 143}
 
 
 def test_the_code_of_an_entry_is_that_of_the_body() -> None:

@@ -20,6 +20,7 @@ from bench.processes import is_connectable
 from collector.ops.counters import CounterBlock
 from collector.server.admin_app import Admin, create_admin_app
 from collector.server.admin_connection import MOST_CONNECTIONS
+from collector.server.exit_codes import PASSING_FAILURE
 from collector.server.node_state import NodeState, WorkerState
 from collector.settings import Settings, load_settings
 from collector.settings.digest import settings_digest
@@ -310,7 +311,7 @@ def test_an_admin_port_that_is_taken_is_reported_before_anything_starts(tmp_path
         collector = Collector(tmp_path, settings=_SETTINGS.replace("port = 0", f"port = {taken}"))
         command = [str(PROGRAMS / "collector"), "serve", "--config", str(tmp_path / "collector.toml")]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
-    assert done.returncode == 1
+    assert done.returncode == PASSING_FAILURE
     message = f"can't listen on 127.0.0.1 port {taken}: Address already in use; see admin.host and admin.port\n"
     assert done.stderr.count("\n") == 1
     assert done.stderr.endswith(f" start_failed: {message}")

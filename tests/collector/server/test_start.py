@@ -50,6 +50,37 @@ def test_the_warnings_of_a_start_are_in_the_process_log_once(tmp_path: Path) -> 
         assert collector.stderr.count("running as root") == (os.geteuid() == 0)
 
 
+_FAILING = """
+import socket, sys
+from collector.cli import main
+def fail(*_, **__):
+    raise {error}
+socket.create_server = fail
+sys.exit(main(["serve", "--config", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "reason"),
+    [
+        ("OSError(98, 'Address already in use (while attempting to bind on address x)')", 4, "Address already in use"),
+        ("OSError(99, 'Cannot assign requested address')", 4, "Cannot assign requested address"),
+        ("OSError(12, 'Cannot allocate memory')", 4, "Cannot allocate memory"),
+        ("socket.gaierror(-3, 'Temporary failure in name resolution')", 4, "Temporary failure in name resolution"),
+        ("PermissionError(13, 'Permission denied')", 1, "Permission denied"),
+    ],
+)
+def test_a_start_that_may_work_later_has_an_exit_code_of_its_own(
+    tmp_path: Path, error: str, exit_code: int, reason: str
+) -> None:
+    config = tmp_path / "collector.toml"
+    config.write_text("[server]\nport = 8080\n")
+    program = [sys.executable, "-c", _FAILING.format(error=error), str(config)]
+    done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert done.returncode == exit_code
+    assert f"can't listen on 127.0.0.1 port 8080: {reason}; see server.host and server.port" in done.stderr
+
+
 def test_the_supervisor_imports_neither_the_application_nor_uvicorn() -> None:
     program = "import sys, collector.server.start; print([m for m in ('uvicorn', 'collector.app') if m in sys.modules])"
     done = subprocess.run(
