@@ -1,9 +1,10 @@
 """`collector reload`."""
 
 import argparse
+import contextlib
 import os
+import socket
 import sys
-from typing import BinaryIO
 
 import msgspec
 
@@ -31,11 +32,30 @@ def run(options: argparse.Namespace) -> int:
         control = connect(log_dir)
     except OSError as error:
         raise BadSettings(f"no collector runs on {log_dir}: {error.strerror}; start it by `collector serve`") from None
-    with control, control.makefile("rb") as responses:
-        if greeting := responses.readline():
-            _refuse_another(msgspec.json.decode(greeting, type=Greeting).settings, options.config, log_dir)
-            control.sendall(b"\n")
-        return _print(responses)
+    with control, contextlib.suppress(msgspec.DecodeError, ConnectionError):  # of a supervisor that is killed
+        if (exit_code := _reload(control, options.config, log_dir)) is not None:
+            return exit_code
+    raise BadSettings("the collector ended before the reload did")
+
+
+def _reload(control: socket.socket, config: str, log_dir: str) -> int | None:
+    """Have the collector reload, and print the responses; returns the exit code, None if the last one is missing.
+
+    Raises BadSettings if another collector answers, DecodeError for half a line, ConnectionError.
+    """
+    with control.makefile("rb") as responses:
+        if not (greeting := responses.readline()):
+            return None
+        _refuse_another(msgspec.json.decode(greeting, type=Greeting).settings, config, log_dir)
+        control.send(b"\n", socket.MSG_NOSIGNAL)  # SIGPIPE would end this program without a word
+        for line in responses:
+            response = msgspec.json.decode(line, type=ReloadResponse)
+            stream = sys.stdout if response.is_accepted else sys.stderr
+            for text in response.lines:
+                print(harmless(text), file=stream, flush=True)
+            if response.is_last:
+                return 0 if response.is_accepted else 1
+    return None
 
 
 def _refuse_another(settings: str, config: str, log_dir: str) -> None:
@@ -46,15 +66,3 @@ def _refuse_another(settings: str, config: str, log_dir: str) -> None:
             f"the collector that answers for {log_dir} runs with {settings}, not with {own}: nothing is reloaded; "
             "name its file by --config, or send SIGHUP to the one that runs with yours"
         )
-
-
-def _print(responses: BinaryIO) -> int:
-    """Print the responses as they come; returns the exit code. Raises BadSettings if the last one does not come."""
-    for line in responses:
-        response = msgspec.json.decode(line, type=ReloadResponse)
-        stream = sys.stdout if response.is_accepted else sys.stderr
-        for text in response.lines:
-            print(harmless(text), file=stream, flush=True)
-        if response.is_last:
-            return 0 if response.is_accepted else 1
-    raise BadSettings("the collector ended before the reload did")

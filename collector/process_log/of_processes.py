@@ -62,6 +62,14 @@ class ReloadRefused(ProcessLogEvent, frozen=True):
     faults: tuple[str, ...]
 
 
+class ReloadBug(ProcessLogEvent, frozen=True):
+    """A bug ended a reload, which counts as refused. `reload_refused` follows."""
+
+    level = logging.ERROR
+    page = "TracklogBug"
+    text = "bug in the collector: reload refused"
+
+
 class SwapLate(ProcessLogEvent, frozen=True):
     """Workers have not confirmed changed settings; they take them as soon as they go on."""
 

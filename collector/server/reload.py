@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from collector.errors import BadSettings
-from collector.process_log.of_processes import ReloadAccepted, ReloadRefused, SwapLate
+from collector.process_log.of_processes import ReloadAccepted, ReloadBug, ReloadRefused, SwapLate
 from collector.server.bounded import within
 from collector.server.control import SettingsBoard
 from collector.server.node_state import Node, Reload
@@ -97,6 +97,9 @@ class Reloader:
             if self._node.is_stopping:
                 return [_STOPPING], []
             raise
+        except Exception as error:  # whatever a file holds must not leave the operator without a word
+            ReloadBug().write(exc_info=True)
+            return [f"bug in the collector: {type(error).__name__}; the process log has the traceback"], []
 
     async def _reload(self, on_progress: Callable[[str], None]) -> tuple[list[str], list[str]]:
         """The faults, and the changes in words."""

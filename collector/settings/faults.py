@@ -26,6 +26,8 @@ CHECK: Final = "check"
 KINDS: Final = "kinds"
 _BARE_KEY: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 _PART: Final = re.compile(r"[.\[]")
+_SHOWN_BITS: Final = 256
+"""Of a number in a message: 77 digits. Python refuses to print over 4,300."""
 _UNSOUND: Final[Any] = object()
 """Stands for a value that has a fault."""
 
@@ -204,7 +206,8 @@ def _worded(error: str, value: object, extra: Mapping[str, Any]) -> str:
     if isinstance(value, str) and EXPECTED in extra:
         return f"expected {extra[EXPECTED]}"
     if isinstance(value, int | float) and ", got" not in message:
-        return f"{message}, got {value}"
+        bits = value.bit_length() if isinstance(value, int) else 0
+        return f"{message}, got {f'a number of {bits:,} bits' if bits > _SHOWN_BITS else value}"
     return message
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from collector.server.control import SettingsBoard, Swap
@@ -61,6 +62,23 @@ def _swap_in(
     return workers, board, states[-1]
 
 
+def test_an_unforeseen_error_is_a_refused_reload_with_a_traceback_in_the_process_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail() -> Settings:
+        raise ZeroDivisionError("a value that may be secret")
+
+    states = list[NodeState]()
+    reloader = _reloader(fail, states)
+    done = asyncio.run(reloader.reload())
+    assert not done.is_accepted
+    assert done.lines == ("bug in the collector: ZeroDivisionError; the process log has the traceback",)
+    assert [state.last_reload.is_accepted for state in states if state.last_reload] == [False]
+    bug, refused = caplog.records
+    assert (bug.getMessage(), bool(bug.exc_info)) == ("bug in the collector: reload refused", True)
+    assert "bug in the collector: ZeroDivisionError" in refused.getMessage()
+
+
 def test_settings_that_cannot_be_read_in_time_are_refused_and_keep_no_process_from_its_end() -> None:
     ends, states = threading.Event(), list[NodeState]()
 
@@ -68,7 +86,16 @@ def test_settings_that_cannot_be_read_in_time_are_refused_and_keep_no_process_fr
         ends.wait()
         return Settings()
 
-    reloader = Reloader(
+    reloader = _reloader(read, states, read_seconds=0.01)
+    done = asyncio.run(reloader.reload())  # which would wait for a thread of the event loop
+    assert done.lines == ("the settings could not be read within 0.01 s: a file or its disk hangs",)
+    assert [state.last_reload.is_accepted for state in states if state.last_reload] == [False]
+    ends.set()
+
+
+def _reloader(read: Callable[[], Settings], states: list[NodeState], read_seconds: float = 30.0) -> Reloader:
+    """A reloader with workers that take every swap. `states` gets each state of the node."""
+    return Reloader(
         Settings(),
         "collector.toml",
         read=read,
@@ -78,9 +105,5 @@ def test_settings_that_cannot_be_read_in_time_are_refused_and_keep_no_process_fr
         workers=cast(Workers, _Swapping()),
         node=Node(1, 0, states.append),
         board=SettingsBoard(),
-        read_seconds=0.01,
+        read_seconds=read_seconds,
     )
-    done = asyncio.run(reloader.reload())  # which would wait for a thread of the event loop
-    assert done.lines == ("the settings could not be read within 0.01 s: a file or its disk hangs",)
-    assert [state.last_reload.is_accepted for state in states if state.last_reload] == [False]
-    ends.set()

@@ -234,6 +234,18 @@ def test_what_only_serve_needs_keeps_no_other_command_from_its_work(
     assert load_settings(_written(tmp_path, _UNMET)).server.host == "no.such.host.invalid"
 
 
+@pytest.mark.parametrize("value", ["0x" + "f" * 4200, "0b" + "1" * 20_000, "-" + "9" * 4000])
+@pytest.mark.parametrize("setting", ["server.port", "limits.event_bytes", "log.segment_seconds", "log.retain_hours"])
+def test_a_number_of_any_length_is_a_fault_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, value: str
+) -> None:
+    table, _, name = setting.partition(".")
+    assert main(["check", "--config", _written(tmp_path, f"[{table}]\n{name} = {value}")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) < len(str(tmp_path)) + 200
+    assert f": {setting}: " in line
+
+
 @pytest.mark.parametrize("content", [b"short", b"\xff" * 40])
 def test_a_secret_file_that_serve_cannot_use_is_a_fault(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes

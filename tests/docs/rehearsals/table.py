@@ -58,6 +58,7 @@ NOT_SEEN: Final = {
     "ids_incomplete": "it needs damage that a start meets while it reads the ids of events again",
     "library": "a line of a library",
     "log_in_refused": "it is about people; tests/collector/ops/console/test_access.py brings it about",
+    "reload_bug": "a bug",
     "relay_failed": "it needs two nodes, and a full disk at the second one",
     "relay_stopped": "it needs two nodes; tests/crash/test_relay.py stops a log",
     "replay_gap": "it comes from a replay over damage, which is no alert",
