@@ -8,7 +8,7 @@ from collector.cli.effective import as_json, as_toml
 from collector.cli.preflight import load_settings_to_check
 from collector.server.tls import certificate_warning
 from collector.settings import PropertySettings, Settings
-from collector.shards.shard import retention_warning
+from collector.shards.capacity import capacity_warnings
 from wal.tools.terminal import prepare_stdout
 
 _NOUNS: Final = (("property", "properties"), ("sink", "sinks"), ("worker", "workers"))
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         return 2
     read = load_settings_to_check(options.config)
     settings = read.settings
-    for warning in (retention_warning(settings), certificate_warning(settings.server), credentials_note(settings)):
+    for warning in (*capacity_warnings(settings), certificate_warning(settings.server), credentials_note(settings)):
         if warning:
             print(f"collector: {warning}", file=sys.stderr)
     if options.show:

@@ -6,6 +6,7 @@ It creates, binds and connects nothing, so that `check` can run while a collecto
 import os
 import socket
 from collections.abc import Iterator
+from typing import Final
 
 from collector.errors import BadSettings
 from collector.ingest.policy.write_keys import key_digest
@@ -16,6 +17,10 @@ from collector.settings.faults import SettingFault, add_faults, has_fault
 from collector.settings.secret import load_secret, secret_path
 from collector.settings.sinks import SinkSettings
 from collector.ship.sinks import sink_of
+
+_NAME_BYTES: Final = 255
+_PATH_BYTES: Final = 4096 - 2 * (_NAME_BYTES + 1)
+"""Linux allows these, and what the collector makes in a folder has names, too."""
 
 
 def load_settings_to_serve(path: str) -> Settings:
@@ -151,10 +156,19 @@ def _missing_variables(path: str, sink: SinkSettings) -> Iterator[SettingFault]:
 def _folder(setting: str, path: str) -> Iterator[SettingFault]:
     """A folder must be writable, or the nearest existing folder above it."""
     there = _existing(path)
-    if not os.path.isdir(there):
+    if _is_too_long(path):
+        yield SettingFault(
+            setting, f"expected names of at most {_NAME_BYTES} bytes, and at most {_PATH_BYTES:,} in the whole path"
+        )
+    elif not os.path.isdir(there):
         yield SettingFault(setting, f"expected a folder, but {there} is not one")
     elif not os.access(there, os.W_OK | os.X_OK) and not os.statvfs(there).f_flag & os.ST_RDONLY:
         yield SettingFault(setting, f"expected a folder that can be written to, but {there} cannot: Permission denied")
+
+
+def _is_too_long(path: str) -> bool:
+    whole = os.fsencode(os.path.abspath(path))
+    return len(whole) > _PATH_BYTES or any(len(name) > _NAME_BYTES for name in whole.split(b"/"))
 
 
 def _existing(path: str) -> str:

@@ -28,7 +28,7 @@ from collector.server.workers import StartWorker, Workers
 from collector.settings import Settings
 from collector.settings.digest import settings_digest
 from collector.settings.secret import load_secret
-from collector.shards.shard import retention_warning
+from collector.shards.capacity import capacity_warnings
 from wal import __version__
 from wal.errors import PASSING, explain
 from wal.log import now_ms
@@ -73,8 +73,7 @@ def start_warnings(settings: Settings, hard_limit: int, user_id: int) -> Iterato
         yield "no [[property]] in the settings: every event is refused with 404; add one and run `collector reload`"
     if not settings.sink:
         yield "no [[sink]] in the settings: events stay in the log, undelivered; add one and run `collector reload`"
-    if warning := retention_warning(settings):
-        yield warning
+    yield from capacity_warnings(settings)
     configured = settings.limits.connections
     if (connections := connection_limit(configured, hard_limit)) < configured:
         yield (

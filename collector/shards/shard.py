@@ -189,21 +189,6 @@ def drop_from_free_shards(settings: Settings) -> None:
                 drop_delivered(settings, folder)
 
 
-def retention_warning(settings: Settings) -> str | None:
-    """Say that the segments which may be kept do not fit on the disk; None where they do. Raises OSError."""
-    directory = os.path.abspath(settings.log.dir)
-    while not os.path.isdir(directory):
-        directory = os.path.dirname(directory)
-    kept = settings.server.workers * settings.log.retain_bytes
-    capacity = Files().room(directory).all_bytes
-    if kept <= capacity:
-        return None
-    return (
-        f"log.retain_bytes: {settings.server.workers} workers keep up to {kept} bytes of delivered segments, and the "
-        f"disk of {directory} has {capacity}; lower it, or they are given up early, whenever the disk is short"
-    )
-
-
 async def drop_dead_letters_forever(settings: Settings, committer: Committer) -> None:
     """Drop dead letters over the age or the bytes that are kept. No cursor counts: they have no consumer."""
     while True:

@@ -30,6 +30,23 @@ def test_a_name_that_does_not_exist_is_a_fault_of_both(tmp_path: Path, monkeypat
         assert str(caught.value).count("server.host: expected an address of this machine") == 1
 
 
+@pytest.mark.parametrize("folder", ["n" * 256, "new/" + "ü" * 128, "new/" * 900, "n" * 256 + "/new"])
+@pytest.mark.parametrize("setting", ["log.dir", "dead_letters.dir"])
+def test_a_folder_that_no_disk_can_have_is_a_fault(tmp_path: Path, setting: str, folder: str) -> None:
+    table, _, name = setting.partition(".")
+    (tmp_path / "c.toml").write_text(f'[{table}]\n{name} = "{folder}"\n')
+    for load in (load_settings_to_serve, load_settings_to_check):
+        with pytest.raises(BadSettings) as caught:
+            load(str(tmp_path / "c.toml"))
+        message = "expected names of at most 255 bytes, and at most 3,584 in the whole path"
+        assert str(caught.value).splitlines()[0] == f"{tmp_path}/c.toml: {setting}: {message}"
+
+
+def test_a_folder_with_the_longest_name_that_a_disk_can_have_is_sound(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(f'[log]\ndir = "new/{"n" * 255}"\n')
+    assert load_settings_to_check(str(tmp_path / "c.toml")).settings.log.dir.endswith("n" * 255)
+
+
 def _fail_lookups(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(number, "it failed")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector.server.start import start_warnings
-from collector.settings import Limits, PropertySettings, Settings
+from collector.settings import Limits, LogSettings, PropertySettings, Settings
 from collector.ship.sinks.file import FileSinkSettings
 from tests.running import PATIENCE_SECONDS, running
 
@@ -29,6 +29,7 @@ def _settings(**changes: object) -> Settings:
         (_settings(sink=()), 20_000, 1, "no [[sink]]"),
         (_settings(), 20_000, 0, "running as root"),
         (_settings(), 1_024, 1, "at most 768 connections"),
+        (_settings(log=LogSettings(min_free_bytes=1 << 60)), 20_000, 1, "every request gets 503"),
     ],
 )
 def test_a_start_warns_of_what_an_operator_would_not_expect(

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.cli import main
-from collector.settings import LogSettings, ServerSettings, Settings, load_settings
-from collector.shards.shard import Shard, drop_from_free_shards, retention_warning
+from collector.settings import load_settings
+from collector.shards.shard import Shard, drop_from_free_shards
 from collector.ship.batch import Record
 from tests.running import PATIENCE_SECONDS
 from wal.cursor import Cursor
@@ -140,29 +139,3 @@ def test_a_short_disk_gets_delivered_segments_of_shards_that_nobody_holds(
     drop_from_free_shards(settings)
     assert [_numbers(log) for log in logs] == [before[0][2:], before[1]]
     logs[1].close()
-
-
-@pytest.mark.parametrize("workers", [1, 4])
-def test_a_disk_that_is_smaller_than_what_may_be_kept_is_warned_of(tmp_path: Path, workers: int) -> None:
-    capacity = Files().room(str(tmp_path)).all_bytes
-    server = ServerSettings(workers=workers)
-
-    def warning(retain_bytes: int) -> str | None:
-        log = LogSettings(dir=str(tmp_path / "not/yet/there"), retain_bytes=retain_bytes)
-        return retention_warning(Settings(server=server, log=log))
-
-    assert warning(capacity // workers) is None
-    message = warning(capacity // workers + 1)
-    assert message is not None
-    assert message.startswith(f"log.retain_bytes: {workers} workers keep up to ")
-    assert f"the disk of {tmp_path} has {capacity}" in message
-
-
-def test_check_warns_of_a_disk_that_is_too_small_and_finds_no_fault(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "collector.toml").write_text(f"[log]\nretain_bytes = {1 << 60}\n")
-    assert main(["check", "--config", str(tmp_path / "collector.toml")]) == 0
-    printed = capsys.readouterr()
-    assert "log.retain_bytes: " in printed.err
-    assert printed.out.startswith("ok: ")
