@@ -87,8 +87,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown() -> None:
-    """Outlive closed pipes again: a command that a test ran in this process lets them end it."""
+    """Outlive closed pipes again, and take SIGHUP: a command that a test ran in this process has changed that."""
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _files_of(argument: str) -> Iterable[Path]:

@@ -1,6 +1,7 @@
 """`collector serve`."""
 
 import argparse
+import signal
 from functools import partial
 
 from collector.cli.preflight import load_settings_to_serve
@@ -19,5 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it would end this process until the supervisor takes it
     config = options.config
     return serve(load_settings_to_serve(config), config, partial(load_settings_to_serve, config))

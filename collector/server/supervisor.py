@@ -89,6 +89,7 @@ class Supervisor:
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, self._take_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came during the start reloads now
 
     def _take_signal(self, number: int) -> None:
         (before, at), now = self._signalled, time.monotonic()
