@@ -41,7 +41,7 @@ _GROUPS: Final = {
     "relay": "look at logs that other nodes ship here",
 }
 _EPILOG: Final = """\
-exit codes: 0 done, 1 an error, 2 a wrong call, 3 a shard or a disk that needs a person,
+exit codes: 0 done, 1 an error, 2 a wrong call or no log, 3 a shard or a disk that needs a person,
 4 a start that may work later, 130 Ctrl-C, 143 a second SIGTERM. `collector COMMAND --help` has an example of each.
 
 example: collector serve --config collector.toml"""
@@ -60,7 +60,7 @@ class Command(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0 success, 1 an error, 2 a wrong call, 3 a shard or a disk that needs a person, 4 a start that may work
+    0 success, 1 an error, 2 a wrong call or no log, 3 a shard or a disk that needs a person, 4 a start that may work
     later, 130 Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BadSettings, WalError, OSError) as error:
         for line in str(error).splitlines():
             print(harmless(f"collector: {line}"), file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, FileNotFoundError) else 1  # as `wal` does: there is no log
 
 
 def command(words: str) -> Command:

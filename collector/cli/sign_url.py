@@ -39,6 +39,9 @@ def run(options: argparse.Namespace) -> int:
     except BadRedirect as error:
         print(f"collector: {error.refusal.message}; such a redirect would be refused", file=sys.stderr)
         return 2
+    except UnicodeEncodeError:
+        print(f"collector: URL: expected UTF-8, got {options.url!r:.80}", file=sys.stderr)
+        return 2
     except ValueError as error:
         print(f"collector: --expires: {error}", file=sys.stderr)
         return 2

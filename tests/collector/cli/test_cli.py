@@ -219,6 +219,36 @@ def test_a_write_key_that_is_not_set_is_reported_without_the_key(
     assert "short" not in err
 
 
+def test_a_url_that_is_not_utf_8_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for url in ("https://a.example.net/\udcff", "https://\udcff.example.net/"):
+        out, err = _sign(tmp_path, capsys, url, "1", "2", code=2)
+        assert out == ""
+        assert "--expires" not in err
+        assert err.startswith(("collector: URL: expected UTF-8, got 'https://a", "collector: redirect_url has a host"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["count", "--by", "ea"],
+        ["dead", "ls"],
+        ["dead", "show", "3f9c2a7100112233-17"],
+        ["redrive", "--dry-run"],
+        ["sink", "ls"],
+        ["sink", "drop", "gone"],
+        ["replay", "--sink", "file", "--from", "1h"],
+        ["audit"],
+    ],
+)
+def test_a_folder_without_a_log_is_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(GOOD)
+    assert main([*command, "--config", str(path)]) == 2
+    assert "no log here, nor in a folder of it" in capsys.readouterr().err
+
+
 _KEYS = """
 [server]
 relay_keys = ["env:TRACKLOG_TEST_KEY"]

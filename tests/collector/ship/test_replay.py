@@ -264,7 +264,7 @@ def test_an_unknown_sink_is_named_with_those_there_are(folder: Path) -> None:
 
 
 def test_where_there_is_no_log_it_says_so(folder: Path) -> None:
-    assert "no log here" in _replay(folder, "--sink", "file", code=1).stderr
+    assert "no log here" in _replay(folder, "--sink", "file", code=2).stderr
 
 
 def test_one_event_goes_out_by_its_id_without_the_others_being_read(folder: Path) -> None:
