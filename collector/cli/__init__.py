@@ -11,7 +11,7 @@ from typing import Final, Protocol, cast
 
 from collector.errors import BadSettings
 from wal import __version__
-from wal.errors import WalError
+from wal.errors import NoLog, WalError
 from wal.tools.terminal import flush_stdout, harmless, open_streams
 
 _DEFAULT_CONFIG: Final = "collector.toml"
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BadSettings, WalError, OSError) as error:
         for line in str(error).splitlines():
             print(harmless(f"collector: {line}"), file=sys.stderr)
-        return 2 if isinstance(error, FileNotFoundError) else 1  # as `wal` does: there is no log
+        return 2 if isinstance(error, NoLog) else 1  # as `wal` does
 
 
 def command(words: str) -> Command:
