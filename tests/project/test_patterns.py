@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import ModuleType
@@ -71,7 +72,7 @@ def _call(pattern: re.Pattern[Any], method: str) -> Callable[[Any], object]:
     if method == "sub":
         return partial(pattern.sub, empty)
     if method == "finditer":
-        return lambda text: list(pattern.finditer(text))
+        return lambda text: deque(pattern.finditer(text), maxlen=0)  # to keep them would measure the garbage collector
     call: Callable[[Any], object] = getattr(pattern, method)
     return call
 
