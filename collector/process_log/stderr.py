@@ -1,5 +1,6 @@
 """Writes lines to stderr without waiting for whoever reads it: a log driver that stalls must not stall requests."""
 
+import contextlib
 import logging
 import os
 import select
@@ -16,7 +17,7 @@ _LAST_SECONDS: Final = 1.0
 
 
 class StderrHandler(logging.Handler):
-    """Writes at once while stderr takes it, else from a thread later. Lines over 1 MiB are left out and counted."""
+    """Writes at once while stderr takes it, else holds up to 1 MiB for a thread; the rest is left out and counted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,8 +43,9 @@ class StderrHandler(logging.Handler):
         self._held += line
         self._write()
         if self._held and not self._is_draining:
-            self._is_draining = True
-            threading.Thread(target=self._drain, name="stderr", daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # no thread can be started now: the next line tries again
+                threading.Thread(target=self._drain, name="stderr", daemon=True).start()
+                self._is_draining = True
 
     def flush(self) -> None:
         """Write what is held, within a second. The end of the process calls it, with the lock of this handler."""
