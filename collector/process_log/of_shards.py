@@ -167,11 +167,11 @@ class ShardUnreadable(ProcessLogEvent, frozen=True):
 
 
 class ShardCopied(ProcessLogEvent, frozen=True):
-    """Two folders of `log.dir` hold one log, so one of them is a copy. What no worker holds is not adopted."""
+    """Two folders of `log.dir` hold one log, so one is a copy. Of the two, what no worker holds is left alone."""
 
     is_lasting = True
     page = "TracklogIdsIncomplete"
-    text = "{log}: nobody holds this shard, and it is not shipped: {other} has the same id; move the copy away"
+    text = "{log}: this shard is neither written nor shipped: {other} has the same id; move the copy away"
     log: str
     other: str
 

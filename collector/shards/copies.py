@@ -2,13 +2,10 @@
 
 import contextlib
 import os
-from typing import Final
 
-from wal.errors import Broken, WalError
+from wal.errors import WalError
 from wal.files import Files
-from wal.folder import IDENTITY, LogFolder
-
-_ADVICE: Final = "one of the two is a copy: move it out of this folder"
+from wal.folder import LogFolder
 
 
 def copies_in(files: Files, directory: str) -> dict[str, str]:
@@ -28,9 +25,7 @@ def copies_in(files: Files, directory: str) -> dict[str, str]:
     return copies
 
 
-def check_no_copy(files: Files, directory: str, name: str) -> None:
-    """Raise Broken if the shard of this name has the id of another shard that a worker could open. Raises OSError."""
-    path = os.path.join(directory, name)
-    other = copies_in(files, directory).get(path)
-    if other and os.path.basename(other).isdecimal():
-        raise Broken(os.path.join(path, IDENTITY), 0, "an id that no other log here has", f"that of {other}; {_ADVICE}")
+def copy_of(files: Files, directory: str, name: str) -> str | None:
+    """The path of another shard that a worker could open and that has the id of this one. Raises OSError."""
+    other = copies_in(files, directory).get(os.path.join(directory, name))
+    return other if other and os.path.basename(other).isdecimal() else None

@@ -5,14 +5,15 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Final
 
 from collector.acknowledgements import Acknowledgements
 from collector.process_log.event import ProcessLogEvent
-from collector.process_log.of_shards import CloseFailed, DropFailed, EvictionFailed, SinksBehind
+from collector.process_log.of_shards import CloseFailed, DropFailed, EvictionFailed, ShardCopied, SinksBehind
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
-from collector.shards.copies import check_no_copy
+from collector.shards.copies import copy_of
 from collector.shards.findings import write_findings
 from collector.ship.health import is_given_up
 from collector.ship.shipper import DeadLetterWriter, Shipper
@@ -124,15 +125,21 @@ class Shard:
 
 
 def first_free(settings: Settings) -> tuple[str, Log]:
-    """The name and the log, recovered and open, of the first shard that nobody holds. Raises WalError, OSError."""
-    number = 0
-    while True:
+    """The name and the log, recovered and open, of the first shard that nobody holds and of which none is a copy.
+
+    Raises WalError, OSError.
+    """
+    files = Files()
+    for number in count():
         name = f"{number:02d}"
-        check_no_copy(Files(), settings.log.dir, name)
-        try:
-            return name, open_log(settings, os.path.join(settings.log.dir, name))
-        except LogLocked:
-            number += 1
+        path = os.path.join(settings.log.dir, name)
+        if other := copy_of(files, settings.log.dir, name):
+            if not LogFolder(files, path).is_locked():
+                ShardCopied(path, other).write()
+            continue
+        with contextlib.suppress(LogLocked):
+            return name, open_log(settings, path)
+    raise AssertionError("numbers have no end")
 
 
 def open_log(settings: Settings, directory: str) -> Log:

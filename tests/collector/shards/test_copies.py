@@ -10,7 +10,6 @@ from collector.settings.sinks import SinkSettings
 from collector.shards.adoption import orphans
 from collector.shards.copies import copies_in
 from collector.shards.shard import first_free
-from wal.errors import Broken
 from wal.files import Files
 from wal.log import Log
 
@@ -42,13 +41,28 @@ def test_two_logs_with_one_id_are_copies_of_each_other(settings: Settings, tmp_p
     assert copies_in(Files(), str(tmp_path)) == {one: other, other: one}
 
 
-def test_no_worker_opens_a_shard_of_which_another_is_a_copy(settings: Settings, tmp_path: Path) -> None:
+def test_a_worker_passes_over_shards_of_which_one_is_a_copy(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     shutil.copytree(tmp_path / "01", tmp_path / "02")
+    opened = [first_free(settings) for _ in range(2)]
+    assert [name for name, _ in opened] == ["00", "03"]
+    for _, log in opened:
+        log.close()
+    told = [message for message in caplog.messages if "neither written nor shipped" in message]
+    assert [message.partition(": ")[0] for message in told] == [f"{tmp_path}/01", f"{tmp_path}/02"]
+
+
+def test_a_copy_of_a_shard_that_is_held_keeps_nobody_from_another(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, held = first_free(settings)
+    shutil.copytree(tmp_path / "00", tmp_path / "07")
     name, log = first_free(settings)
-    assert name == "00"
-    with pytest.raises(Broken, match=r"01/log\.json.*that of .*02; one of the two is a copy: move it"):
-        first_free(settings)
+    assert name == "01"
+    assert "neither written" not in caplog.text
     log.close()
+    held.close()
 
 
 def test_a_copy_that_no_worker_would_open_keeps_no_worker_from_its_shard(settings: Settings, tmp_path: Path) -> None:
@@ -65,7 +79,7 @@ def test_a_copy_is_not_adopted_and_is_told(
     shutil.copytree(tmp_path / name, tmp_path / "00.bak")
     assert list(orphans(settings)) == [str(tmp_path / "01")]
     assert caplog.messages == [
-        f"{tmp_path}/00.bak: nobody holds this shard, and it is not shipped: {tmp_path}/00 has the same id; "
+        f"{tmp_path}/00.bak: this shard is neither written nor shipped: {tmp_path}/00 has the same id; "
         "move the copy away"
     ]
     held.close()
