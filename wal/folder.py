@@ -15,7 +15,8 @@ from wal.format import Position, SegmentName
 
 IDENTITY: Final = "log.json"
 CURSORS: Final = "cursors"
-UNLISTED: Final = "this user may not list it, so it was passed over; nobody knows whether it is a log"
+UNLISTED: Final = "this user may not list it, so nobody knows whether it is a log; run this as the user of the logs"
+_NO_LOG: Final = "lost+found"
 _LOCK: Final = "LOCK"
 _SUFFIX: Final = ".json"
 _LOG_ID: Final = re.compile("[0-9a-f]{16}")
@@ -52,9 +53,10 @@ def logs_below(files: Files, path: str) -> list["LogFolder"]:
 def unlisted_below(files: Files, path: str) -> list[str]:
     """The folders directly below `path` that may not be listed, so that nobody knows whether they are logs.
 
-    Raises OSError.
+    `lost+found`, which a file system has at its top, is none. Raises OSError.
     """
-    return [folder.path for folder in _below(files, path) if not folder.is_listed()]
+    found = [folder.path for folder in _below(files, path) if not folder.is_listed()]
+    return [folder for folder in found if os.path.basename(folder) != _NO_LOG]
 
 
 def _below(files: Files, path: str) -> list["LogFolder"]:

@@ -148,10 +148,11 @@ def _follower(options: argparse.Namespace) -> Follower:
 def _verify(options: argparse.Namespace) -> int:
     found = find_logs(_FILES, options.directory)
     folders = [folder for log in found for folder in (log, *logs_below(_FILES, log.path))]
-    for path in unlisted_below(_FILES, options.directory):
-        print(harmless(f"wal: {path}: {UNLISTED}"), file=sys.stderr)
     failed = [_has_failed(folder, options) for folder in folders]
-    return int(any(failed))
+    unlisted = unlisted_below(_FILES, options.directory)
+    for path in unlisted:
+        print(harmless(f"wal: {path}: {UNLISTED}"), file=sys.stderr)
+    return int(any(failed) or bool(unlisted))
 
 
 def _has_failed(folder: LogFolder, options: argparse.Namespace) -> bool:

@@ -98,7 +98,7 @@ class Follower:
     def _is_identified(self, folder: LogFolder) -> bool:
         try:
             return bool(folder.log_id)
-        except (Corrupt, FileNotFoundError) as fault:
+        except (Corrupt, FileNotFoundError, PermissionError) as fault:
             self._report.add(Finding("identity", folder.path, f"log.json: {fault}"))
             return False
 

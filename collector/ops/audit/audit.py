@@ -77,7 +77,7 @@ async def audit(settings: Settings, request: AuditRequest, on_progress: Callable
         report.logs.append(AuditedLog(folder.log_id.decode(), folder.path, log.first, log.next - 1))
         report.notes += _notes_on_log(folder, log)
     report.problems += ledger_faults(settings.log.dir)
-    report.notes += [f"{path}: {UNLISTED}" for path in unlisted_below(Files(), settings.log.dir)]
+    report.problems += [f"{path}: {UNLISTED}" for path in unlisted_below(Files(), settings.log.dir)]
     _conclude(report, books, snapshot)
     return report
 

@@ -17,6 +17,7 @@ from collector.cli import audit as command
 from collector.cli import main
 from tests.collector.ops.audited import BucketStore, FilesStore, Node, differences, totals
 from tests.destinations.objects import Bucket, Moto
+from tests.wal.faulty_files import NotPermitted
 from tests.wal.logs import damage
 from wal.cursor import Cursor
 from wal.damage import read_ledger
@@ -385,6 +386,16 @@ def test_damage_in_the_ledger_of_redrives_is_a_problem(files: Node, capsys: Audi
     report = files.audit(capsys, code=1)
     (problem,) = report["problems"]
     assert problem.startswith(f"corrupt: {ledger}: segment 1 ")
+
+
+def test_a_folder_that_may_not_be_listed_is_a_problem(
+    files: Node, capsys: Audited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlisted = files.folder / "data/log/01"
+    unlisted.mkdir()
+    monkeypatch.setattr("collector.ops.audit.audit.Files", lambda: NotPermitted(str(unlisted)))
+    (problem,) = files.audit(capsys, code=1)["problems"]
+    assert problem.startswith(f"{unlisted}: this user may not list it")
 
 
 def test_a_store_that_is_away_is_a_problem(tmp_path: Path, moto: Moto, capsys: Audited) -> None:

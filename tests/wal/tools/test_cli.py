@@ -595,11 +595,12 @@ def test_verify_reads_a_log_in_the_folder_of_a_log(log: Log, directory: str) -> 
 def test_verify_names_a_folder_that_it_may_not_list(
     log: Log, directory: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    unlisted = Path(directory).parent / "unlisted"
-    unlisted.mkdir()
-    monkeypatch.setattr(cli, "_FILES", NotPermitted(str(unlisted)))
-    assert cli.main(["verify", str(unlisted.parent)]) == 0
-    assert f"wal: {unlisted}: this user may not list it" in capsys.readouterr().err
+    for name, code in (("lost+found", 0), ("unlisted", 1)):
+        unlisted = Path(directory).parent / name
+        unlisted.mkdir()
+        monkeypatch.setattr(cli, "_FILES", NotPermitted(str(unlisted)))
+        assert cli.main(["verify", str(unlisted.parent)]) == code
+        assert (f"wal: {unlisted}: this user may not list it" in capsys.readouterr().err) == code
 
 
 def test_verify_finds_nothing_in_a_log_that_is_written(log: Log, directory: str) -> None:
