@@ -341,9 +341,9 @@ def _after(sent: list[int], begin: Callable[[Transactions], None]) -> Callable[[
 
 
 def test_what_the_cursor_topic_refuses_is_no_fault_of_an_event(place: Place) -> None:
-    make_topic(place.address, place.cursors, max_message_bytes="60", cleanup_policy="compact")
+    make_topic(place.address, place.cursors, max_message_bytes="80", cleanup_policy="compact")
     with pytest.raises(SinkError, match=rf"correct the settings of topic {place.cursors}") as caught:
-        deliver(place.sink(), batch(part(ELEVEN_MS, 1)))
+        deliver(place.sink(consumer="refused"), batch(part(ELEVEN_MS, 1)))
     assert not isinstance(caught.value, BatchRefused)
 
 

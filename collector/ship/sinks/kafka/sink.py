@@ -6,6 +6,7 @@ that the brokers do not take in time can go out in several transactions.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -44,7 +45,7 @@ class KafkaSink:
         self._id = self._key = ""
         self._cursor = KafkaCursor(0)
         self._most = 0
-        """Events in a transaction; 0 is all of a batch, and fewer are what the brokers take in time on a slow way."""
+        """Most events in a transaction; 0 is all of a batch, until the brokers do not take so many in time."""
         self._lock = threading.Lock()  # a call that is cancelled goes on in its thread for a moment
 
     async def open(self, log_id: str, sequence: int) -> Resumption:
@@ -91,6 +92,7 @@ class KafkaSink:
     def _deliver(self, batch: Batch) -> None:
         while part := slice_batch(batch, self._cursor.next, self._most):
             begun = time.monotonic()
+            self._transactions.check(math.inf)
             try:
                 self._commit(part, KafkaCursor(part.last + 1, part.chain))
             except KafkaFault as fault:
@@ -101,8 +103,8 @@ class KafkaSink:
                 elif fault.is_late:
                     self._most = max(1, part.records // 2)
                 raise
-            if time.monotonic() - begun < _QUICK_SECONDS:
-                self._most = 2 * self._most if 2 * self._most < batch.records else 0
+            if part.records == self._most and time.monotonic() - begun < _QUICK_SECONDS:
+                self._most *= 2
 
     def _go_on_without(self, batch: Batch) -> None:
         """Prepare for a part of a batch that was refused.
