@@ -10,7 +10,7 @@ _PREFIX: Final = "env:"
 SHORTEST_KEY: Final = 16
 """Characters of a write key."""
 _IN_A_HEADER: Final = re.compile(r"[\x21-\x7e]*")
-"""The characters of a key that a header carries unchanged: white space at its ends is not part of a header's value."""
+"""The characters of a key. A header loses white space at its ends, and clients encode others in different ways."""
 
 
 def variable_of(setting: str) -> str | None:
@@ -44,8 +44,8 @@ def read_key(where: str, setting: str) -> bytes:
 def read_header_key(where: str, setting: str) -> bytes:
     """The bytes of a key that requests present in a header, and that `env:NAME` names.
 
-    Raises BadSettings as `read_key`, and for characters that a header does not carry unchanged: no request could
-    present such a key. No message shows any part of it.
+    Raises BadSettings as `read_key`, and for white space and characters that not every client sends alike. No message
+    shows any part of it.
     """
     key = os.fsdecode(read_key(where, setting))
     if not _IN_A_HEADER.fullmatch(key):

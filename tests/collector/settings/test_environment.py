@@ -67,7 +67,7 @@ _OTHERS: Final = "it has other characters; make another key"
         ("0123456789abcdef\udcff", _OTHERS),
     ],
 )
-def test_a_key_that_no_header_carries_is_refused_with_its_place_and_without_its_value(
+def test_a_key_that_not_every_client_sends_alike_is_refused_with_its_place_and_without_its_value(
     monkeypatch: pytest.MonkeyPatch, value: str, wrong: str
 ) -> None:
     monkeypatch.setenv("TRACKLOG_TEST_VALUE", value)
