@@ -19,9 +19,10 @@ _LINES: Final = {"text": TextLines, "json": JsonLines}
 
 def set_up(line_format: Format, level: Level) -> None:
     """Write lines of this format, from this level on, to stderr. Also warnings and exceptions that nothing caught."""
-    handler = StderrHandler()
+    earlier = [handler for handler in logging.root.handlers if isinstance(handler, StderrHandler)]
+    handler = earlier[0] if earlier else StderrHandler()  # of an earlier call lines may wait
     handler.setFormatter(_LINES[line_format]())
-    handler.addFilter(Repeats())
+    handler.filters = [Repeats()]
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
     # its warnings are about malformed HTTP, so any client could fill the disk with them

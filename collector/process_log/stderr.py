@@ -1,4 +1,8 @@
-"""Writes lines to stderr without waiting for whoever reads it: a log driver that stalls must not stall requests."""
+"""Writes lines to stderr without waiting for whoever reads it: a log driver that stalls must not stall requests.
+
+emit ── short, nothing waits, stderr can be written ──> stderr
+  └──── else ──> waiting, up to 1 MiB ── a thread ────> stderr
+"""
 
 import contextlib
 import logging
@@ -6,76 +10,96 @@ import os
 import select
 import sys
 import threading
-import time
-from typing import Final
+from collections import deque
+from typing import Final, NamedTuple
 
-_PIECE_BYTES: Final = 4096
+_SHORT_BYTES: Final = 4096
 """A pipe that can be written takes so much without a wait, and in one piece."""
-_MOST_HELD_BYTES: Final = 1 << 20
+_MOST_BYTES: Final = 1 << 20
+_FIRST_SECONDS: Final = 0.05
+"""How long the first line that waits is waited for: a process may be about to end."""
 _LAST_SECONDS: Final = 1.0
 """How long the end of the process waits for stderr."""
 
 
+class _Line(NamedTuple):
+    text: bytes
+    lines: int
+    """The line itself, and those before it that were left out and that it tells of."""
+
+
 class StderrHandler(logging.Handler):
-    """Writes at once while stderr takes it, else holds up to 1 MiB for a thread; the rest is left out and counted."""
+    """Each line is written, waits for a thread, or is left out; the first line after those has their number."""
 
     def __init__(self) -> None:
         super().__init__()
         self._descriptor = sys.stderr.fileno()
         self._encoding = sys.stderr.encoding
-        self._held = bytearray()
+        self._lock = threading.RLock()  # an exception in a destructor is a line, too, whenever it comes
+        self._waiting: deque[_Line] = deque()
+        self._waiting_bytes = 0
         self._left_out = 0
-        self._is_draining = False
+        self._is_written = threading.Event()
+        """Set while no line waits."""
+        self._is_written.set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, or hold it; the first line after some that were left out has their number."""
-        if self._left_out:
-            record.left_out = getattr(record, "left_out", 0) + self._left_out
-        try:
-            line = f"{self.format(record)}\n".encode(self._encoding, "backslashreplace")
-        except Exception:
-            self.handleError(record)
-            return
-        if len(self._held) + len(line) > _MOST_HELD_BYTES:
+        """Write a line, or have it wait."""
+        with self._lock:
+            before = getattr(record, "left_out", 0) + self._left_out
+            if before:
+                record.left_out = before
+            try:
+                line = _Line(f"{self.format(record)}\n".encode(self._encoding, "backslashreplace"), 1 + self._left_out)
+            except Exception:
+                self.handleError(record)
+                return
+            is_first = self._is_written.is_set() and not self._waiting
+            if is_first and len(line.text) <= _SHORT_BYTES and self._can_be_written():
+                self._left_out = 0
+                self._write(line)
+                return
+            self._wait(line)
+        if is_first:
+            self._is_written.wait(_FIRST_SECONDS)
+
+    def flush(self) -> None:
+        """Wait for the lines that wait, at most a second. The end of the process calls it."""
+        self._is_written.wait(_LAST_SECONDS)
+
+    def _wait(self, line: _Line) -> None:
+        if self._waiting_bytes + len(line.text) > _MOST_BYTES:
             self._left_out += 1
             return
         self._left_out = 0
-        self._held += line
-        self._write()
-        if self._held and not self._is_draining:
+        self._waiting.append(line)
+        self._waiting_bytes += len(line.text)
+        if self._is_written.is_set():
             with contextlib.suppress(RuntimeError):  # no thread can be started now: the next line tries again
-                threading.Thread(target=self._drain, name="stderr", daemon=True).start()
-                self._is_draining = True
+                threading.Thread(target=self._write_all, name="stderr", daemon=True).start()
+                self._is_written.clear()
 
-    def flush(self) -> None:
-        """Write what is held, within a second. The end of the process calls it, with the lock of this handler."""
-        deadline = time.monotonic() + _LAST_SECONDS
-        while self._held and self._is_writable(max(0.0, deadline - time.monotonic())):
-            self._write()
-
-    def _write(self) -> None:
-        while self._held and self._is_writable(0.0):
-            piece = self._held[:_PIECE_BYTES]
-            end = piece.rfind(b"\n") + 1 or len(piece)
-            try:
-                del self._held[: os.write(self._descriptor, piece[:end])]
-            except OSError:  # nobody reads it any more, or the disk is full
-                self._left_out += self._held.count(b"\n")
-                self._held.clear()
-
-    def _drain(self) -> None:
+    def _write_all(self) -> None:
+        """Write what waits. Blocks, without the lock."""
         while True:
-            self._is_writable(None)
-            self.acquire()
-            try:
-                self._write()
-                if not self._held:
-                    self._is_draining = False
+            with self._lock:
+                if not self._waiting:
+                    self._is_written.set()
                     return
-            finally:
-                self.release()
+                line = self._waiting.popleft()
+                self._waiting_bytes -= len(line.text)
+            self._write(line)
 
-    def _is_writable(self, seconds: float | None) -> bool:
+    def _write(self, line: _Line) -> None:
+        text = line.text
+        try:
+            while text:
+                text = text[os.write(self._descriptor, text) :]
+        except OSError:  # nobody reads it any more, or the disk is full
+            with self._lock:
+                self._left_out += line.lines
+
+    def _can_be_written(self) -> bool:
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
-        return bool(poll.poll(None if seconds is None else seconds * 1000))
+        return bool(poll.poll(0))

@@ -1,5 +1,7 @@
 """A reader of stderr that stalls holds up nobody, and misses no line that is not counted."""
 
+import logging
+import os
 import subprocess
 import sys
 from subprocess import PIPE
@@ -8,6 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from collector.process_log.lines import JsonLines
+from collector.process_log.of_processes import StartWarning
+from collector.process_log.stderr import StderrHandler
 from tests.running import PATIENCE_SECONDS
 
 _PROGRAM = """
@@ -51,3 +56,21 @@ def test_lines_beyond_a_mebibyte_are_left_out_and_counted() -> None:
     assert len(lines) < 1500
     assert lines[-1]["warning"] == "last"
     assert len(lines) + sum(line.get("left_out", 0) for line in lines) == 2001
+
+
+def test_lines_that_a_full_disk_refuses_are_counted_once(capfd: pytest.CaptureFixture[str]) -> None:
+    handler = StderrHandler()
+    handler.setFormatter(JsonLines())
+    ours, handler._descriptor = handler._descriptor, os.open("/dev/full", os.O_WRONLY)
+    for _ in range(3):
+        handler.handle(_record("lost"))
+    os.close(handler._descriptor)
+    handler._descriptor = ours
+    for text in ("first", "second"):
+        handler.handle(_record(text))
+    lines = [msgspec.json.decode(line) for line in capfd.readouterr().err.splitlines()]
+    assert [(line["warning"], line.get("left_out")) for line in lines] == [("first", 3), ("second", None)]
+
+
+def _record(warning: str) -> logging.LogRecord:
+    return logging.LogRecord("collector", logging.WARNING, "", 0, StartWarning(warning), None, None)
