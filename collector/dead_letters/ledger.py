@@ -54,7 +54,7 @@ def ledger_faults(directory: str) -> Iterator[str]:
     Raises Unreadable, OSError.
     """
     _, ledger = redrive_logs(directory)
-    for step in verify(ledger) if ledger.is_log() else ():
+    for step in verify(ledger) if ledger.is_readable_log() else ():
         if isinstance(step, Finding) and step.is_damage:
             yield f"{step}; `collector redrive --dry-run` says what to do"
 

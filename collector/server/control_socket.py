@@ -28,8 +28,8 @@ _NAME: Final = "control.sock"
 _BACKLOG: Final = 8
 _RETRY_SECONDS: Final = 5.0
 """Until a socket that could not be taken is tried again: a collector that still ends has it for some seconds."""
-_GONE: Final = (errno.ENOENT, errno.ECONNREFUSED)
-"""Of a connection to a socket that does not exist, or whose collector was killed."""
+_GONE: Final = (errno.ENOENT, errno.ECONNREFUSED, errno.EACCES)
+"""Of a connection to a socket that does not exist, whose collector was killed, or that another user left here."""
 
 ReloadFunction = Callable[[Callable[[str], None]], Coroutine[None, None, Reload]]
 _Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]

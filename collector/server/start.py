@@ -145,12 +145,13 @@ def _with_connection_limit(settings: Settings, hard_limit: int) -> Settings:
 def _listen(table: str, host: str, port: int) -> socket.socket:
     """A listening socket. Clients that connect before the workers are ready wait in its backlog.
 
-    Raises BadSettings if this user may not listen there, OSError for what may pass.
+    Raises BadSettings if this user may not listen there or the host has no such address, OSError for what may pass.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (while attempting")[0]
-        failure = BadSettings if error.errno in (errno.EACCES, errno.EPERM) else OSError
+        is_lasting = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
+        failure = BadSettings if is_lasting or error.errno in (errno.EACCES, errno.EPERM) else OSError
         raise failure(f"can't listen on {host} port {port}: {reason}; see {table}.host and {table}.port") from None

@@ -1,6 +1,7 @@
 """The control socket, without a supervisor."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -101,9 +102,14 @@ def test_a_collector_that_ends_while_it_waits_for_the_socket_leaves_that_of_the_
     asyncio.run(scenario())
 
 
-def test_the_socket_of_a_killed_collector_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [errno.ECONNREFUSED, errno.EACCES])
+def test_the_socket_of_a_killed_collector_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(tmp_path / "control.sock"))
+    if code == errno.EACCES:  # root may connect to that of another user
+        monkeypatch.setattr(socket.socket, "connect_ex", lambda *_: code)
 
     async def scenario() -> None:
         async with serving_control(str(tmp_path), _CONFIG, _fail):

@@ -68,6 +68,7 @@ sys.exit(main(["serve", "--config", sys.argv[1]]))
         ("OSError(99, 'Cannot assign requested address')", 4, "Cannot assign requested address"),
         ("OSError(12, 'Cannot allocate memory')", 4, "Cannot allocate memory"),
         ("socket.gaierror(-3, 'Temporary failure in name resolution')", 4, "Temporary failure in name resolution"),
+        ("socket.gaierror(-9, 'Address family for hostname not supported')", 1, "Address family for hostname not sup"),
         ("PermissionError(13, 'Permission denied')", 1, "Permission denied"),
     ],
 )
@@ -79,7 +80,8 @@ def test_a_start_that_may_work_later_has_an_exit_code_of_its_own(
     program = [sys.executable, "-c", _FAILING.format(error=error), str(config)]
     done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert done.returncode == exit_code
-    assert f"can't listen on 127.0.0.1 port 8080: {reason}; see server.host and server.port" in done.stderr
+    assert f"can't listen on 127.0.0.1 port 8080: {reason}" in done.stderr
+    assert "; see server.host and server.port" in done.stderr
 
 
 def test_the_supervisor_imports_neither_the_application_nor_uvicorn() -> None:
