@@ -53,6 +53,7 @@ class Shell:
             | WRITE_KEYS
             | {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "COLUMNS": "100", "TRACKLOG_ADMIN__PORT": admin_port}
             | {"TRACKLOG_DEDUP__BYTES": str(16 << 20)}
+            | {"PYTHONUNBUFFERED": "1"}  # else stderr comes before stdout, which it does not on a terminal
         )
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(
