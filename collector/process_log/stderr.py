@@ -102,4 +102,7 @@ class StderrHandler(logging.Handler):
     def _can_be_written(self) -> bool:
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
-        return bool(poll.poll(0))
+        try:
+            return bool(poll.poll(0))
+        except OSError:  # the process may have no descriptor at all for now
+            return False

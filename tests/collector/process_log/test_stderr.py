@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import subprocess
 import sys
 from subprocess import PIPE
@@ -70,6 +71,19 @@ def test_lines_that_a_full_disk_refuses_are_counted_once(capfd: pytest.CaptureFi
         handler.handle(_record(text))
     lines = [msgspec.json.decode(line) for line in capfd.readouterr().err.splitlines()]
     assert [(line["warning"], line.get("left_out")) for line in lines] == [("first", 3), ("second", None)]
+
+
+def test_a_line_is_written_where_the_process_may_have_no_descriptor(capfd: pytest.CaptureFixture[str]) -> None:
+    handler = StderrHandler()
+    handler.setFormatter(JsonLines())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        handler.handle(_record("written"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    handler.flush()
+    assert msgspec.json.decode(capfd.readouterr().err)["warning"] == "written"
 
 
 def _record(warning: str) -> logging.LogRecord:
