@@ -25,6 +25,7 @@ _FLAGS = (
     "--remote-debugging-port=0",
 )
 _DOMAINS = ("Page", "Runtime", "Network", "Log")
+_DISPOSAL_SECONDS = 30.0
 
 
 class Chromium(Browser):
@@ -90,9 +91,10 @@ class ChromiumVisitor(Visitor):
         return tab
 
     def close(self) -> None:
-        with contextlib.suppress(WireError):  # the browser was killed
+        # Chromium was killed, or does not answer this at times, and goes on all the same: it ends with the last test.
+        with contextlib.suppress(WireError, TimeoutError):
             if self._of_context:
-                self._browser.wire.call("Target.disposeBrowserContext", self._of_context)
+                self._browser.wire.call("Target.disposeBrowserContext", self._of_context, seconds=_DISPOSAL_SECONDS)
 
 
 class ChromiumTab(Tab):
