@@ -131,7 +131,7 @@ def orphans(settings: Settings) -> dict[str, frozenset[str]]:
     files = Files()
     try:
         paths = [os.path.join(settings.log.dir, name) for name in files.names(settings.log.dir)]
-        copies = copies_in(files, settings.log.dir)
+        copies = copies_in(files, paths)
     except OSError as error:
         ShardsUnlisted(str(error)).write()
         return {}

@@ -5,7 +5,6 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count
 from typing import Final
 
 from collector.acknowledgements import Acknowledgements
@@ -13,7 +12,7 @@ from collector.process_log.event import ProcessLogEvent
 from collector.process_log.of_shards import CloseFailed, DropFailed, EvictionFailed, ShardCopied, SinksBehind
 from collector.settings import Settings
 from collector.settings.sinks import SinkSettings
-from collector.shards.copies import copy_of
+from collector.shards.copies import copies_in
 from collector.shards.findings import write_findings
 from collector.ship.health import is_given_up
 from collector.ship.shipper import DeadLetterWriter, Shipper
@@ -129,17 +128,19 @@ def first_free(settings: Settings) -> tuple[str, Log]:
 
     Raises WalError, OSError.
     """
-    files = Files()
-    for number in count():
+    files, directory = Files(), settings.log.dir
+    copies = copies_in(files, [os.path.join(directory, name) for name in files.names(directory) if name.isdecimal()])
+    number = -1
+    while True:
+        number += 1
         name = f"{number:02d}"
-        path = os.path.join(settings.log.dir, name)
-        if other := copy_of(files, settings.log.dir, name):
+        path = os.path.join(directory, name)
+        if other := copies.get(path):
             if not LogFolder(files, path).is_locked():
                 ShardCopied(path, other).write()
             continue
         with contextlib.suppress(LogLocked):
             return name, open_log(settings, path)
-    raise AssertionError("numbers have no end")
 
 
 def open_log(settings: Settings, directory: str) -> Log:

@@ -56,7 +56,7 @@ async def audit(settings: Settings, request: AuditRequest, on_progress: Callable
     report, books = Report(), Books()
     on_problem, selection = report.problems.append, request.selection
     folders = find_logs(Files(), settings.log.dir)
-    for path, other in copies_in(Files(), settings.log.dir).items():
+    for path, other in copies_in(Files(), [folder.path for folder in folders]).items():
         on_problem(f"{path} has the same id as {other}: one of the two is a copy; move it out of this folder")
     logs = [LogEvents(folder, selection, on_problem) for folder in folders]
     dead_letters = settings.dead_letters.dir

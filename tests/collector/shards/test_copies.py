@@ -31,20 +31,25 @@ def _append(shard: Path) -> None:
     log.close()
 
 
+def _copies(folder: Path) -> dict[str, str]:
+    return copies_in(Files(), [str(path) for path in sorted(folder.iterdir())])
+
+
 def test_two_logs_with_one_id_are_copies_of_each_other(settings: Settings, tmp_path: Path) -> None:
-    assert copies_in(Files(), str(tmp_path)) == {}
+    assert _copies(tmp_path) == {}
     shutil.copytree(tmp_path / "01", tmp_path / "01.bak")
     (tmp_path / "garbage").mkdir()
     (tmp_path / "garbage" / "log.json").write_text("{")
     (tmp_path / "control.sock").touch()
     one, other = str(tmp_path / "01"), str(tmp_path / "01.bak")
-    assert copies_in(Files(), str(tmp_path)) == {one: other, other: one}
+    assert _copies(tmp_path) == {one: other, other: one}
 
 
 def test_a_worker_passes_over_shards_of_which_one_is_a_copy(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shutil.copytree(tmp_path / "01", tmp_path / "02")
+    for name in ("01.bak", "02"):
+        shutil.copytree(tmp_path / "01", tmp_path / name)
     opened = [first_free(settings) for _ in range(2)]
     assert [name for name, _ in opened] == ["00", "03"]
     for _, log in opened:
