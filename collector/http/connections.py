@@ -80,9 +80,9 @@ class Connections:
             and not self._is_proxy(address)
         )
         if is_over_share:
-            has_room = self._evict(self._idle_by_address[address])
+            has_room = self.make_room(self._idle_by_address[address])
         else:
-            has_room = len(self._open) < self.limits.connections or self._evict(self._idle)
+            has_room = len(self._open) < self.limits.connections or self.make_room(self._idle)
         if has_room:
             self._open.add(connection)
             self._by_address[address] += 1
@@ -90,6 +90,19 @@ class Connections:
             self._refused.add(connection)
             self.notices.shed("too many connections of one address" if is_over_share else "too many connections")
             connection.turn_away(responds=len(self._refused) <= _MOST_REFUSED)
+
+    def make_room(self, idle: "deque[Connection]") -> bool:
+        """Close the first of these connections that is still idle; False if there is none.
+
+        Drops the others until the next sweep: to look at 10,000 again for each new connection takes 0.5 ms.
+        """
+        while idle:
+            connection = idle.popleft()
+            if connection.is_idle and connection in self._open:
+                connection.transport.abort()  # to close would wait for a client that does not read
+                self.discard(connection)
+                return True
+        return False
 
     def discard(self, connection: "Connection") -> None:
         """Remove a connection. Idempotent."""
@@ -144,19 +157,6 @@ class Connections:
         self.meter.tick()
         error = Overloaded("the work on the request was cancelled") if task.cancelled() else task.exception()
         connection.finish(error or task.result())
-
-    def _evict(self, idle: "deque[Connection]") -> bool:
-        """Close the first of these connections that is still idle; False if there is none.
-
-        Drops the others until the next sweep: to look at 10,000 again for each new connection takes 0.5 ms.
-        """
-        while idle:
-            connection = idle.popleft()
-            if connection.is_idle and connection in self._open:
-                connection.transport.abort()  # to close would wait for a client that does not read
-                self.discard(connection)
-                return True
-        return False
 
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)

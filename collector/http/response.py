@@ -1,6 +1,7 @@
 """A response: a value, and its bytes on the wire."""
 
 import asyncio
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final, cast, final
 
@@ -17,6 +18,7 @@ NO_STORE: Final[HeaderLines] = b"cache-control: no-store\r\nx-content-type-optio
 JSON: Final[HeaderLines] = b"content-type: application/json\r\n" + NO_STORE
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _END: Final = b"\r\n"
+_LENGTH: Final = b"content-length"
 _CLOSE_AND_END: Final = b"connection: close\r\n\r\n"
 _WITHOUT_LENGTH: Final = frozenset((204, 304))
 """Statuses without a body. The length of a 304 would be that of the document, not of the response."""
@@ -59,6 +61,16 @@ def encode(response: Response, *, closes: bool, has_body: bool) -> bytes:
     length = b"" if response.status in _WITHOUT_LENGTH else b"content-length: %d\r\n" % len(body)
     end = _CLOSE_AND_END if closes else _END
     return b"".join((_STATUS_LINES[response.status], response.headers, length, end, body if has_body else b""))
+
+
+def encode_open_head(status: int, headers: HeaderLines) -> bytes:
+    """The head of a response whose body ends with the connection."""
+    return b"".join((_STATUS_LINES[status], headers, _CLOSE_AND_END))
+
+
+def header_lines(pairs: Iterable[tuple[bytes, bytes]]) -> HeaderLines:
+    """The headers of a response from ASGI's pairs."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in pairs if pair[0] != _LENGTH)
 
 
 def header_pairs(response: Response) -> list[tuple[bytes, bytes]]:

@@ -6,18 +6,20 @@ The supervisor sends the state of the node at each change. When the supervisor h
 import asyncio
 import os
 import socket
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 import msgspec
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
 from collector.ops.console.watch import Watch
 from collector.ops.counters import CounterBlock
 from collector.process_log.of_libraries import Uncaught
 from collector.process_log.output import set_up
 from collector.server.admin_app import Admin, create_admin_app, watch_of
-from collector.server.admin_connection import AdminConnection
+from collector.server.admin_connection import AdminConnection, AdminConnections
 from collector.server.node_state import NodeState
 from collector.settings import Settings
 
@@ -36,10 +38,17 @@ def run(
     node = _LastState(states)
     admin = Admin(settings, os.path.abspath(config), node.get, counters)
     watch = watch_of(admin)
-    server = uvicorn.Server(
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(create_admin_app(admin, watch), listener, node, watch))
+
+
+def admin_server(app: ASGIApp, listener: socket.socket) -> uvicorn.Server:
+    """The server of an admin application, to serve on `listener`. Create it inside the event loop."""
+    connections = AdminConnections(app, listener.getsockname()[:2])
+    return uvicorn.Server(
         uvicorn.Config(
-            create_admin_app(admin, watch),
-            http=AdminConnection,
+            app,
+            http=cast(type[asyncio.Protocol], partial(AdminConnection, connections)),  # uvicorn only calls it
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -50,8 +59,6 @@ def run(
             timeout_graceful_shutdown=1,
         )
     )
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(server, listener, node, watch))
 
 
 class _LastState:
@@ -80,11 +87,11 @@ class _LastState:
         self._state = msgspec.json.decode(packet, type=NodeState)
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket, node: _LastState, watch: Watch) -> None:
+async def _serve(app: ASGIApp, listener: socket.socket, node: _LastState, watch: Watch) -> None:
     asyncio.get_running_loop().add_reader(node.fileno(), node.receive)
     watching = asyncio.create_task(watch.run())
     watching.add_done_callback(_log_bug)
-    await server.serve(sockets=[listener])
+    await admin_server(app, listener).serve(sockets=[listener])
     watching.cancel()
 
 

@@ -1,92 +1,130 @@
-"""A connection to the admin address: uvicorn's, with the limits that it lacks.
+"""A connection to the admin address: one as the workers have, whose last response may be a stream.
 
-uvicorn waits as long as the client likes: for a request, for its end, and for the client to read. Probes must get in
-all the same.
+Probes must get in, however many clients send slowly, read nothing or stay: at the limit another connection makes room.
 """
 
 import asyncio
+import math
 import socket
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp
+
+from collector.http.application import Application
+from collector.http.connection import Connection
+from collector.http.connections import STATE, Connections
+from collector.http.in_flight import InFlight
+from collector.http.meter import Meter
+from collector.http.response import Response
+from collector.http.routes import Routes
+from collector.http.stream import Stream
+from collector.ops.counters import CounterBlock
+from collector.ops.notices import Notices
+from collector.settings import Limits
 
 MOST_CONNECTIONS: Final = 100
-"""A page of an operator, a scraper and probes need few. At the limit an older connection makes room."""
+"""A page of an operator, a scraper and probes need few."""
 STALL_SECONDS: Final = 20.0
-"""A client that reads nothing for so long loses its connection."""
-_REQUEST_BYTES: Final = 512 << 10
-"""Twice the longest body that an endpoint reads. uvicorn holds 64 KiB that no endpoint reads, and then waits."""
-_MOST_HEADERS: Final = 128
-"""Short headers take thirty times their bytes in memory."""
+"""A client that takes so long to send a request, or reads nothing for so long, loses its connection."""
+LIMITS: Final = Limits(
+    header_seconds=STALL_SECONDS,
+    body_seconds=STALL_SECONDS,
+    connections=MOST_CONNECTIONS,
+    connections_per_address=MOST_CONNECTIONS,
+    in_flight_bytes=16 << 20,
+)
+_BODY_BYTES: Final = 512 << 10
+"""Twice the longest body that an endpoint takes: below, the endpoint says what is too long."""
 _SEND_BUFFER_BYTES: Final = 64 << 10
 """In the kernel. By default it grows to megabytes, so that it would take minutes to see that a client reads nothing."""
 
 
-class AdminConnection(HttpToolsProtocol):
-    """An admin connection. It is aborted if a request is over _REQUEST_BYTES, or if the client reads nothing."""
+class AdminConnection(Connection):
+    """A connection to the admin address."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        super().connection_made(transport)
-        self._opened_at = asyncio.get_running_loop().time()
-        self._received_bytes = 0
-        self._stalled: asyncio.TimerHandle | None = None
+    opened_at = 0.0
+    _stream: Stream | None = None
+
+    def __init__(self, connections: "AdminConnections", server_state: Any, **_: Any) -> None:
+        """`server_state` is uvicorn's, as for `Connection`."""
+        super().__init__(server_state, {STATE: connections})
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a whole request waits for its response or has a stream, and the client reads."""
+        return (self._is_busy or self._stream is not None) and not self.deadline.is_write_paused
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.opened_at = asyncio.get_running_loop().time()
         if (own := transport.get_extra_info("socket")) is not None:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-        if len(self.connections) > MOST_CONNECTIONS:
-            oldest = min(self.connections - {self}, key=_by_use)
-            self.connections.discard(oldest)
-            oldest.transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        self._received_bytes += len(data)
-        if self._received_bytes > _REQUEST_BYTES:
-            self.transport.abort()
-        else:
-            super().data_received(data)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self.headers) < _MOST_HEADERS:
-            super().on_header(name, value)
-        else:
-            self.transport.abort()
-
-    def on_headers_complete(self) -> None:
-        if not self.transport.is_closing():
-            super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        if not self.transport.is_closing():
-            super().on_message_complete()
+        super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.pipeline.clear()  # else uvicorn runs the next request of a connection that is gone
         super().connection_lost(exc)
-        self._end_stall()
+        if self._stream:
+            self._stream.leave()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled = self.loop.call_later(STALL_SECONDS, self.transport.abort)
+        if self._stream:
+            self._stream.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._end_stall()
+        if self._stream:
+            self.deadline.is_write_paused = False
+            self.deadline.at = math.inf
+            self._stream.resume()
 
-    def on_response_complete(self) -> None:
-        self._received_bytes = 0
-        super().on_response_complete()
+    def shutdown(self) -> None:
+        """Close after the responses to all requests that were sent; a stream says goodbye."""
+        if self._stream:
+            self._stream.stop()
+        else:
+            super().shutdown()
 
-    def _end_stall(self) -> None:
-        if self._stalled:
-            self._stalled.cancel()
-            self._stalled = None
+    def finish(self, outcome: Response | Stream | BaseException) -> None:
+        """Respond to the request that was taken."""
+        if not isinstance(outcome, Stream):
+            super().finish(outcome)
+        elif self._exchanges:
+            self._begin(outcome)
+        else:
+            outcome.leave()
 
-    @property
-    def _is_waiting(self) -> bool:
-        """Whether a whole request of this connection waits for its response, and the client reads."""
-        cycle = self.cycle
-        return cycle is not None and not (cycle.response_complete or cycle.more_body or self._stalled)
+    def _begin(self, stream: Stream) -> None:
+        """Send a stream until it ends. Input is dropped from now on."""
+        self._stream = stream
+        self._pipeline.leave()
+        self._ahead.drop()
+        self._is_draining = True
+        self._resume_or_pause()
+        self.deadline.at = math.inf
+        stream.begin(self.transport, self.deadline)
+
+
+class AdminConnections(Connections):
+    """All connections of the admin process. Create it inside the event loop."""
+
+    def __init__(self, app: ASGIApp, address: tuple[str, int]) -> None:
+        """`address` is the server's own. What is shed is not logged, which would tell of events: clients are told."""
+        routes = Routes({}, Application(app, address, _BODY_BYTES))
+        super().__init__(
+            LIMITS,
+            routes,
+            in_flight=InFlight(LIMITS.in_flight_bytes),
+            notices=Notices(),
+            meter=Meter(CounterBlock.create(), routes),
+        )
+
+    def make_room(self, idle: object) -> bool:  # noqa: ARG002
+        """Abort the oldest connection without a whole request, or else the oldest one."""
+        oldest = min(self._open, key=_by_use)
+        oldest.transport.abort()
+        self.discard(oldest)
+        return True
 
 
 def _by_use(connection: Any) -> tuple[bool, float]:
-    """The order in which connections make room: those without a request first, and of these the oldest."""
-    return connection._is_waiting, connection._opened_at
+    return connection.is_waiting, connection.opened_at

@@ -155,10 +155,8 @@ def test_clients_that_send_no_request_or_one_without_an_end_keep_nobody_out(coll
         assert _get(collector, "/readyz").status == 200
         (admin,) = collector.admin_processes()
         eventually(lambda: len(admin.net_connections("tcp")) <= MOST_CONNECTIONS + 1, "the oldest have made room")
-        with suppress(ConnectionError):
-            silent.sendall(b"a" * (1 << 20))
-            assert silent.recv(1) == b""
-        eventually(lambda: len(admin.net_connections("tcp")) <= MOST_CONNECTIONS, "the long one is ended")
+        silent.sendall(b"a" * (1 << 20))
+        assert _status(silent) == 431
 
 
 _REQUESTS = {
@@ -179,7 +177,7 @@ def test_clients_that_send_slowly_or_read_nothing_keep_no_probe_out(guarded: Col
             with suppress(ConnectionError):
                 busy.sendall(_REQUESTS[kind])
         assert [_get(guarded, "/livez").status for _ in range(5)] == [200] * 5
-    assert "Exception in ASGI application" not in guarded.stderr
+    assert " uncaught: " not in guarded.stderr
 
 
 def test_headers_that_never_end_take_no_memory(collector: Collector) -> None:
@@ -189,14 +187,15 @@ def test_headers_that_never_end_take_no_memory(collector: Collector) -> None:
         for _ in range(20):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", collector.admin_port)))
             client.settimeout(PATIENCE_SECONDS)
-            with suppress(ConnectionError):
-                client.sendall(b"GET /livez HTTP/1.1\r\n" + b"a:\r\n" * 120_000)
-                assert client.recv(1) == b""
-        cut = stack.enter_context(socket.create_connection(("127.0.0.1", collector.admin_port)))
-        with suppress(ConnectionError):
-            cut.sendall(b"GET /livez HTTP/1.1\r\n" + b"a:\r\n" * 200 + b"\r\n")
-            assert cut.recv(1) == b""
+            client.sendall(b"GET /livez HTTP/1.1\r\n" + b"a:\r\n" * 120_000)
+            assert _status(client) == 431
         assert admin.memory_info().rss < before + (40 << 20)
+
+
+def _status(client: socket.socket) -> int:
+    """The status of the response that comes, after which the connection ends."""
+    response = client.makefile("rb").read()
+    return int(response.split()[1])
 
 
 def test_a_worker_that_hangs_is_not_ready() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import queue
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -21,9 +22,11 @@ from collector.ops.console.refusals import EXCEPTION_HANDLERS
 from collector.ops.console.rows import EventRow
 from collector.ops.console.stream import MOST_STREAMS, Streams
 from collector.ops.console.tail import Tail, Tick
-from collector.server.admin_connection import STALL_SECONDS, AdminConnection
+from collector.server.admin import admin_server
+from collector.server.admin_connection import STALL_SECONDS, AdminConnection, AdminConnections
 from tests.collector.ops.console.node import NOTHING_HIDDEN, USER_IDS_HIDDEN, Node, event
 from tests.collector.ops.console.quick_loop import run_quickly
+from tests.collector.silent_transport import SilentTransport
 from tests.running import PATIENCE_SECONDS
 
 
@@ -80,23 +83,20 @@ def serving(
     live = Live(node.tail(redaction=redaction), redaction, list)
     streams = Streams(Sources(live, dict, dict, list), is_let_in)
     app = Starlette(routes=[streams.route()], exception_handlers=EXCEPTION_HANDLERS)
-    config = uvicorn.Config(
-        app,
-        http=AdminConnection,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    servers: queue.Queue[uvicorn.Server] = queue.Queue()
+
+    async def serve() -> None:
+        server = admin_server(app, listener)
+        servers.put(server)
+        await server.serve(sockets=[listener])
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
         yield Site(listener.getsockname()[1], live)
     finally:
-        server.should_exit = True
+        servers.get(timeout=PATIENCE_SECONDS).should_exit = True
         thread.join(PATIENCE_SECONDS)
         listener.close()
 
@@ -334,7 +334,7 @@ def test_a_reader_that_takes_nothing_has_one_message_made_for_it(node: Node) -> 
     asyncio.run(check())
 
 
-class _Stuck(asyncio.Transport):
+class _Stuck(SilentTransport):
     """A transport whose client reads nothing."""
 
     is_aborted = False
@@ -350,9 +350,8 @@ def test_a_client_that_reads_nothing_for_long_loses_its_connection(
     seconds: float, is_resumed: bool, is_aborted: bool
 ) -> None:
     async def check() -> bool:
-        config = uvicorn.Config(Starlette(), log_config=None)
-        config.load()
-        connection = AdminConnection(config, uvicorn.server.ServerState(), {})
+        connections = AdminConnections(Starlette(), ("127.0.0.1", 0))
+        connection = AdminConnection(connections, uvicorn.server.ServerState())
         transport = _Stuck()
         connection.connection_made(transport)
         connection.pause_writing()
