@@ -15,6 +15,7 @@ class Stream:
         self.stop: Callable[[], object] = lambda: None
         """Ends the work of the side that writes, which may write a last part."""
         self._transport: asyncio.Transport | None = None
+        self._has_ended = False
         self._is_writable = asyncio.Event()
         self._has_left = asyncio.Event()
 
@@ -24,6 +25,8 @@ class Stream:
         transport.write(self.head)
         if not deadline.is_write_paused:
             self._is_writable.set()
+        if self._has_ended:
+            self.end()
 
     def pause(self) -> None:
         """Hold the next part back: the client does not read."""
@@ -51,6 +54,7 @@ class Stream:
 
     def end(self) -> None:
         """Close the connection when the client has read the last part. Idempotent."""
+        self._has_ended = True
         if self._transport is not None:
             self._deadline.extend()
             self._transport.close()

@@ -27,6 +27,7 @@ MOST_CONNECTIONS: Final = 100
 STALL_SECONDS: Final = 20.0
 """A client that takes so long to send a request, or reads nothing for so long, loses its connection."""
 LIMITS: Final = Limits(
+    url_bytes=64 << 10,
     header_seconds=STALL_SECONDS,
     body_seconds=STALL_SECONDS,
     connections=MOST_CONNECTIONS,

@@ -1,4 +1,4 @@
-"""The admin address overrides private names of uvicorn: only versions that have been tried are allowed."""
+"""uvicorn says little of how it calls an HTTP protocol: only versions that have been tried are allowed."""
 
 import tomllib
 from importlib.metadata import version
@@ -6,9 +6,6 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.version import Version
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from collector.server.admin_connection import AdminConnection
 
 _ROOT = Path(__file__).parents[2]
 
@@ -24,9 +21,3 @@ def test_the_uvicorn_that_is_tested_is_of_the_newest_minor_release_that_is_allow
     allowed = _requirement("uvicorn").specifier
     assert tested in allowed
     assert f"0.{tested.minor + 1}" not in allowed
-
-
-def test_uvicorn_has_all_methods_that_the_admin_connection_overrides() -> None:
-    overridden = {name for name, value in vars(AdminConnection).items() if callable(value) and name[0] != "_"}
-    assert len(overridden) > 5
-    assert [name for name in sorted(overridden) if not hasattr(HttpToolsProtocol, name)] == []

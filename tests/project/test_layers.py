@@ -146,11 +146,14 @@ LIBRARIES = {
     "starlette": (
         "collector.app",
         "collector.asgi",
+        "collector.http.application",
         "collector.http.asgi",
         "collector.ops.console",
+        "collector.server.admin",
         "collector.server.admin_app",
+        "collector.server.admin_connection",
     ),
-    "uvicorn": ("collector.server.admin", "collector.server.admin_connection", "collector.server.worker"),
+    "uvicorn": ("collector.server.admin", "collector.server.worker"),
 }
 """The prefixes of modules that may import a library."""
 _ALSO_PURE = {
