@@ -102,18 +102,20 @@ def test_scrolling_away_from_the_newest_row_pauses_the_list(node: Collector, tab
 
 def test_one_viewer_too_many_is_told_why_and_gets_in_when_another_one_leaves(node: Collector, tab: Tab) -> None:
     viewers = [HTTPConnection("127.0.0.1", node.admin_port, timeout=PATIENCE_SECONDS) for _ in range(MOST_STREAMS)]
+    streams = []
     try:
         for viewer in viewers:
             viewer.request("GET", "/api/stream?topics=now")
-            assert viewer.getresponse().status == 200
+            streams.append(viewer.getresponse())  # a response that ends with its connection holds the socket
+        assert {stream.status for stream in streams} == {200}
         page = tab.page
         page.clock.install()
         page.goto(f"{tab.origin}/now")
         alert = page.get_by_role("alert")
         expect(alert).to_have_text("▲ 20 viewers are open already: close one, then try again")
     finally:
-        for viewer in viewers:
-            viewer.close()
+        for stream in streams:
+            stream.close()
 
     def gets_in() -> bool:
         page.clock.fast_forward(_RETRY_MS)

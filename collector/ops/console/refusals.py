@@ -23,7 +23,6 @@ CONSOLE_STATUS: Final[dict[str, int]] = {
     "actions_off": 403,
     "not_found": 404,
     "method_not_allowed": 405,
-    "body_timeout": 408,
     "busy": 409,
     "gone": 410,
     "expired": 410,
