@@ -25,10 +25,10 @@ from collector.http.documents import Document, HealthCheck, RefusesAll
 from collector.http.in_flight import InFlight
 from collector.http.meter import Meter
 from collector.http.routes import Routes
+from collector.ingest.accounts.settling import settle
 from collector.ingest.openapi import openapi
 from collector.ingest.policy.client_address import is_trusted
 from collector.ingest.policy.properties import Registry
-from collector.ingest.settling import settle
 from collector.ops import gauges
 from collector.ops.commits import CommitMeter
 from collector.ops.counters import CounterBlock

@@ -6,9 +6,8 @@ from collector.http.documents import RefusesAll
 from collector.http.endpoint import AnyEndpoint
 from collector.http.routes import Routes
 from collector.http.status import UNAVAILABLE
-from collector.ingest.accounts import Accounts
-from collector.ingest.batch import Batches
-from collector.ingest.completion import Completion
+from collector.ingest.accounts.accounts import Accounts
+from collector.ingest.accounts.rejects import Rejects
 from collector.ingest.dialects.cloudevents.dialect import CloudEvents
 from collector.ingest.dialects.dialect import Dialect
 from collector.ingest.dialects.endpoint import DialectEndpoint
@@ -25,8 +24,9 @@ from collector.ingest.policy.origins import cors_headers
 from collector.ingest.policy.properties import Registry
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.policy.write_keys import key_digest
-from collector.ingest.rejects import Rejects
 from collector.ingest.session import Sessions
+from collector.ingest.storing.batch import Batches
+from collector.ingest.storing.completion import Completion
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.relays.logs import RelayedLogs

@@ -21,7 +21,7 @@ from collector.dead_letters.reader import DeadLetter
 from collector.dead_letters.rules import context_of, decoded, events_by_name, redirect_refusal
 from collector.errors import Refusal, Rejected, TooLarge
 from collector.ingest.event import Event
-from collector.ingest.event_id import identify
+from collector.ingest.fields.event_id import identify
 from collector.ingest.policy.properties import Property, Registry
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.record import RequestContext, members_of, record_line

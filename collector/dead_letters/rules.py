@@ -5,6 +5,7 @@ from typing import Final
 from collector.dead_letters.reader import DeadLetter
 from collector.dead_letters.writer import Form
 from collector.errors import BadRedirect, BadTarget, NotAClick, Refusal
+from collector.ingest.bodies.splitting import batch_in
 from collector.ingest.event import Event, decode_event
 from collector.ingest.options import ResponseType, redirect_fault
 from collector.ingest.policy.client_address import kept_address
@@ -13,7 +14,6 @@ from collector.ingest.policy.properties import Property
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.query import event_of, parse_pairs
 from collector.ingest.record import RequestContext
-from collector.ingest.splitting import batch_in
 from collector.settings import Limits
 
 _REDIRECT_CODES: Final = frozenset((BadRedirect.code, NotAClick.code))

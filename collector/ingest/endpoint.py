@@ -18,16 +18,15 @@ from collector.errors import (
 from collector.http.request import RequestHead
 from collector.http.response import HeaderLines, Pending, Response
 from collector.http.status import refusal_of
-from collector.ingest.accounts import Accounts
-from collector.ingest.body import media_of
-from collector.ingest.completion import Completion
+from collector.ingest.accounts.accounts import Accounts
+from collector.ingest.accounts.noticing import notice
+from collector.ingest.accounts.rejects import Rejects
+from collector.ingest.bodies.body import media_of
 from collector.ingest.dialects.cloudevents.dialect import is_cloudevents
 from collector.ingest.dialects.endpoint import DialectEndpoint, DialectRequest
-from collector.ingest.event_id import key_of
+from collector.ingest.fields.event_id import key_of
 from collector.ingest.intake import Intake
-from collector.ingest.noticing import notice
 from collector.ingest.options import OptionsReader, RequestOptions
-from collector.ingest.outcome import AllRefused, Stored
 from collector.ingest.policy.client_address import Networks, client_of, kept_address
 from collector.ingest.policy.cookies import has_cookies, token_in
 from collector.ingest.policy.load_shedding import is_retryable, sheds_retryable
@@ -36,9 +35,10 @@ from collector.ingest.policy.properties import Property
 from collector.ingest.policy.write_keys import is_key, key_in
 from collector.ingest.query import Pairs, parse_pairs
 from collector.ingest.record import LONGEST_REFERER, LONGEST_USER_AGENT, RequestContext
-from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest, check_head
 from collector.ingest.responses import preflight_response, redirect_response, stored_headers, typed_refusal
+from collector.ingest.storing.completion import Completion
+from collector.ingest.storing.outcome import AllRefused, Stored
 from collector.long_work import SLICE_BYTES
 from collector.ops.notices import Notices
 from collector.process_log.of_requests import ClickLost

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from collector.errors import UNDECODABLE, BadEvent, Fault, FieldCode, TooLarge
-from collector.ingest.field_types import (
+from collector.ingest.fields.field_types import (
     LONGEST,
     MAX_SID,
     AnyObject,

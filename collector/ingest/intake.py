@@ -10,16 +10,14 @@ from msgspec.structs import replace
 from collector.dead_letters.writer import Form, Refused
 from collector.errors import BadEvent, BadTarget, NotAClick, TooLarge
 from collector.http.response import Response
-from collector.ingest.accounts import Accounts
-from collector.ingest.batch import Batches
-from collector.ingest.body import FORM, NDJSON, inflated, is_json
+from collector.ingest.accounts.accounts import Accounts
+from collector.ingest.bodies.body import FORM, NDJSON, inflated, is_json
+from collector.ingest.bodies.long_array import elements_of
+from collector.ingest.bodies.splitting import batch_in
 from collector.ingest.event import decode_event
-from collector.ingest.event_id import identify
-from collector.ingest.long_array import elements_of
-from collector.ingest.lost_events import count_of
-from collector.ingest.once import StoredOnce
+from collector.ingest.fields.event_id import identify
+from collector.ingest.fields.lost_events import count_of
 from collector.ingest.options import ResponseType
-from collector.ingest.outcome import AllRefused, Outcome, Queued, Steps, Stored
 from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.policy.dedup import Dedup
 from collector.ingest.policy.privacy import scrub
@@ -37,7 +35,9 @@ from collector.ingest.record import (
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import event_object, event_response, stored_headers
 from collector.ingest.session import Sessions
-from collector.ingest.splitting import batch_in
+from collector.ingest.storing.batch import Batches
+from collector.ingest.storing.once import StoredOnce
+from collector.ingest.storing.outcome import AllRefused, Outcome, Queued, Steps, Stored
 from collector.ingest.visitor import next_session
 from collector.long_work import LARGE_BYTES
 from collector.settings import Limits

@@ -6,7 +6,7 @@ from typing import Any, Final
 from collector.errors import FieldCode
 from collector.http.status import STATUS
 from collector.ingest.event import Event
-from collector.ingest.field_types import field_schemas
+from collector.ingest.fields.field_types import field_schemas
 from collector.settings import EVENT_FIELDS
 
 Json = dict[str, Any]

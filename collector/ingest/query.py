@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from collector.ingest.event import Event
-from collector.ingest.field_types import field_schemas, takes_text
+from collector.ingest.fields.field_types import field_schemas, takes_text
 
 
 class Parameter(NamedTuple):

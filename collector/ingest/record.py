@@ -6,8 +6,8 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from collector.ingest.event import Event
-from collector.ingest.event_times import occurred_at
-from collector.ingest.lost_events import warning_of
+from collector.ingest.fields.event_times import occurred_at
+from collector.ingest.fields.lost_events import warning_of
 from collector.ingest.policy.properties import Property
 from collector.ingest.session import Session
 

@@ -15,10 +15,9 @@ from collector.dedup.index import open_index
 from collector.http.asgi import head_of
 from collector.http.request import RequestHead
 from collector.http.response import HeaderLines, Response, response_of
-from collector.ingest.accounts import Accounts
-from collector.ingest.batch import Batches
-from collector.ingest.body import NDJSON
-from collector.ingest.completion import Completion
+from collector.ingest.accounts.accounts import Accounts
+from collector.ingest.accounts.rejects import Rejects
+from collector.ingest.bodies.body import NDJSON
 from collector.ingest.endpoint import EventEndpoint
 from collector.ingest.intake import Intake
 from collector.ingest.options import OptionsReader, RequestOptions
@@ -26,9 +25,10 @@ from collector.ingest.policy.dedup import Dedup
 from collector.ingest.policy.properties import Registry
 from collector.ingest.policy.redirect import Signer
 from collector.ingest.record import RequestContext
-from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.session import Sessions
+from collector.ingest.storing.batch import Batches
+from collector.ingest.storing.completion import Completion
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.settings import Limits, PropertySettings

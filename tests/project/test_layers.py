@@ -32,7 +32,7 @@ LAYERS = {
     "collector.ops.console": (
         "collector.dead_letters",
         "collector.errors",
-        "collector.ingest.settling",
+        "collector.ingest.accounts.settling",
         "collector.ops",
         "collector.process_log",
         "collector.server.node_state",

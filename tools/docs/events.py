@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from collector.ingest.event import Event
-from collector.ingest.field_types import field_schemas
+from collector.ingest.fields.field_types import field_schemas
 from collector.ingest.query import PARAMETERS
 from collector.settings import EVENT_FIELDS
 from collector.ship.formats.parquet import SCHEMA

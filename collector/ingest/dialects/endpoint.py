@@ -17,10 +17,9 @@ from collector.errors import BadEvent, Overloaded, Rejected
 from collector.http.request import Request, RequestHead
 from collector.http.response import Pending, Response
 from collector.http.status import refusal_of
-from collector.ingest.accounts import Accounts
-from collector.ingest.batch import Batches
-from collector.ingest.body import inflated
-from collector.ingest.completion import CLIENT_GONE, Completion
+from collector.ingest.accounts.accounts import Accounts
+from collector.ingest.accounts.noticing import notice
+from collector.ingest.bodies.body import inflated
 from collector.ingest.dialects.dialect import PAUSE, Dialect, Result
 from collector.ingest.dialects.groups import Groups
 from collector.ingest.dialects.parts import RequestPart, check_rates, fitted
@@ -28,11 +27,12 @@ from collector.ingest.dialects.secrets import without_secrets
 from collector.ingest.dialects.senders import Senders
 from collector.ingest.dialects.visitor_members import events_of
 from collector.ingest.intake import Intake
-from collector.ingest.noticing import notice
-from collector.ingest.outcome import EventBatch, StoredBatch
 from collector.ingest.policy.load_shedding import sheds_retryable
 from collector.ingest.request import check_head
 from collector.ingest.responses import DUPLICATE, preflight_response, stored_headers
+from collector.ingest.storing.batch import Batches
+from collector.ingest.storing.completion import CLIENT_GONE, Completion
+from collector.ingest.storing.outcome import EventBatch, StoredBatch
 from collector.long_work import SLICE_BYTES, SLICE_SECONDS
 from collector.ops.notices import Notices
 from collector.settings import Limits

@@ -7,7 +7,7 @@ from collector.dead_letters.writer import Refused
 from collector.errors import Refusal, TooLarge
 from collector.http.request import RequestHead
 from collector.http.response import HeaderLines
-from collector.ingest.accounts import Accounts
+from collector.ingest.accounts.accounts import Accounts
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
 from collector.ingest.dialects.secrets import is_readable
 from collector.ingest.dialects.senders import EventGroup, Senders

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from collector.ingest.outcome import EventBatch
 from collector.ingest.policy.rate_limit import TokenBucket, check_rate
 from collector.ingest.record import EVENT_BYTES, REQUEST_BYTES, without_headers
 from collector.ingest.request import EventRequest
+from collector.ingest.storing.outcome import EventBatch
 
 _LETTER_BYTES: Final = 400
 """Bytes that the dead letter of a further part may take beyond those of its events."""

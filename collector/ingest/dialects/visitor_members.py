@@ -6,11 +6,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from collector.ingest.bodies.splitting import Events
 from collector.ingest.dialects.dialect import DialectEvent
 from collector.ingest.dialects.senders import EventGroup
 from collector.ingest.policy.client_address import kept_address
 from collector.ingest.record import LONGEST_USER_AGENT, RequestContext, members_of, room_for_headers, shared_members_of
-from collector.ingest.splitting import Events
 from collector.long_work import sliced
 
 _LONGEST_ADDRESS: Final = 45

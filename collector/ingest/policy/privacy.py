@@ -19,10 +19,10 @@ from msgspec import Raw
 
 from collector.dead_letters.writer import Form
 from collector.errors import UNDECODABLE, BadEvent, TooLarge
+from collector.ingest.bodies.splitting import batch_in
 from collector.ingest.event import check_utf8
 from collector.ingest.policy.client_address import kept_address
 from collector.ingest.query import MOST_PAIRS, unescaped
-from collector.ingest.splitting import batch_in
 from collector.settings.tables import LARGEST_EVENT
 
 IpRule = Literal["full", "truncate", "drop"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from collector.ingest.settling import PLACE, sequence_of
+from collector.ingest.accounts.settling import PLACE, sequence_of
 from collector.ops.console.account_store import OTHERS, Account
 from collector.ops.counters import Key
 from collector.ops.metric_table import DUPLICATE, OTHER, REJECTED, SHED, STORED, UNKNOWN

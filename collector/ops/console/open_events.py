@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from collector.ingest.settling import unsettled_events
+from collector.ingest.accounts.settling import unsettled_events
 from collector.ops.console.account_counters import property_of
 from collector.ops.counters import Key
 from collector.ops.metric_table import RECEIVED

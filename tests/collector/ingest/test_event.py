@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from collector.errors import BadEvent, Fault, FieldCode, TooLarge
+from collector.ingest.bodies.splitting import batch_in
 from collector.ingest.event import Event, decode_event
-from collector.ingest.splitting import batch_in
 from collector.settings import Limits
 
 REQUIRED = ("ea", "ec", "sid", "aid", "uid")

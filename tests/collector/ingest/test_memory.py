@@ -29,8 +29,8 @@ from collector.http.request import Request
 from collector.http.response import Pending
 from collector.http.routes import Routes
 from collector.ingest.endpoint import EventEndpoint
-from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.record import RequestContext
+from collector.ingest.storing.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ops.counters import CounterBlock
 from collector.ops.notices import Notices
 from collector.settings import Limits, PropertySettings

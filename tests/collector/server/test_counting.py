@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from collector.ingest.settling import unsettled_events
+from collector.ingest.accounts.settling import unsettled_events
 from collector.ops.counters import CounterBlock, Key, summed
 from tests.running import WRITE_KEYS, Collector, eventually, running
 

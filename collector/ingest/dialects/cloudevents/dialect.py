@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from collector.errors import UNDECODABLE, BadEvent, Refusal, TooLarge
 from collector.http.request import RequestHead
 from collector.http.response import JSON, Response
+from collector.ingest.bodies.splitting import Events, batch_in
 from collector.ingest.dialects.cloudevents.event import Members, event_of, is_json_type
 from collector.ingest.dialects.dialect import (
     LONG_BYTES,
@@ -35,7 +36,6 @@ from collector.ingest.dialects.dialect import (
 from collector.ingest.dialects.surrogates import mended
 from collector.ingest.event import check_utf8, has_line_break, malformed
 from collector.ingest.query import parse_pairs, unescaped
-from collector.ingest.splitting import Events, batch_in
 from collector.settings.tables import LARGEST_EVENT
 
 _TYPE: Final = re.compile(rb"\s*application/cloudevents(?:-batch)?\+json\s*(?:;|\Z)", re.IGNORECASE)

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Raw
 
 from collector.errors import BadEvent, Fault, FieldCode
-from collector.ingest.event_id import event_id
-from collector.ingest.field_types import LONGEST
+from collector.ingest.fields.event_id import event_id
+from collector.ingest.fields.field_types import LONGEST
 
 Members = dict[str, Raw]
 """Attributes and data of a CloudEvent, by the names and as the values that they have in its JSON format."""

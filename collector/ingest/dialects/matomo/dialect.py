@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 from collector.errors import UNDECODABLE, BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import JSON, NO_STORE, Response
+from collector.ingest.bodies.splitting import batch_in
 from collector.ingest.dialects.dialect import (
     LONG_BYTES,
     MOST_EVENTS,
@@ -43,7 +44,6 @@ from collector.ingest.dialects.surrogates import mended
 from collector.ingest.options import ResponseType
 from collector.ingest.query import Pairs, parse_pairs
 from collector.ingest.responses import event_response
-from collector.ingest.splitting import batch_in
 from collector.settings.paths import DIALECT_PATHS
 
 _SPACE: Final = b" \t\r\n"

@@ -14,11 +14,11 @@ from msgspec import Raw, Struct
 
 from collector.errors import BadEvent, TooLarge
 from collector.http.inflate import inflate
+from collector.ingest.bodies.splitting import batch_in
 from collector.ingest.dialects.dialect import LONG_BYTES, MOST_EVENTS, PAUSE, DialectEvent
 from collector.ingest.dialects.surrogates import mended
 from collector.ingest.event import check_utf8, has_line_break, malformed
 from collector.ingest.query import unescaped
-from collector.ingest.splitting import batch_in
 from collector.long_work import joined
 
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from collector.errors import UNDECODABLE, BadEvent, Fault, FieldCode, Refusal, TooLarge
 from collector.ingest.dialects.dialect import NO_CREDENTIALS, Credentials, DialectEvent
 from collector.ingest.dialects.posthog.body import first_of
-from collector.ingest.event_id import event_id
+from collector.ingest.fields.event_id import event_id
 from collector.settings.tables import LARGEST_EVENT
 
 _NAMED: Final = {

@@ -7,10 +7,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from collector.errors import BadEvent
+from collector.ingest.bodies.splitting import batch_in
 from collector.ingest.dialects.dialect import LONG_BYTES, MOST_EVENTS, PAUSE, DialectEvent
 from collector.ingest.dialects.surrogates import mended
 from collector.ingest.event import check_utf8
-from collector.ingest.splitting import batch_in
 
 
 class CallsInBody(NamedTuple):

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from collector.ingest.dialects.segment.call import OptionalPart, is_object, members_of
-from collector.ingest.field_types import MAX_SID
+from collector.ingest.fields.field_types import MAX_SID
 
 _SERVER_LIBRARIES: Final = frozenset(
     {

@@ -25,7 +25,7 @@ from msgspec import Raw
 from collector.errors import FieldCode
 from collector.ingest.dialects.segment.call import NULL, Call, OptionalPart, is_given, members_of, wrong
 from collector.ingest.dialects.segment.products import take_items
-from collector.ingest.event_id import event_id
+from collector.ingest.fields.event_id import event_id
 
 Parts = list[bytes | Raw]
 """The beginning of an event, to be joined."""

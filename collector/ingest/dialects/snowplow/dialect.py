@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from collector.errors import UNDECODABLE, BadEvent, Refusal, Rejected
 from collector.http.request import RequestHead
 from collector.http.response import Response
+from collector.ingest.bodies.splitting import batch_in
 from collector.ingest.dialects.dialect import (
     LONG_BYTES,
     MOST_EVENTS,
@@ -34,7 +35,6 @@ from collector.ingest.dialects.surrogates import mended
 from collector.ingest.options import ResponseType
 from collector.ingest.query import parse_pairs
 from collector.ingest.responses import event_response
-from collector.ingest.splitting import batch_in
 from collector.settings.paths import DIALECT_PATHS
 
 _SERVERS: Final = ("node-", "java-", "py-", "rb-", "php-", "golang-", "scala-", "rust-")

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 from collector.errors import BadEvent
 from collector.ingest.dialects.parameters import shown, take_device
 from collector.ingest.dialects.snowplow.self_describing import described_in, entities_in, from_base64url
-from collector.ingest.event_id import event_id
+from collector.ingest.fields.event_id import event_id
 
 _Place = tuple[int, str]
 """Where the value of a parameter goes: one of the five objects below, and the name there."""

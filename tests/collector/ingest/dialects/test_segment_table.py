@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector.ingest.field_types import MAX_SID
+from collector.ingest.fields.field_types import MAX_SID
 from tests.collector.ingest.dialects.segment_requests import batch_of, code_of, event_of, fields_of, sent
 
 _TRACK = {"type": "track", "event": "E"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.ingest.settling import PLACE, pack
+from collector.ingest.accounts.settling import PLACE, pack
 from collector.ops.console.account_rows import covered_since
 from collector.ops.console.account_store import DAY_MS, OTHERS, AccountStore
 from collector.ops.console.account_tables import open_tables

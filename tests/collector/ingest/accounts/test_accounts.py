@@ -9,10 +9,10 @@ import pytest
 
 from collector.errors import Forbidden
 from collector.http.response import Pending
-from collector.ingest.accounts import Accounts
+from collector.ingest.accounts.accounts import Accounts
+from collector.ingest.accounts.settling import unsettled_events
 from collector.ingest.policy.properties import Registry
 from collector.ingest.request import EventRequest
-from collector.ingest.settling import unsettled_events
 from collector.ops.counters import CounterBlock, Key
 from collector.settings import Limits, PropertySettings
 from tests.collector.live_intake import Logs, ask, endpoint, head_for, live_intake

@@ -18,9 +18,9 @@ from typing import Final
 from collector.dedup.layout import Place
 from collector.errors import NotFound, Refusal
 from collector.http.status import UNAVAILABLE
+from collector.ingest.accounts.settling import PLACE, pack
 from collector.ingest.policy.properties import Property
 from collector.ingest.request import EventRequest
-from collector.ingest.settling import PLACE, pack
 from collector.ops.counters import CounterBlock, Key
 from collector.ops.metric_table import CLIENT_LOST, DUPLICATE, OTHER, RECEIVED, REJECTED, SHED, STORED, UNKNOWN
 from collector.ops.refusals import ENTRIES, RefusalRing

@@ -7,7 +7,7 @@ import pytest
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from collector.ingest.event import Event
-from collector.ingest.field_types import AnyObject, Sid, SidText, Text, field_schemas, takes_text
+from collector.ingest.fields.field_types import AnyObject, Sid, SidText, Text, field_schemas, takes_text
 from collector.ingest.query import JSON_FIELDS
 
 

@@ -4,7 +4,7 @@ import pytest
 from msgspec import UNSET
 
 from collector.ingest.event import Event
-from collector.ingest.event_id import event_id, identify, key_of
+from collector.ingest.fields.event_id import event_id, identify, key_of
 
 
 @pytest.mark.parametrize("text", ["order-1", "x" * 100, "a b/c:d", '"'])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ingest.settling import pack, settle, unsettled_events
+from collector.ingest.accounts.settling import pack, settle, unsettled_events
 from collector.ops.counters import CounterBlock
 from collector.settings import PropertySettings
 from tests.collector.live_intake import Logs, ask, endpoint, live_intake

@@ -3,7 +3,7 @@
 import pytest
 
 from collector.errors import UnsupportedMedia
-from collector.ingest.body import media_of
+from collector.ingest.bodies.body import media_of
 
 
 @pytest.mark.parametrize(

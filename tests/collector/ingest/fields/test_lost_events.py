@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from collector.ingest.lost_events import count_of, warning_of
+from collector.ingest.fields.lost_events import count_of, warning_of
 from collector.settings import PropertySettings
 from tests.collector.live_intake import Logs, ask, endpoint, live_intake
 from tests.wal.faulty_files import FaultyFiles

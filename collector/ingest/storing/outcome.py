@@ -11,8 +11,8 @@ from collector.dead_letters.writer import Form, Refused
 from collector.dedup.layout import Place
 from collector.errors import Refusal
 from collector.http.response import Pending, Response
-from collector.ingest.once import Unclaimed
 from collector.ingest.session import Session
+from collector.ingest.storing.once import Unclaimed
 
 
 class Stored(Pending, Struct, frozen=True):

@@ -9,22 +9,22 @@ from msgspec import UNSET
 from collector.dead_letters.writer import Form, Refused
 from collector.errors import BadEvent, TooLarge
 from collector.http.response import Response
-from collector.ingest.accounts import Accounts
+from collector.ingest.accounts.accounts import Accounts
+from collector.ingest.accounts.rejects import SCRUB_WORK, TOO_MANY, Rejects
+from collector.ingest.bodies.splitting import Events
 from collector.ingest.event import decode_event
-from collector.ingest.event_id import identify
-from collector.ingest.lost_events import count_of
+from collector.ingest.fields.event_id import identify
+from collector.ingest.fields.lost_events import count_of
 from collector.ingest.options import ResponseType
-from collector.ingest.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.policy.cookies import set_cookie
 from collector.ingest.policy.dedup import Dedup
 from collector.ingest.policy.privacy import scrub
 from collector.ingest.policy.rate_limit import check_rate
 from collector.ingest.record import fitted, record_line, renumbered, room_for_headers, shared_members_of
-from collector.ingest.rejects import SCRUB_WORK, TOO_MANY, Rejects
 from collector.ingest.request import EventRequest
 from collector.ingest.responses import Verdicts, batch_response, stored_headers
 from collector.ingest.session import Session, Sessions
-from collector.ingest.splitting import Events
+from collector.ingest.storing.outcome import AllRefused, EventBatch, StoredBatch
 from collector.ingest.visitor import next_session
 from collector.long_work import SLICE_BYTES, SLICE_SECONDS
 from collector.settings import Limits

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import UNSET, Raw
 
-from collector.ingest.event_times import occurred_at
+from collector.ingest.fields.event_times import occurred_at
 
 RECEIVED = 1_795_833_650_209
 HOUR = 3_600_000

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import UNSET
 
 from collector.ingest.event import Event
-from collector.ingest.field_types import LONGEST_EVENT_ID
+from collector.ingest.fields.field_types import LONGEST_EVENT_ID
 
 _DIGEST_BYTES: Final = 16
 _INDEX_LENGTH: Final = 6

@@ -14,7 +14,7 @@ from collector.dedup.layout import Place
 from collector.errors import Overloaded
 from collector.http.response import Response
 from collector.http.status import refusal_of
-from collector.ingest.accounts import Accounts
+from collector.ingest.accounts.accounts import Accounts
 from collector.ingest.policy.dedup import Dedup
 from collector.ingest.record import renumbered
 from collector.ingest.request import EventRequest

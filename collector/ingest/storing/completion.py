@@ -16,12 +16,12 @@ from collector.errors import Refusal, Rejected, Unconfirmed
 from collector.http.request import Request
 from collector.http.response import Pending, Response, response_of
 from collector.http.status import refusal_of
-from collector.ingest.accounts import Accounts
-from collector.ingest.batch import Batches
-from collector.ingest.outcome import AllRefused, EventBatch, Outcome, Queued, Steps, Stored, StoredBatch
+from collector.ingest.accounts.accounts import Accounts
+from collector.ingest.accounts.rejects import Rejects
 from collector.ingest.policy.dedup import Dedup
-from collector.ingest.rejects import Rejects
 from collector.ingest.request import EventRequest
+from collector.ingest.storing.batch import Batches
+from collector.ingest.storing.outcome import AllRefused, EventBatch, Outcome, Queued, Steps, Stored, StoredBatch
 from collector.long_work import LARGE_BYTES, SLICE_BYTES, LongWork
 
 T = TypeVar("T")

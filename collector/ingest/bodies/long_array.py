@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from collector.ingest.splitting import split_array
+from collector.ingest.bodies.splitting import split_array
 from collector.long_work import SLICE_SECONDS
 
 _PIECE_BYTES: Final = 256 << 10

@@ -7,9 +7,9 @@ from typing import TypeVar
 import pytest
 
 from collector.errors import TooLarge
-from collector.ingest import long_array
-from collector.ingest.long_array import elements_of
-from collector.ingest.splitting import split_array
+from collector.ingest.bodies import long_array
+from collector.ingest.bodies.long_array import elements_of
+from collector.ingest.bodies.splitting import split_array
 from collector.long_work import SLICE_SECONDS
 
 T = TypeVar("T")
