@@ -8,11 +8,11 @@ import os
 from starlette.applications import Starlette
 
 from bench.servers import CONSOLE_FOLDER
-from collector.ops.console.live import Live
-from collector.ops.console.messages import Sources
-from collector.ops.console.redaction import Redaction
-from collector.ops.console.stream import Streams
-from collector.ops.console.tail import Tail
+from collector.ops.console.live.live import Live
+from collector.ops.console.live.messages import Sources
+from collector.ops.console.live.stream import Streams
+from collector.ops.console.live.tail import Tail
+from collector.ops.console.rows.redaction import Redaction
 
 
 def app() -> Starlette:

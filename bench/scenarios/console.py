@@ -15,9 +15,9 @@ from bench import servers
 from bench.load.event import others
 from bench.measure import Options, Row, progress
 from bench.servers import Server
-from collector.ops.console.decoding import row_of_record
-from collector.ops.console.log_tail import LogTail
-from collector.ops.console.rows import BlockPlace
+from collector.ops.console.live.log_tail import LogTail
+from collector.ops.console.rows.decoding import row_of_record
+from collector.ops.console.rows.rows import BlockPlace
 from wal.files import Files
 from wal.folder import LogFolder
 from wal.log import Log, now_ms

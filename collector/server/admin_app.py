@@ -18,10 +18,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from collector.ops.console.access import Access
+from collector.ops.console.access.access import Access
+from collector.ops.console.access.guard import Guard
+from collector.ops.console.api.refusals import EXCEPTION_HANDLERS, json_response
 from collector.ops.console.app import console_routes
-from collector.ops.console.guard import Guard
-from collector.ops.console.refusals import EXCEPTION_HANDLERS, json_response
 from collector.ops.console.watch import Watch
 from collector.ops.counters import CounterBlock
 from collector.ops.metrics import CONTENT_TYPE, render

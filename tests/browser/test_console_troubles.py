@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from collector.ops.console.stream import MOST_STREAMS
+from collector.ops.console.live.stream import MOST_STREAMS
 from tests.browser.axe import violations
 from tests.browser.console import Tab, console_node, listed
 from tests.browser.demo import IN_CHROMIUM

@@ -160,7 +160,7 @@ _ALSO_PURE = {
     *(f"collector/http/{name}.py" for name in ("parser", "request", "status")),
     *(f"collector/ingest/dialects/{name}/dialect.py" for name in ("cloudevents", "posthog")),
     "collector/ingest/policy/write_keys.py",
-    *(f"collector/ops/console/{name}.py" for name in ("parameters", "ring")),
+    *(f"collector/ops/console/{name}.py" for name in ("api/parameters", "live/ring")),
     "collector/ops/notices.py",
     *(f"collector/settings/{name}.py" for name in ("effects", "faults")),
     "collector/ship/batch.py",

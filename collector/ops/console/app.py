@@ -6,21 +6,21 @@ from typing import Final, NamedTuple
 
 from starlette.routing import Route
 
-from collector.ops.console.access import Access
-from collector.ops.console.guard import is_let_in
-from collector.ops.console.job_endpoints import JobDesk
-from collector.ops.console.jobs import Jobs
-from collector.ops.console.live import Live
+from collector.ops.console.access.access import Access
+from collector.ops.console.access.guard import is_let_in
+from collector.ops.console.access.session_endpoint import SessionEndpoint, about_node
+from collector.ops.console.jobs.endpoints import JobDesk
+from collector.ops.console.jobs.jobs import Jobs
+from collector.ops.console.jobs.recent_jobs import RecentJobs
+from collector.ops.console.live.live import Live
+from collector.ops.console.live.messages import Sources
+from collector.ops.console.live.stream import Streams
+from collector.ops.console.live.tail import Tail
 from collector.ops.console.lookup_routes import lookup_routes
-from collector.ops.console.messages import Sources
+from collector.ops.console.node.shard_endpoints import Serving
 from collector.ops.console.page_files import load_page, page_routes
-from collector.ops.console.recent_jobs import RecentJobs
-from collector.ops.console.redaction import Redaction
-from collector.ops.console.session_endpoint import SessionEndpoint, about_node
-from collector.ops.console.shard_endpoints import Serving
-from collector.ops.console.stream import Streams
-from collector.ops.console.tail import Tail
-from collector.ops.console.try_endpoint import TryEndpoint
+from collector.ops.console.rows.redaction import Redaction
+from collector.ops.console.try_event.endpoint import TryEndpoint
 from collector.ops.console.watch import Watch
 from collector.ops.console.watch_endpoints import WatchEndpoints
 from collector.settings import Settings

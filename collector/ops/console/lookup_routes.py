@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from collector.ops.console.event_endpoint import send_record, show_event
-from collector.ops.console.job_endpoints import (
+from collector.ops.console.api.unreadable import reading_files
+from collector.ops.console.jobs.endpoints import (
     JobDesk,
     list_jobs,
     preview_redrive,
@@ -17,11 +17,11 @@ from collector.ops.console.job_endpoints import (
     start_job,
     stop_job,
 )
-from collector.ops.console.letter_endpoints import list_letters, list_reasons, send_body, show_letter
-from collector.ops.console.node_endpoint import show_node, show_snippet
-from collector.ops.console.search_endpoint import search
-from collector.ops.console.shard_endpoints import Serving, list_segments, list_shards
-from collector.ops.console.unreadable import reading_files
+from collector.ops.console.letters.endpoints import list_letters, list_reasons, send_body, show_letter
+from collector.ops.console.lookup.event_endpoint import send_record, show_event
+from collector.ops.console.lookup.search_endpoint import search
+from collector.ops.console.node.node_endpoint import show_node, show_snippet
+from collector.ops.console.node.shard_endpoints import Serving, list_segments, list_shards
 
 _Endpoint = Callable[..., Response]
 

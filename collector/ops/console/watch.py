@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from collector.ops.console.accounts import AccountBooks, open_books
+from collector.ops.console.accounts.accounts import AccountBooks, open_books
+from collector.ops.console.accounts.logs import Logs
 from collector.ops.console.folder import open_folder
-from collector.ops.console.logs import Logs
-from collector.ops.console.now import now_sample
-from collector.ops.console.refusal_rows import RefusalRows
-from collector.ops.console.sampler import Sampler
+from collector.ops.console.live.refusal_rows import RefusalRows
+from collector.ops.console.node.now import now_sample
+from collector.ops.console.node.sampler import Sampler
 from collector.ops.counters import CounterBlock, Key
 from collector.server.node_state import NodeState
 from collector.settings import Settings

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from collector.ops.console.account_store import DAY_MS
-from collector.ops.console.accounts import DAYS
-from collector.ops.console.parameters import read_parameters
-from collector.ops.console.rates import NAMES
-from collector.ops.console.refusals import json_response, refused
-from collector.ops.console.series import FINE_LENGTH, SeriesRing
+from collector.ops.console.accounts.accounts import DAYS
+from collector.ops.console.accounts.store import DAY_MS
+from collector.ops.console.api.parameters import read_parameters
+from collector.ops.console.api.refusals import json_response, refused
+from collector.ops.console.node.rates import NAMES
+from collector.ops.console.node.series import FINE_LENGTH, SeriesRing
 from collector.ops.console.watch import Watch
 from wal.log import now_ms
 

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.chromium import chromium
-from tests.collector.ops.console.node import Node
-from tests.collector.ops.console.page_in_browser import Console
+from tests.collector.ops.console.page.page_in_browser import Console
+from tests.collector.ops.console.written_node import Node
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from collector.ops.console.access import Access
-from collector.ops.console.guard import Guard
-from collector.ops.console.job_endpoints import JobDesk
-from collector.ops.console.jobs import Jobs
+from collector.ops.console.access.access import Access
+from collector.ops.console.access.guard import Guard
+from collector.ops.console.api.refusals import EXCEPTION_HANDLERS
+from collector.ops.console.jobs.endpoints import JobDesk
+from collector.ops.console.jobs.jobs import Jobs
 from collector.ops.console.lookup_routes import lookup_routes
-from collector.ops.console.redaction import Redaction
-from collector.ops.console.refusals import EXCEPTION_HANDLERS
+from collector.ops.console.rows.redaction import Redaction
 from collector.settings import Settings, load_settings
 from tests.collector.ops.console.asking import OWN, asked
 from tests.collector.ship.batches import LOG_ID, record

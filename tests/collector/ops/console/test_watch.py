@@ -11,9 +11,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message
 
+from collector.ops.console.api.refusals import EXCEPTION_HANDLERS
 from collector.ops.console.folder import open_folder
-from collector.ops.console.refusals import EXCEPTION_HANDLERS
-from collector.ops.console.series import SeriesRing
+from collector.ops.console.node.series import SeriesRing
 from collector.ops.console.watch import Watch
 from collector.ops.console.watch_endpoints import WatchEndpoints, date_of, days_of, series_values
 from collector.ops.counters import CounterBlock

@@ -1,0 +1,1 @@
+"""What all endpoints of the console share: queries, bodies, excerpts, refusals. Knows no log and no account."""

@@ -1,0 +1,1 @@
+"""Dead letters: lists, counts by reason, and one whole. Knows no job."""
