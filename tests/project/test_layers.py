@@ -132,6 +132,14 @@ LAYERS = {
     "collector.server": ("collector", "wal"),
     "collector.cli": ("collector", "wal"),
 }
+ROOMS = {
+    "collector.ingest": ("fields", "bodies", "policy", "accounts", "storing", "dialects"),
+    "collector.ops.console": (
+        *("api", "rows", "access", "lookup", "letters", "jobs"),
+        *("node", "accounts", "live", "try_event"),
+    ),
+}
+"""The folders in a folder, in an order in which each imports only those before it, and modules beside them."""
 LIBRARIES = {
     "aiohttp": ("collector.ship.sinks.http",),
     "confluent_kafka": ("collector.ship.sinks.kafka",),
@@ -253,6 +261,16 @@ def test_a_row_names_what_its_modules_import_and_no_more(row: str) -> None:
     assert modules
     imported = {each for path in modules for each in _ours(path)}
     assert [each for each in LAYERS[row] if not any(_is_below(name, each) for name in imported)] == []
+
+
+@pytest.mark.parametrize("folder", ROOMS)
+def test_a_folder_imports_no_folder_after_it(folder: str) -> None:
+    rooms = [f"{folder}.{room}" for room in ROOMS[folder]]
+    packages = {_module(path) for path in _MODULES if path.stem == "__init__"}
+    assert {package for package in packages if package.rpartition(".")[0] == folder} == set(rooms)
+    for place, room in enumerate(rooms):
+        imported = {each for path in _MODULES if _is_below(_module(path), room) for each in _ours(path)}
+        assert [each for each in imported if any(_is_below(each, later) for later in rooms[place + 1 :])] == []
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
