@@ -6,7 +6,7 @@ from typing import Final
 STARTUP_FAILURE: Final = 3
 """A worker can't start, and a restart would not help: a person is needed. The whole collector stops with this code."""
 PASSING_FAILURE: Final = 4
-"""The collector can't start, and a restart may help: its address is taken, or descriptors or memory are short."""
+"""A restart may help: the address is taken, descriptors or memory are short, or a bug ended the supervisor."""
 
 
 def of_signal(number: int) -> int:

@@ -12,6 +12,7 @@ import msgspec
 
 from collector.errors import BadSettings
 from collector.ops.counters import CounterBlock
+from collector.process_log.of_libraries import Uncaught
 from collector.process_log.of_processes import CertificateExpires, StartFailed, Starting, StartWarning
 from collector.process_log.output import set_up
 from collector.server.admin_process import AdminProcess
@@ -42,6 +43,9 @@ def serve(settings: Settings, path: str, read: Callable[[], Settings]) -> int:
     except (BadSettings, OSError) as error:
         StartFailed(str(error)).write()
         return 1 if isinstance(error, BadSettings) else PASSING_FAILURE
+    except Exception:
+        Uncaught().write(exc_info=True)
+        return PASSING_FAILURE  # so that the manager starts it again
 
 
 def _serve(settings: Settings, path: str, read: Callable[[], Settings]) -> int:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def shared_places(settings: "Settings") -> Iterator[SettingFault]:
-    """The faults of folders, compared by their paths, and of ports."""
+    """The faults of folders, compared by their paths, of URLs of buckets, and of ports."""
     first: dict[str, str] = {}
     for setting, path in _folders(settings):
         if (other := first.setdefault(os.path.normpath(path), setting)) != setting:
@@ -28,4 +28,4 @@ def _folders(settings: "Settings") -> Iterator[tuple[str, str]]:
     yield "dedup.dir", settings.dedup.dir
     yield "admin.dir", settings.admin.dir
     for at, sink in enumerate(settings.sink):
-        yield from ((f"sink[{at}].{name}", path) for name, path in sink.folders().items())
+        yield from ((f"sink[{at}].{name}", path) for name, path in sink.places().items() if path)

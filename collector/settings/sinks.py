@@ -84,6 +84,10 @@ class SinkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """The local folders that the sink writes to, by setting: `collector check` sees whether it can."""
         return {}
 
+    def places(self) -> dict[str, str]:
+        """Where the sink keeps its files, by setting. Another owner of such a place would take them for its own."""
+        return self.folders()
+
     def environment(self) -> dict[str, dict[str, str]]:
         """The tables whose values may be `env:NAME`, by setting: a start sees whether all are set."""
         return {}

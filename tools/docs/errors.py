@@ -165,7 +165,7 @@ EXIT_CODES: Final = {
     1: "An error that the message names: a wrong setting, damage that damage.ndjson lacks, a refused event.",
     2: "A wrong call: an unknown command or argument, or a log that does not exist.",
     STARTUP_FAILURE: "A shard or a disk needs a person before `collector serve` can run; the last line says which.",
-    PASSING_FAILURE: "`collector serve` lacks its address, descriptors or memory now; a restart may help.",
+    PASSING_FAILURE: "`collector serve` lacks its address, descriptors or memory, or has a bug; a restart may help.",
     of_signal(signal.SIGINT): "Ctrl-C; of `collector serve`, the second one, which ends at once.",
     of_signal(signal.SIGTERM): "A second SIGTERM ended `collector serve` at once.",
 }

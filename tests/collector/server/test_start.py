@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.server import start
+from collector.server.exit_codes import PASSING_FAILURE
 from collector.server.start import start_warnings
 from collector.settings import Limits, LogSettings, PropertySettings, Settings
 from collector.ship.sinks.file import FileSinkSettings
@@ -90,3 +92,15 @@ def test_the_supervisor_imports_neither_the_application_nor_uvicorn() -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_bug_of_the_supervisor_is_logged_and_a_restart_may_help(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(start, "set_up", lambda *_: None)
+    monkeypatch.setattr(start, "load_secret", fail)
+    assert start.serve(Settings(), "collector.toml", Settings) == PASSING_FAILURE
+    assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]

@@ -137,6 +137,17 @@ dir = "data/out"
 name = "other"
 type = "file"
 dir = "data/../data/out"
+[[sink]]
+type = "objects"
+url = "s3://bucket/events"
+[[sink]]
+name = "more"
+type = "objects"
+url = "s3://bucket/events/"
+[[sink]]
+name = "others"
+type = "objects"
+url = "s3://bucket/others"
 """
 
 
@@ -148,6 +159,7 @@ def test_a_place_with_two_owners_is_a_fault(tmp_path: Path, capsys: pytest.Captu
         "dead_letters.dir: expected a folder of its own, got that of log.dir",
         "sink[0].dir: expected a folder of its own, got that of dedup.dir",
         "sink[1].dir: expected a folder of its own, got that of dedup.dir",
+        "sink[3].url: expected a folder of its own, got that of sink[2].url",
         "admin.port: expected a port of its own, got that of server.port",
     ]
 

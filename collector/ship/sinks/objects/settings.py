@@ -43,6 +43,10 @@ class ObjectsSinkSettings(ArchiveSettings, frozen=True, forbid_unknown_fields=Tr
         """The folder of a `file://` URL."""
         return {"url": self.folder} if self.folder else {}
 
+    def places(self) -> dict[str, str]:
+        """The folder, or the part of a bucket."""
+        return {"url": self.folder or self.url}
+
     def environment(self) -> dict[str, dict[str, str]]:
         """Credentials stand in `options`."""
         return {"options": self.options}
