@@ -207,7 +207,7 @@ def test_which_statuses_are_final_is_a_setting() -> None:
         ("soon", 0),
         ("-5", 0),
         ("1.5", 0),
-        ("9" * 40, 0),
+        ("9" * 400, 3600),
         ("", 0),
     ],
 )

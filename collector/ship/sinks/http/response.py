@@ -9,7 +9,7 @@ _REASON_CHARACTERS: Final = 200
 _GOOD: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
 _LONGEST_WAIT_SECONDS: Final = 3600.0
-_SECONDS: Final = re.compile(r"\s*([0-9]{1,9})\s*\Z")
+_SECONDS: Final = re.compile(r"\s*([0-9]+)\s*\Z")
 _MARK: Final = re.compile(rb'\s*+(?:("?)([0-9]{1,16})(?: ([0-9a-f]{8}))?\1)?\s*\Z')  # sequences stay below 2^53
 
 
