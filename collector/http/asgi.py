@@ -73,7 +73,7 @@ class AsgiFace:
                     length = max(length, received)
                     more_body = message.get("more_body", False)
         except TimeoutError:
-            raise SlowBody("the body did not arrive within limits.body_seconds") from None
+            raise SlowBody("the body did not arrive in time") from None
         if length > request.body_limit:
             raise TooLarge(f"the body is over the limit of {request.body_limit} bytes")
 

@@ -3,9 +3,9 @@
     READING  --malformed bytes, or a response that ends the connection-->  closed, or DRAINING
     DRAINING --end of input, or a deadline-->                              closed
 
-READING: bytes become exchanges in a queue. The first one is taken when its request is complete, the next one after the
-first response. While a second one waits, the socket is not read. DRAINING: the last response is written, and input is
-dropped. Closing with unread input would reset the connection before a client that still sends sees it.
+READING: bytes become exchanges in a queue. The first one is taken when its request is whole, the next one after its
+response. While one waits, the socket is not read. DRAINING: the last response is written, and input is dropped, since
+to close with unread input would reset the connection before the client sees it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from collector.http.parser import IDLE, Parser
 from collector.http.pipeline import Pipeline
 from collector.http.response import Response, encode
 from collector.http.sent_ahead import PIECE_BYTES, SentAhead
-from collector.http.status import UNAVAILABLE
+from collector.http.status import UNSERVED
 from collector.process_log.of_requests import ConnectionBug
 
 _PIECES_A_TURN: Final = 2
@@ -41,10 +41,8 @@ class Connection(asyncio.Protocol):
         self.deadline = Deadline(self._all.limits)
         self._arrived = b""
         self._ahead = SentAhead(self._all.in_flight)
-        self._is_busy = False
-        """Whether the first exchange was taken and waits for its response."""
-        self._is_reading = True
-        """Whether the socket is read: no bytes are sent ahead, and no request waits for the one before it."""
+        self._is_busy = False  # whether the first exchange was taken and waits for its response
+        self._is_reading = True  # whether the socket is read: nothing is sent ahead, no request waits for another
         self._is_stopping = self._is_draining = False
         self._drained_bytes = 0
 
@@ -80,11 +78,13 @@ class Connection(asyncio.Protocol):
             self._parse_ahead()
         else:
             self._all.notices.shed("too many bytes are arriving at once")
-            self._pipeline.fail(UNAVAILABLE)
+            self._pipeline.fail(UNSERVED)
             self.serve()
 
-    def eof_received(self) -> None:
-        self._all.take_arrived()  # to stay for the responses would let clients that leave fill `limits.connections`
+    def eof_received(self) -> bool:
+        self._all.take_arrived()
+        self.deadline.extend()  # until the client has read the responses of before
+        return False  # to stay for the others would let clients that leave fill `limits.connections`
 
     def pause_writing(self) -> None:
         """The client does not read: take no further request. It has as much time to read as for sending a body."""
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
     def turn_away(self, *, responds: bool) -> None:
         """Refuse a connection over the limit: with a 503 if `responds`, else by a reset."""
         if responds:
-            self._pipeline.fail(UNAVAILABLE)
+            self._pipeline.fail(UNSERVED)
             self.serve()
         else:
             self.transport.abort()
@@ -204,16 +204,15 @@ class Connection(asyncio.Protocol):
     def _close(self) -> None:
         """Close, or drain if the client may still be sending."""
         self._pipeline.leave()
-        is_drained = self._parser.phase is IDLE and not self._ahead
+        self._is_draining = self._parser.phase is not IDLE or bool(self._ahead)
         self._ahead.drop()
         self.deadline.extend()
-        if is_drained:
+        if self._is_draining:
+            self._resume_or_pause()
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+        else:
             self.transport.close()
-            return
-        self._is_draining = True
-        self._resume_or_pause()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
 
     def _go_on(self) -> None:
         """Serve the requests that waited for an earlier response, or for the client to read."""

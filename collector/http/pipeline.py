@@ -19,7 +19,7 @@ from collector.http.routes import Routes
 
 _MOST_WAITING: Final = 128
 """Requests that wait for the ones before them. More than this in one piece are too short to carry an event."""
-_SLOW_HEADERS: Final = SlowHeaders("the headers did not arrive within limits.header_seconds").refusal
+_SLOW_HEADERS: Final = SlowHeaders("the headers did not arrive in time").refusal
 _TOO_MANY: Final = BadRequest("too many requests at a time").refusal
 
 
@@ -83,7 +83,7 @@ class Pipeline:
         if phase is HEAD:
             self.fail(_SLOW_HEADERS)
         else:
-            self.give_up(SlowBody("the body did not arrive within limits.body_seconds"))
+            self.give_up(SlowBody("the body did not arrive in time"))
 
     def give_up(self, error: Exception) -> None:
         """Respond to the last request without waiting for the rest of it."""

@@ -7,13 +7,13 @@ from collector.http.deadline import Deadline
 
 
 class Stream:
-    """Parts that one side writes while the other one reads. The connection calls `begin` or `leave` first."""
+    """Parts that an application writes while a client reads. The connection calls `begin` or `leave` first."""
 
     def __init__(self) -> None:
         self.head = b""
         """The first bytes to send."""
         self.stop: Callable[[], object] = lambda: None
-        """Ends the work of the side that writes, which may write a last part."""
+        """Ends the work of the application, which may write a last part."""
         self._transport: asyncio.Transport | None = None
         self._has_ended = False
         self._is_writable = asyncio.Event()
@@ -51,6 +51,7 @@ class Stream:
         await self._is_writable.wait()
         if self._transport is not None:
             self._transport.write(part)
+            await asyncio.sleep(0)  # else a loop of writes would keep the news that the client has left from coming
 
     def end(self) -> None:
         """Close the connection when the client has read the last part. Idempotent."""

@@ -1,4 +1,4 @@
-"""The admin process: uvicorn serves the application of the admin address on the supervisor's socket.
+"""The admin process: serves the application of the admin address on the supervisor's socket, until that lets it go.
 
 The supervisor sends the state of the node at each change. When the supervisor has gone, so has this process.
 """
@@ -6,6 +6,7 @@ The supervisor sends the state of the node at each change. When the supervisor h
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Final, cast
 
@@ -24,6 +25,8 @@ from collector.server.node_state import NodeState
 from collector.settings import Settings
 
 MAX_STATE_BYTES: Final = 1 << 20
+_GOODBYE_SECONDS: Final = 0.1
+"""For the last words of streams to leave."""
 
 
 def run(
@@ -42,23 +45,11 @@ def run(
         runner.run(_serve(create_admin_app(admin, watch), listener, node, watch))
 
 
-def admin_server(app: ASGIApp, listener: socket.socket) -> uvicorn.Server:
-    """The server of an admin application, to serve on `listener`. Create it inside the event loop."""
-    connections = AdminConnections(app, listener.getsockname()[:2])
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http=cast(type[asyncio.Protocol], partial(AdminConnection, connections)),  # uvicorn only calls it
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
+def admin_server(connections: AdminConnections) -> uvicorn.Server:
+    """The server of the admin address: uvicorn accepts connections, and its settings for HTTP are not used."""
+    protocol = cast(type[asyncio.Protocol], partial(AdminConnection, connections))  # uvicorn only calls it
+    config = uvicorn.Config(connections.app, http=protocol, ws="none", lifespan="off", log_config=None)
+    return uvicorn.Server(config)
 
 
 class _LastState:
@@ -66,6 +57,8 @@ class _LastState:
 
     def __init__(self, states: socket.socket) -> None:
         self._states = states
+        self.on_end: Callable[[], None] = partial(os._exit, 0)
+        """Called when the supervisor lets this process go, or is gone: the next one needs the address."""
         states.setblocking(True)
         self._state = NodeState()
         self.receive()  # the supervisor sends the first one at once
@@ -80,19 +73,27 @@ class _LastState:
         return self._states.fileno()
 
     def receive(self) -> None:
-        """Take the next state. Ends this process if the supervisor is gone: its successor needs the address."""
-        packet = self._states.recv(MAX_STATE_BYTES)
-        if not packet:
-            os._exit(0)  # nothing here is worth a graceful end
-        self._state = msgspec.json.decode(packet, type=NodeState)
+        """Take the next state, or the end."""
+        if packet := self._states.recv(MAX_STATE_BYTES):
+            self._state = msgspec.json.decode(packet, type=NodeState)
+        else:
+            self.on_end()
 
 
 async def _serve(app: ASGIApp, listener: socket.socket, node: _LastState, watch: Watch) -> None:
-    asyncio.get_running_loop().add_reader(node.fileno(), node.receive)
+    loop = asyncio.get_running_loop()
+    connections = AdminConnections(app, listener.getsockname()[:2])
+
+    def end() -> None:
+        loop.remove_reader(node.fileno())
+        connections.end_streams()
+        loop.call_later(_GOODBYE_SECONDS, os._exit, 0)  # a thread that hangs would hold up a graceful end
+
+    node.on_end = end
+    loop.add_reader(node.fileno(), node.receive)
     watching = asyncio.create_task(watch.run())
     watching.add_done_callback(_log_bug)
-    await admin_server(app, listener).serve(sockets=[listener])
-    watching.cancel()
+    await admin_server(connections).serve(sockets=[listener])
 
 
 def _log_bug(watching: asyncio.Task[None]) -> None:

@@ -6,7 +6,7 @@ Probes must get in, however many clients send slowly, read nothing or stay: at t
 import asyncio
 import math
 import socket
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.types import ASGIApp
 
@@ -53,7 +53,8 @@ class AdminConnection(Connection):
     @property
     def is_waiting(self) -> bool:
         """Whether a whole request waits for its response or has a stream, and the client reads."""
-        return (self._is_busy or self._stream is not None) and not self.deadline.is_write_paused
+        is_served = self._is_busy or self._stream is not None
+        return is_served and not (self.deadline.is_write_paused or self.transport.is_closing())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.opened_at = asyncio.get_running_loop().time()
@@ -62,9 +63,19 @@ class AdminConnection(Connection):
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._is_busy and self._exchanges:
+            self._exchanges[0].request.end()
         super().connection_lost(exc)
         if self._stream:
             self._stream.leave()
+
+    def eof_received(self) -> bool:
+        """Respond to a request that is taken, within STALL_SECONDS, and close. A stream ends: its client has left."""
+        super().eof_received()
+        if self._stream:
+            self._stream.leave()
+        self._is_stopping = True
+        return self._is_busy and not self.transport.is_closing()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -79,24 +90,29 @@ class AdminConnection(Connection):
             self._stream.resume()
 
     def shutdown(self) -> None:
-        """Close after the responses to all requests that were sent; a stream says goodbye."""
+        """Close after the responses to all requests that were sent; a stream says its last word."""
+        super().shutdown()
+        self.end_stream()
+
+    def end_stream(self) -> None:
+        """Let the application say its last word, if there is a stream."""
         if self._stream:
             self._stream.stop()
-        else:
-            super().shutdown()
 
     def finish(self, outcome: Response | Stream | BaseException) -> None:
         """Respond to the request that was taken."""
         if not isinstance(outcome, Stream):
             super().finish(outcome)
-        elif self._exchanges:
+        elif self._exchanges and not (self._is_stopping or self.transport.is_closing()):
             self._begin(outcome)
         else:
             outcome.leave()
+            self.transport.close()
 
     def _begin(self, stream: Stream) -> None:
         """Send a stream until it ends. Input is dropped from now on."""
         self._stream = stream
+        self._is_busy = False
         self._pipeline.leave()
         self._ahead.drop()
         self._is_draining = True
@@ -110,6 +126,7 @@ class AdminConnections(Connections):
 
     def __init__(self, app: ASGIApp, address: tuple[str, int]) -> None:
         """`address` is the server's own. What is shed is not logged, which would tell of events: clients are told."""
+        self.app = app
         routes = Routes({}, Application(app, address, _BODY_BYTES))
         super().__init__(
             LIMITS,
@@ -118,6 +135,11 @@ class AdminConnections(Connections):
             notices=Notices(),
             meter=Meter(CounterBlock.create(), routes),
         )
+
+    def end_streams(self) -> None:
+        """Let each stream say its last word."""
+        for connection in self._open:
+            cast(AdminConnection, connection).end_stream()
 
     def make_room(self, idle: object) -> bool:  # noqa: ARG002
         """Abort the oldest connection without a whole request, or else the oldest one."""
@@ -128,4 +150,5 @@ class AdminConnections(Connections):
 
 
 def _by_use(connection: Any) -> tuple[bool, float]:
+    """The order in which connections make room: those without a whole request first, and of these the oldest."""
     return connection.is_waiting, connection.opened_at

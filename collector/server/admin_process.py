@@ -1,6 +1,6 @@
 """The admin process from its supervisor's side: keeps it running beside the workers, and sends it the node's state.
 
-Whatever becomes of it, workers and intake go on. It holds nothing, so it is killed at a stop, after the workers: until
+Whatever becomes of it, workers and intake go on. At a stop it ends after the workers, when its channel is closed: until
 then it responds to probes, also where SIGTERM goes to the whole process group.
 """
 
@@ -29,6 +29,8 @@ PROCESS_NAME: Final = "collector-admin"
 """Its name in `ps` and `top`."""
 _NICENESS: Final = 10
 """With less of a core than requests: a scrape must not slow intake."""
+_END_SECONDS: Final = 1.0
+"""To say goodbye to viewers. Then it is killed."""
 
 
 class AdminProcess:
@@ -58,11 +60,17 @@ class AdminProcess:
         self._settings = settings
         if self._process:  # else it has died, and the next one starts with these settings
             self._is_renewed = True
-            self._process.kill()
+            self._let_go(self._process)
+
+    def _let_go(self, process: SpawnProcess) -> None:
+        """Tell a process to end, and kill it if it does not."""
+        if self._channel:
+            self._channel.shutdown(socket.SHUT_RDWR)
+        self._loop.call_later(_END_SECONDS, process.kill)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep a process running, and kill it at the end."""
+        """Keep a process running, and let it go at the end."""
         keeping = asyncio.create_task(self._keep())
         try:
             yield
@@ -101,6 +109,8 @@ class AdminProcess:
                 await self._send_until_readable(ours, process.sentinel)
             finally:
                 self._process = None
+                ours.close()
+                process.join(_END_SECONDS)
                 process.kill()
                 process.join()
             return f"the admin process {process.pid} died: {cause_of_death(process.exitcode or 0)}"

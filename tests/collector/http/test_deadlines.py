@@ -108,3 +108,13 @@ def test_a_body_is_not_late_while_it_is_not_read_because_an_earlier_request_wait
         assert worker.recorder.taken == [b"?", b"abc"]
 
     _run(use)
+
+
+def test_a_client_that_sends_no_more_has_the_time_of_a_body_to_read() -> None:
+    async def use(_: Worker, wire: Wire) -> None:
+        wire.send(HEAD + b"?")
+        assert wire.connection.deadline.at == math.inf
+        wire.connection.eof_received()
+        assert 19 < _left(wire) <= 20
+
+    _run(use)

@@ -1,7 +1,9 @@
 """Connections to the admin address over real sockets, with applications that respond as no endpoint of ours does."""
 
 import asyncio
+import math
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -55,6 +57,12 @@ def _run(app: ASGIApp, check: Callable[[Client, ServerState, int], Awaitable[Non
             await check(client, state, port)
 
     asyncio.run(run())
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Leave without a word."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 def test_an_application_sees_the_request_and_its_response_is_whole() -> None:
@@ -118,8 +126,7 @@ def test_a_stream_in_response_to_head_is_its_head_and_ends() -> None:
 
     async def check(client: Client, _state: ServerState, _port: int) -> None:
         received = await client(_GET.replace(b"GET", b"HEAD").replace(b"x-name: value", b"connection: close"))
-        assert received.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert received.endswith(b"\r\n\r\n")
+        assert received == b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n"
         await asyncio.wait_for(has_ended.wait(), PATIENCE_SECONDS)
 
     _run(app, check)
@@ -220,14 +227,99 @@ def test_a_client_that_leaves_before_its_stream_begins_ends_it() -> None:
 
     async def check(_client: Client, state: ServerState, port: int) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(_GET)
+        writer.write(_GET.replace(b"GET", b"POST"))
         while not any(connection.is_waiting for connection in state.connections):  # type: ignore[union-attr]
             await asyncio.sleep(0.01)
-        writer.transport.abort()
+        _reset(writer)
         while state.connections:
             await asyncio.sleep(0.01)
         may_begin.set()
         await asyncio.wait_for(has_left.wait(), PATIENCE_SECONDS)
+
+    _run(app, check)
+
+
+@pytest.mark.parametrize(("method", "goes_on"), [(b"GET", False), (b"HEAD", False), (b"POST", True)])
+def test_work_without_effect_ends_when_its_client_has_left(method: bytes, goes_on: bool) -> None:
+    has_begun, may_end, has_ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    ends: list[bool] = []
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        has_begun.set()
+        try:
+            await may_end.wait()
+            ends.append(True)
+        except asyncio.CancelledError:
+            ends.append(False)
+        has_ended.set()
+        await send(_START)
+        await send(_part(b"a"))
+
+    async def check(_client: Client, state: ServerState, port: int) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(_GET.replace(b"GET", method))
+        await asyncio.wait_for(has_begun.wait(), PATIENCE_SECONDS)
+        _reset(writer)
+        while state.connections:
+            await asyncio.sleep(0.01)
+        may_end.set()
+        await asyncio.wait_for(has_ended.wait(), PATIENCE_SECONDS)
+
+    _run(app, check)
+    assert ends == [goes_on]
+
+
+def test_a_client_that_has_sent_all_still_gets_its_response() -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)
+        await send(_START)
+        await send(_part(b"a"))
+
+    async def check(_client: Client, state: ServerState, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(_GET)
+        writer.write_eof()
+        received = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
+        assert received.endswith(b"connection: close\r\n\r\na")
+        writer.close()
+        while state.connections:
+            await asyncio.sleep(0.01)
+
+    _run(app, check)
+
+
+@pytest.mark.parametrize("begins_after_it", [False, True])
+def test_a_stream_ends_when_its_client_has_sent_all(begins_after_it: bool) -> None:
+    may_begin, has_begun, has_left = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        await may_begin.wait()
+        await send(_START)
+        await send(_part(bytes(105_000), more=True))
+        has_begun.set()
+        await receive()
+        assert (await receive())["type"] == "http.disconnect"
+        has_left.set()
+
+    async def check(_client: Client, state: ServerState, port: int) -> None:
+        viewer = socket.socket()
+        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        viewer.connect(("127.0.0.1", port))
+        viewer.sendall(_GET)
+        while not any(connection.is_waiting for connection in state.connections):  # type: ignore[union-attr]
+            await asyncio.sleep(0.01)
+        (connection,) = state.connections
+        if not begins_after_it:
+            may_begin.set()
+            await asyncio.wait_for(has_begun.wait(), PATIENCE_SECONDS)
+        viewer.shutdown(socket.SHUT_WR)
+        while not connection._is_stopping:  # type: ignore[union-attr]
+            await asyncio.sleep(0.01)
+        may_begin.set()
+        await asyncio.wait_for(has_left.wait(), PATIENCE_SECONDS)
+        assert connection.deadline.at < math.inf  # type: ignore[union-attr]
+        assert not connection.is_waiting  # type: ignore[union-attr]
+        viewer.close()
 
     _run(app, check)
 

@@ -87,7 +87,7 @@ def serving(
     servers: queue.Queue[uvicorn.Server] = queue.Queue()
 
     async def serve() -> None:
-        server = admin_server(app, listener)
+        server = admin_server(AdminConnections(app, listener.getsockname()))
         servers.put(server)
         await server.serve(sockets=[listener])
 
