@@ -56,17 +56,11 @@ class AdminProcess:
             self._loop.add_writer(self._channel, self._send, self._channel)
 
     def renew(self, settings: Settings) -> None:
-        """Replace the process by one with other settings. Connections wait meanwhile."""
+        """Replace the process by one with other settings. New connections wait meanwhile."""
         self._settings = settings
         if self._process:  # else it has died, and the next one starts with these settings
             self._is_renewed = True
-            self._let_go(self._process)
-
-    def _let_go(self, process: SpawnProcess) -> None:
-        """Tell a process to end, and kill it if it does not."""
-        if self._channel:
-            self._channel.shutdown(socket.SHUT_RDWR)
-        self._loop.call_later(_END_SECONDS, process.kill)
+            self._process.kill()  # at once, so that nobody is served by the settings of before
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

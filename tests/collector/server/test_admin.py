@@ -140,8 +140,8 @@ def test_a_drain_is_red_on_the_admin_address_which_ends_last(collector: Collecto
     assert not is_connectable(port)
 
 
-@pytest.mark.parametrize("ending", ["stop", "renewal", "death"])
-def test_viewers_are_told_of_the_end_of_the_process(tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("ending", ["stop", "death"])
+def test_viewers_are_told_of_the_end_of_the_node(tmp_path: Path, ending: str) -> None:
     with running(tmp_path, settings=_SETTINGS.replace("shutdown_delay = 300", "")) as collector:
         connection = HTTPConnection("127.0.0.1", collector.admin_port, timeout=PATIENCE_SECONDS)
         connection.request("GET", "/api/stream?topics=now")
@@ -149,10 +149,6 @@ def test_viewers_are_told_of_the_end_of_the_process(tmp_path: Path, ending: str)
         assert stream.readline() != b""
         if ending == "stop":
             assert collector.stop() == 0
-        elif ending == "renewal":
-            path = collector.folder / "collector.toml"
-            path.write_text(path.read_text().replace("[admin]", "[admin]\nallow_actions = true"))
-            collector.process.send_signal(signal.SIGHUP)
         else:
             collector.process.kill()
         last = stream.read().decode().strip().split("\n\n")[-1]
