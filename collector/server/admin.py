@@ -46,7 +46,7 @@ def run(
 
 
 def admin_server(connections: AdminConnections) -> uvicorn.Server:
-    """The server of the admin address: uvicorn accepts connections, and its settings for HTTP are not used."""
+    """The server of the admin address: uvicorn accepts connections, and its settings for HTTP have no effect."""
     protocol = cast(type[asyncio.Protocol], partial(AdminConnection, connections))  # uvicorn only calls it
     config = uvicorn.Config(connections.app, http=protocol, ws="none", lifespan="off", log_config=None)
     return uvicorn.Server(config)
