@@ -51,7 +51,7 @@ class Stream:
         await self._is_writable.wait()
         if self._transport is not None:
             self._transport.write(part)
-            await asyncio.sleep(0)  # else a loop of writes would keep the news that the client has left from coming
+        await asyncio.sleep(0)  # else a loop of writes keeps all else from running, also after its client has left
 
     def end(self) -> None:
         """Close the connection when the client has read the last part. Idempotent."""
