@@ -1,5 +1,7 @@
 """A connection to the admin address: one as the workers have, whose last response may be a stream.
 
+    READING --a response in parts--> DRAINING, while the stream goes on --its end, or the client's--> closed
+
 Probes must get in, however many clients send slowly, read nothing or stay: at the limit another connection makes room.
 """
 
