@@ -54,7 +54,7 @@ class Application:
         return Pending(None, cast(asyncio.Future[Response], call.outcome))
 
     def refuse(self, _request: ApplicationRequest, error: BaseException) -> Response:
-        """The response to a request whose body can't be read."""
+        """The response to a request whose body did not arrive, or is over its limit."""
         return json_response(error.refusal if isinstance(error, Rejected) else UNSERVED)
 
 

@@ -35,7 +35,7 @@ UNCONFIRMED: Final = Refusal(
 )
 UNAVAILABLE: Final = Refusal("unavailable", "the event could not be stored; send it again later", retry_seconds=1)
 UNSERVED: Final = Refusal("unavailable", "the request could not be served; send it again later", retry_seconds=1)
-"""For what is refused before anything knows what the request is about."""
+"""As UNAVAILABLE, where nobody knows whether the request carries an event."""
 _RECORD_TOO_LARGE: Final = Refusal(errors.TooLarge.code, "the event is too large for the log")
 
 

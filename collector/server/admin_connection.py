@@ -28,7 +28,7 @@ MOST_CONNECTIONS: Final = 100
 """A page of an operator, a scraper and probes need few."""
 STALL_SECONDS: Final = 20.0
 """A client that takes so long to send a request, or reads nothing for so long, loses its connection."""
-LIMITS: Final = Limits(
+_LIMITS: Final = Limits(
     url_bytes=64 << 10,
     header_seconds=STALL_SECONDS,
     body_seconds=STALL_SECONDS,
@@ -131,9 +131,9 @@ class AdminConnections(Connections):
         self.app = app
         routes = Routes({}, Application(app, address, _BODY_BYTES))
         super().__init__(
-            LIMITS,
+            _LIMITS,
             routes,
-            in_flight=InFlight(LIMITS.in_flight_bytes),
+            in_flight=InFlight(_LIMITS.in_flight_bytes),
             notices=Notices(),
             meter=Meter(CounterBlock.create(), routes),
         )
